@@ -39,7 +39,7 @@ class Trial:
 
 
 TRIALS = (
-    # as published: 10 epochs on 48,000 of the 60,000 training pictures, judged on the 10,000
+    # as published: 10 epochs on 48,000 of the 60,000 training images, evaluated on the 10,000
     Trial("fashion-mnist", "fashion-cnn", 3, ("--epochs", "10", "--validation", "0.2")),
     # three seeds of what takes less than 5 minutes, else one
     Trial("fashion-mnist", "small-cnn", 1, ("--validation", "0.1")),

@@ -1,13 +1,13 @@
-"""`distingo predict` over 20,000 pictures: images a second beside the machine's limit, and peak memory.
+"""`distingo predict` over 20,000 images: images a second next to the machine's limit, and peak memory.
 
-The pictures are those of the given data sets, again and again under other names (hard links, or copies where the file
+The images are those of the given data sets, again and again under other names (hard links, or copies where the file
 system has none): prediction looks at names one by one and remembers no content, so each is read, decoded and run
-through the network anew. The limit is measured in the same run: the engine alone on decoded pictures, and decoding
+through the network anew. The limit is measured in the same run: the engine alone on decoded images, and decoding
 alone in as many threads; both need the same cores, so that together they reach at most
 1 / (1 / engine + 1 / decoding).
 
     python benchmarks/bulk_predict.py
-    python benchmarks/bulk_predict.py --pictures 2000
+    python benchmarks/bulk_predict.py --images 2000
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ LARGEST_MEMORY = 1.5 * 2**30
 BATCH = 64
 
 
-def make_pictures(folder: Path, count: int) -> None:
-    """So many files out of the given sets, one set's picture beside another's."""
+def make_images(folder: Path, count: int) -> None:
+    """So many files out of the given sets, one set's image next to another's."""
     found = sorted(path for name in SETS for path in (DATA / name).rglob("*.jp*g") if path.is_file())
     np.random.default_rng(0).shuffle(found)  # type: ignore[arg-type]
     folder.mkdir()
@@ -53,9 +53,9 @@ def make_pictures(folder: Path, count: int) -> None:
             shutil.copyfile(path, target)
 
 
-def predict(run: Path, pictures: Path, output: Path, *options: str) -> dict[str, float]:
+def predict(run: Path, images: Path, output: Path, *options: str) -> dict[str, float]:
     """One whole process of the command line: its seconds and the largest resident set."""
-    words = [sys.executable, "-m", "distingo", "predict", str(run), str(pictures), "-o", str(output), *options]
+    words = [sys.executable, "-m", "distingo", "predict", str(run), str(images), "-o", str(output), *options]
     started = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -64,7 +64,7 @@ def predict(run: Path, pictures: Path, output: Path, *options: str) -> dict[str,
     return {"seconds": seconds, "peak_memory_bytes": usage.ru_maxrss * 1024}
 
 
-def measure_steady(run: Path, pictures: Path, output: Path, rounds: int) -> None:
+def measure_steady(run: Path, images: Path, output: Path, rounds: int) -> None:
     """In a process of its own: the stream without its first thousand, and what limits it, in turns."""
     from distingo.machine.process import configure_process
 
@@ -75,14 +75,14 @@ def measure_steady(run: Path, pictures: Path, output: Path, rounds: int) -> None
     from distingo.prediction.classifier import ModelEngine
     from distingo.prediction.networks import map_in_order
 
-    stream = distingo.predict_stream(run, [pictures], topk=1, output=output)
+    stream = distingo.predict_stream(run, [images], topk=1, output=output)
     times = []
     for at, _ in enumerate(stream):
         if at % 1000 == 999:
             times.append(time.perf_counter())
     predictor = distingo.load(run)
     engine = ModelEngine(predictor.model, device=predictor.device, cache=Cache())
-    files = sorted(pictures.iterdir())[:2048]
+    files = sorted(images.iterdir())[:2048]
     rows = np.stack([row for path in files[:256] if (row := _row(predictor, path)) is not None])
     engine.outputs(rows[:BATCH])
     rates: dict[str, list[float]] = {"engine": [], "decoding": [], "stream": []}
@@ -128,14 +128,14 @@ def _row(predictor: Any, path: Path) -> np.ndarray | None:
 
 def measure(folder: Path, count: int, rounds: int) -> dict[str, Any]:
     os.environ["DISTINGO_CACHE"] = str(folder / "cache")
-    run, pictures, few = folder / "run", folder / "pictures", folder / "few"
+    run, images, few = folder / "run", folder / "pictures", folder / "few"
     words = ["train", str(DATA / "two-sports"), "-o", str(run), "--model", f"local-dir:{WEIGHTS}"]
     subprocess.run([sys.executable, "-m", "distingo", *words], check=True, capture_output=True)
-    make_pictures(pictures, count)
-    make_pictures(few, count // 10)
+    make_images(images, count)
+    make_images(few, count // 10)
     small = predict(run, few, folder / "few.csv")
-    whole = predict(run, pictures, folder / "out.csv")
-    words = ["--steady", str(run), str(pictures), str(folder / "steady.parquet"), "--rounds", str(rounds)]
+    whole = predict(run, images, folder / "out.csv")
+    words = ["--steady", str(run), str(images), str(folder / "steady.parquet"), "--rounds", str(rounds)]
     done = subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True, text=True)
     steady = json.loads(done.stdout.splitlines()[-1])
     medians = {name: statistics.median(rates) for name, rates in steady["rates"].items()}
@@ -163,7 +163,7 @@ def main() -> None:
     if options.steady:
         return measure_steady(*map(Path, options.steady), options.rounds)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        found = measure(Path(folder), options.pictures, options.rounds)
+        found = measure(Path(folder), options.images, options.rounds)
     whole, memory = found["whole_process"], found["whole_process"]["peak_memory_bytes"] / 2**20
     steady = found["steady_images_per_second"]
     print(

@@ -1,4 +1,4 @@
-"""`distingo check` beside CleanVision on the same folders, and on 100,000 small pictures.
+"""`distingo check` next to CleanVision on the same folders, and on 100,000 small images.
 
 Both run as whole processes, taking turns, distingo with an empty cache and without embeddings: what CleanVision looks
 for too (brightness, blur, size, shape, emptiness, exact and near duplicates). To the plain folders comes one with 200
@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from planted_faults import CHANGES, COPIES, DATA, pictures_of
+from planted_faults import CHANGES, COPIES, DATA, images_of
 from turns import processor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,7 +54,7 @@ def with_copies(place: Path) -> tuple[Path, dict[frozenset[str], str]]:
     data = place / "with-copies"
     shutil.copytree(DATA / "ball-sports", data)
     generator = np.random.default_rng(0)
-    originals, planted = pictures_of(data), {}
+    originals, planted = images_of(data), {}
     for at, number in enumerate(generator.choice(len(originals), COPIES, replace=False)):
         change, original = list(CHANGES)[at % len(CHANGES)], originals[number]
         copy = original.with_name(f"copy-{at:03}.jpg")
@@ -122,17 +122,17 @@ def compare_copies(result: dict[str, Any], planted: dict[frozenset[str], str]) -
 def draw_small(place: Path, count: int) -> Path:
     """Tiles of 64 pixels that don't overlap, from photos and posters, upright and turned, as JPEG in classes."""
     data = place / "small"
-    sources = [path for name in ("aerial", "ball-sports", "posters") for path in pictures_of(DATA / name)]
+    sources = [path for name in ("aerial", "ball-sports", "posters") for path in images_of(DATA / name)]
     sources = [path for path in sources if path.suffix != ".csv"]
 
     def cut(path: Path) -> list[Path]:
         folder, written = data / path.relative_to(DATA).parts[0], []
         folder.mkdir(parents=True, exist_ok=True)
         with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-        for left in range(0, picture.width - 63, 64):
-            for top in range(0, picture.height - 63, 64):
-                tile = picture.crop((left, top, left + 64, top + 64))
+            image = opened.convert("RGB")
+        for left in range(0, image.width - 63, 64):
+            for top in range(0, image.height - 63, 64):
+                tile = image.crop((left, top, left + 64, top + 64))
                 for turned in (tile, tile.transpose(Image.Transpose.ROTATE_90)):
                     written.append(folder / f"{path.parent.name}-{path.stem}-{left}-{top}-{turned is tile}.jpg")
                     turned.save(written[-1], quality=90)
@@ -151,8 +151,8 @@ def decode_all(files: list[Path]) -> float:
     """Seconds that nothing but decoding takes, with a thread per core."""
 
     def decode(path: Path) -> None:
-        with Image.open(path) as picture:
-            picture.load()
+        with Image.open(path) as image:
+            image.load()
 
     begun = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -162,7 +162,7 @@ def decode_all(files: list[Path]) -> float:
 
 def check_small(place: Path, count: int) -> dict[str, Any]:
     data = draw_small(place, count)
-    files = pictures_of(data)
+    files = images_of(data)
     decoding = decode_all(files)
     seconds, told = run_distingo(data, place)
     again_begun = time.perf_counter()

@@ -1,18 +1,18 @@
 """Whether a model is as sure as it may be: ``python benchmarks/confidence.py``.
 
 A linear head on a frozen MobileNetV2 (``weights/mobilenetv2_100.tf_in1k`` in the data folder that
-DISTINGO_TEST_DATA names), split, fitted, calibrated and judged by the functions that ``distingo train`` calls, over
+DISTINGO_TEST_DATA names), split, fitted, calibrated and evaluated by the functions that ``distingo train`` calls, over
 20 splits of ``aerial``, ``posters`` and ``two-sports`` and 3 of the other data sets. Two-sports comes with a test
 split of 75 images, the same in all splits; it is also measured with one drawn anew each time. Per data set, over its
 splits:
 
-- coverage and size of prediction sets where 80 to 99 % were asked for, and beside them, where there is one label per
-  picture, adaptive sets (Romano, Sesia and Candès, Classification with valid and adaptive coverage, 2020) and their
+- coverage and size of prediction sets where 80 to 99 % were requested, and next to them, where there is one label per
+  image, adaptive sets (Romano, Sesia and Candès, Classification with valid and adaptive coverage, 2020) and their
   regularised kind (Angelopoulos et al., Uncertainty sets for image classifiers using conformal prediction, 2021), and
   plain sets whose threshold is taken from a part of training that nothing was chosen by;
 - calibration error before and after, and the log loss on the test split before and after;
-- how many answers were wrong where 1 to 20 % were asked for, and in how many splits more than that;
-- how many test pictures were called unlike training, and how many of the other data sets.
+- how many answers were wrong where 1 to 20 % were requested, and in how many splits more than that;
+- how many test images were called unlike training, and how many of the other data sets.
 
 Results: benchmarks/results/confidence.json. ``--only aerial --splits 3`` measures less and writes nothing.
 """
@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from distingo.models.gathered import Calibration, gather_evidence
 from PIL import Image
 
 from distingo.datasets.cache.store import Cache
@@ -47,13 +48,12 @@ from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.logits import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
 from distingo.models.description import ModelDescription
-from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import build_bank
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.embedding import gather
 from distingo.prediction.naming import unlike_threshold
-from distingo.records import Dataset, Picture
+from distingo.records import Dataset, LabeledImage
 from distingo.runs.confidence import Confidence
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.defaults import DataFacts, choose_recipe
@@ -63,7 +63,7 @@ from distingo.training.pretrained import feature_products, load_wished_backbone
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DISTINGO_TEST_DATA", ROOT / ".." / "shared" / "data")).resolve()
 RESULTS = ROOT / "benchmarks" / "results" / "confidence.json"
-FASHION_PICTURES = 1_500
+FASHION_IMAGES = 1_500
 SETS = {
     "aerial": ("aerial", 20),
     "posters": ("posters/train.csv", 20),
@@ -77,7 +77,7 @@ SETS = {
 @dataclass(frozen=True)
 class Fitted:
     model: SavedModel
-    test: tuple[Picture, ...]
+    test: tuple[LabeledImage, ...]
     outputs: Outputs
     held_out_logits: np.ndarray
     held_out_targets: np.ndarray
@@ -87,11 +87,11 @@ class Fitted:
 def open_sets(names: list[str]) -> tuple[Product, dict[str, Dataset]]:
     configure_process()
     prepare_process()
-    wishes = {"model": str(DATA / "weights" / "mobilenetv2_100.tf_in1k"), "mode": "frozen"}
-    backbone = load_wished_backbone(wishes)
+    options = {"model": str(DATA / "weights" / "mobilenetv2_100.tf_in1k"), "mode": "frozen"}
+    backbone = load_wished_backbone(options)
     assert backbone is not None
-    facts = DataFacts(pictures=2_000, height=224, width=224, grey=False, task="single-label")
-    recipe, _ = choose_recipe(facts, wishes, backbone.description)
+    facts = DataFacts(images=2_000, height=224, width=224, gray=False, task="single-label")
+    recipe, _ = choose_recipe(facts, options, backbone.description)
     cache = Cache()
     (product, *_) = feature_products(backbone, recipe, cache, torch.device("cpu"))
     found = {}
@@ -99,13 +99,13 @@ def open_sets(names: list[str]) -> tuple[Product, dict[str, Dataset]]:
         path = unpack_fashion() if name == "fashion-mnist" else DATA / SETS[name][0]
         dataset = read_dataset(path, Reading(cache=cache), products=[product])
         if name.endswith("drawn anew"):
-            dataset = replace(dataset, pictures=tuple(replace(each, given_side=None) for each in dataset.pictures))
+            dataset = replace(dataset, images=tuple(replace(each, given_split=None) for each in dataset.images))
         found[name] = dataset
     return product, found
 
 
 def unpack_fashion() -> Path:
-    """Some training pictures of Fashion-MNIST as files, as embedding all 70,000 would take an hour."""
+    """Some training images of Fashion-MNIST as files, as embedding all 70,000 would take an hour."""
     folder = Path(tempfile.gettempdir()) / "distingo-benchmark-fashion-mnist"
     source = DATA / "fashion-mnist"
     images, labels = (
@@ -113,7 +113,7 @@ def unpack_fashion() -> Path:
     )
     pixels = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28)
     classes = np.frombuffer(labels, np.uint8, offset=8)
-    for place in np.random.default_rng(0).choice(len(pixels), FASHION_PICTURES, replace=False).tolist():
+    for place in np.random.default_rng(0).choice(len(pixels), FASHION_IMAGES, replace=False).tolist():
         target = folder / str(classes[place]) / f"{place}.png"
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def unpack_fashion() -> Path:
 def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
     split = split_dataset(dataset, seed=seed)
     sides = {name: split.side(name) for name in ("train", "validation", "test")}
-    features = {name: gather(product, [picture.row_key for picture in side]) for name, side in sides.items()}
+    features = {name: gather(product, [image.row_key for image in side]) for name, side in sides.items()}
     targets = {name: encode_labels(side, dataset.classes, dataset.task) for name, side in sides.items()}
     fitted = fit_head(
         "linear",
@@ -142,7 +142,7 @@ def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
     held_out, held_targets, folds = calibration_set(description, features, targets, logits["validation"], seed)
     slope, offsets = fit_calibration(held_out, held_targets)
     description = replace(description, calibration=Calibration(slope, tuple(offsets.tolist())))
-    bank = build_bank(features["train"], tuple(picture.content for picture in sides["train"]), unit=True)
+    bank = build_bank(features["train"], tuple(image.content for image in sides["train"]), unit=True)
     model = SavedModel(description, bank=bank)
     said = to_probabilities(model, held_out)
     if dataset.task == "multi-label":
@@ -151,9 +151,9 @@ def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
         given = apply_thresholds(said, thresholds)
     else:
         given = np.arange(said.shape[1]) == said.argmax(axis=1)[:, None]
-    evidence = gather_evidence(said, held_targets, given, bank.distances(features["validation"]), folds=folds)
+    gathered = gather_evidence(said, held_targets, given, bank.distances(features["validation"]), folds=folds)
     return Fitted(
-        replace(model, evidence=evidence),
+        replace(model, gathered=gathered),
         sides["test"],
         Outputs(logits["test"], features["test"]),
         held_out,
@@ -214,7 +214,7 @@ def _adaptive_scores(probabilities: np.ndarray, chance: np.ndarray, penalty: flo
 
 
 def half_and_half(fitted: Fitted, truth: np.ndarray, wanted: float, seed: int) -> dict[str, float]:
-    """The same sets with a threshold from half of the test side: pictures that nothing at all was chosen by."""
+    """The same sets with a threshold from half of the test split: images that nothing at all was chosen by."""
     order = np.random.default_rng(seed).permutation(len(truth))
     half, rest = order[: len(truth) // 2], order[len(truth) // 2 :]
     said = to_probabilities(fitted.model, fitted.outputs.logits)
@@ -228,16 +228,16 @@ def half_and_half(fitted: Fitted, truth: np.ndarray, wanted: float, seed: int) -
 
 def measure(dataset: Dataset, product: Product, seed: int, others: dict[str, np.ndarray]) -> dict[str, Any]:
     fitted = fit(dataset, product, seed)
-    judged: Confidence = judge_confidence(fitted.model, fitted.test, fitted.outputs)
-    content: dict[str, Any] = asdict(judged)
+    evaluated: Confidence = judge_confidence(fitted.model, fitted.test, fitted.outputs)
+    content: dict[str, Any] = asdict(evaluated)
     for name in ("curve", "strangers"):
         del content[name]
     for name in ("before", "after"):
         content[name] = content[name]["error"]
-    assert judged.strangers is not None
+    assert evaluated.strangers is not None
     assert fitted.model.bank is not None
     threshold, alarms = unlike_threshold(fitted.model)
-    content["unlike"] = {"alarms": alarms, "own test side": judged.strangers.flagged / judged.n}
+    content["unlike"] = {"alarms": alarms, "own test side": evaluated.strangers.flagged / evaluated.n}
     for name, features in others.items():
         content["unlike"][name] = float((fitted.model.bank.distances(features) > threshold).mean())
     content["slope"] = fitted.model.description.calibration.slope if fitted.model.description.calibration else None
@@ -309,7 +309,7 @@ def measure_split(names: list[str], name: str, seed: int, keep: Path | None) -> 
         return dict(json.loads(kept.read_text()))
     if not _OPENED:
         product, datasets = open_sets(names)
-        embedded = {each: gather(product, [p.row_key for p in data.pictures]) for each, data in datasets.items()}
+        embedded = {each: gather(product, [p.row_key for p in data.images]) for each, data in datasets.items()}
         _OPENED.update(product=product, datasets=datasets, embedded=embedded)
     others = {other: features for other, features in _OPENED["embedded"].items() if other != name}
     content = measure(_OPENED["datasets"][name], _OPENED["product"], seed, others)

@@ -139,7 +139,7 @@ def learn(folder: Path) -> tuple[Population, dict[str, int]]:
     predicted = read_predicted(run)
     thresholds = load_model(folder / "model").description.require_thresholds()
     population = Population(predicted.truth, predicted.probabilities, np.array(thresholds.values), tuple(run.classes))
-    return population, dict(Counter(row.side for row in run.split))
+    return population, dict(Counter(row.split for row in run.split))
 
 
 def table(found: dict[str, Counted]) -> str:

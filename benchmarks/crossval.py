@@ -1,6 +1,6 @@
 """Seconds of ``distingo crossval`` as a process: ``python benchmarks/crossval.py``.
 
-Five folds over the 2,100 pictures of `aerial`, heads on frozen MobileNetV2, baselines and the page included; the cache
+Five folds over the 2,100 images of `aerial`, heads on frozen MobileNetV2, baselines and the page included; the cache
 is warm (a first run fills it). Wanted: under 20 s. Results: benchmarks/results/crossval.json.
 """
 

@@ -1,6 +1,6 @@
 """Descriptors per second, against scikit-image: ``python benchmarks/descriptors.py [--rounds 9]``.
 
-Both describe the same pictures of 135 x 240 random but smooth pixels (seed 0) on one thread, in turn within
+Both describe the same images of 135 x 240 random but smooth pixels (seed 0) on one thread, in turn within
 each round, so that both meet the same disturbances; the medians over the rounds are printed.
 """
 
@@ -23,47 +23,46 @@ from distingo.features.descriptors import ANGLES, PROPERTIES, describe, describe
 
 
 def with_scikit_image(rgb: np.ndarray, angles: tuple[int, ...] = (0,)) -> np.ndarray:
-    colours = [np.histogram(rgb[..., c], bins=16, range=(0, 256), density=True)[0] for c in range(3)]
+    colors = [np.histogram(rgb[..., c], bins=16, range=(0, 256), density=True)[0] for c in range(3)]
     matrix = graycomatrix(img_as_ubyte(color.rgb2gray(rgb)), [5], np.deg2rad(angles), levels=256)
     textures = np.stack([graycoprops(matrix, name)[0] for name in PROPERTIES], axis=1)
-    return np.concatenate([*colours, textures.ravel()])
+    return np.concatenate([*colors, textures.ravel()])
 
 
-def smooth_pictures(count: int, height: int, width: int) -> list[np.ndarray]:
-    """Low-frequency colour with a little noise: grey levels are spread about as in photos."""
+def smooth_images(count: int, height: int, width: int) -> list[np.ndarray]:
+    """Low-frequency color with a little noise: gray levels are spread about as in photos."""
     generator = np.random.default_rng(0)
-    pictures = []
+    images = []
     for _ in range(count):
         coarse = Image.fromarray(generator.integers(0, 256, (9, 16, 3), dtype=np.uint8))
         fine = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=np.int16)
         noisy = fine + generator.integers(-8, 9, fine.shape)
-        pictures.append(noisy.clip(0, 255).astype(np.uint8))
-    return pictures
+        images.append(noisy.clip(0, 255).astype(np.uint8))
+    return images
 
 
-def images_per_second(function: Callable[[np.ndarray], np.ndarray], pictures: list[np.ndarray]) -> float:
+def images_per_second(function: Callable[[np.ndarray], np.ndarray], images: list[np.ndarray]) -> float:
     started = time.perf_counter()
-    for picture in pictures:
-        function(picture)
-    return len(pictures) / (time.perf_counter() - started)
+    for image in images:
+        function(image)
+    return len(images) / (time.perf_counter() - started)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    pictures = smooth_pictures(60, 135, 240)
-    large = smooth_pictures(4, 1080, 1920)
+    images = smooth_images(60, 135, 240)
+    large = smooth_images(4, 1080, 1920)
     worst = max(
-        float(np.abs(describe_pixels(rgb, angles="all") - with_scikit_image(rgb, ANGLES)).max())
-        for rgb in pictures[:10]
+        float(np.abs(describe_pixels(rgb, angles="all") - with_scikit_image(rgb, ANGLES)).max()) for rgb in images[:10]
     )
 
     contestants: dict[str, tuple[Callable[[np.ndarray], np.ndarray], list[np.ndarray]]] = {
-        "scikit-image": (with_scikit_image, pictures[:10]),
-        "distingo": (describe_pixels, pictures),
-        "scikit-image, all angles": (lambda rgb: with_scikit_image(rgb, ANGLES), pictures[:5]),
-        "distingo, all angles": (lambda rgb: describe_pixels(rgb, angles="all"), pictures),
+        "scikit-image": (with_scikit_image, images[:10]),
+        "distingo": (describe_pixels, images),
+        "scikit-image, all angles": (lambda rgb: with_scikit_image(rgb, ANGLES), images[:5]),
+        "distingo, all angles": (lambda rgb: describe_pixels(rgb, angles="all"), images),
         "distingo, shrinking 1920x1080": (describe, large),
     }
     speeds: dict[str, list[float]] = {name: [] for name in contestants}

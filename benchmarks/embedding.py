@@ -1,6 +1,6 @@
 """Features of a frozen MobileNetV2: distingo's engines against Keras' `predict`, turn by turn in one run.
 
-Every contender keeps the same uint8 pictures in memory and computes their pooled features; distingo takes the given
+Every contender keeps the same uint8 images in memory and computes their pooled features; distingo takes the given
 weights, Keras random ones of the same network (what is timed does not depend on them).
 
     python benchmarks/embedding.py --keras-python .venv-keras/bin/python
@@ -29,11 +29,11 @@ RESULTS = ROOT / "benchmarks" / "results" / "embedding.json"
 DISTINGO = ("openvino bfloat16", "openvino float32", "torch bfloat16", "torch float32")
 KERAS = ("keras float32", "keras mixed_bfloat16")
 GOAL = 6.0
-PICTURES = 256
+IMAGES = 256
 
 
-def pictures() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (PICTURES, 224, 224, 3), dtype=np.uint8)
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (IMAGES, 224, 224, 3), dtype=np.uint8)
 
 
 def run_distingo(engine: str, precision: str, batch: int) -> None:
@@ -65,11 +65,11 @@ def run_keras(policy: str, batch: int) -> None:
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
     backbone = keras.applications.MobileNetV2(include_top=False, weights=None, pooling="avg", input_shape=(224, 224, 3))
     model = keras.Model(inputs, backbone(scaled))
-    take_turns(lambda part: model.predict(part, batch_size=batch, verbose=0), PICTURES, {"keras": keras.__version__})
+    take_turns(lambda part: model.predict(part, batch_size=batch, verbose=0), IMAGES, {"keras": keras.__version__})
 
 
 def take_turns(run: object, batch: int, versions: dict[str, str]) -> None:
-    rows = pictures()
+    rows = images()
 
     def once() -> None:
         for start in range(0, len(rows), batch):

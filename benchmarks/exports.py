@@ -3,8 +3,8 @@
     python benchmarks/exports.py [--only aerial]
 
 A frozen MobileNetV2 on each of three data sets named by `DISTINGO_TEST_DATA`; agreement and cost on the run's test and
-validation pictures. Rates are medians over rounds in which all exports take turns; where pictures are resized in the
-model, that is part of its time, and `pillow` is what it takes beside the other models. Then an environment with
+validation images. Rates are medians over rounds in which all exports take turns; where images are resized in the
+model, that is part of its time, and `pillow` is what it takes next to the other models. Then an environment with
 distingo-runtime alone: its size, and seconds from the start of the process to the first prediction.
 """
 
@@ -48,10 +48,10 @@ def export_all(run: Path, folder: Path) -> dict[str, Any]:
     """What each format and precision comes to; a refused one says why."""
     found: dict[str, Any] = {}
     for exported_as, precision in EXPORTS:
-        wishes = {"half": precision == "half", "int8": precision == "int8"}
+        options = {"half": precision == "half", "int8": precision == "int8"}
         name, started = f"{exported_as} {precision}", time.perf_counter()
         try:
-            made = distingo.export(run, folder / name.replace(" ", "-"), format=exported_as, **wishes)
+            made = distingo.export(run, folder / name.replace(" ", "-"), format=exported_as, **options)
         except ExportError as error:
             found[name] = {"refused": str(error).partition(": ")[2]}
             print(f"  {name:22} refused: {found[name]['refused']}")
@@ -60,14 +60,14 @@ def export_all(run: Path, folder: Path) -> dict[str, Any]:
         found[name] = {
             "megabytes": made.bytes / 1e6,
             "seconds": time.perf_counter() - started,
-            "pictures": agreement.pictures,
+            "pictures": agreement.images,
             "same": agreement.share,
             "largest_difference": agreement.largest_difference,
             "score": agreement.score,
             "cost_in_points": 100 * agreement.cost,
         }
         print(
-            f"  {name:22} {made.bytes / 1e6:5.1f} MB, same answer {agreement.share:.2%} of {agreement.pictures:,}, "
+            f"  {name:22} {made.bytes / 1e6:5.1f} MB, same answer {agreement.share:.2%} of {agreement.images:,}, "
             f"difference at most {agreement.largest_difference:.2g}, {100 * agreement.cost:+.2f} points"
         )
     return found
@@ -88,7 +88,7 @@ def open_all(folder: Path) -> dict[str, Callable[[np.ndarray], Any]]:
 
 
 def measure_rates(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
-    """Images a second by name and batch size, on pictures of 300 x 400 pixels."""
+    """Images a second by name and batch size, on images of 300 x 400 pixels."""
     from PIL import Image
 
     from distingo.datasets.decoding.rendering import render
@@ -125,13 +125,13 @@ def measure_rates(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
     return rates
 
 
-def measure_environment(folder: Path, picture: Path) -> dict[str, float]:
+def measure_environment(folder: Path, image: Path) -> dict[str, float]:
     """Of distingo-runtime: megabytes of its environment, and the median seconds from start to first prediction."""
     from runtime_environment import build_wheel, install_runtime, megabytes, seconds_to_first_prediction
 
     with tempfile.TemporaryDirectory() as place:
         python = install_runtime(build_wheel(Path(place) / "wheel"), Path(place) / "environment")
-        seconds = [seconds_to_first_prediction(python, folder, picture) for _ in range(10)]
+        seconds = [seconds_to_first_prediction(python, folder, image) for _ in range(10)]
         size = megabytes(Path(place) / "environment")
     print(f"distingo-runtime: {size:.0f} MB, {statistics.median(seconds):.2f} s from start to first prediction")
     return {"megabytes": size, "seconds": statistics.median(seconds), "slowest_seconds": max(seconds)}
@@ -156,8 +156,8 @@ def main() -> None:
             results["data"][name] = export_all(run, exports)
             if name == (options.only or next(iter(SETS))):
                 results["images_per_second"] = measure_rates(exports, options.rounds)
-                picture = next((DATA / name).rglob("*.jpg"))
-                results["runtime"] = measure_environment(exports / "onnx-float32", picture)
+                image = next((DATA / name).rglob("*.jpg"))
+                results["runtime"] = measure_environment(exports / "onnx-float32", image)
     if not options.only:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

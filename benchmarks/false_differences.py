@@ -42,7 +42,7 @@ FASHION_SIZES = {"train": 2_500, "t10k": 1_000}
 
 
 def draw_fashion(folder: Path, number: int) -> Path:
-    """Some pictures of Fashion-MNIST, others for each number, as IDX files."""
+    """Some images of Fashion-MNIST, others for each number, as IDX files."""
     folder.mkdir()
     for side, count in FASHION_SIZES.items():
         chosen = None
@@ -81,7 +81,7 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
         "models_differ": versus.adjusted_p_value < LEVEL,
         "called_different": versus.is_clear,
         "classes_differ": sum((entry.adjusted_p_value or 1) < LEVEL for entry in versus.classes),
-        "pictures_needed": versus.pictures_needed,
+        "pictures_needed": versus.images_needed,
     }
 
 
@@ -120,7 +120,7 @@ def measure(name: str, number: int, seeds: int, place: Path) -> list[list[dict[s
     return [[{"data": name, "split": number, **entry} for entry in entries] for entries in found]
 
 
-def summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
+def summarize(found: list[dict[str, Any]]) -> dict[str, Any]:
     called = sum(entry["called_different"] for entry in found)
     models = [entry["models_differ"] for entry in found if "models_differ" in entry]
     return {
@@ -147,7 +147,7 @@ def main() -> None:
                 found[kind] += more
             print(f"{name} {number} done", flush=True)
     names = ("trainings_of_one_recipe", "groups_of_trainings_of_one_recipe", "recipes")
-    summaries = {name: summarise(entries) for name, entries in zip(names, found, strict=True)}
+    summaries = {name: summarize(entries) for name, entries in zip(names, found, strict=True)}
     result = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},

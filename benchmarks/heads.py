@@ -1,8 +1,8 @@
 """Seconds and scores of the four heads on synthetic embeddings: ``python benchmarks/heads.py [--kind linear]``.
 
 Embeddings are clusters of 1,280 numbers with a falling spectrum, cut off at 0 as ReLU does (seed 0), in the
-sizes of issue 3 and 4: two classes from 2,448 pictures, ten from 60,000, 25 labels from 2,900. Validation and
-test have a fifth of the pictures each, on top. Results: benchmarks/results/heads.json.
+sizes of issue 3 and 4: two classes from 2,448 images, ten from 60,000, 25 labels from 2,900. Validation and
+test have a fifth of the images each, on top. Results: benchmarks/results/heads.json.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FEATURES = 1280
 class Workload:
     name: str
     task: Task
-    pictures: int
+    images: int
     classes: int
     goal: float  # seconds for the linear head
 
@@ -64,7 +64,7 @@ def embed(load: Workload, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def measure(load: Workload, kind: str) -> dict[str, object]:
     train, validation, test = (
-        embed(load, n, seed) for seed, n in enumerate((load.pictures, load.pictures // 5, load.pictures // 5))
+        embed(load, n, seed) for seed, n in enumerate((load.images, load.images // 5, load.images // 5))
     )
     wall, processor = time.perf_counter(), time.process_time()
     fitted = fit_head(kind, train, validation, classes=load.classes, task=load.task)

@@ -3,7 +3,7 @@
     python benchmarks/hostile_requests.py --schemathesis OTHER/bin/schemathesis    # 10 minutes
     python benchmarks/hostile_requests.py --count 500                              # a try, without schemathesis
 
-Mutated pictures of every accepted format, wrong types, lengths, encodings and JSON, broken heads and bodies, bombs
+Mutated images of every accepted format, wrong types, lengths, encodings and JSON, broken heads and bodies, bombs
 (a huge PNG, a JPEG of thousands of scans, a strip of 1 x 1,000,000), over eight connections at once, seeded. Memory is
 the server's resident set after a tenth of the requests, when everything has been used once, and at the end.
 """
@@ -57,7 +57,7 @@ CHECKS = "not_a_server_error,response_schema_conformance,status_code_conformance
 Hostile = Callable[[random.Random], bytes]
 
 
-def pictures() -> list[bytes]:
+def images() -> list[bytes]:
     generator, found = np.random.default_rng(0), []
     for form, mode in (
         ("JPEG", "RGB"),
@@ -77,11 +77,11 @@ def pictures() -> list[bytes]:
     return [*found, encoded.getvalue()]
 
 
-PICTURES = pictures()
+IMAGES = images()
 
 
 def mutate(chance: random.Random) -> bytes:
-    data = bytearray(chance.choice(PICTURES))
+    data = bytearray(chance.choice(IMAGES))
     for _ in range(chance.choice((1, 4, 30))):
         place = chance.randrange(min(len(data), chance.choice((64, len(data)))))
         data[place] = chance.randrange(256)
@@ -106,7 +106,7 @@ BOMBS = [
     png(1, 1_000_000),
     png(1_000_000, 1),
     png(2**31 - 1, 1),
-    PICTURES[-1][:-2] + b"\xff\xda" * 5000,
+    IMAGES[-1][:-2] + b"\xff\xda" * 5000,
 ]
 
 
@@ -165,7 +165,7 @@ def as_json(chance: random.Random) -> bytes:
 
 
 def broken(chance: random.Random) -> bytes:
-    body = chance.choice(PICTURES)
+    body = chance.choice(IMAGES)
     head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     chunks = (b"zz\r\n", b"5\r\nabc", b"FFFFFFFFFFFFFFFFF\r\n", b"0\r\n\r\n")
     lengths = (b"-1", b"99999999999", b"1e3", b"", b"18446744073709551616", str(len(body) - 5).encode())
@@ -215,7 +215,7 @@ def resident(pid: int) -> int:
 
 
 def is_good(url: str) -> bool:
-    asked = urllib.request.Request(url, PICTURES[0], {"Content-Type": "image/jpeg"})
+    asked = urllib.request.Request(url, IMAGES[0], {"Content-Type": "image/jpeg"})
     with urllib.request.urlopen(asked, timeout=30) as answer:
         return answer.status == 200 and bool(json.loads(answer.read())["predictions"][0]["label"])
 
@@ -285,7 +285,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         command = contenders(None, train(Path(folder)))["distingo serve"]
-        with serving(command, PICTURES[0]) as (url, process):
+        with serving(command, IMAGES[0]) as (url, process):
             results = attack(url, process.pid, options.count)
             if options.schemathesis:
                 results["schemathesis"] = ask_schemathesis(options.schemathesis, url, options.examples)

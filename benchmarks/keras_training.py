@@ -1,6 +1,6 @@
 """Training speed of the three reference networks: distingo against Keras 3 with TensorFlow, side by side.
 
-Every contender is a process of its own that keeps uint8 pictures in memory, trains one warm-up epoch and
+Every contender is a process of its own that keeps uint8 images in memory, trains one warm-up epoch and
 then waits. Each round lets the contenders train two short epochs in turn, the second of which counts, so that
 whatever else the machine does hits all of them; an epoch is shuffling, gathering batches, scaling to [0, 1],
 forward and backward pass and Adam.
@@ -63,13 +63,13 @@ WORKLOADS = (
 )
 
 
-def pictures_and_targets(load: Workload, contender: str) -> tuple[np.ndarray, np.ndarray]:
+def images_and_targets(load: Workload, contender: str) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(SEED)
     n = load.batch * load.steps[contender]
-    pictures = generator.integers(0, 256, (n, load.height, load.width, load.channels), dtype=np.uint8)
+    images = generator.integers(0, 256, (n, load.height, load.width, load.channels), dtype=np.uint8)
     if load.network == "poster-cnn":
-        return pictures, (generator.random((n, load.outputs)) < 0.1).astype(np.float32)
-    return pictures, generator.integers(0, load.outputs, n)
+        return images, (generator.random((n, load.outputs)) < 0.1).astype(np.float32)
+    return images, generator.integers(0, load.outputs, n)
 
 
 # --- contenders, each in its own process ------------------------------------------------------------------
@@ -91,19 +91,19 @@ def run_distingo(load: Workload) -> None:
     with bind_this_thread():
         network = build_network(load)
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-        pictures, targets = pictures_and_targets(load, "distingo")
+        images, targets = images_and_targets(load, "distingo")
         train_epoch = epoch_trainer(network, optimizer, load, lambda: autocast(device, precision))
-        train_epoch(pictures, targets)
+        train_epoch(images, targets)
         versions = {"torch": torch.__version__, "precision": f"{precision}: {reason}"}
         say(versions=versions, threads=torch.get_num_threads())
         while (command := await_go()) != "stop":
             if command == "profile":
-                say(profile=profile(lambda: train_epoch(pictures, targets), steps=load.steps["distingo"]))
+                say(profile=profile(lambda: train_epoch(images, targets), steps=load.steps["distingo"]))
                 continue
-            train_epoch(pictures, targets)  # while the others worked, caches grew cold and pages went
+            train_epoch(images, targets)  # while the others worked, caches grew cold and pages went
             started = time.perf_counter()
-            train_epoch(pictures, targets)
-            say(seconds=time.perf_counter() - started, images=len(pictures))
+            train_epoch(images, targets)
+            say(seconds=time.perf_counter() - started, images=len(images))
 
 
 def build_network(load: Workload) -> Any:
@@ -117,7 +117,7 @@ def build_network(load: Workload) -> Any:
 
 
 def epoch_trainer(network: Any, optimizer: Any, load: Workload, autocast: Any) -> Any:
-    """The steps of distingo's training loop, with a loss for several labels a picture where poster-cnn needs it."""
+    """The steps of distingo's training loop, with a loss for several labels an image where poster-cnn needs it."""
     import torch
     import torch.nn.functional as F
 
@@ -125,11 +125,11 @@ def epoch_trainer(network: Any, optimizer: Any, load: Workload, autocast: Any) -
 
     loss_of = F.binary_cross_entropy_with_logits if load.network == "poster-cnn" else F.cross_entropy
 
-    def train_epoch(pictures: np.ndarray, targets: np.ndarray) -> float:
+    def train_epoch(images: np.ndarray, targets: np.ndarray) -> float:
         total = 0.0
-        order = torch.randperm(len(pictures)).numpy()
+        order = torch.randperm(len(images)).numpy()
         for indices in np.split(order, len(order) // load.batch):
-            images, truth = to_tensor(pictures[indices]), torch.from_numpy(targets[indices])
+            images, truth = to_tensor(images[indices]), torch.from_numpy(targets[indices])
             with autocast():
                 logits = network(images).float()
             loss = loss_of(logits, truth)
@@ -184,7 +184,7 @@ def run_keras(load: Workload, contender: str) -> None:
     # without XLA, which is several times slower for these networks on a processor
     loss = "binary_crossentropy" if load.network == "poster-cnn" else "sparse_categorical_crossentropy"
     model.compile(optimizer="adam", loss=loss, jit_compile=False)
-    pictures, targets = pictures_and_targets(load, contender)
+    images, targets = images_and_targets(load, contender)
 
     class TurnTaking(keras.callbacks.Callback):
         """Waits before each odd epoch, which warms up as the very first does, and says how long each even one took."""
@@ -201,9 +201,9 @@ def run_keras(load: Workload, contender: str) -> None:
                     threads=os.cpu_count(),
                 )
             elif epoch % 2 == 0:
-                say(seconds=time.perf_counter() - self.started, images=len(pictures))
+                say(seconds=time.perf_counter() - self.started, images=len(images))
 
-    model.fit(pictures, targets, batch_size=load.batch, epochs=10**6, verbose=0, callbacks=[TurnTaking()])
+    model.fit(images, targets, batch_size=load.batch, epochs=10**6, verbose=0, callbacks=[TurnTaking()])
 
 
 def keras_network(load: Workload) -> Any:

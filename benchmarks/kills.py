@@ -108,22 +108,22 @@ def tasks(root: Path, site: Any) -> dict[str, Task]:
     def cache(folder: Path) -> int:
         from distingo.datasets.cache.store import Cache
         from distingo.datasets.gathering import pixels_product, read_dataset
-        from distingo.records import Rendition
+        from distingo.records import ImageSpec
 
         kept = Cache(folder)
-        product = pixels_product(kept, Rendition(24, 24, 3, "stretch"))
+        product = pixels_product(kept, ImageSpec(24, 24, 3, "stretch"))
         read_dataset(data, Reading(cache=kept, workers=1), products=[product])
         return 0
 
     def cached(folder: Path) -> object:
         from distingo.datasets.cache.store import Cache
         from distingo.datasets.gathering import pixels_product, read_dataset
-        from distingo.records import Rendition
+        from distingo.records import ImageSpec
 
         kept = Cache(folder)
-        product = pixels_product(kept, Rendition(24, 24, 3, "stretch"))
-        pictures = read_dataset(data, Reading(cache=kept, workers=1), products=[product]).pictures
-        rows = product.store.rows([picture.row_key for picture in pictures])
+        product = pixels_product(kept, ImageSpec(24, 24, 3, "stretch"))
+        images = read_dataset(data, Reading(cache=kept, workers=1), products=[product]).images
+        rows = product.store.rows([image.row_key for image in images])
         return hashlib.sha256(rows.take(range(len(rows))).tobytes()).hexdigest()
 
     def download(folder: Path) -> int:

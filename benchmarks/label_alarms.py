@@ -40,15 +40,15 @@ IMBALANCED_DRAWS = 10
 FLIPS = (0.01, 0.05)
 FLIP_DRAWS = 3
 
-Labelled = list[tuple[Path, str]]
+Labeled = list[tuple[Path, str]]
 
 
-def read(name: str) -> Labelled:
+def read(name: str) -> Labeled:
     """All images of a set with their class, whatever their split."""
     return [(path, path.parent.name) for path in sorted((DATA / name).rglob("*")) if path.is_file()]
 
 
-def imbalanced(images: Labelled, seed: int) -> Labelled:
+def imbalanced(images: Labeled, seed: int) -> Labeled:
     names, counts = np.unique([label for _, label in images], return_counts=True)
     large, rare = (str(names[at]) for at in np.argsort(-counts, kind="stable")[:2])
     many, few = ([entry for entry in images if entry[1] == label] for label in (large, rare))
@@ -56,7 +56,7 @@ def imbalanced(images: Labelled, seed: int) -> Labelled:
     return [*many, *(few[at] for at in chosen.tolist())]
 
 
-def flip(images: Labelled, share: float, seed: int) -> tuple[Labelled, set[int]]:
+def flip(images: Labeled, share: float, seed: int) -> tuple[Labeled, set[int]]:
     generator = np.random.default_rng(seed)
     names = sorted({label for _, label in images})
     moved = set(generator.choice(len(images), round(share * len(images)), replace=False).tolist())
@@ -67,7 +67,7 @@ def flip(images: Labelled, share: float, seed: int) -> tuple[Labelled, set[int]]
     return flipped, moved
 
 
-def lay_out(images: Labelled, folder: Path) -> dict[str, int]:
+def lay_out(images: Labeled, folder: Path) -> dict[str, int]:
     """Links in class folders; positions by the names that findings have."""
     places = {}
     for at, (path, label) in enumerate(images):
@@ -78,7 +78,7 @@ def lay_out(images: Labelled, folder: Path) -> dict[str, int]:
     return places
 
 
-def measure(images: Labelled, model: str, place: Path, moved: set[int]) -> dict[str, Any]:
+def measure(images: Labeled, model: str, place: Path, moved: set[int]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=place) as folder:
         places = lay_out(images, Path(folder) / "data")
         found = distingo.check(Path(folder) / "data", Path(folder) / "out", model=MODELS[model], cache=place / "cache")
@@ -101,7 +101,7 @@ def measure(images: Labelled, model: str, place: Path, moved: set[int]) -> dict[
     }
 
 
-def cases(name: str) -> Iterator[tuple[str, int, Labelled, set[int]]]:
+def cases(name: str) -> Iterator[tuple[str, int, Labeled, set[int]]]:
     images = read(name)
     yield "clean", 0, images, set()
     for seed in range(IMBALANCED_DRAWS):

@@ -36,7 +36,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.near_duplicates.search import SAME_SCENE, find_copies, group_copies, signature_product
-from planted_faults import CHANGES, DATA, WEIGHTS, pictures_of
+from planted_faults import CHANGES, DATA, WEIGHTS, images_of
 from turns import processor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,14 +71,14 @@ def cut_tiles(place: Path, tile: int) -> Path:
                 part.save(folder / f"{path.stem}-{left:03}-{top:03}.png", compress_level=1)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(cut, pictures_of(DATA / "aerial")))
+        list(pool.map(cut, images_of(DATA / "aerial")))
     return data
 
 
 def plant(data: Path, copies: int, seed: int) -> dict[Pair, tuple[str, str]]:
     """Changed and turned copies of tiles next to them; by pair of files, the turn and the change."""
     generator = np.random.default_rng(seed)
-    originals = pictures_of(data)
+    originals = images_of(data)
     changes = {name: change for name, change in CHANGES.items() if name != "mirrored"}
     planted = {}
     for at, number in enumerate(generator.choice(len(originals), copies, replace=False)):
@@ -103,10 +103,10 @@ def search(data: Path, cache: Path) -> tuple[set[Pair], int, float]:
     """The pairs that are told, of how many images, and the seconds of searching without decoding."""
     place = Cache(cache)
     dataset = read_dataset(data, Reading(cache=place), products=[signature_product(place)])
-    names = [picture.source.file for picture in dataset.pictures]
-    signatures = signature_product(place).store.rows([picture.content for picture in dataset.pictures])
+    names = [image.source.file for image in dataset.images]
+    signatures = signature_product(place).store.rows([image.content for image in dataset.images])
     begun = time.perf_counter()
-    found = find_copies(signatures, [min(picture.width, picture.height) for picture in dataset.pictures])
+    found = find_copies(signatures, [min(image.width, image.height) for image in dataset.images])
     seconds = time.perf_counter() - begun
     told = {_pair(names[pair.first], names[pair.second]) for pair in found if pair.similarity >= SAME_SCENE}
     return told, len(names), seconds

@@ -1,9 +1,9 @@
 """Forecasts made from half of a data set against the truth: ``python benchmarks/learning_curve.py``.
 
-For `aerial` and `ball-sports` (heads on frozen MobileNetV2) and 6,000 pictures of Fashion-MNIST (descriptors): half of
-the pictures are drawn by the seed, whole groups and every class alike; `distingo learning-curve`'s method sees these
-alone, in five folds, and forecasts the score with twice as many training pictures. The truth is five-fold
-cross-validation on all pictures, which trains on just so many. A hit is a truth inside its 95 % interval; how often it
+For `aerial` and `ball-sports` (heads on frozen MobileNetV2) and 6,000 images of Fashion-MNIST (descriptors): half of
+the images are drawn by the seed, whole groups and every class alike; `distingo learning-curve`'s method sees these
+alone, in five folds, and forecasts the score with twice as many training images. The truth is five-fold
+cross-validation on all images, which trains on just so many. A hit is a truth inside its 95 % interval; how often it
 is must be at least 8 in 10. Besides: each class's recall. Results: benchmarks/results/learning_curve.json.
 
 ``--keep FOLDER`` keeps the measured probabilities, so that the method can be changed without training again.
@@ -26,7 +26,7 @@ from PIL import Image
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.dividing import divide_groups
-from distingo.datasets.splits.grouping import group_pictures
+from distingo.datasets.splits.grouping import group_images
 from distingo.datasets.targets import encode_labels
 from distingo.learning_curves.forecasting import extrapolate, resample_curves
 from distingo.learning_curves.measuring import (
@@ -65,14 +65,14 @@ class Workload:
     def classes(self) -> int:
         return self.table.shape[1]
 
-    def measure(self, pictures: np.ndarray, seed: int, sizes: tuple[int, ...]) -> Measured:
-        """Five folds of these pictures, each judged by models that learned from the others."""
-        folds = divide_groups(self.table[pictures], self.groups[pictures], [1 / FOLDS] * FOLDS, seed=seed)
+    def measure(self, images: np.ndarray, seed: int, sizes: tuple[int, ...]) -> Measured:
+        """Five folds of these images, each evaluated by models that learned from the others."""
+        folds = divide_groups(self.table[images], self.groups[images], [1 / FOLDS] * FOLDS, seed=seed)
         draws = [
             draw_subsets(
                 self.table,
                 self.groups,
-                (pictures[folds != fold], pictures[folds == fold]),
+                (images[folds != fold], images[folds == fold]),
                 sizes,
                 validation=VALIDATION,
                 seed=1000 * seed + fold,
@@ -90,8 +90,8 @@ class Workload:
 def prepare(name: str, folder: Path, weights: Path) -> Workload:
     cache, belonging = Cache(), Belonging()
     classic = name == "fashion-mnist"
-    wishes = {"model": "descriptors" if classic else f"local-dir:{weights}"}
-    request = TrainRequest(reading=Reading(cache=cache), data=folder, output=Path("unused"), wishes=wishes)
+    options = {"model": "descriptors" if classic else f"local-dir:{weights}"}
+    request = TrainRequest(reading=Reading(cache=cache), data=folder, output=Path("unused"), options=options)
     chosen, _ = choose(request, [*belonging.products(cache), descriptors_product(cache)])
     dataset = chosen.dataset
     product = descriptors_product(cache)
@@ -101,10 +101,10 @@ def prepare(name: str, folder: Path, weights: Path) -> Workload:
     links = () if classic else belonging.link(dataset, cache, os.cpu_count() or 1)
     return Workload(
         name=name,
-        features=gather(product, [picture.row_key for picture in dataset.pictures]),
-        targets=encode_labels(dataset.pictures, dataset.classes, dataset.task),
-        table=encode_labels(dataset.pictures, dataset.classes, "multi-label"),
-        groups=group_pictures(len(dataset.pictures), links).numbers,
+        features=gather(product, [image.row_key for image in dataset.images]),
+        targets=encode_labels(dataset.images, dataset.classes, dataset.task),
+        table=encode_labels(dataset.images, dataset.classes, "multi-label"),
+        groups=group_images(len(dataset.images), links).numbers,
         learn=descriptor_learner(classes=classes, seed=0)
         if classic
         else head_learner("linear", classes=classes, task=dataset.task, balanced=False, seed=0),
@@ -113,26 +113,26 @@ def prepare(name: str, folder: Path, weights: Path) -> Workload:
 
 
 def write_fashion(source: Path, folder: Path) -> Path:
-    """So many pictures of each class, as files."""
-    pictures, labels = (
+    """So many images of each class, as files."""
+    images, labels = (
         np.frombuffer(gzip.decompress(next(source.glob(f"train-{kind}*")).read_bytes()), np.uint8, offset=offset)
         for kind, offset in (("images", 16), ("labels", 8))
     )
-    pictures = pictures.reshape(-1, 28, 28)
+    images = images.reshape(-1, 28, 28)
     generator = np.random.default_rng(0)
     for number in range(10):
         (folder / str(number)).mkdir(parents=True)
         for at in generator.permutation(np.flatnonzero(labels == number))[:FASHION_PER_CLASS]:
-            Image.fromarray(pictures[at]).save(folder / str(number) / f"{at:05}.png")
+            Image.fromarray(images[at]).save(folder / str(number) / f"{at:05}.png")
     return folder
 
 
-def kept(path: Path | None, work: Workload, pictures: np.ndarray, seed: int, sizes: tuple[int, ...]) -> Measured:
+def kept(path: Path | None, work: Workload, images: np.ndarray, seed: int, sizes: tuple[int, ...]) -> Measured:
     if path is not None and path.is_file():
         with np.load(path) as content:
             arrays = (content[name] for name in ("pictures", "draws", "truth", "probabilities"))
             return Measured(tuple(content["sizes"].tolist()), *arrays)
-    found = work.measure(pictures, seed, sizes)
+    found = work.measure(images, seed, sizes)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, **{name: getattr(found, name) for name in Measured.__slots__})
@@ -153,7 +153,7 @@ def compare(work: Workload, seeds: range, keep: Path | None) -> dict[str, object
         sizes = choose_sizes(int(len(half) * (1 - 1 / FOLDS)), work.classes, SIZES)
         path = None if keep is None else keep / f"{work.name}-{seed}.npz"
         curves = resample_curves(kept(path, work, half, seed, sizes), "single-label")
-        forecasts.append(judge(curves, np.array(sizes, np.float64), float(right.mean()), recalls) | {"seed": seed})
+        forecasts.append(evaluate(curves, np.array(sizes, np.float64), float(right.mean()), recalls) | {"seed": seed})
         print(f"{work.name:14}{forecasts[-1]} {time.perf_counter() - begun:.0f} s", flush=True)
     return {
         "data": work.name,
@@ -168,7 +168,7 @@ def compare(work: Workload, seeds: range, keep: Path | None) -> dict[str, object
     }
 
 
-def judge(curves: object, sizes: np.ndarray, truth: float, recalls: list[float]) -> dict[str, float]:
+def evaluate(curves: object, sizes: np.ndarray, truth: float, recalls: list[float]) -> dict[str, float]:
     twice = np.array([2.0])
     found = extrapolate(curves.overall, sizes, twice)
     low, expected, high = np.quantile(found.scores[:, 0], (0.025, 0.5, 0.975)).tolist()

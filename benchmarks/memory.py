@@ -124,7 +124,7 @@ def measure(name: str, precision: str) -> dict[str, Any]:
     from distingo.machine.compiler import compiler_on_demand
     from distingo.machine.memory import forget_peak_memory, peak_memory
     from distingo.runs.folder import RunFolder
-    from distingo.training.loop import LabelledRows, Session, fit
+    from distingo.training.loop import LabeledRows, Session, fit
 
     recipe, network, device = _prepare(name)
 
@@ -137,7 +137,7 @@ def measure(name: str, precision: str) -> dict[str, Any]:
         def take(self, indices: np.ndarray) -> np.ndarray:
             return np.random.default_rng(0).integers(0, 256, (len(indices), *self.shape[1:]), np.uint8)
 
-    rows = LabelledRows(Noise(), np.arange(Noise.shape[0]) % CLASSES, CLASSES)
+    rows = LabeledRows(Noise(), np.arange(Noise.shape[0]) % CLASSES, CLASSES)
     with tempfile.TemporaryDirectory() as folder, compiler_on_demand():
         session = Session(
             recipe, network, rows, rows, RunFolder(Path(folder)), torch.device(device), precision, lambda _: None
@@ -174,7 +174,7 @@ def _prepare(name: str) -> tuple[Any, Any, Any]:
     )
     torch.manual_seed(0)
     if name == "small-cnn":
-        from distingo.models.catalogue import build_network
+        from distingo.models.catalog import build_network
 
         network = build_network(name, classes=CLASSES, height=size, width=size, channels=3, dropout=None)
     else:

@@ -1,8 +1,8 @@
 """How many planted faults `distingo check` finds, and how many of its findings are right.
 
-Copies of pictures of ball-sports and aerial are changed, labels of aerial flipped, files cut short, copies put on the
+Copies of images of ball-sports and aerial are changed, labels of aerial flipped, files cut short, copies put on the
 other side of a split, all by a seed; then the check runs as a person runs it, but with an empty cache. A pair that was
-not planted counts as right if the untouched data have it too: both sets hold pictures of one scene twice.
+not planted counts as right if the untouched data have it too: both sets hold images of one scene twice.
 
     python benchmarks/planted_faults.py
 """
@@ -71,7 +71,7 @@ CHANGES: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = 
 }
 
 
-def pictures_of(folder: Path) -> list[Path]:
+def images_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
@@ -91,7 +91,7 @@ def plant_copies(name: str, place: Path, model: str | None, seed: int) -> dict[s
     data = place / f"{name}-copies"
     shutil.copytree(DATA / name, data)
     generator = np.random.default_rng(seed)
-    originals = pictures_of(data)
+    originals = images_of(data)
     planted: dict[frozenset[str], str] = {}
     for at, number in enumerate(generator.choice(len(originals), COPIES, replace=False)):
         change = list(CHANGES)[at % len(CHANGES)]
@@ -118,11 +118,11 @@ def plant_copies(name: str, place: Path, model: str | None, seed: int) -> dict[s
 
 
 def flip_labels(place: Path, model: str | None, seed: int) -> dict[str, Any]:
-    """5 % of aerial's pictures moved to another class: how many are in the worst tenth that is listed."""
+    """5 % of aerial's images moved to another class: how many are in the worst tenth that is listed."""
     data = place / f"flipped-{seed}"
     shutil.copytree(DATA / "aerial", data)
     generator = np.random.default_rng(seed)
-    files, classes = pictures_of(data), sorted(path.name for path in data.iterdir())
+    files, classes = images_of(data), sorted(path.name for path in data.iterdir())
     flipped = set()
     for number in generator.choice(len(files), len(files) // 20, replace=False):
         path = files[number]
@@ -148,7 +148,7 @@ def cut_files(place: Path, seed: int) -> dict[str, int]:
     data = place / "cut"
     shutil.copytree(DATA / "ball-sports", data)
     generator = np.random.default_rng(seed)
-    files = pictures_of(data)
+    files = images_of(data)
     chosen = [files[number] for number in generator.choice(len(files), 100, replace=False)]
     for path in chosen:
         content = path.read_bytes()
@@ -159,11 +159,11 @@ def cut_files(place: Path, seed: int) -> dict[str, int]:
 
 
 def leak(place: Path, seed: int) -> dict[str, int]:
-    """Copies of test pictures put on the training side."""
+    """Copies of test images put on the training split."""
     data = place / "leaks"
     shutil.copytree(DATA / "two-sports", data)
     generator = np.random.default_rng(seed)
-    tests = pictures_of(data / "test")
+    tests = images_of(data / "test")
     chosen = [tests[number] for number in generator.choice(len(tests), 30, replace=False)]
     for path in chosen:
         shutil.copy(path, data / "train" / path.parent.name / f"leak-{path.name}")
@@ -173,21 +173,21 @@ def leak(place: Path, seed: int) -> dict[str, int]:
 
 def look_at_messy(place: Path, model: str | None) -> dict[str, Any]:
     """The faults that its README states, counted without distingo, against what the check tells."""
-    files = pictures_of(DATA / "messy")
+    files = images_of(DATA / "messy")
     found = check(DATA / "messy", place, model)
     by_bytes: dict[bytes, list[Path]] = {}
     for path in files:
         by_bytes.setdefault(path.read_bytes(), []).append(path)
-    groups = [group for content, group in by_bytes.items() if len(group) > 1 and is_picture(content)]
+    groups = [group for content, group in by_bytes.items() if len(group) > 1 and is_image(content)]
     redundant = {frozenset(path.relative_to(DATA / "messy").as_posix() for path in group) for group in groups}
     told = [{f.file, f.other} for f in found.findings if f.kind in {"duplicate", "contradiction"} and f.counts]
     across = [group for group in groups if len({path.parent for path in group}) > 1]
     names = {f.file for f in found.counting("contradiction")} | {f.other for f in found.counting("contradiction")}
-    wrong_names = [path for path in files if is_picture(path.read_bytes()) and not rightly_named(path)]
+    wrong_names = [path for path in files if is_image(path.read_bytes()) and not rightly_named(path)]
     endings = {f.file for f in found.counting("wrong-ending")}
     return {
         "files": len(files),
-        "no_pictures": sum(not is_picture(path.read_bytes()) for path in files),
+        "no_pictures": sum(not is_image(path.read_bytes()) for path in files),
         "unreadable_told": len(found.counting("unreadable")),
         "groups_of_copies": len(groups),
         "groups_told": sum(any(pair <= group for pair in told) for group in redundant),
@@ -202,7 +202,7 @@ def look_at_messy(place: Path, model: str | None) -> dict[str, Any]:
     }
 
 
-def is_picture(content: bytes) -> bool:
+def is_image(content: bytes) -> bool:
     try:
         Image.open(io.BytesIO(content)).load()
     except Exception:

@@ -1,4 +1,4 @@
-"""Several labels per picture: what each kind of model is worth on film posters, by the commands a person would type.
+"""Several labels per image: what each kind of model is worth on film posters, by the commands a person would type.
 
     python benchmarks/posters.py                             # everything (some hours on 2 cores)
     python benchmarks/posters.py --only prevalence           # one kind of model
@@ -56,7 +56,7 @@ class Trial:
 TRIALS = (
     Trial("prevalence", 5, ("--model", "prevalence")),
     Trial("descriptors", 5, ("--model", "descriptors")),
-    # as published: 10 epochs of 64 pictures at 400x300, Adam at 1e-3, no augmentation
+    # as published: 10 epochs of 64 images at 400x300, Adam at 1e-3, no augmentation
     Trial("poster-cnn", 1, ("--model", "poster-cnn", "--epochs", "10", "--monitor", "validation_loss")),
     Trial("frozen", 5, ("--model", BACKBONE, "--mode", "frozen")),
     Trial("finetune", 1, ("--model", BACKBONE, "--mode", "finetune")),
@@ -136,7 +136,7 @@ def _value(score: dict[str, float]) -> float:
 
 
 def _claims(results: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """What was hoped for, beside what was measured."""
+    """What was hoped for, next to what was measured."""
 
     def median(name: str, score: str) -> float:
         return _middle([r["scores"][score] for r in results[name]])["value"]

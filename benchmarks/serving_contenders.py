@@ -49,7 +49,7 @@ class Steps:
         return np.stack(inputs)
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        return self.predictor.judge(rows).probabilities
+        return self.predictor.evaluate(rows).probabilities
 
     def unbatch(self, output: np.ndarray) -> list[np.ndarray]:
         return list(output)
@@ -80,9 +80,9 @@ def run_fastapi(options: argparse.Namespace) -> None:
 
     app, predictor = FastAPI(), load(options.run, engine=options.engine)
 
-    def predict(pictures: UploadFile) -> dict[str, Any]:
-        row = decode(predictor, pictures.file.read())
-        return name(predictor, predictor.judge(row[None]).probabilities[0])
+    def predict(images: UploadFile) -> dict[str, Any]:
+        row = decode(predictor, images.file.read())
+        return name(predictor, predictor.evaluate(row[None]).probabilities[0])
 
     predict.__annotations__ = {"pictures": UploadFile, "return": dict[str, Any]}
     app.post("/predict")(predict)

@@ -1,4 +1,4 @@
-"""Pictures a second and latencies of `distingo serve`, LitServe and a plain FastAPI route at 1, 8 and 64 connections.
+"""Images a second and latencies of `distingo serve`, LitServe and a plain FastAPI route at 1, 8 and 64 connections.
 
     pip install litserve            # in an environment of its own that also sees distingo
     python benchmarks/serving_load.py --litserve OTHER/bin/python                  # 25 minutes
@@ -128,15 +128,15 @@ def load(url: str, connections: int, seconds: int, environment: dict[str, str]) 
     }
 
 
-def measure(commands: dict[str, list[str]], rounds: int, seconds: int, pictures: list[Path]) -> dict[str, Any]:
+def measure(commands: dict[str, list[str]], rounds: int, seconds: int, images: list[Path]) -> dict[str, Any]:
     turns: dict[str, dict[int, list[dict[str, float]]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         environment = {"PICTURES": f"{folder}/pictures", "SCRIPT": f"{folder}/post.lua"}
-        Path(environment["PICTURES"]).write_text("\n".join(map(str, pictures)) + "\n")
+        Path(environment["PICTURES"]).write_text("\n".join(map(str, images)) + "\n")
         Path(environment["SCRIPT"]).write_text(POST)
         for number in range(rounds):
             for name, command in commands.items():
-                with serving(command, pictures[0].read_bytes()) as (url, _):
+                with serving(command, images[0].read_bytes()) as (url, _):
                     load(url, 16, min(2, seconds), environment)
                     for connections in CONNECTIONS:
                         told = load(url, connections, seconds, environment)
@@ -268,7 +268,7 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: apt install wrk")
-    pictures = sorted((DATA / "two-sports" / "test").glob("*/*.jpg"))
+    images = sorted((DATA / "two-sports" / "test").glob("*/*.jpg"))
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     results["machine"] = {"processor": processor(), "cores": len(os.sched_getaffinity(0))}
     with tempfile.TemporaryDirectory() as folder:
@@ -277,8 +277,8 @@ def main() -> None:
         if not options.faults:
             wanted = {name: command for name, command in commands.items() if not options.only or name in options.only}
             settings = {"rounds": options.rounds, "seconds_a_turn": options.seconds}
-            results["load"] = {**settings, "contenders": measure(wanted, options.rounds, options.seconds, pictures)}
-        ours, body = commands["distingo serve"], pictures[0].read_bytes()
+            results["load"] = {**settings, "contenders": measure(wanted, options.rounds, options.seconds, images)}
+        ours, body = commands["distingo serve"], images[0].read_bytes()
         results["killed_worker"] = kill_a_worker(ours, body)
         results["reload"] = reload_under_load(ours, run, body)
     print(json.dumps(results, indent=1))

@@ -1,10 +1,10 @@
 """The evidence for small-cnn's design: blocks and networks compared at equal processor time, on validation only.
 
-    python benchmarks/small_cnn_design.py speed      # pictures per second of blocks and networks (2 minutes)
+    python benchmarks/small_cnn_design.py speed      # images per second of blocks and networks (2 minutes)
     python benchmarks/small_cnn_design.py fashion    # validation score of each network after equal time (half an hour)
     python benchmarks/small_cnn_design.py aerial     # of each augmentation after equal epochs (half an hour)
 
-One thread, so that it can run beside other work. Each network gets as many pictures as it can learn from in the
+One thread, so that it can run next to other work. Each network gets as many images as it can learn from in the
 same processor time, at the speed that is measured first; nobody else's load changes what it gets. The data folder
 is named by DISTINGO_TEST_DATA (default ../shared/data). Results: benchmarks/results/small_cnn_design.json.
 """
@@ -31,8 +31,8 @@ from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.machine.process import configure_process, prepare_process
-from distingo.models.small_cnn import NormalisedConvolution, Residual, SmallCNN
-from distingo.records import Rendition
+from distingo.models.small_cnn import NormalizedConvolution, Residual, SmallCNN
+from distingo.records import ImageSpec
 from distingo.training.augmentation import PRESETS, Augmentation, augment, mix
 from distingo.training.recipe import Recipe
 from distingo.training.step import WeightAverage, build_optimizer, learning_rate
@@ -77,7 +77,7 @@ def grouped(width: int) -> Added:
 
 
 def dense(width: int) -> Residual:
-    return Residual(NormalisedConvolution(width, width), NormalisedConvolution(width, width))
+    return Residual(NormalizedConvolution(width, width), NormalizedConvolution(width, width))
 
 
 BLOCKS: dict[str, Block] = {
@@ -105,14 +105,14 @@ def network(stem: nn.Module, inputs: int, stages: Sequence[tuple[int, int]], blo
     """A stem, then stages of (width, blocks), each begun by a convolution of stride 2; 10 logits."""
     layers = [stem]
     for width, blocks in stages:
-        layers.append(NormalisedConvolution(inputs, width, stride=2))
+        layers.append(NormalizedConvolution(inputs, width, stride=2))
         layers.extend(block(width) for _ in range(blocks))
         inputs = width
     return Body(*layers, width=inputs)
 
 
-def layer(inputs: int, outputs: int, *, pool: bool = False) -> NormalisedConvolution:
-    return NormalisedConvolution(inputs, outputs, pool=pool)
+def layer(inputs: int, outputs: int, *, pool: bool = False) -> NormalizedConvolution:
+    return NormalizedConvolution(inputs, outputs, pool=pool)
 
 
 def narrow(*last: nn.Module) -> nn.Module:
@@ -145,7 +145,7 @@ AERIAL = {
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """uint8 (n, h, w, c) and int64 (n,) of the two sides that may be looked at."""
 
     train: np.ndarray
@@ -154,24 +154,24 @@ class Pictures:
     validation_targets: np.ndarray
 
 
-def load(name: str, rendition: Rendition, validation: float) -> Pictures:
+def load(name: str, rendition: ImageSpec, validation: float) -> Images:
     cache = Cache()
     product = pixels_product(cache, rendition)
     dataset = read_dataset(DATA / name, Reading(cache=cache), products=[product])
     split = split_dataset(dataset, seed=0, validation=validation)
     arrays = []
     for side in (split.train, split.validation):
-        rows = product.store.rows([picture.row_key for picture in side])
+        rows = product.store.rows([image.row_key for image in side])
         arrays.append(np.asarray(rows.take(np.arange(len(rows)))))
-        arrays.append(np.array([dataset.classes.index(picture.label) for picture in side]))
-    return Pictures(*arrays)
+        arrays.append(np.array([dataset.classes.index(image.label) for image in side]))
+    return Images(*arrays)
 
 
 def as_images(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
 
 
-def pictures_per_second(model: nn.Module, batch: int, channels: int, size: int) -> float:
+def images_per_second(model: nn.Module, batch: int, channels: int, size: int) -> float:
     """Training steps' median, in processor time."""
     model = model.to(memory_format=torch.channels_last)
     images = torch.rand(batch, channels, size, size).contiguous(memory_format=torch.channels_last)
@@ -183,8 +183,8 @@ def pictures_per_second(model: nn.Module, batch: int, channels: int, size: int) 
     return batch / statistics.median(seconds)
 
 
-def learn(model: nn.Module, data: Pictures, recipe: Recipe, augmentation: Augmentation, steps: int) -> dict[str, float]:
-    """Train for a number of steps and judge the averaged weights on the validation side."""
+def learn(model: nn.Module, data: Images, recipe: Recipe, augmentation: Augmentation, steps: int) -> dict[str, float]:
+    """Train for a number of steps and evaluate the averaged weights on the validation split."""
     torch.manual_seed(recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
     model = model.to(memory_format=torch.channels_last)
@@ -222,14 +222,14 @@ def compare_speed() -> dict[str, float]:
     speeds = {}
     for name, block in BLOCKS.items():
         model = network(nn.Identity(), 1, ((64, 1), (128, 1)), block)
-        speeds[f"block: {name}"] = round(pictures_per_second(model, 128, 1, 28))
+        speeds[f"block: {name}"] = round(images_per_second(model, 128, 1, 28))
     for name, build in NETWORKS.items():
-        speeds[f"network: {name}"] = round(pictures_per_second(build(), 128, 1, 28))
+        speeds[f"network: {name}"] = round(images_per_second(build(), 128, 1, 28))
     return report(speeds)
 
 
 def compare_on_fashion(seconds: float, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    data = load("fashion-mnist", Rendition(28, 28, 1), validation=0.1)
+    data = load("fashion-mnist", ImageSpec(28, 28, 1), validation=0.1)
     recipe = Recipe(
         model="small-cnn", height=28, width=28, channels=1, epochs=1, batch_size=128, lr=0.2, optimizer="sgd",
         weight_decay=5e-4, schedule="one-cycle", label_smoothing=0.1, ema_decay=0.99,
@@ -238,14 +238,14 @@ def compare_on_fashion(seconds: float, names: Sequence[str]) -> dict[str, dict[s
     for name in names:
         torch.manual_seed(0)
         model = NETWORKS[name]()
-        pictures = seconds * pictures_per_second(model, 128, 1, 28)
-        score = learn(model, data, recipe, PRESETS["light"], int(pictures) // recipe.batch_size)
-        scores.update(report({name: {"pictures": int(pictures), **score}}))
+        images = seconds * images_per_second(model, 128, 1, 28)
+        score = learn(model, data, recipe, PRESETS["light"], int(images) // recipe.batch_size)
+        scores.update(report({name: {"pictures": int(images), **score}}))
     return scores
 
 
 def compare_on_aerial(epochs: int) -> dict[str, dict[str, float]]:
-    data = load("aerial", Rendition(96, 96, 3), validation=0.15)
+    data = load("aerial", ImageSpec(96, 96, 3), validation=0.15)
     recipe = Recipe(
         model="small-cnn", height=96, width=96, epochs=epochs, batch_size=32, lr=3e-3, optimizer="adamw",
         weight_decay=0.05, schedule="one-cycle", label_smoothing=0.1, ema_decay=0.99,

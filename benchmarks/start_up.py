@@ -1,4 +1,4 @@
-"""Seconds from `distingo train` to its first batch, first run and second; peak memory of training on 60,000 pictures.
+"""Seconds from `distingo train` to its first batch, first run and second; peak memory of training on 60,000 images.
 
     python benchmarks/start_up.py
 

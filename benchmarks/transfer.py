@@ -1,6 +1,6 @@
 """From a folder to an evaluated model with a frozen backbone, against the published 500 epochs of forward passes.
 
-2,448 pictures (as many as the published run had) in two classes: ball sports and aerial photos. Measured: a whole
+2,448 images (as many as the published run had) in two classes: ball sports and aerial photos. Measured: a whole
 `distingo train` process with an empty cache, the same with a filled one, and one epoch of the published Keras
 procedure (frozen MobileNetV2, `fit`), which is multiplied by its 500.
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DISTINGO_TEST_DATA", ROOT / ".." / "shared" / "data")).resolve()
 WEIGHTS = DATA / "weights" / "mobilenetv2_100.tf_in1k"
 RESULTS = ROOT / "benchmarks" / "results" / "transfer.json"
-PICTURES = 2448
+IMAGES = 2448
 PUBLISHED_EPOCHS = 500
 
 KERAS_EPOCH = """
@@ -51,8 +51,8 @@ print("SECONDS", time.perf_counter() - started)
 """
 
 
-def gather_pictures(folder: Path) -> Path:
-    """Links to 2,448 different pictures in two class folders."""
+def gather_images(folder: Path) -> Path:
+    """Links to 2,448 different images in two class folders."""
     ball_sports = sorted((DATA / "ball-sports").glob("*/*.jpg"))
     aerial = sorted((DATA / "aerial").glob("*/*"))
     for name, files in (("ball-sports", ball_sports), ("aerial", aerial[:1118])):
@@ -60,7 +60,7 @@ def gather_pictures(folder: Path) -> Path:
         for number, file in enumerate(files):
             shutil.copy(file, folder / name / f"{number:05}{file.suffix}")
     surplus = sorted(folder.glob("*/*"))
-    for file in itertools.islice(reversed(surplus), max(0, len(surplus) - PICTURES)):
+    for file in itertools.islice(reversed(surplus), max(0, len(surplus) - IMAGES)):
         file.unlink()
     return folder
 
@@ -85,8 +85,8 @@ def main() -> None:
     first, second, epochs = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        data = gather_pictures(place / "data")
-        pictures = len(list(data.glob("*/*")))
+        data = gather_images(place / "data")
+        images = len(list(data.glob("*/*")))
         for number in range(options.rounds):
             cache = place / f"cache-{number}"
             first.append(train(data, place / f"first-{number}", cache))
@@ -97,7 +97,7 @@ def main() -> None:
     result = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},
-        "pictures": pictures,
+        "pictures": images,
         "accuracy": accuracy,
         "first_run_seconds": first,
         "second_run_seconds": second,
@@ -107,7 +107,7 @@ def main() -> None:
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"{pictures:,} pictures, folder to evaluated model: {statistics.median(first):.1f} s")
+    print(f"{images:,} pictures, folder to evaluated model: {statistics.median(first):.1f} s")
     print(f"second run: {statistics.median(second):.1f} s (goal: under 5 s)")
     print(
         f"Keras: {statistics.median(epochs):.1f} s an epoch, {published / 3600:.1f} h for {PUBLISHED_EPOCHS}: ", end=""

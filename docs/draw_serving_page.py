@@ -1,4 +1,4 @@
-"""Draws docs/serving_page.png again: draws pictures, trains on them, serves the model, and takes a picture of the page.
+"""Draws docs/serving_page.png again: draws images, trains on them, serves the model, and takes an image of the page.
 
 Needs what the tests in a browser need, and takes about two minutes: ``.venv/bin/python docs/draw_serving_page.py``.
 """
@@ -25,7 +25,7 @@ PLACE = HERE / "serving_page.png"
 EACH = 150
 SIZE = (320, 240)
 FINE = 3
-COLOURS = 256
+COLORS = 256
 
 Draw = ImageDraw.ImageDraw
 Generator = np.random.Generator
@@ -51,8 +51,8 @@ def scene(generator: Generator, *, sea: bool) -> tuple[Image.Image, Draw]:
     return image, draw
 
 
-def colour(generator: Generator) -> tuple[int, int, int]:
-    """One of the colours that sails and balloons have."""
+def color(generator: Generator) -> tuple[int, int, int]:
+    """One of the colors that sails and balloons have."""
     return tuple(
         generator.choice([[196, 71, 43], [201, 138, 18], [15, 102, 116], [122, 94, 168], [176, 86, 139]]).tolist()
     )
@@ -80,7 +80,7 @@ def draw_boat(generator: Generator) -> Image.Image:
     )
     draw.polygon(
         [(x - size * 0.05, y - size * 0.95), (x - size * 0.45, y - size * 0.1), (x - size * 0.05, y - size * 0.1)],
-        fill=colour(generator),
+        fill=color(generator),
     )
     return image
 
@@ -93,7 +93,7 @@ def draw_balloon(generator: Generator) -> Image.Image:
         image.height * generator.uniform(0.3, 0.42),
         image.height * generator.uniform(0.17, 0.26),
     )
-    bright, pale = colour(generator), (250, 240, 220)
+    bright, pale = color(generator), (250, 240, 220)
     draw.polygon(
         [
             (x - radius * 0.85, y + radius * 0.5),
@@ -187,7 +187,7 @@ def finish(image: Image.Image, generator: Generator) -> Image.Image:
 
 
 def draw_data(folder: Path) -> Path:
-    """A folder of drawn pictures for each class."""
+    """A folder of drawn images for each class."""
     generator = np.random.default_rng(7)
     for name, draw in CLASSES.items():
         (folder / name).mkdir(parents=True)
@@ -212,8 +212,8 @@ def served(run: Path, corrections: Path) -> Iterator[str]:
         process.wait()
 
 
-def new_pictures() -> list[dict[str, Any]]:
-    """Pictures that the model has not seen: one of each class, and one of none."""
+def new_images() -> list[dict[str, Any]]:
+    """Images that the model has not seen: one of each class, and one of none."""
     generator = np.random.default_rng(2026)
     drawn = {name: finish(draw(generator), generator) for name, draw in CLASSES.items()}
     drawn["city"] = draw_city(generator)
@@ -226,21 +226,21 @@ def new_pictures() -> list[dict[str, Any]]:
 
 
 def take(address: str) -> bytes:
-    """Use the page, and take a picture of it."""
+    """Use the page, and take an image of it."""
     sys.path.insert(0, str(HERE.parent / "tests"))
     from browsing import running_browser
 
     with running_browser() as browser:
         page = browser.new_page(viewport={"width": 1120, "height": 900}, locale="en-US", device_scale_factor=1.25)
         page.goto(address)
-        balloon, lighthouse, mountain, boat, city = new_pictures()
+        balloon, lighthouse, mountain, boat, city = new_images()
         for files in ([balloon], [mountain, boat], [lighthouse, city]):
             page.set_input_files("#files", files)
             page.wait_for_function("() => !document.querySelector('.entry[aria-busy=true]')")
         for _ in range(3):
             page.locator("#entries .remove").last.click()
         page.locator("[data-control=why]").first.click()
-        page.wait_for_selector(".neighbours img")
+        page.wait_for_selector(".neighbors img")
         page.mouse.move(0, 0)
         page.evaluate("document.activeElement.blur()")
         page.wait_for_function("() => [...document.images].every((image) => image.complete)")
@@ -248,15 +248,15 @@ def take(address: str) -> bytes:
 
 
 def main() -> None:
-    """Draw, train, serve, and write the picture."""
+    """Draw, train, serve, and write the image."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         recipe = {"model": "small-cnn", "image_size": 96, "epochs": 15}
         distingo.train(draw_data(root / "landscapes"), root / "run", cache=root / "cache", **recipe)
         with served(root / "run", root / "corrections.sqlite") as address:
-            picture = take(address)
-    image = Image.open(io.BytesIO(picture)).convert("RGB")
-    image.quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(PLACE, optimize=True)
+            image = take(address)
+    image = Image.open(io.BytesIO(image)).convert("RGB")
+    image.quantize(COLORS, dither=Image.Dither.FLOYDSTEINBERG).save(PLACE, optimize=True)
 
 
 if __name__ == "__main__":

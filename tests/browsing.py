@@ -50,8 +50,8 @@ def running_browser() -> Iterator[Any]:
 
 CONTRASTS = """(what) => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgb = (colour) => {
-    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+  const rgb = (color) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
     return [...canvas.getImageData(0, 0, 1, 1).data];
   };
   const luminance = ([r, g, b]) => [r, g, b]
@@ -60,8 +60,8 @@ CONTRASTS = """(what) => {
     .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
   const behind = (element) => {
     for (let at = element; at; at = at.parentElement) {
-      const colour = rgb(getComputedStyle(at).backgroundColor);
-      if (colour[3] === 255) return colour;
+      const color = rgb(getComputedStyle(at).backgroundColor);
+      if (color[3] === 255) return color;
     }
   };
   return [...document.querySelectorAll(what)].map((element) => {

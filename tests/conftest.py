@@ -38,7 +38,7 @@ def short_speed_measurements() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Really trained runs by model name, on the same pictures; a test that changes one copies it first."""
+    """Really trained runs by model name, on the same images; a test that changes one copies it first."""
     from tiny_runs import train_tiny_runs
 
     return train_tiny_runs(tmp_path_factory.mktemp("tiny"))
@@ -46,7 +46,7 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def tiny_label_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same with several labels per picture."""
+    """The same with several labels per image."""
     from tiny_runs import train_tiny_label_runs
 
     return train_tiny_label_runs(tmp_path_factory.mktemp("tiny labels"))
@@ -54,7 +54,7 @@ def tiny_label_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 
 @pytest.fixture(scope="session")
 def tiny_network_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Networks for one label (colour) and for several (grey), with their data beside them."""
+    """Networks for one label (color) and for several (gray), with their data next to them."""
     from tiny_runs import train_tiny_networks
 
     return train_tiny_networks(tmp_path_factory.mktemp("tiny networks"))

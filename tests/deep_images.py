@@ -23,12 +23,12 @@ rows of no data, which become black.
 """
 
 
-def stripes(seed: int, label: str, side: int = 32) -> np.ndarray:
+def stripes(seed: int, label: str, split: int = 32) -> np.ndarray:
     """A gray image, uint8 (side, side), of stripes that lie or stand, from black to white with noise."""
     chance = np.random.default_rng(seed)
-    wave = np.sin(np.arange(side) * 2 * np.pi / chance.uniform(5, 9) + chance.uniform(0, 6))
+    wave = np.sin(np.arange(split) * 2 * np.pi / chance.uniform(5, 9) + chance.uniform(0, 6))
     gray = 127.5 + 127.5 * (wave[None] if label == "standing" else wave[:, None])
-    return np.rint(np.clip(gray + chance.normal(0, 20, (side, side)), 0, 255)).astype(np.uint8)
+    return np.rint(np.clip(gray + chance.normal(0, 20, (split, split)), 0, 255)).astype(np.uint8)
 
 
 def write_image(path: Path, values: np.ndarray) -> Path:

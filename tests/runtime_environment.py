@@ -33,9 +33,9 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
 
 
-def seconds_to_first_prediction(python: Path, folder: Path, picture: Path) -> float:
-    """From the start of the process to its end, with one picture."""
+def seconds_to_first_prediction(python: Path, folder: Path, image: Path) -> float:
+    """From the start of the process to its end, with one image."""
     started = time.perf_counter()
-    words = [str(python), "-m", "distingo.runtime", str(folder), str(picture)]
+    words = [str(python), "-m", "distingo.runtime", str(folder), str(image)]
     subprocess.run(words, check=True, capture_output=True, cwd=folder)
     return time.perf_counter() - started

@@ -56,7 +56,7 @@ def test_every_call_with_a_recipe_knows_the_names(call: str, tmp_path: Path):
 def test_a_recipe_file_may_use_the_names(tmp_path: Path):
     path = tmp_path / "recipe.json"
     path.write_text('{"learning_rate": 0.01, "normalize": "zca"}', encoding="utf-8")
-    assert read_recipe_file(path).wishes == {"lr": 0.01, "normalise": "zca"}
+    assert read_recipe_file(path).options == {"lr": 0.01, "normalise": "zca"}
     path.write_text('{"learning_rate": 0.01, "lr": 0.02}', encoding="utf-8")
     with raises(UsageError, code="options_conflict", parameter="lr", naming="recipe.json"):
         read_recipe_file(path)

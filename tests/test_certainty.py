@@ -55,21 +55,23 @@ def test_every_kind_of_model_is_calibrated_and_knows_its_training(tmp_path: Path
     model = load_model(tmp_path / "run" / "model")
     assert model.description.calibration is not None
     assert set(model.description.calibration.offsets) == {0.0}
-    assert model.evidence is not None
+    assert model.calibration_set is not None
     assert model.bank is not None
     split = list(csv.DictReader((tmp_path / "run" / "split.csv").open(encoding="utf-8")))
     manifest = list(csv.DictReader((tmp_path / "run" / "manifest.csv").open(encoding="utf-8")))
     contents = {row["file"]: row["content"] for row in manifest}
-    sides = {row["file"]: row["side"] for row in split}
-    assert sorted(model.bank.contents) == sorted(contents[file] for file, side in sides.items() if side == "train")
-    counts = Counter(sides.values())
-    assert len(model.evidence.distances) == counts["validation"] == 30
+    splits = {row["file"]: row["side"] for row in split}
+    assert sorted(model.bank.contents) == sorted(
+        contents[file] for file, split_name in splits.items() if split_name == "train"
+    )
+    counts = Counter(splits.values())
+    assert len(model.calibration_set.distances) == counts["validation"] == 30
     folded = name in {"descriptors", "frozen"}
-    assert (model.evidence.n, model.evidence.folds) == ((counts["train"] + 30, 5) if folded else (30, 0))
-    judged = read_confidence(tmp_path / "run")
-    assert judged is not None
-    assert judged.strangers is not None
-    seen = [data / file for file, side in sides.items() if side == "train"][:8]
+    assert (model.calibration_set.n, model.calibration_set.folds) == ((counts["train"] + 30, 5) if folded else (30, 0))
+    evaluated = read_confidence(tmp_path / "run")
+    assert evaluated is not None
+    assert evaluated.strangers is not None
+    seen = [data / file for file, split_name in splits.items() if split_name == "train"][:8]
     assert not any(prediction.unlike for prediction in distingo.load(tmp_path / "run").predict(seen))
 
 
@@ -78,16 +80,16 @@ def test_predict_answers_makes_sets_and_says_what_is_unlike(
 ) -> None:
     strange = tmp_path / "strange.png"
     Image.fromarray((np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)).save(strange)
-    picture = data / "red" / "000.png"
+    image = data / "red" / "000.png"
     options = ["--abstain", "0.15", "--coverage", "0.9"]
-    assert main(["predict", str(run), str(picture), str(strange), *options]) == 0
+    assert main(["predict", str(run), str(image), str(strange), *options]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert "{red}" in first
     assert "unlike" not in first
     assert second.endswith("(unlike anything in training)")
     for ending in ("csv", "jsonl", "parquet"):
         out = str(tmp_path / f"out.{ending}")
-        assert main(["predict", str(run), str(picture), str(strange), *options, "-o", out]) == 0
+        assert main(["predict", str(run), str(image), str(strange), *options, "-o", out]) == 0
     (red, odd) = csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8"))
     assert (red["abstained"], red["prediction_set"], red["unlike"], odd["unlike"]) == ("no", "red", "no", "yes")
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
@@ -96,14 +98,14 @@ def test_predict_answers_makes_sets_and_says_what_is_unlike(
         assert [row["unlike"] for row in found] == [False, True]
 
 
-def test_levels_beyond_the_validation_pictures_are_refused(run: Path, data: Path) -> None:
-    predictor, picture = distingo.load(run), data / "red" / "000.png"
+def test_levels_beyond_the_validation_images_are_refused(run: Path, data: Path) -> None:
+    predictor, image = distingo.load(run), data / "red" / "000.png"
     with raises(UsageError, code="unreachable_guarantee", parameter="abstain"):
-        predictor.predict(picture, abstain=0.001)
+        predictor.predict(image, abstain=0.001)
     with raises(UsageError, code="unreachable_guarantee", parameter="coverage"):
-        predictor.predict(picture, coverage=0.999)
+        predictor.predict(image, coverage=0.999)
     with raises(UsageError, code="out_of_range", parameter="abstain"):
-        predictor.predict(picture, abstain=2.0)
+        predictor.predict(image, abstain=2.0)
 
 
 def test_the_levels_that_are_said_to_be_possible_are_granted_and_no_others(run: Path) -> None:
@@ -136,31 +138,37 @@ def test_a_model_of_an_older_version_still_predicts(run: Path, data: Path, tmp_p
         distingo.load(old).predict(data / "red" / "000.png", abstain=0.1)
     assert "How sure it may be" not in distingo.write_report(old).read_text(encoding="utf-8")
     distingo.evaluate(old)
-    judged = read_confidence(old)
-    assert judged is not None
-    assert (judged.validation, judged.before, judged.answers, judged.sets, judged.strangers) == (0, None, (), (), None)
+    evaluated = read_confidence(old)
+    assert evaluated is not None
+    assert (evaluated.validation, evaluated.before, evaluated.answers, evaluated.sets, evaluated.strangers) == (
+        0,
+        None,
+        (),
+        (),
+        None,
+    )
 
 
 def test_several_labels_have_sets_and_answers_too(tmp_path: Path) -> None:
     data = draw_labels(tmp_path / "shapes", count=200)
     run = distingo.train(data / "labels.csv", tmp_path / "run", model="descriptors")
-    judged = read_confidence(run.path)
-    assert judged is not None
-    assert judged.before is not None
-    assert judged.sets[1].covered is not None
-    assert judged.sets[1].covered.value > 0.6
+    evaluated = read_confidence(run.path)
+    assert evaluated is not None
+    assert evaluated.before is not None
+    assert evaluated.sets[1].covered is not None
+    assert evaluated.sets[1].covered.value > 0.6
     predictor = distingo.load(run.path)
-    pictures = sorted((data / "pictures").iterdir())[:40]
-    plain = predictor.predict(pictures)
-    sure = predictor.predict(pictures, abstain=0.35, coverage=0.9)
+    images = sorted((data / "pictures").iterdir())[:40]
+    plain = predictor.predict(images)
+    sure = predictor.predict(images, abstain=0.35, coverage=0.9)
     for before, after in zip(plain, sure, strict=True):
         assert set(after.given or ()) <= set(before.given or ())
         assert after.abstained == bool(before.given and not after.given)
         assert after.prediction_set is not None
 
 
-def test_a_model_that_looks_at_no_picture_claims_nothing(data: Path, tmp_path: Path) -> None:
+def test_a_model_that_looks_at_no_image_claims_nothing(data: Path, tmp_path: Path) -> None:
     run = distingo.train(data, tmp_path / "run", model="majority")
     model = load_model(run.path / "model")
-    assert (model.description.calibration, model.bank, model.evidence) == (None, None, None)
+    assert (model.description.calibration, model.bank, model.calibration_set) == (None, None, None)
     assert distingo.load(run.path).predict(data / "red" / "000.png")[0].unlike is None

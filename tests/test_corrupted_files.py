@@ -75,14 +75,14 @@ class Place:
 
     def parts(self) -> tuple[Part, ...]:
         run, exports = self.root / "run", self.root / "exports"
-        judged: dict[str, Reader] = {
+        evaluated: dict[str, Reader] = {
             "report": lambda: distingo.write_report(run).read_bytes(),
             "predict": lambda: distingo.predict(run, self.images, abstain=0.2),
             "compare": lambda: self.compare(run),
             "evaluate": lambda: self.evaluate(run),
         }
         return (
-            Part("finished run", run, judged),
+            Part("finished run", run, evaluated),
             Part("stopped run", self.root / "stopped", {"resume": self.resume}),
             Part("cache", self.cache, {"train": self.train_again}),
             *(

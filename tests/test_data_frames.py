@@ -14,7 +14,7 @@ from raising import raises
 pytest.importorskip("pandas")
 
 EVALUATION = Evaluation(
-    side="test",
+    split="test",
     n=10,
     classes=("cat", "dog"),
     scores={"accuracy": Score(0.9, 0.6, 0.98, 10), "log_loss": Score(0.3, 0.1, 0.5, 10, too_few=True)},
@@ -23,7 +23,7 @@ EVALUATION = Evaluation(
     baselines={"majority": {"accuracy": Score(0.5, 0.2, 0.8, 10)}},
 )
 LABELS = Evaluation(
-    side="test",
+    split="test",
     n=10,
     classes=("red",),
     scores={},

@@ -24,19 +24,19 @@ NAMES = ("blue", "green", "red")
 
 
 @pytest.fixture(scope="module")
-def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def colors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of 20 different images each."""
     return draw_classes(tmp_path_factory.mktemp("data") / "colours")
 
 
-def spread(colours: Path, root: Path, place: Callable[[str, str, int], str]) -> Path:
+def spread(colors: Path, root: Path, place: Callable[[str, str, int], str]) -> Path:
     """Copy images: 12 of each class to train, 4 to validation, 4 to test, each to the path that `place` gives."""
     for name in NAMES:
         for at in range(20):
-            side = "train" if at < 12 else "validation" if at < 16 else "test"
-            path = root / place(side, name, at)
+            split = "train" if at < 12 else "validation" if at < 16 else "test"
+            path = root / place(split, name, at)
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(colours / name / f"{at:03}.png", path)
+            shutil.copy(colors / name / f"{at:03}.png", path)
     return root
 
 
@@ -46,7 +46,7 @@ def train(data: Path, output: Path, **options: Any) -> dict[str, Counter[str]]:
     with (output / "split.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return {
-        side: Counter(row["labels"] for row in rows if row["side"] == side) for side in {row["side"] for row in rows}
+        split: Counter(row["labels"] for row in rows if row["side"] == split) for split in {row["side"] for row in rows}
     }
 
 
@@ -67,25 +67,25 @@ def manifest(run: Path) -> dict[str, tuple[str, str]]:
         {"train": "archive/seg_train/seg_train", "validation": "archive/seg_val", "test": "archive/seg_test/seg_test"},
     ],
 )
-def test_split_folders_stay_what_their_names_say(colours: Path, tmp_path: Path, names: dict[str, str]) -> None:
-    data = spread(colours, tmp_path / "data", lambda side, name, at: f"{names[side]}/{name}/{at}.png")
+def test_split_folders_stay_what_their_names_say(colors: Path, tmp_path: Path, names: dict[str, str]) -> None:
+    data = spread(colors, tmp_path / "data", lambda split, name, at: f"{names[split]}/{name}/{at}.png")
     assert train(data, tmp_path / "run") == {"train": each(12), "validation": each(4), "test": each(4)}
 
 
-def test_train_and_validation_without_a_test_split_have_it_cut_from_train(colours: Path, tmp_path: Path) -> None:
+def test_train_and_validation_without_a_test_split_have_it_cut_from_train(colors: Path, tmp_path: Path) -> None:
     names = {"train": "train", "validation": "val", "test": "val"}
-    data = spread(colours, tmp_path / "data", lambda side, name, at: f"{names[side]}/{name}/{at}.png")
+    data = spread(colors, tmp_path / "data", lambda split, name, at: f"{names[split]}/{name}/{at}.png")
     assert train(data, tmp_path / "run") == {"train": each(10), "validation": each(8), "test": each(2)}
     assert texts(distingo.inspect(data).notes) == (
         "no folder is the test split; training cuts it from the train split",
     )
 
 
-def test_metadata_in_every_split_holds_the_labels(colours: Path, tmp_path: Path) -> None:
-    data = spread(colours, tmp_path / "data", lambda side, name, at: f"{side}/{name}{at}.png")
-    for side in ("train", "validation", "test"):
-        rows = [f"{path.name},{path.stem.rstrip('0123456789')}" for path in sorted((data / side).iterdir())]
-        (data / side / "metadata.csv").write_text("\n".join(["file_name,label", *rows]) + "\n", encoding="utf-8")
+def test_metadata_in_every_split_holds_the_labels(colors: Path, tmp_path: Path) -> None:
+    data = spread(colors, tmp_path / "data", lambda split, name, at: f"{split}/{name}{at}.png")
+    for split in ("train", "validation", "test"):
+        rows = [f"{path.name},{path.stem.rstrip('0123456789')}" for path in sorted((data / split).iterdir())]
+        (data / split / "metadata.csv").write_text("\n".join(["file_name,label", *rows]) + "\n", encoding="utf-8")
     assert train(data, tmp_path / "run") == {"train": each(12), "validation": each(4), "test": each(4)}
     assert str(distingo.inspect(data).layout) == (
         "split folders, labels from train/metadata.csv, validation/metadata.csv, test/metadata.csv"
@@ -93,10 +93,10 @@ def test_metadata_in_every_split_holds_the_labels(colours: Path, tmp_path: Path)
 
 
 def test_a_table_beside_flat_folders_holds_the_labels_and_what_it_does_not_name_is_ignored(
-    colours: Path, tmp_path: Path
+    colors: Path, tmp_path: Path
 ) -> None:
     data = spread(
-        colours, tmp_path / "data", lambda side, name, at: f"{'test' if side == 'test' else 'train'}/{name}{at}.png"
+        colors, tmp_path / "data", lambda split, name, at: f"{'test' if split == 'test' else 'train'}/{name}{at}.png"
     )
     rows = [f"{path.stem},{path.stem.rstrip('0123456789')}" for path in sorted((data / "train").iterdir())]
     (data / "train.csv").write_text("\n".join(["id,label", *rows]) + "\n", encoding="utf-8")
@@ -115,9 +115,9 @@ def test_a_table_beside_flat_folders_holds_the_labels_and_what_it_does_not_name_
 
 
 def test_splits_below_sites_are_read_together_and_again_by_the_commands_that_follow(
-    colours: Path, tmp_path: Path
+    colors: Path, tmp_path: Path
 ) -> None:
-    data = spread(colours, tmp_path / "data", lambda side, name, at: f"site{at % 2}/{side}/{name}/{at}.png")
+    data = spread(colors, tmp_path / "data", lambda split, name, at: f"site{at % 2}/{split}/{name}/{at}.png")
     with raises(DataError, code="ambiguous_folders") as caught:
         distingo.train(data, tmp_path / "refused", model="majority")
     text = "train=*/train,validation=*/validation,test=*/test"
@@ -132,9 +132,9 @@ def test_splits_below_sites_are_read_together_and_again_by_the_commands_that_fol
     assert (tmp_path / "again" / "split.csv").read_bytes() == (run / "split.csv").read_bytes()
 
 
-def test_a_request_is_kept_for_the_commands_that_follow(colours: Path, tmp_path: Path) -> None:
+def test_a_request_is_kept_for_the_commands_that_follow(colors: Path, tmp_path: Path) -> None:
     sites = {"train": "paris", "validation": "rome", "test": "oslo"}
-    data = spread(colours, tmp_path / "data", lambda side, name, at: f"{sites[side]}/{name}/{at}.png")
+    data = spread(colors, tmp_path / "data", lambda split, name, at: f"{sites[split]}/{name}/{at}.png")
     with raises(DataError, code="ambiguous_folders"):
         distingo.train(data, tmp_path / "run", model="majority")
     text = "train=paris,validation=rome,test=oslo"
@@ -155,11 +155,11 @@ def test_a_request_is_kept_for_the_commands_that_follow(colours: Path, tmp_path:
     ("place", "count"), [("one", 5), ("one/red", 5), ("both/test", 9), ("both", 9), ("table.csv", 5), ("below/red", 5)]
 )
 def test_a_run_is_evaluated_on_fewer_classes_than_it_knows(
-    tiny_runs: dict[str, Path], colours: Path, tmp_path: Path, place: str, count: int
+    tiny_runs: dict[str, Path], colors: Path, tmp_path: Path, place: str, count: int
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny_runs["majority"], run)
-    shutil.copytree(colours / "red", tmp_path / "all")
+    shutil.copytree(colors / "red", tmp_path / "all")
     files = sorted((tmp_path / "all").iterdir())
     for folder, chosen in {"one/red": files[:5], "below/red/old": files[:2], "below/red/new": files[2:5]}.items():
         (tmp_path / folder).mkdir(parents=True)
@@ -168,7 +168,7 @@ def test_a_run_is_evaluated_on_fewer_classes_than_it_knows(
     for name, amount in {"red": 5, "blue": 4}.items():
         (tmp_path / "both" / "test" / name).mkdir(parents=True)
         for at in range(amount):
-            shutil.copy(colours / name / f"{at:03}.png", tmp_path / "both" / "test" / name)
+            shutil.copy(colors / name / f"{at:03}.png", tmp_path / "both" / "test" / name)
     rows = "".join(f"one/red/{file.name},red\n" for file in files[:5])
     (tmp_path / "table.csv").write_text(f"file,label\n{rows}", encoding="utf-8")
     evaluation = distingo.evaluate(run, tmp_path / place)
@@ -177,9 +177,9 @@ def test_a_run_is_evaluated_on_fewer_classes_than_it_knows(
 
 
 def test_a_class_that_the_model_does_not_know_is_named(
-    tiny_runs: dict[str, Path], colours: Path, tmp_path: Path
+    tiny_runs: dict[str, Path], colors: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(colours / "red", tmp_path / "data" / "violet")
+    shutil.copytree(colors / "red", tmp_path / "data" / "violet")
     with raises(DataError, code="classes_differ", parameter="data"):
         distingo.evaluate(tiny_runs["majority"], tmp_path / "data")
 
@@ -191,7 +191,7 @@ def test_two_sports_as_training_and_testing(real_data: Path, tmp_path: Path) -> 
     (data / "Training").symlink_to(real_data / "two-sports" / "train")
     (data / "Testing").symlink_to(real_data / "two-sports" / "test")
     plain, renamed = distingo.inspect(real_data / "two-sports"), distingo.inspect(data)
-    counts = [Counter((image.label, image.given_side) for image in dataset.pictures) for dataset in (plain, renamed)]
+    counts = [Counter((image.label, image.given_split) for image in dataset.images) for dataset in (plain, renamed)]
     assert counts[0] == counts[1]
-    assert {side for _, side in counts[1]} == {"train", "test"}
+    assert {split for _, split in counts[1]} == {"train", "test"}
     assert texts(renamed.notes)[0] == "split folders: Training (train), Testing (test)"

@@ -1,4 +1,4 @@
-"""The catalogues of sentences: complete, with the same places, and compiled."""
+"""The catalogs of sentences: complete, with the same places, and compiled."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> babel.messages.Catalog
         return read_po(file)
 
 
-def read_catalogue(language: str) -> babel.messages.Catalog:
+def read_catalog(language: str) -> babel.messages.Catalog:
     from babel.messages.pofile import read_po
 
     with (SOURCE / "messages" / language / "LC_MESSAGES" / "distingo.po").open("rb") as file:
@@ -51,21 +51,21 @@ def forms(message: babel.messages.Message) -> tuple[str, ...]:
     return (message.string,) if isinstance(message.string, str) else tuple(message.string)
 
 
-def ids(catalogue: babel.messages.Catalog) -> set[object]:
-    return {message.id for message in catalogue if message.id}
+def ids(catalog: babel.messages.Catalog) -> set[object]:
+    return {message.id for message in catalog if message.id}
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
-def test_every_sentence_is_in_the_catalogue_and_no_other(template: babel.messages.Catalog, language: str) -> None:
+def test_every_sentence_is_in_the_catalog_and_no_other(template: babel.messages.Catalog, language: str) -> None:
     assert len(ids(template)) > 400
-    catalogue = read_catalogue(language)
-    assert ids(template) - ids(catalogue) == set(), "run `make messages` and translate"
-    assert ids(catalogue) - ids(template) == set(), "run `make messages`"
+    catalog = read_catalog(language)
+    assert ids(template) - ids(catalog) == set(), "run `make messages` and translate"
+    assert ids(catalog) - ids(template) == set(), "run `make messages`"
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_every_sentence_is_translated_with_the_same_places(language: str) -> None:
-    for message in read_catalogue(language):
+    for message in read_catalog(language):
         if not message.id:
             continue
         english = (message.id,) if isinstance(message.id, str) else message.id
@@ -80,11 +80,11 @@ def test_every_sentence_is_translated_with_the_same_places(language: str) -> Non
 
 
 def test_spanish_and_chinese_are_written_with_their_own_marks() -> None:
-    for message in read_catalogue("zh"):
+    for message in read_catalog("zh"):
         for form in forms(message) if message.id else ():
             assert not re.search(r"[\u4e00-\u9fff][,;:?!]|[,;:?!][\u4e00-\u9fff]", form), form
             assert not re.search(r"%% ?$|\d %%", form), form
-    for message in read_catalogue("es"):
+    for message in read_catalog("es"):
         for form in forms(message) if message.id else ():
             assert not re.search(r"\d%%|\d,\d", form), form
 
@@ -95,14 +95,14 @@ def test_what_is_read_is_what_is_written(language: str) -> None:
 
     place = SOURCE / "messages" / language / "LC_MESSAGES" / "distingo.mo"
     compiled = io.BytesIO()
-    write_mo(compiled, read_catalogue(language))
+    write_mo(compiled, read_catalog(language))
     with place.open("rb") as file:
         shipped = {str(message.id): message.string for message in read_mo(file)}
     compiled.seek(0)
     assert shipped == {str(message.id): message.string for message in read_mo(compiled)}, "run `make messages`"
 
 
-def test_no_sentence_hides_from_the_catalogues() -> None:
+def test_no_sentence_hides_from_the_catalogs() -> None:
     """Sentences are gathered from calls with plain texts, and never from inside an f-string."""
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -118,4 +118,4 @@ def test_pages_name_both_forms_of_what_they_count() -> None:
             continue
         for found in re.findall(r"counted\((?:[^()]|\([^()]*\))*\)", path.read_text(encoding="utf-8")):
             words = re.findall(r"'[^']*'", found)
-            assert len(words) % 2 == 0, f"{path.name}: {found}: the catalogues need both forms"
+            assert len(words) % 2 == 0, f"{path.name}: {found}: the catalogs need both forms"

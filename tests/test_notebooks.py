@@ -21,7 +21,7 @@ from distingo.records import Evaluation, Prediction, Score
 
 HOSTILE = '<script>alert("1")</script>\n\u202e&\ud800'
 EVALUATION = Evaluation(
-    side="test",
+    split="test",
     n=1234,
     classes=("cat", "dog"),
     scores={

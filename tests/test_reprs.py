@@ -25,7 +25,7 @@ def short(value: object) -> str:
 def test_data_sets_divisions_and_checks(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
     dataset = distingo.inspect(data)
-    count = len(dataset.pictures)
+    count = len(dataset.images)
     assert short(dataset) == (
         f"Dataset({str(data)!r}, {dataset.layout}, 3 classes, {count} usable images of {dataset.file_count} files)"
     )
@@ -81,7 +81,7 @@ def test_what_is_made_of_many_runs() -> None:
         score="accuracy",
         class_score="recall",
         n=1200,
-        judged=90,
+        evaluated=90,
         draws=5,
         overall=ScoreCurve("", 90, sizes, (), ()),
         classes=(),

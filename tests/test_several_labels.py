@@ -1,4 +1,4 @@
-"""Several labels per picture, from a table to predictions, with every kind of model."""
+"""Several labels per image, from a table to predictions, with every kind of model."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_learns_is_judged_and_predicts(tmp_path: Path, data: Path, backbone: str, name: str) -> None:
-    wishes = {"model": backbone, **MODELS[name]}
-    run = distingo.train(data / "labels.csv", tmp_path / "run", near_duplicates="none", **wishes)
+    options = {"model": backbone, **MODELS[name]}
+    run = distingo.train(data / "labels.csv", tmp_path / "run", near_duplicates="none", **options)
     evaluation = run.evaluation
     assert (evaluation.task, evaluation.classes, evaluation.n) == ("multi-label", LABELS, 16)
     assert set(evaluation.baselines) == {"prevalence", "descriptors"} - {name}
@@ -122,7 +122,7 @@ def test_thresholds_are_chosen_for_what_is_wanted(tmp_path: Path, data: Path) ->
 
 
 def write_odd_table(data: Path, folder: Path) -> Path:
-    """The same labels as text in one column of a table that needs explaining, the pictures elsewhere."""
+    """The same labels as text in one column of a table that needs explaining, the images elsewhere."""
     folder.mkdir()
     with (data / "labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -185,13 +185,13 @@ def test_a_model_of_one_label_is_not_judged_on_several(tmp_path: Path, data: Pat
         distingo.evaluate(run.path, data)
 
 
-def test_pictures_with_one_label_each_can_judge_a_model_of_several(tmp_path: Path, run: Path) -> None:
+def test_images_with_one_label_each_can_judge_a_model_of_several(tmp_path: Path, run: Path) -> None:
     evaluation = distingo.evaluate(run, draw_classes(tmp_path / "colours", per_class=6, names=("large", "red")))
     assert evaluation.n == 12
     assert evaluation.left_out == ("round",)
 
 
-def test_missing_pictures_stop_training_unless_allowed(tmp_path: Path) -> None:
+def test_missing_images_stop_training_unless_allowed(tmp_path: Path) -> None:
     data = draw_labels(tmp_path / "shapes", count=64)
     for index in range(40):
         (data / "pictures" / f"{index:03}.png").unlink()
@@ -199,7 +199,7 @@ def test_missing_pictures_stop_training_unless_allowed(tmp_path: Path) -> None:
         distingo.train(data, tmp_path / "run", model="prevalence")
     assert not (tmp_path / "run").exists()
     run = distingo.train(data, tmp_path / "run", model="prevalence", allow_missing=True)
-    assert distingo.evaluate(run.path) == run.evaluation  # the run remembers that pictures may be missing
+    assert distingo.evaluate(run.path) == run.evaluation  # the run remembers that images may be missing
 
 
 def test_prediction_on_the_command_line(
@@ -222,7 +222,7 @@ def test_prediction_on_the_command_line(
 
 
 @pytest.mark.parametrize(
-    ("wishes", "code"),
+    ("options", "code"),
     [
         ({"model": "majority"}, "option_not_applicable"),
         ({"model": "poster-cnn", "monitor": "validation_accuracy"}, "option_not_applicable"),
@@ -232,10 +232,10 @@ def test_prediction_on_the_command_line(
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_written(
-    tmp_path: Path, data: Path, wishes: dict[str, str], code: ErrorCode
+    tmp_path: Path, data: Path, options: dict[str, str], code: ErrorCode
 ) -> None:
     with raises(UsageError, code=code):
-        distingo.train(data, tmp_path / "run", **wishes)
+        distingo.train(data, tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
 
 

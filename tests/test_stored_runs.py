@@ -1,6 +1,6 @@
 """Run folders of version 0.1.0, whose files hold sentences: they open, and their sentences are shown as they stand.
 
-The runs in ``stored_runs`` were made by that version, of the pictures that `draw_old_classes` and `draw_labels` draw;
+The runs in ``stored_runs`` were made by that version, of the images that `draw_old_classes` and `draw_labels` draw;
 they are left without pages and, of several labels, without the baselines, which take much room.
 """
 
@@ -25,8 +25,8 @@ STORED = Path(__file__).parent / "stored_runs" / "version-0.1.0"
 
 CHOICES = (
     "image size: 16x16 (height x width), because the median picture is 16x16",
-    "channels: 3, because there is colour",
-    "corrections.csv: 0 pictures relabelled, 0 set aside",
+    "channels: 3, because there is color",
+    "corrections.csv: 0 pictures relabeled, 0 set aside",
     "near-duplicates were not searched for, as the images are smaller than 32 pixels",
     "precision: bfloat16 on cpu, because this processor computes in it (avx512_bf16)",
 )
@@ -79,7 +79,7 @@ def test_a_run_is_reported(one: Path) -> None:
     assert "an HTML page, not a picture" in page
 
 
-def test_a_run_is_evaluated_on_its_own_and_on_other_pictures(one: Path, tmp_path: Path) -> None:
+def test_a_run_is_evaluated_on_its_own_and_on_other_images(one: Path, tmp_path: Path) -> None:
     before = read_run(one).evaluation
     cache = tmp_path / "cache"
     assert before is not None and before.notes == ()

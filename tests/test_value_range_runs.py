@@ -45,7 +45,7 @@ TRAINED = [
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
-    """A run for each form and model, on the same gray values; its data are beside it."""
+    """A run for each form and model, on the same gray values; its data are next to it."""
     root = tmp_path_factory.mktemp("deep")
     found = {}
     for form, model in TRAINED:
@@ -324,7 +324,7 @@ def test_every_call_that_reads_images_takes_a_range(
 def test_near_duplicates_are_searched_among_deep_images(tmp_path: Path) -> None:
     for label in ("lying", "standing"):
         for at in range(8):
-            deep = np.rint(stripes(at, label, side=96) * (4095 / 255)).astype(np.uint16)
+            deep = np.rint(stripes(at, label, split=96) * (4095 / 255)).astype(np.uint16)
             write_image(tmp_path / "data" / label / f"{at}.png", deep)
     run = distingo.train(tmp_path / "data", tmp_path / "run", model="majority", cache=tmp_path / "cache")
     assert read_description(run.path / "model").value_ranges == ValueRanges(unsigned=ValueRange(0.0, 4095.0))

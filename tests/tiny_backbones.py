@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 
 def write_backbone(folder: Path, *, size: int = 32, mean: float = 0.5, seed: int = 0) -> Path:
-    """``test_resnet`` for pictures of a size, normalised to [-1, 1] by default."""
+    """``test_resnet`` for images of a size, normalized to [-1, 1] by default."""
     import timm
 
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Runs that are really trained, on pictures so tiny that it takes seconds."""
+"""Runs that are really trained, on images so tiny that it takes seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tiny_datasets import draw_classes, draw_labels
 
 
 def train_tiny_runs(root: Path) -> dict[str, Path]:
-    """One run per model on the same pictures and split, by the model's name."""
+    """One run per model on the same images and split, by the model's name."""
     data = draw_classes(root / "colours")
     recipes: dict[str, dict[str, Any]] = {
         "majority": {},
@@ -30,7 +30,7 @@ def train_tiny_runs(root: Path) -> dict[str, Path]:
 
 
 def train_tiny_label_runs(root: Path) -> dict[str, Path]:
-    """Runs with several labels per picture, on the same pictures and split, by the model's name."""
+    """Runs with several labels per image, on the same images and split, by the model's name."""
     data = draw_labels(root / "shapes", count=160)
     for model in ("prevalence", "descriptors"):
         distingo.train(data / "labels.csv", root / model, model=model, cache=root / "cache")
@@ -38,10 +38,10 @@ def train_tiny_label_runs(root: Path) -> dict[str, Path]:
 
 
 def train_tiny_networks(root: Path) -> dict[str, Path]:
-    """A network on class folders and one on a table of labels, which sees grey."""
-    colours, shapes = draw_classes(root / "colours", size=40), draw_labels(root / "shapes", count=160, size=40)
+    """A network on class folders and one on a table of labels, which sees gray."""
+    colors, shapes = draw_classes(root / "colours", size=40), draw_labels(root / "shapes", count=160, size=40)
     recipe: dict[str, Any] = {"model": "small-cnn", "image_size": 16, "epochs": 2, "batch_size": 16}
-    distingo.train(colours, root / "one label", cache=root / "cache", **recipe)
+    distingo.train(colors, root / "one label", cache=root / "cache", **recipe)
     distingo.train(shapes / "labels.csv", root / "several labels", cache=root / "cache", channels=1, **recipe)
     return {"one label": root / "one label", "several labels": root / "several labels"}
 
@@ -58,7 +58,7 @@ def change_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def forget_checksums(folder: Path) -> None:
-    """What a person does who changed a table, a picture or a model there by hand."""
+    """What a person does who changed a table, an image or a model there by hand."""
     (folder / "checksums.json").unlink(missing_ok=True)
 
 

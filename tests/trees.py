@@ -21,7 +21,7 @@ def snapshot(root: Path) -> dict[str, tuple[bytes, int, int]]:
 
 
 def draw(root: Path, *names: str) -> Path:
-    """A different tiny picture under each name."""
+    """A different tiny image under each name."""
     for number, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(encode(noise(number)))

@@ -1,4 +1,4 @@
-"""distingo: from a folder of pictures to an image classifier that can be trusted and put to work."""
+"""distingo: from a folder of images to an image classifier that can be trusted and put to work."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the public calls when they are first asked for: importing distingo stays light."""
+    """Load the public calls when they are first requested: importing distingo stays light."""
     if name not in __all__:
         raise AttributeError(f"module 'distingo' has no attribute {name!r}")
     module = "distingo.errors" if name == "DistingoError" else "distingo.api"

@@ -14,7 +14,7 @@ from typing import Any
 from distingo.machine.process import collect_seldom
 
 _ONE_PRESS = 1.0
-"""Seconds within which a second Ctrl-C is the same wish: it must not cut into what the first one tidies up."""
+"""Seconds within which a second Ctrl-C is the same option: it must not cut into what the first one tidies up."""
 
 
 class _CtrlC:

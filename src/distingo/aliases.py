@@ -1,4 +1,4 @@
-"""Option names that other libraries have taught people, beside our own."""
+"""Option names that other libraries have taught people, next to our own."""
 
 from __future__ import annotations
 

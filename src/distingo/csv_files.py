@@ -19,7 +19,7 @@ from typing import IO
 
 from distingo.errors import RunError
 from distingo.files import require_intact, write_text
-from distingo.records import SIDES, Side
+from distingo.records import SPLITS, SplitName
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r]")
@@ -64,16 +64,16 @@ class CsvWriter:
         self._line.truncate()
 
 
-def read_side(text: str, path: Path, line: int) -> Side:
+def read_split_name(text: str, path: Path, line: int) -> SplitName:
     """Read the name of a side.
 
     Raises:
         RunError: It is none.
     """
-    for side in SIDES:
-        if side == text:
-            return side
-    raise RunError(f"{path}: line {line}: {text!r} is no side; choose one of {', '.join(SIDES)}", code="damaged_line")
+    for split in SPLITS:
+        if split == text:
+            return split
+    raise RunError(f"{path}: line {line}: {text!r} is no side; choose one of {', '.join(SPLITS)}", code="damaged_line")
 
 
 def join_labels(labels: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Records as pandas tables; pandas is loaded when one is asked for, and need not be installed."""
+"""Records as pandas tables; pandas is loaded when one is requested, and need not be installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The language that pages and model cards are written in: one catalogue of sentences for each (GNU gettext).
+"""The language that pages and model cards are written in: one catalog of sentences for each (GNU gettext).
 
 Sentences stand in English where they are used; ``messages/<language>/LC_MESSAGES/distingo.po`` holds their
 translations, and ``make messages`` brings both together.
@@ -6,7 +6,7 @@ translations, and ``make messages`` brings both together.
 
 from __future__ import annotations
 
-import gettext as _catalogues
+import gettext as _catalogs
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -74,8 +74,8 @@ def language_tag() -> str:
 
 
 def translated(message: str) -> str:
-    """A message as it stands in the catalogue, with its places; the English one where it is not there."""
-    return catalogue().gettext(message)
+    """A message as it stands in the catalog, with its places; the English one where it is not there."""
+    return catalog().gettext(message)
 
 
 def gettext(message: str, **values: object) -> str:
@@ -97,12 +97,12 @@ def ngettext(one: str, many: str, num: int, **values: object) -> str:
         num: The number; it also stands in for ``%(num)s`` if no other value does.
         **values: As of `gettext`.
     """
-    return catalogue().ngettext(one, many, num) % {"num": num, **values}
+    return catalog().ngettext(one, many, num) % {"num": num, **values}
 
 
 def pgettext(context: str, message: str, **values: object) -> str:
-    """A word that needs to be told apart from the same English word elsewhere, by where it stands."""
-    return catalogue().pgettext(context, message) % values
+    """A word that needs to be distinguished from the same English word elsewhere, by where it stands."""
+    return catalog().pgettext(context, message) % values
 
 
 def count(number: int) -> str:
@@ -119,13 +119,13 @@ def listed(parts: Sequence[str]) -> str:
     return gettext("%(first)s and %(last)s", first=translated(", ").join(parts[:-1]), last=parts[-1])
 
 
-def catalogue() -> _catalogues.NullTranslations:
+def catalog() -> _catalogs.NullTranslations:
     """The sentences of the language that is being written in."""
-    return _catalogue(_written.get())
+    return _catalog(_written.get())
 
 
 @cache
-def _catalogue(language: Language) -> _catalogues.NullTranslations:
+def _catalog(language: Language) -> _catalogs.NullTranslations:
     if language == "en":
-        return _catalogues.NullTranslations()
-    return _catalogues.translation("distingo", Path(__file__).parent / "messages", [language])
+        return _catalogs.NullTranslations()
+    return _catalogs.translation("distingo", Path(__file__).parent / "messages", [language])

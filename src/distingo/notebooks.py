@@ -55,9 +55,9 @@ def show_evaluation(evaluation: Evaluation, headline: str) -> str:
 
 
 def _row(tag: str, cells: Sequence[str]) -> str:
-    sides = ["left"] + ["right"] * (len(cells) - 1)
+    splits = ["left"] + ["right"] * (len(cells) - 1)
     return "".join(
-        f'<{tag} style="{_CELL}{side}">{as_html(cell)}</{tag}>' for side, cell in zip(sides, cells, strict=True)
+        f'<{tag} style="{_CELL}{split}">{as_html(cell)}</{tag}>' for split, cell in zip(splits, cells, strict=True)
     )
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Tells the bar that `steps` more are done, with an optional text beside it."""
+    """Tells the bar that `steps` more are done, with an optional text next to it."""
 
     def __call__(self, steps: int = 1, text: str = "") -> None:
         """Move the bar on."""

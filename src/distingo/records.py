@@ -15,10 +15,10 @@ from distingo.score import Score as Score  # noqa: PLC0414  the same name, for t
 if TYPE_CHECKING:
     import pandas as pd
 
-Side = Literal["train", "validation", "test"]
+SplitName = Literal["train", "validation", "test"]
 """The three sides of a split, spelled this way in every file."""
 
-SIDES: tuple[Side, ...] = ("train", "validation", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 Task = Literal["single-label", "multi-label"]
 
@@ -130,13 +130,13 @@ NO_VALUE_RANGES = ValueRanges()
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where one picture's pixels come from.
+    """Where one image's pixels come from.
 
     Attributes:
-        file: The file as a person knows it: relative to the dataset's root, with forward slashes. A picture inside
+        file: The file as a person knows it: relative to the dataset's root, with forward slashes. An image inside
             an IDX file is ``train-images-idx3-ubyte.gz#17``.
         path: The file on disk.
-        index: The picture's position inside a container file (IDX), or None for a file of its own.
+        index: The image's position inside a container file (IDX), or None for a file of its own.
         value_range: What a deep image's stored values are scaled by; None decides by the image alone.
     """
 
@@ -150,7 +150,7 @@ def row_key(content: str, value_range: ValueRange | ValueRanges | None) -> str:
     """Where the cache keeps what was computed from a content that was scaled by a range.
 
     Args:
-        content: As in `Picture.content`.
+        content: As in `Image.content`.
         value_range: As in `Source.value_range`; None for an 8-bit image.
 
     Returns:
@@ -162,18 +162,18 @@ def row_key(content: str, value_range: ValueRange | ValueRanges | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One usable picture of a dataset.
+class LabeledImage:
+    """One usable image of a dataset.
 
     Attributes:
         source: Where its pixels come from.
         labels: The names of its classes; exactly one for a single-label task.
         content: Hash of the file's bytes (hexadecimal).
         pixels: Hash of the decoded pixels, of a deep image of its stored values (hexadecimal), equal for the same
-            picture in two file formats.
+            image in two file formats.
         width: In pixels, after EXIF rotation.
         height: In pixels, after EXIF rotation.
-        given_side: The side the dataset's author put it on, or None.
+        given_split: The side the dataset's author put it on, or None.
     """
 
     source: Source
@@ -182,7 +182,7 @@ class Picture:
     pixels: str
     width: int
     height: int
-    given_side: Side | None = None
+    given_split: SplitName | None = None
 
     @property
     def row_key(self) -> str:
@@ -191,7 +191,7 @@ class Picture:
 
     @property
     def label(self) -> str:
-        """The only label of a single-label picture."""
+        """The only label of a single-label image."""
         (label,) = self.labels
         return label
 
@@ -206,7 +206,7 @@ class ManifestRow:
         reason: Why it is not used (the codes are in `distingo.messages.reason_sentences`); of a used file the faults
             that it is used in spite of, mostly None.
         labels: The class names it was found under.
-        side: The side its author put it on, or None.
+        split: The side its author put it on, or None.
         format: What it really is (``JPEG``, ``PNG``, ``HTML``, ...), whatever its name ends in.
         width: In pixels, 0 where unknown.
         height: In pixels, 0 where unknown.
@@ -220,7 +220,7 @@ class ManifestRow:
     status: ManifestStatus
     reason: Note | None
     labels: tuple[str, ...]
-    side: Side | None
+    split: SplitName | None
     format: str
     width: int
     height: int
@@ -261,16 +261,16 @@ class LabelVariants:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Pictures with labels, and an account of every file found.
+    """Images with labels, and an account of every file found.
 
     Attributes:
         root: The folder that the names of files are relative to.
         layout: How it was laid out: class folders, split folders, IDX files, or a table with one 0/1 column per label.
-        task: Whether a picture carries exactly one label or any number.
+        task: Whether an image carries exactly one label or any number.
         classes: All class names, sorted; a model's outputs are in this order.
-        pictures: The usable pictures.
-        manifest: One row per file found, and per picture that a table names; each exactly once.
-        notes: What was recognised and what a person should know about it.
+        images: The usable images.
+        manifest: One row per file found, and per image that a table names; each exactly once.
+        notes: What was recognized and what a person should know about it.
         groups: By file, what the group column of its table says in all its rows; nothing for empty cells.
         value_ranges: What the stored values of its deep images are scaled by; none are known where it has no such.
         label_variants: Labels that differ only in how they are written, merged or not; a note tells of each.
@@ -281,7 +281,7 @@ class Dataset:
     layout: Note
     task: Task
     classes: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    images: tuple[LabeledImage, ...]
     manifest: tuple[ManifestRow, ...]
     notes: tuple[Note, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -290,7 +290,7 @@ class Dataset:
     range_warnings: tuple[Note, ...] = ()
 
     def __repr__(self) -> str:
-        counts = f"{len(self.classes)} classes, {len(self.pictures):,} usable images of {self.file_count:,} files"
+        counts = f"{len(self.classes)} classes, {len(self.images):,} usable images of {self.file_count:,} files"
         return f"Dataset({str(self.root)!r}, {self.layout}, {counts})"
 
     @property
@@ -306,38 +306,38 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which side each picture falls on.
+    """Which side each image falls on.
 
     Attributes:
-        train: The pictures to learn from.
-        validation: The pictures to choose by.
-        test: The pictures that nothing is chosen by.
+        train: The images to learn from.
+        validation: The images to choose by.
+        test: The images that nothing is chosen by.
         notes: What a person should know, for example classes too small to stratify.
     """
 
-    train: tuple[Picture, ...]
-    validation: tuple[Picture, ...]
-    test: tuple[Picture, ...]
+    train: tuple[LabeledImage, ...]
+    validation: tuple[LabeledImage, ...]
+    test: tuple[LabeledImage, ...]
     notes: tuple[Note, ...] = ()
 
-    def side(self, name: Side) -> tuple[Picture, ...]:
-        """The pictures of one side, by its name."""
-        sides: dict[Side, tuple[Picture, ...]] = {
+    def split(self, name: SplitName) -> tuple[LabeledImage, ...]:
+        """The images of one side, by its name."""
+        splits: dict[SplitName, tuple[LabeledImage, ...]] = {
             "train": self.train,
             "validation": self.validation,
             "test": self.test,
         }
-        return sides[name]
+        return splits[name]
 
 
 @dataclass(frozen=True, slots=True)
-class Rendition:
-    """How a decoded picture becomes an array: the part of preprocessing that happens before training.
+class ImageSpec:
+    """How a decoded image becomes an array: the part of preprocessing that happens before training.
 
     Attributes:
         height: In pixels.
         width: In pixels.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
         fit: ``stretch`` resizes to the exact size; ``crop`` resizes the shorter side by `crop_fraction` and cuts the
             middle.
         crop_fraction: Share of the shorter side that the middle cut keeps; 1.0 for ``stretch``.
@@ -365,7 +365,7 @@ class ClassScores:
 
 @dataclass(frozen=True, slots=True)
 class TwoByTwo:
-    """How often one label was rightly and wrongly given and left away, in pictures."""
+    """How often one label was rightly and wrongly given and left away, in images."""
 
     true_positives: int
     false_positives: int
@@ -379,11 +379,11 @@ class LabelScores:
 
     Attributes:
         name: Of the label.
-        average_precision: From the probabilities alone; None where no judged picture has the label.
+        average_precision: From the probabilities alone; None where no evaluated image has the label.
         precision: At the threshold.
         recall: At the threshold.
         f1: At the threshold.
-        support: How many judged pictures have the label.
+        support: How many evaluated images have the label.
         threshold: From which probability on the label is given.
         two_by_two: The counts at the threshold.
     """
@@ -407,8 +407,8 @@ class Thresholds:
 
     Attributes:
         values: One per label, in the order of the model's classes; a probability at or above it gives the label.
-        aim: What they were chosen for on the validation side.
-        wanted: The precision or recall that was asked for; None for ``f1``.
+        aim: What they were chosen for on the validation split.
+        wanted: The precision or recall that was requested; None for ``f1``.
         notes: What a person should know: labels with too few positives for a threshold of their own, or that
             do not reach what was wanted.
     """
@@ -427,7 +427,7 @@ class Evaluation:
     """What a model is worth on one side of a dataset (the content of ``evaluation.json``).
 
     Attributes:
-        side: Which pictures were judged.
+        split: Which images were evaluated.
         n: How many.
         classes: Class names, in the order of the confusion matrix.
         scores: By name: ``accuracy``, ``top_5_accuracy``, ``f1_macro``, ``precision_macro``, ``log_loss`` ...;
@@ -436,15 +436,15 @@ class Evaluation:
         confusion: Rows are the truth, columns the prediction; counts. Empty with several labels.
         baselines: By model name, then by score name.
         notes: What a reader should know before trusting a score.
-        task: One label per picture, or several.
+        task: One label per image, or several.
         per_label: With several labels, one entry for each.
-        left_out: With several labels, those with too few positives to judge: they are in no macro score.
+        left_out: With several labels, those with too few positives to evaluate: they are in no macro score.
         thresholds: With several labels, from which probability on each was given.
         accuracy_gains: With one label, by how much the accuracy is above each baseline's (below, where negative); its
-            interval is of the difference, picture by picture.
+            interval is of the difference, image by image.
     """
 
-    side: Side
+    split: SplitName
     n: int
     classes: tuple[str, ...]
     scores: dict[str, Score]
@@ -494,28 +494,28 @@ class Evaluation:
     @property
     def _summary(self) -> str:
         kind = "classes" if self.task == "single-label" else "labels"
-        parts = [f"{self.side} split", f"n={self.n}", f"{len(self.classes)} {kind}", self.headline]
+        parts = [f"{self.split} split", f"n={self.n}", f"{len(self.classes)} {kind}", self.headline]
         return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says about one picture.
+    """What a model says about one image.
 
     Attributes:
-        file: The picture, as the caller named it.
-        labels: Class names, most probable first: as many as were asked for. Where no number was asked for, all of
+        file: The image, as the caller named it.
+        labels: Class names, most probable first: as many as were requested. Where no number was requested, all of
             a single-label model, and with several labels those that reach their thresholds, perhaps none.
         probabilities: One per label in `labels`; all of a single-label model's sum to 1.
-        error: Why the picture could not be read; empty when it could. Then labels and probabilities are empty.
+        error: Why the image could not be read; empty when it could. Then labels and probabilities are empty.
         given: With several labels those that reach their thresholds, most probable first, however many were asked
-            for; None with one label per picture. Where a share of wrong answers was asked for, without labels of
+            for; None with one label per image. Where a share of wrong answers was requested, without labels of
             which the model is not that sure.
         abstained: Whether the model does not know: it is not sure enough for the share of wrong answers that was asked
-            for; with several labels, of none of those that reach their thresholds. None where none was asked for.
-        prediction_set: The labels that hold as large a share of the true ones as was asked for, most probable first,
-            perhaps none; None where no coverage was asked for.
-        unlike: Whether the picture is unlike anything in training; None where the model can't tell.
+            for; with several labels, of none of those that reach their thresholds. None where none was requested.
+        prediction_set: The labels that hold as large a share of the true ones as was requested, most probable first,
+            perhaps none; None where no coverage was requested.
+        unlike: Whether the image is unlike anything in training; None where the model can't tell.
     """
 
     file: str
@@ -529,7 +529,7 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The most probable class; an empty text where there is none or the picture could not be read."""
+        """The most probable class; an empty text where there is none or the image could not be read."""
         return self.labels[0] if self.labels else ""
 
     @property

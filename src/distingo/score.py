@@ -18,7 +18,7 @@ class Score:
         value: The score.
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
-        n: How many pictures it was computed on.
+        n: How many images it was computed on.
         too_few: Whether there are too few images for the interval to hold the true score at its rate; people are then
             told so in its place. False in what an older distingo wrote.
     """

@@ -31,7 +31,7 @@ from distingo.runs.folder import is_free
 if TYPE_CHECKING:
     from distingo.models.saved import SavedModel
     from distingo.prediction.predictor import Predictor
-    from distingo.training.recipe import BatchNorm, ClassWeights, Head, Mode, Normalise, Optimizer, Schedule, Views
+    from distingo.training.recipe import BatchNorm, ClassWeights, Head, Mode, Normalize, Optimizer, Schedule, Views
 
 __all__ = ["ImageClassifier"]
 
@@ -115,7 +115,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         label_smoothing: float | None = None,
         class_weights: ClassWeights | None = None,
         augment: str | None = None,
-        normalize: Normalise | None = None,
+        normalize: Normalize | None = None,
         mode: Mode | None = None,
         head: Head | None = None,
         views: Views | None = None,
@@ -169,7 +169,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
 
         Raises:
             ValueError: X and y don't fit each other, or are of another shape or type.
-            DistingoError: An image can't be read, a parameter is out of range, or a hindrance.
+            DistingoError: An image can't be read, a parameter is out of range, or a failure.
         """
         from distingo.datasets.decoding.value_ranges import settle_value_range
         from distingo.prediction.predictor import Predictor
@@ -236,7 +236,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         images = self._images(X, is_fitting=False)
         workers = self.workers or count_processors()
         rows = map_in_order(self._look_at, enumerate(images), chunk=_CHUNK, ahead=2 * _BATCH, workers=workers)
-        parts = [self.predictor_.judge(np.stack(batch)).probabilities for batch in chunked(rows, _BATCH)]
+        parts = [self.predictor_.evaluate(np.stack(batch)).probabilities for batch in chunked(rows, _BATCH)]
         probabilities = np.concatenate(parts).astype(np.float64)
         scaled: npt.NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
         return scaled
@@ -306,7 +306,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
     def _look_at(self, part: Sequence[tuple[int, Any]]) -> list[npt.NDArray[Any]]:
         """Images as the model looks at them; called from several threads."""
         from distingo.datasets.decoding.decode import UndecodableError
-        from distingo.prediction.pictures import name_picture
+        from distingo.prediction.images import name_image
 
         rows = []
         for position, image in part:
@@ -314,7 +314,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
                 rows.append(self.predictor_.look_at(image))
             except UndecodableError as error:
                 raise DataError(
-                    f"{name_picture(image, position)}: {error.reason}; leave it out",
+                    f"{name_image(image, position)}: {error.reason}; leave it out",
                     code=error.code,
                     parameter=error.parameter,
                 ) from error
@@ -352,7 +352,7 @@ def _as_list(given: Any) -> list[Any]:
     Raises:
         ValueError: There is none, or it is of another shape or type.
     """
-    from distingo.prediction.pictures import as_pictures
+    from distingo.prediction.images import as_images
 
     if hasattr(given, "iloc"):  # a series, or a data frame with one column, of paths
         given = given.to_numpy()
@@ -373,7 +373,7 @@ def _as_list(given: Any) -> list[Any]:
     if isinstance(given, str | bytes | Path):
         raise ValueError(f"X is one {type(given).__name__}; give a list of images")
     try:
-        images = as_pictures(list(given))
+        images = as_images(list(given))
     except (TypeError, UsageError) as error:
         raise ValueError(str(error)) from error
     if not images:

@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labeled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_labels(tmp_path_factory.mktemp("data") / "shapes", size=40) / "labels.csv"
 
 
@@ -53,7 +53,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_picture_is_predicted_by_a_model_that_never_saw_it(
+def test_every_image_is_predicted_by_a_model_that_never_saw_it(
     tmp_path: Path, data: Path, backbone: str, name: str
 ) -> None:
     options = {"model": backbone, "near_duplicates": None, "folds": 3, **MODELS[name]}
@@ -77,10 +77,10 @@ def test_every_picture_is_predicted_by_a_model_that_never_saw_it(
 
 @pytest.mark.parametrize("name", ["frozen", "classic"])
 def test_several_labels_have_thresholds_of_their_own_fold(
-    tmp_path: Path, labelled: Path, backbone: str, name: str
+    tmp_path: Path, labeled: Path, backbone: str, name: str
 ) -> None:
     options = {"model": backbone, "near_duplicates": None, "folds": 3, **MODELS[name]}
-    found = distingo.crossval(labelled, tmp_path / "cv", **options)
+    found = distingo.crossval(labeled, tmp_path / "cv", **options)
     assert (found.task, found.classes) == ("multi-label", LABELS)
     assert found.main_score == "mean_average_precision_macro"
     assert found.means[found.main_score].value > 0.85

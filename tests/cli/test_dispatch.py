@@ -19,14 +19,14 @@ QUICK = ["--model", "fashion-cnn", "--image-size", "8", "--epochs", "2", "--batc
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_classes(tmp_path_factory.mktemp("data") / "colours")
 
 
 @pytest.fixture(scope="module")
-def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    assert main(["train", str(pictures), "-o", str(folder), *QUICK, "--epochs", "8"]) == 0
+    assert main(["train", str(images), "-o", str(folder), *QUICK, "--epochs", "8"]) == 0
     return folder
 
 
@@ -62,8 +62,8 @@ def test_a_run_leaves_every_file_of_the_hallway(run: Path) -> None:
     assert set(evaluation["baselines"]) == {"majority", "descriptors"}
 
 
-def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, pictures: Path) -> None:
-    """Several labels per picture came later; who reads the files of earlier runs must be able to read these."""
+def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, images: Path) -> None:
+    """Several labels per image came later; who reads the files of earlier runs must be able to read these."""
     import pyarrow.parquet as pq
 
     header = (run / "history.csv").read_text().splitlines()[0]
@@ -93,7 +93,7 @@ def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, pictures: Pat
         "request",
         "checksum",
     }
-    assert (config["task"], config["data"]) == ("single-label", str(pictures))
+    assert (config["task"], config["data"]) == ("single-label", str(images))
     assert config["recipe"]["monitor"] == "validation_accuracy"
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert next(iter(evaluation["scores"])) == "accuracy"
@@ -102,18 +102,18 @@ def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, pictures: Pat
     assert (model["task"], model["thresholds"]) == ("single-label", None)
 
 
-def test_every_picture_lies_on_one_side(run: Path) -> None:
+def test_every_image_lies_on_one_side(run: Path) -> None:
     rows = list(csv.DictReader((run / "split.csv").open(encoding="utf-8")))
     assert len({row["file"] for row in rows}) == len(rows) == 60
     assert {row["side"] for row in rows} == {"train", "validation", "test"}
 
 
-def test_predict_names_pictures_and_exits_3_for_a_broken_one(
-    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_predict_names_images_and_exits_3_for_a_broken_one(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_text("<html>gone</html>")
-    gone, good = tmp_path / "gone.jpg", pictures / "red" / "000.png"
+    gone, good = tmp_path / "gone.jpg", images / "red" / "000.png"
     code = main(["predict", str(run), str(gone), str(broken), str(good), "--topk", "2"])
     printed = capsys.readouterr()
     missing, damaged, named = printed.out.splitlines()
@@ -126,11 +126,11 @@ def test_predict_names_pictures_and_exits_3_for_a_broken_one(
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
-def test_predict_writes_tables(run: Path, pictures: Path, tmp_path: Path, ending: str) -> None:
+def test_predict_writes_tables(run: Path, images: Path, tmp_path: Path, ending: str) -> None:
     import pyarrow.parquet as pq
 
     output = tmp_path / f"out{ending}"
-    assert main(["predict", str(run), str(pictures / "blue"), "-o", str(output)]) == 0
+    assert main(["predict", str(run), str(images / "blue"), "-o", str(output)]) == 0
     if ending == ".csv":
         rows = list(csv.DictReader(output.open(encoding="utf-8")))
     elif ending == ".jsonl":
@@ -160,7 +160,7 @@ def test_evaluate_on_other_data_leaves_the_runs_own_scores_and_page(
     assert json.loads((place / "evaluation.json").read_text())["n"] == 15
     assert f"Report: {place / 'report.html'}" in capsys.readouterr().out
     page = (place / "report.html").read_text("utf-8")
-    assert "judged on all pictures of other" in page
+    assert "evaluated on all pictures of other" in page
     assert "on <b><bdi>other</bdi></b>" in page
     assert "15 pictures in" in page.replace("\N{NO-BREAK SPACE}", " ")
     assert "From the test side" in page
@@ -168,8 +168,8 @@ def test_evaluate_on_other_data_leaves_the_runs_own_scores_and_page(
     assert len(list(csv.DictReader((place / "split.csv").open(encoding="utf-8")))) == 15
 
 
-def test_a_command_that_is_over_says_nothing_more(pictures: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "distingo", "train", str(pictures), "-o", str(tmp_path / "run"), *QUICK]
+def test_a_command_that_is_over_says_nothing_more(images: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "distingo", "train", str(images), "-o", str(tmp_path / "run"), *QUICK]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1].startswith("epoch   2 ")
     assert done.stdout.splitlines()[-1] == f"Report: {tmp_path / 'run' / 'report.html'}"
@@ -180,12 +180,12 @@ def test_a_verdict_is_printed_below_the_scores(run: Path, tmp_path: Path, capsys
     assert main(["evaluate", str(run), str(other)]) == 0
     printed = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
     assert "Right on 100.0 % of 40 test pictures (95 % interval" in printed, printed
-    assert "- judged on all pictures of other" in printed
+    assert "- evaluated on all pictures of other" in printed
 
 
-def test_pictures_that_the_model_was_trained_on_are_counted(run: Path, pictures: Path, tmp_path: Path) -> None:
+def test_images_that_the_model_was_trained_on_are_counted(run: Path, images: Path, tmp_path: Path) -> None:
     seen = len([row for row in csv.DictReader((run / "split.csv").open(encoding="utf-8")) if row["side"] != "test"])
-    copied = shutil.copytree(pictures, tmp_path / "again")
+    copied = shutil.copytree(images, tmp_path / "again")
     notes = texts(distingo.evaluate(run, copied).notes)
     assert any(
         note.startswith(f"{seen} of these 60 pictures are among those that the model was trained") for note in notes
@@ -199,9 +199,9 @@ def test_classes_that_are_predicted_in_vain_are_named(run: Path, tmp_path: Path)
 
 
 def test_files_that_are_not_used_are_counted_while_training(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = shutil.copytree(pictures, tmp_path / "data")
+    data = shutil.copytree(images, tmp_path / "data")
     (data / "red" / "broken.jpg").write_text("no picture")
     (data / "blue" / "empty.png").touch()
     assert main(["train", str(data), "-o", str(tmp_path / "run"), "--model", "majority", "--epochs", "3"]) == 0
@@ -219,16 +219,14 @@ def test_a_run_that_has_not_ended_is_said_to_be_so(
         assert f"its training has not ended; `distingo train -o {stopped} --resume`" in refused(capsys, *words)
 
 
-def test_inspect_replaces_its_own_pages_only(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inspect_replaces_its_own_pages_only(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page, other = tmp_path / "page.html", tmp_path / "mine.html"
     for _ in range(2):
-        assert main(["inspect", str(pictures), "-o", str(page)]) == 0
+        assert main(["inspect", str(images), "-o", str(page)]) == 0
     other.write_text("<html>mine</html>")
-    assert "is no page of distingo's" in refused(capsys, "inspect", str(pictures), "-o", str(other))
+    assert "is no page of distingo's" in refused(capsys, "inspect", str(images), "-o", str(other))
     assert other.read_text() == "<html>mine</html>"
-    assert "ends in .html" in refused(capsys, "inspect", str(pictures), "-o", str(tmp_path / "page"))
+    assert "ends in .html" in refused(capsys, "inspect", str(images), "-o", str(tmp_path / "page"))
 
 
 def test_compare_prints_a_table_and_leaves_a_page(
@@ -269,7 +267,7 @@ def test_a_run_is_repeated_from_its_config_alone(run: Path, tmp_path: Path) -> N
 
 
 def test_wrong_calls_end_in_one_line(
-    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "out")
     empty = tmp_path / "empty"
@@ -277,21 +275,21 @@ def test_wrong_calls_end_in_one_line(
     assert "no such folder" in refused(capsys, "train", str(tmp_path / "nowhere"), "-o", out)
     assert "empty" in refused(capsys, "train", str(empty), "-o", out)
     assert "one class only" in refused(capsys, "train", str(draw_classes(tmp_path / "one", names=("red",))), "-o", out)
-    assert "did you mean small-cnn" in refused(capsys, "train", str(pictures), "-o", out, "--model", "smal-cnn")
-    assert "holds another run" in refused(capsys, "train", str(pictures), "-o", str(run))
-    assert "8" in refused(capsys, "train", str(pictures), "-o", out, "--model", "sports-cnn", "--image-size", "4")
-    assert "not a size" in refused(capsys, "train", str(pictures), "-o", out, "--image-size", "big")
+    assert "did you mean small-cnn" in refused(capsys, "train", str(images), "-o", out, "--model", "smal-cnn")
+    assert "holds another run" in refused(capsys, "train", str(images), "-o", str(run))
+    assert "8" in refused(capsys, "train", str(images), "-o", out, "--model", "sports-cnn", "--image-size", "4")
+    assert "not a size" in refused(capsys, "train", str(images), "-o", out, "--image-size", "big")
     assert "no such file or folder" in refused(capsys, "predict", str(run), str(tmp_path / "gone.jpg"))
     assert "no such run folder" in refused(capsys, "report", str(tmp_path / "gone"))
-    assert "did you mean" in refused(capsys, "train", str(pictures), "-o", out, "--augment", "standrd")
+    assert "did you mean" in refused(capsys, "train", str(images), "-o", out, "--augment", "standrd")
     assert "train needs DATA" in refused(capsys, "train", "-o", out)
-    line = refused(capsys, "train", str(pictures), "--modle", "small-cnn")
+    line = refused(capsys, "train", str(images), "--modle", "small-cnn")
     assert line == "distingo: unknown: --modle small-cnn, did you mean --mode or --model? (`distingo train --help` " + (
         "lists what is allowed)"
     )
     assert "`distingo evaluate --help`" in refused(capsys, "evaluate", str(run), "-o", out)
-    assert "did you mean --epochs" in refused(capsys, "train", str(pictures), "--epoch", "3")
-    assert "choose auto or cpu" in refused(capsys, "train", str(pictures), "-o", out, "--device", "abacus")
+    assert "did you mean --epochs" in refused(capsys, "train", str(images), "--epoch", "3")
+    assert "choose auto or cpu" in refused(capsys, "train", str(images), "-o", out, "--device", "abacus")
     assert f"{empty}: no file in it" in refused(capsys, "predict", str(run), str(empty))
     assert "none of our own networks is called 'smal-cnn'; did you mean small-cnn" in refused(
         capsys, "models", "smal-cnn"
@@ -299,14 +297,14 @@ def test_wrong_calls_end_in_one_line(
     assert not Path(out).exists()
 
 
-def test_unusable_class_and_too_few_pictures_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_class_and_too_few_images_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = draw_classes(tmp_path / "data", per_class=2)
     line = refused(capsys, "train", str(data), "-o", str(tmp_path / "out"))
     assert "blue" in line
     assert "2" in line
     (data / "grey").mkdir()
     (data / "grey" / "a.jpg").write_text("no picture")
-    assert "'grey' has no usable picture" in refused(capsys, "train", str(data), "-o", str(tmp_path / "out"))
+    assert "'gray' has no usable picture" in refused(capsys, "train", str(data), "-o", str(tmp_path / "out"))
 
 
 def test_a_newer_or_damaged_run_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,19 +318,19 @@ def test_a_newer_or_damaged_run_is_refused(run: Path, tmp_path: Path, capsys: py
         (newer / name).write_text(json.dumps({**content, "format": 99}))
     weights = damaged / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"oops")
-    picture = str(tmp_path)
+    image = str(tmp_path)
     assert "newer distingo" in refused(capsys, "evaluate", str(newer))
-    assert "newer distingo" in refused(capsys, "predict", str(newer), picture)
-    assert "damaged" in refused(capsys, "predict", str(damaged), picture)
+    assert "newer distingo" in refused(capsys, "predict", str(newer), image)
+    assert "damaged" in refused(capsys, "predict", str(damaged), image)
 
 
-def test_memory_is_asked_for_before_training(pictures: Path, tmp_path: Path) -> None:
+def test_memory_is_asked_for_before_training(images: Path, tmp_path: Path) -> None:
     """A process that may not have more than 6 GiB of address space is told which batch would fit."""
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30));"
         "from distingo.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    words = ["train", str(pictures), "-o", str(tmp_path / "out"), "--model", "small-cnn"]
+    words = ["train", str(images), "-o", str(tmp_path / "out"), "--model", "small-cnn"]
     size = ["--image-size", "1024", "--batch-size", "4096", "--channels", "3"]
     done = subprocess.run(
         [sys.executable, "-c", program, *words, *size], capture_output=True, text=True, check=False, env=os.environ
@@ -344,7 +342,7 @@ def test_memory_is_asked_for_before_training(pictures: Path, tmp_path: Path) -> 
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_written(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel's own answer to a full disk, from a device that is always full."""
     import distingo.files
@@ -354,19 +352,19 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(
             device.write(b"x")
 
     monkeypatch.setattr(distingo.files.os, "fsync", full)
-    line = refused(capsys, "train", str(pictures), "-o", str(tmp_path / "out"), *QUICK)
+    line = refused(capsys, "train", str(images), "-o", str(tmp_path / "out"), *QUICK)
     assert "the disk is full" in line
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 def test_inspect_reads_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pictures = sorted(draw_classes(tmp_path / "drawn", per_class=3).rglob("*.png"))
+    images = sorted(draw_classes(tmp_path / "drawn", per_class=3).rglob("*.png"))
     root = tmp_path / "data"
     root.mkdir()
     labels = ["cat|dog", "dog", "", "dog", "cat"]
     lines = [f"{at},{label},{at % 2}" for at, label in enumerate(labels)]
-    for at, picture in enumerate(pictures[: len(labels) - 1]):
-        (root / f"{at}.png").write_bytes(picture.read_bytes())
+    for at, image in enumerate(images[: len(labels) - 1]):
+        (root / f"{at}.png").write_bytes(image.read_bytes())
     (root / "labels.csv").write_text("\n".join(["picture,animals,odd", *lines]), encoding="utf-8")
     page = tmp_path / "page.html"
     words = ["--label-column", "animals", "--image-column", "picture", "--delimiter", "|"]

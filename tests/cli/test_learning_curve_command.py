@@ -81,7 +81,7 @@ def test_an_authors_test_side_is_judged_in_every_draw(tmp_path: Path, backbone: 
         for at in range(40, 50):
             (tmp_path / "more" / name / f"{at:03}.png").rename(root / "test" / name / f"{at:03}.png")
     found = distingo.learning_curve(root, model=backbone, near_duplicates=None, draws=3, sizes=4)
-    assert (found.n, found.judged) == (120, 30)
+    assert (found.n, found.evaluated) == (120, 30)
 
 
 def test_mistakes_are_told(tmp_path: Path, data: Path, backbone: str) -> None:

@@ -22,7 +22,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def take_bursts(root: Path, length: int = 3) -> Path:
-    """Bursts of one camera over both classes' files, each picture of its own pixels."""
+    """Bursts of one camera over both classes' files, each image of its own pixels."""
     draw_classes(root, per_class=12, names=("katzen", "hunde"))
     for name in ("katzen", "hunde"):
         for at in range(12):
@@ -44,8 +44,8 @@ def test_bursts_stay_together_and_the_shares_are_said(tmp_path: Path, capsys: py
     assert "katzen" in said
     assert "25.0%" in said
     rows = rows_of(tmp_path / "s.csv")
-    sides = {(row["group"], row["side"]) for row in rows}
-    assert len(sides) == 4
+    splits = {(row["group"], row["side"]) for row in rows}
+    assert len(splits) == 4
     assert {row["why"] for row in rows} == {"burst"}
     assert sorted(data.rglob("*")) == before
 
@@ -56,7 +56,7 @@ def test_bursts_can_be_left_aside(tmp_path: Path) -> None:
     assert len({row["group"] for row in rows_of(tmp_path / "s.csv")}) == 24
 
 
-def test_a_group_column_holds_pictures_together(tmp_path: Path) -> None:
+def test_a_group_column_holds_images_together(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data", per_class=8, names=("a", "b"))
     lines = [f"{name}/{at:03}.png,{name},patient {at % 4}" for name in "ab" for at in range(8)]
     (data / "labels.csv").write_text("\n".join(["file,label,patient", *lines]), encoding="utf-8")
@@ -132,11 +132,11 @@ def test_real_copies_of_a_scene_stay_together(real_data: Path, tmp_path: Path) -
     assert max(share.farthest for share in division.shares) < 0.01
 
 
-@pytest.mark.parametrize(("option", "side"), [("--test", "test"), ("--validation", "valid")])
+@pytest.mark.parametrize(("option", "split"), [("--test", "test"), ("--validation", "valid")])
 def test_a_share_for_a_side_that_the_data_has_is_refused(
-    option: str, side: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    option: str, split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("train", side):
+    for name in ("train", split):
         draw_classes(tmp_path / "data" / name, per_class=6, names=("a", "b"))
     words = ["split", str(tmp_path / "data"), "--near-duplicates", "none", "-o"]
     assert main([*words, str(tmp_path / "s.csv"), option, "0"]) == 2

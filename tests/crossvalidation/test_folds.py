@@ -12,7 +12,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.files import read_split_file, write_split_file
-from distingo.datasets.splits.grouping import Links, group_pictures
+from distingo.datasets.splits.grouping import Links, group_images
 from distingo.errors import DataError, UsageError
 from distingo.records import Dataset
 from raising import raises
@@ -30,24 +30,26 @@ def fours(n: int) -> Links:
     return Links("group", [(at, at + 1) for at in range(n - 1) if at % 4 != 3])
 
 
-def test_every_picture_is_judged_once_and_groups_are_whole(dataset: Dataset) -> None:
-    folds = divide(dataset, group_pictures(48, [fours(48)]), folds=3, seed=1, resplit=False)
-    group_of = {picture.source.file: int(folds.grouping.numbers[at]) for at, picture in enumerate(dataset.pictures)}
-    judged = []
+def test_every_image_is_judged_once_and_groups_are_whole(dataset: Dataset) -> None:
+    folds = divide(dataset, group_images(48, [fours(48)]), folds=3, seed=1, resplit=False)
+    group_of = {image.source.file: int(folds.grouping.numbers[at]) for at, image in enumerate(dataset.images)}
+    evaluated = []
     for fold in folds.each:
         split = folds.split(fold, validation=0.25, seed=5)
-        sides = [{group_of[picture.source.file] for picture in side} for side in (split.train, split.validation)]
-        sides.append({group_of[picture.source.file] for picture in split.test})
-        assert not sides[0] & sides[1]
-        assert not (sides[0] | sides[1]) & sides[2]
-        assert {picture.label for picture in split.train} == {"a", "b"}
+        splits = [
+            {group_of[image.source.file] for image in split_name} for split_name in (split.train, split.validation)
+        ]
+        splits.append({group_of[image.source.file] for image in split.test})
+        assert not splits[0] & splits[1]
+        assert not (splits[0] | splits[1]) & splits[2]
+        assert {image.label for image in split.train} == {"a", "b"}
         assert len(split.validation) == 8
-        judged += [picture.source.file for picture in split.test]
-    assert sorted(judged) == sorted(group_of)
+        evaluated += [image.source.file for image in split.test]
+    assert sorted(evaluated) == sorted(group_of)
 
 
 def test_a_division_is_written_and_read_back(dataset: Dataset, tmp_path: Path) -> None:
-    folds = divide(dataset, group_pictures(48, [fours(48)]), folds=4, seed=0, resplit=False)
+    folds = divide(dataset, group_images(48, [fours(48)]), folds=4, seed=0, resplit=False)
     write_split_file(folds.dataset, folds.division(), tmp_path / "folds.csv")
     again = from_split_file(read_split_file(tmp_path / "folds.csv"), dataset)
     np.testing.assert_array_equal(again.numbers, folds.numbers)
@@ -56,10 +58,10 @@ def test_a_division_is_written_and_read_back(dataset: Dataset, tmp_path: Path) -
 
 
 def test_a_class_on_one_fold_can_not_be_taught(dataset: Dataset) -> None:
-    of_a = [at for at, picture in enumerate(dataset.pictures) if picture.label == "a"]
+    of_a = [at for at, image in enumerate(dataset.images) if image.label == "a"]
     links = Links("group", [(of_a[0], other) for other in of_a[1:]])
     with raises(DataError, code="split_incomplete"):
-        divide(dataset, group_pictures(48, [links]), folds=3, seed=0, resplit=False)
+        divide(dataset, group_images(48, [links]), folds=3, seed=0, resplit=False)
 
 
 def test_sides_are_no_folds(dataset: Dataset, tmp_path: Path) -> None:

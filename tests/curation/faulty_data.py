@@ -10,13 +10,13 @@ from scenes import crop, draw_scene, mirror
 
 
 def draw_faulty(root: Path, *, each: int = 12) -> Path:
-    """Two classes on two sides, told apart by their colour; with a copy, a leak, a contradiction and worse."""
+    """Two classes on two sides, distinguished by their color; with a copy, a leak, a contradiction and worse."""
     for place, (name, channel) in enumerate((("red", 0), ("blue", 2))):
-        for side in ("train", "test"):
-            folder = root / side / name
+        for split in ("train", "test"):
+            folder = root / split / name
             folder.mkdir(parents=True)
             for at in range(each):
-                seed = 1000 * place + at + (500 if side == "test" else 0)
+                seed = 1000 * place + at + (500 if split == "test" else 0)
                 pixels = np.asarray(draw_scene(seed, 96)).copy()
                 pixels[..., [c for c in range(3) if c != channel]] //= 2
                 Image.fromarray(pixels).save(folder / f"{at:02}.png")

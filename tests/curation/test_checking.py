@@ -34,9 +34,9 @@ def test_every_planted_fault_is_found_and_nothing_else(faulty, tmp_path):
         ("leak", "train/red/leak.png", "test/red/02.png"),
         ("contradiction", "train/red/contradiction.png", "train/blue/03.png"),
         ("empty", "train/blue/empty.png", ""),
-        ("shortcut", "", ""),  # mean colour is what tells these classes apart
+        ("shortcut", "", ""),  # mean color is what tells these classes apart
     }
-    assert (found.files, found.pictures) == (55, 52)
+    assert (found.files, found.images) == (55, 52)
     assert found.label_score is None
     assert read_findings(tmp_path / "check" / "findings.csv") == found.findings
 
@@ -60,7 +60,7 @@ def test_nothing_of_the_data_is_touched(faulty, tmp_path):
     assert {path: path.read_bytes() for path in faulty.rglob("*") if path.is_file()} == before
 
 
-def test_thresholds_are_moved_without_the_pictures(faulty, tmp_path):
+def test_thresholds_are_moved_without_the_images(faulty, tmp_path):
     folder = tmp_path / "check"
     first = distingo.check(faulty, folder, model="none")
     moved = distingo.check(None, folder, thresholds={"empty": 1.0, "near-duplicate": 0.999})
@@ -106,7 +106,7 @@ def test_copies_in_another_data_set_are_leaks(faulty, tmp_path):
     assert "a/<wbr>exact.png" in page
 
 
-def test_a_class_without_a_usable_picture_is_told_not_refused(tmp_path):
+def test_a_class_without_a_usable_image_is_told_not_refused(tmp_path):
     root = draw_faulty(tmp_path / "data", each=8)
     (root / "train" / "green").mkdir()
     (root / "train" / "green" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
@@ -166,7 +166,7 @@ def test_the_cache_is_the_one_that_was_named(faulty, tmp_path):
     assert Cache(tmp_path / "mine").list_segments()
 
 
-def test_pictures_without_classes_are_checked_too(tmp_path):
+def test_images_without_classes_are_checked_too(tmp_path):
     (tmp_path / "photos").mkdir()
     for seed in range(4):
         draw_scene(seed).save(tmp_path / "photos" / f"{seed}.png")
@@ -213,7 +213,7 @@ def test_data_in_which_all_contradicts_itself_is_told(tmp_path):
             draw_scene(seed).save(tmp_path / "data" / name / f"{seed}.png")
     found = distingo.check(tmp_path / "data", tmp_path / "check")
     assert len(found.counting("contradiction")) == 3
-    assert found.pictures == 0
+    assert found.images == 0
 
 
 def test_corrections_are_not_counted_among_the_files(faulty, tmp_path, capsys):

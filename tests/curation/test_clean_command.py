@@ -95,7 +95,7 @@ def test_a_threshold_is_of_one_kind(data: Path) -> None:
         distingo.clean(data, check, kinds=[])
 
 
-def test_what_was_decided_is_honoured(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_decided_is_honored(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decided = (Correction("b/1.png", "keep", kinds=("dark",)),)
     write_corrections(Corrections(data / "corrections.csv", decided))
     assert run("clean", data, "--findings", data.parent / "check", "--dark", "--apply") == 0

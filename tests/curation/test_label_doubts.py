@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from distingo.curation.label_doubts import MOST_WRONG, LabelBasis, describe_basis, estimate_noise, weigh_labels
 from distingo.curation.labels import OutOfFold, label_findings
-from distingo.records import Picture, Source
+from distingo.records import LabeledImage, Source
 
 
 def simulate(
@@ -88,9 +88,9 @@ def test_models_no_better_than_the_commonest_class_doubt_nothing() -> None:
     (note,) = describe_basis(basis, "single-label")
     assert note.code == "labels-not-doubted"
     labels = [("a",) if row[0] else ("b",) for row in having]
-    pictures = [Picture(Source(f"{at}", Path()), row, str(at), str(at), 9, 9) for at, row in enumerate(labels)]
+    images = [LabeledImage(Source(f"{at}", Path()), row, str(at), str(at), 9, 9) for at, row in enumerate(labels)]
     out_of_fold = OutOfFold(chances, ("a", "b"), basis.score)
-    assert list(label_findings(pictures, out_of_fold, "single-label", 0.5)) == []
+    assert list(label_findings(images, out_of_fold, "single-label", 0.5)) == []
 
 
 def test_the_gain_is_the_lower_end_of_its_interval() -> None:
@@ -110,7 +110,7 @@ def test_the_score_has_an_interval_and_says_of_how_many_images_it_is() -> None:
     assert (basis.low, basis.high) == pytest.approx((0.8256343, 0.9447709), abs=1e-6)  # Wilson's, of 90 of 100
     assert list(map(str, describe_basis(basis, "single-label"))) == [
         "no more labels look wrong than chance explains: the models are right on 90.0% of 100 pictures that they never "
-        "saw (95 % interval 82.6% to 94.5%), always saying the commonest class on 50.0%"
+        "saw (95 % interval 82.6% to 94.5%), always saying the most frequent class on 50.0%"
     ]
 
 

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from distingo.curation.labels import label_findings, predict_out_of_fold
-from distingo.records import Picture, Source
+from distingo.records import LabeledImage, Source
 
 NAMES = ("ape", "bee", "cat")
 
 
 def clusters(each: int = 40, seed: int = 0) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     generator = np.random.default_rng(seed)
-    centres = generator.normal(0, 3, (3, 12))
-    rows = np.concatenate([generator.normal(centre, 1, (each, 12)) for centre in centres]).astype(np.float32)
+    centers = generator.normal(0, 3, (3, 12))
+    rows = np.concatenate([generator.normal(center, 1, (each, 12)) for center in centers]).astype(np.float32)
     return rows, [(name,) for name in NAMES for _ in range(each)]
 
 
-def pictures(labels: list[tuple[str, ...]]) -> list[Picture]:
-    return [Picture(Source(f"{at:03}", Path()), row, str(at), str(at), 9, 9) for at, row in enumerate(labels)]
+def images(labels: list[tuple[str, ...]]) -> list[LabeledImage]:
+    return [LabeledImage(Source(f"{at:03}", Path()), row, str(at), str(at), 9, 9) for at, row in enumerate(labels)]
 
 
 @pytest.mark.parametrize("deep", [True, False])
@@ -29,9 +29,7 @@ def test_flipped_labels_are_the_worst(deep):
     out_of_fold = predict_out_of_fold(embeddings, labels, "single-label", deep=deep, workers=2)
     assert out_of_fold is not None
     assert out_of_fold.score > 0.9
-    found = sorted(
-        label_findings(pictures(labels), out_of_fold, "single-label", 0.5), key=lambda finding: -finding.score
-    )
+    found = sorted(label_findings(images(labels), out_of_fold, "single-label", 0.5), key=lambda finding: -finding.score)
     assert {int(finding.file) for finding in found[:3]} == set(flipped)
     counting = {int(finding.file) for finding in found if finding.counts}
     assert len(counting) >= 2
@@ -69,7 +67,7 @@ def test_several_labels_are_doubted_one_by_one():
     labels[5] = tuple(label for label in labels[5] if label != "ape")
     out_of_fold = predict_out_of_fold(embeddings, labels, "multi-label", deep=True)
     assert out_of_fold is not None
-    found = {finding.file: finding for finding in label_findings(pictures(labels), out_of_fold, "multi-label", 0.5)}
+    found = {finding.file: finding for finding in label_findings(images(labels), out_of_fold, "multi-label", 0.5)}
     assert "ape" in found["005"].suggested
     assert "with ape (" in found["005"].reason
 
@@ -81,4 +79,4 @@ def test_what_can_not_be_learned_is_not_judged():
     out_of_fold = predict_out_of_fold(embeddings, labels, "single-label", deep=True)
     assert out_of_fold is not None
     assert out_of_fold.classes == NAMES
-    assert "000" not in {finding.file for finding in label_findings(pictures(labels), out_of_fold, "single-label", 0.5)}
+    assert "000" not in {finding.file for finding in label_findings(images(labels), out_of_fold, "single-label", 0.5)}

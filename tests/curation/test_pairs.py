@@ -15,15 +15,15 @@ from distingo.curation.pairs import (
 from distingo.curation.thresholds import DEFAULT_THRESHOLDS
 from distingo.messages.notes import note
 from distingo.near_duplicates.search import CopyPair
-from distingo.records import ManifestRow, Picture, Source
+from distingo.records import LabeledImage, ManifestRow, Source
 
 
-def row(file: str, label: str, side: str | None, status: str, same_as: str) -> ManifestRow:
-    return ManifestRow(file, status, note("same-bytes", file=same_as), (label,), side, "PNG", 9, 9, file, same_as)
+def row(file: str, label: str, split: str | None, status: str, same_as: str) -> ManifestRow:
+    return ManifestRow(file, status, note("same-bytes", file=same_as), (label,), split, "PNG", 9, 9, file, same_as)
 
 
-def picture(file: str, label: str = "a", side: str | None = None, pixels: str = "") -> Picture:
-    return Picture(Source(file, Path(file)), (label,), f"content of {file}", pixels or file, 90, 90, side)
+def image(file: str, label: str = "a", split: str | None = None, pixels: str = "") -> LabeledImage:
+    return LabeledImage(Source(file, Path(file)), (label,), f"content of {file}", pixels or file, 90, 90, split)
 
 
 def test_exact_copies_are_duplicates_leaks_or_contradictions():
@@ -45,9 +45,9 @@ def test_exact_copies_are_duplicates_leaks_or_contradictions():
 
 
 def test_near_copies_name_first_what_is_to_be_put_away():
-    pictures = [picture("test/1", side="test"), picture("train/2", side="train"), picture("train/3", "b", "train")]
+    images = [image("test/1", split="test"), image("train/2", split="train"), image("train/3", "b", "train")]
     pairs = [CopyPair(0, 1, 0.9, False), CopyPair(1, 2, 0.7, True)]
-    leak, contradiction = pair_findings(pictures, (), "", pairs, DEFAULT_THRESHOLDS)
+    leak, contradiction = pair_findings(images, (), "", pairs, DEFAULT_THRESHOLDS)
     assert (leak.kind, leak.file, leak.other) == ("leak", "train/2", "test/1")
     assert leak.reason == "the same scene as test/1, on the test side"
     assert (contradiction.kind, contradiction.counts) == ("contradiction", False)
@@ -55,42 +55,42 @@ def test_near_copies_name_first_what_is_to_be_put_away():
 
 
 def test_the_later_of_two_copies_is_named_where_nothing_else_decides():
-    (found,) = pair_findings([picture("a"), picture("b")], (), "", [CopyPair(0, 1, 0.9, False)], DEFAULT_THRESHOLDS)
+    (found,) = pair_findings([image("a"), image("b")], (), "", [CopyPair(0, 1, 0.9, False)], DEFAULT_THRESHOLDS)
     assert (found.kind, found.file, found.other) == ("near-duplicate", "b", "a")
 
 
 def test_copies_in_another_data_set_leak():
-    pictures = [picture("a", pixels="p"), picture("b")]
-    others = (picture("x", pixels="p"), picture("y", "strange"))
-    (exact,) = leak_findings(pictures, others, "/other", DEFAULT_THRESHOLDS)
+    images = [image("a", pixels="p"), image("b")]
+    others = (image("x", pixels="p"), image("y", "strange"))
+    (exact,) = leak_findings(images, others, "/other", DEFAULT_THRESHOLDS)
     assert (exact.kind, exact.file, exact.other, exact.other_root) == ("leak", "a", "x", "/other")
     pairs = [CopyPair(0, 2, 1.0, False), CopyPair(1, 3, 0.85, False), CopyPair(2, 3, 0.9, False)]
-    (near,) = pair_findings(pictures, others, "/other", pairs, DEFAULT_THRESHOLDS)
+    (near,) = pair_findings(images, others, "/other", pairs, DEFAULT_THRESHOLDS)
     assert (near.kind, near.file, near.other, near.score) == ("leak", "b", "y", 0.85)
 
 
-def pictures(count: int) -> list[Picture]:
-    return [Picture(Source(f"{at}.png", Path()), ("a",), str(at), str(at), 9, 9) for at in range(count)]
+def images(count: int) -> list[LabeledImage]:
+    return [LabeledImage(Source(f"{at}.png", Path()), ("a",), str(at), str(at), 9, 9) for at in range(count)]
 
 
-def test_a_picture_of_another_kind_is_found():
+def test_a_image_of_another_kind_is_found():
     generator = np.random.default_rng(0)
     embeddings = generator.normal(3, 1, (200, 16)).astype(np.float32)
     embeddings[17] = generator.normal(-3, 1, 16)
     distances, _ = nearest(comparable(embeddings, deep=True), 10)
-    found = sorted(outlier_findings(pictures(200), distances, 0.5), key=lambda finding: -finding.score)
+    found = sorted(outlier_findings(images(200), distances, 0.5), key=lambda finding: -finding.score)
     assert found[0].file == "17.png"
     assert found[0].score > 0.9
     assert [finding.file for finding in found if finding.counts] == ["17.png"]
     assert "deviations further from its nearest pictures than is usual" in found[0].reason
 
 
-def test_few_pictures_have_no_outliers():
-    assert list(outlier_findings(pictures(10), np.ones((10, 9)), 0.5)) == []
+def test_few_images_have_no_outliers():
+    assert list(outlier_findings(images(10), np.ones((10, 9)), 0.5)) == []
 
 
-def test_equal_pictures_have_no_outliers():
-    assert list(outlier_findings(pictures(20), np.zeros((20, 10)), 0.5)) == []
+def test_equal_images_have_no_outliers():
+    assert list(outlier_findings(images(20), np.zeros((20, 10)), 0.5)) == []
 
 
 def test_embeddings_are_made_comparable():
@@ -100,5 +100,5 @@ def test_embeddings_are_made_comparable():
     assert classic.tolist() == [[-1, 0], [1, 0]]
 
 
-def test_each_pair_of_neighbours_comes_once():
+def test_each_pair_of_neighbors_comes_once():
     assert near_pairs(np.array([[1, 2], [0, 2], [1, 0]]), 1) == [(0, 1), (1, 2)]

@@ -35,8 +35,8 @@ def test_the_test_sides_copy_stays(tmp_path: Path) -> None:
     plan = plan_cleaning(root, pairs)
     assert moves(plan) == dict.fromkeys(["train/a/1.png", "train/a/2.png", "val/a/1.png"], "test/a/1.png")
     assert plan.notes == ("train/a would be left empty", "val/a would be left empty")
-    sides = [found(root, "duplicate", "train/a/1.png", "train/a/2.png", side="train", other_side="test")]
-    assert moves(plan_cleaning(root, sides)) == {"train/a/1.png": "train/a/2.png"}
+    splits = [found(root, "duplicate", "train/a/1.png", "train/a/2.png", split="train", other_split="test")]
+    assert moves(plan_cleaning(root, splits)) == {"train/a/1.png": "train/a/2.png"}
 
 
 def test_of_near_duplicates_the_largest_stays(tmp_path: Path) -> None:

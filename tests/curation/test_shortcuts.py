@@ -30,7 +30,7 @@ def found(root: Path) -> dict[str, float]:
     cache = Cache()
     product = measurements_product(cache)
     dataset = read_dataset(root, Reading(cache=cache), products=[product])
-    rows = product.store.rows([picture.content for picture in dataset.pictures]).take(np.arange(len(dataset.pictures)))
+    rows = product.store.rows([image.content for image in dataset.images]).take(np.arange(len(dataset.images)))
     return {shortcut.name: shortcut.score for shortcut in find_shortcuts(dataset, rows)}
 
 
@@ -38,17 +38,17 @@ def test_the_format_of_the_file_gives_a_class_away(tmp_path):
     scores = found(draw(tmp_path / "data", formats=("png", "jpg"), levels=(50, 50)))
     assert scores["format"] == scores["metadata"] == 1
     assert scores["file size"] == 1
-    assert scores["mean colour"] < 0.4
+    assert scores["mean color"] < 0.4
 
 
 def test_brightness_gives_a_class_away(tmp_path):
     scores = found(draw(tmp_path / "data", formats=("png", "png"), levels=(0, 120)))
-    assert scores["brightness"] == scores["mean colour"] == 1
-    assert "dimensions" not in scores  # all pictures have one size
+    assert scores["brightness"] == scores["mean color"] == 1
+    assert "dimensions" not in scores  # all images have one size
     assert scores["sharpness"] < 0.5
 
 
-def test_few_pictures_say_nothing(tmp_path):
+def test_few_images_say_nothing(tmp_path):
     assert found(draw(tmp_path / "data", formats=("png", "jpg"), levels=(50, 50), each=5)) == {}
 
 

@@ -35,7 +35,7 @@ def everything(folder: Path) -> dict[str, object]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A quarantine beside its data set, and what is a person's beside both."""
+    """A quarantine next to its data set, and what is a person's next to both."""
     root = draw(tmp_path / "data", *NAMES, "a/stays.png")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "mine.png").write_bytes(b"mine")
@@ -113,9 +113,9 @@ def test_a_file_that_is_named_twice_or_as_a_folder_is_refused(place: Path) -> No
         undo(place)
 
 
-@pytest.mark.parametrize("side", ["data", "quarantine"])
-def test_a_linked_folder_is_refused(place: Path, tmp_path: Path, side: str) -> None:
-    folder = tmp_path / "data" if side == "data" else place
+@pytest.mark.parametrize("split", ["data", "quarantine"])
+def test_a_linked_folder_is_refused(place: Path, tmp_path: Path, split: str) -> None:
+    folder = tmp_path / "data" if split == "data" else place
     shutil.rmtree(folder / "b", ignore_errors=True)
     (tmp_path / "outside" / "3.png").write_bytes(b"mine too")
     (folder / "b").symlink_to(tmp_path / "outside")
@@ -162,7 +162,7 @@ def test_the_root_that_a_journal_names_is_not_believed(place: Path, tmp_path: Pa
 
 
 def test_a_packed_link_of_the_data_set_s_name_is_not_followed(tmp_path: Path) -> None:
-    """An archive unpacked beside what is a person's: a link, and a quarantine that lies beside it."""
+    """An archive unpacked next to what is a person's: a link, and a quarantine that lies next to it."""
     (tmp_path / "victim").mkdir()
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "photos").symlink_to("../victim")

@@ -16,7 +16,7 @@ from distingo.curation.thresholds import (
 from distingo.errors import UsageError
 from distingo.features.measurements import measure
 from distingo.messages.notes import text_note
-from distingo.records import ManifestRow, Picture, Source
+from distingo.records import LabeledImage, ManifestRow, Source
 from raising import raises
 
 
@@ -39,13 +39,13 @@ def test_mistakes_are_explained():
         parse_thresholds(["dark"])
 
 
-def picture(name: str, width: int = 100, height: int = 100) -> Picture:
-    return Picture(Source(name, Path(name)), ("a",), name, name, width, height)
+def image(name: str, width: int = 100, height: int = 100) -> LabeledImage:
+    return LabeledImage(Source(name, Path(name)), ("a",), name, name, width, height)
 
 
 def kinds_of(image: Image.Image) -> dict[str, float]:
     rows = np.stack([measure(image)])
-    found = quality_findings([picture("x.png", *image.size)], rows, DEFAULT_THRESHOLDS)
+    found = quality_findings([image("x.png", *image.size)], rows, DEFAULT_THRESHOLDS)
     return {finding.kind: round(finding.score, 2) for finding in found if finding.counts}
 
 
@@ -53,7 +53,7 @@ def noise(low: int, high: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(low, high, (100, 100, 3), np.uint8))
 
 
-def test_an_ordinary_picture_is_not_found_wanting():
+def test_an_ordinary_image_is_not_found_wanting():
     assert kinds_of(noise(0, 256)) == {}
 
 
@@ -71,22 +71,22 @@ def test_each_fault_is_found(image, kind):
     assert kind in kinds_of(image)
 
 
-def test_an_empty_picture_is_not_called_blurred_too():
+def test_an_empty_image_is_not_called_blurred_too():
     assert set(kinds_of(Image.new("L", (80, 80), 128))) == {"empty"}
 
 
 def test_sizes_are_odd_by_the_median():
-    pictures = [picture(f"{at}.png") for at in range(9)] + [
-        picture("large.png", 600, 600),
-        picture("small.png", 10, 10),
+    images = [image(f"{at}.png") for at in range(9)] + [
+        image("large.png", 600, 600),
+        image("small.png", 10, 10),
     ]
-    rows = np.stack([measure(noise(0, 256))] * len(pictures))
-    odd = [found for found in quality_findings(pictures, rows, DEFAULT_THRESHOLDS) if found.kind == "odd-size"]
+    rows = np.stack([measure(noise(0, 256))] * len(images))
+    odd = [found for found in quality_findings(images, rows, DEFAULT_THRESHOLDS) if found.kind == "odd-size"]
     assert {found.file: round(found.score, 3) for found in odd} == {"large.png": 0.833, "small.png": 0.9}
     assert odd[0].reason == "600 x 600 pixels, where the median is 100 squared"
 
 
-def test_files_without_a_picture_and_under_wrong_names_are_found():
+def test_files_without_a_image_and_under_wrong_names_are_found():
     def row(file: str, status: str, form: str, reason: str = "") -> ManifestRow:
         return ManifestRow(file, status, text_note(reason), ("a",), "test", form, 9, 9, "c0")
 
@@ -107,7 +107,7 @@ def test_files_without_a_picture_and_under_wrong_names_are_found():
     }
     assert found["a/x.png"].reason == "a JPEG picture that is named .png; .jpg would be right"
     assert found["a/z"].reason == "a WebP picture that has no ending; .webp would be right"
-    assert found["a/page.jpg"].side == "test"
+    assert found["a/page.jpg"].split == "test"
 
 
 def test_an_image_that_is_merely_not_read_is_no_unreadable_file() -> None:

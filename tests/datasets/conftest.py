@@ -1,4 +1,4 @@
-"""Tiny folders of pictures, made by the tests themselves."""
+"""Tiny folders of images, made by the tests themselves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def class_folders(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def idx_folder(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes IDX files with so many pictures of three classes and gives the root."""
+    """A function that writes IDX files with so many images of three classes and gives the root."""
 
     def write(train: int = 30, test: int = 12, *, packed: bool = True, root: str = "idx") -> Path:
         folder = tmp_path / root

@@ -1,4 +1,4 @@
-"""Tiny pictures, drawn rather than stored."""
+"""Tiny images, drawn rather than stored."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PIL import Image
 
 
 def noise(seed: int, size: tuple[int, int] = (12, 10), channels: int = 3) -> Image.Image:
-    """A picture (width, height) of random pixels, different for every seed."""
+    """An image (width, height) of random pixels, different for every seed."""
     width, height = size
     values = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
     return Image.fromarray(values if channels > 1 else values[..., 0])
 
 
 def encode(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
-    """A picture as a file's bytes."""
+    """An image as a file's bytes."""
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Corrections: read strictly, found by themselves, honoured before copies are judged."""
+"""Corrections: read strictly, found by themselves, honored before copies are evaluated."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def row(dataset: Dataset, file: str) -> ManifestRow:
 
 
 def labels(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    return {picture.source.file: picture.labels for picture in dataset.pictures}
+    return {image.source.file: image.labels for image in dataset.images}
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), min_size=1)
@@ -123,9 +123,7 @@ def test_a_table_that_was_named_must_be_there(tmp_path: Path) -> None:
     assert find_corrections(tmp_path, "none") is None
 
 
-def test_pictures_are_relabelled_and_set_aside(
-    class_folders: Callable[..., Path], read: Callable[..., Dataset]
-) -> None:
+def test_images_are_relabeled_and_set_aside(class_folders: Callable[..., Path], read: Callable[..., Dataset]) -> None:
     root = class_folders({"a": 4, "b": 4})
     hashes = {name: content_hash((root / name).read_bytes()) for name in ("a/000.png", "b/001.png", "b/002.png")}
     correct(
@@ -140,7 +138,7 @@ def test_pictures_are_relabelled_and_set_aside(
     aside = row(dataset, "b/001.png")
     assert (aside.status, str(aside.reason)) == ("ignored", "set aside by line 3 of corrections.csv (dark, blurred)")
     assert (aside.format, aside.width, aside.content) == ("PNG", 12, hashes["b/001.png"])
-    assert texts(dataset.notes) == ("corrections.csv: 1 picture relabelled, 1 set aside, 1 kept",)
+    assert texts(dataset.notes) == ("corrections.csv: 1 picture relabeled, 1 set aside, 1 kept",)
     own = row(dataset, "corrections.csv")
     assert (own.status, str(own.reason)) == ("ignored", "holds corrections")
     assert len(dataset.manifest) == 9
@@ -173,7 +171,7 @@ def test_what_no_longer_fits_is_said(class_folders: Callable[..., Path], read: C
     assert labels(dataset)["apple/000.png"] == ("apple",)
     assert dataset.classes == ("apple", "pear", "pears")
     assert texts(dataset.notes) == (
-        "corrections.csv: 1 picture relabelled, 0 set aside",
+        "corrections.csv: 1 picture relabeled, 0 set aside",
         "corrections.csv: 1 correction is not applied, as the file has changed since (line 2, apple/000.png)",
         f"corrections.csv: 1 correction is about files that are not in {root} (line 3, apple/gone.png)",
         "corrections.csv: 'pears' becomes a class, which no other picture has (1 picture); did you mean pear?",
@@ -223,7 +221,7 @@ def test_several_labels_are_corrected(tmp_path: Path, read: Callable[..., Datase
         dataset = read(data)
         assert (dataset.task, dataset.classes) == ("multi-label", ("y", "z"))
         assert labels(dataset) == correct_names
-        assert "corrections.csv: 2 pictures relabelled, 0 set aside" in texts(dataset.notes)
+        assert "corrections.csv: 2 pictures relabeled, 0 set aside" in texts(dataset.notes)
         assert str(row(dataset, "corrections.csv").reason) == "holds corrections"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from distingo.datasets.cache.products import Facts
-from distingo.datasets.duplicates import Examined, Verdict, judge
+from distingo.datasets.duplicates import Examined, Verdict, evaluate
 from distingo.datasets.walking import Candidate
 from distingo.messages.notes import note, text_note
-from distingo.records import Side, Source
+from distingo.records import Source, SplitName
 
 
 def entry(
-    file: str, label: str, content: str, pixels: str = "", side: Side | None = None, reason: str = ""
+    file: str, label: str, content: str, pixels: str = "", split: SplitName | None = None, reason: str = ""
 ) -> Examined:
     facts = Facts(
         not reason,
@@ -22,11 +22,11 @@ def entry(
         4,
         "" if reason else pixels or f"pixels of {content}",
     )
-    return Examined(Candidate(Source(file, Path(file)), (label,), side), content, facts)
+    return Examined(Candidate(Source(file, Path(file)), (label,), split), content, facts)
 
 
 def test_the_first_by_name_is_used_and_the_others_name_it() -> None:
-    assert judge([entry("a/1", "a", "x"), entry("a/2", "a", "y"), entry("a/3", "a", "x")]) == [
+    assert evaluate([entry("a/1", "a", "x"), entry("a/2", "a", "y"), entry("a/3", "a", "x")]) == [
         Verdict("used"),
         Verdict("used"),
         Verdict("duplicate", note("same-bytes", file="a/1"), "a/1"),
@@ -34,23 +34,23 @@ def test_the_first_by_name_is_used_and_the_others_name_it() -> None:
 
 
 def test_other_bytes_with_the_same_pixels_are_a_duplicate() -> None:
-    assert judge([entry("a/1", "a", "x", "p"), entry("a/2", "a", "y", "p")])[1] == Verdict(
+    assert evaluate([entry("a/1", "a", "x", "p"), entry("a/2", "a", "y", "p")])[1] == Verdict(
         "duplicate", note("same-pixels", file="a/1"), "a/1"
     )
 
 
 def test_the_copy_on_the_test_side_is_kept_then_validation_then_train() -> None:
     copies = [
-        entry("test/1", "a", "x", side="test"),
-        entry("train/1", "a", "x", side="train"),
-        entry("val/1", "a", "x", side="validation"),
+        entry("test/1", "a", "x", split="test"),
+        entry("train/1", "a", "x", split="train"),
+        entry("val/1", "a", "x", split="validation"),
     ]
-    assert [verdict.status for verdict in judge(copies)] == ["used", "duplicate", "duplicate"]
-    assert [verdict.status for verdict in judge(copies[1:])] == ["duplicate", "used"]
+    assert [verdict.status for verdict in evaluate(copies)] == ["used", "duplicate", "duplicate"]
+    assert [verdict.status for verdict in evaluate(copies[1:])] == ["duplicate", "used"]
 
 
 def test_two_classes_leave_all_copies_out() -> None:
-    verdicts = judge([entry("a/1", "a", "x", "p"), entry("a/2", "a", "x", "p"), entry("b/1", "b", "y", "p")])
+    verdicts = evaluate([entry("a/1", "a", "x", "p"), entry("a/2", "a", "x", "p"), entry("b/1", "b", "y", "p")])
     reason = note("same-pixels-other-classes", count=2, names=("a", "b"))
     assert verdicts == [
         Verdict("conflict", reason, "b/1"),
@@ -60,7 +60,7 @@ def test_two_classes_leave_all_copies_out() -> None:
 
 
 def test_unusable_copies_keep_their_reason_and_name_the_first() -> None:
-    verdicts = judge(
+    verdicts = evaluate(
         [
             entry("a/1", "a", "x", reason="an HTML page"),
             entry("b/1", "b", "x", reason="an HTML page"),

@@ -19,11 +19,11 @@ from distingo.datasets.gathering import Product, pixels_product, read_dataset, s
 from distingo.datasets.options import Reading
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, ResourceError, UsageError
-from distingo.records import Dataset, Rendition, ValueRange, ValueRanges
+from distingo.records import Dataset, ImageSpec, ValueRange, ValueRanges
 from note_texts import texts
 from raising import raises
 
-RENDITION = Rendition(8, 6, 3)
+RENDITION = ImageSpec(8, 6, 3)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def statuses(dataset: Dataset) -> dict[str, str]:
     return {row.file: row.status for row in dataset.manifest}
 
 
-def test_a_folder_becomes_pictures_manifest_and_rows(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+def test_a_folder_becomes_images_manifest_and_rows(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     root = class_folders({"a": 3, "b/deep": 2})
     cache = Cache(tmp_path / "cache")
     product = pixels_product(cache, RENDITION)
@@ -55,10 +55,10 @@ def test_a_folder_becomes_pictures_manifest_and_rows(tmp_path: Path, class_folde
         "single-label",
         ("a", "b"),
     )
-    assert [picture.label for picture in dataset.pictures] == ["a", "a", "a", "b", "b"]
-    first = dataset.pictures[0]
-    assert (first.width, first.height, first.given_side, first.source.path) == (12, 10, None, root / "a" / "000.png")
-    rows = product.store.rows([picture.content for picture in dataset.pictures])
+    assert [image.label for image in dataset.images] == ["a", "a", "a", "b", "b"]
+    first = dataset.images[0]
+    assert (first.width, first.height, first.given_split, first.source.path) == (12, 10, None, root / "a" / "000.png")
+    rows = product.store.rows([image.content for image in dataset.images])
     expected = np.asarray(Image.open(first.source.path).resize((6, 8), Image.Resampling.BILINEAR))
     assert np.array_equal(rows.take(np.array([0]))[0], expected)
     assert {row.status for row in dataset.manifest} == {"used"}
@@ -71,7 +71,7 @@ def test_nothing_is_decoded_twice(tmp_path: Path, class_folders: Callable[..., P
     (root / "a" / "page.jpg").write_bytes(b"<html>404</html>")
     (root / "b" / "copy.png").write_bytes((root / "b" / "000.png").read_bytes())
 
-    def read(*renditions: Rendition) -> Dataset:
+    def read(*renditions: ImageSpec) -> Dataset:
         cache = Cache(tmp_path / "cache")
         return read_dataset(root, Reading(cache=cache), products=[pixels_product(cache, each) for each in renditions])
 
@@ -79,10 +79,10 @@ def test_nothing_is_decoded_twice(tmp_path: Path, class_folders: Callable[..., P
     assert len(decodings) == 41
     assert read(RENDITION) == first
     assert len(decodings) == 41
-    assert read(RENDITION, Rendition(5, 5, 1)) == first
-    assert len(decodings) == 81  # the new size needs every picture again, but no HTML page
+    assert read(RENDITION, ImageSpec(5, 5, 1)) == first
+    assert len(decodings) == 81  # the new size needs every image again, but no HTML page
     (root / "a" / "new.png").write_bytes(encode(noise(777)))
-    assert len(read(RENDITION).pictures) == 41
+    assert len(read(RENDITION).images) == 41
     assert len(decodings) == 82
 
 
@@ -100,19 +100,14 @@ def test_a_corrupted_cache_is_rebuilt(tmp_path: Path, class_folders: Callable[..
     cache = Cache(tmp_path / "cache")
     product = pixels_product(cache, RENDITION)
     assert read_dataset(root, Reading(cache=cache), products=[product]) == first
-    assert (
-        product.store.rows([picture.content for picture in first.pictures])
-        .take(np.arange(10))
-        .any(axis=(1, 2, 3))
-        .all()
-    )
+    assert product.store.rows([image.content for image in first.images]).take(np.arange(10)).any(axis=(1, 2, 3)).all()
 
 
 def test_every_file_is_in_the_manifest_exactly_once(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     root = class_folders({"a": 3, "b": 3})
-    picture = noise(500)
-    (root / "a" / "UPPER.PNG").write_bytes(encode(picture))
-    (root / "a" / "same pixels.bmp").write_bytes(encode(picture, "BMP"))
+    image = noise(500)
+    (root / "a" / "UPPER.PNG").write_bytes(encode(image))
+    (root / "a" / "same pixels.bmp").write_bytes(encode(image, "BMP"))
     (root / "b" / "x.jpeg").write_bytes((root / "a" / "000.png").read_bytes())
     (root / "b" / "empty.jpg").write_bytes(b"")
     (root / "b" / "half.jpg").write_bytes(encode(noise(501, (64, 64)), "JPEG")[:900])
@@ -147,7 +142,7 @@ def test_every_file_is_in_the_manifest_exactly_once(tmp_path: Path, class_folder
         row = by_file[file]
         why = str(row.reason or "")
         assert (row.status, why, row.format, row.same_as) == (status, reason, stored_as, same_as), file
-    assert {picture.source.file for picture in dataset.pictures} == {
+    assert {image.source.file for image in dataset.images} == {
         row.file for row in dataset.manifest if row.status == "used"
     }
 
@@ -160,24 +155,24 @@ def test_the_pixel_limit_can_change_between_runs(tmp_path: Path, class_folders: 
         assert statuses(read_dataset(root, Reading(cache=cache, max_pixels=limit)))["b/large.png"] == status
 
 
-def test_grey_and_coloured_storage_of_the_same_pixels_are_duplicates(
+def test_gray_and_colored_storage_of_the_same_pixels_are_duplicates(
     tmp_path: Path, class_folders: Callable[..., Path]
 ) -> None:
     root = class_folders({"a": 1, "b": 1})
-    grey = noise(600, channels=1)
-    (root / "a" / "grey.png").write_bytes(encode(grey))
-    (root / "a" / "rgb.png").write_bytes(encode(grey.convert("RGB")))
+    gray = noise(600, channels=1)
+    (root / "a" / "grey.png").write_bytes(encode(gray))
+    (root / "a" / "rgb.png").write_bytes(encode(gray.convert("RGB")))
     assert statuses(read_dataset(root, Reading(cache=Cache(tmp_path / "cache"))))["a/rgb.png"] == "duplicate"
 
 
-def test_a_copy_of_a_test_picture_is_taken_out_of_train(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+def test_a_copy_of_a_test_image_is_taken_out_of_train(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     root = class_folders({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
     (root / "train" / "a" / "leak.png").write_bytes((root / "test" / "a" / "000.png").read_bytes())
     dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
     rows = {row.file: row for row in dataset.manifest}
     assert (rows["test/a/000.png"].status, rows["train/a/leak.png"].status) == ("used", "duplicate")
-    assert rows["train/a/leak.png"].side == "train"
-    assert Counter(picture.given_side for picture in dataset.pictures) == {"train": 4, "test": 2}
+    assert rows["train/a/leak.png"].split == "train"
+    assert Counter(image.given_split for image in dataset.images) == {"train": 4, "test": 2}
 
 
 def test_a_file_linked_under_two_classes_is_a_conflict(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
@@ -187,17 +182,17 @@ def test_a_file_linked_under_two_classes_is_a_conflict(tmp_path: Path, class_fol
     assert found["b/linked.png"] == found["a/000.png"] == "conflict"
 
 
-def test_idx_files_become_pictures(tmp_path: Path, idx_folder: Callable[..., Path]) -> None:
+def test_idx_files_become_images(tmp_path: Path, idx_folder: Callable[..., Path]) -> None:
     root = idx_folder(30, 12)
     cache = Cache(tmp_path / "cache")
-    products = [pixels_product(cache, rendition) for rendition in (Rendition(6, 5, 1), Rendition(9, 9, 3))]
-    products.append(Product(cache.store("mean", (1,), "float32"), lambda image: np.array([np.mean(image)], np.float32)))
+    products = [pixels_product(cache, rendition) for rendition in (ImageSpec(6, 5, 1), ImageSpec(9, 9, 3))]
+    products.append(Product(cache.store("mean", (1,), "float32"), lambda drawn: np.array([np.mean(drawn)], np.float32)))
     dataset = read_dataset(root, Reading(cache=cache), products=products)
-    assert len(dataset.pictures) == 42
+    assert len(dataset.images) == 42
     assert Counter(row.status for row in dataset.manifest) == {"used": 42, "ignored": 2}
-    picture = dataset.pictures[20]
-    assert (picture.source.index, picture.width, picture.height) == (8, 5, 6)
-    keys = [picture.content for picture in dataset.pictures]
+    image = dataset.images[20]
+    assert (image.source.index, image.width, image.height) == (8, 5, 6)
+    keys = [image.content for image in dataset.images]
     exact, enlarged, means = (product.store.rows(keys).take(np.arange(42)) for product in products)
     assert np.allclose(exact.mean(axis=(1, 2, 3)), means[:, 0])
     reference = Image.fromarray(exact[20, ..., 0]).resize((9, 9), Image.Resampling.BILINEAR).convert("RGB")
@@ -205,7 +200,7 @@ def test_idx_files_become_pictures(tmp_path: Path, idx_folder: Callable[..., Pat
     assert read_dataset(root, Reading(cache=Cache(tmp_path / "cache")), products=products) == dataset
 
 
-def test_a_class_without_usable_picture_is_named(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+def test_a_class_without_usable_image_is_named(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     root = class_folders({"a": 3, "b": 0})
     for number in range(4):
         (root / "b" / f"{number}.jpg").write_bytes(b"<html>gone</html>" * (number + 1))
@@ -213,7 +208,7 @@ def test_a_class_without_usable_picture_is_named(tmp_path: Path, class_folders: 
         read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
     assert str(caught.value) == (
         f"{root}: class 'b' has no usable picture (4 files tried; most often: an HTML page, not a picture); "
-        "mend it or move its folder away"
+        "fix it or move its folder away"
     )
 
 
@@ -283,7 +278,7 @@ def test_a_table_becomes_a_dataset_of_several_labels(tmp_path: Path) -> None:
     (root / "train.csv").write_text(table, encoding="utf-8")
     dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
     assert (dataset.task, dataset.classes, dataset.root) == ("multi-label", ("Comedy", "Drama"), root)
-    assert {picture.source.file: picture.labels for picture in dataset.pictures} == {
+    assert {image.source.file: image.labels for image in dataset.images} == {
         "a.png": ("Comedy", "Drama"),
         "c.png": (),
         "d.png": ("Drama",),
@@ -339,9 +334,9 @@ def test_a_product_can_be_finished_in_batches(tmp_path: Path, class_folders: Cal
     product = Product(cache.store("means", (3,), "float32"), np.array, finish=means, batch_size=5)
     dataset = read_dataset(root, Reading(cache=cache, workers=2), products=[product])
     assert [shape[0] for shape in batches] == [5, 5, 5, 2]
-    rows = product.store.rows([picture.content for picture in dataset.pictures]).take(np.arange(17))
-    for picture, row in zip(dataset.pictures, rows, strict=True):
-        assert row == pytest.approx(np.array(Image.open(picture.source.path)).mean(axis=(0, 1)), rel=1e-5)
+    rows = product.store.rows([image.content for image in dataset.images]).take(np.arange(17))
+    for image, row in zip(dataset.images, rows, strict=True):
+        assert row == pytest.approx(np.array(Image.open(image.source.path)).mean(axis=(0, 1)), rel=1e-5)
     read_dataset(root, Reading(cache=cache), products=[product])
     assert len(batches) == 4
 
@@ -363,13 +358,13 @@ def test_large_jpegs_are_decoded_smaller_once_their_pixels_are_known(
     monkeypatch.setattr(examining, "decode", watch)
     cache = Cache(tmp_path / "cache")
     first = read_dataset(
-        tmp_path / "data", Reading(cache=cache), products=[pixels_product(cache, Rendition(16, 16, 3))]
+        tmp_path / "data", Reading(cache=cache), products=[pixels_product(cache, ImageSpec(16, 16, 3))]
     )
     second = read_dataset(
-        tmp_path / "data", Reading(cache=cache), products=[pixels_product(cache, Rendition(20, 20, 3))]
+        tmp_path / "data", Reading(cache=cache), products=[pixels_product(cache, ImageSpec(20, 20, 3))]
     )
     assert seen == [(200, 160)] * 2 + [(50, 40)] * 2
-    assert first.pictures == second.pictures
+    assert first.images == second.images
 
 
 def mean_product(cache: Cache) -> Product:
@@ -377,7 +372,7 @@ def mean_product(cache: Cache) -> Product:
 
 
 def means(product: Product, dataset: Dataset) -> list[float]:
-    rows = product.store.rows([picture.row_key for picture in dataset.pictures])
+    rows = product.store.rows([image.row_key for image in dataset.images])
     return [float(value) for value in rows.take(slice(None))[:, 0]]
 
 
@@ -389,7 +384,7 @@ def test_deep_images_are_scaled_by_the_range_of_all_of_them(tmp_path: Path) -> N
     write_image(tmp_path / "data/b/plain.png", np.full((8, 8), 51, np.uint8))
     dataset = read_dataset(tmp_path / "data", Reading(cache=cache), products=[product])
     assert dataset.value_ranges == ValueRanges(unsigned=ValueRange(0.0, 4095.0))
-    assert [picture.source.value_range for picture in dataset.pictures] == [ValueRange(0.0, 4095.0)] * 2 + [None]
+    assert [image.source.value_range for image in dataset.images] == [ValueRange(0.0, 4095.0)] * 2 + [None]
     assert means(product, dataset) == [255.0, 51.0, 51.0]
     assert (
         "2 deep images (uint16): the value range 0 to 4095 is shown as black to white, as found in the data"
@@ -406,7 +401,7 @@ def test_two_data_sets_with_different_ranges_share_no_row(tmp_path: Path) -> Non
     ten, twelve = (
         read_dataset(tmp_path / name, Reading(cache=cache), products=[product]) for name in ("ten", "twelve")
     )
-    assert ten.pictures[0].content == twelve.pictures[0].content
+    assert ten.images[0].content == twelve.images[0].content
     assert means(product, ten) == [125.0, 249.0]
     assert means(product, twelve) == [31.0, 249.0]
 

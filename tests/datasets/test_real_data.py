@@ -14,7 +14,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
-from distingo.records import SIDES, Rendition
+from distingo.records import SPLITS, ImageSpec
 from distingo.runs.manifest import read_manifest, write_manifest
 from note_texts import texts
 
@@ -45,16 +45,16 @@ def test_messy_is_accounted_for(real_data: Path, tmp_path: Path) -> None:
     write_manifest(dataset.manifest, tmp_path / "manifest.csv")
     assert read_manifest(tmp_path / "manifest.csv") == dataset.manifest
     split = split_dataset(dataset, seed=0)
-    for side in SIDES:
-        assert {picture.label for picture in split.side(side)} == set(dataset.classes)
+    for split_name in SPLITS:
+        assert {image.label for image in split.split(split_name)} == set(dataset.classes)
 
 
 def test_two_sports_keeps_its_test_set(real_data: Path, tmp_path: Path) -> None:
     dataset = read_dataset(real_data / "two-sports", Reading(cache=Cache(tmp_path / "cache")))
     assert len(dataset.manifest) == 377
     split = split_dataset(dataset, seed=0)
-    assert all(picture.given_side == "test" for picture in split.test)
-    assert all(picture.given_side == "train" for picture in (*split.train, *split.validation))
+    assert all(image.given_split == "test" for image in split.test)
+    assert all(image.given_split == "train" for image in (*split.train, *split.validation))
 
 
 def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> None:
@@ -67,20 +67,20 @@ def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> No
     assert len(dataset.classes) == 25
     assert sorted(line for row in dataset.manifest for line in row.lines) == list(range(2, 3602))
     lost = Counter(label for row in dataset.manifest if row.status != "used" for label in row.labels)
-    used = Counter(label for picture in dataset.pictures for label in picture.labels)
+    used = Counter(label for image in dataset.images for label in image.labels)
     assert {label: used[label] + lost[label] for label in labels} == {
         label: sum(row[label] == "1" for row in table) for label in labels
     }
     assert all(str(row.reason) for row in dataset.manifest if row.status != "used")
-    assert len(dataset.pictures) == sum(row.status == "used" for row in dataset.manifest) == 3600
+    assert len(dataset.images) == sum(row.status == "used" for row in dataset.manifest) == 3600
     split = split_dataset(dataset, seed=0)
-    assert [len(split.side(side)) for side in SIDES] == [2340, 540, 720]
+    assert [len(split.split(split_name)) for split_name in SPLITS] == [2340, 540, 720]
     assert texts(split.notes) == (
         "label N/A (2 pictures) has none on the validation side",
         "label Reality-TV (1 picture) has none on the validation and test side",
     )
-    for side, share in (("validation", 0.15), ("test", 0.2)):
-        counts = Counter(label for picture in split.side(side) for label in picture.labels)  # type: ignore[arg-type]
+    for split_name, share in (("validation", 0.15), ("test", 0.2)):
+        counts = Counter(label for image in split.split(split_name) for label in image.labels)  # type: ignore[arg-type]
         assert all(abs(counts[label] - share * used[label]) < max(2, 0.01 * used[label]) for label in labels)
 
 
@@ -88,10 +88,10 @@ def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> No
 def test_fashion_mnist_takes_seconds(real_data: Path, tmp_path: Path) -> None:
     for seconds in (6, 3):  # the second time from the cache
         cache = Cache(tmp_path / "cache")
-        product = pixels_product(cache, Rendition(28, 28, 1))
+        product = pixels_product(cache, ImageSpec(28, 28, 1))
         with at_most(seconds):
             dataset = read_dataset(real_data / "fashion-mnist", Reading(cache=cache), products=[product])
     assert len(dataset.manifest) == 70_002
-    assert len(dataset.pictures) == 70_000
-    rows = product.store.rows([picture.content for picture in dataset.pictures])
+    assert len(dataset.images) == 70_000
+    rows = product.store.rows([image.content for image in dataset.images])
     assert rows.take(np.array([0, 69_999])).shape == (2, 28, 28, 1)

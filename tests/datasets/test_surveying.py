@@ -12,18 +12,18 @@ from distingo.errors import DataError
 from raising import raises
 
 
-def test_medians_and_colour(class_folders: Callable[..., Path]) -> None:
+def test_medians_and_color(class_folders: Callable[..., Path]) -> None:
     root = class_folders({"a": 3, "b": 2}, size=(30, 20))
     (root / "a" / "odd.png").write_bytes(encode(noise(1, (300, 200))))
     (root / "b" / "page.html").write_bytes(b"<html>")
-    assert survey(root) == Survey("class folders", ("a", "b"), 7, height=20, width=30, grey=False)
+    assert survey(root) == Survey("class folders", ("a", "b"), 7, height=20, width=30, gray=False)
 
 
-def test_all_grey(tmp_path: Path) -> None:
+def test_all_gray(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(encode(noise(ord(name), channels=1)))
-    assert survey(tmp_path).grey
+    assert survey(tmp_path).gray
 
 
 def test_the_sample_is_spread_over_the_classes(class_folders: Callable[..., Path]) -> None:
@@ -35,10 +35,10 @@ def test_the_sample_is_spread_over_the_classes(class_folders: Callable[..., Path
 
 def test_idx_files(idx_folder: Callable[..., Path]) -> None:
     found = survey(idx_folder())
-    assert (found.layout.code, found.count, found.height, found.width, found.grey) == ("idx-files", 42, 6, 5, True)
+    assert (found.layout.code, found.count, found.height, found.width, found.gray) == ("idx-files", 42, 6, 5, True)
 
 
-def test_no_picture_at_all(tmp_path: Path) -> None:
+def test_no_image_at_all(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(b"text")

@@ -55,7 +55,7 @@ class LoopbackSite:
         redirects: By path: where to.
         troubles: By path: what the next answers do wrong, one after another.
         always: By path: what every answer does wrong.
-        ranges: Whether parts of a page can be asked for.
+        ranges: Whether parts of a page can be requested.
         validators: Whether pages have an ETag.
         asked: Every request: path and Range.
         sent: Bytes of bodies sent, by path.

@@ -1,4 +1,4 @@
-"""Open Images on this machine: the same paths, tables in the same form, and a few pictures."""
+"""Open Images on this machine: the same paths, tables in the same form, and a few images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def name(number: int) -> str:
     return f"{number:016x}"
 
 
-def picture(number: int, size: tuple[int, int] = (64, 48)) -> bytes:
+def image(number: int, size: tuple[int, int] = (64, 48)) -> bytes:
     return encode(noise(number, size), "JPEG")
 
 
@@ -56,7 +56,7 @@ def serve_tables(
     labels: Iterable[tuple[int, str, int]] = (),
     boxes: Iterable[tuple[int, str, tuple[float, float, float, float]]] = (),
 ) -> None:
-    """Labels are (picture, class, confidence), boxes (picture, class, (left, right, top, bottom))."""
+    """Labels are (image, class, confidence), boxes (image, class, (left, right, top, bottom))."""
     labels, boxes = list(labels), list(boxes)
     header = ["ImageID", "Source", "LabelName", "Confidence"]
     named, boxed = (f"/openimages/{path}" for path in TABLES[split])
@@ -69,7 +69,7 @@ def serve_tables(
     for key in (split, *(["train with boxes"] if split == "train" else [])):
         site.pages[f"/openimages/{IMAGES[key]}"] = images
     for number in {entry[0] for entry in (*labels, *boxes)}:
-        site.pages[f"/open-images-dataset/{split}/{name(number)}.jpg"] = picture(number)
+        site.pages[f"/open-images-dataset/{split}/{name(number)}.jpg"] = image(number)
     for path, known in (("", CLASSES), ("-boxable", {FOOTBALL: "Football", RUGBY: "Rugby ball", PERSON: "Person"})):
         site.pages[f"/openimages/v7/oidv7-class-descriptions{path}.csv"] = text(
             [("LabelName", "DisplayName"), *known.items()]
@@ -77,7 +77,20 @@ def serve_tables(
 
 
 def _image_row(site: LoopbackSite, split: str, number: int) -> tuple[object, ...]:
-    licence = "https://creativecommons.org/licenses/by/2.0/"
+    license_url = "https://creativecommons.org/licenses/by/2.0/"
     title = f'A "ball", {number}'
     original = f"{site.url}/flickr/{name(number)}_o.jpg"
-    return name(number), split, original, f"landing/{number}", licence, "profile", "Zoë", title, 1, "md5", "", "90.0"
+    return (
+        name(number),
+        split,
+        original,
+        f"landing/{number}",
+        license_url,
+        "profile",
+        "Zoë",
+        title,
+        1,
+        "md5",
+        "",
+        "90.0",
+    )

@@ -241,8 +241,8 @@ sys.exit(main(["download", "urls", sys.argv[1], "-o", sys.argv[2], "--allow-priv
 def test_ctrl_c_stops_at_once_and_keeps_what_came(site: LoopbackSite, tmp_path: Path) -> None:
     from drawing import encode, noise
 
-    picture = encode(noise(1, (200, 200)))
-    site.pages = {"/0.png": picture, "/1.png": picture}
+    image = encode(noise(1, (200, 200)))
+    site.pages = {"/0.png": image, "/1.png": image}
     reached = threading.Event()
     site.troubles["/1.png"] = [Trouble(stall_after=50_000)]
     site.on_sent = lambda path, _: reached.set() if path == "/1.png" else None
@@ -260,4 +260,4 @@ def test_ctrl_c_stops_at_once_and_keeps_what_came(site: LoopbackSite, tmp_path: 
     assert time.monotonic() - started < 3.0
     site.on_sent = None
     assert subprocess.run(command, check=True, capture_output=True).returncode == 0
-    assert site.sent == {path: len(picture) for path in site.pages}
+    assert site.sent == {path: len(image) for path in site.pages}

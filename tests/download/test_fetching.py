@@ -18,7 +18,7 @@ from loopback_site import QUICK, LoopbackSite, Trouble, serve_site
 
 from distingo.download.fetching import fetch
 from distingo.download.folder import open_folder, read_outcomes
-from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
 from distingo.errors import ResourceError
 from distingo.version import __version__
 
@@ -208,7 +208,7 @@ def test_only_the_formats_asked_for_are_taken_whatever_the_server_calls_them(
 ) -> None:
     site.pages = {"/a.jpg": b"<html>" + b"x" * 300_000, "/b": encode(noise(1)), "/c.jpg": b"", "/d": b"MZ" + CONTENT}
     site.headers["/a.jpg"] = {"Content-Type": "image/jpeg"}
-    wanted = [WantedFile(site.url + path, f"p{at}", PICTURES, ending=True) for at, path in enumerate(site.pages)]
+    wanted = [WantedFile(site.url + path, f"p{at}", IMAGES, ending=True) for at, path in enumerate(site.pages)]
     outcomes = get(*wanted)
     assert [outcome.reason for outcome in outcomes] == [
         "an HTML page, not a picture",

@@ -50,7 +50,7 @@ def reasons(gathered: Gathered) -> dict[str, str]:
     return {outcome.name: outcome.reason for outcome in gathered.outcomes if outcome.status != "fetched"}
 
 
-def test_class_folders_with_every_picture_accounted_for(imagenet: LoopbackSite, tmp_path: Path) -> None:
+def test_class_folders_with_every_image_accounted_for(imagenet: LoopbackSite, tmp_path: Path) -> None:
     result = get(imagenet, tmp_path / "out")
     assert result.notes == ("rugby ball: 5 pictures", "golf ball: 4 pictures")
     assert reasons(result) == {}
@@ -66,7 +66,7 @@ def test_class_folders_with_every_picture_accounted_for(imagenet: LoopbackSite, 
     assert "non-commercial research" in (tmp_path / "out" / "LICENCE-AND-CITATION.txt").read_text(encoding="utf-8")
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.classes == ("golf ball", "rugby ball")
-    assert len(dataset.pictures) == 9
+    assert len(dataset.images) == 9
     assert not list((tmp_path / "out").rglob("*.tar"))
 
 
@@ -128,7 +128,7 @@ def test_a_synset_without_an_archive(imagenet: LoopbackSite, tmp_path: Path) -> 
     assert reasons(get(imagenet, tmp_path / "again", RUGBY, "soccer ball")) == {}
 
 
-def test_what_is_no_picture_is_said_and_not_in_the_table(imagenet: LoopbackSite, tmp_path: Path) -> None:
+def test_what_is_no_image_is_said_and_not_in_the_table(imagenet: LoopbackSite, tmp_path: Path) -> None:
     page = b"<html>gone</html>"
     imagenet.pages[f"/data/{RUGBY}.tar"] = archive(RUGBY, 2, **{f"{RUGBY}_9.JPEG": page, "empty.JPEG": b""})
     result = get(imagenet, tmp_path / "out")

@@ -22,7 +22,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.idx import load_images
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
-from distingo.datasets.own_files import LICENCE_NAME
+from distingo.datasets.own_files import LICENSE_NAME
 from distingo.download.folder import Gathered
 from distingo.download.named import gather_set
 from distingo.download.sets import SETS, NamedSet, find_set
@@ -48,7 +48,7 @@ def counts(folder: Path) -> dict[str, int]:
 
 
 EXPECTED = {
-    "mnist": {f"{side}/{digit}": n for side, n in (("train", 3), ("test", 1)) for digit in range(10)},
+    "mnist": {f"{split}/{digit}": n for split, n in (("train", 3), ("test", 1)) for digit in range(10)},
     "cifar10": {
         **{f"train/{name}": 5 for name in ("airplane", "automobile", "bird")},
         "test/airplane": 1,
@@ -80,7 +80,7 @@ def test_every_set_becomes_class_folders(gather, tmp_path: Path, name: str) -> N
     gathered = gather(name)
     assert counts(tmp_path / "out") == EXPECTED[name]
     assert {outcome.status for outcome in gathered.outcomes} == {"fetched"}
-    text = (tmp_path / "out" / LICENCE_NAME).read_text(encoding="utf-8")
+    text = (tmp_path / "out" / LICENSE_NAME).read_text(encoding="utf-8")
     assert SETS[name].licence in text and SETS[name].citation in text
     left = sorted(path.name for path in (tmp_path / "out" / ".distingo-download").iterdir())
     assert left == ["finished", "journal.jsonl", "lock", "source.json"]
@@ -109,7 +109,7 @@ def test_imagenettes_numbers_become_names(gather, tmp_path: Path, name: str) -> 
     assert any("1 other files of the archive are left out (noisy_imagenette.csv" in note for note in gathered.notes)
 
 
-def test_pictures_that_no_list_names_are_counted(gather) -> None:
+def test_images_that_no_list_names_are_counted(gather) -> None:
     assert "1 files among the photos are in neither list of the authors, and left out" in gather("oxford-pets").notes
 
 
@@ -117,7 +117,7 @@ def test_what_was_laid_out_can_be_trained_on(gather, tmp_path: Path) -> None:
     gather("flowers102")
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.layout.code == "split-folders"
-    assert Counter(picture.given_side for picture in dataset.pictures) == {"train": 2, "validation": 2, "test": 3}
+    assert Counter(image.given_split for image in dataset.images) == {"train": 2, "validation": 2, "test": 3}
 
 
 def test_raw_leaves_the_files_as_they_are(gather, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_raw_leaves_the_files_as_they_are(gather, tmp_path: Path) -> None:
     files = tiny_set("mnist")[1]
     assert {name: (tmp_path / "out" / name).read_bytes() for name in files} == files
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
-    assert (dataset.layout.code, len(dataset.pictures)) == ("idx-files", 40)
+    assert (dataset.layout.code, len(dataset.images)) == ("idx-files", 40)
 
 
 def test_a_second_call_asks_for_nothing(gather, site: LoopbackSite, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_wrong_file_is_refused_and_said(gather, site: LoopbackSite, tmp_path: 
 
 def test_a_set_with_other_counts_is_refused(gather, tmp_path: Path) -> None:
     with raises(DataError, code="damaged_download"):
-        gather("mnist", pictures={"train": 31, "test": 10})
+        gather("mnist", images={"train": 31, "test": 10})
     assert counts(tmp_path / "out") == {}
 
 
@@ -220,7 +220,7 @@ def test_a_killed_process_is_gone_on_with(gather, site: LoopbackSite, tmp_path: 
     assert counts(tmp_path / "out") == EXPECTED["oxford-pets"]
 
 
-def test_the_command_fetches_and_says_licence_and_citation(
+def test_the_command_fetches_and_says_license_and_citation(
     site: LoopbackSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named, files = tiny_set("eurosat")
@@ -231,7 +231,7 @@ def test_the_command_fetches_and_says_licence_and_citation(
     assert "--allow-private-addresses" in capsys.readouterr().err
     assert main([*words, "--allow-private-addresses"]) == 0
     said = capsys.readouterr().out
-    assert "licence: MIT" in said and "please cite: Patrick Helber" in said and "9 pictures" in said
+    assert "license: MIT" in said and "please cite: Patrick Helber" in said and "9 pictures" in said
 
 
 def test_sets_are_listed_and_mistakes_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,7 +247,7 @@ def test_sets_are_listed_and_mistakes_named(capsys: pytest.CaptureFixture[str]) 
 def test_records_are_whole(named: NamedSet) -> None:
     assert named.address.startswith(("https://", "http://fashion-mnist.s3-website")) and named.address.endswith("/")
     assert all(re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", file.checksum) for file in named.files)
-    assert named.licence and named.citation and named.checksums_from and sum(named.pictures.values()) > 1000
+    assert named.licence and named.citation and named.checksums_from and sum(named.images.values()) > 1000
     assert len(set(named.classes)) == len(named.classes)
 
 

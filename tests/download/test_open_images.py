@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from loopback_site import QUICK, LoopbackSite, Trouble
-from open_images_site import FOOTBALL, IMAGES, PERSON, RUGBY, TABLES, addresses, name, picture, serve_tables
+from open_images_site import FOOTBALL, IMAGES, PERSON, RUGBY, TABLES, addresses, image, name, serve_tables
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
@@ -54,7 +54,7 @@ def balls(site: LoopbackSite) -> LoopbackSite:
     return site
 
 
-def test_class_folders_with_the_origin_of_every_picture(balls: LoopbackSite, tmp_path: Path) -> None:
+def test_class_folders_with_the_origin_of_every_image(balls: LoopbackSite, tmp_path: Path) -> None:
     result = get(balls, tmp_path / "out")
     assert kept(tmp_path / "out") == {"Football": 6, "Rugby ball": 4}
     assert result.counts == {"fetched": 10}
@@ -67,7 +67,7 @@ def test_class_folders_with_the_origin_of_every_picture(balls: LoopbackSite, tmp
         *("Football", "LICENCE-AND-CITATION.txt", "Rugby ball", "manifest.csv", "metadata.csv"),
     ]
     for number in range(1, 7):
-        assert (tmp_path / "out" / "Football" / f"{name(number)}.jpg").read_bytes() == picture(number)
+        assert (tmp_path / "out" / "Football" / f"{name(number)}.jpg").read_bytes() == image(number)
     row = metadata(tmp_path / "out")[f"Rugby ball/{name(11)}.jpg"]
     assert row == {
         "file_name": f"Rugby ball/{name(11)}.jpg",
@@ -91,7 +91,7 @@ def test_distingo_reads_what_came(balls: LoopbackSite, tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.task == "single-label"
     assert dataset.classes == ("Football", "Rugby ball")
-    assert len(dataset.pictures) == 10
+    assert len(dataset.images) == 10
 
 
 def test_a_name_with_a_comma_stays_one_name(balls: LoopbackSite, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_name_with_a_comma_stays_one_name(balls: LoopbackSite, tmp_path: Path)
     assert dataset.task == "single-label"
 
 
-def test_pictures_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_path: Path) -> None:
+def test_images_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_path: Path) -> None:
     serve_tables(balls, "train", [(1, FOOTBALL, 1), (2, RUGBY, 1), (3, RUGBY, 1), (3, FOOTBALL, 1)])
     result = get(balls, tmp_path / "out")
     assert any("all are in images/" in note for note in result.notes)
@@ -110,7 +110,7 @@ def test_pictures_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_p
     assert metadata(tmp_path / "out")[f"images/{name(3)}.jpg"]["labels"] == '["Football", "Rugby ball"]'
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.task == "multi-label"
-    assert sorted(each.labels for each in dataset.pictures) == [
+    assert sorted(each.labels for each in dataset.images) == [
         ("Football",),
         ("Football", "Rugby ball"),
         ("Rugby ball",),
@@ -127,8 +127,8 @@ def test_sides_come_along(site: LoopbackSite, tmp_path: Path) -> None:
         serve_tables(site, split, rows)
     get(site, tmp_path / "out", splits=("train", "validation", "test"))
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
-    sides = [each.given_side for each in dataset.pictures]
-    assert [sides.count(side) for side in ("train", "validation", "test")] == [4, 4, 4]
+    splits = [each.given_split for each in dataset.images]
+    assert [splits.count(split_name) for split_name in ("train", "validation", "test")] == [4, 4, 4]
 
 
 def test_a_limit_for_each_class(balls: LoopbackSite, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_limit_for_each_class(balls: LoopbackSite, tmp_path: Path) -> None:
     assert metadata(tmp_path / "c").keys() != metadata(tmp_path / "a").keys()
 
 
-def test_with_boxes_only_pictures_that_have_one(balls: LoopbackSite, tmp_path: Path) -> None:
+def test_with_boxes_only_images_that_have_one(balls: LoopbackSite, tmp_path: Path) -> None:
     serve_tables(
         balls,
         "train",
@@ -175,14 +175,14 @@ def test_with_boxes_only_pictures_that_have_one(balls: LoopbackSite, tmp_path: P
     )
 
 
-def test_small_boxes_and_small_pictures_are_left_out_and_accounted_for(balls: LoopbackSite, tmp_path: Path) -> None:
+def test_small_boxes_and_small_images_are_left_out_and_accounted_for(balls: LoopbackSite, tmp_path: Path) -> None:
     serve_tables(
         balls,
         "train",
         [(number, FOOTBALL, 1) for number in (1, 2)],
         [(1, FOOTBALL, (0.0, 0.5, 0.0, 0.5)), (1, FOOTBALL, (0.0, 0.1, 0.0, 1.0)), (2, FOOTBALL, (0.0, 0.3, 0.0, 1.0))],
     )
-    balls.pages[f"{STORE}{name(1)}.jpg"] = picture(1, (100, 80))
+    balls.pages[f"{STORE}{name(1)}.jpg"] = image(1, (100, 80))
     result = get(balls, tmp_path / "boxes", "Football", boxes=True, smallest=30)
     assert kept(tmp_path / "boxes") == {"Football": 1}
     assert result.counts == {"fetched": 1, "refused": 1}
@@ -211,13 +211,13 @@ def test_what_the_store_has_not_comes_from_the_original(balls: LoopbackSite, tmp
     del balls.pages[f"{STORE}{name(1)}.jpg"]
     balls.always[f"{STORE}{name(2)}.jpg"] = Trouble(status=403)
     balls.always[f"{STORE}{name(3)}.jpg"] = Trouble(status=403)
-    balls.pages[f"/flickr/{name(1)}_o.jpg"] = picture(101)
+    balls.pages[f"/flickr/{name(1)}_o.jpg"] = image(101)
     balls.redirects[f"/flickr/{name(2)}_o.jpg"] = "/images/photo_unavailable.png"
-    balls.pages["/images/photo_unavailable.png"] = picture(999)
+    balls.pages["/images/photo_unavailable.png"] = image(999)
     result = get(balls, tmp_path / "out")
     assert kept(tmp_path / "out") == {"Football": 4, "Rugby ball": 4}
     assert result.counts == {"fetched": 8, "absent": 2}
-    assert (tmp_path / "out" / "Football" / f"{name(1)}.jpg").read_bytes() == picture(101)
+    assert (tmp_path / "out" / "Football" / f"{name(1)}.jpg").read_bytes() == image(101)
     assert metadata(tmp_path / "out")[f"Football/{name(1)}.jpg"]["fetched_from"].endswith(f"/flickr/{name(1)}_o.jpg")
     outcomes = {each.name: each for each in read_outcomes(tmp_path / "out" / "manifest.csv")}
     assert outcomes[f"Football/{name(2)}"].reason == "its author took it down"
@@ -232,14 +232,14 @@ def test_what_a_person_took_out_or_changed_stays_so(balls: LoopbackSite, tmp_pat
     get(balls, tmp_path / "out", smallest=10)
     removed, changed = (tmp_path / "out" / "Football" / f"{name(number)}.jpg" for number in (1, 2))
     removed.unlink()
-    changed.write_bytes(picture(2, (5, 5)))
+    changed.write_bytes(image(2, (5, 5)))
     result = get(balls, tmp_path / "out", smallest=10)
     assert not removed.exists()
-    assert changed.read_bytes() == picture(2, (5, 5))
+    assert changed.read_bytes() == image(2, (5, 5))
     assert any("removed" in note for note in result.notes)
     assert kept(tmp_path / "out") == {"Football": 5, "Rugby ball": 4}
     get(balls, tmp_path / "out", smallest=10, try_refused=True)
-    assert removed.read_bytes() == picture(1)
+    assert removed.read_bytes() == image(1)
 
 
 def test_troubles_on_the_way_change_nothing(balls: LoopbackSite, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ def test_the_page_says_of_every_set_what_its_record_says(named: NamedSet) -> Non
     for said in (named.title, named.home, named.address, named.served_by, named.licence, named.checksums_from):
         assert said in section
     assert re.findall(r"  - `(\S+)` `(\S+)`", section) == [(file.name, file.checksum) for file in named.files]
-    for side, count in named.pictures.items():
-        assert f"{count:,} {side or 'pictures'}" in section
+    for split, count in named.images.items():
+        assert f"{count:,} {split or 'pictures'}" in section
 
 
 def test_the_page_names_no_set_that_is_not_there() -> None:

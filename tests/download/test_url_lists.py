@@ -58,7 +58,7 @@ def test_one_label_each_gives_class_folders(gather: Gather, tmp_path: Path) -> N
     }
     assert {row["label"] for row in listed(tmp_path)} == {"cat", "Kätzchen/klein"}
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
-    assert Counter(picture.label for picture in dataset.pictures) == {"cat": 6, "Kätzchen/klein": 3}
+    assert Counter(image.label for image in dataset.images) == {"cat": 6, "Kätzchen/klein": 3}
 
 
 def test_several_labels_give_one_folder_and_a_table_that_distingo_reads(gather: Gather, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_several_labels_give_one_folder_and_a_table_that_distingo_reads(gather: 
     assert [json.loads(row["labels"]) for row in listed(tmp_path)][3] == ["ball", "grass, wet"]
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.task == "multi-label"
-    found = {picture.source.file: picture.labels for picture in dataset.pictures}
+    found = {image.source.file: image.labels for image in dataset.images}
     assert found["images/3.jpg"] == ("ball", "grass, wet") and found["images/2.png"] == ()
 
 
@@ -104,7 +104,7 @@ def test_every_address_is_accounted_for(gather: Gather, site: LoopbackSite, tmp_
     assert len(site.asked) == asked + 1
 
 
-def test_pictures_that_a_person_took_out_stay_out(gather: Gather, tmp_path: Path) -> None:
+def test_images_that_a_person_took_out_stay_out(gather: Gather, tmp_path: Path) -> None:
     gather(ONE_LABEL)
     (tmp_path / "out" / "cat" / "1.jpg").unlink()
     gathered = gather(ONE_LABEL)
@@ -221,7 +221,7 @@ def test_a_list_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.Capture
 def test_the_files_of_a_download_are_not_counted(gather: Gather, tmp_path: Path) -> None:
     gather(ONE_LABEL)
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
-    assert dataset.file_count == len(dataset.pictures) == 9
+    assert dataset.file_count == len(dataset.images) == 9
     assert sum_up_left_out(dataset, "manifest.csv") == ()
     own = {row.file: str(row.reason) for row in dataset.manifest if row.is_own}
     assert own.keys() == {"manifest.csv", "metadata.csv", *own_files(tmp_path / "out")}
@@ -247,5 +247,5 @@ def own_files(folder: Path) -> set[str]:
         ("http://[bad", "unnamed"),
     ],
 )
-def test_addresses_name_their_pictures(url: str, stem: str) -> None:
+def test_addresses_name_their_images(url: str, stem: str) -> None:
     assert stem_of_address(url) == stem

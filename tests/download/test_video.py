@@ -156,10 +156,10 @@ def test_a_video_without_its_index_is_told_from_other_files(tmp_path: Path) -> N
     text.write_text("not a video\n")
     with raises(DataError, code="damaged_file", parameter="video"):
         extract(text, tmp_path / "out")
-    picture = tmp_path / "picture.mp4"
-    Image.new("RGB", (8, 8)).save(picture, "PNG")
+    image = tmp_path / "picture.mp4"
+    Image.new("RGB", (8, 8)).save(image, "PNG")
     with raises(DataError, code="wrong_format", parameter="video"):
-        extract(picture, tmp_path / "out")
+        extract(image, tmp_path / "out")
     with raises(DataError, code="damaged_file", parameter="video"):
         extract(tmp_path / "nowhere.mp4", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -84,10 +84,10 @@ def eurosat_set() -> tuple[dict[str, bytes], dict[str, int]]:
 
 def flowers_set() -> tuple[dict[str, bytes], dict[str, int]]:
     labels = np.array([[77, 77, 1, 1, 45, 45, 69]])
-    sides = {"trnid": np.array([[1, 3]]), "valid": np.array([[5, 2]]), "tstid": np.array([[4, 6, 7]])}
+    splits = {"trnid": np.array([[1, 3]]), "valid": np.array([[5, 2]]), "tstid": np.array([[4, 6, 7]])}
     buffers = {"imagelabels.mat": io.BytesIO(), "setid.mat": io.BytesIO()}
     savemat(buffers["imagelabels.mat"], {"labels": labels})
-    savemat(buffers["setid.mat"], sides)
+    savemat(buffers["setid.mat"], splits)
     photos = {f"jpg/image_{at:05}.jpg": jpeg(at) for at in range(1, 8)}
     files = {name: buffer.getvalue() for name, buffer in buffers.items()}
     return {"102flowers.tgz": tar_of(photos), **files}, {"train": 2, "val": 2, "test": 3}
@@ -129,10 +129,10 @@ _MAKERS: dict[str, Callable[[], tuple[dict[str, bytes], dict[str, int]]]] = {
 
 def tiny_set(name: str) -> tuple[NamedSet, dict[str, bytes]]:
     """A set's record with the counts and checksums of tiny files, and those files."""
-    files, pictures = _MAKERS[name]()
+    files, images = _MAKERS[name]()
     assert set(files) == {file.name for file in SETS[name].files}
     described = tuple(
         SetFile(file.name, f"md5:{hashlib.md5(files[file.name]).hexdigest()}", len(files[file.name]))
         for file in SETS[name].files
     )
-    return replace(SETS[name], files=described, pictures=pictures), files
+    return replace(SETS[name], files=described, images=images), files

@@ -30,7 +30,7 @@ def test_the_best_comes_first_and_the_floor_last(tiny_runs: dict[str, Path]) -> 
     assert comparison.notes == ()
 
 
-def test_each_run_is_paired_with_the_best_on_the_same_pictures(tiny_runs: dict[str, Path]) -> None:
+def test_each_run_is_paired_with_the_best_on_the_same_images(tiny_runs: dict[str, Path]) -> None:
     comparison = compare_runs(list(tiny_runs.values()))
     versus = {run.name: run.versus_best for run in comparison.runs}["majority"]
     assert versus is not None
@@ -46,7 +46,7 @@ def test_each_run_is_paired_with_the_best_on_the_same_pictures(tiny_runs: dict[s
     assert versus.is_clear
 
 
-def test_pictures_are_paired_by_name_not_by_order(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_images_are_paired_by_name_not_by_order(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     turned = copy_run(tiny_runs["majority"], tmp_path / "turned")
     answer(turned, lambda rows: rows.reverse())
     found = [
@@ -123,7 +123,7 @@ def test_baselines_stand_once_and_not_beside_their_own_runs(tiny_runs: dict[str,
     assert compare_runs(list(tiny_runs.values())).baselines == {}
 
 
-def test_other_training_pictures_are_noted(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_other_training_images_are_noted(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     run = copy_run(tiny_runs["majority"], tmp_path / "less")
 
     def take_one(rows: list[dict[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""The scores that a run is judged by, from truth and probabilities."""
+"""The scores that a run is evaluated by, from truth and probabilities."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from distingo.evaluation.judging import judge
+from distingo.evaluation.judging import evaluate
 from distingo.models.description import ModelDescription
-from distingo.records import Picture, Source, Thresholds
+from distingo.records import LabeledImage, Source, Thresholds
 from note_texts import texts
 
 LABELS = ("a", "b", "c")
@@ -19,9 +19,9 @@ TRUTH = GENERATOR.random((60, 3)) < (0.5, 0.3, 0.02)
 CHANCES = (0.6 * GENERATOR.random((60, 3)) + 0.3 * TRUTH).astype(np.float32)
 
 
-def pictures(truth: np.ndarray) -> list[Picture]:
+def images(truth: np.ndarray) -> list[LabeledImage]:
     names = [tuple(np.array(LABELS)[row]) for row in truth]
-    return [Picture(Source(f"{at}", Path(f"{at}")), row, f"{at}", f"{at}", 8, 8) for at, row in enumerate(names)]
+    return [LabeledImage(Source(f"{at}", Path(f"{at}")), row, f"{at}", f"{at}", 8, 8) for at, row in enumerate(names)]
 
 
 def described(*values: float) -> ModelDescription:
@@ -32,7 +32,7 @@ def described(*values: float) -> ModelDescription:
 def test_every_model_is_judged_at_its_own_thresholds() -> None:
     models = {"model": described(0.4, 0.3, 0.5), "prevalence": described(0.1, 0.9, 0.9)}
     constant = np.tile(np.float32(TRUTH.mean(axis=0)), (60, 1))
-    evaluation = judge(pictures(TRUTH), models, {"model": CHANCES, "prevalence": constant})
+    evaluation = evaluate(images(TRUTH), models, {"model": CHANCES, "prevalence": constant})
 
     kept = TRUTH.sum(axis=0) >= 5
     assert evaluation.left_out == ("c",)
@@ -53,19 +53,19 @@ def test_every_model_is_judged_at_its_own_thresholds() -> None:
 
 
 def test_a_model_from_before_there_were_thresholds_is_judged_at_half() -> None:
-    evaluation = judge(pictures(TRUTH), {"model": described()}, {"model": CHANCES})
+    evaluation = evaluate(images(TRUTH), {"model": described()}, {"model": CHANCES})
     assert evaluation.scores["f1_macro"] == evaluation.scores["f1_macro_at_half"]
     assert evaluation.thresholds is not None
     assert texts(evaluation.thresholds.notes) == ("no thresholds were chosen",)
 
 
-def test_one_label_per_picture_is_judged_as_ever() -> None:
+def test_one_label_per_image_is_judged_as_ever() -> None:
     one = ModelDescription("small-cnn", "network", "single-label", LABELS)
     truth = np.eye(3, dtype=bool)[np.arange(30) % 3]
     chances = (truth * 0.5 + 0.5 / 3).astype(np.float32)
     chances[0] = chances[1]
-    evaluation = judge(
-        pictures(truth), {"model": one, "majority": one}, {"model": chances, "majority": chances}, ("n",)
+    evaluation = evaluate(
+        images(truth), {"model": one, "majority": one}, {"model": chances, "majority": chances}, ("n",)
     )
     assert evaluation.scores["accuracy"].value == pytest.approx(29 / 30)
     assert evaluation.confusion == ((9, 1, 0), (0, 10, 0), (0, 0, 10))
@@ -74,21 +74,22 @@ def test_one_label_per_picture_is_judged_as_ever() -> None:
     assert texts(evaluation.notes) == ("n",)
 
 
-def test_a_gain_over_a_baseline_is_measured_picture_by_picture() -> None:
+def test_a_gain_over_a_baseline_is_measured_image_by_image() -> None:
     truth = GENERATOR.integers(0, 3, 200)
     shown = [
-        Picture(Source(f"{at}", Path(f"{at}")), (LABELS[row],), f"{at}", f"{at}", 8, 8) for at, row in enumerate(truth)
+        LabeledImage(Source(f"{at}", Path(f"{at}")), (LABELS[row],), f"{at}", f"{at}", 8, 8)
+        for at, row in enumerate(truth)
     ]
     guess = truth.copy()
     guess[:60] = (truth[:60] + 1) % 3
     better = guess.copy()
-    better[:20] = truth[:20]  # right wherever the other is, and on 20 pictures more
+    better[:20] = truth[:20]  # right wherever the other is, and on 20 images more
     models = {
         name: ModelDescription("small-cnn", "network", "single-label", LABELS) for name in ("model", "descriptors")
     }
-    evaluation = judge(shown, models, {"model": np.eye(3)[better], "descriptors": np.eye(3)[guess]})
+    evaluation = evaluate(shown, models, {"model": np.eye(3)[better], "descriptors": np.eye(3)[guess]})
     gain = evaluation.accuracy_gains["descriptors"]
     assert (gain.value, gain.n) == (pytest.approx(0.1), 200)
     assert 0.05 < gain.low < 0.1 < gain.high < 0.15
     apart = evaluation.scores["accuracy"].low - evaluation.baselines["descriptors"]["accuracy"].high
-    assert apart < 0  # what two intervals beside each other would not have shown
+    assert apart < 0  # what two intervals next to each other would not have shown

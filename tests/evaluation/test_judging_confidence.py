@@ -1,4 +1,4 @@
-"""What a model's certainty came to on judged pictures."""
+"""What a model's certainty came to on evaluated images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 from distingo.errors import RunError
 from distingo.evaluation.judging_confidence import judge_confidence
+from distingo.models.calibration_set import Calibration, gather_evidence
 from distingo.models.description import ModelDescription
-from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import build_bank
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
-from distingo.records import Picture, Source
+from distingo.records import LabeledImage, Source
 from distingo.runs.confidence import read_confidence, write_confidence
 from raising import raises
 
@@ -44,13 +44,13 @@ def model() -> SavedModel:
     logits, truth = draw(400, 1)
     said = to_probabilities(SavedModel(description), logits)
     given = np.arange(3) == said.argmax(axis=1)[:, None]
-    evidence = gather_evidence(said, truth, given, bank.distances(features(400, 2)))
-    return SavedModel(description, bank=bank, evidence=evidence)
+    calibration_set = gather_evidence(said, truth, given, bank.distances(features(400, 2)))
+    return SavedModel(description, bank=bank, calibration_set=calibration_set)
 
 
-def pictures(truth: np.ndarray) -> list[Picture]:
+def images(truth: np.ndarray) -> list[LabeledImage]:
     return [
-        Picture(Source(f"{place}.png", Path(f"{place}.png")), (CLASSES[number],), f"{place}", "PNG", 8, 8)
+        LabeledImage(Source(f"{place}.png", Path(f"{place}.png")), (CLASSES[number],), f"{place}", "PNG", 8, 8)
         for place, number in enumerate(truth.tolist())
     ]
 
@@ -59,7 +59,7 @@ def test_promises_are_held_against_what_came_true(model: SavedModel) -> None:
     logits, truth = draw(1500, 3)
     seen = features(1500, 4)
     seen[:5] *= -1
-    found = judge_confidence(model, pictures(truth), Outputs(logits, seen))
+    found = judge_confidence(model, images(truth), Outputs(logits, seen))
     assert found.before is not None
     assert found.before.error.value > 0.1 > 0.04 > found.after.error.value
     right = logits.argmax(axis=1) == truth
@@ -80,7 +80,7 @@ def test_promises_are_held_against_what_came_true(model: SavedModel) -> None:
 
 def test_it_comes_back_from_the_run(model: SavedModel, tmp_path: Path) -> None:
     logits, truth = draw(120, 3)
-    found = judge_confidence(model, pictures(truth), Outputs(logits, features(120, 4)))
+    found = judge_confidence(model, images(truth), Outputs(logits, features(120, 4)))
     write_confidence(tmp_path, found)
     assert read_confidence(tmp_path) == found
     path = tmp_path / "confidence.json"

@@ -1,4 +1,4 @@
-"""Runs that were not judged on the same pictures are refused in one line that says why."""
+"""Runs that were not evaluated on the same images are refused in one line that says why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import distingo
 from distingo.errors import ErrorCode, RunError
-from distingo.evaluation.pairing import require_own_judgement, require_same_test
+from distingo.evaluation.pairing import require_own_judgment, require_same_test
 from distingo.runs.contents import read_run
 from raising import raises
 from tiny_runs import answer, change_json, change_rows, copy_run
@@ -46,13 +46,15 @@ def test_another_seed_gives_another_test_side(tiny_runs: dict[str, Path], tmp_pa
     line = refusal(tiny_runs["descriptors"], other)
     assert "is not on the other's test side (" in line
     ours, theirs = (
-        {row.file for row in read_run(run).split if row.side == "test"} for run in (tiny_runs["descriptors"], other)
+        {row.file for row in read_run(run).split if row.split == "test"} for run in (tiny_runs["descriptors"], other)
     )
-    assert f"{len(ours & theirs)} test pictures are the same in both, and common=True judges on those; or train" in line
+    assert (
+        f"{len(ours & theirs)} test pictures are the same in both, and common=True evaluates on those; or train" in line
+    )
     assert ".png, a test picture of" in line
 
 
-def test_a_missing_test_picture_is_named_with_its_run(tiny_runs: dict[str, Path], changed: Path) -> None:
+def test_a_missing_test_image_is_named_with_its_run(tiny_runs: dict[str, Path], changed: Path) -> None:
     gone: list[str] = []
 
     def move(rows: list[dict[str, str]]) -> None:
@@ -67,13 +69,13 @@ def test_a_missing_test_picture_is_named_with_its_run(tiny_runs: dict[str, Path]
     )
 
 
-def test_another_class_of_a_picture(tiny_runs: dict[str, Path], changed: Path) -> None:
+def test_another_class_of_a_image(tiny_runs: dict[str, Path], changed: Path) -> None:
     change_rows(changed / "split.csv", lambda rows: first_test_row(rows).update(labels="red"))
     assert "is blue in one and red in the other" in refusal(tiny_runs["descriptors"], changed)
 
 
 def test_another_content_under_the_same_name(tiny_runs: dict[str, Path], changed: Path) -> None:
-    file = next(row.file for row in read_run(changed).split if row.side == "test")
+    file = next(row.file for row in read_run(changed).split if row.split == "test")
 
     def redraw(rows: list[dict[str, str]]) -> None:
         next(row for row in rows if row["file"] == file)["content"] = "0" * 32
@@ -82,8 +84,8 @@ def test_another_content_under_the_same_name(tiny_runs: dict[str, Path], changed
     assert f"the test picture {file} has another content" in refusal(tiny_runs["descriptors"], changed)
 
 
-def test_a_training_picture_may_differ(tiny_runs: dict[str, Path], changed: Path) -> None:
-    file = next(row.file for row in read_run(changed).split if row.side == "train")
+def test_a_training_image_may_differ(tiny_runs: dict[str, Path], changed: Path) -> None:
+    file = next(row.file for row in read_run(changed).split if row.split == "train")
     change_rows(
         changed / "manifest.csv", lambda rows: next(row for row in rows if row["file"] == file).update(content="0")
     )
@@ -138,9 +140,9 @@ def _rename_truth(rows: list[dict[str, Any]]) -> None:
     ],
 )
 def test_scores_that_are_not_the_runs_own(changed: Path, damage: Callable[[Path], object], code: ErrorCode) -> None:
-    assert require_own_judgement(read_run(changed)).n == 12
+    assert require_own_judgment(read_run(changed)).n == 12
     damage(changed)
     with raises(RunError, code=code) as caught:
-        require_own_judgement(read_run(changed))
+        require_own_judgment(read_run(changed))
     assert str(caught.value).startswith(f"{changed}: ")
     assert f"`distingo evaluate {changed}`" in str(caught.value)

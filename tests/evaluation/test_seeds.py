@@ -26,7 +26,7 @@ def other_seed(tiny_runs: dict[str, Path], tmp_path_factory: pytest.TempPathFact
 
 
 def say(run: Path, right: int) -> Path:
-    """Let a run be right on so many pictures and wrong on the others."""
+    """Let a run be right on so many images and wrong on the others."""
 
     def change(rows: list[dict[str, Any]]) -> None:
         for at, row in enumerate(rows):
@@ -36,7 +36,7 @@ def say(run: Path, right: int) -> Path:
     return run
 
 
-def test_they_are_recognised_and_never_called_different_recipes(
+def test_they_are_recognized_and_never_called_different_recipes(
     tiny_runs: dict[str, Path], other_seed: Path, tmp_path: Path
 ) -> None:
     bad = say(copy_run(tiny_runs["small-cnn"], tmp_path / "bad"), 0)

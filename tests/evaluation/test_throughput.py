@@ -36,21 +36,21 @@ def test_it_is_as_fast_as_what_it_measures(
     monkeypatch.setattr(predictor.Predictor, "look_at", slowly)
     monkeypatch.setattr(throughput, "time", SimpleNamespace(perf_counter=lambda: elapsed[0]))
     monkeypatch.setattr(run_cost, "MEASURED_SECONDS", 0.5)
-    cost = measure_throughput(load_model(tiny_runs["small-cnn"] / "model"), dataset.pictures[:3])
+    cost = measure_throughput(load_model(tiny_runs["small-cnn"] / "model"), dataset.images[:3])
     assert cost is not None
     assert cost.images_per_second == pytest.approx(100)
-    assert cost.pictures == 51  # three at a time, again from the first, until the time is up
+    assert cost.images == 51  # three at a time, again from the first, until the time is up
     assert cost.seconds == pytest.approx(0.51)
 
 
-def test_pictures_that_are_gone_leave_no_figure(tiny_runs: dict[str, Path], dataset: Dataset, tmp_path: Path) -> None:
+def test_images_that_are_gone_leave_no_figure(tiny_runs: dict[str, Path], dataset: Dataset, tmp_path: Path) -> None:
     model = load_model(tiny_runs["majority"] / "model")
     assert measure_throughput(model, ()) is None
-    assert measure_throughput(model, dataset.pictures[:3]) is not None
-    for picture in dataset.pictures[:3]:
-        hidden = tmp_path / picture.source.path.name
-        picture.source.path.rename(hidden)
+    assert measure_throughput(model, dataset.images[:3]) is not None
+    for image in dataset.images[:3]:
+        hidden = tmp_path / image.source.path.name
+        image.source.path.rename(hidden)
         try:
-            assert measure_throughput(model, [picture]) is None
+            assert measure_throughput(model, [image]) is None
         finally:
-            hidden.rename(picture.source.path)
+            hidden.rename(image.source.path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from corner_pictures import train_corner_runs
+from corner_images import train_corner_runs
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from distingo.explanation.covering import (
 
 
 def looks_at(top: int, bottom: int, left: int, right: int):
-    """A model that is as sure of its second class as one part of the picture is bright."""
+    """A model that is as sure of its second class as one part of the image is bright."""
 
     def answer(pixels: np.ndarray) -> np.ndarray:
         brightness = pixels[:, top:bottom, left:right].mean(axis=(1, 2, 3)) / 255
@@ -23,14 +23,14 @@ def looks_at(top: int, bottom: int, left: int, right: int):
     return answer
 
 
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     pixels = np.full((40, 60, 3), 20, np.uint8)
     pixels[4:16, 40:56] = 250
     return pixels
 
 
 def test_a_map_by_covering_is_hot_where_the_model_looks() -> None:
-    heat = map_by_covering(looks_at(4, 16, 40, 56), picture(), 1, several=False)
+    heat = map_by_covering(looks_at(4, 16, 40, 56), image(), 1, several=False)
     assert heat.shape == (8, 8)
     assert heat.dtype == np.float32
     row, column = np.unravel_index(heat.argmax(), heat.shape)
@@ -39,7 +39,7 @@ def test_a_map_by_covering_is_hot_where_the_model_looks() -> None:
     assert heat[4:, :4].max() == 0
 
 
-def test_a_map_has_no_more_cells_than_the_picture_has_pixels() -> None:
+def test_a_map_has_no_more_cells_than_the_image_has_pixels() -> None:
     assert map_by_covering(looks_at(0, 2, 0, 2), np.full((3, 5, 3), 200, np.uint8), 1, several=True).shape == (3, 5)
 
 
@@ -47,8 +47,8 @@ def test_a_true_map_is_believed_and_a_false_one_is_not() -> None:
     true, false = np.zeros((4, 6), np.float32), np.zeros((4, 6), np.float32)
     true[0:2, 4:6], false[2:4, 0:2] = 1, 1
     answer = looks_at(4, 16, 40, 56)
-    right = check_by_covering(answer, picture(), true, 1, several=False)
-    wrong = check_by_covering(answer, picture(), false, 1, several=False)
+    right = check_by_covering(answer, image(), true, 1, several=False)
+    wrong = check_by_covering(answer, image(), false, 1, several=False)
     assert right.means_something
     assert right.before == wrong.before > 0.9
     assert right.hottest < 0.5

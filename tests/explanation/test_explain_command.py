@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from corner_pictures import MARKED, PLAIN, draw
+from corner_images import MARKED, PLAIN, draw
 from distingo.cli import main
 
 
 def test_explain_draws_and_tells(
     corner_runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture, sheet, layers = tmp_path / "Bär 🐻.png", tmp_path / "out" / "why.png", tmp_path / "layers.png"
-    draw(7, marked=True).save(picture)
-    words = ["explain", str(corner_runs["cnn"]), str(picture), "-o", str(sheet), "--layers", str(layers)]
+    image, sheet, layers = tmp_path / "Bär 🐻.png", tmp_path / "out" / "why.png", tmp_path / "layers.png"
+    draw(7, marked=True).save(image)
+    words = ["explain", str(corner_runs["cnn"]), str(image), "-o", str(sheet), "--layers", str(layers)]
     assert main([*words, "--class", MARKED, "--class", PLAIN]) == 0
     said = capsys.readouterr().out
     assert f"says {MARKED} (" in said

@@ -1,4 +1,4 @@
-"""Explanations of pictures whose evidence lies in a known place."""
+"""Explanations of images whose evidence lies in a known place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import distingo
-from corner_pictures import CORNER, MARKED, PLAIN, SIZE, draw, hottest_point, is_in_corner
+from corner_images import CORNER, MARKED, PLAIN, SIZE, draw, hottest_point, is_in_corner
 from distingo.errors import DataError, ModelError, ResourceError, RunError, UsageError
 from distingo.report.thumbnails import draw_heat
 from raising import raises
@@ -17,16 +17,14 @@ from tiny_datasets import draw_classes, draw_labels
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     draw(7, marked=True).save(tmp_path / "neu.png")
     return tmp_path / "neu.png"
 
 
 @pytest.mark.parametrize(("run", "method"), [("cnn", "maps"), ("frozen", "maps"), ("descriptors", "covering")])
-def test_the_map_is_hot_where_the_evidence_is(
-    corner_runs: dict[str, Path], picture: Path, run: str, method: str
-) -> None:
-    explanation = distingo.explain(corner_runs[run], picture)
+def test_the_map_is_hot_where_the_evidence_is(corner_runs: dict[str, Path], image: Path, run: str, method: str) -> None:
+    explanation = distingo.explain(corner_runs[run], image)
     (explained,) = explanation.classes
     assert explained.heat.label == explanation.labels[0] == MARKED
     assert explained.heat.method == method
@@ -35,8 +33,8 @@ def test_the_map_is_hot_where_the_evidence_is(
 
 
 @pytest.mark.parametrize("run", ["cnn", "frozen"])
-def test_covering_the_hot_part_matters_more_than_chance(corner_runs: dict[str, Path], picture: Path, run: str) -> None:
-    check = distingo.explain(corner_runs[run], picture).classes[0].check
+def test_covering_the_hot_part_matters_more_than_chance(corner_runs: dict[str, Path], image: Path, run: str) -> None:
+    check = distingo.explain(corner_runs[run], image).classes[0].check
     assert check is not None
     assert check.share == pytest.approx(0.2, abs=0.01)
     assert len(check.random) == len(check.random_falls) == 40
@@ -45,44 +43,42 @@ def test_covering_the_hot_part_matters_more_than_chance(corner_runs: dict[str, P
     assert check.means_something
 
 
-def test_neighbours_whose_gradient_is_zero_are_explained_by_covering(
-    corner_runs: dict[str, Path], picture: Path
-) -> None:
-    explanation = distingo.explain(corner_runs["knn"], picture)
+def test_neighbors_whose_gradient_is_zero_are_explained_by_covering(corner_runs: dict[str, Path], image: Path) -> None:
+    explanation = distingo.explain(corner_runs["knn"], image)
     assert explanation.classes[0].heat.method in {"maps", "covering"}
     assert is_in_corner(hottest_point(explanation), margin=9)
 
 
 @pytest.mark.parametrize("run", ["cnn", "frozen"])
 def test_a_turned_file_is_explained_like_the_upright_one(
-    corner_runs: dict[str, Path], picture: Path, tmp_path: Path, run: str
+    corner_runs: dict[str, Path], image: Path, tmp_path: Path, run: str
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = tmp_path / "turned.png"
-    Image.open(picture).rotate(90, expand=True).save(turned, exif=exif)
-    straight, other = (distingo.explain(corner_runs[run], path) for path in (picture, turned))
-    assert (straight.picture == other.picture).all()
+    Image.open(image).rotate(90, expand=True).save(turned, exif=exif)
+    straight, other = (distingo.explain(corner_runs[run], path) for path in (image, turned))
+    assert (straight.image == other.image).all()
     assert straight.seen == other.seen
     assert (straight.classes[0].heat.values == other.classes[0].heat.values).all()
 
 
-def test_a_crop_puts_the_map_where_its_pixels_are(corner_runs: dict[str, Path], picture: Path) -> None:
-    explanation = distingo.explain(corner_runs["frozen"], picture)
+def test_a_crop_puts_the_map_where_its_pixels_are(corner_runs: dict[str, Path], image: Path) -> None:
+    explanation = distingo.explain(corner_runs["frozen"], image)
     left, top, right, bottom = explanation.seen
     # 48 pixels of the shorter side times the backbone's crop of 0.875, in the middle
     assert (right - left) * SIZE[0] == pytest.approx(42, abs=0.5)
     assert (bottom - top) * SIZE[1] == pytest.approx(42, abs=0.5)
     assert (left + right, top + bottom) == pytest.approx((1, 1), abs=0.02)
-    drawn = np.asarray(draw_heat(explanation.picture, explanation.seen, explanation.classes[0].heat.values), float)
-    grey = drawn.max(axis=2) - drawn.min(axis=2)
-    assert grey[:, :14].max() == grey[:, -14:].max() == 0
+    drawn = np.asarray(draw_heat(explanation.image, explanation.seen, explanation.classes[0].heat.values), float)
+    gray = drawn.max(axis=2) - drawn.min(axis=2)
+    assert gray[:, :14].max() == gray[:, -14:].max() == 0
     heat = drawn[..., 0] - drawn[..., 2]
     assert heat[CORNER[1] : CORNER[3], CORNER[0] : CORNER[2]].mean() > heat[4:20, 16:34].mean() + 60
 
 
-def test_the_same_twice(corner_runs: dict[str, Path], picture: Path) -> None:
-    first, second = (distingo.explain(corner_runs["frozen"], picture) for _ in range(2))
+def test_the_same_twice(corner_runs: dict[str, Path], image: Path) -> None:
+    first, second = (distingo.explain(corner_runs["frozen"], image) for _ in range(2))
     assert first.probabilities == second.probabilities
     assert first.notes == second.notes == ()
     assert (first.classes[0].heat.values == second.classes[0].heat.values).all()
@@ -90,16 +86,16 @@ def test_the_same_twice(corner_runs: dict[str, Path], picture: Path) -> None:
 
 
 @pytest.mark.parametrize("run", ["cnn", "frozen", "descriptors"])
-def test_the_nearest_training_pictures_are_of_its_kind(corner_runs: dict[str, Path], picture: Path, run: str) -> None:
-    neighbours = distingo.explain(corner_runs[run], picture, neighbours=5).neighbours
-    assert len({neighbour.file for neighbour in neighbours}) == 5
-    assert {neighbour.labels for neighbour in neighbours} == {(MARKED,)}
-    distances = [neighbour.distance for neighbour in neighbours]
+def test_the_nearest_training_images_are_of_its_kind(corner_runs: dict[str, Path], image: Path, run: str) -> None:
+    neighbours = distingo.explain(corner_runs[run], image, neighbours=5).neighbours
+    assert len({neighbor.file for neighbor in neighbours}) == 5
+    assert {neighbor.labels for neighbor in neighbours} == {(MARKED,)}
+    distances = [neighbor.distance for neighbor in neighbours]
     assert distances == sorted(distances)
-    assert all(neighbour.picture is not None and neighbour.picture.shape == (48, 72, 3) for neighbour in neighbours)
+    assert all(neighbor.image is not None and neighbor.image.shape == (48, 72, 3) for neighbor in neighbours)
 
 
-def test_a_training_picture_is_its_own_nearest(corner_runs: dict[str, Path]) -> None:
+def test_a_training_image_is_its_own_nearest(corner_runs: dict[str, Path]) -> None:
     run = corner_runs["frozen"]
     split = (run / "split.csv").read_text(encoding="utf-8").splitlines()
     file = next(line.split(",")[0] for line in split if ",train," in line)
@@ -110,18 +106,18 @@ def test_a_training_picture_is_its_own_nearest(corner_runs: dict[str, Path]) -> 
     assert nearest.distance == pytest.approx(0, abs=0.01)
 
 
-def test_a_run_without_a_bank_says_so(corner_runs: dict[str, Path], picture: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_bank_says_so(corner_runs: dict[str, Path], image: Path, tmp_path: Path) -> None:
     from tiny_runs import copy_run
 
     run = copy_run(corner_runs["frozen"], tmp_path / "run")
     (run / "model" / "bank.safetensors").unlink()
-    explanation = distingo.explain(run, picture)
+    explanation = distingo.explain(run, image)
     assert explanation.neighbours == ()
     assert any("keeps no features" in note for note in explanation.notes)
 
 
-def test_asked_classes_are_explained_in_order(corner_runs: dict[str, Path], picture: Path) -> None:
-    explanation = distingo.explain(corner_runs["cnn"], picture, classes=[PLAIN, MARKED, PLAIN])
+def test_asked_classes_are_explained_in_order(corner_runs: dict[str, Path], image: Path) -> None:
+    explanation = distingo.explain(corner_runs["cnn"], image, classes=[PLAIN, MARKED, PLAIN])
     assert [explained.heat.label for explained in explanation.classes] == [PLAIN, MARKED]
     probabilities = dict(zip(explanation.labels, explanation.probabilities, strict=True))
     assert [explained.probability for explained in explanation.classes] == [probabilities[PLAIN], probabilities[MARKED]]
@@ -142,27 +138,27 @@ def test_several_labels_are_explained_each(tmp_path: Path) -> None:
     assert distingo.explain(run, data / "pictures" / "007.png", classes=["round"]).classes[0].heat.label == "round"
 
 
-def test_what_can_not_be_explained_is_refused(corner_runs: dict[str, Path], picture: Path, tmp_path: Path) -> None:
+def test_what_can_not_be_explained_is_refused(corner_runs: dict[str, Path], image: Path, tmp_path: Path) -> None:
     run = corner_runs["cnn"]
     with raises(UsageError, code="unknown_name", parameter="classes"):
-        distingo.explain(run, picture, classes=["plane"])
+        distingo.explain(run, image, classes=["plane"])
     with raises(DataError, code="unreadable_image"):
         distingo.explain(run, tmp_path / "absent.png")
     with raises(RunError, code="wrong_folder"):
-        distingo.explain(tmp_path / "absent", picture)
+        distingo.explain(tmp_path / "absent", image)
     with raises(UsageError, code="invalid_file_name", naming="'.jpg'"):
-        distingo.explain(run, picture, output=tmp_path / "a.jpg")
+        distingo.explain(run, image, output=tmp_path / "a.jpg")
     with raises(UsageError, code="options_conflict", parameter="output"):
-        distingo.explain(run, picture, output=tmp_path / "a.png", layers=tmp_path / "a.png")
+        distingo.explain(run, image, output=tmp_path / "a.png", layers=tmp_path / "a.png")
     with raises(ModelError, code="option_not_applicable", parameter="layers"):
-        distingo.explain(corner_runs["descriptors"], picture, layers=tmp_path / "layers.png")
+        distingo.explain(corner_runs["descriptors"], image, layers=tmp_path / "layers.png")
     with raises(ResourceError, code="already_exists"):
-        distingo.explain(run, picture, output=picture)
+        distingo.explain(run, image, output=image)
     assert not list(tmp_path.glob("*layers*"))
 
 
-def test_the_majority_has_nothing_to_explain(tmp_path: Path, picture: Path) -> None:
+def test_the_majority_has_nothing_to_explain(tmp_path: Path, image: Path) -> None:
     data = draw_classes(tmp_path / "colours", per_class=6)
     distingo.train(data, tmp_path / "run", model="majority", cache=tmp_path / "cache")
     with raises(ModelError, code="cannot_explain"):
-        distingo.explain(tmp_path / "run", picture)
+        distingo.explain(tmp_path / "run", image)

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from distingo.explanation.relevance import attention_layers, find_heat, margins
 from distingo.models.heads import LinearHead, PretrainedClassifier
-from distingo.models.layers import ChannelNormalisation
+from distingo.models.layers import ChannelNormalization
 from distingo.models.reference_networks import SportsCNN
 from distingo.models.small_cnn import SmallCNN
 
 SWIN = {"img_size": 64, "embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2), "window_size": 4}
 
 
-def marked_pictures(count: int, size: int) -> tuple[Tensor, Tensor]:
+def marked_images(count: int, size: int) -> tuple[Tensor, Tensor]:
     """Noise, half of it with a bright red upper left quarter; and whether it has that."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, 3, size, size, generator=generator) * 0.4 + 0.3
@@ -30,8 +30,8 @@ def marked_pictures(count: int, size: int) -> tuple[Tensor, Tensor]:
 def with_head(backbone: nn.Module, size: int) -> nn.Sequential:
     """The backbone with a linear head that was fitted to tell the marked from the others."""
     backbone.eval()
-    normalisation = ChannelNormalisation((0.5,) * 3, (0.5,) * 3)
-    images, marked = marked_pictures(32, size)
+    normalisation = ChannelNormalization((0.5,) * 3, (0.5,) * 3)
+    images, marked = marked_images(32, size)
     with torch.no_grad():
         features = backbone(normalisation(images))
     difference = features[marked == 1].mean(0) - features[marked == 0].mean(0)
@@ -61,7 +61,7 @@ def test_random_backbones_with_a_fitted_head_are_hot_in_the_marked_quarter(
 
     torch.manual_seed(0)
     network = with_head(timm.create_model(name, num_classes=0, **arguments), size)
-    images, marked = marked_pictures(12, size)
+    images, marked = marked_images(12, size)
     heat, found = find_heat(network, images[marked == 1], torch.ones(6, dtype=torch.int64), several=False)
     assert found == method
     assert heat.shape[0] == 6

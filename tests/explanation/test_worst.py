@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import torch
 
 import distingo
-from corner_pictures import MARKED, PLAIN, draw, hottest_point
+from corner_images import MARKED, PLAIN, draw, hottest_point
 from distingo.explanation.records import read_heat_maps
 from distingo.explanation.worst import LEAST, keep_heat_maps
 from distingo.models.saved import load_model
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def mislabelled(root: Path) -> Path:
-    """Marked pictures that are said to be plain, and the reverse."""
+    """Marked images that are said to be plain, and the reverse."""
     for name, marked in ((PLAIN, True), (MARKED, False)):
         (root / name).mkdir(parents=True)
         for index in range(3):
@@ -39,7 +39,7 @@ def test_an_evaluation_keeps_maps_of_its_mistakes_and_the_page_shows_them(
     assert len(wrong) == 6
     page = (place / "report.html").read_text(encoding="utf-8")
     assert page.count('<img class="heat"') == 6
-    assert "Show in colour what spoke" in page
+    assert "Show in color what spoke" in page
 
 
 def test_kept_maps_are_those_of_explain(corner_runs: dict[str, Path], tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_kept_maps_are_those_of_explain(corner_runs: dict[str, Path], tmp_path: 
         assert hottest_point(explanation)
 
 
-def test_pictures_that_are_gone_have_no_map(corner_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_images_that_are_gone_have_no_map(corner_runs: dict[str, Path], tmp_path: Path) -> None:
     draw(7, marked=True).save(tmp_path / "there.png")
     model = load_model(corner_runs["cnn"] / "model")
     wanted = [("gone.png", PLAIN), ("there.png", PLAIN)]

@@ -10,24 +10,24 @@ from PIL import Image
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
-from distingo.exploration.appearance import BINS, SIDE, describe_appearance, file_sizes, measure_light, small_pictures
-from distingo.records import Picture, Source
+from distingo.exploration.appearance import BINS, SIDE, describe_appearance, file_sizes, measure_light, small_images
+from distingo.records import LabeledImage, Source
 
 
-def paint(path: Path, colour: tuple[int, int, int], at: int = 0) -> None:
+def paint(path: Path, color: tuple[int, int, int], at: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.new("RGB", (60, 40), colour)
-    image.putpixel((at, 0), (1, 2, 3))  # no picture twice
+    image = Image.new("RGB", (60, 40), color)
+    image.putpixel((at, 0), (1, 2, 3))  # no image twice
     image.save(path)
 
 
 def test_light_is_measured_as_the_standards_say() -> None:
-    colours = [(0, 0, 0), (255, 255, 255), (255, 0, 0), (40, 120, 200), (9, 9, 9)]
-    pixels = np.stack([np.full((5, 7, 3), colour, np.uint8) for colour in colours])
+    colors = [(0, 0, 0), (255, 255, 255), (255, 0, 0), (40, 120, 200), (9, 9, 9)]
+    pixels = np.stack([np.full((5, 7, 3), color, np.uint8) for color in colors])
     brightness, saturation = measure_light(pixels)
-    for at, (red, green, blue) in enumerate(colours):
-        grey = (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
-        assert brightness[at] == pytest.approx(grey, abs=1e-5)
+    for at, (red, green, blue) in enumerate(colors):
+        gray = (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
+        assert brightness[at] == pytest.approx(gray, abs=1e-5)
         assert saturation[at] == pytest.approx(colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)[1], abs=1e-5)
 
 
@@ -36,15 +36,15 @@ def test_each_class_has_its_mean(tmp_path: Path) -> None:
         paint(tmp_path / "data" / "dark" / f"{at}.png", (20 * at, 0, 0), at)
         paint(tmp_path / "data" / "light" / f"{at}.png", (200, 200, 200), at + 10)
     cache = Cache(tmp_path / "cache")
-    dataset = read_dataset(tmp_path / "data", Reading(cache=cache), products=[small_pictures(cache)])
-    rows = small_pictures(cache).store.rows([picture.content for picture in dataset.pictures])
-    sizes = file_sizes(dataset.pictures)
+    dataset = read_dataset(tmp_path / "data", Reading(cache=cache), products=[small_images(cache)])
+    rows = small_images(cache).store.rows([image.content for image in dataset.images])
+    sizes = file_sizes(dataset.images)
     everything, dark, light = describe_appearance(dataset, rows, sizes)
     assert [(each.name, each.number) for each in (everything, dark, light)] == [("", 6), ("dark", 3), ("light", 3)]
-    assert dark.mean_picture.shape == (SIDE, SIDE, 3)
-    assert dark.mean_picture[-1, -1].tolist() == [20, 0, 0]
-    assert light.mean_colour == (200, 200, 200)
-    assert everything.mean_picture[-1, -1].tolist() == [110, 100, 100]
+    assert dark.mean_image.shape == (SIDE, SIDE, 3)
+    assert dark.mean_image[-1, -1].tolist() == [20, 0, 0]
+    assert light.mean_color == (200, 200, 200)
+    assert everything.mean_image[-1, -1].tolist() == [110, 100, 100]
     assert dark.brightness.sum() == dark.saturation.sum() == 3
     assert light.brightness[int(200 / 255 * BINS)] == 3
     assert light.median_brightness == pytest.approx(200 / 255, abs=0.01)
@@ -61,5 +61,5 @@ def test_what_has_no_file_has_no_size(tmp_path: Path) -> None:
         Source("gone.png", tmp_path / "gone.png"),
         Source("t10k#3", tmp_path / "a.png", 3),
     ]
-    pictures = [Picture(source, ("a",), "c", "p", 1, 1) for source in sources]
-    assert file_sizes(pictures) == (5, None, None)
+    images = [LabeledImage(source, ("a",), "c", "p", 1, 1) for source in sources]
+    assert file_sizes(images) == (5, None, None)

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from distingo.exporting.agreement import Agreement
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 from distingo.runtime.description import ExportDescription, Precision
 
 
-def agreement(same: int, pictures: int = 1000, **scores: float) -> Agreement:
+def agreement(same: int, images: int = 1000, **scores: float) -> Agreement:
     return Agreement(
-        pictures=pictures,
+        images=images,
         unreadable=0,
         checked_on="pictures in photos",
         same=same,
@@ -21,7 +21,7 @@ def agreement(same: int, pictures: int = 1000, **scores: float) -> Agreement:
 
 
 def description(precision: Precision) -> ExportDescription:
-    return ExportDescription("onnx", precision, "single-label", ("a", "b"), Rendition(8, 8, 3), in_graph=True)
+    return ExportDescription("onnx", precision, "single-label", ("a", "b"), ImageSpec(8, 8, 3), in_graph=True)
 
 
 @pytest.mark.parametrize("precision", ["float32", "half"])

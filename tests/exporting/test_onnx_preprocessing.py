@@ -6,18 +6,18 @@ import torch
 from PIL import Image
 
 from distingo.datasets.decoding.rendering import render
-from distingo.exporting.networks import WholePicture, resizes_in_graph
+from distingo.exporting.networks import WholeImage, resizes_in_graph
 from distingo.exporting.onnx_graph import PIXELS, preprocessing_graph
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
 RENDITIONS = [
-    Rendition(28, 20, 3),
-    Rendition(32, 32, 1, interpolation="bicubic"),
-    Rendition(32, 32, 3, "crop", 0.875, "bicubic"),
-    Rendition(33, 33, 3, "crop", 0.95, "bilinear"),
-    Rendition(24, 24, 1, "crop", 1.0, "bicubic"),
+    ImageSpec(28, 20, 3),
+    ImageSpec(32, 32, 1, interpolation="bicubic"),
+    ImageSpec(32, 32, 3, "crop", 0.875, "bicubic"),
+    ImageSpec(33, 33, 3, "crop", 0.95, "bilinear"),
+    ImageSpec(24, 24, 1, "crop", 1.0, "bicubic"),
 ]
 SIZES = [(90, 61), (61, 90), (32, 32), (24, 24), (20, 28), (17, 600), (500, 11), (201, 203), (9, 7)]
 """Heights and widths: upright, flat, as wanted already, longer than twenty to one, odd, too small."""
@@ -32,24 +32,24 @@ def photograph(height: int, width: int) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def through_onnx(image: Image.Image, rendition: Rendition) -> np.ndarray:
+def through_onnx(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
     graph = preprocessing_graph(rendition, "pictures").SerializeToString()
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     (pixels,) = session.run([PIXELS], {"pictures": np.array(image)[None]})
     return pixels[0]
 
 
-def through_torch(image: Image.Image, rendition: Rendition) -> np.ndarray:
+def through_torch(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
     class Nothing(torch.nn.Module):
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return pixels, pixels
 
-    return WholePicture(Nothing(), rendition)(torch.from_numpy(np.array(image)[None]))[0][0].numpy()
+    return WholeImage(Nothing(), rendition)(torch.from_numpy(np.array(image)[None]))[0][0].numpy()
 
 
 @pytest.mark.parametrize("rendition", RENDITIONS, ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_graph_sees_what_pillow_makes_of_a_picture(size: tuple[int, int], rendition: Rendition) -> None:
+def test_the_graph_sees_what_pillow_makes_of_a_image(size: tuple[int, int], rendition: ImageSpec) -> None:
     image = photograph(*size)
     expected = render(image, rendition).astype(int)
     by_torch, by_onnx = through_torch(image, rendition), through_onnx(image, rendition)
@@ -60,15 +60,15 @@ def test_the_graph_sees_what_pillow_makes_of_a_picture(size: tuple[int, int], re
     assert difference.max() <= 16, "ONNX Runtime leaves a sliver of the outermost pixels out"
 
 
-def test_grey_is_pillows_grey_to_the_last_bit() -> None:
+def test_gray_is_pillows_gray_to_the_last_bit() -> None:
     generator = np.random.default_rng(0)
     image = Image.fromarray(generator.integers(0, 256, (64, 64, 3), np.uint8))
-    rendition = Rendition(64, 64, 1)
+    rendition = ImageSpec(64, 64, 1)
     assert np.array_equal(through_onnx(image, rendition), render(image, rendition))
     assert np.array_equal(through_torch(image, rendition), render(image, rendition))
 
 
 def test_what_the_graph_does_not_have_is_left_to_pillow() -> None:
-    assert not resizes_in_graph(Rendition(32, 32, 3, interpolation="lanczos"))
-    assert not resizes_in_graph(Rendition(32, 48, 3, "crop", 0.9))
+    assert not resizes_in_graph(ImageSpec(32, 32, 3, interpolation="lanczos"))
+    assert not resizes_in_graph(ImageSpec(32, 48, 3, "crop", 0.9))
     assert all(map(resizes_in_graph, RENDITIONS))

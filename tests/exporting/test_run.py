@@ -30,7 +30,7 @@ pytest.importorskip("onnxscript")
 openvino = pytest.importorskip("openvino")
 
 
-def pictures_of(run: Path) -> list[Path]:
+def images_of(run: Path) -> list[Path]:
     data = Path(json.loads((run / "config.json").read_text(encoding="utf-8"))["data"])
     return sorted((data.parent if data.is_file() else data).rglob("*.png"))[::7]
 
@@ -59,8 +59,8 @@ def test_an_export_says_what_the_run_says(
     runtime, predictor = Runtime(exported.folder), load(run, engine="torch")
     assert runtime.classes == predictor.classes
     assert runtime.thresholds == predictor.thresholds
-    pictures = pictures_of(run)
-    for said, meant in zip(runtime.predict(pictures, topk=3), predictor.predict(pictures, topk=3), strict=True):
+    images = images_of(run)
+    for said, meant in zip(runtime.predict(images, topk=3), predictor.predict(images, topk=3), strict=True):
         assert said.file == meant.file
         found, expected = (dict(zip(each.labels, each.probabilities, strict=True)) for each in (said, meant))
         assert found == pytest.approx(expected, abs=0.03)  # the predictor may use bfloat16
@@ -77,10 +77,10 @@ def test_torch_loads_a_program_without_distingo_s_code(
     assert json.loads(extra["distingo.json"])["classes"] == list(distingo.load(run).classes)
     assert json.loads(extra["preprocessing.json"])["in_graph"] is True
     runtime = Runtime(tiny_exports[kind])
-    pixels = np.stack([np.array(Image.open(path).convert("RGB")) for path in pictures_of(run)])
+    pixels = np.stack([np.array(Image.open(path).convert("RGB")) for path in images_of(run)])
     with torch.inference_mode():
         probabilities, _ = program(torch.from_numpy(pixels))
-    said = runtime.judge(pixels).probabilities
+    said = runtime.evaluate(pixels).probabilities
     assert probabilities.numpy() == pytest.approx(said, abs=0.02)
     assert str(Path.cwd()) not in (exported.folder / "model.pt2").read_bytes().decode("latin-1")
 
@@ -186,7 +186,7 @@ def test_8_bit_integers_are_smaller_and_cost_at_most_a_point(
     assert small.bytes < 0.6 * whole.bytes
     assert small.agreement.cost <= 0.01
     assert small.description.agreement["int8_ranges_by"]
-    prediction = Runtime(small.folder).predict(pictures_of(run)[:1])[0]
+    prediction = Runtime(small.folder).predict(images_of(run)[:1])[0]
     assert sum(prediction.probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
@@ -211,7 +211,7 @@ def test_an_export_that_says_something_else_is_refused_with_the_figures(
 def test_int8_that_costs_more_than_a_point_is_refused(
     tiny_network_runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def quantise(model: Any, rows: np.ndarray, said: np.ndarray, *, several: bool) -> tuple[Any, str]:
+    def quantize(model: Any, rows: np.ndarray, said: np.ndarray, *, several: bool) -> tuple[Any, str]:
         assert rows.dtype == np.uint8
         assert len(rows) == len(said)
         for tensor in model.graph.initializer:
@@ -219,7 +219,7 @@ def test_int8_that_costs_more_than_a_point_is_refused(
                 tensor.raw_data = np.zeros(tensor.dims, np.float32).tobytes()
         return model, "MinMax"
 
-    monkeypatch.setattr(writing, "quantise", quantise)
+    monkeypatch.setattr(writing, "quantise", quantize)
     with raises(ExportError, code="export_differs"):
         distingo.export(tiny_network_runs["one label"], tmp_path / "out", int8=True)
     assert not list(tmp_path.iterdir())
@@ -231,7 +231,7 @@ def test_an_export_that_is_there_stays(tiny_network_runs: dict[str, Path], tmp_p
         distingo.export(tiny_network_runs["one label"], tmp_path / "out")
 
 
-def test_without_pictures_there_is_no_export(tiny_network_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_without_images_there_is_no_export(tiny_network_runs: dict[str, Path], tmp_path: Path) -> None:
     run = copy_run(tiny_network_runs["one label"], tmp_path / "run")
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     data = shutil.copytree(config["data"], tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""Descriptors equal scikit-image's and describe pictures of any mode and size."""
+"""Descriptors equal scikit-image's and describe images of any mode and size."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from distingo.features.descriptors import ANGLES, PROPERTIES, describe, describe
 
 def scikit_image_descriptors(rgb: np.ndarray) -> np.ndarray:
     """All 64 numbers, the straightforward way."""
-    colours = [np.histogram(rgb[..., c], bins=16, range=(0, 256), density=True)[0] for c in range(3)]
-    grey = img_as_ubyte(color.rgb2gray(rgb))
-    matrix = graycomatrix(grey, [5], np.deg2rad(ANGLES), levels=256)
+    colors = [np.histogram(rgb[..., c], bins=16, range=(0, 256), density=True)[0] for c in range(3)]
+    gray = img_as_ubyte(color.rgb2gray(rgb))
+    matrix = graycomatrix(gray, [5], np.deg2rad(ANGLES), levels=256)
     textures = np.stack([graycoprops(matrix, name)[0] for name in PROPERTIES], axis=1)
-    # With one side of all pairs a single grey level, correlation is 1 by scikit-image's definition; its
+    # With one side of all pairs a single gray level, correlation is 1 by scikit-image's definition; its
     # rounding may turn that into noise (0 / 0), which is no result to agree with.
     sides = [np.count_nonzero(matrix.sum(axis=axis), axis=0)[0] for axis in (0, 1)]
     textures[np.minimum(*sides) <= 1, PROPERTIES.index("correlation")] = 1
-    return np.concatenate([*colours, textures.ravel()])
+    return np.concatenate([*colors, textures.ravel()])
 
 
-def random_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def random_image(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -45,48 +45,48 @@ def test_any_pixels_are_described_as_by_scikit_image(rgb: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_full_size_pictures_are_described_as_by_scikit_image(seed: int) -> None:
-    rgb = random_picture(135, 240, seed)
+def test_full_size_images_are_described_as_by_scikit_image(seed: int) -> None:
+    rgb = random_image(135, 240, seed)
     np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0)
 
 
-def test_smooth_pictures_are_described_as_by_scikit_image() -> None:
+def test_smooth_images_are_described_as_by_scikit_image() -> None:
     rows, columns = np.mgrid[0:90, 0:131]
     rgb = np.stack([rows + columns, rows * 2, 255 - columns], axis=-1).astype(np.uint8)
     np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0)
 
 
-def test_grey_levels_between_two_are_rounded_as_by_scikit_image() -> None:
+def test_gray_levels_between_two_are_rounded_as_by_scikit_image() -> None:
     reds, greens, blues = np.meshgrid(*[np.arange(256)] * 3, indexing="ij")
     halfway = (2125 * reds + 7154 * greens + 721 * blues) % 10_000 == 5_000
-    colours = np.stack([reds[halfway], greens[halfway], blues[halfway]], axis=-1).astype(np.uint8)
-    rgb = colours[: len(colours) // 40 * 40].reshape(-1, 40, 3)
+    colors = np.stack([reds[halfway], greens[halfway], blues[halfway]], axis=-1).astype(np.uint8)
+    rgb = colors[: len(colors) // 40 * 40].reshape(-1, 40, 3)
     assert len(rgb) >= 30
     np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("value", [0, 17, 255])
-def test_a_picture_of_one_colour(value: int) -> None:
+def test_a_image_of_one_color(value: int) -> None:
     rgb = np.full((20, 30, 3), value, dtype=np.uint8)
     numbers = dict(zip(descriptor_names(), describe_pixels(rgb), strict=True))
 
     assert numbers["dissimilarity_0"] == 0
     assert numbers["homogeneity_0"] == numbers["energy_0"] == numbers["correlation_0"] == 1
-    for colour in ("red", "green", "blue"):
-        bins = [number for name, number in numbers.items() if name.startswith(colour)]
+    for shade in ("red", "green", "blue"):
+        bins = [number for name, number in numbers.items() if name.startswith(shade)]
         assert bins[value // 16] == 1 / 16
         assert sum(bins) == 1 / 16
     np.testing.assert_array_equal(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (4, 200), (200, 4), (5, 6), (6, 5)])
-def test_pictures_smaller_than_the_distance(shape: tuple[int, int]) -> None:
-    rgb = random_picture(*shape)
+def test_images_smaller_than_the_distance(shape: tuple[int, int]) -> None:
+    rgb = random_image(*shape)
     np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0)
 
 
 def test_the_first_angle_alone_gives_52_numbers() -> None:
-    rgb = random_picture(40, 50)
+    rgb = random_image(40, 50)
     assert len(descriptor_names()) == len(set(descriptor_names())) == 52
     assert len(descriptor_names("all")) == len(set(descriptor_names("all"))) == 64
     assert descriptor_names()[0] == "red_0_15"
@@ -94,15 +94,15 @@ def test_the_first_angle_alone_gives_52_numbers() -> None:
     np.testing.assert_array_equal(describe_pixels(rgb), describe_pixels(rgb, angles="all")[:52])
 
 
-def test_a_small_picture_is_described_as_it_is() -> None:
-    rgb = random_picture(135, 240)
+def test_a_small_image_is_described_as_it_is() -> None:
+    rgb = random_image(135, 240)
     np.testing.assert_array_equal(describe(rgb), describe_pixels(rgb).astype(np.float32))
     assert describe(rgb).dtype == np.float32
 
 
 @pytest.mark.parametrize(("height", "width"), [(1080, 1920), (300, 100), (100, 300)])
 def test_only_a_dimension_that_is_too_large_is_shrunk(height: int, width: int) -> None:
-    rgb = random_picture(height, width)
+    rgb = random_image(height, width)
     shrunk = Image.fromarray(rgb).resize((min(width, 240), min(height, 135)), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(describe(rgb), describe_pixels(np.asarray(shrunk)).astype(np.float32))
 
@@ -115,20 +115,20 @@ def test_shrinking_averages_instead_of_picking_pixels() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "CMYK"])
-def test_pictures_of_other_modes(mode: str) -> None:
-    picture = Image.fromarray(random_picture(30, 300)).convert(mode)
-    expected = picture.convert("RGB").resize((240, 30), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(describe(picture), describe(expected))
+def test_images_of_other_modes(mode: str) -> None:
+    image = Image.fromarray(random_image(30, 300)).convert(mode)
+    expected = image.convert("RGB").resize((240, 30), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(describe(image), describe(expected))
 
 
-def test_grey_arrays_are_described_as_grey_pictures() -> None:
-    grey = random_picture(200, 60)[..., 0]
-    np.testing.assert_array_equal(describe(grey), describe(Image.fromarray(grey)))
-    np.testing.assert_array_equal(describe(grey[..., None]), describe(grey))
+def test_gray_arrays_are_described_as_gray_images() -> None:
+    gray = random_image(200, 60)[..., 0]
+    np.testing.assert_array_equal(describe(gray), describe(Image.fromarray(gray)))
+    np.testing.assert_array_equal(describe(gray[..., None]), describe(gray))
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (4,), (4, 5, 2), (4, 5, 4)])
-def test_arrays_that_are_no_picture_are_refused(shape: tuple[int, ...]) -> None:
+def test_arrays_that_are_no_image_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="give uint8"):
         describe(np.zeros(shape, dtype=np.uint8))
     with pytest.raises(ValueError, match="give uint8"):

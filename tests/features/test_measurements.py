@@ -9,7 +9,7 @@ def measured(image: Image.Image) -> dict[str, float]:
     return dict(zip(MEASUREMENTS, measure(image).tolist(), strict=True))
 
 
-def test_a_picture_of_one_colour_is_uniform_and_without_sharpness():
+def test_a_image_of_one_color_is_uniform_and_without_sharpness():
     values = measured(Image.new("RGB", (50, 40), (255, 0, 0)))
     assert values["uniformity"] == 1
     assert values["sharpness"] == 0
@@ -29,7 +29,7 @@ def test_percentiles_say_which_share_of_the_pixels_is_darker():
     assert values["uniformity"] == pytest.approx(0.87)
 
 
-def test_a_blurred_picture_is_less_sharp_at_every_size():
+def test_a_blurred_image_is_less_sharp_at_every_size():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (128, 128), np.uint8))
     for side in (128, 500):
         sharp = noise.resize((side, side))
@@ -39,12 +39,12 @@ def test_a_blurred_picture_is_less_sharp_at_every_size():
 
 
 def test_a_sharp_subject_before_a_soft_background_is_sharp():
-    picture = Image.new("L", (128, 128), 100)
+    image = Image.new("L", (128, 128), 100)
     subject = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
-    picture.paste(subject, (0, 0))
-    assert measured(picture)["sharpness"] > 0.8
+    image.paste(subject, (0, 0))
+    assert measured(image)["sharpness"] > 0.8
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (1, 500), (5, 4)])
-def test_the_smallest_pictures_are_measured_too(size):
+def test_the_smallest_images_are_measured_too(size):
     assert np.isfinite(measure(Image.new("RGB", size, (9, 9, 9)))).all()

@@ -20,7 +20,7 @@ from distingo.features.signatures import (
 from distingo.near_duplicates.coarse import describe
 
 
-def test_a_signature_is_small_and_grey_whatever_the_picture():
+def test_a_signature_is_small_and_gray_whatever_the_image():
     for size in ((300, 200), (10, 7), (64, 64)):
         assert sign(Image.new("RGB", size, (10, 200, 30))).shape == (SIDE, SIDE)
     assert np.unique(sign(Image.new("L", (7, 9), 77))).tolist() == [77]
@@ -97,7 +97,7 @@ def likeness(one: Image.Image, other: Image.Image) -> float:
 
 
 @pytest.mark.parametrize("change", [halve, recompress, crop, brighten])
-def test_copies_are_recognised(change):
+def test_copies_are_recognized(change):
     for seed in range(5):
         scene = draw_scene(seed)
         assert likeness(scene, change(scene)) > 0.85
@@ -108,7 +108,7 @@ def test_strangers_are_not():
     assert max(likeness(draw_scene(seed), draw_scene(seed + 50)) for seed in range(20)) < 0.5
 
 
-def test_two_cut_outs_of_one_picture_are_the_same_scene():
+def test_two_cut_outs_of_one_image_are_the_same_scene():
     scene = draw_scene(3, 200)
     assert likeness(scene.crop((0, 0, 180, 180)), scene.crop((20, 20, 200, 200))) > 0.85
 
@@ -118,8 +118,8 @@ def test_one_edge_in_both_makes_no_copy():
     ramp[:, 100:] = 200
     first, second = ramp.copy(), ramp.copy()
     generator = np.random.default_rng(0)
-    for picture in (first, second):
-        picture[:, :100] = generator.integers(20, 80, (128, 100))
+    for image in (first, second):
+        image[:, :100] = generator.integers(20, 80, (128, 100))
     assert likeness(Image.fromarray(first), Image.fromarray(second)) < 0.6
 
 

@@ -1,4 +1,4 @@
-"""Which pictures are learned from at each size."""
+"""Which images are learned from at each size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_sizes_are_spaced_by_ratio_up_to_all() -> None:
 
 
 @pytest.mark.parametrize(("pool", "classes"), [(20, 5), (10, 1), (100, 20)])
-def test_too_few_pictures_have_no_curve(pool: int, classes: int) -> None:
+def test_too_few_images_have_no_curve(pool: int, classes: int) -> None:
     with raises(DataError, code="too_few_images"):
         choose_sizes(pool, classes, 3 if pool == 10 else 8)
 

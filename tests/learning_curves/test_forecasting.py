@@ -10,17 +10,17 @@ from distingo.learning_curves.forecasting import ResampledCurve, extrapolate, fo
 SIZES = np.geomspace(40, 960, 8).round()
 
 
-def simulate(level: float, rate: float, seed: int, judged: int = 1000) -> tuple[ResampledCurve, np.ndarray]:
-    """A curve measured on so many pictures, all sizes on the same ones, and the true scores at 2 and 5 times."""
+def simulate(level: float, rate: float, seed: int, evaluated: int = 1000) -> tuple[ResampledCurve, np.ndarray]:
+    """A curve measured on so many images, all sizes on the same ones, and the true scores at 2 and 5 times."""
     generator = np.random.default_rng(seed)
 
     def error(sizes: np.ndarray) -> np.ndarray:
         return level + 0.5 * (sizes / 40) ** -rate
 
-    hardness = generator.uniform(size=judged)[:, None] + generator.normal(scale=0.05, size=(judged, len(SIZES)))
+    hardness = generator.uniform(size=evaluated)[:, None] + generator.normal(scale=0.05, size=(evaluated, len(SIZES)))
     right = hardness > error(SIZES)
-    drawn = generator.multinomial(judged, np.full(judged, 1 / judged), size=300)
-    curve = ResampledCurve(right.mean(axis=0), drawn @ right / judged)
+    drawn = generator.multinomial(evaluated, np.full(evaluated, 1 / evaluated), size=300)
+    curve = ResampledCurve(right.mean(axis=0), drawn @ right / evaluated)
     return curve, 1 - error(SIZES[-1] * np.array([2.0, 5.0]))
 
 

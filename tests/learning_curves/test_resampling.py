@@ -1,4 +1,4 @@
-"""Scores of resamples are the scores of pictures drawn with repetition."""
+"""Scores of resamples are the scores of images drawn with repetition."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from distingo.learning_curves.measuring import Measured
 
 def told(n: int = 200, draws: int = 1, *, several: bool = False) -> Measured:
     generator = np.random.default_rng(3)
-    pictures, numbers = np.tile(np.arange(n), draws), np.repeat(np.arange(draws), n)
+    images, numbers = np.tile(np.arange(n), draws), np.repeat(np.arange(draws), n)
     truth = np.arange(n) % 3
     targets = np.eye(3, dtype=bool)[truth] if several else truth
     sharpness = np.array([0.5, 1.0, 2.0])[:, None, None]
     noise = generator.normal(size=(3, n * draws, 3))
     raw = np.exp(sharpness * np.eye(3)[np.tile(truth, draws)] + noise)
     probabilities = (raw / raw.sum(axis=2, keepdims=True)).astype(np.float32)
-    return Measured((10, 20, 40), pictures, numbers, np.tile(targets.T, draws).T, probabilities)
+    return Measured((10, 20, 40), images, numbers, np.tile(targets.T, draws).T, probabilities)
 
 
 def test_the_points_are_accuracy_and_recall() -> None:
@@ -38,7 +38,7 @@ def test_resamples_vary_as_a_share_of_so_many_does() -> None:
     assert curves.overall.resampled[:, 1].std() == pytest.approx(np.sqrt(share * (1 - share) / 200), rel=0.1)
 
 
-def test_draws_on_the_same_pictures_vary_too() -> None:
+def test_draws_on_the_same_images_vary_too() -> None:
     shared, alone = told(draws=3), told()
     assert resample_curves(shared, "single-label").overall.resampled.shape == (400, 3)
     widths = [resample_curves(each, "single-label", resamples=1500).overall.resampled.std() for each in (shared, alone)]
@@ -60,5 +60,5 @@ def test_labels_have_average_precision() -> None:
 def test_a_class_that_nobody_has_has_no_curve() -> None:
     measured = told()
     wider = np.concatenate([measured.probabilities, np.zeros((3, 200, 1), np.float32)], axis=2)
-    wide = Measured(measured.sizes, measured.pictures, measured.draws, measured.truth, wider)
+    wide = Measured(measured.sizes, measured.images, measured.draws, measured.truth, wider)
     assert resample_curves(wide, "single-label").classes[3] is None

@@ -24,7 +24,7 @@ from distingo.messages.sentences import SENTENCES
 from distingo.models.description import read_description
 from distingo.records import Evaluation, Thresholds
 from distingo.runs.contents import RunRecords, read_run
-from distingo.runs.fields import with_notes
+from distingo.runs.fields import upgraded
 from tiny_datasets import draw_classes, draw_labels
 
 SOURCE = Path(distingo.__file__).parent
@@ -57,7 +57,7 @@ def test_every_note_has_a_sentence_with_places_for_its_values() -> None:
         assert names is None or places - {sentence.number} <= names <= places | {sentence.number}, (place, code)
 
 
-def test_no_code_is_in_two_parts_of_the_catalogue_and_codes_are_spelled_alike() -> None:
+def test_no_code_is_in_two_parts_of_the_catalog_and_codes_are_spelled_alike() -> None:
     assert len(SENTENCES) == 2 + len(REASONS) + len(DATA) + len(RUNS)
     for code, sentence in SENTENCES.items():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)
@@ -81,7 +81,7 @@ def test_no_code_is_in_two_parts_of_the_catalogue_and_codes_are_spelled_alike() 
         ),
         (
             note("precision", precision="float32", device="cpu", said=note("requested")),
-            "precision: float32 on cpu, because it was asked for",
+            "precision: float32 on cpu, because it was requested",
             "precisión numérica: float32 en cpu, porque se pidió así",
             "数值精度：在 cpu 上采用 float32，因为按要求设定",
         ),
@@ -99,7 +99,7 @@ def test_no_code_is_in_two_parts_of_the_catalogue_and_codes_are_spelled_alike() 
         ),
         (
             note("corrections-applied", file="corrections.csv", count=1, aside=0),
-            "corrections.csv: 1 picture relabelled, 0 set aside",
+            "corrections.csv: 1 picture relabeled, 0 set aside",
             "corrections.csv: 1 imagen reetiquetada, 0 apartadas",
             "corrections.csv：1 张图片被改标，0 张被剔除",
         ),
@@ -144,9 +144,9 @@ def test_notes_that_are_nested_without_end_are_refused() -> None:
 
 def test_sentences_of_version_0_1_become_notes() -> None:
     assert read_notes(["old"]) == (text_note("old"),)
-    assert with_notes({"aim": "f1", "notes": ["old"]}, Thresholds) == {"aim": "f1", "notes": [asdict(text_note("old"))]}
-    upgraded = with_notes({"thresholds": {"notes": ["old"]}, "n": 1}, Evaluation)
-    assert upgraded == {"thresholds": {"notes": [asdict(text_note("old"))]}, "n": 1}
+    assert upgraded({"aim": "f1", "notes": ["old"]}, Thresholds) == {"aim": "f1", "notes": [asdict(text_note("old"))]}
+    of_evaluation = upgraded({"thresholds": {"notes": ["old"]}, "n": 1}, Evaluation)
+    assert of_evaluation == {"thresholds": {"notes": [asdict(text_note("old"))]}, "n": 1}
 
 
 def draw_messy(root: Path) -> Path:

@@ -18,7 +18,7 @@ def draw(n: int, seed: int, *, slope: float) -> tuple[np.ndarray, np.ndarray, fl
     return predicted, generator.random(n) < true, float(np.abs(predicted - true).mean())
 
 
-def test_perfect_probabilities_have_no_error_however_few_pictures() -> None:
+def test_perfect_probabilities_have_no_error_however_few_images() -> None:
     found = [judge_calibration(*draw(150, seed, slope=1.0)[:2], draws=300).error for seed in range(40)]
     assert np.median([score.value for score in found]) < 0.02
     assert np.mean([score.low == 0 for score in found]) > 0.9
@@ -33,7 +33,7 @@ def test_the_interval_holds_the_true_error() -> None:
     assert np.mean(inside) >= 0.85
 
 
-def test_many_pictures_show_the_error_itself() -> None:
+def test_many_images_show_the_error_itself() -> None:
     predicted, right, true = draw(20_000, 0, slope=2.0)
     score = judge_calibration(predicted, right).error
     assert score.value == pytest.approx(true, abs=0.01)
@@ -50,7 +50,7 @@ def test_bins_hold_equally_many_and_equal_probabilities_stay_together() -> None:
     assert len(judge_calibration(predicted[:5], right[:5]).bins) == 1
 
 
-def test_labels_of_one_picture_count_as_one_piece_of_news() -> None:
+def test_labels_of_one_image_count_as_one_piece_of_news() -> None:
     """Ten copies of the same label are no better known than one."""
     predicted, right, _ = draw(200, 0, slope=2.0)
     once = judge_calibration(predicted, right).error

@@ -58,13 +58,13 @@ def test_sets_hold_the_truth_as_often_as_asked_for() -> None:
     assert np.mean(found) == pytest.approx(0.9, abs=0.015)
 
 
-def test_too_few_pictures_vouch_for_nothing() -> None:
+def test_too_few_images_vouch_for_nothing() -> None:
     assert set_threshold(np.full(28, 0.9), np.ones(28), 28, 0.95) is None
     assert set_threshold(np.full(29, 0.9), np.ones(29), 29, 0.95) == 0.9
     assert set_threshold(np.zeros(0), np.zeros(0), 30, 0.5) is None
 
 
-def test_pictures_without_labels_miss_nothing() -> None:
+def test_images_without_labels_miss_nothing() -> None:
     truths = np.array([0.1, 0.8, 0.9])
     assert set_threshold(truths, np.ones(3), 30, 0.9) == 0.9
     assert set_threshold(truths, np.ones(3), 29, 0.9) == 0.8
@@ -175,15 +175,15 @@ def test_one_label_each_counts_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("covered", "judged", "n", "coverage", "rank"), [(61, 75, 302, 0.9, 273), (33, 40, 45, 0.9, 42)]
+    ("covered", "evaluated", "n", "coverage", "rank"), [(61, 75, 302, 0.9, 273), (33, 40, 45, 0.9, 42)]
 )
 def test_chance_follows_the_beta_binomial_distribution(
-    covered: int, judged: int, n: int, coverage: float, rank: int
+    covered: int, evaluated: int, n: int, coverage: float, rank: int
 ) -> None:
-    assert chance_of_so_few(covered, judged, n, coverage) == pytest.approx(
-        betabinom.cdf(covered, judged, rank, n + 1 - rank)
+    assert chance_of_so_few(covered, evaluated, n, coverage) == pytest.approx(
+        betabinom.cdf(covered, evaluated, rank, n + 1 - rank)
     )
-    assert chance_of_so_few(judged, judged, n, coverage) == 1.0
+    assert chance_of_so_few(evaluated, evaluated, n, coverage) == 1.0
 
 
 def test_sets_of_a_raised_rank_still_hold_the_truth() -> None:
@@ -227,7 +227,7 @@ def test_the_threshold_passes_the_exact_test() -> None:
     assert binom.cdf(errors.sum(), len(errors), 0.05) <= 0.05
 
 
-def test_few_pictures_vouch_for_no_small_error() -> None:
+def test_few_images_vouch_for_no_small_error() -> None:
     perfect = GivenLabels(np.arange(58), np.linspace(0.5, 1, 58), np.ones(58, bool))
     assert answer_threshold(perfect, 0.05) is None
     assert lowest_error(perfect) == 0.051

@@ -42,8 +42,8 @@ def test_the_influence_on_the_pooled_order_is_the_derivative_by_weights() -> Non
 
 def test_scores_at_thresholds_move_as_their_derivatives() -> None:
     truth, chances = drawn(50, 3, 2)
-    judged = JudgedLabels.of(truth, chances, chances >= 0.5)
-    estimate = threshold_estimates(judged)["f1_macro"]
+    evaluated = JudgedLabels.of(truth, chances, chances >= 0.5)
+    estimate = threshold_estimates(evaluated)["f1_macro"]
     for image in range(50):
         weights = np.ones(50)
         weights[image] += 1e-6
@@ -101,9 +101,9 @@ def test_mean_average_precision_of_rare_labels_is_held() -> None:
     for _ in range(1000):
         truth = generator.random((720, 25)) < prevalence
         scores = ndtr(generator.normal(size=(720, 25)) + truth * apart)
-        judged = JudgedLabels.of(truth, scores, scores >= 0.5)
-        estimate = mean_precision(precision_estimates(judged), judged.kept)
+        evaluated = JudgedLabels.of(truth, scores, scores >= 0.5)
+        estimate = mean_precision(precision_estimates(evaluated), evaluated.kept)
         assert estimate is not None
         interval = estimate.interval()
-        covered += interval.low <= true[judged.kept].mean() <= interval.high
+        covered += interval.low <= true[evaluated.kept].mean() <= interval.high
     assert 925 <= covered <= 970

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from distingo.metrics.multi_label import co_occurrence, labels_per_picture, precision_recall_curve, two_by_two
+from distingo.metrics.multi_label import co_occurrence, labels_per_image, precision_recall_curve, two_by_two
 from distingo.records import TwoByTwo
 
 TRUTH = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0]], dtype=bool)
@@ -54,9 +54,9 @@ def test_co_occurrence_counts_pairs_and_labels() -> None:
     assert counts.tolist() == [[3, 2, 0], [2, 2, 0], [0, 0, 0]]
 
 
-def test_labels_per_picture() -> None:
-    assert labels_per_picture(TRUTH).tolist() == [1, 1, 2]
-    assert labels_per_picture(np.zeros((0, 3), bool)).tolist() == [0]
+def test_labels_per_image() -> None:
+    assert labels_per_image(TRUTH).tolist() == [1, 1, 2]
+    assert labels_per_image(np.zeros((0, 3), bool)).tolist() == [0]
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:

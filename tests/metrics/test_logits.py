@@ -45,7 +45,7 @@ def test_the_slope_is_the_one_of_least_log_loss() -> None:
     assert not offsets.any()
 
 
-def test_few_pictures_without_a_mistake_make_nobody_certain() -> None:
+def test_few_images_without_a_mistake_make_nobody_certain() -> None:
     slope, _ = fit_calibration(np.eye(3), np.arange(3))
     chances = softmax(slope * np.eye(3))
     assert 0.7 < chances[0, 0] < 0.95
@@ -61,7 +61,7 @@ def test_labels_get_their_frequencies_and_borrow_the_slope() -> None:
     np.testing.assert_allclose(offsets, true_offsets, atol=0.25)
 
 
-def test_a_label_that_no_picture_has_stays_possible() -> None:
+def test_a_label_that_no_image_has_stays_possible() -> None:
     margins = np.random.default_rng(0).normal(size=(20, 2))
     targets = np.stack([margins[:, 0] > 0, np.zeros(20)], axis=1).astype(np.float32)
     slope, offsets = fit_calibration(margins, targets)

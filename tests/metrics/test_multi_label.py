@@ -20,15 +20,15 @@ def names(labels: int) -> tuple[str, ...]:
     return tuple(f"label {number}" for number in range(labels))
 
 
-def judged(
+def evaluated(
     n: int, labels: int, seed: int, *, skill: float = 1.0, digits: int = 12, rarest: float = 0.02
 ) -> tuple[np.ndarray, np.ndarray]:
     """Truth of labels from rare to common, and calibrated probabilities, rounded so that many are equal."""
     generator = np.random.default_rng(seed)
     prevalence = np.geomspace(rarest, 0.5, labels)
     truth = generator.random((n, labels)) < prevalence
-    evidence = skill * (generator.normal(size=truth.shape) + skill * truth) - skill**2 / 2
-    logits = np.log(prevalence / (1 - prevalence)) + evidence
+    calibration_set = skill * (generator.normal(size=truth.shape) + skill * truth) - skill**2 / 2
+    logits = np.log(prevalence / (1 - prevalence)) + calibration_set
     return truth, np.round(1 / (1 + np.exp(-logits)), digits)
 
 
@@ -77,7 +77,7 @@ def scikit_learn_scores(truth: np.ndarray, chances: np.ndarray, cuts: np.ndarray
     cut=st.sampled_from([0.0, 0.1, 0.5, 1.1]),
 )
 def test_scores_are_scikit_learns(n: int, labels: int, seed: int, digits: int, cut: float) -> None:
-    truth, chances = judged(n, labels, seed, digits=digits)
+    truth, chances = evaluated(n, labels, seed, digits=digits)
     cuts = np.full(labels, cut)
 
     result = multi_label_scores(truth, chances, cuts, names(labels))
@@ -96,7 +96,7 @@ def test_scores_are_scikit_learns(n: int, labels: int, seed: int, digits: int, c
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 50), st.integers(0, 10_000), st.sampled_from([0, 1, 12]))
 def test_every_label_has_scikit_learns_scores(n: int, seed: int, digits: int) -> None:
-    truth, chances = judged(n, 4, seed, digits=digits)
+    truth, chances = evaluated(n, 4, seed, digits=digits)
     cuts = np.array([0.02, 0.1, 0.3, 0.5])
 
     entries = multi_label_scores(truth, chances, cuts, names(4)).per_label
@@ -118,7 +118,7 @@ def test_every_label_has_scikit_learns_scores(n: int, seed: int, digits: int) ->
 
 
 def test_a_label_with_few_positives_is_named_and_in_no_macro_score() -> None:
-    truth, chances = judged(200, 3, seed=0, rarest=0.2)
+    truth, chances = evaluated(200, 3, seed=0, rarest=0.2)
     truth[:, 0] = False
     truth[: MIN_POSITIVES - 1, 0] = True
     cuts = np.full(3, 0.3)
@@ -146,7 +146,7 @@ def test_without_any_label_only_what_is_defined_is_given() -> None:
 
 
 def test_constant_probabilities_have_the_prevalence_as_average_precision() -> None:
-    truth, _ = judged(400, 5, seed=1, rarest=0.1)
+    truth, _ = evaluated(400, 5, seed=1, rarest=0.1)
     result = multi_label_scores(truth, np.full(truth.shape, 0.25), np.full(5, 0.5), names(5))
     for entry, share in zip(result.per_label, truth.mean(axis=0), strict=True):
         assert entry.average_precision is not None
@@ -161,12 +161,12 @@ def test_float32_probabilities_are_compared_with_thresholds_exactly() -> None:
 
 
 @pytest.mark.slow
-def test_intervals_cover_what_many_more_pictures_show() -> None:
+def test_intervals_cover_what_many_more_images_show() -> None:
     covered = dict.fromkeys(("mean_average_precision_macro", "f1_macro", "hamming_loss", "label 2"), 0)
     cuts = np.full(4, 0.3)
-    population = multi_label_scores(*judged(200_000, 4, seed=0, rarest=0.1), cuts, names(4))
+    population = multi_label_scores(*evaluated(200_000, 4, seed=0, rarest=0.1), cuts, names(4))
     for trial in range(40):
-        result = multi_label_scores(*judged(300, 4, seed=trial + 1, rarest=0.1), cuts, names(4))
+        result = multi_label_scores(*evaluated(300, 4, seed=trial + 1, rarest=0.1), cuts, names(4))
         scores = {**result.scores, **{entry.name: entry.average_precision for entry in result.per_label}}
         truth = {**population.scores, **{entry.name: entry.average_precision for entry in population.per_label}}
         for name in covered:
@@ -174,7 +174,7 @@ def test_intervals_cover_what_many_more_pictures_show() -> None:
     assert min(covered.values()) >= 34, covered  # of 38 expected
 
 
-def test_a_perfect_order_of_few_pictures_is_not_certain() -> None:
+def test_a_perfect_order_of_few_images_is_not_certain() -> None:
     truth = np.array([[True], [True], [True], [False], [False]])
     (entry,) = multi_label_scores(truth, truth.astype(float), [0.5], ("a",)).per_label
     assert entry.average_precision is not None
@@ -183,8 +183,8 @@ def test_a_perfect_order_of_few_pictures_is_not_certain() -> None:
     assert 0.1 < entry.average_precision.low < 0.4385  # below Wilson's interval of 3 in 3
 
 
-def test_3600_pictures_with_25_labels_are_scored_at_once() -> None:
-    truth, chances = judged(3600, 25, seed=0, rarest=0.005)
+def test_3600_images_with_25_labels_are_scored_at_once() -> None:
+    truth, chances = evaluated(3600, 25, seed=0, rarest=0.005)
     with at_most(10):
         multi_label_scores(truth, chances, np.full(25, 0.3), names(25))
 

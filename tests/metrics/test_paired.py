@@ -1,4 +1,4 @@
-"""Differences between classifiers on the same pictures."""
+"""Differences between classifiers on the same images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy.stats import binomtest
 
 from distingo.metrics.paired import (
     holm,
+    images_for_accuracy,
+    images_for_score,
     mcnemar_p_value,
     paired_difference,
-    pictures_for_accuracy,
-    pictures_for_score,
     recipe_difference,
 )
 
@@ -36,7 +36,7 @@ def test_a_textbook_example() -> None:
     assert mcnemar_p_value(1, 7) == pytest.approx(0.0703, abs=5e-5)
 
 
-def test_thousands_of_differing_pictures_neither_overflow_nor_take_long() -> None:
+def test_thousands_of_differing_images_neither_overflow_nor_take_long() -> None:
     assert mcnemar_p_value(6000, 6000) == 1.0
     assert mcnemar_p_value(0, 12_000) == 0.0
     assert mcnemar_p_value(5800, 6200) == pytest.approx(binomtest(5800, 12_000).pvalue, rel=1e-9)
@@ -120,14 +120,14 @@ def test_it_lies_between_nothing_and_bonferroni(p_values: list[float]) -> None:
         assert plain <= adjusted <= min(1.0, plain * len(p_values)) or adjusted == pytest.approx(plain)
 
 
-def test_equal_classifiers_need_no_number_of_pictures() -> None:
-    assert pictures_for_accuracy(7, 7, 100) is None
-    assert pictures_for_score(0.0, -0.1, 0.1, 100) is None
+def test_equal_classifiers_need_no_number_of_images() -> None:
+    assert images_for_accuracy(7, 7, 100) is None
+    assert images_for_score(0.0, -0.1, 0.1, 100) is None
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(30, 18), (12, 8)])
-def test_so_many_pictures_show_the_difference_four_times_in_five(only_first: int, only_second: int) -> None:
-    needed = pictures_for_accuracy(only_first, only_second, 400)
+def test_so_many_images_show_the_difference_four_times_in_five(only_first: int, only_second: int) -> None:
+    needed = images_for_accuracy(only_first, only_second, 400)
     assert needed is not None
     generator = np.random.default_rng(0)
     shares = np.array([only_first, only_second, 400 - only_first - only_second]) / 400
@@ -142,9 +142,9 @@ def test_both_ways_of_counting_agree() -> None:
     difference = (only_first - only_second) / n
     error = np.sqrt((only_first + only_second) / n - difference**2) / np.sqrt(n)
     low, high = difference - 1.96 * error, difference + 1.96 * error
-    one, other = pictures_for_accuracy(only_first, only_second, n), pictures_for_score(difference, low, high, n)
+    one, other = images_for_accuracy(only_first, only_second, n), images_for_score(difference, low, high, n)
     assert one == pytest.approx(other, rel=0.02)
-    assert pictures_for_accuracy(only_first, only_second, n, level=0.01) > one
+    assert images_for_accuracy(only_first, only_second, n, level=0.01) > one
 
 
 def trainings(
@@ -162,19 +162,19 @@ def test_equal_recipes_are_rarely_told_apart(luck: float) -> None:
     called = 0
     for _ in range(300):
         hardness = generator.uniform(0, 0.4, 2000)
-        sides = [trainings(generator, count, 0.95, luck=luck, hardness=hardness) for count in (2, 3)]
-        called += recipe_difference(*sides).p_value < 0.05
+        splits = [trainings(generator, count, 0.95, luck=luck, hardness=hardness) for count in (2, 3)]
+        called += recipe_difference(*splits).p_value < 0.05
     assert called < 25
 
 
 def test_a_true_difference_is_seen() -> None:
     generator = np.random.default_rng(0)
     hardness = generator.uniform(0, 0.4, 2000)
-    sides = [trainings(generator, 3, skill, luck=0.01, hardness=hardness) for skill in (0.95, 0.85)]
-    found = recipe_difference(*sides)
+    splits = [trainings(generator, 3, skill, luck=0.01, hardness=hardness) for skill in (0.95, 0.85)]
+    found = recipe_difference(*splits)
     assert found.p_value < 0.01
     assert 0 < found.low < found.difference < found.high
-    turned = recipe_difference(*sides[::-1])
+    turned = recipe_difference(*splits[::-1])
     assert (turned.difference, turned.p_value) == (-found.difference, found.p_value)
 
 

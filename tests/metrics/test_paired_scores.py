@@ -1,4 +1,4 @@
-"""Two classifiers of exclusive classes beside each other."""
+"""Two classifiers of exclusive classes next to each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = ("a", "b", "c", "never shown")
 
 
 def answers(n: int, first: float, second: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, and two classifiers that are right on these shares of the pictures."""
+    """Truth, and two classifiers that are right on these shares of the images."""
     generator = np.random.default_rng(seed)
     truth = generator.integers(0, 3, n)
     predicted = [np.where(generator.random(n) < share, truth, generator.integers(0, 3, n)) for share in (first, second)]
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 @pytest.mark.parametrize("broken", [([], [], []), ([0], [4], [0]), ([0.5], [0], [0])])
 def test_answers_that_are_no_classes_are_refused(broken: tuple[list[float], list[int], list[int]]) -> None:
     with pytest.raises(ValueError, match="give"):
-        compare_classes(*(np.array(side) for side in broken), NAMES)
+        compare_classes(*(np.array(split) for split in broken), NAMES)
 
 
 def test_the_jackknife_of_macro_f1_is_what_leaving_each_image_out_gives() -> None:
@@ -96,7 +96,7 @@ def test_the_jackknife_of_macro_f1_is_what_leaving_each_image_out_gives() -> Non
 LABELS = ("common", "usual", "rare", "nowhere")
 
 
-def pictures(n: int, seed: int = 0) -> np.ndarray:
+def images(n: int, seed: int = 0) -> np.ndarray:
     shares = np.array([0.4, 0.2, 3 / n, 0.0])
     truth = np.random.default_rng(seed).random((n, 4)) < shares
     truth[:3, 2], truth[3:, 2] = True, False
@@ -110,7 +110,7 @@ def guesses(truth: np.ndarray, skill: float, seed: int) -> LabelAnswers:
 
 
 def test_scores_are_scikit_learns_over_the_labels_that_are_judged() -> None:
-    truth = pictures(200)
+    truth = images(200)
     first, second = guesses(truth, 0.4, 1), guesses(truth, 0.1, 2)
     found = compare_labels(truth, first, second, LABELS)
     precisions = [average_precision_score(truth[:, at], first.probabilities[:, at]) for at in range(3)]
@@ -125,7 +125,7 @@ def test_scores_are_scikit_learns_over_the_labels_that_are_judged() -> None:
 
 
 def test_a_clear_difference_of_labels_is_seen_and_its_sign_turns() -> None:
-    truth = pictures(200)
+    truth = images(200)
     first, second = guesses(truth, 0.4, 1), guesses(truth, 0.1, 2)
     one, other = compare_labels(truth, first, second, LABELS), compare_labels(truth, second, first, LABELS)
     for name, score in one.scores.items():
@@ -140,7 +140,7 @@ def test_equally_good_classifiers_of_labels_are_rarely_distinguished() -> None:
     """Of 60 true hypotheses a test at 5 % rejects fewer than 9 with a probability of 99.4 %."""
     found = []
     for seed in range(60):
-        truth = pictures(80, seed)
+        truth = images(80, seed)
         found.append(compare_labels(truth, guesses(truth, 0.3, 1000 + seed), guesses(truth, 0.3, 2000 + seed), LABELS))
     for name in ("mean_average_precision_macro", "f1_macro"):
         p_values = np.array([entry.scores[name].p_value for entry in found])
@@ -149,7 +149,7 @@ def test_equally_good_classifiers_of_labels_are_rarely_distinguished() -> None:
 
 
 def test_a_classifier_of_another_scale_with_the_same_order_is_no_better() -> None:
-    truth = pictures(150)
+    truth = images(150)
     first = guesses(truth, 0.3, 1)
     squared = LabelAnswers(first.probabilities**2, first.given)
     found = compare_labels(truth, first, squared, LABELS)
@@ -158,13 +158,13 @@ def test_a_classifier_of_another_scale_with_the_same_order_is_no_better() -> Non
 
 
 def test_equal_probabilities_are_no_reason_for_a_difference() -> None:
-    truth = pictures(150)
+    truth = images(150)
     same = LabelAnswers(np.full(truth.shape, 0.5, np.float32), np.zeros(truth.shape, np.bool_))
     found = compare_labels(truth, same, same, LABELS)
     assert found.scores["f1_macro"].p_value == found.scores["mean_average_precision_macro"].p_value == 1.0
 
 
 def test_tables_that_do_not_fit_are_refused() -> None:
-    truth = pictures(20)
+    truth = images(20)
     with pytest.raises(ValueError, match="give"):
         compare_labels(truth, guesses(truth, 0.3, 1), guesses(truth[:10], 0.3, 1), LABELS)

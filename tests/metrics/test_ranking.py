@@ -1,4 +1,4 @@
-"""Average precision and ranks equal scikit-learn's, also when pictures count several times."""
+"""Average precision and ranks equal scikit-learn's, also when images count several times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distingo.metrics.ranking import Ranking, average_precision, label_ranks, me
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 10_000), st.sampled_from([0, 1, 9]), st.sampled_from([0.1, 0.5, 1.0]))
-def test_average_precision_of_a_resample_is_that_of_its_pictures(n: int, seed: int, digits: int, share: float) -> None:
+def test_average_precision_of_a_resample_is_that_of_its_images(n: int, seed: int, digits: int, share: float) -> None:
     generator = np.random.default_rng(seed)
     truth = generator.random(n) < share
     chances = np.round(generator.random(n), digits)
@@ -31,7 +31,7 @@ def test_average_precision_of_a_resample_is_that_of_its_pictures(n: int, seed: i
             assert np.isnan(value)
 
 
-def test_cells_of_one_picture_are_drawn_together() -> None:
+def test_cells_of_one_image_are_drawn_together() -> None:
     generator = np.random.default_rng(0)
     truth, chances = generator.random((30, 4)) < 0.3, np.round(generator.random((30, 4)), 1)
     drawn = generator.integers(0, 30, 30)

@@ -23,7 +23,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def judged(n: int, classes: int, seed: int, skill: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def evaluated(n: int, classes: int, seed: int, skill: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Labels and probabilities of a classifier that is right more often the greater its skill."""
     generator = np.random.default_rng(seed)
     truth = generator.integers(0, classes, n)
@@ -55,7 +55,7 @@ def scikit_learn_scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[st
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 60), st.integers(2, 9), st.integers(0, 10_000), st.sampled_from([0.0, 1.0, 4.0]))
 def test_scores_are_scikit_learns(n: int, classes: int, seed: int, skill: float) -> None:
-    truth, probabilities = judged(n, classes, seed, skill)
+    truth, probabilities = evaluated(n, classes, seed, skill)
 
     scores = classification_scores(truth, probabilities, names(classes))
 
@@ -68,7 +68,7 @@ def test_scores_are_scikit_learns(n: int, classes: int, seed: int, skill: float)
 
 
 def test_accuracy_is_exact() -> None:
-    truth, probabilities = judged(10_007, 10, seed=3)
+    truth, probabilities = evaluated(10_007, 10, seed=3)
     right = int((probabilities.argmax(axis=1) == truth).sum())
 
     assert classification_scores(truth, probabilities, names(10))["accuracy"].value == right / 10_007
@@ -105,7 +105,7 @@ def test_equally_probable_classes_rank_first_come_first() -> None:
 
 @pytest.mark.parametrize(("classes", "expected"), [(2, []), (3, [2]), (5, [2, 3]), (6, [2, 3, 5])])
 def test_only_a_k_below_the_number_of_classes_is_given(classes: int, expected: list[int]) -> None:
-    truth, probabilities = judged(20, classes, seed=0)
+    truth, probabilities = evaluated(20, classes, seed=0)
     scores = classification_scores(truth, probabilities, names(classes))
     assert [name for name in scores if name.startswith("top_")] == [f"top_{k}_accuracy" for k in expected]
 
@@ -122,7 +122,7 @@ def test_the_interval_of_accuracy_covers_the_true_rate(n: int) -> None:
     assert covered >= 175  # of 190 expected
 
 
-def test_all_right_on_few_pictures_is_not_certain() -> None:
+def test_all_right_on_few_images_is_not_certain() -> None:
     truth = np.array([0, 1, 2] * 3)
     scores = classification_scores(truth, np.eye(3)[truth], names(3))
 
@@ -133,14 +133,14 @@ def test_all_right_on_few_pictures_is_not_certain() -> None:
     assert scores["accuracy"].low == pytest.approx(0.7009, abs=1e-4)  # Wilson's interval of 9 in 9
 
 
-def test_all_wrong_on_few_pictures_is_not_certain() -> None:
+def test_all_wrong_on_few_images_is_not_certain() -> None:
     scores = classification_scores(np.array([0, 0, 1]), np.eye(3)[[1, 2, 2]], names(3))
     assert scores["accuracy"].value == scores["accuracy"].low == 0.0
     assert scores["accuracy"].high == pytest.approx(0.5615, abs=1e-4)
 
 
-def test_ten_thousand_pictures_are_scored_at_once() -> None:
-    truth, probabilities = judged(10_000, 10, seed=0)
+def test_ten_thousand_images_are_scored_at_once() -> None:
+    truth, probabilities = evaluated(10_000, 10, seed=0)
     with at_most(1.5):
         classification_scores(truth, probabilities, names(10))
 

@@ -1,4 +1,4 @@
-"""Thresholds serve their aim on new pictures, and rare labels lean on the others."""
+"""Thresholds serve their aim on new images, and rare labels lean on the others."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from distingo.metrics.thresholds import FALLBACK, SHRINKAGE, choose_thresholds
 from note_texts import texts
 
 
-def judged(n: int, prevalence: np.ndarray, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def evaluated(n: int, prevalence: np.ndarray, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Truth, and probabilities of a classifier that knows some labels better than others."""
     generator = np.random.default_rng(seed)
     truth = generator.random((n, prevalence.size)) < prevalence
     skill = np.linspace(0.6, 1.6, prevalence.size)
-    evidence = skill * (generator.normal(size=truth.shape) + skill * truth) - skill**2 / 2
-    logits = np.log(prevalence / (1 - prevalence)) + evidence
+    calibration_set = skill * (generator.normal(size=truth.shape) + skill * truth) - skill**2 / 2
+    logits = np.log(prevalence / (1 - prevalence)) + calibration_set
     return truth, 1 / (1 + np.exp(-sharpness * logits))
 
 
@@ -31,7 +31,7 @@ def macro_f1(truth: np.ndarray, chances: np.ndarray, values: tuple[float, ...] |
 @settings(max_examples=15, deadline=None)
 @given(st.integers(2, 50), st.integers(0, 10_000), st.sampled_from([1, 12]))
 def test_without_shrinkage_no_threshold_has_a_better_f1(n: int, seed: int, digits: int) -> None:
-    truth, chances = judged(n, np.array([0.3, 0.5]), seed)
+    truth, chances = evaluated(n, np.array([0.3, 0.5]), seed)
     chances = np.round(chances, digits)
     values = choose_thresholds(truth, chances, shrinkage=0).values
     for label in np.flatnonzero(truth.any(axis=0)):
@@ -43,27 +43,27 @@ def test_without_shrinkage_no_threshold_has_a_better_f1(n: int, seed: int, digit
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 1.7])
-def test_chosen_thresholds_beat_one_half_on_new_pictures(sharpness: float) -> None:
+def test_chosen_thresholds_beat_one_half_on_new_images(sharpness: float) -> None:
     prevalence = np.geomspace(0.01, 0.4, 12)
-    values = choose_thresholds(*judged(1000, prevalence, 0, sharpness)).values
-    new = judged(10_000, prevalence, 1, sharpness)
+    values = choose_thresholds(*evaluated(1000, prevalence, 0, sharpness)).values
+    new = evaluated(10_000, prevalence, 1, sharpness)
     assert macro_f1(*new, values) > 1.5 * macro_f1(*new, 0.5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sharpness", [1.0, 1.7])
-def test_shrinkage_helps_rare_labels_on_new_pictures(sharpness: float) -> None:
+def test_shrinkage_helps_rare_labels_on_new_images(sharpness: float) -> None:
     prevalence = np.concatenate([np.full(6, 0.006), np.geomspace(0.03, 0.4, 8)])
     gains = []
     for seed in range(12):
-        validation = judged(800, prevalence, seed, sharpness)
-        truth, chances = judged(20_000, prevalence, 1000 + seed, sharpness)
+        validation = evaluated(800, prevalence, seed, sharpness)
+        truth, chances = evaluated(20_000, prevalence, 1000 + seed, sharpness)
         shrunk, own = (choose_thresholds(*validation, shrinkage=amount).values for amount in (SHRINKAGE, 0.0))
         gains.append(
             [
-                macro_f1(truth[:, side], chances[:, side], shrunk[side])
-                / macro_f1(truth[:, side], chances[:, side], own[side])
-                for side in (slice(0, 6), slice(6, None))
+                macro_f1(truth[:, split], chances[:, split], shrunk[split])
+                / macro_f1(truth[:, split], chances[:, split], own[split])
+                for split in (slice(0, 6), slice(6, None))
             ]
         )
     rare, common = np.mean(gains, axis=0)
@@ -72,7 +72,7 @@ def test_shrinkage_helps_rare_labels_on_new_pictures(sharpness: float) -> None:
 
 
 def test_a_rare_label_moves_further_than_a_common_one() -> None:
-    truth, chances = judged(2000, np.array([0.005, 0.1, 0.1, 0.45]), 3)
+    truth, chances = evaluated(2000, np.array([0.005, 0.1, 0.1, 0.45]), 3)
     shrunk, own = (np.array(choose_thresholds(truth, chances, shrinkage=amount).values) for amount in (20.0, 0.0))
     half, all_shared = (np.array(choose_thresholds(truth, chances, shrinkage=amount).values) for amount in (1e3, 1e9))
 
@@ -82,14 +82,14 @@ def test_a_rare_label_moves_further_than_a_common_one() -> None:
     weight = (logit(shrunk) - logit(all_shared)) / (logit(own) - logit(all_shared))
     positives = truth.sum(axis=0)
     np.testing.assert_allclose(weight, positives / (positives + 20), atol=1e-4)
-    # shared by all labels is how many pictures are given each for one that has it
+    # shared by all labels is how many images are given each for one that has it
     rates = (chances >= all_shared).sum(axis=0) / positives
     assert rates.max() - rates.min() < 0.2
     assert ((half - own) * (all_shared - own) >= 0).all()
 
 
 def test_a_label_without_positives_gets_the_median_and_a_note() -> None:
-    truth, chances = judged(500, np.full(4, 0.3), 0)
+    truth, chances = evaluated(500, np.full(4, 0.3), 0)
     truth[:, 2] = False
     chosen = choose_thresholds(truth, chances, labels=("a", "b", "c", "d"))
     assert chosen.values[2] == np.median(np.delete(chosen.values, 2))
@@ -107,17 +107,17 @@ def test_without_any_positive_every_threshold_is_one_half() -> None:
 @pytest.mark.parametrize(
     ("aim", "requested", "score"), [("precision", 0.5, precision_score), ("recall", 0.7, recall_score)]
 )
-def test_what_is_wanted_is_reached_on_validation_and_nearly_on_new_pictures(
+def test_what_is_wanted_is_reached_on_validation_and_nearly_on_new_images(
     aim: str, requested: float, score: Callable[..., np.ndarray]
 ) -> None:
     prevalence = np.array([0.2, 0.3, 0.4])
-    truth, chances = judged(3000, prevalence, 0)
+    truth, chances = evaluated(3000, prevalence, 0)
     exact = choose_thresholds(truth, chances, aim=aim, requested=requested, shrinkage=0).values
     reached = score(truth, chances >= np.array(exact), average=None)
     assert (reached >= requested).all()
     assert (reached < requested + 0.02).all()  # no more is given up than must be
 
-    new_truth, new_chances = judged(20_000, prevalence, 1)
+    new_truth, new_chances = evaluated(20_000, prevalence, 1)
     values = choose_thresholds(truth, chances, aim=aim, requested=requested).values
     np.testing.assert_allclose(score(new_truth, new_chances >= np.array(values), average=None), requested, atol=0.1)
 
@@ -131,7 +131,7 @@ def test_a_precision_out_of_reach_is_said() -> None:
 
 
 def test_few_positives_are_said() -> None:
-    truth, chances = judged(100, np.full(2, 0.5), 0)
+    truth, chances = evaluated(100, np.full(2, 0.5), 0)
     truth[:, 1] = np.arange(100) < 3
     (note,) = texts(choose_thresholds(truth, chances, labels=("often", "seldom")).notes)
     assert note.startswith("seldom: fewer than 10")

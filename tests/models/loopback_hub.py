@@ -15,7 +15,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class LoopbackHub:
-    """What is served, what shall go wrong, and what was asked for.
+    """What is served, what shall go wrong, and what was requested.
 
     Attributes:
         files: By repository and name.

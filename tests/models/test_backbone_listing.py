@@ -51,7 +51,7 @@ def test_what_is_not_shipped_is_counted_once(tmp_path: Path, monkeypatch: pytest
     assert list_backbones("test_vit.*", cache=cache)[0].parameters == 5
 
 
-def test_the_command_prints_size_input_and_licence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_size_input_and_license(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--pretrained", "good"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.split() == ["convnext_tiny.in12k_ft_in1k", "27.8", "M", "224x224", "apache-2.0", "(preset", "good)"]

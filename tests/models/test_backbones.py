@@ -26,7 +26,7 @@ from distingo.models.backbones import (
     find_backbone,
     load_backbone,
 )
-from distingo.models.layers import ChannelNormalisation
+from distingo.models.layers import ChannelNormalization
 from distingo.models.presets import PRESETS
 from raising import raises
 
@@ -267,12 +267,12 @@ def test_real_weights_see_what_they_were_trained_on(real_data: Path) -> None:
     backbone, described = load_backbone(find_backbone(str(folder)))
     array = render(photo, described.rendition)
     unit = torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255
-    normalised = ChannelNormalisation(described.mean, described.std)(unit)
-    assert normalised.min() < -0.5
+    normalized = ChannelNormalization(described.mean, described.std)(unit)
+    assert normalized.min() < -0.5
     reference = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(reference))
     expected = reference(transform(photo)[None])
-    assert torch.allclose(backbone(normalised), expected, atol=2e-3)
+    assert torch.allclose(backbone(normalized), expected, atol=2e-3)
     assert not torch.allclose(backbone(unit), expected, atol=0.05)
     assert np.isclose(described.parameters, 2_223_872)
 

@@ -19,7 +19,7 @@ from distingo.models.description import ModelDescription
 from distingo.models.frequencies import MajorityClassifier
 from distingo.models.presets import read_settings
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
-from distingo.records import Rendition, Thresholds
+from distingo.records import ImageSpec, Thresholds
 from hostile_files import DEEP, VALUES, nothing_reached, require_plain
 from raising import raises
 from tiny_backbones import write_backbone
@@ -32,7 +32,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     folder = tmp_path_factory.mktemp("saved")
     common: dict[str, Any] = {"task": "single-label", "classes": ("cat", "dog"), "provenance": {"data": "x"}}
-    network = ModelDescription("small-cnn", "network", rendition=Rendition(16, 12, 3), **common)
+    network = ModelDescription("small-cnn", "network", rendition=ImageSpec(16, 12, 3), **common)
     save_model(folder / "network", SavedModel(network, network=assemble_network(network)))
     backbone = find_backbone(f"local-dir:{write_backbone(folder / 'backbone')}", weights="none")
     for head, settings in {
@@ -56,7 +56,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "network",
         "multi-label",
         ("cat", "dog"),
-        rendition=Rendition(16, 12, 3),
+        rendition=ImageSpec(16, 12, 3),
         thresholds=Thresholds((0.5, 0.4), "f1"),
     )
     save_model(folder / "several", SavedModel(several, network=assemble_network(several)))
@@ -136,7 +136,7 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("network", "classes", [], "classes: "),
     ("network", "classes", ["cat", "d\x1bog"], "classes: "),
     *(("network", "classes", ["cat", f"d{control}og"], "classes: Expected a text without") for control in CONTROLS),
-    ("linear", "backbone.licence", "x\u009b31m", "backbone: Expected a text without control characters at .licence"),
+    ("linear", "backbone.licence", "x\u009b31m", "backbone: Expected a text without control characters at .license"),
     ("network", "classes", ["cat", "\ud800"], "half of a character"),
     ("network", "classes", ["cat", ""], "classes: "),
     ("network", "classes", ["cat", "x" * 1001], "classes: "),
@@ -146,16 +146,16 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("network", "name", "majority", "is no network model"),
     ("network", "name", "hf-hub:evil/x", "is no network model"),
     ("network", "kind", "script", "kind: "),
-    ("network", "rendition.height", 10**9, "rendition: "),
-    ("network", "rendition.height", 0, "rendition: "),
-    ("network", "rendition.channels", 4, "rendition: "),
-    ("network", "rendition.extra", 1, "rendition: "),
+    ("network", "rendition.height", 10**9, "preprocessing: "),
+    ("network", "rendition.height", 0, "preprocessing: "),
+    ("network", "rendition.channels", 4, "preprocessing: "),
+    ("network", "rendition.extra", 1, "preprocessing: "),
     ("linear", "rendition.crop_fraction", 1e-3, "crop_fraction 0.001 enlarges over 16,384 pixels"),
     ("linear", "backbone.rendition.crop_fraction", 1e-300, "crop_fraction 1e-300 enlarges over 16,384 pixels"),
-    ("network", "rendition.interpolation", "magic", "rendition: "),
+    ("network", "rendition.interpolation", "magic", "preprocessing: "),
     ("network", "rendition", None, "a network without an image size"),
     ("network", "dropout", 2.0, "dropout: "),
-    ("network", "normalise", "pickle", "normalise: "),
+    ("network", "normalise", "pickle", "normalize: "),
     ("network", "weights_hash", "../x", "weights_hash: "),
     ("network", "settings", [], "settings: "),
     ("network", "extra", 1, "unknown field 'extra'"),
@@ -171,7 +171,7 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("linear", "backbone.std", [0, 1, 1], "backbone: "),
     ("linear", "head", "pickle", "head: "),
     ("knn", "settings.bank", 10**12, "bank: "),
-    ("knn", "settings.neighbours", 0, "neighbours: "),
+    ("knn", "settings.neighbours", 0, "neighbors: "),
     ("knn", "settings.temperature", 0, "temperature: "),
     ("classic", "classes", ["a", "b", "c"], "probabilities of 2 classes for 3"),
 )

@@ -1,4 +1,4 @@
-"""The descriptor baseline chooses on validation, saves without pickle and learns real pictures."""
+"""The descriptor baseline chooses on validation, saves without pickle and learns real images."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_classifier() -> None:
     assert first.settings() == second.settings()
 
 
-def test_without_validation_pictures_it_is_extra_trees() -> None:
+def test_without_validation_images_it_is_extra_trees() -> None:
     classifier = fit_descriptors(*rings(100, 0), np.zeros((0, 12)), [], 2, seed=0)
     assert isinstance(classifier.scorer, ExtraTrees)
     assert classifier.settings()["chosen"]["validation_accuracy"] is None
@@ -129,7 +129,7 @@ def test_several_labels_are_chosen_by_mean_average_precision(monkeypatch: pytest
     assert (again.chosen, again.candidates) == (classifier.chosen, classifier.candidates)
 
 
-def test_several_labels_without_validation_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_labels_without_validation_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extra_trees, "_MAX_TREES", 60)
     classifier = fit_descriptors(*several(60, 0), np.zeros((0, 6)), np.zeros((0, 3), bool), 3, seed=0)
     assert isinstance(classifier.scorer, ExtraTrees)
@@ -177,8 +177,8 @@ def test_fashion_mnist_takes_about_a_minute(real_data: Path) -> None:
             gzip.decompress((real_data / "fashion-mnist" / name).read_bytes()), np.uint8, offset=header
         )
 
-    pictures = read("train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
+    images = read("train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
     labels = read("train-labels-idx1-ubyte.gz", 8).astype(np.int64)
-    features = np.array([describe(picture) for picture in pictures])
+    features = np.array([describe(image) for image in images])
     classifier = fit_descriptors(features[:50_000], labels[:50_000], features[50_000:], labels[50_000:], 10, seed=0)
     assert classifier.chosen.validation_accuracy > 0.65

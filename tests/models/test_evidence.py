@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.models.evidence import gather_evidence, load_evidence, save_evidence
+from distingo.models.calibration_set import gather_evidence, load_evidence, save_evidence
 from raising import raises
 
 CHANCES = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.2, 0.6]], np.float32)
 
 
-def test_one_label_per_picture_gives_one_answer_and_one_truth_each() -> None:
+def test_one_label_per_image_gives_one_answer_and_one_truth_each() -> None:
     given = np.eye(3, dtype=bool)
     found = gather_evidence(CHANCES, np.array([0, 0, 2]), given, np.array([0.3, 0.1, 0.2]))
     assert found.n == 3
@@ -24,7 +24,7 @@ def test_one_label_per_picture_gives_one_answer_and_one_truth_each() -> None:
     np.testing.assert_array_equal(found.distances, [0.1, 0.2, 0.3])
 
 
-def test_several_labels_share_a_picture_s_weight() -> None:
+def test_several_labels_share_a_image_s_weight() -> None:
     truth = np.array([[True, True, False], [False, False, False], [False, False, True]])
     found = gather_evidence(CHANCES, truth, CHANCES >= 0.2, np.zeros(0))
     np.testing.assert_array_equal(found.owners, [0, 0, 1, 1, 2, 2, 2])
@@ -34,12 +34,12 @@ def test_several_labels_share_a_picture_s_weight() -> None:
 
 
 def test_evidence_comes_back(tmp_path: Path) -> None:
-    evidence = gather_evidence(CHANCES, np.array([0, 0, 2]), np.eye(3, dtype=bool), np.array([0.3, 0.1, 0.2]))
-    save_evidence(tmp_path, evidence)
+    calibration_set = gather_evidence(CHANCES, np.array([0, 0, 2]), np.eye(3, dtype=bool), np.array([0.3, 0.1, 0.2]))
+    save_evidence(tmp_path, calibration_set)
     loaded = load_evidence(tmp_path)
     assert loaded is not None
     for name in ("owners", "right", "confidences", "truths", "weights", "distances"):
-        np.testing.assert_allclose(getattr(loaded, name), getattr(evidence, name), rtol=1e-6)
+        np.testing.assert_allclose(getattr(loaded, name), getattr(calibration_set, name), rtol=1e-6)
 
 
 def test_none_is_none_and_damage_is_named(tmp_path: Path) -> None:

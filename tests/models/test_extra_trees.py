@@ -46,7 +46,7 @@ def test_features_exactly_on_a_threshold_go_scikit_learns_way() -> None:
     np.testing.assert_allclose(trees.predict_probabilities(on_thresholds), expected, atol=1e-6)
 
 
-def test_classes_without_a_picture_get_only_the_even_vote() -> None:
+def test_classes_without_a_image_get_only_the_even_vote() -> None:
     features, labels = blobs(100, 2)
     trees = fit_extra_trees(features, labels * 2 + 1, 5, seed=0)
     probabilities = trees.predict_probabilities(features)
@@ -67,7 +67,7 @@ def test_the_seed_decides() -> None:
     assert not np.array_equal(first.threshold[:50], other.threshold[:50])
 
 
-def test_many_pictures_at_once_are_predicted_as_one_by_one() -> None:
+def test_many_images_at_once_are_predicted_as_one_by_one() -> None:
     features, labels = blobs(50, 3)
     trees = fit_extra_trees(features, labels, 3, seed=0)
     many, _ = blobs(5000, 3, seed=2)  # more paths than are followed at once

@@ -70,7 +70,7 @@ def test_of_equal_numbers_the_first_gets_the_gradient_as_in_torch() -> None:
         torch.testing.assert_close(gradient, expected)
 
 
-def test_the_weight_s_gradient_has_the_weight_s_type_where_pictures_have_another() -> None:
+def test_the_weight_s_gradient_has_the_weight_s_type_where_images_have_another() -> None:
     images, weight, bias = operands(2, 3, 4, 8, 8, 3, torch.float32)
     result = convolve_pool_relu(images.detach().bfloat16(), weight, bias)
     assert [gradient.dtype for gradient in gradients(result, [weight, bias])] == [torch.float32] * 2
@@ -153,7 +153,7 @@ def test_nothing_changes_in_float32_without_gradients_or_on_another_device() -> 
         assert convolution(torch.zeros(1, 8, 8, 8)).dtype == torch.float32
 
 
-def test_an_unfrozen_weight_under_frozen_pictures_gets_its_gradient() -> None:
+def test_an_unfrozen_weight_under_frozen_images_gets_its_gradient() -> None:
     convolution = nn.Conv2d(8, 8, 3, stride=2, groups=8, bias=False)
     with torch.autocast("cpu", dtype=torch.bfloat16), faster_depthwise(CPU, "bfloat16"):
         result = convolution(torch.ones(1, 8, 8, 8))
@@ -175,7 +175,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(memory_format: torch.memory_
     assert torch.equal(features.grad, dropped.detach())  # the gradient passes where the feature did
 
 
-def test_dropout_drops_neighbours_independently() -> None:
+def test_dropout_drops_neighbors_independently() -> None:
     torch.manual_seed(0)
     kept = (Dropout(0.5).train()(torch.ones(1 << 20)) > 0).float() - 0.5
     for distance in (1, 2, 3, 4, 5):

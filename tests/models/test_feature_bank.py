@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.models.feature_bank import NEIGHBOURS, build_bank
+from distingo.models.feature_bank import NEIGHBORS, build_bank
 from distingo.models.saved import load_bank, save_bank
 from raising import raises
 
@@ -27,7 +27,7 @@ def test_nearest_rows_are_those_of_a_plain_search() -> None:
     plain = np.linalg.norm(bank.place(asked).astype(np.float64)[:, None] - stored, axis=2)
     np.testing.assert_array_equal(rows, plain.argsort(axis=1)[:, :5])
     np.testing.assert_allclose(distances, np.sort(plain, axis=1)[:, :5], atol=1e-3)
-    np.testing.assert_allclose(bank.distances(asked), distances[:, NEIGHBOURS - 1])
+    np.testing.assert_allclose(bank.distances(asked), distances[:, NEIGHBORS - 1])
 
 
 def test_a_network_s_features_are_compared_by_direction() -> None:
@@ -47,7 +47,7 @@ def test_a_constant_feature_is_left_alone() -> None:
     assert bank.rows[:, 3].max() == 0
 
 
-def test_fewer_rows_than_neighbours_are_enough() -> None:
+def test_fewer_rows_than_neighbors_are_enough() -> None:
     bank = build_bank(clouds(2, 0), hashes(2), unit=True)
     assert bank.nearest(clouds(4, 1), 3)[0].shape == (4, 2)
     assert bank.distances(clouds(4, 1)).shape == (4,)

@@ -28,7 +28,7 @@ def test_it_comes_back_from_its_tensors() -> None:
     np.testing.assert_array_equal(again.frequencies, majority.frequencies)
 
 
-def test_no_pictures_are_predicted_as_none() -> None:
+def test_no_images_are_predicted_as_none() -> None:
     assert fit_majority([0, 1], 2).predict_probabilities(np.zeros((0, 52))).shape == (0, 2)
 
 

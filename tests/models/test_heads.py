@@ -11,16 +11,16 @@ from distingo.models.description import ModelDescription
 from distingo.models.heads import (
     HEADS,
     LinearHead,
-    NeighbourHead,
+    NeighborHead,
     PrototypeHead,
     build_head,
-    center_and_normalise,
-    find_neighbours,
+    center_and_normalize,
+    find_neighbors,
     last_layer,
     record_features,
 )
 from distingo.models.saved import assemble_network
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 from raising import raises
 
 KNN = {"task": "single-label", "bank": 12, "neighbours": 3, "temperature": 0.1}
@@ -59,7 +59,7 @@ def test_a_name_that_no_head_has_is_answered_with_the_nearest() -> None:
 def test_a_missing_setting_and_an_impossible_one_are_refused() -> None:
     with pytest.raises(KeyError, match="bank"):
         build_head("knn", 6, 4, {"task": "single-label"})
-    with pytest.raises(ValueError, match="13 neighbours of 12 pictures"):
+    with pytest.raises(ValueError, match="13 neighbors of 12 pictures"):
         build_head("knn", 6, 4, {**KNN, "neighbours": 13})
     with pytest.raises(ValueError, match="temperature 0"):
         build_head("knn", 6, 4, {**KNN, "temperature": 0.0})
@@ -82,22 +82,22 @@ def test_a_prototype_s_logit_is_its_scaled_cosine() -> None:
 
 def test_centring_takes_the_common_direction_away() -> None:
     embeddings = torch.randn(50, 4) + 10
-    centre = nn.functional.normalize(embeddings).mean(dim=0)
-    directions = center_and_normalise(embeddings, centre)
+    center = nn.functional.normalize(embeddings).mean(dim=0)
+    directions = center_and_normalize(embeddings, center)
     np.testing.assert_allclose(directions.norm(dim=1).numpy(), 1, atol=1e-5)
     assert directions.mean(dim=0).norm() < 0.2
 
 
-def neighbour_head(k: int, temperature: float, *, several: bool = False) -> NeighbourHead:
+def neighbor_head(k: int, temperature: float, *, several: bool = False) -> NeighborHead:
     generator = torch.Generator().manual_seed(0)
-    head = NeighbourHead(5, 3, bank=40, neighbours=k, temperature=temperature, several=several)
+    head = NeighborHead(5, 3, bank=40, neighbours=k, temperature=temperature, several=several)
     head.bank.copy_(nn.functional.normalize(torch.randn(40, 5, generator=generator)))
     head.targets.copy_(torch.randint(0, 2 if several else 3, head.targets.shape, generator=generator))
     return head
 
 
-def test_neighbours_vote_as_scikit_learns() -> None:
-    head = neighbour_head(7, 0.2)
+def test_neighbors_vote_as_scikit_learns() -> None:
+    head = neighbor_head(7, 0.2)
     embeddings = torch.randn(30, 5, generator=torch.Generator().manual_seed(1))
 
     def weigh(distances: np.ndarray) -> np.ndarray:
@@ -108,20 +108,20 @@ def test_neighbours_vote_as_scikit_learns() -> None:
     np.testing.assert_allclose(torch.softmax(head(embeddings), 1).numpy(), smoothed, atol=1e-5)
 
 
-def test_neighbours_of_several_labels_give_each_label_s_share() -> None:
-    head = neighbour_head(4, 1e6, several=True)  # so hot that all neighbours count alike
+def test_neighbors_of_several_labels_give_each_label_s_share() -> None:
+    head = neighbor_head(4, 1e6, several=True)  # so hot that all neighbors count alike
     head.prior.fill_(0.25)
     embeddings = torch.randn(6, 5, generator=torch.Generator().manual_seed(2))
-    _, nearest = find_neighbours(nn.functional.normalize(embeddings), head.bank, 4)
+    _, nearest = find_neighbors(nn.functional.normalize(embeddings), head.bank, 4)
     counts = head.targets[nearest].float().sum(dim=1)
     np.testing.assert_allclose(torch.sigmoid(head(embeddings)), (counts + 0.25) / 5, atol=1e-5)
 
 
-def test_neighbours_are_found_in_blocks_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbors_are_found_in_blocks_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     directions, bank = torch.randn(23, 8), torch.randn(50, 8)
-    at_once = find_neighbours(directions, bank, 5)
+    at_once = find_neighbors(directions, bank, 5)
     monkeypatch.setattr("distingo.models.heads._SIMILARITIES_AT_ONCE", 200)
-    in_blocks = find_neighbours(directions, bank, 5)
+    in_blocks = find_neighbors(directions, bank, 5)
     assert torch.equal(at_once[1], in_blocks[1])
     torch.testing.assert_close(at_once[0], in_blocks[0])
 
@@ -130,7 +130,7 @@ def test_neighbours_are_found_in_blocks_as_at_once(monkeypatch: pytest.MonkeyPat
     ("name", "features"), [("small-cnn", 128), ("fashion-cnn", 128), ("sports-cnn", 128), ("poster-cnn", 64)]
 )
 def test_features_are_what_the_last_layer_decides_by(name: str, features: int) -> None:
-    described = ModelDescription(name, "network", "single-label", ("a", "b", "c"), Rendition(32, 32, 3))
+    described = ModelDescription(name, "network", "single-label", ("a", "b", "c"), ImageSpec(32, 32, 3))
     network = assemble_network(described).eval()
     with torch.no_grad(), record_features(network) as seen:
         logits = network(torch.rand(2, 3, 32, 32))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from distingo.errors import ErrorCode, ModelError
 from distingo.models import layers
-from distingo.models.layers import ConvolutionBlock, Flatten, initialise_like_keras, require_input_shape, summarise
+from distingo.models.layers import ConvolutionBlock, Flatten, initialize_like_keras, require_input_shape, summarize
 from distingo.models.reference_networks import SportsCNN
 from raising import raises
 
@@ -59,7 +59,7 @@ def test_flatten_has_channels_fastest_as_keras() -> None:
 def test_initial_weights_are_glorot_uniform_and_biases_zero() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(8, 32, 3), nn.Linear(200, 100))
-    initialise_like_keras(model)
+    initialize_like_keras(model)
     for layer, inputs, outputs in ((model[0], 8 * 9, 32 * 9), (model[1], 200, 100)):
         limit = math.sqrt(6 / (inputs + outputs))
         assert layer.weight.abs().max() <= limit
@@ -84,7 +84,7 @@ def test_impossible_shapes_are_refused(wrong: dict[str, int], code: ErrorCode) -
 
 
 def test_every_layer_has_its_shape_and_its_count() -> None:
-    lines = summarise(SportsCNN(2), 224, 224, 3).splitlines()
+    lines = summarize(SportsCNN(2), 224, 224, 3).splitlines()
     rows = {line.split()[0]: line for line in lines if line and not line.startswith(("-", "parameters:"))}
     assert rows["features.0.convolution"].split() == (
         ["features.0.convolution", "Conv2d", "32", "x", "224", "x", "224", "896"]
@@ -98,7 +98,7 @@ def test_every_layer_has_its_shape_and_its_count() -> None:
 def test_frozen_parameters_are_told_apart() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Linear(5, 2))
     model[1].requires_grad_(False)
-    assert summarise(model, 2, 2, 3).endswith("parameters: 77, of which 12 are trained")
+    assert summarize(model, 2, 2, 3).endswith("parameters: 77, of which 12 are trained")
 
 
 def test_a_layer_passed_twice_is_counted_once() -> None:
@@ -110,7 +110,7 @@ def test_a_layer_passed_twice_is_counted_once() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return self.layer(self.layer(images))
 
-    rows = [line for line in summarise(Twice(), 4, 4, 3).splitlines() if "Conv2d" in line]
+    rows = [line for line in summarize(Twice(), 4, 4, 3).splitlines() if "Conv2d" in line]
     assert [row.split()[-1] for row in rows] == ["12", "0"]
 
 
@@ -118,7 +118,7 @@ def test_the_model_is_left_as_it_was() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout())
     model[1].eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    summarise(model, 3, 3, 1)
+    summarize(model, 3, 3, 1)
     assert [layer.training for layer in model.modules()] == [True, True, False, True]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert not any(layer._forward_hooks for layer in model.modules())

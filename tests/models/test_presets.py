@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def change(folder: Path, **fields: Any) -> None:
-    """Other values in ``pretrained_cfg``; ``above__NAME`` for those beside it."""
+    """Other values in ``pretrained_cfg``; ``above__NAME`` for those next to it."""
     content = json.loads((folder / "config.json").read_text())
     for name, value in fields.items():
         level = content if name.startswith("above__") else content["pretrained_cfg"]

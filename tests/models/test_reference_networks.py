@@ -86,7 +86,7 @@ def test_any_size_channels_and_classes(
     assert model(torch.rand(2, channels, height, width)).shape == (2, classes)
 
 
-def test_too_small_a_picture_is_refused_with_the_smallest_allowed(reference: Reference) -> None:
+def test_too_small_a_image_is_refused_with_the_smallest_allowed(reference: Reference) -> None:
     smallest = reference.smallest
     with raises(ModelError, code="unsupported_image_size"):
         reference.kind(2, height=smallest - 1, width=64)

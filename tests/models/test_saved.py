@@ -10,11 +10,11 @@ import torch
 from distingo.errors import ModelError, RunError
 from distingo.messages.notes import text_note
 from distingo.models.backbones import find_backbone
-from distingo.models.catalogue import CATALOGUE, build_network
+from distingo.models.catalog import CATALOG, build_network
 from distingo.models.description import ModelDescription
 from distingo.models.frequencies import fit_majority
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
-from distingo.records import Rendition, Thresholds
+from distingo.records import ImageSpec, Thresholds
 from raising import raises
 
 
@@ -24,7 +24,7 @@ def description(**fields: object) -> ModelDescription:
         "kind": "network",
         "task": "single-label",
         "classes": ("قطة", "dog"),
-        "rendition": Rendition(16, 12, 3),
+        "rendition": ImageSpec(16, 12, 3),
         "normalise": "dataset",
     }
     return ModelDescription(**{**values, **fields})  # type: ignore[arg-type]
@@ -68,8 +68,8 @@ def test_a_description_of_other_layers_is_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOGUE.items() if entry.kind == "network"])
-def test_every_network_of_the_catalogue_can_be_built(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.kind == "network"])
+def test_every_network_of_the_catalog_can_be_built(name: str) -> None:
     network = build_network(name, classes=5, height=32, width=48, channels=1, dropout=0.1).eval()
     assert network(torch.rand(2, 1, 32, 48)).shape == (2, 5)
 

@@ -67,7 +67,7 @@ def test_calibration_finds_the_least_log_loss() -> None:
     assert 0.02 < calibrated.sharpness < 19
 
 
-def test_calibration_on_pictures_that_are_all_right_stays_finite() -> None:
+def test_calibration_on_images_that_are_all_right_stays_finite() -> None:
     features, labels = blobs(60, 3)
     machines = fit_support_vectors(features, labels, 3, regularisation=10.0)
     right = machines.decide(features).argmax(axis=1)
@@ -75,7 +75,7 @@ def test_calibration_on_pictures_that_are_all_right_stays_finite() -> None:
     assert np.isfinite(probabilities).all()
 
 
-def test_a_class_without_a_picture_is_decided_against() -> None:
+def test_a_class_without_a_image_is_decided_against() -> None:
     features, labels = blobs(60, 2)
     machines = fit_support_vectors(features, labels, 3, regularisation=1.0)
     np.testing.assert_array_equal(machines.decide(features)[:, 2], -1)
@@ -117,7 +117,7 @@ def test_independent_probabilities_are_platts() -> None:
     calibrated = machines.calibrated(held_out, truth)
     probabilities = calibrated.predict_probabilities(held_out)
     for label in (0, 1):
-        # the same by gradient: each picture counts for yes and for no, as much as its target says
+        # the same by gradient: each image counts for yes and for no, as much as its target says
         positives = truth[:, label].sum()
         targets = np.where(truth[:, label], (positives + 1) / (positives + 2), 1 / (400 - positives + 2))
         decisions = machines.decide(held_out)[:, [label]]

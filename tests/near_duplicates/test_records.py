@@ -6,11 +6,11 @@ import distingo
 from distingo.cli import main
 from distingo.curation.check import read_check
 from distingo.near_duplicates.records import NearDuplicateSearch, describe_search, record_search
-from distingo.records import Picture, Source
+from distingo.records import LabeledImage, Source
 
 
-def images(*sides: int) -> list[Picture]:
-    return [Picture(Source(f"{at}", Path()), ("a",), str(at), str(at), 99, side) for at, side in enumerate(sides)]
+def images(*sides: int) -> list[LabeledImage]:
+    return [LabeledImage(Source(f"{at}", Path()), ("a",), str(at), str(at), 99, side) for at, side in enumerate(sides)]
 
 
 def draw(folder: Path, count: int, first: int) -> Path:

@@ -46,7 +46,7 @@ def test_the_number_of_threads_changes_nothing():
     assert find_copies(held, [64] * 24, workers=1) == find_copies(held, [64] * 24, workers=3)
 
 
-def test_small_pictures_must_be_nearly_equal():
+def test_small_images_must_be_nearly_equal():
     scenes = [draw_scene(seed, 28) for seed in range(10)]
     images = [*scenes, crop(scenes[0]).resize((28, 28)), scenes[1].copy()]
     pairs = find_copies(Held(images), [28] * 12)
@@ -72,7 +72,7 @@ def test_further_pairs_are_looked_at_closely():
     assert (found[0].first, found[0].second) == (0, 1)
 
 
-def test_none_or_one_picture_has_no_copy():
+def test_none_or_one_image_has_no_copy():
     assert find_copies(Held([]), []) == ()
     assert find_copies(Held([draw_scene(0)]), [64]) == ()
 

@@ -1,4 +1,4 @@
-"""Pictures by the thousand, from the command line: streamed, resumed, sorted, every one accounted for."""
+"""Images by the thousand, from the command line: streamed, resumed, sorted, every one accounted for."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from distingo.cli import main
 from distingo.errors import DataError, ResourceError, UsageError
 from raising import raises
 
-COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
+COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for at in range(150):
-        Image.new("RGB", (40, 30), list(COLOURS.values())[at % 2]).save(folder / f"{at:04}.png")
+        Image.new("RGB", (40, 30), list(COLORS.values())[at % 2]).save(folder / f"{at:04}.png")
     (folder / "0077.png").write_text("<html>gone</html>")
     return folder
 
@@ -44,7 +44,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_picture_is_a_row_in_order(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_every_image_is_a_row_in_order(run: Path, photos: Path, tmp_path: Path) -> None:
     assert main(["predict", str(run), str(photos), "-o", str(tmp_path / "out.csv"), "--workers", "3"]) == 3
     found = rows(tmp_path / "out.csv")
     assert [row["file"] for row in found] == [str(path) for path in sorted(photos.iterdir())]
@@ -59,7 +59,7 @@ def test_one_call_streams_and_the_other_lists(run: Path, photos: Path, tmp_path:
     with raises(UsageError, code="invalid_type", parameter="paths"):
         distingo.predict(run, b"content")
     stream = distingo.predict_stream(run, [str(photos / "*.png")], topk=1, output=tmp_path / "out.jsonl")
-    assert stream.pictures.count() == 150
+    assert stream.images.count() == 150
     assert list(stream) == listed
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
     assert [line["file"] for line in lines] == [prediction.file for prediction in listed]
@@ -135,7 +135,7 @@ def test_names_from_standard_input(run: Path, photos: Path, tmp_path: Path) -> N
     assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == names.split("\n")
 
 
-def test_the_output_may_lie_among_the_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_the_output_may_lie_among_the_images(run: Path, photos: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(photos, tmp_path / "photos")
     main(["predict", str(run), str(folder), "-o", str(folder / "out.csv")])
     assert len(rows(folder / "out.csv")) == 150

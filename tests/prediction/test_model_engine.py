@@ -18,12 +18,12 @@ from distingo.models.saved import SavedModel, assemble_network, load_model
 from distingo.prediction.classifier import ModelEngine, predict_outputs
 from distingo.prediction.engines import EngineName
 from distingo.prediction.networks import ArrayRows
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 
 CPU = torch.device("cpu")
 ENGINES: list[EngineName] = ["torch", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
 NETWORK = ModelDescription(
-    "fashion-cnn", "network", "single-label", ("a", "b", "c"), Rendition(16, 16, 3), precision="float32"
+    "fashion-cnn", "network", "single-label", ("a", "b", "c"), ImageSpec(16, 16, 3), precision="float32"
 )
 
 

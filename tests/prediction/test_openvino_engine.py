@@ -58,7 +58,7 @@ def test_a_cache_that_can_t_be_written_is_done_without(tmp_path: Path) -> None:
     assert np.array_equal(run(0, Cache(tmp_path / "cache")), run(0, None))
 
 
-def test_threads_do_not_mix_up_their_pictures() -> None:
+def test_threads_do_not_mix_up_their_images() -> None:
     runner = openvino_runner(network(0), SHAPE, "float32", cache=None, identity="")
     expected = runner(PIXELS)
     with ThreadPoolExecutor(8) as pool:

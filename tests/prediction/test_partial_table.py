@@ -60,7 +60,7 @@ def test_what_a_kill_cut_off_is_made_anew(tmp_path: Path, cut: int) -> None:
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-def test_rows_of_other_pictures_are_left_out(tmp_path: Path) -> None:
+def test_rows_of_other_images_are_left_out(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     begun(output, 3)
     new = Prediction("between.png", ("x",), (0.5,), given=())
@@ -74,7 +74,7 @@ def test_rows_of_other_pictures_are_left_out(tmp_path: Path) -> None:
     assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
-def test_fewer_pictures_than_before(tmp_path: Path) -> None:
+def test_fewer_images_than_before(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     begun(output, 3)
     with PartialTable(output, MADE_BY) as table:

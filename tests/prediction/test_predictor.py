@@ -15,10 +15,10 @@ from distingo.datasets.decoding.decode import UndecodableError
 from distingo.errors import DataError, RunError, UsageError
 from distingo.models.description import ModelDescription
 from distingo.models.saved import SavedModel, assemble_network, save_model
-from distingo.prediction.given_images import find_pictures
+from distingo.prediction.given_images import find_images
 from distingo.prediction.naming import Certainty
 from distingo.prediction.predictor import load, read_task
-from distingo.records import Rendition, Thresholds
+from distingo.records import ImageSpec, Thresholds
 from raising import raises
 
 DESCRIPTION = ModelDescription(
@@ -26,7 +26,7 @@ DESCRIPTION = ModelDescription(
     kind="network",
     task="single-label",
     classes=("chat", "σκύλος", "鳥"),
-    rendition=Rendition(16, 16, 3),
+    rendition=ImageSpec(16, 16, 3),
 )
 
 
@@ -37,7 +37,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def picture(path: Path, seed: int = 0) -> Path:
+def image(path: Path, seed: int = 0) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 255, (20, 30, 3), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
@@ -45,7 +45,7 @@ def picture(path: Path, seed: int = 0) -> Path:
 
 
 def test_probabilities_of_all_classes_sum_to_one(model: Path, tmp_path: Path) -> None:
-    paths = [picture(tmp_path / "photos" / f"{index}.png", index) for index in range(70)]
+    paths = [image(tmp_path / "photos" / f"{index}.png", index) for index in range(70)]
     predictions = distingo.load(model).predict([str(path) for path in paths])
     assert [prediction.file for prediction in predictions] == [str(path) for path in paths]
     for prediction in predictions:
@@ -54,17 +54,17 @@ def test_probabilities_of_all_classes_sum_to_one(model: Path, tmp_path: Path) ->
         assert list(prediction.probabilities) == sorted(prediction.probabilities, reverse=True)
 
 
-def test_files_images_and_arrays_are_the_same_picture(model: Path, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
-    image = Image.open(path)
+def test_files_images_and_arrays_are_the_same_image(model: Path, tmp_path: Path) -> None:
+    path = image(tmp_path / "a.png")
+    drawn = Image.open(path)
     predictor = distingo.load(model)
-    answers = [predictor.predict(one)[0] for one in (path, image, np.asarray(image))]
+    answers = [predictor.predict(one)[0] for one in (path, drawn, np.asarray(drawn))]
     assert answers[0].probabilities == answers[1].probabilities == answers[2].probabilities
 
 
-def test_a_broken_picture_carries_its_error_and_spoils_no_other(model: Path, tmp_path: Path) -> None:
+def test_a_broken_image_carries_its_error_and_spoils_no_other(model: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
-    good = picture(tmp_path / "good.png")
+    good = image(tmp_path / "good.png")
     first, second, third = distingo.load(model).predict([good, tmp_path / "broken.jpg", good], topk=1)
     assert first.labels == third.labels
     assert len(first.labels) == 1
@@ -73,8 +73,8 @@ def test_a_broken_picture_carries_its_error_and_spoils_no_other(model: Path, tmp
     assert second.label == ""
 
 
-def test_exif_rotation_is_honoured(model: Path, tmp_path: Path) -> None:
-    upright = Image.open(picture(tmp_path / "upright.png"))
+def test_exif_rotation_is_honored(model: Path, tmp_path: Path) -> None:
+    upright = Image.open(image(tmp_path / "upright.png"))
     exif = Image.Exif()
     exif[0x0112] = 6
     upright.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
@@ -99,11 +99,11 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 def test_folders_are_searched_in_order(tmp_path: Path) -> None:
     names = ["b/2.png", "b/1.png", "a.png"]
     for name in names:
-        picture(tmp_path / "photos" / name)
-    found = find_pictures([tmp_path / "photos"])
+        image(tmp_path / "photos" / name)
+    found = find_images([tmp_path / "photos"])
     assert [path.relative_to(tmp_path / "photos").as_posix() for path in found] == ["a.png", "b/1.png", "b/2.png"]
     with raises(UsageError, code="not_found"):
-        find_pictures([tmp_path / "gone"])
+        find_images([tmp_path / "gone"])
 
 
 def several(folder: Path, thresholds: tuple[float, ...] | None) -> Path:
@@ -116,7 +116,7 @@ def several(folder: Path, thresholds: tuple[float, ...] | None) -> Path:
 
 def test_several_labels_have_probabilities_of_their_own(model: Path, tmp_path: Path) -> None:
     """The sigmoid of the logits whose softmax a model of one label gives."""
-    path = picture(tmp_path / "a.png")
+    path = image(tmp_path / "a.png")
     (one,) = distingo.load(model).predict(path)
     (each,) = distingo.load(several(tmp_path / "several", (0.5, 0.5, 0.5))).predict(path, topk=3)
     odds = np.array([np.log(p / (1 - p)) for p in each.probabilities])
@@ -126,7 +126,7 @@ def test_several_labels_have_probabilities_of_their_own(model: Path, tmp_path: P
 
 
 def test_labels_are_those_that_reach_their_thresholds(tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
+    path = image(tmp_path / "a.png")
     (every,) = distingo.load(several(tmp_path / "all", (0.0, 0.0, 0.0))).predict(path)
     assert set(every.labels) == set(DESCRIPTION.classes)
     assert list(every.probabilities) == sorted(every.probabilities, reverse=True)
@@ -147,7 +147,7 @@ def test_labels_are_those_that_reach_their_thresholds(tmp_path: Path) -> None:
 
 def test_without_thresholds_half_is_enough(tmp_path: Path) -> None:
     predictor = distingo.load(several(tmp_path / "old", None))
-    (top,) = predictor.predict(picture(tmp_path / "a.png"), topk=3)
+    (top,) = predictor.predict(image(tmp_path / "a.png"), topk=3)
     above = [name for name, chance in zip(top.labels, top.probabilities, strict=True) if chance >= 0.5]
     assert list(top.given or ()) == above
 
@@ -161,19 +161,23 @@ def test_the_task_is_known_before_weights_are_loaded(model: Path, tmp_path: Path
         read_task(tmp_path / "nowhere")
 
 
-def test_rows_are_judged_as_pictures_are(model: Path, tmp_path: Path) -> None:
-    paths = [picture(tmp_path / f"{index}.png", index) for index in range(5)]
+def test_rows_are_judged_as_images_are(model: Path, tmp_path: Path) -> None:
+    paths = [image(tmp_path / f"{index}.png", index) for index in range(5)]
     predictor = distingo.load(model)
     rows = np.stack([predictor.look_at(path) for path in paths])
     assert (rows.shape, rows.dtype) == ((5, 16, 16, 3), np.uint8)
-    judged = predictor.judge(rows)
-    assert (judged.probabilities.shape, judged.probabilities.dtype, judged.unlike) == ((5, 3), np.float32, None)
+    evaluated = predictor.evaluate(rows)
+    assert (evaluated.probabilities.shape, evaluated.probabilities.dtype, evaluated.unlike) == (
+        (5, 3),
+        np.float32,
+        None,
+    )
     described = [
-        predictor.describe(str(path), judged, position, topk=None, certainty=Certainty())
+        predictor.describe(str(path), evaluated, position, topk=None, certainty=Certainty())
         for position, path in enumerate(paths)
     ]
     assert described == predictor.predict(paths)
-    assert len(predictor.judge(rows[:0])) == 0
+    assert len(predictor.evaluate(rows[:0])) == 0
     with raises(UndecodableError, code="unreadable_image"):
         predictor.look_at(tmp_path / "gone.png")
 
@@ -203,17 +207,17 @@ def test_threads_share_a_predictor(tiny_runs: dict[str, Path]) -> None:
     rows = np.random.default_rng(0).integers(
         0, 256, (40, *predictor.look_at(np.zeros((8, 8, 3), np.uint8)).shape), np.uint8
     )
-    alone = predictor.judge(rows)
+    alone = predictor.evaluate(rows)
     assert alone.unlike is not None
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda at: predictor.judge(rows[at : at + 1]), range(40)))
+        found = list(pool.map(lambda at: predictor.evaluate(rows[at : at + 1]), range(40)))
     for position, one in enumerate(found):
         assert one.probabilities[0] == pytest.approx(alone.probabilities[position], abs=2e-3)
         assert one.unlike is not None
 
 
 def test_another_engine_gives_the_same_answers(model: Path, tmp_path: Path) -> None:
-    paths = [picture(tmp_path / f"{index}.png", index) for index in range(3)]
+    paths = [image(tmp_path / f"{index}.png", index) for index in range(3)]
     own = load(model, engine="torch")
     assert own.engine == "torch"
     for mine, other in zip(own.predict(paths), distingo.load(model).predict(paths), strict=True):
@@ -222,7 +226,7 @@ def test_another_engine_gives_the_same_answers(model: Path, tmp_path: Path) -> N
 
 
 def test_a_batch_in_one_array_or_tensor_is_predicted_image_by_image(model: Path, tmp_path: Path) -> None:
-    paths = [picture(tmp_path / f"{seed}.png", seed) for seed in range(3)]
+    paths = [image(tmp_path / f"{seed}.png", seed) for seed in range(3)]
     arrays = np.stack([np.asarray(Image.open(path)) for path in paths])
     predictor = distingo.load(model)
     expected = [prediction.probabilities for prediction in predictor.predict(paths)]
@@ -244,7 +248,7 @@ def test_what_is_no_image_is_a_usage_error(model: Path) -> None:
 
 
 def test_a_pixel_limit_holds_for_files_and_is_itself_checked(model: Path, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
+    path = image(tmp_path / "a.png")
     (answer,) = distingo.load(model, max_pixels=599).predict(path)
     assert answer.error == "30 x 20 pixels are more than the limit of 599"
     assert not distingo.load(model, max_pixels=600).predict(path)[0].error
@@ -253,7 +257,7 @@ def test_a_pixel_limit_holds_for_files_and_is_itself_checked(model: Path, tmp_pa
 
 
 def test_probabilities_are_in_the_order_of_the_classes(model: Path, tmp_path: Path) -> None:
-    paths = [picture(tmp_path / "photos" / f"{index}.png", index) for index in range(70)]
+    paths = [image(tmp_path / "photos" / f"{index}.png", index) for index in range(70)]
     predictor = distingo.load(model)
     found = predictor.predict_proba(paths)
     assert (found.shape, found.dtype) == ((70, 3), np.float64)
@@ -268,7 +272,7 @@ def test_probabilities_are_in_the_order_of_the_classes(model: Path, tmp_path: Pa
 
 
 def test_several_labels_have_rows_that_need_not_sum_to_one(tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
+    path = image(tmp_path / "a.png")
     predictor = distingo.load(several(tmp_path / "several", (0.5, 0.5, 0.5)))
     (prediction,) = predictor.predict(path, topk=3)
     expected = dict(zip(prediction.labels, prediction.probabilities, strict=True))
@@ -276,7 +280,7 @@ def test_several_labels_have_rows_that_need_not_sum_to_one(tmp_path: Path) -> No
 
 
 def test_a_model_is_called_as_it_predicts(model: Path, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
+    path = image(tmp_path / "a.png")
     predictor = distingo.load(model)
     assert predictor([path], top_k=2) == predictor.predict([path], topk=2) == list(predictor.stream([path], top_k=2))
     assert len(predictor(path, top_k=2)[0].labels) == 2
@@ -286,7 +290,7 @@ def test_a_model_is_called_as_it_predicts(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_raises_before_anything_is_read(model: Path, tmp_path: Path) -> None:
-    good = picture(tmp_path / "good.png")
+    good = image(tmp_path / "good.png")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
     broken, gone = tmp_path / "broken.jpg", tmp_path / "gone.png"
     predictor = distingo.load(model)
@@ -303,8 +307,8 @@ def test_a_missing_file_raises_before_anything_is_read(model: Path, tmp_path: Pa
     assert [bool(each.error) for each in predictor.stream([good, gone])] == [False, True]
 
 
-def test_a_broken_picture_raises_where_that_was_asked_for(model: Path, tmp_path: Path) -> None:
-    good, broken = picture(tmp_path / "good.png"), tmp_path / "broken.jpg"
+def test_a_broken_image_raises_where_that_was_asked_for(model: Path, tmp_path: Path) -> None:
+    good, broken = image(tmp_path / "good.png"), tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 not much")
     predictor = distingo.load(model)
     assert [bool(each.error) for each in predictor.predict([good, broken])] == [False, True]

@@ -1,4 +1,4 @@
-"""Pictures into class folders and out of them again, whatever happens in between."""
+"""Images into class folders and out of them again, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def sort(photos: Path, folder: Path, way: Way = "copy", *, dry_run: bool = False
 
 
 @pytest.mark.parametrize("way", ["copy", "link"])
-def test_every_picture_lies_in_the_folder_of_its_class(photos: Path, tmp_path: Path, way: Way) -> None:
+def test_every_image_lies_in_the_folder_of_its_class(photos: Path, tmp_path: Path, way: Way) -> None:
     before = tree(tmp_path)
     sorter = sort(photos, tmp_path / "sorted", way)
     made = {
@@ -166,7 +166,7 @@ def test_a_link_that_leads_elsewhere_now_stays(photos: Path, tmp_path: Path) -> 
     assert link.is_symlink()
 
 
-def test_the_same_again_changes_nothing_and_new_pictures_are_added(photos: Path, tmp_path: Path) -> None:
+def test_the_same_again_changes_nothing_and_new_images_are_added(photos: Path, tmp_path: Path) -> None:
     before = tree(tmp_path)
     sort(photos, tmp_path / "s")
     once = tree(tmp_path / "s")

@@ -1,4 +1,4 @@
-"""Pictures far from the bank are told, in one thread, and BLAS has its threads back afterwards."""
+"""Images far from the bank are told, in one thread, and BLAS has its threads back afterwards."""
 
 from __future__ import annotations
 

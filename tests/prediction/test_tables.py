@@ -19,7 +19,7 @@ SEVERAL = [
 ]
 
 
-def test_one_label_per_picture_has_the_columns_it_always_had(tmp_path: Path) -> None:
+def test_one_label_per_image_has_the_columns_it_always_had(tmp_path: Path) -> None:
     write_table(ONE, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text("utf-8").splitlines() == [
         "file,label,probability,label_2,probability_2,error",

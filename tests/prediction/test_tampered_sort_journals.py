@@ -1,4 +1,4 @@
-"""A sorted folder that comes from anywhere: taking pictures back touches nothing outside it."""
+"""A sorted folder that comes from anywhere: taking images back touches nothing outside it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_class_folder_that_is_a_link_is_refused(home: Path) -> None:
     assert everything(home) == before
 
 
-def test_the_picture_itself_is_never_taken_for_its_copy(home: Path) -> None:
+def test_the_image_itself_is_never_taken_for_its_copy(home: Path) -> None:
     mine = home / "s" / "red" / "mine.jpg"
     mine.write_bytes(b"a.jpg")
     write(home, [*lines_of(home), placement(home, "red/mine.jpg", source=str(mine))])

@@ -13,7 +13,7 @@ from distingo.learning_curves.records import LearningCurve
 from distingo.messages.notes import text_note
 from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
-from distingo.records import Evaluation, Picture, Source
+from distingo.records import Evaluation, LabeledImage, Source
 from distingo.runs.predictions import write_predictions
 
 CLASSES = ("a long name of a class that goes on", "苹果", HOSTILE)
@@ -21,22 +21,24 @@ _SIZES = np.array([20.0, 40.0, 80.0, 160.0, 320.0])
 
 
 def make_cross_validation(folder: Path) -> CrossValidation:
-    """Three folds of thirty pictures, and their predictions in the folder."""
+    """Three folds of thirty images, and their predictions in the folder."""
     generator = np.random.default_rng(0)
     truth = np.arange(30) % 3
     chances = np.eye(3)[truth] * 0.3 + generator.uniform(size=(30, 3))
     chances /= chances.sum(axis=1, keepdims=True)
-    pictures = [
-        Picture(Source(f"{CLASSES[number]}/{at}.png", folder / "gone.png"), (CLASSES[number],), f"{at}", f"{at}", 9, 9)
+    images = [
+        LabeledImage(
+            Source(f"{CLASSES[number]}/{at}.png", folder / "gone.png"), (CLASSES[number],), f"{at}", f"{at}", 9, 9
+        )
         for at, number in enumerate(truth)
     ]
     folder.mkdir(parents=True)
-    write_predictions(folder / "predictions.parquet", pictures, chances.astype(np.float32), CLASSES)
+    write_predictions(folder / "predictions.parquet", images, chances.astype(np.float32), CLASSES)
     confusion = confusion_matrix(truth, chances.argmax(axis=1), 3)
     scores = classification_scores(truth, chances, CLASSES)
     base = classification_scores(truth, np.full((30, 3), 1 / 3), CLASSES)
     pooled = Evaluation(
-        side="test",
+        split="test",
         n=30,
         classes=CLASSES,
         scores=scores,
@@ -93,7 +95,7 @@ def make_learning_curve(*, gain: float = 0.1, support: int = 300) -> LearningCur
         class_score="recall",
         model="fast",
         n=320,
-        judged=support,
+        evaluated=support,
         draws=5,
         overall=forecast("", support, curve(0.7), _SIZES, factors),
         classes=classes,

@@ -1,4 +1,4 @@
-"""Run folders with several labels per picture: real pictures, real scores and thresholds, made-up probabilities."""
+"""Run folders with several labels per image: real images, real scores and thresholds, made-up probabilities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from run_folders import HOSTILE, draw_picture
+from run_folders import HOSTILE, draw_image
 
 from distingo.csv_files import join_labels, write_table
 from distingo.messages.notes import text_note
@@ -47,7 +47,7 @@ class LabelRun:
 
 
 def draw_truth(n: int, generator: np.random.Generator) -> np.ndarray:
-    """Labels of falling frequency; two pictures of a rare one, none of another, and one picture without labels."""
+    """Labels of falling frequency; two images of a rare one, none of another, and one image without labels."""
     truth = generator.random((n, len(LABELS))) < np.linspace(0.25, 0.4, len(LABELS))
     for often in (COMMON, HOSTILE):
         truth[:, LABELS.index(often)] = generator.random(n) < 0.7
@@ -59,18 +59,18 @@ def draw_truth(n: int, generator: np.random.Generator) -> np.ndarray:
 
 
 def build_label_run(folder: Path, *, evaluated: bool = True, predicted: bool = True, test: int = 48) -> LabelRun:
-    """Write a run folder over a table of labels and pictures of its own."""
+    """Write a run folder over a table of labels and images of its own."""
     generator = np.random.default_rng(0)
     data, run = folder / "data" / "labels.csv", folder / "run"
     numbers = {"train": 12, "validation": 24, "test": test}
-    truth = {side: draw_truth(number, generator) for side, number in numbers.items()}
-    files = {side: tuple(f"Bilder/{side} {at:03}.png" for at in range(number)) for side, number in numbers.items()}
+    truth = {split: draw_truth(number, generator) for split, number in numbers.items()}
+    files = {split: tuple(f"Bilder/{split} {at:03}.png" for at in range(number)) for split, number in numbers.items()}
     chances = {
-        side: np.clip(0.2 * table + 0.6 * generator.random(table.shape), 0, 1).astype(np.float32)
-        for side, table in truth.items()
+        split: np.clip(0.2 * table + 0.6 * generator.random(table.shape), 0, 1).astype(np.float32)
+        for split, table in truth.items()
     }
     for at, file in enumerate(file for names in files.values() for file in names):
-        draw_picture(data.parent / file, 5 * at, (90, 130))
+        draw_image(data.parent / file, 5 * at, (90, 130))
     _write_tables(run, data, files, truth)
     thresholds = choose_thresholds(truth["validation"], chances["validation"], labels=LABELS)
     prevalence = np.tile(truth["train"].mean(axis=0).astype(np.float32), (test, 1))
@@ -78,7 +78,7 @@ def build_label_run(folder: Path, *, evaluated: bool = True, predicted: bool = T
     scores = multi_label_scores(truth["test"], chances["test"], thresholds.values, LABELS)
     floor = multi_label_scores(truth["test"], prevalence, half, LABELS)
     evaluation = Evaluation(
-        side="test",
+        split="test",
         n=test,
         classes=LABELS,
         scores=scores.scores,
@@ -118,11 +118,13 @@ def _write_tables(run: Path, data: Path, files: dict[str, tuple[str, ...]], trut
     run.mkdir(parents=True)
     data.write_text("the table itself is not read again\n", encoding="utf-8")
     rows = [
-        (file, side, names)
-        for side, members in files.items()
-        for file, names in zip(members, names_in(truth[side]), strict=True)
+        (file, split, names)
+        for split, members in files.items()
+        for file, names in zip(members, names_in(truth[split]), strict=True)
     ]
-    write_table(run / "split.csv", ["file", "side", "labels"], [(file, side, join_labels(n)) for file, side, n in rows])
+    write_table(
+        run / "split.csv", ["file", "side", "labels"], [(file, split, join_labels(n)) for file, split, n in rows]
+    )
     manifest = [ManifestRow(file, "used", None, tuple(names), None, "PNG", 90, 130, file) for file, _, names in rows]
     gone = ManifestRow(
         "Bilder/gone.png", "missing", text_note("labels.csv names it"), (COMMON,), None, "", 0, 0, "", lines=(7,)

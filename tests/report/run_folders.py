@@ -1,4 +1,4 @@
-"""Run folders drawn by the tests: real pictures, real files, made-up predictions."""
+"""Run folders drawn by the tests: real images, real files, made-up predictions."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SCRIPTS = (HOSTILE, "قطط", "猫", "🐈‍⬛ emoji & co", "plain|pipe")
 
 
 @dataclass(frozen=True, slots=True)
-class TestPicture:
-    """One picture of the test side: what it is and what was said."""
+class TestImage:
+    """One image of the test split: what it is and what was said."""
 
     __test__ = False
 
@@ -37,7 +37,7 @@ class TestPicture:
     confidence: float
 
 
-def draw_picture(path: Path, shade: int, size: tuple[int, int] = (28, 28)) -> None:
+def draw_image(path: Path, shade: int, size: tuple[int, int] = (28, 28)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((size[1], size[0]), shade % 256, dtype=np.uint8)
     pixels[: size[1] // 2, : size[0] // 3] = 255 - shade % 256
@@ -48,18 +48,18 @@ def score(value: float, n: int, margin: float = 0.05) -> Score:
     return Score(value, max(0.0, value - margin), min(1.0, value + margin), n)
 
 
-def judge_pictures(
-    pictures: Sequence[TestPicture], classes: Sequence[str], baselines: dict[str, dict[str, Score]]
+def judge_images(
+    images: Sequence[TestImage], classes: Sequence[str], baselines: dict[str, dict[str, Score]]
 ) -> Evaluation:
-    truth = [picture.truth for picture in pictures]
-    predicted = [picture.predicted for picture in pictures]
+    truth = [image.truth for image in images]
+    predicted = [image.predicted for image in images]
     measures = precision_recall_fscore_support(truth, predicted, labels=list(classes), zero_division=0)
-    right = float(np.mean([picture.truth == picture.predicted for picture in pictures]))
+    right = float(np.mean([image.truth == image.predicted for image in images]))
     return Evaluation(
-        side="test",
-        n=len(pictures),
+        split="test",
+        n=len(images),
         classes=tuple(classes),
-        scores={"accuracy": score(right, len(pictures)), "log_loss": Score(0.4, 0.3, 0.5, len(pictures))},
+        scores={"accuracy": score(right, len(images)), "log_loss": Score(0.4, 0.3, 0.5, len(images))},
         per_class=tuple(
             ClassScores(name, float(p), float(r), float(f), int(s))
             for name, p, r, f, s in zip(classes, *measures, strict=True)
@@ -94,30 +94,30 @@ def write_rows(path: Path, header: str, rows: Sequence[Sequence[object]]) -> Non
         writer.writerows(rows)
 
 
-def write_predictions(path: Path, pictures: Sequence[TestPicture]) -> None:
-    columns = {name: [getattr(picture, name) for picture in pictures] for name in ("file", "truth", "predicted")}
-    confidence = pa.array([picture.confidence for picture in pictures], pa.float32())
+def write_predictions(path: Path, images: Sequence[TestImage]) -> None:
+    columns = {name: [getattr(image, name) for image in images] for name in ("file", "truth", "predicted")}
+    confidence = pa.array([image.confidence for image in images], pa.float32())
     pq.write_table(pa.table({**columns, "confidence": confidence}), path)
 
 
 def build_run(
     folder: Path, classes: Sequence[str] = SCRIPTS, *, each: int = 6, evaluated: bool = True, epochs: int = 3
 ) -> Path:
-    """Write a run folder over pictures of its own; every class's last test picture is taken for the next class."""
+    """Write a run folder over images of its own; every class's last test image is taken for the next class."""
     data, run = folder / "data", folder / "run"
     write_config(run, data, classes)
-    manifest, split, pictures = [], [], []
+    manifest, split, images = [], [], []
     for position, name in enumerate(classes):
         for index in range(each):
             file = f"class {position}/picture {index}.png"
-            draw_picture(data / file, 40 * position + 9 * index)
-            side = "train" if index < each // 3 else "validation" if index < each // 2 else "test"
+            draw_image(data / file, 40 * position + 9 * index)
+            split_name = "train" if index < each // 3 else "validation" if index < each // 2 else "test"
             manifest.append(ManifestRow(file, "used", None, (name,), None, "PNG", 28, 28, f"{position}-{index}"))
-            split.append((file, side, join_labels((name,))))
-            if side == "test":
+            split.append((file, split_name, join_labels((name,))))
+            if split_name == "test":
                 wrong = index == each - 1
                 said = classes[(position + 1) % len(classes)] if wrong else name
-                pictures.append(TestPicture(file, name, said, 0.5 + 0.01 * position if wrong else 0.9))
+                images.append(TestImage(file, name, said, 0.5 + 0.01 * position if wrong else 0.9))
     manifest.append(
         ManifestRow("x/page.jpg", "unusable", text_note("an HTML page"), (classes[0],), None, "HTML", 0, 0, "h")
     )
@@ -136,7 +136,7 @@ def build_run(
     (run / "model").mkdir()
     (run / "model" / "summary.txt").write_text("conv <1>   (8, 28, 28)   80\n", encoding="utf-8")
     if evaluated:
-        baselines = {"majority": {"accuracy": score(1 / len(classes), len(pictures))}}
-        write_evaluation(run / "evaluation.json", judge_pictures(pictures, classes, baselines))
-        write_predictions(run / "predictions.parquet", pictures)
+        baselines = {"majority": {"accuracy": score(1 / len(classes), len(images))}}
+        write_evaluation(run / "evaluation.json", judge_images(images, classes, baselines))
+        write_predictions(run / "predictions.parquet", images)
     return run

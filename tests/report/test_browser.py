@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_folders import HOSTILE, SCRIPTS, build_run, draw_picture
+from run_folders import HOSTILE, SCRIPTS, build_run, draw_image
 
 from browsing import CONTRASTS, TEXTS
 from distingo.datasets.cache.store import Cache
@@ -28,7 +28,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(browser: Any, report: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The report on a screen, with whatever it asked for or complained about noted down."""
+    """The report on a screen, with whatever it requested or complained about noted down."""
     width, scheme = getattr(request, "param", (1280, "light"))
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
@@ -54,7 +54,7 @@ def test_it_never_scrolls_sideways(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("opened", _SCREENS[:3], indirect=True)
-def test_a_confusion_cell_opens_its_pictures(opened: Any) -> None:
+def test_a_confusion_cell_opens_its_images(opened: Any) -> None:
     opened.locator(f"button.cell.wrong[data-predicted='{SCRIPTS[1]}']").click()
     dialog = opened.locator("dialog#cell")
     assert dialog.is_visible()
@@ -71,7 +71,7 @@ def test_a_confusion_cell_opens_its_pictures(opened: Any) -> None:
     assert not dialog.is_visible()
 
 
-def test_every_cell_opens_as_many_pictures_as_it_says(opened: Any) -> None:
+def test_every_cell_opens_as_many_images_as_it_says(opened: Any) -> None:
     for button in opened.locator("button.cell").all():
         button.click()
         assert opened.locator("dialog figure img[src^='data:']").count() == int(button.inner_text())
@@ -199,7 +199,7 @@ def test_a_comparisons_names_lead_to_the_reports(browser: Any, comparison: Path)
 
 def test_the_inspection_page_on_a_phone(browser: Any, tmp_path: Path) -> None:
     for number in range(6):
-        draw_picture(tmp_path / "data" / SCRIPTS[number % 2 + 1] / f"{number}.png", 30 * number, (90 + number, 80))
+        draw_image(tmp_path / "data" / SCRIPTS[number % 2 + 1] / f"{number}.png", 30 * number, (90 + number, 80))
     dataset = read_dataset(tmp_path / "data", Reading(cache=Cache(tmp_path / "cache")))
     page = browser.new_page(viewport={"width": 375, "height": 800})
     complaints: list[str] = []

@@ -1,4 +1,4 @@
-"""The map of the pictures in a real browser: by mouse, by keyboard, by touch."""
+"""The map of the images in a real browser: by mouse, by keyboard, by touch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 import distingo
 from browsing import CONTRASTS, TEXTS
-from tiny_datasets import COLOURS, draw_classes
+from tiny_datasets import COLORS, draw_classes
 
 pytestmark = pytest.mark.browser
 
-_COLOUR = """() => {
+_COLOR = """() => {
   const copy = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   copy.drawImage(document.querySelector("#map-card canvas"), 0, 0, 1, 1);
   return [...copy.getImageData(0, 0, 1, 1).data].slice(0, 3);
@@ -51,17 +51,17 @@ def opened(browser: Any, inspected: Path, request: pytest.FixtureRequest) -> Ite
 
 
 def pictured(page: Any) -> str:
-    """The class whose picture the card really shows, by its colour."""
-    colour = page.evaluate(_COLOUR)
+    """The class whose image the card really shows, by its color."""
+    color = page.evaluate(_COLOR)
 
     def far(name: str) -> int:
-        return sum(abs(one - other) for one, other in zip(colour, COLOURS[name], strict=True))
+        return sum(abs(one - other) for one, other in zip(color, COLORS[name], strict=True))
 
-    return min(COLOURS, key=far)
+    return min(COLORS, key=far)
 
 
 @pytest.mark.parametrize("opened", [(1280, "light"), (1280, "dark")], indirect=True)
-def test_hovering_over_a_point_shows_its_picture(opened: Any) -> None:
+def test_hovering_over_a_point_shows_its_image(opened: Any) -> None:
     card = opened.locator("#map-card")
     assert not card.is_visible()
     for at, name in ((0, "blue"), (60, "green"), (119, "red")):
@@ -121,7 +121,7 @@ def test_a_class_can_be_looked_at_alone(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("opened", [(375, "light"), (320, "dark")], indirect=True)
-def test_a_tap_shows_a_picture_on_a_phone(opened: Any) -> None:
+def test_a_tap_shows_a_image_on_a_phone(opened: Any) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     height = opened.locator("#map-plot").bounding_box()["height"]
     opened.touchscreen.tap(*opened.evaluate(_POINT, 100))
@@ -139,7 +139,7 @@ def test_the_map_is_named_for_a_screen_reader(opened: Any) -> None:
     assert "120" in plot.get_attribute("aria-label")
     described = opened.locator(f"#{plot.get_attribute('aria-describedby')}").inner_text()
     assert "arrow keys" in described
-    assert opened.locator("table.neighbours tbody tr").count() == 3
+    assert opened.locator("table.neighbors tbody tr").count() == 3
     assert opened.locator("img:not([alt])").count() == 0
 
 

@@ -10,9 +10,9 @@ from distingo.report.thumbnails import draw_heat, heat_address
 
 
 def test_heat_lies_over_the_seen_part_only() -> None:
-    picture = np.full((40, 80, 3), (200, 60, 60), np.uint8)
+    image = np.full((40, 80, 3), (200, 60, 60), np.uint8)
     values = np.array([[0, 1]], np.float32)
-    drawn = np.asarray(draw_heat(picture, (0.25, 0.0, 0.75, 1.0), values)).astype(int)
+    drawn = np.asarray(draw_heat(image, (0.25, 0.0, 0.75, 1.0), values)).astype(int)
     assert drawn.shape == (40, 80, 3)
     pale = drawn[:, :18]
     assert (pale.max(axis=2) == pale.min(axis=2)).all()
@@ -21,7 +21,7 @@ def test_heat_lies_over_the_seen_part_only() -> None:
     assert abs(drawn[:, 22, 0] - drawn[:, 22, 2]).max() < 40
 
 
-def test_a_layer_has_the_pictures_shape_and_lets_the_cold_through() -> None:
+def test_a_layer_has_the_images_shape_and_lets_the_cold_through() -> None:
     address = heat_address((300, 150), (0.5, 0.0, 1.0, 1.0), np.array([[0, 1]], np.float32))
     kind, _, content = address.partition(",")
     assert kind == "data:image/webp;base64"
@@ -32,7 +32,7 @@ def test_a_layer_has_the_pictures_shape_and_lets_the_cold_through() -> None:
     assert len(address) < 3000
 
 
-def test_an_empty_map_colours_nothing() -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)
-    drawn = np.asarray(draw_heat(picture, (0, 0, 1, 1), np.zeros((4, 4), np.float32)))
-    assert (drawn == np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))).all()
+def test_an_empty_map_colors_nothing() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)
+    drawn = np.asarray(draw_heat(image, (0, 0, 1, 1), np.zeros((4, 4), np.float32)))
+    assert (drawn == np.asarray(Image.fromarray(image).convert("L").convert("RGB"))).all()

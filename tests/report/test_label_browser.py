@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> LabelRun:
 
 @pytest.fixture
 def opened(browser: Any, run: LabelRun, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The report on a screen, with whatever it asked for or complained about noted down."""
+    """The report on a screen, with whatever it requested or complained about noted down."""
     width, scheme = getattr(request, "param", (1280, "light"))
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
@@ -66,7 +66,7 @@ def test_nothing_reaches_beyond_the_screen(opened: Any) -> None:
 
 @pytest.mark.parametrize("opened", _SCREENS[1:], indirect=True)
 def test_two_by_two_tables_fit_beside_their_curves(opened: Any) -> None:
-    """No text of a card is cut off or lies on its neighbour."""
+    """No text of a card is cut off or lies on its neighbor."""
     wide = """card => [...card.querySelectorAll("th, .outcome, p span")]
         .filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth + 1)
         .map((part) => part.textContent)"""
@@ -75,7 +75,7 @@ def test_two_by_two_tables_fit_beside_their_curves(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("opened", [_SCREENS[0], _SCREENS[2]], indirect=True)
-def test_a_cell_opens_its_pictures(opened: Any, run: LabelRun) -> None:
+def test_a_cell_opens_its_images(opened: Any, run: LabelRun) -> None:
     column = LABELS.index(HOSTILE)
     table = run.truth[:, column] & ~run.given[:, column]
     buttons = opened.locator("button.outcome[data-outcome='missed']")

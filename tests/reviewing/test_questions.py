@@ -1,4 +1,4 @@
-"""Findings to questions: one per picture, one per pair, the gravest first."""
+"""Findings to questions: one per image, one per pair, the gravest first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo import reviewing
-from distingo.curation.findings import PICTURE_KINDS, Finding
+from distingo.curation.findings import IMAGE_KINDS, Finding
 from distingo.datasets.corrections import Correction, Corrections
 from distingo.report.pages.check import WORDS
 from distingo.reviewing.decisions import gather_questions
@@ -15,7 +15,7 @@ from distingo.reviewing.decisions import gather_questions
 DARK = Finding("dark", "a/1.png", 0.9, 0.5, ("a",), content="1" * 32)
 
 
-def test_all_about_one_picture_is_one_question() -> None:
+def test_all_about_one_image_is_one_question() -> None:
     label = Finding("label", "a/1.png", 0.6, 0.5, ("a",), suggested=("b",))
     below = Finding("blurred", "a/1.png", 0.4, 0.5, ("a",))
     (question,) = gather_questions([below, DARK, label])
@@ -28,15 +28,15 @@ def test_a_pair_is_one_question_whichever_way_round() -> None:
     turned = Finding("duplicate", "test/a/1.png", 1.0, 0.5, ("a",), other="train/a/1.png")
     (question,) = gather_questions([pair, turned])
     assert question.kinds == ("leak", "duplicate")
-    assert [picture.file for picture in question.pictures] == ["test/a/1.png", "train/a/1.png"]
+    assert [image.file for image in question.images] == ["test/a/1.png", "train/a/1.png"]
 
 
 def test_sides_that_the_check_knows_go_before_folders() -> None:
-    pair = Finding("near-duplicate", "x/1.png", 0.9, 0.5, side="test", other="w/2.png", other_side="train")
+    pair = Finding("near-duplicate", "x/1.png", 0.9, 0.5, split="test", other="w/2.png", other_split="train")
     (question,) = gather_questions([pair])
-    assert [picture.file for picture in question.pictures] == ["x/1.png", "w/2.png"]
-    (question,) = gather_questions([replace(pair, other_root="/other", other_side="train")])
-    assert [picture.root for picture in question.pictures] == ["/other", ""]
+    assert [image.file for image in question.images] == ["x/1.png", "w/2.png"]
+    (question,) = gather_questions([replace(pair, other_root="/other", other_split="train")])
+    assert [image.root for image in question.images] == ["/other", ""]
 
 
 def test_the_worst_come_first_and_those_below_the_threshold_last() -> None:
@@ -49,7 +49,7 @@ def test_the_worst_come_first_and_those_below_the_threshold_last() -> None:
             replace(DARK, file="5", kind="unreadable", score=1.0),
         ]
     )
-    assert [question.pictures[0].file for question in files] == ["1", "2", "3", "5", "4"]
+    assert [question.images[0].file for question in files] == ["1", "2", "3", "5", "4"]
     assert [question.counts for question in files] == [True, True, True, True, False]
 
 
@@ -67,11 +67,11 @@ def test_a_question_is_answered_when_all_that_counts_is() -> None:
 
 
 def test_every_kind_has_its_place_in_the_order() -> None:
-    order = [question.kinds[0] for question in gather_questions([replace(DARK, kind=k, file=k) for k in PICTURE_KINDS])]
-    assert order == list(PICTURE_KINDS)
+    order = [question.kinds[0] for question in gather_questions([replace(DARK, kind=k, file=k) for k in IMAGE_KINDS])]
+    assert order == list(IMAGE_KINDS)
 
 
 def test_the_page_names_kinds_as_the_page_of_the_check_does_and_in_that_order() -> None:
     words = Path(reviewing.__file__).parent / "page" / "words.js"
     named = re.findall(r'^  "([a-z-]+)": \["([^"]+)"', words.read_text(encoding="utf-8"), re.MULTILINE)
-    assert named == [(kind, WORDS[kind].name) for kind in PICTURE_KINDS]
+    assert named == [(kind, WORDS[kind].name) for kind in IMAGE_KINDS]

@@ -93,7 +93,7 @@ def start(root: Path, findings: None) -> Iterator[Callable[..., Review]]:
 
 @pytest.fixture
 def opening(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens pages, and notes down what they asked for elsewhere or complained about."""
+    """Opens pages, and notes down what they requested elsewhere or complained about."""
     contexts, complaints = [], []
 
     def opened(url: str, width: int = 1280, scheme: str = "light") -> Any:
@@ -142,11 +142,11 @@ def test_everything_is_decided_by_keyboard(
     press(page, "s", until="Chosen: Birnen/1.png")
     press(page, "s", until="Chosen: Äpfel/1.png")
     press(page, "q", until="In quarantine: Äpfel/1.png. 1 of 4 decided. Is this Äpfel?")
-    press(page, "a", until="Relabelled Birnen: Äpfel/0.png")
+    press(page, "a", until="Relabeled Birnen: Äpfel/0.png")
     assert title(page) == "Unlike all the other pictures."
     assert page.locator(".reasons").inner_text().startswith(f"Outlier {HOSTILE}")
     press(page, "k", until="Kept")
-    press(page, "1", until=f"Relabelled {sorted(FRUIT)[0]}: Birnen/2.png. 4 of 4 decided. All is decided.")
+    press(page, "1", until=f"Relabeled {sorted(FRUIT)[0]}: Birnen/2.png. 4 of 4 decided. All is decided.")
     assert title(page) == "All of it is decided."
     assert written(root) == {
         "Äpfel/1.png": ("quarantine", ()),
@@ -159,7 +159,7 @@ def test_everything_is_decided_by_keyboard(
     assert "3 of 4 questions answered; the same command goes on" in review.stop()
     assert {**snapshot(root)} == {**before, "corrections.csv": snapshot(root)["corrections.csv"]}
     dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
-    assert "corrections.csv: 1 picture relabelled, 1 set aside, 1 kept" in texts(dataset.notes)
+    assert "corrections.csv: 1 picture relabeled, 1 set aside, 1 kept" in texts(dataset.notes)
 
 
 def test_a_class_is_typed(root: Path, start: Callable[..., Review], opening: Callable[..., Any]) -> None:
@@ -363,7 +363,7 @@ def test_all_of_a_kind_are_kept_after_a_confirmation(
     assert written(root) == {}
 
 
-def test_no_class_is_offered_to_what_gives_no_picture(
+def test_no_class_is_offered_to_what_gives_no_image(
     root: Path, start: Callable[..., Review], opening: Callable[..., Any]
 ) -> None:
     (root / "Birnen" / "3.png").write_bytes(b"<html>")

@@ -92,7 +92,7 @@ def test_no_path_leads_to_a_file(server: ReviewServer, name: str) -> None:
     "query",
     ["", "?number=-1&place=0", "?number=99&place=0", "?number=0&place=7", "?number=../x&place=0"],
 )
-def test_no_number_leads_to_another_picture(server: ReviewServer, query: str) -> None:
+def test_no_number_leads_to_another_image(server: ReviewServer, query: str) -> None:
     from urllib.parse import quote
 
     status, _, content = ask(server, path_of(server, "picture") + quote(query, safe="?&=/.-"))

@@ -133,7 +133,7 @@ def test_what_went_is_counted_and_other_data_refused(root: Path) -> None:
     assert session(root).questions == ()
 
 
-def test_only_pictures_of_the_data_set_are_shown(root: Path) -> None:
+def test_only_images_of_the_data_set_are_shown(root: Path) -> None:
     secret = root.parent / "secret.png"
     secret.write_bytes(encode(noise(1)))
     (root / "a" / "link.png").symlink_to(secret)
@@ -142,18 +142,18 @@ def test_only_pictures_of_the_data_set_are_shown(root: Path) -> None:
     review = session(root, found(root, "dark", "a/0.png"), *[found(root, "dark", name) for name in names])
     assert len(review.questions) == 1
     linked = session(root, found(root, "dark", "a/link.png"))  # a link that training would follow too
-    assert linked.picture(0, 0).media_type == "image/png"
+    assert linked.image(0, 0).media_type == "image/png"
     with raises(UsageError, code="not_found"):
-        review.picture(0, 1)
+        review.image(0, 1)
 
 
-def test_pictures_are_upright_small_and_bare(root: Path) -> None:
+def test_images_are_upright_small_and_bare(root: Path) -> None:
     large = Image.new("RGB", (3000, 1000), "red")
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "private"
     (root / "a/0.png").write_bytes(encode(large, "JPEG", exif=exif))
     review = session(root, found(root, "odd-size", "a/0.png"))
-    shown = review.picture(0, 0)
+    shown = review.image(0, 0)
     image = Image.open(io.BytesIO(shown.content))
     assert (shown.media_type, image.size) == ("image/jpeg", (533, 1600))
     assert not image.getexif()
@@ -167,16 +167,16 @@ def test_what_cant_be_shown_says_why(root: Path) -> None:
     review = session(root, finding)
     assert review.question(0)["pictures"][0]["trouble"] == "a truncated PNG file"
     with raises(DistingoError, code="damaged_image"):
-        review.picture(0, 0)
+        review.image(0, 0)
     review.decide(Choice(0, "quarantine"))
     assert written(root)["a/0.png"][0] == "quarantine"
 
 
-def test_a_picture_of_another_data_set_is_only_shown(root: Path, tmp_path: Path) -> None:
+def test_a_image_of_another_data_set_is_only_shown(root: Path, tmp_path: Path) -> None:
     other = draw(tmp_path / "other", "x/5.png")
     review = session(root, found(root, "leak", "a/0.png", "x/5.png", other_root=str(other), other_content=""))
-    assert [picture["elsewhere"] for picture in review.question(0)["pictures"]] == [str(other), ""]
-    assert review.picture(0, 0).content
+    assert [image["elsewhere"] for image in review.question(0)["pictures"]] == [str(other), ""]
+    assert review.image(0, 0).content
     with raises(UsageError, code="invalid_request"):
         review.decide(Choice(0, "quarantine", 0))
     review.decide(Choice(0, "keep"))
@@ -186,23 +186,23 @@ def test_a_picture_of_another_data_set_is_only_shown(root: Path, tmp_path: Path)
 
 def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for side, count in (("train", 9), ("t10k", 3)):
+    for split, count in (("train", 9), ("t10k", 3)):
         images, labels = rng.integers(0, 256, (count, 8, 6)), np.arange(count) % 3
-        (tmp_path / f"{side}-images-idx3-ubyte").write_bytes(idx_bytes(images))
-        (tmp_path / f"{side}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
     first = "train-images-idx3-ubyte#0"
-    content = read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache"))).pictures[3].content
+    content = read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache"))).images[3].content
     review = session(
         tmp_path, Finding("label", "t10k-images-idx3-ubyte#0", 0.9, 0.5, ("0",)), Finding("label", first, 0.8, 0.5)
     )
-    assert Image.open(io.BytesIO(review.picture(1, 0).content)).size == (6, 8)
+    assert Image.open(io.BytesIO(review.image(1, 0).content)).size == (6, 8)
     review.decide(Choice(1, "relabel", 0, ("2",)))
     assert read_corrections(tmp_path / "corrections.csv").entries[0].content == content
     dataset = read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache")))
-    assert {picture.source.file: picture.labels for picture in dataset.pictures}[first] == ("2",)
+    assert {image.source.file: image.labels for image in dataset.images}[first] == ("2",)
 
 
-def test_what_gives_no_picture_takes_no_class(root: Path) -> None:
+def test_what_gives_no_image_takes_no_class(root: Path) -> None:
     (root / "a" / "0.png").write_bytes(b"<html>")
     review = session(root, found(root, "unreadable", "a/0.png", reason="an HTML page, not a picture"))
     with raises(UsageError, code="invalid_request", naming="a/0.png"):

@@ -43,7 +43,7 @@ def test_training_honours_corrections_and_says_so(data: Path, tmp_path: Path) ->
     assert ",blue\n" in next(line + "\n" for line in split.splitlines() if line.startswith("red/000.png"))
     assert "green/003.png" not in split
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    assert "corrections.csv: 1 picture relabelled, 1 set aside, 1 kept" in stored_texts(config["choices"])
+    assert "corrections.csv: 1 picture relabeled, 1 set aside, 1 kept" in stored_texts(config["choices"])
     assert config["corrections"]["changes"] == 2
     assert config["corrections"]["file"] == str((data / "corrections.csv").resolve())
     assert read_corrections(run / "corrections.csv").effective == (RELABEL, ASIDE)
@@ -103,13 +103,13 @@ def test_what_was_said_is_said_again(data: Path, tmp_path: Path) -> None:
     assert files(again) == files(first)
 
 
-def test_other_pictures_are_judged_as_they_were_corrected(data: Path, tmp_path: Path) -> None:
+def test_other_images_are_judged_as_they_were_corrected(data: Path, tmp_path: Path) -> None:
     run = distingo.train(data, tmp_path / "run", **{**FAST, "model": "majority"}).path
     other = draw_classes(tmp_path / "other", per_class=4)
     correct(other, RELABEL, ASIDE)
     evaluation = distingo.evaluate(run, other)
     assert evaluation.n == 11
-    assert "corrections.csv is honoured: 2 pictures are relabelled or set aside there" in texts(evaluation.notes)
+    assert "corrections.csv is honored: 2 pictures are relabeled or set aside there" in texts(evaluation.notes)
     assert distingo.evaluate(run, other, corrections="none").n == 12
 
 
@@ -119,7 +119,7 @@ def test_the_command_line_takes_another_table_or_none(
     correct(data, RELABEL, ASIDE)
     page = str(tmp_path / "page.html")
     assert main(["inspect", str(data), "-o", page]) == 0
-    assert "  corrections.csv: 1 picture relabelled, 1 set aside\n" in capsys.readouterr().out
+    assert "  corrections.csv: 1 picture relabeled, 1 set aside\n" in capsys.readouterr().out
     assert main(["inspect", str(data), "-o", page, "--corrections", "none"]) == 0
     assert "corrections.csv: 1 picture" not in capsys.readouterr().out
     assert main(["inspect", str(data), "-o", page, "--corrections", str(tmp_path / "no.csv")]) == 1

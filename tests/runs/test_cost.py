@@ -49,8 +49,8 @@ def test_every_run_has_it_whole(tiny_runs: dict[str, Path], model: str) -> None:
     assert 0 < cost.training.reading_seconds < 60
     assert 0 < cost.training.fitting_seconds < 60
     assert cost.prediction is not None
-    assert cost.prediction.pictures >= 12  # all test images, repeated until enough was measured
-    rate = cost.prediction.pictures / cost.prediction.seconds
+    assert cost.prediction.images >= 12  # all test images, repeated until enough was measured
+    rate = cost.prediction.images / cost.prediction.seconds
     assert cost.prediction.images_per_second == pytest.approx(rate, rel=0.01)
     assert 1e7 < cost.prediction.peak_memory_bytes < 1e11
 

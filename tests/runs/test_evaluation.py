@@ -13,14 +13,14 @@ from distingo.errors import RunError
 from distingo.messages.notes import text_note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
-from distingo.records import ClassScores, Evaluation, Picture, Score, Source, Thresholds
+from distingo.records import ClassScores, Evaluation, LabeledImage, Score, Source, Thresholds
 from distingo.runs.contents import read_run
 from distingo.runs.evaluation import read_evaluation, write_evaluation
 from distingo.runs.predictions import read_predicted, write_predictions
 from raising import raises
 
 SINGLE = Evaluation(
-    side="test",
+    split="test",
     n=4,
     classes=("a", "b"),
     scores={"accuracy": Score(0.75, 0.3, 0.95, 4)},
@@ -41,7 +41,7 @@ def several_labels() -> Evaluation:
     thresholds = choose_thresholds(truth, probabilities, labels=classes)
     result = multi_label_scores(truth, probabilities, thresholds.values, classes)
     return Evaluation(
-        side="test",
+        split="test",
         n=60,
         classes=classes,
         scores=result.scores,
@@ -100,9 +100,9 @@ def test_a_report_refuses_labels_that_do_not_fit(damage: str, tmp_path: Path) ->
         read_run(tmp_path)
 
 
-def labelled(*labels: tuple[str, ...]) -> list[Picture]:
+def labeled(*labels: tuple[str, ...]) -> list[LabeledImage]:
     return [
-        Picture(Source(f"{at}.png", Path(f"{at}.png")), names, f"{at}", f"{at}", 8, 8)
+        LabeledImage(Source(f"{at}.png", Path(f"{at}.png")), names, f"{at}", f"{at}", 8, 8)
         for at, names in enumerate(labels)
     ]
 
@@ -111,7 +111,7 @@ def test_predictions_of_one_label_have_the_columns_they_always_had(tmp_path: Pat
     import pyarrow.parquet as pq
 
     path = tmp_path / "predictions.parquet"
-    write_predictions(path, labelled(("b",), ("a",)), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32), ("a", "b"))
+    write_predictions(path, labeled(("b",), ("a",)), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32), ("a", "b"))
     table = pq.read_table(path)
     assert [f"{field.name}: {field.type}" for field in table.schema] == [
         "file: string",
@@ -132,8 +132,8 @@ def test_predictions_of_one_label_have_the_columns_they_always_had(tmp_path: Pat
 def test_predictions_of_several_labels_come_back_as_they_were(tmp_path: Path) -> None:
     path, classes = tmp_path / "predictions.parquet", ("Drama", "猫", "a|b")
     probabilities = np.array([[0.5, 0.25, 0.125], [0.0, 0.125, 0.0]], np.float32)
-    pictures = labelled(("Drama", "a|b"), ())
-    write_predictions(path, pictures, probabilities, classes, Thresholds((0.5, 0.3, 0.125), "f1"))
+    images = labeled(("Drama", "a|b"), ())
+    write_predictions(path, images, probabilities, classes, Thresholds((0.5, 0.3, 0.125), "f1"))
     read = read_predicted(path, classes)
     assert read is not None
     assert read.files == ("0.png", "1.png")

@@ -9,7 +9,7 @@ from distingo.runs.history import EpochRecord, read_history, write_history
 from raising import raises
 
 
-def test_one_label_per_picture_has_the_columns_it_always_had(tmp_path: Path) -> None:
+def test_one_label_per_image_has_the_columns_it_always_had(tmp_path: Path) -> None:
     write_history(tmp_path / "history.csv", (EpochRecord(1, 0.7, 0.5, 0.6, 0.25, 0.001, 300.0, 2.0),))
     assert (tmp_path / "history.csv").read_text().splitlines() == [
         "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate,images_per_second,seconds",

@@ -20,7 +20,7 @@ from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.exporting.agreement import original_answers
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.saved import load_model
-from distingo.prediction.pictures import open_picture
+from distingo.prediction.images import open_image
 from runtime_environment import ROOT, build_wheel, install_runtime, megabytes, seconds_to_first_prediction
 
 
@@ -100,29 +100,27 @@ def test_an_environment_of_its_own_is_small_and_starts_at_once(
     print(f"environment: {size:.0f} MB")
     assert size < 300
     for kind, folder in tiny_exports.items():
-        pictures = pictures_of(tiny_network_runs[kind], "*.png")[::9]
-        compare(environment, folder, tiny_network_runs[kind], pictures)
-    busy = min(_processor_seconds(environment, folder, pictures[0]) for _ in range(3))
-    waited = min(seconds_to_first_prediction(environment, folder, pictures[0]) for _ in range(3))
+        images = images_of(tiny_network_runs[kind], "*.png")[::9]
+        compare(environment, folder, tiny_network_runs[kind], images)
+    busy = min(_processor_seconds(environment, folder, images[0]) for _ in range(3))
+    waited = min(seconds_to_first_prediction(environment, folder, images[0]) for _ in range(3))
     print(f"start to first prediction: {waited:.2f} s, {busy:.2f} s of a processor")
     assert busy < 1.0
 
 
 @pytest.mark.slow
 @pytest.mark.data
-def test_real_pictures_get_the_labels_that_the_run_gives_them(
-    environment: Path, real_data: Path, tmp_path: Path
-) -> None:
+def test_real_images_get_the_labels_that_the_run_gives_them(environment: Path, real_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     distingo.train(
         real_data / "two-sports", run, model=f"local-dir:{real_data / 'weights' / 'mobilenetv2_100.tf_in1k'}"
     )
     exported = distingo.export(run)
     assert exported.agreement.share >= 0.995
-    compare(environment, exported.folder, run, pictures_of(run, "test/*/*"))
+    compare(environment, exported.folder, run, images_of(run, "test/*/*"))
 
 
-def pictures_of(run: Path, pattern: str) -> list[Path]:
+def images_of(run: Path, pattern: str) -> list[Path]:
     data = Path(json.loads((run / "config.json").read_text(encoding="utf-8"))["data"])
     return sorted((data.parent if data.is_file() else data).rglob(pattern))
 
@@ -136,16 +134,16 @@ def lay_out_files(site: Path) -> None:
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, site / place)
 
 
-def compare(python: Path, folder: Path, run: Path, pictures: Sequence[Path]) -> None:
-    words = [python, "-m", "distingo.runtime", str(folder), *map(str, pictures)]
+def compare(python: Path, folder: Path, run: Path, images: Sequence[Path]) -> None:
+    words = [python, "-m", "distingo.runtime", str(folder), *map(str, images)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=folder)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     model = load_model(run / "model")
     rendition = model.description.rendition
     assert rendition is not None
-    looked_at = np.stack([render(open_picture(path, shorter_side_for(rendition)), rendition) for path in pictures])
+    looked_at = np.stack([render(open_image(path, shorter_side_for(rendition)), rendition) for path in images])
     meant = original_answers(model, looked_at)[0]
-    assert [row["file"] for row in rows] == [str(picture) for picture in pictures]
+    assert [row["file"] for row in rows] == [str(image) for image in images]
     classes = np.array(model.description.classes)
     if model.description.task == "single-label":
         assert [row["labels"][0] for row in rows] == classes[meant.argmax(axis=1)].tolist()
@@ -154,9 +152,9 @@ def compare(python: Path, folder: Path, run: Path, pictures: Sequence[Path]) -> 
         assert [set(row["given"]) for row in rows] == [set(classes[each]) for each in given]
 
 
-def _processor_seconds(python: Path, folder: Path, picture: Path) -> float:
+def _processor_seconds(python: Path, folder: Path, image: Path) -> float:
     """What a start costs however busy the machine is."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds_to_first_prediction(python, folder, picture)
+    seconds_to_first_prediction(python, folder, image)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from distingo.errors import DistingoError, RunError
-from distingo.models.evidence import load_evidence
+from distingo.models.calibration_set import load_evidence
 from distingo.models.feature_bank import build_bank
 from distingo.models.saved import load_bank, save_bank
-from distingo.records import Rendition, Thresholds
+from distingo.records import ImageSpec, Thresholds
 from distingo.runtime.description import (
     EXPORT_FILE,
     EXPORTED_BANK_FILE,
@@ -44,7 +44,7 @@ def export(tmp_path: Path) -> Path:
         "float32",
         "multi-label",
         ("cat", "dog"),
-        Rendition(32, 32, 3),
+        ImageSpec(32, 32, 3),
         in_graph=True,
         thresholds=Thresholds((0.5, 0.5), "f1"),
         calibration={"slope": 1.0, "offsets": [0.0, 0.0]},

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from distingo.errors import DataError, RunError, UsageError
-from distingo.models.evidence import load_evidence, save_evidence
+from distingo.models.calibration_set import load_evidence, save_evidence
 from distingo.prediction.predictor import load
 from distingo.runtime import Runtime, read_export
 from distingo.runtime.__main__ import main
@@ -20,9 +20,9 @@ from tiny_runs import change_json
 pytest.importorskip("onnxruntime")
 
 
-def picture(path: Path, size: tuple[int, int] = (50, 40), colour: tuple[int, int, int] = (210, 50, 40)) -> Path:
+def image(path: Path, size: tuple[int, int] = (50, 40), color: tuple[int, int, int] = (210, 50, 40)) -> Path:
     noise = np.random.default_rng(1).integers(-30, 30, (size[1], size[0], 3))
-    Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(path)
+    Image.fromarray(np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)).save(path)
     return path
 
 
@@ -32,17 +32,17 @@ def export(tiny_exports: dict[str, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_exports["one label"], tmp_path / "export"))
 
 
-def test_files_images_and_arrays_are_the_same_picture(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
-    runtime, path = Runtime(tiny_exports["one label"]), picture(tmp_path / "α β.png")
-    image = Image.open(path)
-    answers = [runtime.predict(each)[0] for each in (path, str(path), image, np.asarray(image))]
+def test_files_images_and_arrays_are_the_same_image(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
+    runtime, path = Runtime(tiny_exports["one label"]), image(tmp_path / "α β.png")
+    drawn = Image.open(path)
+    answers = [runtime.predict(each)[0] for each in (path, str(path), drawn, np.asarray(drawn))]
     assert len({answer.probabilities for answer in answers}) == 1
     assert answers[0].file == str(path)
     assert answers[3].file == "picture 0"
     assert sum(answers[0].probabilities) == pytest.approx(1, abs=1e-6)
 
 
-def test_arrays_of_every_type_are_the_same_picture(tiny_exports: dict[str, Path]) -> None:
+def test_arrays_of_every_type_are_the_same_image(tiny_exports: dict[str, Path]) -> None:
     runtime = Runtime(tiny_exports["one label"])
     rgba = np.random.default_rng(0).integers(0, 43, (40, 50, 4)).astype(np.uint8)
     rgba[..., 3] = 255
@@ -56,9 +56,9 @@ def test_arrays_of_every_type_are_the_same_picture(tiny_exports: dict[str, Path]
     assert np.array_equal(runtime.predict([rgba.astype(np.uint16)])[0].probabilities, expected)
 
 
-def test_a_broken_picture_carries_its_error_and_spoils_no_other(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
+def test_a_broken_image_carries_its_error_and_spoils_no_other(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
-    good = [picture(tmp_path / f"{at}.png") for at in range(40)]
+    good = [image(tmp_path / f"{at}.png") for at in range(40)]
     names = [*good[:20], tmp_path / "broken.jpg", *good[20:], tmp_path / "gone.png"]
     for kind, given in (("one label", None), ("several labels", ())):
         found = Runtime(tiny_exports[kind]).predict(names, topk=1, on_error="row")
@@ -69,10 +69,10 @@ def test_a_broken_picture_carries_its_error_and_spoils_no_other(tiny_exports: di
         assert len(found[0].labels) == 1
 
 
-def test_exif_rotation_alpha_and_deep_grey_are_read_as_by_distingo(
+def test_exif_rotation_alpha_and_deep_gray_are_read_as_by_distingo(
     tiny_network_runs: dict[str, Path], tiny_exports: dict[str, Path], tmp_path: Path
 ) -> None:
-    upright = Image.open(picture(tmp_path / "upright.png"))
+    upright = Image.open(image(tmp_path / "upright.png"))
     exif = Image.Exif()
     exif[0x0112] = 6
     upright.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
@@ -96,11 +96,11 @@ def test_exif_rotation_alpha_and_deep_grey_are_read_as_by_distingo(
 def test_certainty_is_that_of_the_run(
     tiny_network_runs: dict[str, Path], tiny_exports: dict[str, Path], tmp_path: Path
 ) -> None:
-    paths = [picture(tmp_path / f"{at}.png", colour=(at * 20, 120, 200 - at * 15)) for at in range(12)]
+    paths = [image(tmp_path / f"{at}.png", color=(at * 20, 120, 200 - at * 15)) for at in range(12)]
     for kind, folder in tiny_exports.items():
         runtime, predictor = Runtime(folder), load(tiny_network_runs[kind], engine="torch")
-        wishes: dict[str, Any] = {"abstain": 0.7, "coverage": 0.5, "topk": 3}
-        for said, meant in zip(runtime.predict(paths, **wishes), predictor.predict(paths, **wishes), strict=True):
+        options: dict[str, Any] = {"abstain": 0.7, "coverage": 0.5, "topk": 3}
+        for said, meant in zip(runtime.predict(paths, **options), predictor.predict(paths, **options), strict=True):
             assert said.abstained is not None
             assert said.abstained == meant.abstained
             assert said.prediction_set == meant.prediction_set
@@ -114,7 +114,7 @@ def test_what_is_unlike_training_is_told_where_the_bank_is(export: Path, tmp_pat
     from distingo.models.feature_bank import build_bank
     from distingo.runtime.description import save_exported_bank
 
-    path = picture(tmp_path / "a.png")
+    path = image(tmp_path / "a.png")
     (export / "bank.npz").unlink(missing_ok=True)
     runtime = Runtime(export)
     assert runtime.predict(path)[0].unlike is None
@@ -123,9 +123,9 @@ def test_what_is_unlike_training_is_told_where_the_bank_is(export: Path, tmp_pat
     assert Runtime(export).predict(path)[0].unlike is False
     save_exported_bank(export, build_bank(np.repeat(-features, 5, axis=0), ("00" * 16,) * 5, unit=True))
     assert Runtime(export).predict(path)[0].unlike is True
-    evidence = load_evidence(export)
-    assert evidence is not None
-    save_evidence(export, evidence)
+    calibration_set = load_evidence(export)
+    assert calibration_set is not None
+    save_evidence(export, calibration_set)
     (export / "bank.npz").write_bytes(b"PK")
     with raises(RunError, code="checksum_differs", naming="bank.npz"):
         Runtime(export)
@@ -177,11 +177,11 @@ def test_the_description_comes_back_as_it_was_written(tiny_exports: dict[str, Pa
     assert (folder / "distingo.json").read_bytes() == written
 
 
-def test_the_command_line_prints_a_json_line_per_picture(
+def test_the_command_line_prints_a_json_line_per_image(
     tiny_exports: dict[str, Path], tmp_path: Path, capsys: Any
 ) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    good, bad = picture(tmp_path / "ñ.png"), tmp_path / "broken.jpg"
+    good, bad = image(tmp_path / "ñ.png"), tmp_path / "broken.jpg"
     assert main([str(tiny_exports["one label"]), str(good), "--topk", "1"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     row = json.loads(line)
@@ -203,7 +203,7 @@ def test_an_export_is_no_run(export: Path) -> None:
 
 
 def test_an_export_answers_to_the_names_of_the_runs_own_model(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
-    paths = [picture(tmp_path / "a.png"), picture(tmp_path / "b.png", colour=(40, 60, 200))]
+    paths = [image(tmp_path / "a.png"), image(tmp_path / "b.png", color=(40, 60, 200))]
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
     for kind in ("one label", "several labels"):
         runtime = Runtime(tiny_exports[kind])

@@ -293,7 +293,7 @@ def refused_bodies(target: Target) -> None:
 
 
 def costly_tables(target: Target) -> None:
-    """CSVs of a million columns, rows or lines, and numbers beside a long text."""
+    """CSVs of a million columns, rows or lines, and numbers next to a long text."""
     numbers = b'{"instances":[[' + b"1," * 25_000 + b'"' + b"x" * 30_000 + b'"]]}'
     tables = [b"1," * MEBI + b"1\n", b"1\n" * (15 * MEBI), b"\n" * (31 * MEBI)]
     kinds = [(b"text/csv", table) for table in tables]

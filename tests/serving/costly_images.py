@@ -17,21 +17,21 @@ def image_bytes(form: str, size: tuple[int, int] = (160, 120)) -> bytes:
     return encoded.getvalue()
 
 
-def large_image(form: str, side: int) -> bytes:
+def large_image(form: str, split: int) -> bytes:
     encoded = io.BytesIO()
     mode = "L" if form == "GIF" else "RGB"
     options = {"lossless": True, "method": 0} if form == "WEBP" else {}
-    Image.new(mode, (side, side), 100 if mode == "L" else (1, 2, 3)).save(encoded, form, **options)
+    Image.new(mode, (split, split), 100 if mode == "L" else (1, 2, 3)).save(encoded, form, **options)
     return encoded.getvalue()
 
 
-def tile_bomb(side: int = 6400) -> bytes:
+def tile_bomb(split: int = 6400) -> bytes:
     """All tiles are the same compressed one: a small file, and 160,000 tiles to decode."""
     tile = zlib.compress(bytes(16 * 16 * 3))
-    count = (-(-side // 16)) ** 2
+    count = (-(-split // 16)) ** 2
     entries = [
-        (256, 4, 1, side),
-        (257, 4, 1, side),
+        (256, 4, 1, split),
+        (257, 4, 1, split),
         (258, 3, 3, 8),
         (259, 3, 1, 8),
         (262, 3, 1, 2),
@@ -58,18 +58,18 @@ def tile_bomb(side: int = 6400) -> bytes:
     )
 
 
-def float_tiff(side: int) -> bytes:
+def float_tiff(split: int) -> bytes:
     """One strip of zeros."""
-    strip = zlib.compress(bytes(side * side * 4))
+    strip = zlib.compress(bytes(split * split * 4))
     entries = [
-        (256, 4, 1, side),
-        (257, 4, 1, side),
+        (256, 4, 1, split),
+        (257, 4, 1, split),
         (258, 3, 1, 32),
         (259, 3, 1, 8),
         (262, 3, 1, 1),
         (273, 4, 1, 8),
         (277, 3, 1, 1),
-        (278, 4, 1, side),
+        (278, 4, 1, split),
         (279, 4, 1, len(strip)),
         (339, 3, 1, 3),
     ]
@@ -78,22 +78,22 @@ def float_tiff(side: int) -> bytes:
     return head + strip + struct.pack("<H", len(entries)) + listed + bytes(4)
 
 
-def scan_bomb(side: int, scans: int) -> bytes:
+def scan_bomb(split: int, scans: int) -> bytes:
     """A progressive JPEG whose last scan is there again and again."""
     encoded = io.BytesIO()
-    Image.new("L", (side, side)).save(encoded, "JPEG", progressive=True, quality=50)
+    Image.new("L", (split, split)).save(encoded, "JPEG", progressive=True, quality=50)
     data = encoded.getvalue()
     last = data.rindex(b"\xff\xda")
     return data[:-2] + data[last:-2] * (scans - data.count(b"\xff\xda")) + data[-2:]
 
 
-def bmp_of_runs(side: int) -> bytes:
+def bmp_of_runs(split: int) -> bytes:
     """Run-length coded rows, each of runs of 250."""
-    full, rest = divmod(side, 250)
+    full, rest = divmod(split, 250)
     row = b"\xfa\x01" * full + (bytes([rest, 1]) if rest else b"") + b"\0\0"
-    pixels = row * side + b"\0\1"
+    pixels = row * split + b"\0\1"
     palette = bytes(1024)
-    head = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(pixels), 0, 0, 256, 0)
+    head = struct.pack("<IiiHHIIiiII", 40, split, split, 1, 8, 1, len(pixels), 0, 0, 256, 0)
     start = 14 + len(head) + len(palette)
     return struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start) + head + palette + pixels
 
@@ -102,9 +102,9 @@ SMALL = 64
 """Pixels of each side that a header names to who reads it in another way than the decoders do."""
 
 
-def progressive_jpeg(side: int) -> bytes:
+def progressive_jpeg(split: int) -> bytes:
     encoded = io.BytesIO()
-    Image.new("RGB", (side, side), (1, 2, 3)).save(encoded, "JPEG", progressive=True)
+    Image.new("RGB", (split, split), (1, 2, 3)).save(encoded, "JPEG", progressive=True)
     return encoded.getvalue()
 
 
@@ -116,36 +116,36 @@ def comment(content: bytes) -> bytes:
     return b"\xff\xfe" + struct.pack(">H", 2 + len(content)) + content
 
 
-def stuffed_jpeg(side: int) -> bytes:
+def stuffed_jpeg(split: int) -> bytes:
     """FF 00, which decoders skip, before segments: who takes it for one goes to a frame in a comment."""
-    data = progressive_jpeg(side)
+    data = progressive_jpeg(split)
     scan = data.index(b"\xff\xda")
     length = 2 + scan - 2 + 4
     return data[:2] + b"\xff\x00" + struct.pack(">H", length) + data[2:scan] + comment(small_frame()) + data[scan:]
 
 
-def jpeg_with(more: bytes, side: int) -> bytes:
+def jpeg_with(more: bytes, split: int) -> bytes:
     """A JPEG with these bytes behind its first segment."""
-    data = progressive_jpeg(side)
+    data = progressive_jpeg(split)
     end = 4 + int.from_bytes(data[4:6], "big")
     return data[:end] + more + data[end:]
 
 
-def two_frames(side: int) -> bytes:
-    return jpeg_with(small_frame(), side)
+def two_frames(split: int) -> bytes:
+    return jpeg_with(small_frame(), split)
 
 
-def two_png_headers(side: int) -> bytes:
-    data = large_image("PNG", side)
+def two_png_headers(split: int) -> bytes:
+    data = large_image("PNG", split)
     header = b"IHDR" + struct.pack(">II", SMALL, SMALL) + data[24:29]
     return data[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + data[8:]
 
 
-def gif_beyond_its_screen(side: int) -> bytes:
-    data = large_image("GIF", side)
+def gif_beyond_its_screen(split: int) -> bytes:
+    data = large_image("GIF", split)
     return data[:6] + struct.pack("<HH", SMALL, SMALL) + data[10:]
 
 
-def bmp_upside_down(side: int) -> bytes:
-    data = large_image("BMP", side)
-    return data[:22] + struct.pack("<i", -side) + data[26:]
+def bmp_upside_down(split: int) -> bytes:
+    data = large_image("BMP", split)
+    return data[:22] + struct.pack("<i", -split) + data[26:]

@@ -1,7 +1,7 @@
 """The shapes of the Open Inference Protocol's REST messages, as JSON schemas.
 
 Written after `specification/protocol/inference_rest.md` and `open_inference_rest.yaml` of
-github.com/kserve/open-inference-protocol, as published at commit 011728e. Where the two differ, both are asked for.
+github.com/kserve/open-inference-protocol, as published at commit 011728e. Where the two differ, both are requested.
 """
 
 from __future__ import annotations

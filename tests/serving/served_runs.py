@@ -90,7 +90,7 @@ def command(*words: str | Path) -> Iterator[Command]:
             process.kill()
 
 
-def picture(seed: int = 0, *, size: tuple[int, int] = (24, 16), form: str = "JPEG") -> bytes:
+def image(seed: int = 0, *, size: tuple[int, int] = (24, 16), form: str = "JPEG") -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, form)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from served_runs import wait_until
 
-from distingo.prediction.naming import Judged
+from distingo.prediction.naming import Evaluated
 from distingo.serving.batching import Batcher
 from distingo.serving.http.errors import RefusedError
 from distingo.serving.images import RequestImage
@@ -24,20 +24,20 @@ class Bench:
         self.sizes: list[int] = []
         self.go = threading.Event()
         self.go.set()
-        self.judging = False
+        self.evaluating = False
         self.work: dict[str, Callable[[], np.ndarray]] = {}
         limits = {"max_wait": 0.05, "max_batch": 4, **settings}
-        self.batcher = Batcher(self.decode, self.judge, decoders, watcher=self, **limits)
+        self.batcher = Batcher(self.decode, self.evaluate, decoders, watcher=self, **limits)
 
     def decode(self, image: RequestImage) -> np.ndarray:
         return self.work.pop(image.name)()
 
-    def judge(self, rows: np.ndarray) -> Judged:
-        self.judging = True
+    def evaluate(self, rows: np.ndarray) -> Evaluated:
+        self.evaluating = True
         assert self.go.wait(10)
         if (rows < 0).any():
             raise ValueError("a fault of the model")
-        return Judged((rows * 2).astype(np.float32))
+        return Evaluated((rows * 2).astype(np.float32))
 
     def on_batch(self, images: int, seconds: float, waited: float) -> None:
         self.sizes.append(images)
@@ -137,7 +137,7 @@ def test_what_comes_while_a_batch_is_scored_is_scored_together(decoders: TurnPoo
         bench = Bench(decoders, max_wait=0)
         bench.go.clear()
         first = bench.submit(0)
-        await until(lambda: bench.judging)
+        await until(lambda: bench.evaluating)
         others = [bench.submit(value) for value in range(3)]
         await until(lambda: len(bench.batcher._state.ready) == 3)
         bench.go.set()
@@ -153,7 +153,7 @@ def test_a_cancelled_image_is_not_scored(decoders: TurnPool) -> None:
         bench = Bench(decoders, max_wait=0)
         bench.go.clear()
         first = bench.submit(0)
-        await until(lambda: bench.judging)
+        await until(lambda: bench.evaluating)
         gone, stays = bench.submit(1), bench.submit(2)
         await until(lambda: len(bench.batcher._state.ready) == 2)
         gone.cancel()

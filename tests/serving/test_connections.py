@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from attacks import GET, HEAD
-from served_runs import Server, picture, running, wait_until
+from served_runs import Server, image, running, wait_until
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from distingo.serving.http.access import Proxies, client_of, hash_key
@@ -78,7 +78,7 @@ def test_trailers_and_extensions_have_limits(server: Server, start: bytes) -> No
 
 
 def test_a_trailer_is_not_taken_for_a_header(server: Server) -> None:
-    body = picture()
+    body = image()
     chunk = b"%x\r\n" % len(body) + body + b"\r\n0\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
     head = HEAD % b"image/jpeg" + b"Transfer-Encoding: chunked\r\n\r\n"
     with connect(server) as connection:
@@ -121,7 +121,7 @@ def upload(extra: bytes, body: bytes) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize("upgrade", [H2C, b"Connection: upgrade\r\nUpgrade: websocket\r\n"])
 @pytest.mark.parametrize("pieces", ["one", "head and body", "bytes"])
 def test_a_wish_for_another_protocol_is_ignored_and_the_body_read(server: Server, upgrade: bytes, pieces: str) -> None:
-    head, body = upload(upgrade, picture())
+    head, body = upload(upgrade, image())
     parts = {"one": [head + body], "head and body": [head, body], "bytes": [head[n : n + 1] for n in range(len(head))]}
     with connect(server) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -149,7 +149,7 @@ def test_a_body_behind_a_wish_for_another_protocol_is_no_further_request(server:
 
 
 def test_pipelined_requests_that_ask_for_another_protocol_are_answered_in_order(server: Server) -> None:
-    head, body = upload(H2C, picture())
+    head, body = upload(H2C, image())
     get = (GET % b"/nothing")[:-2] + H2C + b"\r\n"
     last = (GET % b"/livez")[:-2] + b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
     with connect(server) as connection:

@@ -21,12 +21,12 @@ from raising import raises
 
 
 def filled(path: Path, *labels: tuple[str, ...], task: Task = "single-label", model: str = "fruit") -> CorrectionStore:
-    """A store with a different picture for each entry."""
+    """A store with a different image for each entry."""
     store = CorrectionStore(path)
     for number, names in enumerate(labels):
-        picture = encode(noise(number), "PNG" if number % 2 else "JPEG")
+        image = encode(noise(number), "PNG" if number % 2 else "JPEG")
         kind = "PNG" if number % 2 else "JPEG"
-        store.keep(SentCorrection(picture, kind, model, "3f2a", task, names, {"label": "wrong", "probability": 0.5}))
+        store.keep(SentCorrection(image, kind, model, "3f2a", task, names, {"label": "wrong", "probability": 0.5}))
     return store
 
 
@@ -35,7 +35,7 @@ def read(folder: Path, cache: Path) -> Dataset:
 
 
 def labels_of(dataset: Dataset) -> list[tuple[str, ...]]:
-    return sorted(picture.labels for picture in dataset.pictures)
+    return sorted(image.labels for image in dataset.images)
 
 
 def test_one_label_becomes_class_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,8 +50,8 @@ def test_one_label_becomes_class_folders(tmp_path: Path, capsys: pytest.CaptureF
     assert (dataset.layout.code, dataset.task) == ("class-folders", "single-label")
     assert labels_of(dataset) == [("pear",), ("quince",), ("Äpfel 梨",)]
     assert dataset.left_out == () and dataset.notes == ()
-    pictures = {path.read_bytes() for path in (tmp_path / "data").rglob("*.*") if path.suffix != ".csv"}
-    assert pictures == {first, encode(noise(1)), encode(noise(2), "JPEG")}
+    images = {path.read_bytes() for path in (tmp_path / "data").rglob("*.*") if path.suffix != ".csv"}
+    assert images == {first, encode(noise(1)), encode(noise(2), "JPEG")}
     with (tmp_path / "data" / "provenance.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     (quince,) = (row for file, row in rows.items() if file.startswith("quince/"))
@@ -63,7 +63,7 @@ def test_several_labels_become_a_table(tmp_path: Path) -> None:
     odd = ("a, b", "c|d", '"e"', "[f]", "tags")
     store = filled(tmp_path / "c.sqlite", odd, ("tags",), (), ("sea", "day"), task="multi-label")
     data = distingo.export_corrections(store.path, tmp_path / "data")
-    assert (data.pictures, data.task, data.classes["tags"], data.unlabelled) == (4, "multi-label", 2, 1)
+    assert (data.images, data.task, data.classes["tags"], data.unlabeled) == (4, "multi-label", 2, 1)
     dataset = read(data.folder, tmp_path / "cache")
     assert dataset.task == "multi-label"
     assert labels_of(dataset) == sorted([tuple(sorted(odd)), ("tags",), (), ("day", "sea")])
@@ -93,7 +93,7 @@ def test_several_models_are_told_apart(tmp_path: Path) -> None:
         distingo.export_corrections(store.path, tmp_path / "data")
     with raises(UsageError, code="unknown_name", parameter="model"):
         distingo.export_corrections(store.path, tmp_path / "data", model="tree")
-    assert distingo.export_corrections(store.path, tmp_path / "data", model="trees").pictures == 3
+    assert distingo.export_corrections(store.path, tmp_path / "data", model="trees").images == 3
 
 
 def test_nothing_is_overwritten_and_nothing_is_left_half_written(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from distingo.serving.corrections import CorrectionStore
 from distingo.serving.settings import ServeSettings
 from raising import raises
 
-PICTURE = encode(noise(1))
+IMAGE = encode(noise(1))
 SAID = {"label": "red", "scores": [{"label": "red", "probability": 0.9}]}
 
 
@@ -41,30 +41,30 @@ def url(runs: dict[str, Path], place: Path) -> Iterator[str]:
         yield address
 
 
-def send(url: str, *, picture: bytes | None = PICTURE, files: Any = None, **fields: Any) -> httpx2.Response:
+def send(url: str, *, image: bytes | None = IMAGE, files: Any = None, **fields: Any) -> httpx2.Response:
     data = {"model": "colours", "labels": "green", "predicted": json.dumps(SAID), **fields}
     data = {name: value for name, value in data.items() if value is not None}
-    parts = files if files is not None else [] if picture is None else [("picture", ("a.png", picture, "image/png"))]
+    parts = files if files is not None else [] if image is None else [("picture", ("a.png", image, "image/png"))]
     return httpx2.post(f"{url}corrections", data=data, files=parts or None)
 
 
 def test_a_correction_is_kept_as_it_came(url: str, place: Path) -> None:
     before = len(CorrectionStore(place).latest("colours"))
-    answer = send(url, picture=encode(noise(77)))
+    answer = send(url, image=encode(noise(77)))
     assert answer.status_code == 201
     store = CorrectionStore(place)
     kept = store.latest("colours")[before]
     assert (kept.id, kept.labels, kept.predicted, kept.format) == (answer.json()["id"], ("green",), SAID, "PNG")
-    assert store.picture(kept.sha256) == encode(noise(77))
+    assert store.image(kept.sha256) == encode(noise(77))
     (model,) = (each for each in httpx2.get(f"{url}models").json()["models"] if each["name"] == "colours")
     assert (kept.version, model["corrections"]) == (model["version"], True)
 
 
 def test_several_labels_or_none_are_kept(url: str, place: Path) -> None:
-    picture = encode(noise(5))
-    assert send(url, picture=picture, model="shapes", labels=["red", "round", "red"]).status_code == 201
+    image = encode(noise(5))
+    assert send(url, image=image, model="shapes", labels=["red", "round", "red"]).status_code == 201
     assert CorrectionStore(place).latest("shapes")[-1].labels == ("red", "round")
-    assert send(url, picture=picture, model="shapes", labels=None).status_code == 201
+    assert send(url, image=image, model="shapes", labels=None).status_code == 201
     latest = CorrectionStore(place).latest("shapes")[-1]
     assert (latest.labels, latest.times) == ((), 2)
 
@@ -86,10 +86,10 @@ def test_several_labels_or_none_are_kept(url: str, place: Path) -> None:
         ({"predicted": "[" * 900 + "]" * 900}, 422, "nested too deeply"),
         ({"predicted": json.dumps("a" * 300_000)}, 422, "longer than"),
         ({"picture": b"<html>"}, 415, "HTML"),
-        ({"picture": PICTURE[:-120]}, 422, "truncated"),
+        ({"picture": IMAGE[:-120]}, 422, "truncated"),
         ({"picture": b""}, 422, "empty"),
-        ({"files": [("other", ("a.png", PICTURE, "image/png"))]}, 422, "no image in the form"),
-        ({"files": [("picture", ("a.png", PICTURE)), ("picture", ("b.png", PICTURE))]}, 413, "more than 1 image"),
+        ({"files": [("other", ("a.png", IMAGE, "image/png"))]}, 422, "no image in the form"),
+        ({"files": [("picture", ("a.png", IMAGE)), ("picture", ("b.png", IMAGE))]}, 413, "more than 1 image"),
     ],
 )
 def test_what_can_not_be_used_is_refused(
@@ -103,17 +103,15 @@ def test_what_can_not_be_used_is_refused(
 
 
 def test_what_is_no_form_is_refused(url: str) -> None:
-    assert httpx2.post(f"{url}corrections", content=PICTURE).status_code == 415
+    assert httpx2.post(f"{url}corrections", content=IMAGE).status_code == 415
     assert httpx2.post(f"{url}corrections", json={}).json()["error"]["status"] == 415
     broken = {"content-type": "multipart/form-data; boundary=x"}
     assert httpx2.post(f"{url}corrections", content=b"--x\r\nhalf", headers=broken).status_code == 400
-    assert send(url, picture=b"\xff" * 100).status_code == 415
+    assert send(url, image=b"\xff" * 100).status_code == 415
 
 
 def test_a_page_from_elsewhere_can_not_send(url: str) -> None:
-    answer = httpx2.post(
-        f"{url}corrections", files={"picture": PICTURE}, headers={"Origin": "https://elsewhere.example"}
-    )
+    answer = httpx2.post(f"{url}corrections", files={"picture": IMAGE}, headers={"Origin": "https://elsewhere.example"})
     assert answer.status_code == 403
 
 
@@ -182,7 +180,7 @@ def test_several_workers_of_the_command_keep_what_is_exported(runs: dict[str, Pa
     with command(f"colours={runs['colours']}", *words, store) as started:
         url = f"{started.url.rstrip('/')}/"
         with ThreadPoolExecutor(8) as senders:
-            sent = list(senders.map(lambda seed: send(url, picture=encode(noise(seed % 20)), labels="teal"), range(40)))
+            sent = list(senders.map(lambda seed: send(url, image=encode(noise(seed % 20)), labels="teal"), range(40)))
     assert [answer.status_code for answer in sent] == [201] * 40
     assert len({answer.json()["id"] for answer in sent}) == 40
     assert main(["corrections", "export", str(store), "-o", str(tmp_path / "data")]) == 0

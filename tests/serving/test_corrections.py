@@ -14,32 +14,32 @@ from distingo.errors import DataError, ResourceError
 from distingo.serving.corrections import CorrectionStore, SentCorrection, StoreFullError
 from raising import raises
 
-PICTURE = b"\x89PNG\r\n\x1a\n and more"
+IMAGE = b"\x89PNG\r\n\x1a\n and more"
 
 
-def sent(picture: bytes = PICTURE, *labels: str, model: str = "fruit") -> SentCorrection:
+def sent(image: bytes = IMAGE, *labels: str, model: str = "fruit") -> SentCorrection:
     return SentCorrection(
-        picture, "PNG", model, "3f2a", "single-label", labels or ("pear",), {"label": "apple", "probability": 0.6}
+        image, "PNG", model, "3f2a", "single-label", labels or ("pear",), {"label": "apple", "probability": 0.6}
     )
 
 
 def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "new" / "corrections.sqlite")
-    number = store.keep(sent(PICTURE, "Äpfel, 梨"))
+    number = store.keep(sent(IMAGE, "Äpfel, 梨"))
     (kept,) = CorrectionStore(store.path, create=False).latest("fruit")
     assert (kept.id, kept.labels, kept.version, kept.times) == (number, ("Äpfel, 梨",), "3f2a", 1)
     assert kept.predicted == {"label": "apple", "probability": 0.6}
-    assert kept.sha256 == hashlib.sha256(PICTURE).hexdigest()
-    assert store.picture(kept.sha256) == PICTURE
+    assert kept.sha256 == hashlib.sha256(IMAGE).hexdigest()
+    assert store.image(kept.sha256) == IMAGE
     assert kept.at.endswith("Z")
 
 
 def test_the_latest_correction_counts_and_earlier_ones_stay(tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "c.sqlite")
     for label in ("pear", "quince", "medlar"):
-        store.keep(sent(PICTURE, label))
+        store.keep(sent(IMAGE, label))
     store.keep(sent(b"another", "fig"))
-    store.keep(sent(PICTURE, "tree", model="plants"))
+    store.keep(sent(IMAGE, "tree", model="plants"))
     latest = store.latest("fruit")
     assert [(kept.labels, kept.times) for kept in latest] == [(("medlar",), 3), (("fig",), 1)]
     past = store.history(latest[0].sha256, "fruit")
@@ -64,7 +64,7 @@ def test_a_full_store_refuses_and_stays_whole(tmp_path: Path) -> None:
     store.keep(sent(b"a" * 100_000))
     with raises(StoreFullError, code="store_full"):
         store.keep(sent(b"b" * 100_000))
-    store.keep(sent(b"a" * 100_000, "quince"))  # a picture that is there already takes no room
+    store.keep(sent(b"a" * 100_000, "quince"))  # an image that is there already takes no room
     assert [kept.times for kept in store.latest("fruit")] == [2]
 
 
@@ -96,13 +96,13 @@ def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
         CorrectionStore(store.path)
 
 
-def test_a_damaged_picture_is_told(tmp_path: Path) -> None:
+def test_a_damaged_image_is_told(tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "c.sqlite")
     store.keep(sent())
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE pictures SET content = x'00'")
     with raises(DataError, code="damaged_file"):
-        store.picture(store.latest("fruit")[0].sha256)
+        store.image(store.latest("fruit")[0].sha256)
 
 
 WRITER = """

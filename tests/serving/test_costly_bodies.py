@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from served_runs import Server, picture, running
+from served_runs import Server, image, running
 
 from distingo.serving.http.errors import RefusedError
 from distingo.serving.requests import decode_base64
@@ -57,7 +57,7 @@ BODIES = {
 @pytest.mark.parametrize("name", BODIES)
 def test_what_a_body_takes_is_bounded_by_its_length(server: Server, name: str) -> None:
     path, kind, body, status = BODIES[name]
-    httpx2.post(server.url + "/predict", content=picture(1), headers={"Content-Type": "image/jpeg"})
+    httpx2.post(server.url + "/predict", content=image(1), headers={"Content-Type": "image/jpeg"})
     tracemalloc.start()
     try:
         answer = httpx2.post(server.url + path, content=body, headers={"Content-Type": kind}, timeout=60)
@@ -72,7 +72,7 @@ def test_what_a_body_takes_is_bounded_by_its_length(server: Server, name: str) -
 def test_a_text_of_characters_of_four_bytes_counts_as_such(server: Server) -> None:
     """Two of them at once would take more than all JSON may."""
     bodies = server.models.settings.max_upload
-    long = b'{"pictures": [{"name": "\\ud83d\\ude00", "data": "' + base64.b64encode(picture(1)) + b'"}]}'
+    long = b'{"pictures": [{"name": "\\ud83d\\ude00", "data": "' + base64.b64encode(image(1)) + b'"}]}'
     assert bodies == 32 * MEBI
     answer = httpx2.post(server.url + "/predict", content=long, headers={"Content-Type": JSON})
     assert (answer.status_code, answer.json()["predictions"][0]["picture"]) == (200, "😀")

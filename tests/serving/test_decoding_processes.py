@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from costly_images import float_tiff, tile_bomb
 from PIL import Image
-from served_runs import Server, picture, running, wait_until
+from served_runs import Server, image, running, wait_until
 
 from distingo.serving import images as header_costs
 from distingo.serving.decoding import DecodeTask
@@ -50,18 +50,18 @@ def test_an_image_that_takes_too_long_is_413_and_its_process_replaced(server: Se
     refused = ask(server, tile_bomb())
     assert refused.status_code == 413 and "more than 1 second" in refused.json()["error"]["reason"]
     assert time.monotonic() - began < 10
-    assert ask(server, picture(form="TIFF")).status_code == 200
+    assert ask(server, image(form="TIFF")).status_code == 200
 
 
 def test_an_image_that_takes_too_much_memory_is_413(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server.models.processes, "_seconds", 30.0)
     refused = ask(server, float_tiff(7000))
     assert refused.status_code == 413 and "memory" in refused.json()["error"]["reason"]
-    assert ask(server, picture(form="TIFF")).status_code == 200
+    assert ask(server, image(form="TIFF")).status_code == 200
 
 
 def test_the_images_of_a_request_have_a_limit_together(server: Server) -> None:
-    files = [("pictures", ("a.tif", tile_bomb()))] * 6 + [("pictures", ("b.jpg", picture()))]
+    files = [("pictures", ("a.tif", tile_bomb()))] * 6 + [("pictures", ("b.jpg", image()))]
     answer = httpx2.post(f"{server.url}/predict?model=cnn", files=files, timeout=60).json()
     reasons = [each["error"] and each["error"]["reason"] for each in answer["predictions"]]
     assert sum("more than 1 second" in str(reason) for reason in reasons) == 2
@@ -91,13 +91,13 @@ def test_an_image_with_more_pixels_than_a_header_names_is_decoded_by_a_process(
 def test_a_process_that_dies_is_started_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server.models.processes, "_seconds", 30.0)
     processes = server.models.processes
-    assert ask(server, picture(form="TIFF")).status_code == 200
+    assert ask(server, image(form="TIFF")).status_code == 200
     living = [process for process in list(processes._all) if process.lives]
     assert living
     for process in living:
         os.kill(process._process.pid, signal.SIGKILL)
         process._process.wait()
-    assert ask(server, picture(form="TIFF")).status_code == 200
+    assert ask(server, image(form="TIFF")).status_code == 200
 
 
 def test_processes_end_with_the_server(tiny_runs: dict[str, Path]) -> None:

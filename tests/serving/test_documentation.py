@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from served_runs import Server, picture, running
+from served_runs import Server, image, running
 
 import distingo
 
@@ -78,7 +78,7 @@ def test_a_generated_client_uploads_images(server: Server, tmp_path: Path, tiny_
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     assert "warning" not in (made.stdout + made.stderr).lower()
-    (tmp_path / "a.jpg").write_bytes(picture(2))
+    (tmp_path / "a.jpg").write_bytes(image(2))
     asked = subprocess.run(
         [sys.executable, "-c", CLIENT, server.url, tmp_path / "a.jpg"],
         check=False,

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.models.evidence import Evidence, gather_evidence
+from distingo.models.calibration_set import CalibrationSet, gather_evidence
 from distingo.serving.metrics import WINDOW, ScoreWindow, bin_scores, chance_limit, stability_index
 
 
-def evidence_of(scores: np.ndarray) -> Evidence:
+def evidence_of(scores: np.ndarray) -> CalibrationSet:
     probabilities = np.stack([scores, 1 - scores], axis=1)
     return gather_evidence(probabilities, np.zeros(len(scores), np.int64), probabilities > 0.5, np.empty(0))
 

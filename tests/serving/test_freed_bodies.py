@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from served_runs import Command, Server, command, picture, running, wait_until
+from served_runs import Command, Server, command, image, running, wait_until
 
-from distingo.prediction.naming import Judged
+from distingo.prediction.naming import Evaluated
 from distingo.serving.http.errors import RefusedError, free_frames
 
 MEBI = 2**20
@@ -85,10 +85,10 @@ REQUESTS = {
     "other type": ("/predict", "text/plain", JUNK, 415),
     "too long": ("/predict", "image/png", JUNK * 5, 413),
     "unusual and damaged": ("/predict", "image/tiff", TIFF, 422),
-    "damaged": ("/predict", "image/jpeg", picture(1)[:300] + JUNK, 422),
-    "too many pixels": ("/predict", "image/jpeg", picture(1, size=(300, 200)) + JUNK, 413),
-    "answered": ("/predict", "image/jpeg", picture(1) + JUNK, 200),
-    "no such model": ("/predict?model=dog", "image/jpeg", picture(1) + JUNK, 404),
+    "damaged": ("/predict", "image/jpeg", image(1)[:300] + JUNK, 422),
+    "too many pixels": ("/predict", "image/jpeg", image(1, size=(300, 200)) + JUNK, 413),
+    "answered": ("/predict", "image/jpeg", image(1) + JUNK, 200),
+    "no such model": ("/predict?model=dog", "image/jpeg", image(1) + JUNK, 404),
     "Hugging Face": ("/models/cnn", "image/png", JUNK, 415),
     "Hugging Face JSON": ("/models/cnn", JSON, b'{"inputs": "' + TEXT + b'"}', 415),
     "CSV": ("/invocations", "text/csv", b"image\n" + TEXT + b"\n", 415),
@@ -123,15 +123,15 @@ def test_a_body_is_freed_with_its_answer(server: Server, name: str) -> None:
 
 
 def test_a_fault_of_ours_frees_the_body_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(rows: np.ndarray) -> Judged:
+    def broken(rows: np.ndarray) -> Evaluated:
         raise ValueError("a fault of the model")
 
     monkeypatch.setattr(server.models.get("cnn").batcher, "_judge", broken)
     with without_collector():
-        assert post(server.port, "/predict", "image/jpeg", picture(1) + JUNK) == 500
+        assert post(server.port, "/predict", "image/jpeg", image(1) + JUNK) == 500
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(6):
-            assert post(server.port, "/predict", "image/jpeg", picture(1) + JUNK) == 500
+            assert post(server.port, "/predict", "image/jpeg", image(1) + JUNK) == 500
         wait_until(lambda: tracemalloc.get_traced_memory()[0] - before < MEBI)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from served_runs import Server, picture, running, wait_until
+from served_runs import Server, image, running, wait_until
 
 from distingo.serving.http.access import hash_key
 
@@ -73,7 +73,7 @@ def test_a_key_is_asked_for_everywhere_but_at_the_doors_for_probes(locked: Serve
     for path in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/openapi.json"):
         assert httpx2.get(locked.url + path).status_code == 200
     assert httpx2.post(locked.url + "/models/cnn/reload").status_code == 401
-    good = httpx2.post(locked.url + "/predict", content=picture(), headers={"X-API-Key": KEY})
+    good = httpx2.post(locked.url + "/predict", content=image(), headers={"X-API-Key": KEY})
     assert good.status_code == 200
 
 
@@ -81,10 +81,10 @@ def test_names_that_lead_here_and_pages_from_elsewhere_are_refused(server: Serve
     refused = httpx2.get(server.url + "/models", headers={"Host": "attacker.example"})
     assert refused.status_code == 400 and "host name" in refused.json()["error"]["reason"]
     for headers in ({"Origin": "https://attacker.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
-        refused = httpx2.post(server.url + "/predict", content=picture(), headers=headers)
+        refused = httpx2.post(server.url + "/predict", content=image(), headers=headers)
         assert refused.status_code == 403
     own = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
-    assert httpx2.post(server.url + "/predict", content=picture(), headers=own).status_code == 200
+    assert httpx2.post(server.url + "/predict", content=image(), headers=own).status_code == 200
 
 
 def test_a_rate_that_is_too_high_is_429(tiny_runs: dict[str, Path]) -> None:
@@ -125,7 +125,7 @@ def test_slow_senders_time_out(server: Server) -> None:
 
 def test_a_body_that_breaks_off_leaves_nothing_behind(server: Server) -> None:
     talk(server, HEAD + b"Content-Length: 5000\r\n\r\n" + bytes(10), close=True)
-    assert httpx2.post(server.url + "/predict", content=picture()).status_code == 200
+    assert httpx2.post(server.url + "/predict", content=image()).status_code == 200
 
 
 def test_heads_have_limits(server: Server) -> None:
@@ -136,14 +136,14 @@ def test_heads_have_limits(server: Server) -> None:
 
 
 def test_a_request_in_many_small_pieces_is_answered(server: Server) -> None:
-    body = picture()
+    body = image()
     whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
     said = talk(server, *(whole[at : at + 97] for at in range(0, len(whole), 97)))
     assert said.startswith(b"HTTP/1.1 200")
 
 
 def test_pipelined_requests_are_answered_one_after_another(server: Server) -> None:
-    body = picture()
+    body = image()
     one = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
     last = one.replace(b"Content-Type", b"Connection: close\r\nContent-Type")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
@@ -173,7 +173,7 @@ def test_nobody_waits_for_a_slow_sender(server: Server) -> None:
     ]
     for thread in slow:
         thread.start()
-    assert httpx2.post(server.url + "/predict", content=picture()).status_code == 200
+    assert httpx2.post(server.url + "/predict", content=image()).status_code == 200
     for thread in slow:
         thread.join()
 

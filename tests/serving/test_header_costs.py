@@ -17,10 +17,10 @@ from distingo.serving.images import HeaderCost, cost_of, decode_ordinary, decode
 ORDINARY = [("JPEG", 1500), ("PNG", 1500), ("GIF", 1500), ("BMP", 1500), ("WEBP", 500)]
 
 
-@pytest.mark.parametrize(("form", "side"), ORDINARY)
-def test_common_formats_of_few_pixels_are_ordinary(form: str, side: int) -> None:
-    content = large_image(form, side)
-    assert read_cost(content, detect_format(content)) == HeaderCost(side * side, ordinary=True)
+@pytest.mark.parametrize(("form", "split"), ORDINARY)
+def test_common_formats_of_few_pixels_are_ordinary(form: str, split: int) -> None:
+    content = large_image(form, split)
+    assert read_cost(content, detect_format(content)) == HeaderCost(split * split, ordinary=True)
 
 
 def test_large_and_unusual_files_are_not_ordinary() -> None:
@@ -44,18 +44,18 @@ def test_memory_goes_by_pixels_up_to_a_limit() -> None:
 LYING: list[Callable[[int], bytes]] = [
     costly_images.stuffed_jpeg,
     costly_images.two_frames,
-    lambda side: costly_images.jpeg_with(b"\xff\x00", side),
-    lambda side: costly_images.jpeg_with(b"junk", side),
-    lambda side: costly_images.jpeg_with(b"\xff\xd0", side),
-    lambda side: costly_images.jpeg_with(b"\xff\xfe\x00\x00", side),
+    lambda split: costly_images.jpeg_with(b"\xff\x00", split),
+    lambda split: costly_images.jpeg_with(b"junk", split),
+    lambda split: costly_images.jpeg_with(b"\xff\xd0", split),
+    lambda split: costly_images.jpeg_with(b"\xff\xfe\x00\x00", split),
     costly_images.two_png_headers,
 ]
 
 
 @pytest.mark.parametrize("make", LYING)
 def test_what_two_decoders_may_read_in_two_ways_is_of_unknown_cost(make: Callable[[int], bytes]) -> None:
-    for side in (100, 2500):
-        assert cost_of(make(side), 224) == HeaderCost(None, ordinary=False)
+    for split in (100, 2500):
+        assert cost_of(make(split), 224) == HeaderCost(None, ordinary=False)
 
 
 def test_pillow_sees_the_true_size_of_files_that_lie() -> None:
@@ -65,10 +65,10 @@ def test_pillow_sees_the_true_size_of_files_that_lie() -> None:
 
 def test_a_frame_beyond_a_gif_screen_and_a_negative_height_count() -> None:
     for make in (costly_images.gif_beyond_its_screen, costly_images.bmp_upside_down):
-        for side, ordinary in ((1500, True), (2500, False)):
-            content = make(side)
-            assert cost_of(content, None) == HeaderCost(side * side, ordinary=ordinary)
-            assert decode_upload(content, max_pixels=side * side, enough=None).size == (side, side)
+        for split, ordinary in ((1500, True), (2500, False)):
+            content = make(split)
+            assert cost_of(content, None) == HeaderCost(split * split, ordinary=ordinary)
+            assert decode_upload(content, max_pixels=split * split, enough=None).size == (split, split)
 
 
 def test_fill_bytes_before_a_jpeg_segment_are_ordinary() -> None:

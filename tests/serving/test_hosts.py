@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from served_runs import picture, running
+from served_runs import image, running
 
 from distingo.errors import UsageError
 from distingo.serving.http.access import host_name, is_same_origin
@@ -65,9 +65,9 @@ def test_names_that_are_allowed_are_known_in_any_case(tiny_runs: dict[str, Path]
         for name in ("example.org", "pictures.example.org.attacker.example", "xpictures.example.org"):
             assert httpx2.get(server.url + "/models", headers={"Host": name}).status_code == 400
         own = {"Host": "pictures.example.org:8443", "Origin": "https://pictures.example.org:8443"}
-        assert httpx2.post(server.url + "/predict", content=picture(), headers=own).status_code == 200
+        assert httpx2.post(server.url + "/predict", content=image(), headers=own).status_code == 200
         other = {"Host": "pictures.example.org", "Origin": "https://pictures.example.org:8443"}
-        assert httpx2.post(server.url + "/predict", content=picture(), headers=other).status_code == 403
+        assert httpx2.post(server.url + "/predict", content=image(), headers=other).status_code == 403
 
 
 @pytest.mark.parametrize("name", ["", "https://images.example.org", "a b"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
-from served_runs import picture, running
+from served_runs import image, running
 
 from distingo.serving.metrics import LEAST
 
@@ -24,10 +24,10 @@ def test_what_the_server_does_is_counted(tiny_runs: dict[str, Path]) -> None:
         labels = []
         with httpx2.Client() as client:
             for number in range(5):
-                said = client.post(server.url + "/predict", content=picture(number)).json()
+                said = client.post(server.url + "/predict", content=image(number)).json()
                 labels.append(said["predictions"][0]["label"])
             client.post(server.url + "/predict", content=b"%PDF")
-            client.post(server.url + "/predict?threshold=1", content=picture())
+            client.post(server.url + "/predict?threshold=1", content=image())
             client.get(server.url + "/some/where/else")
         found = read(server.url)
         version = server.models.get("cnn").version
@@ -46,13 +46,13 @@ def test_what_the_server_does_is_counted(tiny_runs: dict[str, Path]) -> None:
 def test_drift_is_told_once_there_are_enough_answers(tiny_runs: dict[str, Path]) -> None:
     with running({"cnn": tiny_runs["small-cnn"]}, max_pictures=64) as server:
         assert not read(server.url).get("distingo_score_drift")
-        files = [("pictures", ("a", picture(1)))] * 50
+        files = [("pictures", ("a", image(1)))] * 50
         for _ in range(LEAST // 50):
             assert httpx2.post(server.url + "/predict", files=files, timeout=30).status_code == 200
         found = read(server.url)
-        evidence = server.models.get("cnn").predictor.model.evidence
-    assert evidence is not None
-    if len(evidence.confidences) >= 20:
+        calibration_set = server.models.get("cnn").predictor.model.calibration_set
+    assert calibration_set is not None
+    if len(calibration_set.confidences) >= 20:
         key = next(iter(found["distingo_score_drift"]))
         assert found["distingo_score_drift"][key] > found["distingo_score_drift_limit"][key] > 0
     else:

@@ -16,7 +16,7 @@ import numpy as np
 import open_inference_schemas as published
 import pytest
 from PIL import Image
-from served_runs import Server, picture, running
+from served_runs import Server, image, running
 
 import distingo
 from distingo.serving import tensors
@@ -55,7 +55,7 @@ def test_descriptions_have_the_published_shape(server: Server, path: str, schema
     jsonschema.validate(answer.json(), schema)
 
 
-def test_a_tensor_of_pixels_gets_the_probabilities_of_its_pictures(server: Server, tiny_runs: dict[str, Path]) -> None:
+def test_a_tensor_of_pixels_gets_the_probabilities_of_its_images(server: Server, tiny_runs: dict[str, Path]) -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (3, 20, 30, 3), np.uint8)
     tensor = {"name": "pictures", "datatype": "UINT8", "shape": list(pixels.shape), "data": pixels.ravel().tolist()}
     version = server.models.get("cnn").version
@@ -79,9 +79,9 @@ def test_a_tensor_of_pixels_gets_the_probabilities_of_its_pictures(server: Serve
 
 
 def test_floats_nested_lists_and_files_say_the_same_as_pixels(server: Server) -> None:
-    pixels = np.array(Image.open(io.BytesIO(picture(5, form="PNG"))))[None]
+    pixels = np.array(Image.open(io.BytesIO(image(5, form="PNG"))))[None]
     shape = list(pixels.shape)
-    files = [base64.b64encode(picture(5, form="PNG")).decode()]
+    files = [base64.b64encode(image(5, form="PNG")).decode()]
     tensors = [
         {"datatype": "UINT8", "shape": shape, "data": pixels.tolist()},
         {"datatype": "FP32", "shape": shape, "data": (pixels / 255.0).ravel().tolist()},
@@ -170,7 +170,7 @@ def test_every_datatype_of_numbers_is_taken_as_bytes_and_as_json(server: Server,
 
 
 def test_files_come_as_bytes_with_their_lengths(server: Server) -> None:
-    files = [picture(5, form="PNG"), picture(6)]
+    files = [image(5, form="PNG"), image(6)]
     content = b"".join(len(file).to_bytes(4, "little") + file for file in files)
     size = {"binary_data_size": len(content)}
     texts = [base64.b64encode(file).decode() for file in files]
@@ -295,7 +295,7 @@ def test_the_configuration_has_the_shapes_of_the_metadata(server: Server) -> Non
     assert config["parameters"]["classes"]["string_value"].split("\n") == described["parameters"]["classes"]
 
 
-def test_statistics_count_requests_pictures_and_batches(tiny_runs: dict[str, Path]) -> None:
+def test_statistics_count_requests_images_and_batches(tiny_runs: dict[str, Path]) -> None:
     tensor = {"name": "pictures", "datatype": "UINT8", "shape": [3, 2, 2, 3], "data": [0] * 36}
     damaged = {"name": "pictures", "datatype": "BYTES", "shape": [1], "data": [""]}
     with running({"cnn": tiny_runs["small-cnn"]}) as server:

@@ -20,13 +20,13 @@ from distingo.language import LANGUAGES, written_in
 from distingo.serving.corrections import CorrectionStore
 from distingo.serving.http.access import hash_key
 from distingo.serving.page_routes import page_words
-from tiny_datasets import COLOURS, draw_classes
+from tiny_datasets import COLORS, draw_classes
 
 pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 NAMES = ("blue", HOSTILE, "red")
-RED, BETWEEN = COLOURS["red"], (120, 120, 50)
+RED, BETWEEN = COLORS["red"], (120, 120, 50)
 
 WATCH = """
 window.violations = [];
@@ -45,16 +45,16 @@ TEXTS = """() => {
 }"""
 
 
-def picture(colour: tuple[int, int, int] = RED, seed: int = 0, side: int = 16) -> bytes:
-    """A noisy picture such as the models are trained on."""
-    noise = np.random.default_rng(seed).integers(-30, 30, (side, side, 3))
+def image(color: tuple[int, int, int] = RED, seed: int = 0, split: int = 16) -> bytes:
+    """A noisy image such as the models are trained on."""
+    noise = np.random.default_rng(seed).integers(-30, 30, (split, split, 3))
     encoded = io.BytesIO()
-    Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(encoded, "PNG")
+    Image.fromarray(np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)).save(encoded, "PNG")
     return encoded.getvalue()
 
 
 def shape(runs: dict[str, Path], number: int) -> bytes:
-    """One of the pictures that the model for several labels was trained and tested on."""
+    """One of the images that the model for several labels was trained and tested on."""
     return (runs["shapes"].parent / "shapes" / "pictures" / f"{number:03}.png").read_bytes()
 
 
@@ -86,7 +86,7 @@ def url(runs: dict[str, Path], place: Path) -> Iterator[str]:
 
 @pytest.fixture
 def opening(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens pages, and notes down what they asked for elsewhere, complained about or broke their policy with."""
+    """Opens pages, and notes down what they requested elsewhere, complained about or broke their policy with."""
     contexts, pages, complaints = [], [], []
 
     def note(message: Any) -> None:
@@ -143,10 +143,10 @@ def plain(place: Any) -> set[str]:
     return set(place.inner_text().replace("\u2068", "").replace("\u2069", "").split(", "))
 
 
-def test_many_pictures_are_chosen_at_once(url: str, opening: Callable[..., Any]) -> None:
+def test_many_images_are_chosen_at_once(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url)
-    colours = [COLOURS["blue"], COLOURS["green"], COLOURS["red"], BETWEEN]
-    send(page, *(as_file(f"{number}.png", picture(colour)) for number, colour in enumerate(colours)))
+    colors = [COLORS["blue"], COLORS["green"], COLORS["red"], BETWEEN]
+    send(page, *(as_file(f"{number}.png", image(color)) for number, color in enumerate(colors)))
     entries = page.locator(".entry")
     assert page.locator(".entry .file").all_inner_texts() == ["0.png", "1.png", "2.png", "3.png"]
     for number, name in enumerate(NAMES):
@@ -162,13 +162,13 @@ def test_many_pictures_are_chosen_at_once(url: str, opening: Callable[..., Any])
         )
         assert float(share.strip("> %\u00a0")) / 100 == pytest.approx(width, abs=0.02)
     assert page.locator(".entry img.shown").first.get_attribute("alt") == "0.png"
-    send(page, as_file("later.png", picture()))
+    send(page, as_file("later.png", image()))
     assert page.locator(".entry .file").first.inner_text() == "later.png"
     page.locator("#remove-all").click()
     assert (entries.count(), page.locator("#results").is_visible()) == (0, False)
 
 
-def test_a_picture_is_dropped(url: str, opening: Callable[..., Any]) -> None:
+def test_a_image_is_dropped(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url)
     held = page.evaluate_handle(
         """bytes => {
@@ -176,7 +176,7 @@ def test_a_picture_is_dropped(url: str, opening: Callable[..., Any]) -> None:
           data.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
           return data;
         }""",
-        list(picture()),
+        list(image()),
     )
     page.dispatch_event("#drop", "dragenter", {"dataTransfer": held})
     assert page.locator("#letting-go").is_visible()
@@ -189,14 +189,14 @@ def test_a_picture_is_dropped(url: str, opening: Callable[..., Any]) -> None:
     assert page.locator(".entry .file").inner_text() == "dropped.png"
 
 
-def test_a_picture_is_pasted(url: str, opening: Callable[..., Any]) -> None:
+def test_a_image_is_pasted(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url, permissions=["clipboard-read", "clipboard-write"])
     page.evaluate(
         """async bytes => {
           const blob = new Blob([new Uint8Array(bytes)], { type: "image/png" });
           await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
         }""",
-        list(picture()),
+        list(image()),
     )
     page.keyboard.press("Control+v")
     page.wait_for_selector(".entry .headline strong")
@@ -236,28 +236,28 @@ def test_a_model_that_does_not_know_says_so(url: str, opening: Callable[..., Any
     assert offered == ["", "0.02", "0.05", "0.1", "0.2"]  # its calibration set holds more than 1 %
     page.select_option("#abstain", "0.1")
     page.select_option("#coverage", "0.9")
-    entry = send(page, as_file("between.png", picture(BETWEEN)), as_file("red.png", picture()))
+    entry = send(page, as_file("between.png", image(BETWEEN)), as_file("red.png", image()))
     assert entry.locator(".headline").inner_text() == say("dontKnow")
     told = entry.locator(".answer").inner_text().replace("\u2068", "").replace("\u2069", "")
     assert say("notSure", share="10\u00a0%") in told
     assert say("unlike") in told
     assert re.search(r"If it had to say: red, \d+\.\d", told)
-    assert entry.locator(".possible").count() == 0  # nothing is promised for such pictures
+    assert entry.locator(".possible").count() == 0  # nothing is promised for such images
     red = page.locator(".entry").nth(1)
     assert red.locator(".headline strong").inner_text() == "red"
     assert red.locator(".tags").inner_text() == "red"
     page.select_option("#abstain", "")
     answered(page)
     assert say("notSure", share="10\u00a0%") not in entry.inner_text()
-    page.select_option("#model", "seeing")  # too few validation pictures for any level
+    page.select_option("#model", "seeing")  # too few validation images for any level
     answered(page)
     assert page.locator("#abstain").is_hidden()
 
 
-def test_the_heat_map_lies_over_the_picture(url: str, opening: Callable[..., Any]) -> None:
+def test_the_heat_map_lies_over_the_image(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url)
     page.select_option("#model", "seeing")
-    entry = send(page, as_file("a.png", picture(side=40)))
+    entry = send(page, as_file("a.png", image(split=40)))
     entry.locator("[data-control=why]").click()
     layer = entry.locator(".heat-layer")
     layer.wait_for()
@@ -272,7 +272,7 @@ def test_the_heat_map_lies_over_the_picture(url: str, opening: Callable[..., Any
     assert (layer.count(), entry.locator("[data-control=heat]").get_attribute("aria-pressed")) == (0, "false")
     entry.locator("[data-control=heat]").click()
     assert layer.count() == 1
-    nearest = entry.locator(".neighbours li")
+    nearest = entry.locator(".neighbors li")
     assert nearest.count() == 6
     assert nearest.first.locator("img").get_attribute("alt").startswith("training picture: ")
     assert nearest.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
@@ -305,9 +305,9 @@ def test_an_explanation_that_comes_too_late_changes_nothing(
 def test_the_history_is_kept_in_the_browser_and_cleared(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url)
     assert page.locator("#history-empty").is_visible()
-    send(page, as_file("one.png", picture()))
+    send(page, as_file("one.png", image()))
     page.wait_for_function("() => document.querySelectorAll('#past li').length === 1")
-    send(page, as_file("two.png", picture(COLOURS["blue"])))
+    send(page, as_file("two.png", image(COLORS["blue"])))
     page.wait_for_function("() => document.querySelectorAll('#past li').length === 2")
     page.reload()
     page.wait_for_function("() => document.querySelectorAll('#past li').length === 2")
@@ -327,7 +327,7 @@ def test_the_history_is_kept_in_the_browser_and_cleared(url: str, opening: Calla
     page.wait_for_selector("#history-empty:visible")
     assert page.evaluate("document.activeElement.id") == "history-title"
     page.locator("#keep-history").uncheck()
-    send(page, as_file("three.png", picture()))
+    send(page, as_file("three.png", image()))
     page.reload()
     page.wait_for_selector("#history-empty:visible")
     assert page.locator("#keep-history").is_checked() is False
@@ -340,9 +340,9 @@ def test_a_correction_is_kept_exported_and_trained_on(
     store = tmp_path / "c.sqlite"
     with serving({"sure": runs["sure"]}, corrections=store) as url:
         page = opening(url)
-        pictures = [picture(colour, seed) for colour in (RED, COLOURS["blue"]) for seed in range(7)]
-        send(page, *(as_file(f"{number}.png", content) for number, content in enumerate(pictures)))
-        for number in range(len(pictures)):
+        images = [image(color, seed) for color in (RED, COLORS["blue"]) for seed in range(7)]
+        send(page, *(as_file(f"{number}.png", content) for number, content in enumerate(images)))
+        for number in range(len(images)):
             entry = page.locator(".entry").nth(number)
             entry.locator("[data-control=wrong]").click()
             assert entry.locator(".choice").all_inner_texts() == sorted(NAMES)
@@ -362,9 +362,9 @@ def test_a_correction_is_kept_exported_and_trained_on(
         page.wait_for_function("() => document.querySelector('.thanks')?.textContent.includes('red')")
     (latest, *_) = sorted(CorrectionStore(store).latest("sure"), key=lambda kept: -kept.id)
     assert (latest.labels, latest.times, latest.predicted["label"]) == (("red",), 2, "red")
-    assert CorrectionStore(store).picture(latest.sha256) == pictures[0]
+    assert CorrectionStore(store).image(latest.sha256) == images[0]
     data = distingo.export_corrections(store, tmp_path / "data")
-    assert (data.pictures, data.classes) == (14, {"red": 8, HOSTILE: 6})
+    assert (data.images, data.classes) == (14, {"red": 8, HOSTILE: 6})
     run = distingo.train(tmp_path / "data", tmp_path / "run", model="descriptors", cache=tmp_path / "cache")
     assert set(run.evaluation.classes) == {"red", HOSTILE}
 
@@ -384,7 +384,7 @@ def test_several_labels_are_corrected(
     entry.locator(".thanks").wait_for()
     kept = CorrectionStore(place).latest("shapes")[-1]
     assert (set(kept.labels), set(kept.predicted["labels"])) == ({"round", "large"}, {"red", "round"})
-    assert CorrectionStore(place).picture(kept.sha256) == content
+    assert CorrectionStore(place).image(kept.sha256) == content
 
 
 def test_a_class_is_typed_where_new_ones_are_allowed(
@@ -393,7 +393,7 @@ def test_a_class_is_typed_where_new_ones_are_allowed(
     store = tmp_path / "c.sqlite"
     with serving({"sure": runs["sure"]}, corrections=store, new_classes=True) as url:
         page = opening(url)
-        entry = send(page, as_file("a.png", picture()))
+        entry = send(page, as_file("a.png", image()))
         entry.locator("[data-control=wrong]").click()
         entry.locator("[data-control=another]").fill("Quitten & “梨”")
         page.keyboard.press("Enter")
@@ -408,13 +408,13 @@ def test_without_leave_there_is_nothing_to_correct(runs: dict[str, Path], openin
         page = opening(url)
         assert page.locator("#privacy").inner_text() == say("privacy")
         assert page.locator("#model-choice").is_hidden()
-        entry = send(page, as_file("a.png", picture()))
+        entry = send(page, as_file("a.png", image()))
         assert entry.locator("[data-control=wrong]").count() == 0
 
 
 def test_everything_is_done_by_keyboard(url: str, place: Path, opening: Callable[..., Any]) -> None:
     page = opening(url)
-    content = picture(seed=41)
+    content = image(seed=41)
     page.on("filechooser", lambda chooser: chooser.set_files(as_file("keys.png", content)))
 
     def tab_to(what: str, key: str = "Tab") -> None:
@@ -479,7 +479,7 @@ def test_another_language_is_chosen_and_nothing_stays_behind(url: str, opening: 
     page = opening(url)
     page.select_option("#abstain", "0.1")
     page.select_option("#coverage", "0.9")
-    send(page, as_file("0.png", picture(BETWEEN)), as_file("1.png", picture()), as_file("2.png", b"no picture"))
+    send(page, as_file("0.png", image(BETWEEN)), as_file("1.png", image()), as_file("2.png", b"no picture"))
     page.locator("[data-control=why]").first.click()
     page.wait_for_selector(".neighbours")
     page.locator("[data-control=wrong]").nth(1).click()
@@ -506,7 +506,7 @@ def test_a_phone_shows_all_of_it(url: str, opening: Callable[..., Any], language
     phone = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
     page = opening(f"{url}?language={language}", **phone)
     page.select_option("#model", "seeing")
-    entry = send(page, as_file(f"{'long' * 30}.png", picture(side=60)), way="#camera")
+    entry = send(page, as_file(f"{'long' * 30}.png", image(split=60)), way="#camera")
     entry.locator("[data-control=why]").tap()
     page.wait_for_selector(".neighbours")
     entry.locator("[data-control=wrong]").tap()
@@ -519,8 +519,8 @@ def test_a_phone_shows_all_of_it(url: str, opening: Callable[..., Any], language
           .filter(([box]) => box.width && (box.height < 24 || box.width < 24)).map(([, name]) => name)"""
     )
     assert small == []
-    picture_box, answer = entry.locator(".shown").bounding_box(), entry.locator(".answer").bounding_box()
-    assert picture_box["y"] + picture_box["height"] <= answer["y"]
+    image_box, answer = entry.locator(".shown").bounding_box(), entry.locator(".answer").bounding_box()
+    assert image_box["y"] + image_box["height"] <= answer["y"]
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
@@ -534,10 +534,10 @@ def test_nothing_stands_in_anybodys_way(url: str, opening: Callable[..., Any], s
 
     check()
     page.select_option("#coverage", "0.9")
-    send(page, as_file("set.png", picture(side=40)))
+    send(page, as_file("set.png", image(split=40)))
     check()
-    page.select_option("#model", "seeing")  # 9 validation pictures, which hold none of the coverages offered
-    send(page, as_file("0.png", picture(side=40)), as_file("1.png", picture(BETWEEN)), as_file("2.png", b"no picture"))
+    page.select_option("#model", "seeing")  # 9 validation images, which hold none of the coverages offered
+    send(page, as_file("0.png", image(split=40)), as_file("1.png", image(BETWEEN)), as_file("2.png", b"no picture"))
     page.locator("[data-control=why]").first.click()
     page.wait_for_selector(".neighbours")
     page.locator("[data-control=wrong]").nth(1).click()
@@ -561,7 +561,7 @@ def test_what_the_server_refuses_is_said_in_words(url: str, opening: Callable[..
     entry = send(page, as_file("notes.png", b"only a text"))
     assert entry.locator(".headline").inner_text() == say("error415", "es")
     assert "a text file, not a picture" in entry.locator("[lang=en]").inner_text()
-    broken = send(page, as_file("half.png", picture()[:200]))
+    broken = send(page, as_file("half.png", image()[:200]))
     assert broken.locator(".headline").inner_text() == say("error422", "es")
 
 
@@ -569,7 +569,7 @@ def test_a_server_that_is_gone_is_told_and_asked_again(runs: dict[str, Path], op
     with serving({"sure": runs["sure"]}) as url:
         page = opening(url)
         page.route("**/predict?*", lambda route: route.abort())
-        entry = send(page, as_file("a.png", picture()))
+        entry = send(page, as_file("a.png", image()))
         assert entry.locator(".headline").inner_text() == say("unreachable")
         page.unroute("**/predict?*")
         entry.locator("[data-control=again]").click()
@@ -588,16 +588,16 @@ def test_a_busy_server_is_asked_again(url: str, opening: Callable[..., Any]) -> 
         route.fulfill(status=503, headers={"Retry-After": "1"}, json={"error": {"status": 503, "reason": "full"}})
 
     page.route("**/predict?*", refuse_once)
-    page.set_input_files("#files", [as_file("a.png", picture())])
+    page.set_input_files("#files", [as_file("a.png", image())])
     page.wait_for_function("text => document.querySelector('.looking')?.textContent === text", arg=say("busy"))
     page.wait_for_selector(".entry .headline strong")
     assert len(refused) == 1
 
 
-def test_a_picture_over_the_limit_is_made_smaller_and_others_are_not(
+def test_a_image_over_the_limit_is_made_smaller_and_others_are_not(
     runs: dict[str, Path], opening: Callable[..., Any], tmp_path: Path
 ) -> None:
-    large, small = picture(side=400), picture(side=32)
+    large, small = image(split=400), image(split=32)
     assert len(large) > 100_000
     with serving({"sure": runs["sure"]}, max_upload=60_000, corrections=tmp_path / "c.sqlite") as url:
         page = opening(url)
@@ -612,7 +612,7 @@ def test_a_picture_over_the_limit_is_made_smaller_and_others_are_not(
         second.locator("[data-control=send]").click()
         second.locator(".thanks").wait_for()
     store = CorrectionStore(tmp_path / "c.sqlite")
-    assert store.picture(store.latest("sure")[0].sha256) == small
+    assert store.image(store.latest("sure")[0].sha256) == small
     with serving({"sure": runs["sure"]}, max_pixels=10_000) as url:
         entry = send(opening(url), as_file("large.png", large))
         assert "scaled down to 100 × 100" in entry.locator(".file").inner_text()
@@ -632,14 +632,14 @@ def test_a_key_is_asked_for_once(runs: dict[str, Path], browser: Any) -> None:
         page.keyboard.type(key)
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.querySelector('#served').textContent === 'sure'")
-        send(page, *(as_file(f"{number}.png", picture(seed=number)) for number in range(3)))
+        send(page, *(as_file(f"{number}.png", image(seed=number)) for number in range(3)))
         assert page.locator(".entry .headline strong").all_inner_texts() == ["red"] * 3
         page.close()
 
 
 def test_what_a_browser_can_not_show_is_answered_all_the_same(url: str, opening: Callable[..., Any]) -> None:
     encoded = io.BytesIO()
-    Image.open(io.BytesIO(picture())).save(encoded, "TIFF")
+    Image.open(io.BytesIO(image())).save(encoded, "TIFF")
     page = opening(url)
     entry = send(page, as_file("scan.tif", encoded.getvalue()))
     assert entry.locator(".no-picture").inner_text() == say("noPreview")
@@ -648,7 +648,7 @@ def test_what_a_browser_can_not_show_is_answered_all_the_same(url: str, opening:
 
 def test_markup_in_names_stays_text(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url)
-    entry = send(page, as_file(f"{HOSTILE}.png", picture(COLOURS["green"])))
+    entry = send(page, as_file(f"{HOSTILE}.png", image(COLORS["green"])))
     assert entry.locator(".headline strong").inner_text() == HOSTILE
     assert entry.locator(".file").inner_text() == f"{HOSTILE}.png"
     page.wait_for_selector("#past li")

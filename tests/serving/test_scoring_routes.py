@@ -18,7 +18,7 @@ import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from PIL import Image
-from served_runs import Command, Server, command, picture, running
+from served_runs import Command, Server, command, image, running
 
 import distingo
 from distingo.records import Prediction
@@ -38,7 +38,7 @@ def served(tiny_runs: dict[str, Path]) -> Iterator[Command]:
 
 @pytest.fixture(scope="module")
 def images() -> list[bytes]:
-    return [picture(3, form="PNG"), picture(4, form="PNG")]
+    return [image(3, form="PNG"), image(4, form="PNG")]
 
 
 @pytest.fixture(scope="module")

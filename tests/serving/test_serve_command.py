@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from served_runs import command, picture, wait_until
+from served_runs import command, image, wait_until
 
 import distingo
 from distingo.errors import ResourceError, UsageError
@@ -70,7 +70,7 @@ def test_missing_parts_are_named_with_the_line_that_installs_them(
 
 
 def test_sigterm_finishes_what_is_in_flight_and_exits_with_0(tiny_runs: dict[str, Path]) -> None:
-    body = picture()
+    body = image()
     with command(f"cnn={tiny_runs['small-cnn']}") as server:
         assert httpx2.get(server.url + "/readyz").status_code == 200
         port = int(server.url.rpartition(":")[2])
@@ -125,7 +125,7 @@ class Load:
         with httpx2.Client(timeout=30) as client:
             while not self._stop.is_set():
                 try:
-                    self.statuses.append(client.post(self._url + "/predict", content=picture()).status_code)
+                    self.statuses.append(client.post(self._url + "/predict", content=image()).status_code)
                     self.times.append(time.monotonic())
                 except httpx2.TransportError as error:
                     self.statuses.append(type(error).__name__)

@@ -12,10 +12,10 @@ import httpx2
 import numpy as np
 import pytest
 from PIL import Image
-from served_runs import Server, picture, running, wait_until
+from served_runs import Server, image, running, wait_until
 
 import distingo
-from distingo.prediction.naming import Judged
+from distingo.prediction.naming import Evaluated
 from tiny_runs import copy_run
 
 
@@ -37,16 +37,16 @@ def put(run: Path, other: Path) -> None:
 
 
 class HeldUp:
-    """Holds up a served model's judging until told to go on."""
+    """Holds up a served model's evaluating until told to go on."""
 
     def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go = threading.Event()
         batcher = server.models.get("cnn").batcher
-        judge = batcher._judge
+        evaluate = batcher._judge
 
-        def wait(rows: np.ndarray) -> Judged:
+        def wait(rows: np.ndarray) -> Evaluated:
             assert self.go.wait(20)
-            return judge(rows)
+            return evaluate(rows)
 
         monkeypatch.setattr(batcher, "_judge", wait)
 
@@ -79,7 +79,7 @@ def test_a_changed_folder_is_served_after_a_reload(server: Server, run: Path, ti
     put(run, tiny_runs["descriptors"])
     said = httpx2.post(address).json()
     assert said["changed"] and said["model"]["version"] != before
-    answer = httpx2.post(server.url + "/predict", content=picture()).json()
+    answer = httpx2.post(server.url + "/predict", content=image()).json()
     assert answer["model"] == said["model"]
     expected = distingo.load(tiny_runs["descriptors"]).predict(_image())[0]
     assert answer["predictions"][0]["label"] == expected.label
@@ -87,7 +87,7 @@ def test_a_changed_folder_is_served_after_a_reload(server: Server, run: Path, ti
 
 
 def _image() -> np.ndarray:
-    return np.array(Image.open(io.BytesIO(picture())))
+    return np.array(Image.open(io.BytesIO(image())))
 
 
 def test_a_damaged_folder_leaves_the_old_version_in_service(server: Server, run: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_damaged_folder_leaves_the_old_version_in_service(server: Server, run:
     path.write_text(whole[: len(whole) // 2], encoding="utf-8")
     refused = httpx2.post(server.url + "/models/cnn/reload")
     assert refused.status_code == 409 and str(run) not in refused.text
-    assert httpx2.post(server.url + "/predict", content=picture()).status_code == 200
+    assert httpx2.post(server.url + "/predict", content=image()).status_code == 200
 
 
 def test_no_request_is_lost_in_a_reload(server: Server, run: Path, tiny_runs: dict[str, Path]) -> None:
@@ -107,7 +107,7 @@ def test_no_request_is_lost_in_a_reload(server: Server, run: Path, tiny_runs: di
     def ask() -> None:
         with httpx2.Client() as client:
             while not stop.is_set():
-                answer = client.post(server.url + "/predict", content=picture(), timeout=20)
+                answer = client.post(server.url + "/predict", content=image(), timeout=20)
                 statuses.append(answer.status_code)
                 versions.add(answer.json()["model"]["version"])
 
@@ -124,19 +124,19 @@ def test_no_request_is_lost_in_a_reload(server: Server, run: Path, tiny_runs: di
     assert set(statuses) == {200} and len(statuses) > 10 and len(versions) == 2
 
 
-def test_an_old_version_ends_when_its_pictures_are_judged(
+def test_an_old_version_ends_when_its_images_are_judged(
     server: Server, run: Path, tiny_runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, old = HeldUp(server, monkeypatch), server.models.get("cnn")
     answers: list[httpx2.Response] = []
     asker = threading.Thread(
-        target=lambda: answers.append(httpx2.post(server.url + "/predict", content=picture(), timeout=20))
+        target=lambda: answers.append(httpx2.post(server.url + "/predict", content=image(), timeout=20))
     )
     asker.start()
     wait_until(lambda: in_flight(server) == 1)
     put(run, tiny_runs["descriptors"])
     assert httpx2.post(server.url + "/models/cnn/reload", timeout=20).json()["changed"]
-    assert httpx2.post(server.url + "/predict", content=picture(), timeout=20).status_code == 200
+    assert httpx2.post(server.url + "/predict", content=image(), timeout=20).status_code == 200
     assert old.batcher.is_alive
     held.go.set()
     asker.join()
@@ -148,7 +148,7 @@ def test_past_the_queue_the_answer_is_503_at_once(server: Server, monkeypatch: p
     held = HeldUp(server, monkeypatch)
     waiting = [
         threading.Thread(
-            target=httpx2.post, args=(server.url + "/predict",), kwargs={"content": picture(), "timeout": 20}
+            target=httpx2.post, args=(server.url + "/predict",), kwargs={"content": image(), "timeout": 20}
         )
         for _ in range(7)
     ]
@@ -156,36 +156,36 @@ def test_past_the_queue_the_answer_is_503_at_once(server: Server, monkeypatch: p
         thread.start()
     wait_until(lambda: in_flight(server) == 7)
     began = time.monotonic()
-    files = [("pictures", ("a", picture()))] * 2
+    files = [("pictures", ("a", image()))] * 2
     refused = httpx2.post(server.url + "/predict", files=files)
     assert refused.status_code == 503 and int(refused.headers["retry-after"]) > 0
     assert time.monotonic() - began < 1
     held.go.set()
     for thread in waiting:
         thread.join()
-    assert httpx2.post(server.url + "/predict", content=picture()).status_code == 200
+    assert httpx2.post(server.url + "/predict", content=image()).status_code == 200
 
 
 def test_a_client_that_goes_away_frees_its_place(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     held = HeldUp(server, monkeypatch)
-    body = picture()
+    body = image()
     head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     connections = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
     for connection in connections:
         connection.sendall(head + body)
     wait_until(lambda: in_flight(server) == 8)
-    assert httpx2.post(server.url + "/predict", content=picture()).status_code == 503
+    assert httpx2.post(server.url + "/predict", content=image()).status_code == 503
     for connection in connections:
         connection.close()
     wait_until(lambda: in_flight(server) == 0)
     held.go.set()
-    assert httpx2.post(server.url + "/predict", content=picture()).status_code == 200
+    assert httpx2.post(server.url + "/predict", content=image()).status_code == 200
 
 
 def test_a_fault_of_ours_is_told_without_its_insides(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_rows: np.ndarray) -> Judged:
+    def fail(_rows: np.ndarray) -> Evaluated:
         raise ValueError("a secret of /home/somebody")
 
     monkeypatch.setattr(server.models.get("cnn").batcher, "_judge", fail)
-    answer = httpx2.post(server.url + "/predict", content=picture())
+    answer = httpx2.post(server.url + "/predict", content=image())
     assert answer.status_code == 500 and "secret" not in answer.text and answer.json()["error"]["status"] == 500

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from served_runs import Command, command, picture
+from served_runs import Command, command, image
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
@@ -103,7 +103,7 @@ def test_compressed_requests_and_answers_are_the_same(
 
 
 def test_files_go_as_bytes(client: triton.InferenceServerClient, tiny_runs: dict[str, Path]) -> None:
-    files = [picture(3), picture(4, form="PNG")]
+    files = [image(3), image(4, form="PNG")]
     tensor = triton.InferInput("pictures", [2], "BYTES")
     tensor.set_data_from_numpy(np.array(files, object))
     predictor = distingo.load(tiny_runs["small-cnn"])

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from served_runs import Server, picture, running
+from served_runs import Server, image, running
 
-TEXT = base64.b64encode(picture(1, size=(3, 2), form="PNG")).decode()
+TEXT = base64.b64encode(image(1, size=(3, 2), form="PNG")).decode()
 SMALL = [[[0, 0, 0], [255, 0, 0]]]
 TENSOR = {"name": "pictures", "shape": [1, 1, 2, 3], "datatype": "UINT8", "data": [0, 0, 0, 255, 0, 0]}
 FILES = {"name": "pictures", "shape": [1], "datatype": "BYTES", "data": [TEXT], "parameters": {"a": 1}}

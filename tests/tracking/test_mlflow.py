@@ -103,11 +103,11 @@ def test_a_run_comes_back_through_the_client(tmp_path: Path, server: str, monkey
     assert (place / "plots" / "confusion.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "back").mkdir()
     (place / "model").rename(tmp_path / "back" / "model")
-    picture = next((data / "red").iterdir())
-    assert distingo.load(tmp_path / "back").predict([picture]) == distingo.load(trained.path).predict([picture])
+    image = next((data / "red").iterdir())
+    assert distingo.load(tmp_path / "back").predict([image]) == distingo.load(trained.path).predict([image])
     model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/classifier")
-    (row,) = model.predict(pd.DataFrame({"image": [picture.read_bytes()]})).to_dict("records")
-    (expected,) = distingo.load(trained.path).predict([picture])  # in bfloat16 where the processor has it
+    (row,) = model.predict(pd.DataFrame({"image": [image.read_bytes()]})).to_dict("records")
+    (expected,) = distingo.load(trained.path).predict([image])  # in bfloat16 where the processor has it
     assert (row["label"], row["probability"]) == (expected.label, pytest.approx(expected.confidence, abs=1e-2))
 
 

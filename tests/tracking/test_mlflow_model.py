@@ -112,8 +112,8 @@ class Echo:
     classes = ("a", "b")
     task = "single-label"
 
-    def predict(self, pictures: Any, *, topk: int | None = None) -> list[Any]:
-        self.seen = list(pictures)
+    def predict(self, images: Any, *, topk: int | None = None) -> list[Any]:
+        self.seen = list(images)
         return []
 
 

@@ -14,7 +14,7 @@ def chance(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(n: int, height: int, width: int, channels: int = 3, seed: int = 5) -> Tensor:
+def random_images(n: int, height: int, width: int, channels: int = 3, seed: int = 5) -> Tensor:
     images = torch.rand(n, channels, height, width, generator=chance(seed))
     return images.contiguous(memory_format=torch.channels_last)
 
@@ -32,7 +32,7 @@ def orientations_of(image: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize(("channels", "height", "width"), [(3, 24, 36), (1, 28, 28), (3, 32, 32)])
 def test_every_preset_keeps_shape_range_and_memory_and_leaves_its_input(preset, channels, height, width):
-    images = pictures(6, height, width, channels)
+    images = random_images(6, height, width, channels)
     before = images.clone()
     result = augment(images, PRESETS[preset], chance())
     assert result.shape == images.shape
@@ -44,8 +44,8 @@ def test_every_preset_keeps_shape_range_and_memory_and_leaves_its_input(preset, 
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "none"])
-def test_equal_generators_give_equal_pictures_and_different_ones_do_not(preset):
-    images, targets = pictures(8, 32, 32), torch.eye(8)
+def test_equal_generators_give_equal_images_and_different_ones_do_not(preset):
+    images, targets = random_images(8, 32, 32), torch.eye(8)
     runs = []
     for seed in (1, 1, 2):
         generator = chance(seed)
@@ -55,8 +55,8 @@ def test_equal_generators_give_equal_pictures_and_different_ones_do_not(preset):
     assert not torch.equal(runs[0][0], runs[2][0])
 
 
-def test_none_returns_the_pictures_and_draws_nothing():
-    images, generator = pictures(4, 10, 10), chance()
+def test_none_returns_the_images_and_draws_nothing():
+    images, generator = random_images(4, 10, 10), chance()
     state = generator.get_state()
     assert torch.equal(augment(images, PRESETS["none"], generator), images)
     assert torch.equal(generator.get_state(), state)
@@ -74,10 +74,10 @@ def test_reference_has_the_published_ranges():
     [({"horizontal_flip": True}, [0, 1]), ({"vertical_flip": True}, [0, 2])],
 )
 @pytest.mark.parametrize("affine", [False, True])
-def test_flips_mirror_about_half_of_the_pictures(options, allowed, affine):
+def test_flips_mirror_about_half_of_the_images(options, allowed, affine):
     # a vanishing zoom asks for the affine path without moving anything
     augmentation = Augmentation(**options, zoom=1e-7 if affine else 0.0)
-    images = pictures(200, 5, 7)
+    images = random_images(200, 5, 7)
     flipped = augment(images, augmentation, chance()).permute(0, 2, 3, 1).numpy()
     counts = [0, 0, 0, 0]
     for image, result in zip(images.permute(0, 2, 3, 1).numpy(), flipped, strict=True):
@@ -89,9 +89,9 @@ def test_flips_mirror_about_half_of_the_pictures(options, allowed, affine):
 
 
 @pytest.mark.parametrize("affine", [False, True])
-def test_quarter_turns_turn_square_pictures_all_four_ways(affine):
+def test_quarter_turns_turn_square_images_all_four_ways(affine):
     augmentation = Augmentation(quarter_turns=True, zoom=1e-7 if affine else 0.0)
-    images = pictures(100, 6, 6)
+    images = random_images(100, 6, 6)
     turned = augment(images, augmentation, chance()).permute(0, 2, 3, 1).numpy()
     counts = [0, 0, 0, 0]
     for image, result in zip(images.permute(0, 2, 3, 1).numpy(), turned, strict=True):
@@ -102,9 +102,9 @@ def test_quarter_turns_turn_square_pictures_all_four_ways(affine):
 
 
 @pytest.mark.parametrize("affine", [False, True])
-def test_quarter_turns_only_upend_pictures_that_are_not_square(affine):
+def test_quarter_turns_only_upend_images_that_are_not_square(affine):
     augmentation = Augmentation(quarter_turns=True, zoom=1e-7 if affine else 0.0)
-    images = pictures(40, 4, 6)
+    images = random_images(40, 4, 6)
     turned = augment(images, augmentation, chance()).permute(0, 2, 3, 1).numpy()
     for image, result in zip(images.permute(0, 2, 3, 1).numpy(), turned, strict=True):
         assert any(np.allclose(result, version, atol=1e-5) for version in (image, image[::-1, ::-1]))
@@ -113,7 +113,7 @@ def test_quarter_turns_only_upend_pictures_that_are_not_square(affine):
 @pytest.mark.parametrize(("border", "mode"), [("nearest", "edge"), ("reflection", "symmetric")])
 def test_shifts_alone_move_whole_pixels(border, mode):
     augmentation = Augmentation(horizontal_shift=0.2, vertical_shift=0.1, border=border)
-    images = pictures(60, 20, 10)
+    images = random_images(60, 20, 10)
     moved = augment(images, augmentation, chance()).numpy()
     seen = set()
     for image, result in zip(images.numpy(), moved, strict=True):
@@ -126,14 +126,14 @@ def test_shifts_alone_move_whole_pixels(border, mode):
     assert len({y for y, _ in seen}) == len({x for _, x in seen}) == 5
 
 
-def test_rotation_keeps_a_disk_where_the_picture_is_not_square():
+def test_rotation_keeps_a_disk_where_the_image_is_not_square():
     images = disk(20, 30, 60, radius=10)
     rotated = augment(images, Augmentation(rotation=180), chance())
     assert float((rotated - images).abs().mean()) < 0.03  # an ellipse would differ by 0.1
 
 
 def test_rotation_turns_up_to_its_range():
-    # the far end of a bar from the centre to the right edge says by how much it turned
+    # the far end of a bar from the center to the right edge says by how much it turned
     image = torch.zeros(1, 1, 101, 101)
     image[..., 49:52, 50:] = 1
     rotated = augment(image.expand(200, -1, -1, -1), Augmentation(rotation=30), chance())
@@ -166,40 +166,40 @@ def test_crop_shows_a_part_of_the_area_and_nothing_beyond_the_edge():
 
 
 def test_brightness_multiplies():
-    images = pictures(100, 6, 6) * 0.5
+    images = random_images(100, 6, 6) * 0.5
     ratios = augment(images, Augmentation(brightness=0.4), chance()) / images
     assert torch.allclose(ratios, ratios[:, :1, :1, :1].expand_as(ratios), atol=1e-4)
     assert 0.59 < float(ratios.min()) < 0.7
     assert 1.3 < float(ratios.max()) < 1.41
 
 
-def test_contrast_keeps_the_mean_grey():
-    images = pictures(20, 6, 6) * 0.4 + 0.3
-    grey = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+def test_contrast_keeps_the_mean_gray():
+    images = random_images(20, 6, 6) * 0.4 + 0.3
+    gray = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
     changed = augment(images, Augmentation(contrast=0.4), chance())
-    assert torch.allclose((changed * grey).sum(1).mean((1, 2)), (images * grey).sum(1).mean((1, 2)), atol=1e-5)
+    assert torch.allclose((changed * gray).sum(1).mean((1, 2)), (images * gray).sum(1).mean((1, 2)), atol=1e-5)
     ratio = changed.std((1, 2, 3)) / images.std((1, 2, 3))
     assert float(ratio.min()) < 0.8 and float(ratio.max()) > 1.2
 
 
-def test_saturation_keeps_every_pixels_grey():
-    images = pictures(20, 6, 6) * 0.4 + 0.3
-    grey = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+def test_saturation_keeps_every_pixels_gray():
+    images = random_images(20, 6, 6) * 0.4 + 0.3
+    gray = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
     changed = augment(images, Augmentation(saturation=0.5), chance())
-    assert torch.allclose((changed * grey).sum(1), (images * grey).sum(1), atol=1e-5)
+    assert torch.allclose((changed * gray).sum(1), (images * gray).sum(1), atol=1e-5)
     assert not torch.allclose(changed, images, atol=0.01)
 
 
-def test_colour_changes_a_grey_picture_like_its_colour_twin():
-    grey = pictures(10, 6, 6, channels=1)
+def test_color_changes_a_gray_image_like_its_color_twin():
+    gray = random_images(10, 6, 6, channels=1)
     augmentation = Augmentation(brightness=0.3, contrast=0.3, saturation=0.3)
-    alone = augment(grey, augmentation, chance())
-    as_colour = augment(grey.expand(-1, 3, -1, -1), augmentation, chance())
-    assert torch.allclose(alone.expand(-1, 3, -1, -1), as_colour, atol=1e-4)
+    alone = augment(gray, augmentation, chance())
+    as_color = augment(gray.expand(-1, 3, -1, -1), augmentation, chance())
+    assert torch.allclose(alone.expand(-1, 3, -1, -1), as_color, atol=1e-4)
 
 
-def test_erasing_fills_one_box_with_the_mean_colour():
-    images = pictures(200, 20, 30)
+def test_erasing_fills_one_box_with_the_mean_color():
+    images = random_images(200, 20, 30)
     erased = augment(images, Augmentation(erasing=0.5, erasing_area=0.3), chance())
     changed = (erased != images).all(dim=1)
     shares = changed.float().mean((1, 2))
@@ -213,8 +213,8 @@ def test_erasing_fills_one_box_with_the_mean_colour():
             assert torch.allclose(box, image.mean((1, 2))[:, None, None].expand_as(box), atol=1e-6)
 
 
-def test_mixup_blends_pictures_and_targets_alike():
-    images, targets = pictures(50, 4, 4), torch.eye(50)
+def test_mixup_blends_images_and_targets_alike():
+    images, targets = random_images(50, 4, 4), torch.eye(50)
     mixed, shares = mix(images, targets, Augmentation(mix="mixup", mix_alpha=0.8), chance())
     assert torch.allclose(shares.sum(1), torch.ones(50))
     assert torch.allclose(mixed.flatten(1), shares @ images.flatten(1), atol=1e-5)
@@ -235,8 +235,8 @@ def test_cutmix_shares_are_the_areas_of_its_boxes():
     assert float(shares.max(dim=1).values.min()) < 0.7
 
 
-def test_mix_probability_is_the_share_of_pictures_that_are_mixed():
-    images, targets = pictures(400, 4, 4), torch.eye(400)
+def test_mix_probability_is_the_share_of_images_that_are_mixed():
+    images, targets = random_images(400, 4, 4), torch.eye(400)
     augmentation = Augmentation(mix="mixup", mix_probability=0.25)
     mixed, shares = mix(images, targets, augmentation, chance())
     untouched = shares.diagonal() == 1
@@ -245,8 +245,8 @@ def test_mix_probability_is_the_share_of_pictures_that_are_mixed():
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
-def test_a_lone_picture_is_not_mixed(kind):
-    images, targets = pictures(1, 4, 4), torch.ones(1, 1)
+def test_a_lone_image_is_not_mixed(kind):
+    images, targets = random_images(1, 4, 4), torch.ones(1, 1)
     mixed, shares = mix(images, targets, Augmentation(mix=kind), chance())
     assert torch.equal(mixed, images)
     assert torch.equal(shares, targets)
@@ -264,7 +264,7 @@ def test_a_lone_picture_is_not_mixed(kind):
         ({"border": "black"}, "unknown_name"),
     ],
 )
-def test_amounts_that_make_no_picture_are_refused(options, code):
+def test_amounts_that_make_no_image_are_refused(options, code):
     with raises(UsageError, code=code):
         Augmentation(**options)
 

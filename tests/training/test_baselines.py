@@ -17,7 +17,7 @@ from distingo.models.frequencies import fit_prevalence
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
 from distingo.prediction.embedding import descriptors_product, input_product
 from distingo.prediction.predictor import Predictor
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 from distingo.training.baselines import fit_classic, with_thresholds
 from distingo.training.recipe import Recipe
 from raising import raises
@@ -50,26 +50,26 @@ def test_a_floor_for_the_other_task_is_refused(name: str, targets: np.ndarray) -
 DEVICE = torch.device("cpu")
 
 
-DESCRIPTION = ModelDescription("poster-cnn", "network", "multi-label", LABELS, Rendition(16, 16, 3))
+DESCRIPTION = ModelDescription("poster-cnn", "network", "multi-label", LABELS, ImageSpec(16, 16, 3))
 
 
 def recipe(**fields: object) -> Recipe:
     return Recipe(model="poster-cnn", height=16, width=16, **fields)  # type: ignore[arg-type]
 
 
-def test_they_fit_the_probabilities_of_the_validation_pictures(tmp_path: Path) -> None:
+def test_they_fit_the_probabilities_of_the_validation_images(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = SavedModel(DESCRIPTION, network=assemble_network(DESCRIPTION).eval())
     cache = Cache(tmp_path / "cache")
-    pictures = read_dataset(
+    images = read_dataset(
         draw_labels(tmp_path / "data", count=24), Reading(cache=cache), products=[input_product(model, cache, DEVICE)]
-    ).pictures
-    chosen = with_thresholds(model, pictures, recipe(), cache=cache, device=DEVICE).description.thresholds
+    ).images
+    chosen = with_thresholds(model, images, recipe(), cache=cache, device=DEVICE).description.thresholds
 
-    predictions = Predictor(model, "cpu", engine="torch").predict([picture.source.path for picture in pictures], topk=3)
+    predictions = Predictor(model, "cpu", engine="torch").predict([image.source.path for image in images], topk=3)
     by_name = [dict(zip(each.labels, each.probabilities, strict=True)) for each in predictions]
     said = np.array([[each[name] for name in LABELS] for each in by_name], np.float32)
-    truth = encode_labels(pictures, LABELS, "multi-label")
+    truth = encode_labels(images, LABELS, "multi-label")
     assert chosen == choose_thresholds(truth, said, labels=LABELS)
 
 
@@ -77,11 +77,11 @@ def test_they_fit_the_probabilities_of_the_validation_pictures(tmp_path: Path) -
 def test_they_serve_what_the_recipe_asks_for(tmp_path: Path, aim: str, wanted: float) -> None:
     cache = Cache(tmp_path / "cache")
     data = draw_labels(tmp_path / "data", count=24)
-    pictures = read_dataset(data, Reading(cache=cache), products=[descriptors_product(cache)]).pictures
-    classic = fit_prevalence(encode_labels(pictures, LABELS, "multi-label"))
+    images = read_dataset(data, Reading(cache=cache), products=[descriptors_product(cache)]).images
+    classic = fit_prevalence(encode_labels(images, LABELS, "multi-label"))
     model = SavedModel(ModelDescription("prevalence", "classic", "multi-label", LABELS), classic=classic)
     asked = recipe(threshold_aim=aim, threshold_wanted=wanted)
-    chosen = with_thresholds(model, pictures, asked, cache=cache, device=DEVICE).description.thresholds
+    chosen = with_thresholds(model, images, asked, cache=cache, device=DEVICE).description.thresholds
     assert chosen is not None
     assert (chosen.aim, chosen.wanted, len(chosen.values)) == (aim, wanted, 3)
 

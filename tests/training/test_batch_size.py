@@ -32,9 +32,9 @@ MIB = 2**20
 
 
 def dataset(train: int, validation: int = 0, test: int = 0) -> Any:
-    sides = ["train" if validation or test else None] * train + ["validation"] * validation + ["test"] * test
-    pictures = [SimpleNamespace(given_side=side) for side in sides]
-    return SimpleNamespace(pictures=pictures, classes=("a", "b"), task="single-label")
+    splits = ["train" if validation or test else None] * train + ["validation"] * validation + ["test"] * test
+    images = [SimpleNamespace(given_split=split) for split in splits]
+    return SimpleNamespace(images=images, classes=("a", "b"), task="single-label")
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def test_an_epoch_keeps_its_steps(count: int, usual: int, most: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sides", "count"), [((1000, 0, 0), 680), ((1000, 0, 500), 850), ((1000, 100, 100), 1000), ((1000, 100, 0), 800)]
+    ("splits", "count"), [((1000, 0, 0), 680), ((1000, 0, 500), 850), ((1000, 100, 100), 1000), ((1000, 100, 0), 800)]
 )
-def test_training_images_are_counted_before_the_split(sides: tuple[int, int, int], count: int) -> None:
-    assert training_images(dataset(*sides), RECIPE) == count
+def test_training_images_are_counted_before_the_split(splits: tuple[int, int, int], count: int) -> None:
+    assert training_images(dataset(*splits), RECIPE) == count
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def config_of(folder: Path, name: str = "config.json") -> dict[str, Any]:
 
 def request(data: Path, output: Path, *, resume: bool = False, **options: Any) -> TrainRequest:
     return TrainRequest(
-        reading=Reading(cache=Cache(data.parent / "cache")), data=data, output=output, wishes=options, resume=resume
+        reading=Reading(cache=Cache(data.parent / "cache")), data=data, output=output, options=options, resume=resume
     )
 
 
@@ -162,7 +162,7 @@ def test_the_number_is_recorded_so_that_every_later_command_takes_it(
     with raises(UsageError, code="changed_options", parameter="batch_size"):
         preparing.resume(request(data, tmp_path / "run", resume=True, batch_size=64))
     wanted = repeat(tmp_path / "run" / "config.json", Wanted())
-    again, _ = preparing.start(request(data, tmp_path / "again", **wanted.wishes))
+    again, _ = preparing.start(request(data, tmp_path / "again", **wanted.options))
     assert again.recipe == prepared.recipe
     with raises(UsageError, code="changed_options", parameter="batch_size", naming="'auto'"):
         preparing.resume(request(data, tmp_path / "again", resume=True, batch_size="auto"))

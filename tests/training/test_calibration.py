@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from distingo.models.calibration_set import Calibration
 from distingo.models.description import ModelDescription
 from distingo.models.descriptors import fit_descriptors, refit_descriptors
-from distingo.models.evidence import Calibration
 from distingo.runs.fields import CalibrationFields, to_record
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.heads import fit_head, refit_head
@@ -22,22 +22,20 @@ def clusters(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return (generator.normal(size=(len(targets), 6)) + np.eye(3, 6)[targets] * 2).astype(np.float32), targets
 
 
-def labelled(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def labeled(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(n, 6)).astype(np.float32)
     return features, (features[:, :3] + generator.normal(size=(n, 3)) > 0.3).astype(np.float32)
 
 
 @pytest.mark.parametrize(
-    ("pictures", "validation", "folds"),
+    ("images", "validation", "folds"),
     [(302, 45, 6), (1680, 315, 5), (400, 1, 10), (90, 50, 0), (90, 0, 0), (9000, 1000, 0)],
 )
-def test_each_model_of_a_fold_sees_no_more_pictures_than_the_final_one(
-    pictures: int, validation: int, folds: int
-) -> None:
-    assert count_folds(pictures, validation) == folds
+def test_each_model_of_a_fold_sees_no_more_images_than_the_final_one(images: int, validation: int, folds: int) -> None:
+    assert count_folds(images, validation) == folds
     if folds and folds < 10:
-        assert pictures - pictures // folds <= pictures - validation
+        assert images - images // folds <= images - validation
 
 
 def test_folds_hold_every_class_evenly_and_groups_whole() -> None:
@@ -57,7 +55,7 @@ def test_a_class_of_one_group_is_never_held_out() -> None:
     assert min(folds[:12]) == 0
 
 
-def test_each_picture_is_scored_without_itself() -> None:
+def test_each_image_is_scored_without_itself() -> None:
     """The logits of a fold are those of scikit-learn fitted on the others."""
     features, targets = clusters(20, 0)
     folds = deal_folds(targets, None, folds=4, seed=1)
@@ -81,10 +79,10 @@ def test_each_picture_is_scored_without_itself() -> None:
 
 @pytest.mark.parametrize("kind", ["linear", "linear-svm", "prototype", "knn"])
 @pytest.mark.parametrize("task", ["single-label", "multi-label"])
-def test_a_head_solved_again_on_the_same_pictures_is_the_same(kind: str, task: str) -> None:
+def test_a_head_solved_again_on_the_same_images_is_the_same(kind: str, task: str) -> None:
     import torch
 
-    make = clusters if task == "single-label" else labelled
+    make = clusters if task == "single-label" else labeled
     train, validation = make(60, 0), make(30, 1)
     fitted = fit_head(kind, train, validation, classes=3, task=task)  # type: ignore[arg-type]
     again = refit_head(kind, train, fitted.settings, classes=3)
@@ -93,7 +91,7 @@ def test_a_head_solved_again_on_the_same_pictures_is_the_same(kind: str, task: s
         np.testing.assert_allclose(again(rows).numpy(), fitted.head(rows).numpy(), atol=0.05)
 
 
-def test_a_classic_model_fitted_again_on_the_same_pictures_is_the_same() -> None:
+def test_a_classic_model_fitted_again_on_the_same_images_is_the_same() -> None:
     (features, targets), (others, truth) = clusters(60, 0), clusters(20, 1)
     fitted = fit_descriptors(features, targets, others, truth, 3, seed=0)
     again = refit_descriptors(fitted, features, targets, 3, seed=0)
@@ -102,7 +100,7 @@ def test_a_classic_model_fitted_again_on_the_same_pictures_is_the_same() -> None
 
 
 def test_machines_for_several_labels_are_not_fitted_again() -> None:
-    (features, targets), (others, truth) = labelled(60, 0), labelled(40, 1)
+    (features, targets), (others, truth) = labeled(60, 0), labeled(40, 1)
     fitted = fit_descriptors(features, targets, others, truth, 3, seed=0)
     if fitted.can_refit():
         again = refit_descriptors(fitted, features, targets, 3, seed=0)

@@ -15,7 +15,7 @@ from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes
 
-SEVERAL = DataFacts(pictures=3600, height=222, width=150, grey=False, task="multi-label")
+SEVERAL = DataFacts(images=3600, height=222, width=150, gray=False, task="multi-label")
 
 
 ONE = replace(SEVERAL, task="single-label")
@@ -41,7 +41,7 @@ def test_rare_labels_are_not_smoothed_into_common_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "wishes", "code", "parameter"),
+    ("facts", "options", "code", "parameter"),
     [
         (SEVERAL, {"model": "majority"}, "option_not_applicable", "model"),
         (ONE, {"model": "prevalence"}, "option_not_applicable", "model"),
@@ -64,15 +64,15 @@ def test_rare_labels_are_not_smoothed_into_common_ones() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    facts: DataFacts, wishes: dict[str, Any], code: ErrorCode, parameter: str
+    facts: DataFacts, options: dict[str, Any], code: ErrorCode, parameter: str
 ) -> None:
     with raises(UsageError, code=code, parameter=parameter):
-        choose_recipe(facts, {"model": "small-cnn", **wishes})
+        choose_recipe(facts, {"model": "small-cnn", **options})
 
 
 def test_what_a_model_has_no_use_for_is_said() -> None:
-    wishes = {"model": "descriptors", "epochs": 30, "lr": 0.1, "seed": 3, "schedule": "constant"}
-    _, choices = choose_recipe(ONE, wishes)
+    options = {"model": "descriptors", "epochs": 30, "lr": 0.1, "seed": 3, "schedule": "constant"}
+    _, choices = choose_recipe(ONE, options)
     assert note("options-not-used", options=("--epochs", "--lr"), model="descriptors") in choices
     _, choices = choose_recipe(ONE, {"model": "descriptors", "seed": 3})
     assert not any(choice.code.startswith("options-not-used") for choice in choices)

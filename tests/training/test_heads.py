@@ -1,4 +1,4 @@
-"""Heads are fitted, chosen on held-out pictures and owned up to."""
+"""Heads are fitted, chosen on held-out images and owned up to."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from distingo.training.heads import FittedHead, fit_head
 from note_texts import texts
 from raising import raises
 
-Side = tuple[np.ndarray, np.ndarray]
-NOBODY: Side = (np.zeros((0, 16), np.float32), np.zeros(0, np.int64))
+SplitName = tuple[np.ndarray, np.ndarray]
+NOBODY: SplitName = (np.zeros((0, 16), np.float32), np.zeros(0, np.int64))
 
 
-def clusters(per_class: int, classes: int, seed: int, *, spread: float = 1.0) -> Side:
+def clusters(per_class: int, classes: int, seed: int, *, spread: float = 1.0) -> SplitName:
     """Embeddings as ReLU leaves them: not negative, many of them with a direction in common."""
     means = np.random.default_rng(7).normal(size=(classes, 16))
     generator = np.random.default_rng(seed)
@@ -28,24 +28,24 @@ def clusters(per_class: int, classes: int, seed: int, *, spread: float = 1.0) ->
     return rows.astype(np.float32), targets
 
 
-def labelled(n: int, seed: int, labels: int = 4) -> Side:
-    """Several labels a picture, each rarer than the one before; none of the last but one in twenty."""
+def labeled(n: int, seed: int, labels: int = 4) -> SplitName:
+    """Several labels an image, each rarer than the one before; none of the last but one in twenty."""
     directions = np.random.default_rng(7).normal(size=(16, labels))
     rows = np.random.default_rng(seed).normal(size=(n, 16))
     targets = rows @ directions / 4 > np.linspace(0, 1.5, labels)
     return (rows + 1).astype(np.float32), targets.astype(np.float32)
 
 
-def accuracy(fitted: FittedHead, side: Side) -> float:
+def accuracy(fitted: FittedHead, split: SplitName) -> float:
     with torch.inference_mode():
-        logits = fitted.head(torch.from_numpy(side[0]))
-    return float((logits.argmax(dim=1).numpy() == side[1]).mean())
+        logits = fitted.head(torch.from_numpy(split[0]))
+    return float((logits.argmax(dim=1).numpy() == split[1]).mean())
 
 
-def log_loss(fitted: FittedHead, side: Side) -> float:
+def log_loss(fitted: FittedHead, split: SplitName) -> float:
     with torch.inference_mode():
         return float(
-            torch.nn.functional.cross_entropy(fitted.head(torch.from_numpy(side[0])), torch.from_numpy(side[1]))
+            torch.nn.functional.cross_entropy(fitted.head(torch.from_numpy(split[0])), torch.from_numpy(split[1]))
         )
 
 
@@ -67,8 +67,8 @@ def test_every_kind_learns_and_is_chosen_on_validation(kind: str, classes: int) 
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_every_kind_learns_several_labels(kind: str) -> None:
-    fitted = fit_head(kind, labelled(300, 0), labelled(100, 1), classes=4, task="multi-label")
-    features, truth = labelled(1000, 2)
+    fitted = fit_head(kind, labeled(300, 0), labeled(100, 1), classes=4, task="multi-label")
+    features, truth = labeled(1000, 2)
     with torch.inference_mode():
         chances = torch.sigmoid(fitted.head(torch.from_numpy(features))).numpy()
     assert ((chances > 0.5) == truth).mean() > 0.87
@@ -79,7 +79,7 @@ def test_every_kind_learns_several_labels(kind: str) -> None:
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("task", ["single-label", "multi-label"])
 def test_a_head_comes_back_from_its_settings_and_tensors(kind: str, task: str) -> None:
-    make = labelled if task == "multi-label" else lambda n, seed: clusters(n // 4, 4, seed)
+    make = labeled if task == "multi-label" else lambda n, seed: clusters(n // 4, 4, seed)
     fitted = fit_head(kind, make(80, 0), make(40, 1), classes=4, task=task)  # type: ignore[arg-type]
     settings = json.loads(json.dumps(fitted.settings))
     again = build_head(kind, 16, 4, settings)
@@ -90,7 +90,7 @@ def test_a_head_comes_back_from_its_settings_and_tensors(kind: str, task: str) -
 
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("per_class", [1, 2, 3])
-def test_few_pictures_are_enough_and_said_to_be_few(kind: str, per_class: int) -> None:
+def test_few_images_are_enough_and_said_to_be_few(kind: str, per_class: int) -> None:
     fitted = fit_head(kind, clusters(per_class, 3, 0, spread=0.5), NOBODY, classes=3, task="single-label")
     assert accuracy(fitted, clusters(50, 3, 2, spread=0.5)) > 0.85
     assert len(texts(fitted.notes)) == 1
@@ -101,8 +101,8 @@ def test_few_pictures_are_enough_and_said_to_be_few(kind: str, per_class: int) -
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_few_pictures_of_several_labels_are_enough(kind: str) -> None:
-    features, targets = labelled(6, 0)
+def test_few_images_of_several_labels_are_enough(kind: str) -> None:
+    features, targets = labeled(6, 0)
     targets[0] = [1, 1, 0, 0]
     targets[1] = 0
     fitted = fit_head(kind, (features, targets), (features[:0], targets[:0]), classes=4, task="multi-label")
@@ -111,9 +111,9 @@ def test_few_pictures_of_several_labels_are_enough(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_a_label_that_nobody_has_is_noted_and_improbable(kind: str) -> None:
-    features, targets = labelled(200, 0)
+    features, targets = labeled(200, 0)
     targets[:, 2] = 0
-    fitted = fit_head(kind, (features, targets), labelled(60, 1), classes=4, task="multi-label")
+    fitted = fit_head(kind, (features, targets), labeled(60, 1), classes=4, task="multi-label")
     assert "1 of 4 labels" in texts(fitted.notes)[0]
     chances = torch.sigmoid(fitted.head(torch.from_numpy(features)))[:, 2]
     limit = 0.05 if kind in {"linear", "knn"} else 0.5  # the others are calibrated on validation, where some have it
@@ -129,7 +129,7 @@ def test_equal_seeds_give_equal_bytes(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["linear", "linear-svm", "knn"])
 def test_balanced_weights_find_more_of_a_rare_class(kind: str) -> None:
-    def unbalanced(seed: int) -> Side:
+    def unbalanced(seed: int) -> SplitName:
         rows, targets = clusters(200, 2, seed, spread=3.0)
         kept = np.r_[0:200, 200:212]
         return rows[kept], targets[kept]
@@ -190,10 +190,10 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(ValueError, match="16 features to train on, 15"):
         fit_head("linear", train, (validation[0][:, 1:], validation[1]), classes=3, task="single-label")
     with pytest.raises(ValueError, match="0 or 1"):
-        fit_head("linear", labelled(9, 0), (labelled(9, 0)[0], labelled(9, 0)[1] * 2), classes=4, task="multi-label")
+        fit_head("linear", labeled(9, 0), (labeled(9, 0)[0], labeled(9, 0)[1] * 2), classes=4, task="multi-label")
     with raises(DataError, code="too_few_classes"):
         fit_head("linear", (train[0], np.ones((18, 2))), validation_of(2), classes=2, task="multi-label")
 
 
-def validation_of(labels: int) -> Side:
+def validation_of(labels: int) -> SplitName:
     return np.zeros((0, 16), np.float32), np.zeros((0, labels), np.float32)

@@ -19,14 +19,14 @@ def test_single_labels_are_scored_by_accuracy_and_log_loss() -> None:
     assert loss == pytest.approx(log_loss([0, 1, 1], softmax(logits, axis=1), labels=[0, 1, 2]), rel=1e-6)
 
 
-def test_several_labels_are_scored_by_those_that_a_picture_has() -> None:
+def test_several_labels_are_scored_by_those_that_a_image_has() -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(30, 3))
     targets = (generator.random((30, 3)) < 0.3).astype(np.float32)
     targets[:, 1] = 0
     score, loss = score_logits(logits, targets, "multi-label")
-    judged = [average_precision_score(targets[:, label], logits[:, label]) for label in (0, 2)]
-    assert score == pytest.approx(np.mean(judged))
+    evaluated = [average_precision_score(targets[:, label], logits[:, label]) for label in (0, 2)]
+    assert score == pytest.approx(np.mean(evaluated))
     assert loss == pytest.approx(-np.log(np.where(targets > 0, expit(logits), expit(-logits))).mean())
     assert score_logits(logits, np.zeros_like(targets), "multi-label")[0] == 0
 

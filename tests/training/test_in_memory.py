@@ -31,7 +31,7 @@ def held_out(images, labels, tmp_path, **requested):
     cache = Cache(tmp_path / "cache")
     chosen = in_memory._choose(given, cache)
     split = in_memory._hold_out(chosen, RunFolder(tmp_path / "run"), cache, workers=1)
-    places = [{int(picture.source.file) for picture in side} for side in (split.train, split.validation)]
+    places = [{int(image.source.file) for image in split_name} for split_name in (split.train, split.validation)]
     return chosen, places
 
 
@@ -95,7 +95,7 @@ def test_the_model_is_as_a_run_would_keep_it():
     )
     model = train_in_memory(given)
     assert model.description.calibration is not None
-    assert model.evidence is not None
+    assert model.calibration_set is not None
     assert model.bank is not None
     provenance = model.description.provenance
     assert (provenance["data"], provenance["seed"], provenance["test_pictures"]) == ("images in memory", 3, 0)

@@ -35,21 +35,21 @@ def last(path: object) -> Solution:
 def test_multinomial_regression_is_scikit_learns(classes: int, n: int, regularisation: float) -> None:
     features, targets = clusters(n, classes)
     unseen, _ = clusters(100, classes, seed=1)
-    standardise = fit_standardisation(features).apply
+    standardize = fit_standardisation(features).apply
     expected = LogisticRegression(C=regularisation, tol=1e-8, max_iter=10_000)
-    expected.fit(standardise(features).astype(np.float64), targets)
+    expected.fit(standardize(features).astype(np.float64), targets)
 
     solution = next(solve_path(features, targets, loss="softmax", regularisations=(regularisation,)))
 
     assert solution.converged
     probabilities = softmax(solution.decide(unseen), axis=1)
-    np.testing.assert_allclose(probabilities, expected.predict_proba(standardise(unseen)), atol=2e-3)
+    np.testing.assert_allclose(probabilities, expected.predict_proba(standardize(unseen)), atol=2e-3)
     scale = fit_standardisation(features).scale
 
     def objective(chances: np.ndarray, weight: np.ndarray) -> float:
         return float(-regularisation * np.log(chances[np.arange(n), targets]).sum() + (weight**2).sum() / 2)
 
-    best = objective(expected.predict_proba(standardise(features)), expected.coef_)
+    best = objective(expected.predict_proba(standardize(features)), expected.coef_)
     ours = objective(softmax(solution.decide(features).astype(np.float64), axis=1), solution.weight * scale)
     assert ours == pytest.approx(best, rel=1e-4)
 

@@ -11,13 +11,13 @@ from torch import nn
 from distingo.errors import TrainingDivergedError
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
-from distingo.training.loop import LabelledRows, Session, class_weights, fit
+from distingo.training.loop import LabeledRows, Session, class_weights, fit
 from distingo.training.recipe import Recipe
 from raising import raises
 
 
 class Rows:
-    """Pictures in memory: class 1 is bright, class 0 is dark."""
+    """Images in memory: class 1 is bright, class 0 is dark."""
 
     def __init__(self, targets: np.ndarray) -> None:
         self.pixels = (
@@ -35,9 +35,9 @@ class Rows:
         return self.pixels[indices]
 
 
-def labelled(n: int) -> LabelledRows:
+def labeled(n: int) -> LabeledRows:
     targets = np.arange(n) % 2
-    return LabelledRows(Rows(targets), targets.astype(np.int64), 2)
+    return LabeledRows(Rows(targets), targets.astype(np.int64), 2)
 
 
 def session(folder: Path, seen: list[EpochRecord], **fields: object) -> Session:
@@ -46,8 +46,8 @@ def session(folder: Path, seen: list[EpochRecord], **fields: object) -> Session:
     return Session(
         recipe=Recipe(model="small-cnn", height=4, width=4, batch_size=8, **fields),  # type: ignore[arg-type]
         network=network,
-        train=labelled(33),
-        validation=labelled(10),
+        train=labeled(33),
+        validation=labeled(10),
         folder=RunFolder(folder),
         device=torch.device("cpu"),
         precision="float32",
@@ -99,19 +99,19 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
     assert (tmp_path / "checkpoint" / "best.safetensors").is_file()
 
 
-def test_balanced_weights_are_one_on_average_over_pictures() -> None:
+def test_balanced_weights_are_one_on_average_over_images() -> None:
     targets = np.array([0, 0, 0, 1])
     weights = class_weights(
-        LabelledRows(Rows(targets), targets, 2), Recipe(model="small-cnn", height=4, width=4, class_weights="balanced")
+        LabeledRows(Rows(targets), targets, 2), Recipe(model="small-cnn", height=4, width=4, class_weights="balanced")
     )
     assert weights[torch.from_numpy(targets)].mean().item() == pytest.approx(1.0)
     assert (weights[1] / weights[0]).item() == pytest.approx(3.0)
 
 
-def several(n: int) -> LabelledRows:
-    """Two labels: bright, and a second that only the first pictures have."""
+def several(n: int) -> LabeledRows:
+    """Two labels: bright, and a second that only the first images have."""
     bright = np.arange(n) % 2
-    return LabelledRows(Rows(bright), np.stack([bright, np.arange(n) < 4], axis=1).astype(bool), 2)
+    return LabeledRows(Rows(bright), np.stack([bright, np.arange(n) < 4], axis=1).astype(bool), 2)
 
 
 @pytest.mark.parametrize(

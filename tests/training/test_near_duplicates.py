@@ -20,13 +20,13 @@ from raising import raises
 TURNS = tuple(Image.Transpose)
 
 
-def draw(root: Path, *, sides: tuple[str, ...] = ("",)) -> Path:
+def draw(root: Path, *, splits: tuple[str, ...] = ("",)) -> Path:
     """Two classes of 16 scenes each, all but two of them with a turned copy."""
     for label in range(2):
         for number in range(16):
             scene = draw_scene(100 * label + number, 96)
             for at, image in enumerate((scene, scene.transpose(TURNS[number % 7]))[: 1 if number > 13 else 2]):
-                folder = root / sides[at % len(sides)] / f"class {label}"
+                folder = root / splits[at % len(splits)] / f"class {label}"
                 folder.mkdir(parents=True, exist_ok=True)
                 image.save(folder / f"{number:02}-{at}.png")
     return root
@@ -39,9 +39,9 @@ def sides_of(run: Path) -> dict[str, str]:
 
 def straddling(run: Path) -> int:
     scenes: dict[str, set[str]] = {}
-    for file, side in sides_of(run).items():
+    for file, split in sides_of(run).items():
         label, _, name = file.split("/", file.count("/") - 1)[-1].rpartition("/")
-        scenes.setdefault(f"{label}/{name[:2]}", set()).add(side)
+        scenes.setdefault(f"{label}/{name[:2]}", set()).add(split)
     return sum(len(each) > 1 for each in scenes.values())
 
 
@@ -73,7 +73,7 @@ def test_turned_copies_stay_on_one_split_and_what_was_done_is_recorded(tmp_path:
 
 
 def test_pairs_on_two_given_splits_are_counted(tmp_path: Path) -> None:
-    data = draw(tmp_path / "data", sides=("train", "test"))
+    data = draw(tmp_path / "data", splits=("train", "test"))
     run = distingo.train(data, tmp_path / "run", model="majority", cache=tmp_path / "cache")
     counts = read_counts(run.path / "near_duplicates.json")
     assert counts is not None

@@ -58,7 +58,7 @@ def test_the_backbone_stays_as_it_was(tmp_path: Path, data: Path, backbone: str)
         assert np.array_equal(saved[name], tensor), name
 
 
-def test_no_picture_goes_through_the_backbone_twice(
+def test_no_image_goes_through_the_backbone_twice(
     tmp_path: Path, backbone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
@@ -142,12 +142,12 @@ def test_embedding_goes_on_after_a_kill(tmp_path: Path, data: Path, backbone: st
 
 
 @pytest.mark.parametrize("per_class", [2, 3, 4])
-def test_a_handful_of_pictures_is_enough(tmp_path: Path, backbone: str, per_class: int) -> None:
+def test_a_handful_of_images_is_enough(tmp_path: Path, backbone: str, per_class: int) -> None:
     few = draw_classes(tmp_path / "few", per_class=per_class, size=40)
     run = train(few, tmp_path / "run", backbone)
     accuracy = run.evaluation.scores["accuracy"]
     assert accuracy.n == 3
-    assert accuracy.high - accuracy.low > 0.3  # three pictures prove little, and it says so
+    assert accuracy.high - accuracy.low > 0.3  # three images prove little, and it says so
     page = run.report.read_text(encoding="utf-8")
     assert "fewer than 20" in page
 
@@ -183,7 +183,7 @@ def test_a_run_repeats_from_its_configuration(tmp_path: Path, data: Path, backbo
 
 
 @pytest.mark.parametrize(
-    ("wishes", "code"),
+    ("options", "code"),
     [
         ({"mode": "finetune", "head": "knn"}, "options_conflict"),
         ({"normalise": "dataset"}, "option_not_applicable"),
@@ -193,10 +193,10 @@ def test_a_run_repeats_from_its_configuration(tmp_path: Path, data: Path, backbo
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    tmp_path: Path, data: Path, backbone: str, wishes: dict[str, object], code: ErrorCode
+    tmp_path: Path, data: Path, backbone: str, options: dict[str, object], code: ErrorCode
 ) -> None:
     with raises((UsageError, ModelError), code=code):
-        train(data, tmp_path / "run", backbone, **wishes)
+        train(data, tmp_path / "run", backbone, **options)
     assert not (tmp_path / "run" / "config.json").exists()
 
 
@@ -205,8 +205,8 @@ def test_fine_tuning_is_for_pretrained_models(tmp_path: Path, data: Path) -> Non
         distingo.train(data, tmp_path / "run", model="small-cnn", mode="finetune")
 
 
-def test_small_pictures_are_for_small_cnn() -> None:
-    name, reason = choose_model(DataFacts(pictures=100, height=28, width=28, grey=True))
+def test_small_images_are_for_small_cnn() -> None:
+    name, reason = choose_model(DataFacts(images=100, height=28, width=28, gray=True))
     assert name == "small-cnn"
     assert reason.code == "images-small"
 
@@ -218,14 +218,14 @@ def test_without_weights_small_cnn_is_taken_and_the_reason_said(
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    name, reason = choose_model(DataFacts(pictures=100, height=300, width=200, grey=False))
+    name, reason = choose_model(DataFacts(images=100, height=300, width=200, gray=False))
     assert name == "small-cnn"
     assert reason.code == "weights-missing"
     assert "fetch-weights" in str(reason)
 
 
 def test_preprocessing_is_the_backbones_own(tmp_path: Path, data: Path, backbone: str) -> None:
-    """Pictures in [0, 1] where [-1, 1] is wanted, or stretched where cut is wanted, would be noticed here."""
+    """Images in [0, 1] where [-1, 1] is wanted, or stretched where cut is wanted, would be noticed here."""
     import timm
     import torch
     from PIL import Image

@@ -13,7 +13,7 @@ from tiny_datasets import draw_classes, draw_labels
 
 
 @pytest.mark.parametrize("draw", [draw_classes, draw_labels])
-def test_every_picture_is_shown_beside_its_versions(tmp_path: Path, draw: object) -> None:
+def test_every_image_is_shown_beside_its_versions(tmp_path: Path, draw: object) -> None:
     data = draw(tmp_path / "data")  # type: ignore[operator]
     rows = preview_augmentation(
         data, "standard", reading=Reading(cache=Cache(tmp_path / "cache")), image_size=24, seed=0
@@ -21,7 +21,7 @@ def test_every_picture_is_shown_beside_its_versions(tmp_path: Path, draw: object
     assert len(rows) == 6
     for original, *versions in rows:
         assert len(versions) == VERSIONS
-        assert {picture.shape for picture in (original, *versions)} == {(24, 24, 3)}
+        assert {image.shape for image in (original, *versions)} == {(24, 24, 3)}
         assert any((version != original).any() for version in versions)
 
 

@@ -36,7 +36,7 @@ def test_fields_of_the_file_are_wishes_and_options_win(tmp_path: Path) -> None:
 
 
 def test_a_plain_object_of_fields_will_do(tmp_path: Path) -> None:
-    assert read_recipe_file(write(tmp_path / "mine.json", {"lr": 0.01})).wishes == {"lr": 0.01}
+    assert read_recipe_file(write(tmp_path / "mine.json", {"lr": 0.01})).options == {"lr": 0.01}
 
 
 def test_an_image_size_on_the_command_line_replaces_the_files_sides(tmp_path: Path) -> None:

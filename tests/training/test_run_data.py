@@ -27,7 +27,7 @@ def test_a_run_honours_a_split_file_and_is_repeated_with_it(data: Path, tmp_path
     wanted = sides_of(tmp_path / "sides.csv")
     run = distingo.train(data, tmp_path / "run", model="descriptors", split=tmp_path / "sides.csv")
     assert sides_of(tmp_path / "run" / "split.csv") == wanted
-    assert run.evaluation.n == sum(side == "test" for side in wanted.values()) == 9
+    assert run.evaluation.n == sum(split == "test" for split in wanted.values()) == 9
     config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
     assert config["split"]["file"] == str(tmp_path / "sides.csv")
     distingo.train(output=tmp_path / "again", config=tmp_path / "run" / "config.json")
@@ -41,9 +41,9 @@ def test_a_fold_is_tested_and_recorded(data: Path, tmp_path: Path) -> None:
     for fold in (1, 2, 3):
         run = tmp_path / f"run {fold}"
         distingo.train(data, run, model="descriptors", split=tmp_path / "folds.csv", fold=fold, validation=0.25)
-        sides = sides_of(run / "split.csv")
-        assert sorted(sides.values()).count("validation") == 6
-        tested |= {file for file, side in sides.items() if side == "test"}
+        splits = sides_of(run / "split.csv")
+        assert sorted(splits.values()).count("validation") == 6
+        tested |= {file for file, split in splits.items() if split == "test"}
         assert json.loads((run / "config.json").read_text(encoding="utf-8"))["split"]["fold"] == fold
     assert len(tested) == 36
 

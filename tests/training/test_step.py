@@ -46,7 +46,7 @@ def test_one_cycle_peaks_after_its_rise() -> None:
     assert rates == sorted(rates[:31]) + sorted(rates[31:], reverse=True)
 
 
-def test_biases_and_normalisation_are_not_decayed() -> None:
+def test_biases_and_normalization_are_not_decayed() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     optimizer = build_optimizer(network, recipe(optimizer="adamw", weight_decay=0.1))
     decays = {
@@ -128,7 +128,7 @@ def test_blocks_are_unfrozen_one_after_another_head_first(network: nn.Sequential
 
 
 @pytest.mark.parametrize(("batch_norm", "counts"), [("frozen", False), ("updated", True)])
-def test_batch_normalisation_goes_on_counting_only_where_asked(
+def test_batch_normalization_goes_on_counting_only_where_asked(
     network: nn.Sequential, batch_norm: str, counts: bool
 ) -> None:
     chosen = recipe_of_depth(batch_norm=batch_norm)
@@ -158,7 +158,7 @@ def test_several_labels_are_judged_by_scikit_learns_numbers() -> None:
     assert scores.accuracy is None
 
 
-def test_labels_that_no_picture_has_are_no_part_of_the_mean() -> None:
+def test_labels_that_no_image_has_are_no_part_of_the_mean() -> None:
     with_empty = score_pass(np.c_[LOGITS, LOGITS[:, 0]], np.c_[TRUTH, np.zeros(40, bool)])
     assert with_empty.mean_average_precision == score_pass(LOGITS, TRUTH).mean_average_precision
     assert score_pass(LOGITS, np.zeros((40, 3), bool)).mean_average_precision == 0.0

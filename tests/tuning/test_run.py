@@ -1,4 +1,4 @@
-"""Searches that really train, on tiny pictures."""
+"""Searches that really train, on tiny images."""
 
 from __future__ import annotations
 
@@ -87,15 +87,15 @@ def test_heads_come_first_and_fine_tuning_goes_on_from_the_best(watched: Watched
 
 
 def test_the_test_side_is_read_for_no_score(watched: Watched) -> None:
-    sides = {row["file"]: row["side"] for row in read(watched.folder / "prepared" / "split.csv")}
+    splits = {row["file"]: row["side"] for row in read(watched.folder / "prepared" / "split.csv")}
     contents = {row["file"]: row["content"] for row in read(watched.folder / "prepared" / "manifest.csv")}
-    by_side = {side: {contents[file] for file in sides if sides[file] == side} for side in set(sides.values())}
-    assert len(by_side["test"]) == watched.search.test > 10
-    assert not watched.contents & by_side["test"]
-    assert by_side["train"] | by_side["validation"] <= watched.contents
+    by_split = {split: {contents[file] for file in splits if splits[file] == split} for split in set(splits.values())}
+    assert len(by_split["test"]) == watched.search.test > 10
+    assert not watched.contents & by_split["test"]
+    assert by_split["train"] | by_split["validation"] <= watched.contents
 
 
-def test_pictures_are_embedded_once(watched: Watched) -> None:
+def test_images_are_embedded_once(watched: Watched) -> None:
     assert sum(watched.embedded) == 72
 
 
@@ -123,12 +123,12 @@ def test_a_mode_that_is_asked_for_is_the_best_ones(tmp_path: Path, data: Path, b
     assert {trial.stage for trial in frozen.trials} == {"head"}
 
 
-def test_other_test_pictures_change_nothing(tmp_path: Path) -> None:
+def test_other_test_images_change_nothing(tmp_path: Path) -> None:
     found = []
     for number, names in enumerate((("blue", "green", "red"), ("red", "blue", "green"))):
         root = tmp_path / str(number)
-        for place, side in enumerate(("train", "val")):
-            draw_classes(root / side, per_class=12, size=16 + place)
+        for place, split in enumerate(("train", "val")):
+            draw_classes(root / split, per_class=12, size=16 + place)
         draw_classes(root / "test", per_class=6, size=20, names=names)  # the second time all under another name
         search = distingo.tune(root, tmp_path / f"tune{number}", trials=3, **SMALL)
         found.append([(trial.values, trial.score, trial.loss) for trial in search.trials])

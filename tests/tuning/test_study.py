@@ -116,11 +116,11 @@ def test_a_damaged_storage_is_named(tmp_path: Path) -> None:
         open_study(tmp_path)
 
 
-FACTS = DataFacts(pictures=1000, height=300, width=400, grey=False)
+FACTS = DataFacts(images=1000, height=300, width=400, gray=False)
 
 
-def scratch(facts: DataFacts = FACTS, **wishes: Any) -> Recipe:
-    return choose_recipe(facts, {"model": "small-cnn", **wishes})[0]
+def scratch(facts: DataFacts = FACTS, **options: Any) -> Recipe:
+    return choose_recipe(facts, {"model": "small-cnn", **options})[0]
 
 
 def names(recipe: Recipe, **more: Any) -> set[str]:
@@ -162,14 +162,14 @@ def test_only_what_the_task_knows_is_searched(task: str, kept: str, left_out: st
     assert left_out not in found
 
 
-def test_small_pictures_are_seen_as_they_are() -> None:
-    small = DataFacts(pictures=1000, height=28, width=28, grey=True)
+def test_small_images_are_seen_as_they_are() -> None:
+    small = DataFacts(images=1000, height=28, width=28, gray=True)
     assert "image_size" in names(scratch())
     assert "image_size" not in names(scratch(small))
     assert "image_size" not in names(choose_recipe(FACTS, {"model": "sports-cnn"})[0])
 
 
-def test_no_batch_is_larger_than_a_quarter_of_the_pictures() -> None:
+def test_no_batch_is_larger_than_a_quarter_of_the_images() -> None:
     space = narrow(SCRATCH_SPACE, scratch(), wished=(), task="single-label", train=200)
     sizes = next(entry for entry in space.dimensions if entry.name == "batch_size")
     assert isinstance(sizes, Options)

@@ -1,4 +1,4 @@
-"""The call that looks for what may be wrong with pictures.
+"""The call that looks for what may be wrong with images.
 
 Calls that act on findings: files set aside with a way back, and the page on which a person decides.
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from distingo.curation.findings import FINDINGS_FOLDER, PICTURE_KINDS, Finding, FindingKind, read_findings
+from distingo.curation.findings import FINDINGS_FOLDER, IMAGE_KINDS, Finding, FindingKind, read_findings
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError, name_the_nearest, option
 from distingo.options.data import CheckSettings, ReviewSettings
@@ -41,20 +41,20 @@ def check(
     seed: int = 0,
     **reading: Unpack[ReadingOptions],
 ) -> Check:
-    """Look for files, pictures, labels and pairs that may be wrong; nothing of the data is touched.
+    """Look for files, images, labels and pairs that may be wrong; nothing of the data is touched.
 
     Args:
-        data: Folder of pictures, or a table of labels beside them. None judges the check in `output` again, by other
+        data: Folder of images, or a table of labels next to them. None evaluates the check in `output` again, by other
             thresholds and without measuring anything.
         output: A folder for ``check.html``, ``findings.csv`` and ``check.json``, empty or of an earlier check, which it
             replaces; None writes nothing.
         against: Another data set in which no copy should be.
-        model: What pictures are compared by besides their pixels: a backbone as for `train`, ``descriptors``, or
+        model: What images are compared by besides their pixels: a backbone as for `train`, ``descriptors``, or
         ``none``,
             which looks neither for outliers nor for wrong labels. None takes the backbone ``fast`` where its weights
-            can be had and pictures are large enough, else descriptors.
+            can be had and images are large enough, else descriptors.
         weights: Of the backbone; None takes the published ones.
-        predictions: The folder of a `crossval` of the same pictures, whose predictions labels are doubted by; None
+        predictions: The folder of a `crossval` of the same images, whose predictions labels are doubted by; None
             makes some by quick models.
         thresholds: By kind of finding, from which score on it counts.
         seed: Of samples and folds.
@@ -79,7 +79,7 @@ def check(
     if data is None:
         if folder is None:
             raise UsageError(
-                "nothing to check: name the data, or the folder of a check to judge it again",
+                "nothing to check: name the data, or the folder of a check to evaluate it again",
                 code="missing_argument",
                 parameter="data",
             )
@@ -87,7 +87,7 @@ def check(
         measuring |= {"corrections": reading.get("corrections"), "table": reading.get("table")}
         if said := [name for name, value in measuring.items() if value is not None]:
             raise UsageError(
-                f"{option(said[0])}: judging {folder} again measures nothing; name the data too",
+                f"{option(said[0])}: evaluating {folder} again measures nothing; name the data too",
                 code="needs_other_option",
                 parameter=said[0],
             )
@@ -162,13 +162,13 @@ def clean(
     """Move files that were found wanting to a quarantine folder, or say which would be; nothing is deleted.
 
     Args:
-        data: Folder of pictures, or a table of labels beside them.
+        data: Folder of images, or a table of labels next to them.
         findings: What `check` wrote: its folder, or the table in it.
         kinds: Which kinds of findings to act on.
         threshold: From which score on findings count, instead of their own; for one kind only.
         apply: Move the files; without it nothing is touched.
-        quarantine: A new folder outside the data; None takes one beside it, named after it and the time.
-        corrections: As in `train`; what was kept or relabelled there is left alone.
+        quarantine: A new folder outside the data; None takes one next to it, named after it and the time.
+        corrections: As in `train`; what was kept or relabeled there is left alone.
         table: As in `train`.
 
     Returns:
@@ -198,7 +198,7 @@ def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Res
 
     Args:
         quarantine: The folder that `clean` moved the files to.
-        data: Where the data set is now. None takes the folder beside which the quarantine lies, which is where `clean`
+        data: Where the data set is now. None takes the folder next to which the quarantine lies, which is where `clean`
             puts it unless it is told otherwise; the journal alone is not believed.
 
     Returns:
@@ -218,9 +218,9 @@ def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold
     from distingo.curation.thresholds import settle_thresholds
 
     for kind in kinds:
-        if kind not in PICTURE_KINDS:
+        if kind not in IMAGE_KINDS:
             raise UsageError(
-                f"{kind}: no such kind of finding; {name_the_nearest(kind, list(PICTURE_KINDS))}",
+                f"{kind}: no such kind of finding; {name_the_nearest(kind, list(IMAGE_KINDS))}",
                 code="unknown_name",
                 parameter="kinds",
             )
@@ -281,11 +281,11 @@ def review(
     Every decision is in the table of corrections before the page goes on; `train` honours it.
 
     Args:
-        data: Folder of pictures, or a table of labels beside them.
+        data: Folder of images, or a table of labels next to them.
         findings: What `check` wrote: its folder, or the table in it.
         corrections: The table to read and write; None takes ``corrections.csv`` in the data set's root.
         host: The address to listen on. The default can be reached from this machine only; at any other one, whoever
-            can read the page's address can see the pictures and decide.
+            can read the page's address can see the images and decide.
         port: 0 takes one that is free.
         on_start: Called with the page's address and the review once the page can be opened.
         table: As in `train`.
@@ -331,8 +331,8 @@ def review(
 def export_corrections(corrections: str | Path, output: str | Path, *, model: str | None = None) -> CorrectedData:
     """Make a data set of the corrections that people sent from the page of `distingo serve`.
 
-    Of each picture the latest correction counts. With one label per picture there is a folder for each class, with
-    several ``labels.csv`` beside the pictures; `train` takes both. ``provenance.csv`` says of every picture which
+    Of each image the latest correction counts. With one label per image there is a folder for each class, with
+    several ``labels.csv`` next to the images; `train` takes both. ``provenance.csv`` says of every image which
     model had said what, when it was corrected and how often.
 
     Args:

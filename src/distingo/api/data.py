@@ -1,6 +1,6 @@
-"""Calls that look at pictures before anything is trained.
+"""Calls that look at images before anything is trained.
 
-Calls that decide once which pictures are learned from and which are judged on.
+Calls that decide once which images are learned from and which are evaluated on.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ def inspect(
     """Account for every file of a data set, and write a page to explore it.
 
     Args:
-        data: Folder of pictures, or a table of labels beside them.
+        data: Folder of images, or a table of labels next to them.
         output: An HTML page to write, which may replace an older page of distingo's; None writes none.
-        draw_map: Whether the page has a map of the pictures (of at most 3,000, drawn by chance).
+        draw_map: Whether the page has a map of the images (of at most 3,000, drawn by chance).
         model: What the map is laid out by: a backbone as for `train`, ``descriptors`` or ``pixels``. None takes the
-            pixels of tiny pictures, else the preset ``fast`` where its weights are on this machine, else descriptors.
+            pixels of tiny images, else the preset ``fast`` where its weights are on this machine, else descriptors.
         weights: Of the backbone, as for `train`.
         seed: Of the map.
         **reading: How images and labels are found and read, as in `ReadingOptions`.
 
     Returns:
-        The pictures and the manifest.
+        The images and the manifest.
 
     Raises:
         DataError: There is nothing to train on; says why.
@@ -52,21 +52,21 @@ def inspect(
         UsageError: `table` does not fit the data, or the model is none that a map can be laid out by.
     """
     from distingo.datasets.gathering import read_dataset
-    from distingo.exploration.appearance import small_pictures
+    from distingo.exploration.appearance import small_images
     from distingo.report.templating import require_page
 
     if output is not None:
         require_page(Path(output))
     settings = InspectSettings(draw_map=draw_map, model=model, weights=weights, seed=seed)
     read = Reading.of(**reading)
-    products = [] if output is None else [small_pictures(read.cache)]
+    products = [] if output is None else [small_images(read.cache)]
     dataset = read_dataset(Path(data), read, products=products)
     if output is not None:
         from distingo.exploration.exploring import MapWish, explore
         from distingo.report.pages.inspection import write_inspection
 
-        wish = MapWish(model=model, weights=weights, seed=settings.seed) if draw_map else None
-        write_inspection(dataset, Path(output), explore(dataset, read, wish))
+        option = MapWish(model=model, weights=weights, seed=settings.seed) if draw_map else None
+        write_inspection(dataset, Path(output), explore(dataset, read, option))
     return dataset
 
 
@@ -80,10 +80,10 @@ def show_augmentation(
     table: TableOptions | None = None,
     value_range: str | Sequence[float] | None = None,
 ) -> Path:
-    """Draw pictures beside their augmented versions, as training would see them.
+    """Draw images next to their augmented versions, as training would see them.
 
     Args:
-        data: Folder of pictures.
+        data: Folder of images.
         preset: Name of an augmentation preset.
         output: A PNG file; an existing one is not overwritten.
         image_size: Side in pixels; None takes training's own choice.
@@ -92,7 +92,7 @@ def show_augmentation(
         value_range: As in `train`.
 
     Returns:
-        The picture.
+        The image.
 
     Raises:
         UsageError: There is no such preset.
@@ -132,13 +132,13 @@ def split(
     seed: int = 0,
     **options: Unpack[SplitOptions],
 ) -> Division:
-    """Divide pictures into sides, or into folds, and write the division down; no picture is moved.
+    """Divide images into sides, or into folds, and write the division down; no image is moved.
 
-    Near-duplicates, bursts of one scene and pictures with the same value in a group column stay on one side. Every
+    Near-duplicates, bursts of one scene and images with the same value in a group column stay on one side. Every
     class or label is shared out as asked as far as that allows.
 
     Args:
-        data: Folder of pictures, or a table of labels beside them.
+        data: Folder of images, or a table of labels next to them.
         output: A CSV to write; an existing one is not overwritten.
         validation: Share for validation; 0 for none, None for 0.15 where the data has no such side of its own.
         test: Share for the test; 0 for none, None for 0.2 where the data has no such side of its own.
@@ -149,7 +149,7 @@ def split(
             `ReadingOptions`.
 
     Returns:
-        The division: which part each picture is on, the groups, how the classes' shares came out, and notes.
+        The division: which part each image is on, the groups, how the classes' shares came out, and notes.
 
     Raises:
         DataError: There is nothing to divide, or too few groups.
@@ -158,8 +158,8 @@ def split(
     """
     from distingo.datasets.gathering import read_dataset
     from distingo.datasets.splits.files import write_split_file
-    from distingo.datasets.splits.group_splitting import divide_folds, divide_sides, settle_shares
-    from distingo.datasets.splits.grouping import group_pictures
+    from distingo.datasets.splits.group_splitting import divide_folds, divide_splits, settle_shares
+    from distingo.datasets.splits.grouping import group_images
     from distingo.near_duplicates.keeping import Belonging
     from distingo.runs.manifest import sum_up_left_out
 
@@ -171,9 +171,9 @@ def split(
     for sentence in (*dataset.notes, *sum_up_left_out(dataset, "`distingo inspect`")):
         logging.getLogger("distingo").info(sentence)
     shares = settle_shares(dataset, validation=validation, test=test, resplit=resplit or folds is not None)
-    groups = group_pictures(len(dataset.pictures), belonging.link(dataset, place, reading.threads))
+    groups = group_images(len(dataset.images), belonging.link(dataset, place, reading.threads))
     if folds is None:
-        division = divide_sides(dataset, groups, **shares, seed=seed, resplit=resplit)
+        division = divide_splits(dataset, groups, **shares, seed=seed, resplit=resplit)
     else:
         division = divide_folds(dataset, groups, folds=folds, seed=seed, resplit=resplit)
     write_split_file(dataset, division, Path(output))

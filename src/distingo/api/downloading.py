@@ -1,4 +1,4 @@
-"""Calls that gather pictures."""
+"""Calls that gather images."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def download_set(
 ) -> Gathered:
     """Fetch a well-known set from its official place, and lay it out as class folders.
 
-    Its licence and citation are written beside it. What an earlier, interrupted call fetched is not fetched again.
+    Its license and citation are written next to it. What an earlier, interrupted call fetched is not fetched again.
 
     Args:
         name: One of `list_sets`.
@@ -87,7 +87,7 @@ def download_urls(
     columns: UrlColumns | None = None,
     **fetching: Unpack[FetchOptions],
 ) -> Gathered:
-    """Fetch the pictures that a table names by their addresses.
+    """Fetch the images that a table names by their addresses.
 
     With one label each they go into class folders, with several into ``images/`` with a ``metadata.csv`` that the
     other calls read. ``manifest.csv`` says what became of every address.
@@ -95,7 +95,7 @@ def download_urls(
     Args:
         table: CSV, TSV, JSON Lines or Parquet.
         output: A folder: new, empty, or begun by the same call.
-        columns: What to know about the table; what is left out is recognised.
+        columns: What to know about the table; what is left out is recognized.
         **fetching: How politely and how much is fetched, as in `FetchOptions`; files of up to 256 MiB if
             `limits` does not tell.
 
@@ -133,30 +133,30 @@ def download_open_images(
     addresses: OpenImagesAddresses | None = None,
     **fetching: Unpack[FetchOptions],
 ) -> Gathered:
-    """Fetch the pictures of some classes of Open Images V7.
+    """Fetch the images of some classes of Open Images V7.
 
-    Where no picture has several of the classes they go into class folders, else into ``images/``. ``metadata.csv``,
-    which the other calls read, has the labels, side, source, licence and author of each. The tables, of gigabytes for
+    Where no image has several of the classes they go into class folders, else into ``images/``. ``metadata.csv``,
+    which the other calls read, has the labels, side, source, license and author of each. The tables, of gigabytes for
     ``train``, are not kept but for their lines about the classes.
 
     Args:
         classes: Names without regard to case, or identifiers (``/m/...``).
         output: A folder: new, empty, or begun by the same call.
         splits: Of ``train``, ``validation`` and ``test``.
-        limit: At most so many pictures for each class; None takes all.
-        boxes: Take only pictures with a box of the class, and write ``boxes.csv``; else those of which people said that
+        limit: At most so many images for each class; None takes all.
+        boxes: Take only images with a box of the class, and write ``boxes.csv``; else those of which people said that
             they show it.
-        min_size: In pixels; leave out pictures with a shorter side, and with `boxes` boxes with a shorter side.
-        single: Leave out pictures that have several of the classes.
+        min_size: In pixels; leave out images with a shorter side, and with `boxes` boxes with a shorter side.
+        single: Leave out images that have several of the classes.
         seed: Of the choice under a limit.
         addresses: Of a mirror; None takes the official ones.
         **fetching: How politely and how much is fetched, as in `FetchOptions`.
 
     Returns:
-        What became of each picture that was chosen.
+        What became of each image that was chosen.
 
     Raises:
-        DataError: A table can't be had, or no picture fits.
+        DataError: A table can't be had, or no image fits.
         UsageError: A class is unknown, or the folder holds something else.
         ResourceError: The folder can't be written.
     """
@@ -189,7 +189,7 @@ def download_imagenet(
     mirror: str | None = None,
     **fetching: Unpack[FetchOptions],
 ) -> Gathered:
-    """Fetch the pictures of some classes of ImageNet into class folders. They are for non-commercial research only.
+    """Fetch the images of some classes of ImageNet into class folders. They are for non-commercial research only.
 
     Args:
         classes: Names of synsets (any lemma) without regard to case, or WordNet ids (``n04118538``).
@@ -199,7 +199,7 @@ def download_imagenet(
             `limits` does not tell.
 
     Returns:
-        What became of each archive, and of each file in one that is no picture.
+        What became of each archive, and of each file in one that is no image.
 
     Raises:
         DataError: Not one archive can be had, or one is damaged.

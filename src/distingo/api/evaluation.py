@@ -1,4 +1,4 @@
-"""Calls that judge finished runs and write their pages.
+"""Calls that evaluate finished runs and write their pages.
 
 Calls that say why a model says what it says.
 """
@@ -19,17 +19,17 @@ from distingo.runs.folder import RunFolder
 if TYPE_CHECKING:
     from distingo.evaluation.comparison import Comparison
     from distingo.explanation.records import Explanation
-    from distingo.prediction.pictures import PictureLike
+    from distingo.prediction.images import ImageLike
     from distingo.records import Evaluation
 
 
-_MOST_NEIGHBOURS = 8
+_MOST_NEIGHBORS = 8
 """As many as a sheet has room for."""
 
 
 def explain(
     run: str | Path,
-    picture: PictureLike,
+    image: ImageLike,
     *,
     classes: str | Sequence[str] = (),
     output: str | Path | None = None,
@@ -38,36 +38,36 @@ def explain(
     device: str = "auto",
     max_pixels: int | None = None,
 ) -> Explanation:
-    """Show what speaks for a class in a picture, whether that means something, and the nearest training pictures.
+    """Show what speaks for a class in an image, whether that means something, and the nearest training images.
 
     Args:
         run: A run folder.
-        picture: A file, or one of the other forms that `distingo.load(run).predict` takes.
+        image: A file, or one of the other forms that `distingo.load(run).predict` takes.
         classes: To explain; without any the predicted one, of a model for several labels those that it gives.
         output: A ``.png`` file to draw all of it on; an existing one is not overwritten.
         layers: A ``.png`` file to draw the network's first filters and feature maps on, layer by layer.
-        neighbours: How many of the nearest training pictures to find, at most 8.
+        neighbours: How many of the nearest training images to find, at most 8.
         device: Where a network computes.
         max_pixels: A larger image is not read; None is the run's own limit, else 178,956,970 (for images in memory
             none).
 
     Returns:
-        Heat maps as arrays with what covering their hottest parts does, probabilities and neighbours.
+        Heat maps as arrays with what covering their hottest parts does, probabilities and neighbors.
 
     Raises:
         RunError: The run folder is missing, damaged, unfinished or newer.
-        ModelError: The model looks at no picture, or `layers` are wanted of one that is no network.
+        ModelError: The model looks at no image, or `layers` are wanted of one that is no network.
         UsageError: The model knows no such class, or a file does not end in ``.png``.
-        DataError: The picture can't be read.
+        DataError: The image can't be read.
         ResourceError: A file exists already or can't be written.
     """
-    from distingo.explanation.explaining import explain_picture, show_layers
+    from distingo.explanation.explaining import explain_file, show_layers
     from distingo.report.pages.explanation_sheet import write_explanation
     from distingo.report.pages.samples import write_layers
 
-    if not 0 <= neighbours <= _MOST_NEIGHBOURS:
+    if not 0 <= neighbours <= _MOST_NEIGHBORS:
         raise UsageError(
-            f"neighbours {neighbours}: give 0 to {_MOST_NEIGHBOURS}", code="out_of_range", parameter="neighbours"
+            f"neighbors {neighbours}: give 0 to {_MOST_NEIGHBORS}", code="out_of_range", parameter="neighbours"
         )
     places = [Path(place) for place in (output, layers) if place is not None]
     for place in places:
@@ -79,21 +79,21 @@ def explain(
             parameter="output",
         )
     if layers is not None:
-        write_layers(show_layers(Path(run), picture, device=device, max_pixels=max_pixels), Path(layers))
-    explanation = explain_picture(
-        Path(run), picture, as_names(classes, "classes"), neighbours=neighbours, device=device, max_pixels=max_pixels
+        write_layers(show_layers(Path(run), image, device=device, max_pixels=max_pixels), Path(layers))
+    explanation = explain_file(
+        Path(run), image, as_names(classes, "classes"), neighbours=neighbours, device=device, max_pixels=max_pixels
     )
     if output is not None:
         write_explanation(explanation, Path(output))
     return explanation
 
 
-def explain_mistakes(run: Path, judged: Path | None, *, device: str) -> None:
-    """Keep heat maps of an evaluation's worst mistakes in ``heat_maps.parquet`` beside it, for its report.
+def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
+    """Keep heat maps of an evaluation's worst mistakes in ``heat_maps.parquet`` next to it, for its report.
 
     Args:
         run: A run folder.
-        judged: The folder in it of an evaluation on other pictures; None for the run's own.
+        evaluated: The folder in it of an evaluation on other images; None for the run's own.
         device: Where a network computes.
     """
     from distingo.explanation.worst import keep_heat_maps
@@ -102,7 +102,7 @@ def explain_mistakes(run: Path, judged: Path | None, *, device: str) -> None:
     from distingo.report.thumbnails import list_mistakes
     from distingo.runs.contents import read_other_evaluation, read_run
 
-    records = read_run(run) if judged is None else read_other_evaluation(run, judged)
+    records = read_run(run) if evaluated is None else read_other_evaluation(run, evaluated)
     folder = RunFolder(records.folder)
     keep_heat_maps(
         load_model(RunFolder(run).model),
@@ -130,11 +130,11 @@ def evaluate(
     language: str | None = None,
     **reading: Unpack[ReadingOptions],
 ) -> Evaluation:
-    """Judge a run's model and its baselines.
+    """Evaluate a run's model and its baselines.
 
     Args:
         run: A run folder.
-        data: Other pictures to judge on; None takes the run's own test side.
+        data: Other images to evaluate on; None takes the run's own test split.
         device: Where networks compute.
         language: Of the pages, as in `write_report`.
         **reading: How images and labels of `data` are found and read, as in `ReadingOptions`; the run's own are read
@@ -147,7 +147,7 @@ def evaluate(
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
-        DataError: The data can't be judged on.
+        DataError: The data can't be evaluated on.
     """
     from distingo.evaluation.evaluating import EvaluateRequest, evaluate_run
 
@@ -159,25 +159,25 @@ def evaluate(
         device=device,
     )
     evaluation, place = evaluate_run(request)
-    judged = None if data is None else place
-    explain_mistakes(Path(run), judged, device=device)
-    _write_pages(Path(run), judged, settled)
+    evaluated = None if data is None else place
+    explain_mistakes(Path(run), evaluated, device=device)
+    _write_pages(Path(run), evaluated, settled)
     return evaluation
 
 
 def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, common: bool = False) -> Comparison:
-    """Put finished runs side by side that were judged on the same pictures.
+    """Put finished runs side by side that were evaluated on the same images.
 
     Args:
         runs: At least two run folders.
         output: A folder; gets ``comparison.json`` and ``comparison.html``, older ones are replaced.
-        common: Judge runs with other test sides on the pictures that are on all of them, instead of refusing them.
+        common: Evaluate runs with other test splits on the images that are on all of them, instead of refusing them.
 
     Returns:
         The comparison, the best run first.
 
     Raises:
-        RunError: A run is missing, damaged or not evaluated, or two were not judged on the same pictures.
+        RunError: A run is missing, damaged or not evaluated, or two were not evaluated on the same images.
         UsageError: Fewer than two runs were given, or one twice.
         ResourceError: The output can't be written.
     """
@@ -211,12 +211,12 @@ def write_report(run: str | Path, *, language: str | None = None) -> Path:
     return _write_pages(Path(run), None, settled)
 
 
-def _write_pages(run: Path, judged: Path | None, language: Language) -> Path:
+def _write_pages(run: Path, evaluated: Path | None, language: Language) -> Path:
     from distingo.report.pages.card import write_card
     from distingo.report.pages.run import write_report as write_page
 
     with written_in(language):
-        page = write_page(run, judged)
-        if judged is None:
+        page = write_page(run, evaluated)
+        if evaluated is None:
             write_card(run)
     return page

@@ -1,6 +1,6 @@
-"""Calls that judge a recipe on every picture of a data set.
+"""Calls that evaluate a recipe on every image of a data set.
 
-The call that says whether more pictures would help.
+The call that says whether more images would help.
 
 The call that searches for a recipe.
 """
@@ -36,20 +36,20 @@ def crossval(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **options: Unpack[CrossvalOptions],
 ) -> CrossValidation:
-    """Cross-validate: train on all folds but one and judge on that one, so that every picture is judged once.
+    """Cross-validate: train on all folds but one and evaluate on that one, so that every image is evaluated once.
 
     Folds are stratified; near-duplicates, bursts and groups stay on one fold, as in `split`. In each turn a validation
-    part is cut from the other folds, by whole groups too. Pictures are decoded, and a frozen backbone's features made,
+    part is cut from the other folds, by whole groups too. Images are decoded, and a frozen backbone's features made,
     once for all folds.
 
     Args:
-        data: Folder of pictures, or a table of labels beside them; may be left out with `resume`.
+        data: Folder of images, or a table of labels next to them; may be left out with `resume`.
         output: A new folder for ``crossval.json``, ``crossval.html``, ``folds.csv`` and ``predictions.parquet``, which
-            has every picture's probabilities by a model that never saw it (`check` takes them).
+            has every image's probabilities by a model that never saw it (`check` takes them).
         folds: How many; None for 5, or as many as `split` has.
-        repeats: How many times all pictures are divided into folds anew.
+        repeats: How many times all images are divided into folds anew.
         split: A file of `split`'s with folds, in place of dividing here.
-        resplit: Divide all pictures into folds where the data has sides of its own.
+        resplit: Divide all images into folds where the data has sides of its own.
         resume: Go on with the cross-validation in `output`; finished folds are not computed again.
         on_epoch: Called with an `EpochRecord` after every epoch of a fold.
         **options: The recipe without ``test``, as in `RecipeOptions`; what belongs together, as in `GroupingOptions`;
@@ -60,7 +60,7 @@ def crossval(
         together with 95 % intervals.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: Of the kind that fits the mistake or failure.
     """
     from distingo.crossvalidation.folder import CrossValidationFolder
     from distingo.crossvalidation.run import CrossValidateRequest, cross_validate
@@ -88,7 +88,7 @@ def crossval(
     training = TrainRequest(
         data=Path(data) if data is not None else Path(folder.read_plan().data),
         output=folder.path,
-        wishes=recipe,
+        options=recipe,
         reading=replace(reading, corrections=settle_corrections(reading.corrections)),
         split=name_split(split, None),
         near_duplicates=None if resume else "none" if grouping.near_duplicates is None else grouping.near_duplicates,
@@ -115,26 +115,26 @@ def learning_curve(
     draws: int = 5,
     **options: Unpack[CrossvalOptions],
 ) -> LearningCurve:
-    """Measure how scores grow with training pictures, and forecast them for twice and five times as many.
+    """Measure how scores grow with training images, and forecast them for twice and five times as many.
 
-    Heads are solved on a frozen backbone's features (or classifiers fitted to descriptors) of more and more pictures,
+    Heads are solved on a frozen backbone's features (or classifiers fitted to descriptors) of more and more images,
     stratified and by whole groups. Power laws are fitted to resamples of the scores; a forecast is the middle of all
     these curves, and its 95 % interval holds 95 % of them.
 
     Args:
-        data: Folder of pictures, or a table of labels beside them; or a run folder, whose data and recipe are taken.
+        data: Folder of images, or a table of labels next to them; or a run folder, whose data and recipe are taken.
         output: A new folder for ``learning-curve.json`` and ``learning-curve.html``; None writes nothing.
         sizes: How many training sizes at most, evenly spaced by ratio.
-        draws: How many times pictures are drawn for each. Where the data has no test side of its own, as many folds,
-            each judged once.
+        draws: How many times images are drawn for each. Where the data has no test split of its own, as many folds,
+            each evaluated once.
         **options: The recipe, as in `RecipeOptions`, whose model is a frozen backbone or ``descriptors``; what belongs
             together, as in `GroupingOptions`; and how images and labels are found and read, as in `ReadingOptions`.
 
     Returns:
-        The measured scores and the forecasts, of all pictures and of each class, the weakest class first.
+        The measured scores and the forecasts, of all images and of each class, the weakest class first.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: Of the kind that fits the mistake or failure.
     """
     from distingo.learning_curves.records import write_learning_curve
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
@@ -152,7 +152,7 @@ def learning_curve(
         require_free(place)
     wanted = Wanted(
         data=Path(data),
-        wishes=recipe,
+        options=recipe,
         reading=reading,
     )
     run = RunFolder(Path(data))
@@ -161,7 +161,7 @@ def learning_curve(
     training = TrainRequest(
         data=wanted.data or Path(data),
         output=place or Path(),
-        wishes=wanted.wishes,
+        options=wanted.options,
         reading=replace(wanted.reading, corrections=settle_corrections(wanted.reading.corrections)),
     )
     belonging = Belonging(grouping.near_duplicates, grouping.burst)
@@ -189,9 +189,9 @@ def tune(
     on_trial: Callable[[Trial, Search], None] | None = None,
     **options: Unpack[TrainingOptions],
 ) -> Search:
-    """Search for a better recipe by what it is worth on validation; the test side is not looked at.
+    """Search for a better recipe by what it is worth on validation; the test split is not looked at.
 
-    A search that was stopped or killed goes on when it is asked for again with the same output; asked for with more
+    A search that was stopped or killed goes on when it is requested again with the same output; requested with more
     trials or time, so does a finished one.
 
     Args:
@@ -212,7 +212,7 @@ def tune(
 
     Raises:
         InterruptionError: Ctrl-C; what was found so far is written.
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: Of the kind that fits the mistake or failure.
     """
     from distingo.datasets.splits.files import name_split
     from distingo.report.pages.tuning import write_tuning_page
@@ -231,7 +231,7 @@ def tune(
     request = TrainRequest(
         data=Path(data),
         output=folder.prepared.path,
-        wishes=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
+        options=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
         reading=replace(reading, corrections=settle_corrections(reading.corrections)),
         split=wanted,
         near_duplicates=near_duplicates,

@@ -33,7 +33,7 @@ def predict(
     paths: str | Path | Sequence[str | Path],
     **options: Unpack[PredictOptions],
 ) -> Predictions:
-    """Name what pictures show.
+    """Name what images show.
 
     Args:
         run: A run folder.
@@ -43,12 +43,12 @@ def predict(
         **options: How images are named and where predictions and images go, as in `PredictOptions`.
 
     Returns:
-        One prediction per picture, in a list with `to_pandas`.
+        One prediction per image, in a list with `to_pandas`.
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
         DataError: As `on_error` says.
-        UsageError: No path exists, there is no file, an option is not allowed, or the validation pictures can't vouch
+        UsageError: No path exists, there is no file, an option is not allowed, or the validation images can't vouch
             for a wanted level.
         ResourceError: The output exists, or something can't be written.
     """
@@ -58,7 +58,7 @@ def predict(
     options.setdefault("on_error", None)
     stream = predict_stream(run, paths, **options)
     predictions = []
-    total = stream.pictures.count() if sys.stderr.isatty() else 0
+    total = stream.images.count() if sys.stderr.isatty() else 0
     with progress_bar("Predicting", total) as advance:
         for prediction in stream:
             predictions.append(prediction)
@@ -71,9 +71,9 @@ def predict_stream(
     paths: str | Path | Sequence[str | Path],
     **options: Unpack[PredictOptions],
 ) -> BulkPrediction:
-    """As `predict`, but one prediction after another, in memory that does not grow with the number of pictures.
+    """As `predict`, but one prediction after another, in memory that does not grow with the number of images.
 
-    Pictures are looked at, written down and sorted as the predictions are taken. A missing one is a row with its error
+    Images are looked at, written down and sorted as the predictions are taken. A missing one is a row with its error
     here, unless `on_error` is given.
 
     Args:
@@ -85,10 +85,10 @@ def predict_stream(
         To be iterated over once; the table appears at its end.
 
     Raises:
-        DistingoError: As `predict`, for the most part before the first picture is looked at.
+        DistingoError: As `predict`, for the most part before the first image is looked at.
     """
     from distingo.prediction.bulk import BulkPrediction, BulkRequest
-    from distingo.prediction.given_images import GivenPictures
+    from distingo.prediction.given_images import GivenImages
     from distingo.prediction.sorting import Sorting
 
     require_known(options, PredictOptions.__annotations__, "predict_stream")
@@ -121,7 +121,7 @@ def predict_stream(
     return BulkPrediction(
         BulkRequest(
             run=Path(run),
-            pictures=GivenPictures(
+            images=GivenImages(
                 as_paths(paths, "paths", instead=_IN_MEMORY), settings.image_column, settings.image_folder
             ),
             topk=settings.topk,
@@ -142,7 +142,7 @@ def undo_sorting(folder: str | Path) -> Unsorting:
     """Take out again what `predict` sorted into a folder; what was changed or added there stays.
 
     Args:
-        folder: That the pictures were sorted into.
+        folder: That the images were sorted into.
 
     Returns:
         What was taken out, and what stays.
@@ -158,7 +158,7 @@ def undo_sorting(folder: str | Path) -> Unsorting:
 def load(
     run: str | Path, *, device: str = "auto", engine: EngineName = "auto", max_pixels: int | None = None
 ) -> Predictor:
-    """Load a trained model; ``load(run).predict([...])`` names what pictures show.
+    """Load a trained model; ``load(run).predict([...])`` names what images show.
 
     Args:
         run: A run folder.
@@ -168,7 +168,7 @@ def load(
             none).
 
     Returns:
-        A predictor; its `stream` takes any number of pictures.
+        A predictor; its `stream` takes any number of images.
 
     Raises:
         RunError: The folder is missing, damaged, unfinished or from a newer version.
@@ -187,15 +187,15 @@ def export(
     int8: bool = False,
     check_on: str | Path | None = None,
 ) -> Exported:
-    """Write a run's model in another format, and check it on real pictures against the original.
+    """Write a run's model in another format, and check it on real images against the original.
 
     Args:
         run: A run folder.
         output: The folder to make; None makes one in the run's ``exports``.
         format: ``onnx``, ``openvino`` or ``torch-export``.
         half: Keep weights in 16 bits.
-        int8: Compute in 8-bit integers, calibrated on training pictures.
-        check_on: A folder of pictures to check on, instead of the run's test and validation pictures.
+        int8: Compute in 8-bit integers, calibrated on training images.
+        check_on: A folder of images to check on, instead of the run's test and validation images.
 
     Returns:
         Where it lies and what the check found. `distingo.runtime` predicts from ONNX and OpenVINO without torch.
@@ -204,7 +204,7 @@ def export(
         RunError: The run folder is missing, damaged, unfinished or newer.
         ModelError: The model is no network, or can't be written in this format.
         UsageError: The format does not have the precision, or a package is missing.
-        DataError: There is no picture to check or calibrate on.
+        DataError: There is no image to check or calibrate on.
         ExportError: The export does not say what the original says; nothing is left of it.
         ResourceError: The folder exists or can't be written.
     """

@@ -17,7 +17,7 @@ from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, t
 from distingo.errors import InterruptionError, UsageError, option
 from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
-from distingo.models.catalogue import CATALOGUE, CatalogueEntry
+from distingo.models.catalog import CATALOG, CatalogEntry
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Run:
 
     Attributes:
         path: The run folder.
-        evaluation: Its scores on the test side.
+        evaluation: Its scores on the test split.
         report: The page to open.
     """
 
@@ -66,18 +66,18 @@ def train(
     language: str | None = None,
     **options: Unpack[TrainingOptions],
 ) -> Run:
-    """Train a classifier on a folder of pictures, judge it once on its test side, and write a report.
+    """Train a classifier on a folder of images, evaluate it once on its test split, and write a report.
 
     Args:
-        data: Folder of pictures, or a table of labels beside them; may be left out with `config` or `resume`, which
+        data: Folder of images, or a table of labels next to them; may be left out with `config` or `resume`, which
             name it.
         output: The run folder to make.
         config: A ``config.json`` of another run to repeat.
         resume: Go on with the run in `output`.
-        split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
+        split: A file of `split`'s, or any table with the columns file and side, that says which side each image is
             on; None cuts the sides by class and seed.
-        fold: Of a split file with folds, the one that is the test side.
-        near_duplicates: Pictures at least so alike (from 0.6 to 1; None: 0.8), turned and mirrored ones too, are kept
+        fold: Of a split file with folds, the one that is the test split.
+        near_duplicates: Images at least so alike (from 0.6 to 1; None: 0.8), turned and mirrored ones too, are kept
             on one side where the sides are cut here, and counted where `data` or `split` says them; ``none``: they are
             not searched for.
         recipe_file: A JSON file of recipe fields, such as `tune`'s ``best-recipe.json``; what is said here goes first.
@@ -93,7 +93,7 @@ def train(
         The run with its scores.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
+        DistingoError: Of the kind that fits the mistake or failure; its text says what to do.
     """
     from distingo.datasets.splits.files import name_split
     from distingo.runs.config import read_config
@@ -116,7 +116,7 @@ def train(
     chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))
     wanted = Wanted(
         data=None if data is None else Path(data),
-        wishes=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
+        options=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
         reading=reading,
         split=name_split(split, fold),
         near_duplicates=near_duplicates,
@@ -135,7 +135,7 @@ def train(
     request = TrainRequest(
         data=place,
         output=folder.path,
-        wishes=wanted.wishes,
+        options=wanted.options,
         reading=replace(wanted.reading, corrections=settle_corrections(wanted.reading.corrections)),
         repeats=wanted.repeats,
         split=wanted.split,
@@ -171,10 +171,10 @@ def train_several(
     resume: bool = False,
     **options: Unpack[SeveralOptions],
 ) -> Comparison:
-    """Train several models on the same pictures and the same split, and write a page that compares them.
+    """Train several models on the same images and the same split, and write a page that compares them.
 
     Args:
-        data: Folder of pictures.
+        data: Folder of images.
         output: A new folder; gets a run folder for each model, ``comparison.html`` and ``comparison.json``.
         models: Names as for `train`; ``NAME:frozen``, ``NAME:finetune`` and ``NAME:scratch`` name a pretrained
             backbone's mode, so that one backbone can be compared with itself.
@@ -182,10 +182,10 @@ def train_several(
         **options: As for `train`, as in `SeveralOptions`; those about pretrained backbones go to the backbones only.
 
     Returns:
-        The runs beside each other, the best one first.
+        The runs next to each other, the best one first.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: Of the kind that fits the mistake or failure.
     """
     from distingo.training.defaults import plan_runs
 
@@ -214,7 +214,7 @@ def demo(output: str | Path = "demo", **options: Unpack[SeveralOptions]) -> Run:
     """Train on handwritten digits that come with scikit-learn, written out as PNG files in class folders.
 
     Args:
-        output: A new folder; gets ``digits`` (the pictures) and ``run``.
+        output: A new folder; gets ``digits`` (the images) and ``run``.
         **options: As for `train`, as in `SeveralOptions`.
 
     Returns:
@@ -236,13 +236,13 @@ def demo(output: str | Path = "demo", **options: Unpack[SeveralOptions]) -> Run:
     return train(place / "digits", place / "run", **options)
 
 
-def list_models() -> tuple[CatalogueEntry, ...]:
+def list_models() -> tuple[CatalogEntry, ...]:
     """Every model that ``train`` knows by name."""
-    return tuple(CATALOGUE.values())
+    return tuple(CATALOG.values())
 
 
 def list_backbones(pattern: str = "*") -> tuple[ListedBackbone, ...]:
-    """List the pretrained backbones that timm knows, with size, input and licence.
+    """List the pretrained backbones that timm knows, with size, input and license.
 
     Args:
         pattern: With ``*`` and ``?``, or a part of the name; or a preset (``fast``, ``good``, ``best``).
@@ -261,7 +261,7 @@ def list_backbones(pattern: str = "*") -> tuple[ListedBackbone, ...]:
 def fetch_weights(name: str) -> Path:
     """Get a pretrained backbone's weights into the Hugging Face hub's cache ahead of time.
 
-    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN`` and proxies are honoured; they are read when the hub's library is first
+    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN`` and proxies are honored; they are read when the hub's library is first
     loaded.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from distingo.cli.curation import add_findings
 from distingo.cli.options import add_options, add_table, given, show_first, table_of
 from distingo.cli.terminal import prepare
-from distingo.curation.findings import PICTURE_KINDS, FindingKind
+from distingo.curation.findings import IMAGE_KINDS, FindingKind
 from distingo.datasets.options import Reading
 from distingo.errors import UsageError, escape_controls
 from distingo.options.data import CleanSettings
@@ -51,7 +51,7 @@ def add_clean(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--undo", metavar="FOLDER", help="put everything back from this quarantine (default: none)")
     parser.add_argument("--list", action="store_true", help="name every file instead of the first few")
     group = parser.add_argument_group("kinds of findings to act on (of copies one always stays)")
-    for kind in PICTURE_KINDS:
+    for kind in IMAGE_KINDS:
         name = _PLURAL.get(kind, kind)
         group.add_argument(
             f"--{name}", dest="kinds", action="append_const", const=kind, help=f"act on findings of the kind {kind}"
@@ -99,7 +99,7 @@ def _what_there_is(folder: str) -> str:
     from distingo.curation.findings import read_findings
 
     counts = Counter(
-        finding.kind for finding in read_findings(Path(folder)) if finding.counts and finding.kind in PICTURE_KINDS
+        finding.kind for finding in read_findings(Path(folder)) if finding.counts and finding.kind in IMAGE_KINDS
     )
     found = ", ".join(f"--{_PLURAL.get(kind, kind)} ({count:,})" for kind, count in counts.most_common())
     return f"clean needs to know which findings to act on; {folder} holds {found or 'none above their thresholds'}"
@@ -113,7 +113,7 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
     most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
     found = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
     met = {kind for each in found for kind in each}
-    for kind in PICTURE_KINDS:
+    for kind in IMAGE_KINDS:
         if kind in kinds and kind not in met:
             print(f"{kind}: 0")
         moves = [move for move in plan.moves if move.kinds[0] == kind]

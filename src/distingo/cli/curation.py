@@ -70,7 +70,7 @@ def _print(check: Check) -> None:
     from distingo.report.pages.check import WORDS
 
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
-    print(f"{check.files:,} files, {check.pictures:,} usable pictures")
+    print(f"{check.files:,} files, {check.images:,} usable pictures")
     for note in check.notes:
         print(f"  {escape_controls(str(note))}")
     if check.near_duplicates is not None:

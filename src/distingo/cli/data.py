@@ -60,8 +60,8 @@ def run_inspect(options: argparse.Namespace) -> int:
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:
         print(f"  {note}")
-    print(f"{len(dataset.pictures):,} usable pictures of {dataset.file_count:,} files found")
-    for name, count in sorted(Counter(label for picture in dataset.pictures for label in picture.labels).items()):
+    print(f"{len(dataset.images):,} usable pictures of {dataset.file_count:,} files found")
+    for name, count in sorted(Counter(label for image in dataset.images for label in image.labels).items()):
         print(f"  {name:<24} {count:>7,}")
     for row in dataset.left_out[:20]:
         print(f"  {row.status:<10} {row.file}: {row.reason}")

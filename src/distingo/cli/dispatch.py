@@ -44,10 +44,10 @@ COMMANDS = {
     "clean": Command("cleaning", "move what was found wanting to a quarantine; --undo puts it back"),
     "split": Command("data", "decide who is on which side; copies, bursts and groups stay together"),
     "tune": Command("experiments", "search for a better recipe, by validation; the test side is left alone"),
-    "train": Command("training", "train on a folder of pictures, judge once, write a report"),
-    "crossval": Command("experiments", "judge a recipe on every picture, fold by fold; write a page"),
+    "train": Command("training", "train on a folder of pictures, evaluate once, write a report"),
+    "crossval": Command("experiments", "evaluate a recipe on every picture, fold by fold; write a page"),
     "learning-curve": Command("experiments", "would more pictures help? scores by number of pictures"),
-    "evaluate": Command("evaluation", "judge a run's model on its test side or on other pictures"),
+    "evaluate": Command("evaluation", "evaluate a run's model on its test side or on other pictures"),
     "compare": Command("evaluation", "put finished runs side by side on one page"),
     "predict": Command("prediction", "name what pictures show"),
     "explain": Command("evaluation", "show what speaks for a class in a picture, and whether to believe it"),
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after ``distingo``; None takes the process's own.
 
     Returns:
-        The exit code: 0; 1 for a hindrance, 2 for a wrong call, 3 for unreadable pictures, 130 for Ctrl-C.
+        The exit code: 0; 1 for a failure, 2 for a wrong call, 3 for unreadable images, 130 for Ctrl-C.
     """
     with naming_options():
         return _run(list(sys.argv[1:] if arguments is None else arguments))

@@ -94,11 +94,11 @@ def add_sets(sources: Any) -> None:
 def run_sets(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     import distingo
-    from distingo.cli.terminal import describe_licence
+    from distingo.cli.terminal import describe_license
 
     for each in distingo.list_sets():
         if each.name == options.set:
-            print(describe_licence(each))
+            print(describe_license(each))
     gathered = distingo.download_set(
         options.set, options.output, raw=options.raw, mirror=options.mirror, **fetching_of(options)
     )
@@ -134,9 +134,9 @@ def add_open_images(sources: Any) -> None:
 def run_open_images(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     import distingo
-    from distingo.download.open_images_tables import LICENCE, OpenImagesAddresses
+    from distingo.download.open_images_tables import LICENSE, OpenImagesAddresses
 
-    print(LICENCE)
+    print(LICENSE)
     addresses = given(options, OpenImagesAddresses)
     addresses = {name: address.rstrip("/") for name, address in addresses.items()}
     gathered = distingo.download_open_images(
@@ -249,7 +249,7 @@ SOURCES = (add_sets, add_open_images, add_imagenet, add_urls, add_video)
 def add_download(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_download)
-    parser.add_argument("--list", action="store_true", help="list the well-known sets: size, licence, address")
+    parser.add_argument("--list", action="store_true", help="list the well-known sets: size, license, address")
     sources = parser.add_subparsers(title="sources", metavar="SOURCE", parser_class=type(parser))
     for add in SOURCES:
         add(sources)

@@ -73,7 +73,7 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_explain)
     parser.add_argument("run", metavar="RUN", help="run folder")
-    parser.add_argument("picture", metavar="IMAGE", help="image file")
+    parser.add_argument("image", metavar="IMAGE", help="image file")
     add_options(parser, ExplainSettings, _EXPLAIN, required=["output"])
 
 
@@ -83,7 +83,7 @@ def run_explain(options: argparse.Namespace) -> int:
     import distingo
     from distingo.report.pages.explanation_sheet import describe_answer, describe_class
 
-    explanation = distingo.explain(options.run, options.picture, **given(options, ExplainSettings, _EXPLAIN))
+    explanation = distingo.explain(options.run, options.image, **given(options, ExplainSettings, _EXPLAIN))
     print(f"{describe_answer(explanation)}.")
     for explained in explanation.classes:
         print(f"\nWhat speaks for {explained.heat.label}:")

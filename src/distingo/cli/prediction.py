@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 EXIT_UNREADABLE = 3
-"""Some pictures could not be read; the others were predicted."""
+"""Some images could not be read; the others were predicted."""
 
 _NAMED = 20
-"""Pictures that could not be read, or sorted, that are named before the rest is only counted."""
+"""Images that could not be read, or sorted, that are named before the rest is only counted."""
 
 
 _WHERE = ("image_column", "image_folder")
@@ -90,7 +90,7 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
     for sentence in stream.guarantees:
         print(sentence, file=sys.stderr)
     told = _Told(options)
-    total = stream.pictures.count() if sys.stderr.isatty() and not told.on_terminal else 0
+    total = stream.images.count() if sys.stderr.isatty() and not told.on_terminal else 0
     try:
         with progress_bar("Predicting", total) as advance:
             for prediction in stream:

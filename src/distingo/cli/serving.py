@@ -72,11 +72,11 @@ def run_corrections(options: argparse.Namespace) -> int:
     from distingo.errors import name_some
 
     data = distingo.export_corrections(options.file, options.output, model=options.model)
-    print(f"{data.pictures:,} picture{'s' * (data.pictures != 1)} corrected for {data.model}: {data.folder}")
+    print(f"{data.images:,} picture{'s' * (data.images != 1)} corrected for {data.model}: {data.folder}")
     if data.classes:
         print(f"  {name_some([f'{name}: {count:,}' for name, count in data.classes.items()], _MOST_CLASSES)}")
-    if data.unlabelled:
-        print(f"  {data.unlabelled:,} without label")
+    if data.unlabeled:
+        print(f"  {data.unlabeled:,} without label")
     if data.superseded:
         print(f"  {data.superseded:,} earlier correction{'s' * (data.superseded != 1)} of the same pictures left out")
     for note in data.notes:

@@ -84,7 +84,7 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
     from distingo.runs.config import read_config
     from distingo.runs.folder import RunFolder
 
-    table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
+    table = Table(title=f"{evaluation.split} side, n = {evaluation.n:,}")
     for heading in ("score", "this model", "95 % interval", *evaluation.baselines):
         table.add_column(heading, justify="left" if heading == "score" else "right", overflow="fold")
     for name, score in evaluation.scores.items():
@@ -162,7 +162,7 @@ def _pooled(evaluation: Evaluation, key: str) -> list[str]:
 
 
 def print_learning_curve(found: LearningCurve) -> None:
-    """Scores by number of pictures, forecasts, and what they mean in sentences."""
+    """Scores by number of images, forecasts, and what they mean in sentences."""
     from rich.console import Console
     from rich.table import Table
 
@@ -182,7 +182,7 @@ def print_learning_curve(found: LearningCurve) -> None:
 
 
 def print_division(division: Division) -> None:
-    """What holds pictures together, how every class's share came out, and what to know about it."""
+    """What holds images together, how every class's share came out, and what to know about it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -197,7 +197,7 @@ def print_division(division: Division) -> None:
     table = Table()
     for heading in ("", *division.parts, "off"):
         table.add_column(heading, justify="left" if not heading else "right", overflow="fold")
-    table.add_row("asked for", *(f"{share:.1%}" if share else "-" for share in division.shares[0].asked), "")
+    table.add_row("requested", *(f"{share:.1%}" if share else "-" for share in division.shares[0].asked), "")
     everything, *classes = division.shares
     if len(classes) > _MOST_CLASSES:
         classes = sorted(classes, key=lambda share: -share.farthest)[:_MOST_CLASSES]
@@ -208,16 +208,16 @@ def print_division(division: Division) -> None:
         table.add_row(Text(_plain(share.name or "all")), *cells, f"{share.farthest * 100:.1f}")
     Console().print(table)
     if hidden := len(division.shares) - 1 - len(classes):
-        print(f"and {hidden:,} more that came out closer to what was asked for")
+        print(f"and {hidden:,} more that came out closer to what was requested")
     given = sum(everything.given)
     besides = f", not counting the {given:,} that had a side" if given else ""
-    print(f"off: the largest difference from what was asked for, in points{besides}")
+    print(f"off: the largest difference from what was requested, in points{besides}")
     for note in division.notes:
         print(_plain(str(note)))
 
 
 def describe_prediction(prediction: Prediction) -> str:
-    """A picture's labels with probabilities, or its error, in one line with tabs."""
+    """An image's labels with probabilities, or its error, in one line with tabs."""
     if prediction.error:
         return escape_line(f"{prediction.file}\tERROR: {prediction.error}")
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
@@ -249,6 +249,6 @@ def describe_set(named: NamedSet) -> str:
     return f"{named.name:<15} {named.title}; {named.bytes / 1e6:,.0f} MB\n{'':<15} {named.licence}; {named.home}"
 
 
-def describe_licence(named: NamedSet) -> str:
-    """A well-known set's licence and what to cite."""
+def describe_license(named: NamedSet) -> str:
+    """A well-known set's license and what to cite."""
     return f"{named.name}: {named.title}\nlicence: {named.licence}\nplease cite: {named.citation}"

@@ -91,7 +91,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="*",
         metavar="PATTERN",
-        help="list timm's backbones with size, input and licence (default: distingo's own models)",
+        help="list timm's backbones with size, input and license (default: distingo's own models)",
     )
     parser.add_argument(
         "--image-size", type=_image_size, metavar="N|HxW", help="for the layer table, each 1 to 8192 (default: 128)"
@@ -123,15 +123,15 @@ def run_models(options: argparse.Namespace) -> int:
         for entry in distingo.list_models():
             print(f"{entry.name:<13} {entry.summary}")
         return 0
-    from distingo.models.catalogue import build_network, find_model
-    from distingo.models.layers import summarise
+    from distingo.models.catalog import build_network, find_model
+    from distingo.models.layers import summarize
 
     size = options.image_size or find_model(options.name).image_size or 128
     height, width = (size, size) if isinstance(size, int) else size
     network = build_network(
         options.name, classes=options.classes, height=height, width=width, channels=options.channels
     )
-    print(summarise(network, height, width, options.channels))
+    print(summarize(network, height, width, options.channels))
     return 0
 
 

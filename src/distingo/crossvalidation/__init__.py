@@ -1,1 +1,1 @@
-"""Cross-validation: every picture judged once by a model that was neither trained nor chosen on it."""
+"""Cross-validation: every image evaluated once by a model that was neither trained nor chosen on it."""

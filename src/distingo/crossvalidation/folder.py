@@ -28,10 +28,10 @@ class FoldResult:
     """What a finished fold leaves behind.
 
     Attributes:
-        train: How many pictures were learned from.
+        train: How many images were learned from.
         validation: How many were chosen by.
         seconds: For training, baselines and prediction.
-        probabilities: Of the fold's pictures, by model name; float32 (n, classes) each.
+        probabilities: Of the fold's images, by model name; float32 (n, classes) each.
         thresholds: With several labels, from which probability on each is given, by model name; else empty.
     """
 
@@ -74,7 +74,7 @@ class CrossValidationFolder:
 
     @property
     def predictions(self) -> Path:
-        """Every picture's out-of-fold probabilities."""
+        """Every image's out-of-fold probabilities."""
         return self.path / "predictions.parquet"
 
     @property
@@ -83,7 +83,7 @@ class CrossValidationFolder:
         return self.path / "crossval.html"
 
     def division(self, repeat: int) -> Path:
-        """Which fold each picture is on; a file that `train` takes too."""
+        """Which fold each image is on; a file that `train` takes too."""
         return self.path / ("folds.csv" if repeat == 1 else f"folds-{repeat}.csv")
 
     def fold(self, repeat: int, number: int) -> RunFolder:
@@ -140,7 +140,7 @@ def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
 
     Args:
         folder: As for `write_fold`.
-        shape: Of the probabilities: the fold's pictures and all classes.
+        shape: Of the probabilities: the fold's images and all classes.
 
     Raises:
         RunError: A file is damaged.
@@ -173,12 +173,12 @@ _UNBOUNDED = ("log_loss", "coverage_error")
 
 @dataclass(frozen=True, slots=True)
 class FoldScores:
-    """One fold, judged by a model that was trained on the others.
+    """One fold, evaluated by a model that was trained on the others.
 
     Attributes:
         repeat: Which division into folds, counted from 1.
         fold: Which fold of it, counted from 1.
-        train: How many pictures were learned from.
+        train: How many images were learned from.
         validation: How many were chosen by.
         test: How many the fold has.
         seconds: For training, baselines and prediction.
@@ -198,23 +198,23 @@ class FoldScores:
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """What a recipe is worth, judged on every picture of a data set.
+    """What a recipe is worth, evaluated on every image of a data set.
 
     Attributes:
-        data: What the pictures were read from.
+        data: What the images were read from.
         root: The folder that names of files are relative to.
-        task: One label per picture, or several.
+        task: One label per image, or several.
         classes: Class names.
         model: The model's name, without folders.
         mode: ``frozen``, ``finetune`` or ``scratch``; ``classic`` for a model that is no network.
-        n: How many pictures were judged.
+        n: How many images were evaluated.
         groups: How many groups they form: what belongs together is always on one fold.
         folds: One entry per fold, repeat by repeat.
         means: By score name, the mean over all folds with its corrected resampled t interval
             (`distingo.metrics.intervals.corrected_mean`).
         baseline_means: The same by model name.
         gains: By model name, the mean over folds of how much the main score is above that baseline's, likewise.
-        pooled: The scores of all pictures' out-of-fold predictions together, with 95 % intervals over pictures.
+        pooled: The scores of all images' out-of-fold predictions together, with 95 % intervals over images.
         notes: What a person should know.
         choices: What was chosen for the person, and why.
         recipe: All settings.

@@ -1,6 +1,6 @@
-"""Which fold each picture is on, and which of the other folds' pictures are chosen by.
+"""Which fold each image is on, and which of the other folds' images are chosen by.
 
-One fold: train on the others, predict the fold's pictures.
+One fold: train on the others, predict the fold's images.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from distingo.messages.notes import Note
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.embedding import input_product
-from distingo.records import Dataset, Picture, Side, Split
+from distingo.records import Dataset, LabeledImage, Split, SplitName
 from distingo.runs.folder import RunFolder
 from distingo.training.baselines import BASELINES, fit_baseline
 from distingo.training.preparing import ChosenRun
@@ -40,9 +40,9 @@ class Folds:
     """A division into folds.
 
     Attributes:
-        dataset: With exactly the pictures that are on a fold.
-        numbers: Of each picture's fold, from 1: int64 (n,).
-        grouping: Which pictures belong together.
+        dataset: With exactly the images that are on a fold.
+        numbers: Of each image's fold, from 1: int64 (n,).
+        grouping: Which images belong together.
         notes: What a person should know.
     """
 
@@ -62,20 +62,20 @@ class Folds:
         return range(1, self.count + 1)
 
     def split(self, fold: int, *, validation: float, seed: int) -> Split:
-        """One fold as the test side; validation is cut from the others by whole groups, every class alike.
+        """One fold as the test split; validation is cut from the others by whole groups, every class alike.
 
         Args:
             fold: Which one.
-            validation: Share of the other folds' pictures.
+            validation: Share of the other folds' images.
             seed: Of the cut.
         """
-        pictures = self.dataset.pictures
+        images = self.dataset.images
         rest = np.flatnonzero(self.numbers != fold)
-        sides: dict[Side, list[Picture]] = {"train": [], "validation": [], "test": []}
-        sides["test"] = [pictures[at] for at in np.flatnonzero(self.numbers == fold)]
+        splits: dict[SplitName, list[LabeledImage]] = {"train": [], "validation": [], "test": []}
+        splits["test"] = [images[at] for at in np.flatnonzero(self.numbers == fold)]
         for at, part in zip(rest, cut_groups(self, rest, [1 - validation, validation], seed), strict=True):
-            sides["validation" if part else "train"].append(pictures[at])
-        return order_split(sides, ())
+            splits["validation" if part else "train"].append(images[at])
+        return order_split(splits, ())
 
     def division(self) -> Division:
         """As `distingo.datasets.splits.files.write_split_file` takes it."""
@@ -84,11 +84,11 @@ class Folds:
 
 
 def cut_groups(folds: Folds, chosen: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Divide some of the pictures by whole groups, every class alike; no class is missing on the first part.
+    """Divide some of the images by whole groups, every class alike; no class is missing on the first part.
 
     Args:
-        folds: Knows the pictures' groups.
-        chosen: Positions of the pictures to divide.
+        folds: Knows the images' groups.
+        chosen: Positions of the images to divide.
         shares: Of the parts; they add up to 1.
         seed: Of the division.
 
@@ -96,12 +96,12 @@ def cut_groups(folds: Folds, chosen: np.ndarray, shares: Sequence[float], seed: 
         The part of each, int64 of the shape of `chosen`.
     """
     dataset = folds.dataset
-    table = encode_labels([dataset.pictures[at] for at in chosen], dataset.classes, "multi-label")
+    table = encode_labels([dataset.images[at] for at in chosen], dataset.classes, "multi-label")
     return divide_groups(table, folds.grouping.numbers[chosen], shares, seed=seed, needed=0)
 
 
 def divide(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int, resplit: bool) -> Folds:
-    """Divide all pictures of a data set into folds.
+    """Divide all images of a data set into folds.
 
     Raises:
         DataError: There are too few groups, or a class lies on one fold only.
@@ -117,12 +117,12 @@ def from_split_file(split_file: SplitFile, dataset: Dataset) -> Folds:
     """The folds that a split file names.
 
     Raises:
-        DataError: A picture's content is another than the file says, a fold is empty, or a class lies on one fold only.
+        DataError: An image's content is another than the file says, a fold is empty, or a class lies on one fold only.
         UsageError: The file has no folds.
     """
-    pictures, numbers, groups, notes = match_folds(split_file, dataset)
+    images, numbers, groups, notes = match_folds(split_file, dataset)
     grouping = Grouping(groups, ((),) * (int(groups.max()) + 1 if len(groups) else 0))
-    folds = Folds(replace(dataset, pictures=pictures), numbers, grouping, notes)
+    folds = Folds(replace(dataset, images=images), numbers, grouping, notes)
     if empty := [number for number in range(1, split_file.folds + 1) if not (numbers == number).any()]:
         raise DataError(
             f"{split_file.path}: no picture of {dataset.root} is on fold {empty[0]}; make a new split",
@@ -133,14 +133,14 @@ def from_split_file(split_file: SplitFile, dataset: Dataset) -> Folds:
 
 
 def require_learnable(folds: Folds) -> None:
-    """Refuse folds of which one has all pictures of a class: the others could not teach it.
+    """Refuse folds of which one has all images of a class: the others could not teach it.
 
-    With several labels per picture that is allowed: such a label is one among many, and the notes say it.
+    With several labels per image that is allowed: such a label is one among many, and the notes say it.
     """
     dataset = folds.dataset
     if dataset.task == "multi-label":
         return
-    targets = encode_labels(dataset.pictures, dataset.classes, dataset.task)
+    targets = encode_labels(dataset.images, dataset.classes, dataset.task)
     on = np.zeros((len(dataset.classes), folds.count), bool)
     on[targets, folds.numbers - 1] = True
     if alone := [name for name, where in zip(dataset.classes, on, strict=True) if where.sum() == 1]:
@@ -162,7 +162,7 @@ class FinishedFold:
     Attributes:
         repeat: Which division, from 1.
         number: Which fold of it, from 1.
-        split: The fold is the test side.
+        split: The fold is the test split.
         result: Its predictions.
     """
 
@@ -173,12 +173,12 @@ class FinishedFold:
 
 
 def run_fold(chosen: ChosenRun, request: TrainRequest, split: Split, folder: RunFolder) -> FoldResult:
-    """Train a model and its baselines on one fold's training side and predict its test side.
+    """Train a model and its baselines on one fold's training split and predict its test split.
 
     Args:
-        chosen: Recipe and pictures.
+        chosen: Recipe and images.
         request: Says where the cache is.
-        split: The fold is the test side.
+        split: The fold is the test split.
         folder: A network's checkpoints are written there; one that is there already is gone on from.
 
     Returns:
@@ -204,7 +204,7 @@ def run_fold(chosen: ChosenRun, request: TrainRequest, split: Split, folder: Run
 def _predict(models: Mapping[str, SavedModel], split: Split, cache: Cache, device_name: str) -> dict[str, np.ndarray]:
     device = choose_device(device_name)
     precision = choose_precision(device)[0]
-    contents = [picture.row_key for picture in split.test]
+    contents = [image.row_key for image in split.test]
     return {
         name: predict_probabilities(
             model, input_product(model, cache, device).store.rows(contents), device=device, precision=precision

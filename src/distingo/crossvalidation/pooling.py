@@ -1,9 +1,9 @@
 """Scores of each fold and of all folds together.
 
-Pooled means that every picture is judged once, by the model of its own fold. What counts pictures (accuracy, recall,
-F1) is unbiased so; what ranks pictures (average precision) suffers a little where the models' probabilities do not
+Pooled means that every image is evaluated once, by the model of its own fold. What counts images (accuracy, recall,
+F1) is unbiased so; what ranks images (average precision) suffers a little where the models' probabilities do not
 mean the same (Forman and Scholz, Apples-to-apples in cross-validation studies, 2010), so its mean over folds stands
-beside it.
+next to it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from distingo.crossvalidation.folder import MAIN_SCORES, FoldScores, bounds_of
 from distingo.crossvalidation.folds import FinishedFold
-from distingo.evaluation.judging import MODEL, judge
+from distingo.evaluation.judging import MODEL, evaluate
 from distingo.messages.notes import Note, note
 from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import per_class_scores
@@ -26,7 +26,7 @@ from distingo.records import Dataset, Evaluation, LabelScores, Score, Thresholds
 
 @dataclass(frozen=True, slots=True)
 class OutOfFoldTable:
-    """What models say of pictures that they never saw.
+    """What models say of images that they never saw.
 
     Attributes:
         probabilities: Float32 (n, classes).
@@ -38,9 +38,9 @@ class OutOfFoldTable:
 
 
 def score_fold(fold: FinishedFold, dataset: Dataset) -> FoldScores:
-    """Judge one fold for itself."""
+    """Evaluate one fold for itself."""
     result = fold.result
-    judged = judge(fold.split.test, _descriptions(dataset, fold), result.probabilities)
+    evaluated = evaluate(fold.split.test, _descriptions(dataset, fold), result.probabilities)
     return FoldScores(
         repeat=fold.repeat,
         fold=fold.number,
@@ -48,9 +48,10 @@ def score_fold(fold: FinishedFold, dataset: Dataset) -> FoldScores:
         validation=result.validation,
         test=len(fold.split.test),
         seconds=result.seconds,
-        scores={name: score.value for name, score in judged.scores.items()},
+        scores={name: score.value for name, score in evaluated.scores.items()},
         baselines={
-            model: {name: score.value for name, score in scores.items()} for model, scores in judged.baselines.items()
+            model: {name: score.value for name, score in scores.items()}
+            for model, scores in evaluated.baselines.items()
         },
     )
 
@@ -67,7 +68,7 @@ def mean_gains(folds: Sequence[FoldScores], dataset: Dataset) -> dict[str, Score
     key = MAIN_SCORES[dataset.task]
     both = [fold for fold in folds if key in fold.scores]
     return {
-        name: _mean([fold.scores[key] - fold.baselines[name][key] for fold in both], both, len(dataset.pictures), -1.0)
+        name: _mean([fold.scores[key] - fold.baselines[name][key] for fold in both], both, len(dataset.images), -1.0)
         for name in folds[0].baselines
         if both and all(key in fold.baselines[name] for fold in both)
     }
@@ -90,21 +91,21 @@ def _mean(values: Sequence[float], folds: Sequence[FoldScores], n: int, low: flo
 def pool(
     repeats: Sequence[Sequence[FinishedFold]], dataset: Dataset, notes: tuple[Note, ...]
 ) -> tuple[Evaluation, OutOfFoldTable]:
-    """Judge all folds' predictions together.
+    """Evaluate all folds' predictions together.
 
     With several divisions into folds a score is the mean of theirs, and so are the ends of its interval, which is a
     little too wide then; counts are those of one division, on average. The table holds mean probabilities.
 
     Args:
         repeats: The folds of each division.
-        dataset: Its pictures are those of all folds.
+        dataset: Its images are those of all folds.
         notes: What a reader should know.
     """
-    judged, tables, given = [], [], []
+    evaluated, tables, given = [], [], []
     for folds in repeats:
         probabilities, cuts = _gather(folds, dataset)
         descriptions = _descriptions(dataset, folds[0], cuts)
-        judged.append(judge(dataset.pictures, descriptions, probabilities, notes, cuts=cuts or None))
+        evaluated.append(evaluate(dataset.images, descriptions, probabilities, notes, cuts=cuts or None))
         tables.append(probabilities[MODEL])
         given.append(probabilities[MODEL] - cuts[MODEL] if cuts else probabilities[MODEL])
     several = dataset.task == "multi-label"
@@ -112,17 +113,17 @@ def pool(
         np.asarray(np.mean(tables, axis=0, dtype=np.float64), np.float32),
         np.asarray(np.mean(given, axis=0) >= 0) if several else None,
     )
-    return (judged[0] if len(judged) == 1 else _mean_evaluation(judged)), table
+    return (evaluated[0] if len(evaluated) == 1 else _mean_evaluation(evaluated)), table
 
 
 def _gather(folds: Sequence[FinishedFold], dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Probabilities and, with several labels, thresholds of every picture, in the data set's order, by model name."""
-    places = {picture.source.file: at for at, picture in enumerate(dataset.pictures)}
+    """Probabilities and, with several labels, thresholds of every image, in the data set's order, by model name."""
+    places = {image.source.file: at for at, image in enumerate(dataset.images)}
     shape = (len(places), len(dataset.classes))
     probabilities = {name: np.zeros(shape, np.float32) for name in folds[0].result.probabilities}
     cuts = {name: np.zeros(shape) for name in folds[0].result.thresholds}
     for fold in folds:
-        at = [places[picture.source.file] for picture in fold.split.test]
+        at = [places[image.source.file] for image in fold.split.test]
         for name, found in fold.result.probabilities.items():
             probabilities[name][at] = found
         for name, chosen in fold.result.thresholds.items():
@@ -133,7 +134,7 @@ def _gather(folds: Sequence[FinishedFold], dataset: Dataset) -> tuple[dict[str, 
 def _descriptions(
     dataset: Dataset, fold: FinishedFold, cuts: dict[str, np.ndarray] | None = None
 ) -> dict[str, ModelDescription]:
-    """What judging must know of each model; thresholds are the fold's, or the mean of all pictures'."""
+    """What evaluating must know of each model; thresholds are the fold's, or the mean of all images'."""
     plain = ModelDescription(name=MODEL, kind="classic", task=dataset.task, classes=dataset.classes)
     thresholds = dict(fold.result.thresholds)
     for name, table in (cuts or {}).items():
@@ -141,18 +142,18 @@ def _descriptions(
     return {name: replace(plain, name=name, thresholds=thresholds.get(name)) for name in fold.result.probabilities}
 
 
-def _mean_evaluation(judged: Sequence[Evaluation]) -> Evaluation:
-    first, times = judged[0], len(judged)
-    counts = np.sum([entry.confusion for entry in judged], axis=0)
+def _mean_evaluation(evaluated: Sequence[Evaluation]) -> Evaluation:
+    first, times = evaluated[0], len(evaluated)
+    counts = np.sum([entry.confusion for entry in evaluated], axis=0)
     classes = per_class_scores(counts, first.classes) if first.confusion else ()
     return replace(
         first,
-        scores=_mean_of([entry.scores for entry in judged]),
+        scores=_mean_of([entry.scores for entry in evaluated]),
         per_class=tuple(replace(entry, support=entry.support // times) for entry in classes),
         confusion=tuple(tuple(round(count / times) for count in row) for row in counts) if first.confusion else (),
-        baselines={name: _mean_of([entry.baselines[name] for entry in judged]) for name in first.baselines},
-        per_label=tuple(map(_mean_label, zip(*(entry.per_label for entry in judged), strict=True))),
-        accuracy_gains=_mean_of([entry.accuracy_gains for entry in judged]),
+        baselines={name: _mean_of([entry.baselines[name] for entry in evaluated]) for name in first.baselines},
+        per_label=tuple(map(_mean_label, zip(*(entry.per_label for entry in evaluated), strict=True))),
+        accuracy_gains=_mean_of([entry.accuracy_gains for entry in evaluated]),
     )
 
 

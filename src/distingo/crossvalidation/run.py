@@ -1,4 +1,4 @@
-"""The whole cross-validation: pictures are read once, folds are computed one by one and kept."""
+"""The whole cross-validation: images are read once, folds are computed one by one and kept."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, scor
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.options import count_processors
 from distingo.datasets.splits.files import read_split_file, require_unchanged, write_split_file
-from distingo.datasets.splits.grouping import Links, group_pictures
+from distingo.datasets.splits.grouping import Links, group_images
 from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.process import configure_process, prepare_process
 from distingo.messages.notes import Note
-from distingo.models.catalogue import find_model
+from distingo.models.catalog import find_model
 from distingo.near_duplicates.keeping import (
     Belonging,
     FoundNearDuplicates,
@@ -48,13 +48,13 @@ log = logging.getLogger("distingo")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrossValidateRequest:
-    """What a person asked for.
+    """What a person requested.
 
     Attributes:
         training: Data, folder, recipe, machine; its split file, if any, has the folds.
         folds: How many; None for 5, or what the split file has.
         repeats: How many divisions into folds.
-        belonging: What holds pictures together.
+        belonging: What holds images together.
         resplit: Divide all anew where the data has sides of its own.
     """
 
@@ -76,16 +76,16 @@ class _Prepared:
 
 
 def cross_validate(request: CrossValidateRequest) -> CrossValidation:
-    """Train on all folds but one and judge on that one, for every fold; write scores and predictions.
+    """Train on all folds but one and evaluate on that one, for every fold; write scores and predictions.
 
     Args:
-        request: What a person asked for.
+        request: What a person requested.
 
     Returns:
         The scores, as they lie in ``crossval.json``.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance; finished folds are kept.
+        DistingoError: Of the kind that fits the mistake or failure; finished folds are kept.
     """
     begun = time.perf_counter()
     _check(request)
@@ -177,7 +177,7 @@ def _start(request: CrossValidateRequest) -> _Prepared:
 
 
 def _count(dataset: Dataset, folds: Folds, near: FoundNearDuplicates, *, of_file: bool) -> NearDuplicateCounts:
-    files = [picture.source.file for picture in folds.dataset.pictures]
+    files = [image.source.file for image in folds.dataset.images]
     numbers = dict(zip(files, folds.numbers.tolist(), strict=True))
     return count_on_folds(dataset, numbers, near, divided_by="split-file" if of_file else "distingo")
 
@@ -191,7 +191,7 @@ def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: Fo
     others = replace(request.belonging, near_duplicates=None)  # these were searched for already
     links = others.link(dataset, training.reading.cache, training.reading.threads)
     links.append(Links("near-duplicate", near.pairs))
-    grouping = group_pictures(len(dataset.pictures), links)
+    grouping = group_images(len(dataset.images), links)
     count = 5 if request.folds is None else request.folds
     seeds = range(seed, seed + request.repeats)
     return tuple(divide(dataset, grouping, folds=count, seed=each, resplit=request.resplit) for each in seeds)
@@ -261,8 +261,8 @@ def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begu
     folds = tuple(score_fold(fold, dataset) for finished in repeats for fold in finished)
     pooled, table = pool(repeats, dataset, ())
     path = prepared.folder.predictions
-    write_predictions(path, dataset.pictures, table.probabilities, dataset.classes, given=table.given)
-    means, baseline_means = mean_scores(folds, len(dataset.pictures))
+    write_predictions(path, dataset.images, table.probabilities, dataset.classes, given=table.given)
+    means, baseline_means = mean_scores(folds, len(dataset.images))
     return CrossValidation(
         data=prepared.training.data.resolve(),
         root=dataset.root.resolve(),
@@ -270,7 +270,7 @@ def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begu
         classes=dataset.classes,
         model=Path(recipe.model.removeprefix("local-dir:")).name,
         mode="classic" if find_model(recipe.model).kind == "classic" else recipe.mode,
-        n=len(dataset.pictures),
+        n=len(dataset.images),
         groups=len(set(first.grouping.numbers.tolist())),
         folds=folds,
         means=means,

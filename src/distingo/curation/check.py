@@ -30,19 +30,19 @@ class Check:
         root: The folder that file names are relative to.
         against: The other data set that copies were looked for in; None without.
         layout: As in `Dataset.layout`.
-        task: One label per picture, or several.
+        task: One label per image, or several.
         classes: Class names.
         files: How many files were found.
-        pictures: How many of them are usable and distinct.
+        images: How many of them are usable and distinct.
         findings: All that are kept, those of each kind together, the worst first.
         shortcuts: How far things other than the subject distinguish the classes.
-        embedded_by: What pictures were compared by: a backbone, ``descriptors`` or ``none``.
+        embedded_by: What images were compared by: a backbone, ``descriptors`` or ``none``.
         label_score: What the models were worth that doubted labels (accuracy; area under the ROC curve with several
-            labels); None where labels were not judged.
+            labels); None where labels were not evaluated.
         notes: Notes for the user.
         seconds: How long it took.
         value_ranges: What the stored values of deep images were scaled by.
-        label_basis: What doubts of labels rest on; None where labels were not judged, or by an older distingo.
+        label_basis: What doubts of labels rest on; None where labels were not evaluated, or by an older distingo.
         near_duplicates: What was searched for near-duplicates; None in a check of an older distingo.
     """
 
@@ -53,7 +53,7 @@ class Check:
     task: str
     classes: tuple[str, ...]
     files: int
-    pictures: int
+    images: int
     findings: tuple[Finding, ...]
     shortcuts: tuple[Shortcut, ...]
     embedded_by: str
@@ -66,7 +66,7 @@ class Check:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{number:,} {kind}" for kind, number in self.counts.items()) or "no findings"
-        return f"Check({str(self.data)!r}, {self.pictures:,} images: {counts})"
+        return f"Check({str(self.data)!r}, {self.images:,} images: {counts})"
 
     def counting(self, kind: FindingKind) -> tuple[Finding, ...]:
         """The findings of a kind at or above its threshold."""
@@ -78,17 +78,17 @@ class Check:
         numbers = {kind: len(self.counting(kind)) for kind in FINDING_KINDS}
         return {kind: number for kind, number in numbers.items() if number}
 
-    def with_thresholds(self, wishes: dict[str, float]) -> Check:
+    def with_thresholds(self, options: dict[str, float]) -> Check:
         """The same measurements under other thresholds.
 
         Args:
-            wishes: By kind; kinds that are not named keep their threshold.
+            options: By kind; kinds that are not named keep their threshold.
 
         Raises:
             UsageError: There is no such kind, or a value is out of its range.
         """
-        settled = settle_thresholds(wishes)
-        moved = {kind: value for kind, value in settled.items() if kind in wishes}
+        settled = settle_thresholds(options)
+        moved = {kind: value for kind, value in settled.items() if kind in options}
         findings = tuple(
             replace(finding, threshold=moved.get(finding.kind, finding.threshold)) for finding in self.findings
         )
@@ -118,7 +118,7 @@ def write_check(check: Check, folder: Path) -> None:
         "layout": asdict(check.layout),
         "notes": [asdict(each) for each in check.notes],
     }
-    same = ("task", "classes", "files", "pictures", "embedded_by", "label_score", "seconds")
+    same = ("task", "classes", "files", "images", "embedded_by", "label_score", "seconds")
     write_json(folder / SUMMARY_NAME, content | {name: getattr(check, name) for name in same})
 
 
@@ -163,7 +163,7 @@ def read_check(folder: Path) -> Check:
             task=content["task"],
             classes=tuple(content["classes"]),
             files=content["files"],
-            pictures=content["pictures"],
+            images=content.get("images", content.get("pictures")),
             findings=read_findings(folder / FINDINGS_NAME),
             shortcuts=tuple(Shortcut(**entry) for entry in content["shortcuts"]),
             embedded_by=content["embedded_by"],

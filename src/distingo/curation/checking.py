@@ -19,7 +19,7 @@ from distingo.curation.findings import FINDING_KINDS, Finding, FindingKind, is_a
 from distingo.curation.label_doubts import LabelBasis, describe_basis
 from distingo.curation.labels import OutOfFold, label_findings, predict_out_of_fold, score_out_of_fold, weigh_doubts
 from distingo.curation.pairs import (
-    NEIGHBOURS,
+    NEIGHBORS,
     comparable,
     duplicate_findings,
     leak_findings,
@@ -40,7 +40,7 @@ from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.records import record_search
 from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
-from distingo.records import Dataset, Picture
+from distingo.records import Dataset, LabeledImage
 from distingo.runs.config import read_config_file
 from distingo.runs.manifest import read_manifest
 from distingo.runs.predictions import read_probabilities
@@ -51,45 +51,45 @@ class GivenPredictions:
     """What models predict for images of a data set that they were not trained on.
 
     Attributes:
-        pictures: The pictures that it is known of.
+        images: The images that it is known of.
         out_of_fold: What the models predict for them.
-        note: Where it is from and of how many pictures.
+        note: Where it is from and of how many images.
     """
 
-    pictures: tuple[Picture, ...]
+    images: tuple[LabeledImage, ...]
     out_of_fold: OutOfFold
     note: Note
 
 
 def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
-    """Find a data set's pictures among the predictions of a cross-validation, or of a run's test side.
+    """Find a data set's images among the predictions of a cross-validation, or of a run's test split.
 
-    A picture counts where its file's content is still the same; labels may have been changed since.
+    An image counts where its file's content is still the same; labels may have been changed since.
 
     Args:
         folder: Holds ``predictions.parquet`` and ``manifest.csv``.
-        dataset: The pictures to check.
+        dataset: The images to check.
 
     Raises:
         RunError: A file is missing or damaged.
         UsageError: The predictions are of another kind of labels.
-        DataError: None of the pictures is among them.
+        DataError: None of the images is among them.
     """
     files, classes, probabilities = read_probabilities(folder / "predictions.parquet")
     _require_task(folder, dataset)
     contents = {row.file: row.content for row in read_manifest(folder / "manifest.csv")}
     rows = {contents[file]: row for row, file in enumerate(files) if contents.get(file)}
-    known = tuple(picture for picture in dataset.pictures if picture.content in rows)
+    known = tuple(image for image in dataset.images if image.content in rows)
     if not known:
         raise DataError(
             f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}",
             code="data_differ",
             parameter="predictions",
         )
-    chosen = probabilities[[rows[picture.content] for picture in known]].astype(np.float64)
-    having = np.array([[name in picture.labels for name in classes] for picture in known], bool)
+    chosen = probabilities[[rows[image.content] for image in known]].astype(np.float64)
+    having = np.array([[name in image.labels for name in classes] for image in known], bool)
     out_of_fold = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
-    left = len(dataset.pictures) - len(known)
+    left = len(dataset.images) - len(known)
     where = note("labels-doubted-by", folder=str(folder))
     if left:
         where = note("labels-doubted-by-some", folder=str(folder), left=left)
@@ -116,9 +116,9 @@ class CheckRequest:
     """The options of a check.
 
     Attributes:
-        data: Folder of pictures, or a table of labels beside them.
-        against: Another data set in which no copy should be, for example the pictures that a model is judged on.
-        model: What pictures are compared by; see `choose_embedding`.
+        data: Folder of images, or a table of labels next to them.
+        against: Another data set in which no copy should be, for example the images that a model is evaluated on.
+        model: What images are compared by; see `choose_embedding`.
         weights: Of that model.
         thresholds: By kind of finding; others keep their defaults.
         reading: How images and labels are found and read; without a value range the images of `data` decide, for
@@ -139,16 +139,16 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """All that is measured; judging it costs next to nothing."""
+    """All that is measured; evaluating it costs next to nothing."""
 
     dataset: Dataset
-    others: tuple[Picture, ...]
+    others: tuple[LabeledImage, ...]
     other_root: Path | None
     measurements: npt.NDArray[np.float32]
     pairs: tuple[CopyPair, ...]
     distances: npt.NDArray[np.float64] | None
     out_of_fold: OutOfFold | None
-    doubted: tuple[Picture, ...]
+    doubted: tuple[LabeledImage, ...]
     basis: LabelBasis | None
     shortcuts: tuple[Shortcut, ...]
     notes: tuple[Note, ...]
@@ -181,7 +181,7 @@ def run_check(request: CheckRequest) -> Check:
         task=dataset.task,
         classes=dataset.classes,
         files=dataset.file_count,
-        pictures=len(dataset.pictures),
+        images=len(dataset.images),
         findings=findings,
         shortcuts=measured.shortcuts,
         embedded_by=embedding.name,
@@ -190,12 +190,12 @@ def run_check(request: CheckRequest) -> Check:
         seconds=time.perf_counter() - begun,
         value_ranges=dataset.value_ranges,
         label_basis=measured.basis,
-        near_duplicates=record_search(dataset.pictures, measured.others, thresholds["near-duplicate"]),
+        near_duplicates=record_search(dataset.images, measured.others, thresholds["near-duplicate"]),
     )
 
 
 def measurements_product(cache: Cache) -> Product:
-    """The measurements of every picture, float32 (12,), to be computed while it is decoded."""
+    """The measurements of every image, float32 (12,), to be computed while it is decoded."""
     return Product(cache.store(f"measurements-1-decoded-{DECODING}", (len(MEASUREMENTS),), "float32"), measure)
 
 
@@ -205,25 +205,25 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     dataset = _read(request, request.data, products)
     request = replace(request, reading=replace(request.reading, value_range=dataset.value_ranges))
     other = None if request.against is None else _read(request, request.against, own[1:])
-    others = () if other is None else other.pictures
-    keys = [picture.row_key for picture in dataset.pictures]
+    others = () if other is None else other.images
+    keys = [image.row_key for image in dataset.images]
     measurements = own[0].store.rows(keys).take(np.arange(len(keys)))
     embeddings = None
     if embedding.product is not None and len(keys) > 1:
         embeddings = embedding.product.store.rows(keys).take(np.arange(len(keys)))
     distances = places = None
     if embeddings is not None:
-        distances, places = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBOURS)
+        distances, places = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBORS)
     pairs = find_copies(
-        own[1].store.rows([*keys, *(picture.row_key for picture in others)]),
-        [min(picture.width, picture.height) for picture in (*dataset.pictures, *others)],
+        own[1].store.rows([*keys, *(image.row_key for image in others)]),
+        [min(image.width, image.height) for image in (*dataset.images, *others)],
         further=() if places is None else near_pairs(places),
         workers=request.reading.workers,
     )
-    doubted, notes = dataset.pictures, tuple[Note, ...]()
+    doubted, notes = dataset.images, tuple[Note, ...]()
     if request.predictions is not None:
         given = read_given_predictions(request.predictions, dataset)
-        doubted, notes = given.pictures, (given.note,)
+        doubted, notes = given.images, (given.note,)
         out_of_fold: OutOfFold | None = given.out_of_fold
     else:
         out_of_fold = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
@@ -251,13 +251,13 @@ def _doubt_labels(
     embedding: Embedding,
     request: CheckRequest,
 ) -> OutOfFold | None:
-    count = len(dataset.pictures)
+    count = len(dataset.images)
     together = [
         (pair.first, pair.second) for pair in pairs if pair.similarity >= _SURELY_COPIES and pair.second < count
     ]
     return predict_out_of_fold(
         embeddings,
-        [picture.labels for picture in dataset.pictures],
+        [image.labels for image in dataset.images],
         dataset.task,
         deep=embedding.deep,
         together=together,
@@ -269,16 +269,16 @@ def _doubt_labels(
 def _apply_thresholds(
     measured: _Measured, thresholds: Mapping[FindingKind, float], request: CheckRequest
 ) -> Iterator[Finding]:
-    dataset, pictures = measured.dataset, measured.dataset.pictures
+    dataset, images = measured.dataset, measured.dataset.images
     yield from file_findings(dataset.manifest, thresholds)
     yield from duplicate_findings(dataset.manifest, thresholds)
     root = "" if measured.other_root is None else str(measured.other_root.resolve())
     if request.against is not None:
-        yield from leak_findings(pictures, measured.others, root, thresholds)
-    yield from pair_findings(pictures, measured.others, root, measured.pairs, thresholds)
-    yield from quality_findings(pictures, measured.measurements, thresholds)
+        yield from leak_findings(images, measured.others, root, thresholds)
+    yield from pair_findings(images, measured.others, root, measured.pairs, thresholds)
+    yield from quality_findings(images, measured.measurements, thresholds)
     if measured.distances is not None:
-        yield from outlier_findings(pictures, measured.distances, thresholds["outlier"])
+        yield from outlier_findings(images, measured.distances, thresholds["outlier"])
     if measured.out_of_fold is not None:
         basis = measured.basis
         yield from label_findings(measured.doubted, measured.out_of_fold, dataset.task, thresholds["label"], basis)

@@ -18,10 +18,10 @@ _CLASSIC = "descriptors"
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What embeds pictures.
+    """What embeds images.
 
     Attributes:
-        product: To be computed while pictures are decoded; None where embeddings are off.
+        product: To be computed while images are decoded; None where embeddings are off.
         name: Of the backbone; ``descriptors``; ``none``.
         reason: Why this one.
         deep: Whether it is a backbone's.
@@ -34,17 +34,17 @@ class Embedding:
 
     @property
     def note(self) -> Note:
-        """What pictures are compared by, for the person."""
+        """What images are compared by, for the person."""
         if self.product is None:
             return note("compared-by-pixels")
         return note("compared-by", name=self.name, said=self.reason)
 
 
-def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
+def choose_embedding(option: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
     """Choose what images are embedded by.
 
     Args:
-        wish: A backbone as `train` takes it, ``descriptors``, or ``none``; None chooses as `train` does.
+        option: A backbone as `train` takes it, ``descriptors``, or ``none``; None chooses as `train` does.
         weights: As for `train`; None takes the published ones.
         seen: What the data set looks like.
         cache: Where embeddings are kept.
@@ -53,19 +53,19 @@ def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey,
         ModelError: There is no such backbone, or its weights are not available.
         UsageError: The model is none that embeds.
     """
-    if wish == _WITHOUT:
+    if option == _WITHOUT:
         return Embedding(None, _WITHOUT, note("requested"))
-    if wish == _CLASSIC:
+    if option == _CLASSIC:
         return _descriptors(cache, note("requested-several"))
     _load_torch()
     from distingo.training.defaults import DataFacts
     from distingo.training.pretrained import choose_model
 
-    facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
-    name, reason = (wish, note("requested")) if wish is not None else choose_model(facts)
-    if wish is None and weights is None and name == "small-cnn":
+    facts = DataFacts(images=seen.count, height=seen.height, width=seen.width, gray=seen.gray, task=seen.task)
+    name, reason = (option, note("requested")) if option is not None else choose_model(facts)
+    if option is None and weights is None and name == "small-cnn":
         return _descriptors(cache, reason)
-    return embed_by_backbone(wish or "fast", weights, reason, cache)
+    return embed_by_backbone(option or "fast", weights, reason, cache)
 
 
 def _descriptors(cache: Cache, reason: Note) -> Embedding:
@@ -75,7 +75,7 @@ def _descriptors(cache: Cache, reason: Note) -> Embedding:
 
 
 def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache: Cache) -> Embedding:
-    """Embed pictures by a backbone's features.
+    """Embed images by a backbone's features.
 
     Args:
         name: As `train` takes it.
@@ -92,8 +92,8 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache
     from distingo.training.pretrained import feature_products, load_wished_backbone
     from distingo.training.recipe import Recipe
 
-    wishes = {"model": name, "weights": str(weights) if weights is not None else "auto"}
-    backbone = load_wished_backbone(wishes)
+    options = {"model": name, "weights": str(weights) if weights is not None else "auto"}
+    backbone = load_wished_backbone(options)
     if backbone is None:
         raise UsageError(
             f"{option('model')} {name}: has no pretrained weights; choose a backbone, descriptors or none",

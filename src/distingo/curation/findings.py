@@ -30,15 +30,15 @@ FindingKind = Literal[
     "imbalance",
 ]
 """In the order of what they do to a model. Has a copy on another side of the split; has a copy under another class;
-something other than the subject distinguishes the classes; is probably wrongly labelled; is another copy of the same
+something other than the subject distinguishes the classes; is probably wrongly labeled; is another copy of the same
 scene; has the same bytes or pixels; is unlike all others; has one color only; is too dark; too bright; out of focus;
-unusually large or small; unusually wide or tall; is named as another format; gives no picture; a class is far smaller
+unusually large or small; unusually wide or tall; is named as another format; gives no image; a class is far smaller
 than the largest. Shortcuts and imbalance are about the whole data set and name no file."""
 
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
-PICTURE_KINDS: tuple[FindingKind, ...] = tuple(kind for kind in FINDING_KINDS if kind not in {"imbalance", "shortcut"})
-"""Those about single pictures and pairs."""
+IMAGE_KINDS: tuple[FindingKind, ...] = tuple(kind for kind in FINDING_KINDS if kind not in {"imbalance", "shortcut"})
+"""Those about single images and pairs."""
 
 FINDINGS_NAME = "findings.csv"
 """The name of the table in the folder that `distingo check` writes."""
@@ -49,7 +49,7 @@ FINDINGS_FOLDER = "check"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that may be wrong with one picture, or with a pair of pictures.
+    """One thing that may be wrong with one image, or with a pair of images.
 
     Attributes:
         kind: What it is.
@@ -57,14 +57,14 @@ class Finding:
         score: From 0 (nothing wrong) to 1 (surely wrong); comparable within its kind only.
         threshold: From which score on it counts; those below are kept so that the threshold can be moved.
         labels: The class names that the file was found under.
-        side: The side its author put it on; empty where none.
+        split: The side its author put it on; empty where none.
         content: Hash of the file's bytes, empty where it can't be read; shows whether the file is still the same.
-        other: The other picture of a pair; empty where there is none.
+        other: The other image of a pair; empty where there is none.
         other_labels: The class names that the other one was found under.
         other_root: Folder that `other` is relative to, where that is another data set; else empty.
         suggested: For ``label``, the class names that are more likely.
         reason: In words for people.
-        other_side: The side that the other one's author put it on.
+        other_split: The side that the other one's author put it on.
         other_content: Hash of the other one's bytes.
     """
 
@@ -73,14 +73,14 @@ class Finding:
     score: float
     threshold: float
     labels: tuple[str, ...] = ()
-    side: str = ""
+    split: str = ""
     content: str = ""
     other: str = ""
     other_labels: tuple[str, ...] = ()
     other_root: str = ""
     suggested: tuple[str, ...] = ()
     reason: str = ""
-    other_side: str = ""
+    other_split: str = ""
     other_content: str = ""
 
     @property
@@ -147,14 +147,14 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
         score=score,
         threshold=threshold,
         labels=split_labels(row["labels"]),
-        side=row["side"],
+        split=row["side"],
         content=row["content"],
         other=row["other"],
         other_labels=split_labels(row["other_labels"]),
         other_root=row["other_root"],
         suggested=split_labels(row["suggested"]),
         reason=row["reason"],
-        other_side=row["other_side"],
+        other_split=row["other_side"],
         other_content=row["other_content"],
     )
 
@@ -162,7 +162,7 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
 def is_answered(finding: Finding, corrections: Corrections | None) -> bool:
     """Whether a finding is resolved by a decision in the corrections.
 
-    A picture set aside answers everything about it. A pair is answered when one of the two is set aside or relabelled
+    An image set aside answers everything about it. A pair is answered when one of the two is set aside or relabeled
     for it, or when both are kept for it. What was decided about a file that has changed since answers nothing.
     """
     if corrections is None:

@@ -29,7 +29,7 @@ MARGIN = 0.1
 """Models must close so much of the way from guessing to certainty, at the lower end of a 95 % interval."""
 
 MOST_WRONG = 0.1
-"""No more than this share of the images is held for wrongly labelled."""
+"""No more than this share of the images is held for wrongly labeled."""
 
 FEW_MISTAKES = 0.02
 """Models that are right on all but so many of the images contradict no more labels than that, however few are wrong."""
@@ -52,7 +52,7 @@ class LabelBasis:
     Attributes:
         score: Of the models on images that they were not fitted on: accuracy; with several labels the mean area under
             the ROC curve.
-        baseline: What always saying the commonest class reaches; with several labels 0.5.
+        baseline: What always saying the most frequent class reaches; with several labels 0.5.
         gain: By how much the score exceeds it, at the lower end of a 95 % interval.
         low: Lower end of the score's 95 % interval.
         high: Upper end.
@@ -146,8 +146,8 @@ def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: T
     plain = minimize(lambda slope: loss(np.array([slope[0], _NEVER])), [0.0], method="Nelder-Mead", options=options)
     starts = ([float(plain.x[0]), odds_of_noise] for odds_of_noise in (-6.0, -3.0))
     best = min((minimize(loss, start, method="Nelder-Mead", options=options) for start in starts), key=lambda m: m.fun)
-    judged = len(having) if task == "single-label" else having.size
-    if 2 * judged * (plain.fun - best.fun) < _SIGNIFICANT:
+    evaluated = len(having) if task == "single-label" else having.size
+    if 2 * evaluated * (plain.fun - best.fun) < _SIGNIFICANT:
         return 0.0, np.zeros(len(having))
     slope, share = float(np.exp(best.x[0])), float(expit(best.x[1]))
     likely = (1 - share) * np.exp(logarithms(slope))
@@ -178,16 +178,16 @@ def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> t
         return 0.0, 0.0, 0.0, 1.0
     if task == "single-label":
         given = having.argmax(axis=1)
-        commonest = given == np.bincount(given).argmax()
+        most_frequent = given == np.bincount(given).argmax()
         right = probabilities.argmax(axis=1) == given
-        gains = right.astype(np.float64) - commonest
+        gains = right.astype(np.float64) - most_frequent
         gain = float(gains.mean() - NORMAL_QUANTILE * gains.std() / sqrt(len(gains)))
-        return float(commonest.mean()), gain, *wilson(int(right.sum()), len(right))
+        return float(most_frequent.mean()), gain, *wilson(int(right.sum()), len(right))
     areas, errors = _areas(probabilities, having)
     if not len(areas):
         return 0.5, 0.0, 0.0, 1.0
     spread = float(np.sqrt((errors**2).sum())) / len(areas)
-    low, high = (float(areas.mean() + side * NORMAL_QUANTILE * spread) for side in (-1, 1))
+    low, high = (float(areas.mean() + split * NORMAL_QUANTILE * spread) for split in (-1, 1))
     return 0.5, low - 0.5, max(low, 0.0), min(high, 1.0)
 
 

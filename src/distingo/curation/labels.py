@@ -16,7 +16,7 @@ from distingo.curation.thresholds import KEPT_FROM
 from distingo.metrics.logits import sigmoid, softmax
 from distingo.near_duplicates.search import group_copies
 from distingo.progress import progress_bar
-from distingo.records import Picture, Task
+from distingo.records import LabeledImage, Task
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier
@@ -30,14 +30,14 @@ _REGULARISATIONS = (3.16e-3, 1e-2, 3.16e-2, 0.1)
 _TREES = 200
 
 _LARGE = 20_000
-"""With more pictures trees are given way to by a logistic regression, which takes seconds where they take minutes."""
+"""With more images trees are given way to by a logistic regression, which takes seconds where they take minutes."""
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """What models that never saw a picture say about it.
+    """What models that never saw an image say about it.
 
     Attributes:
         probabilities: Float64 (n, classes), in the order of `classes`.
@@ -60,19 +60,19 @@ def predict_out_of_fold(
     workers: int = 1,
     seed: int = 0,
 ) -> OutOfFold | None:
-    """Cross-validate: a linear head on a network's embeddings, extremely randomised trees on descriptors.
+    """Cross-validate: a linear head on a network's embeddings, extremely randomized trees on descriptors.
 
     Args:
         embeddings: Float32 (n, features), as they are.
-        labels: Of each picture.
-        task: One label per picture, or several.
+        labels: Of each image.
+        task: One label per image, or several.
         deep: Whether the embeddings are a network's.
         together: Pairs of copies, which must not confirm each other: they share a fold.
         workers: Threads.
         seed: Of the folds and trees.
 
     Returns:
-        None where fewer than two classes have two pictures each, as nothing can be learned then. Classes of one picture
+        None where fewer than two classes have two images each, as nothing can be learned then. Classes of one image
         are never suggested and never doubted.
     """
     from sklearn.ensemble import ExtraTreesClassifier
@@ -85,12 +85,12 @@ def predict_out_of_fold(
     classes = tuple(names[at] for at in kept)
     having = having[:, kept]
     folds = _assign_folds(having, task, together, seed)
-    labelled = having.any(axis=1) | (task == "multi-label")
+    labeled = having.any(axis=1) | (task == "multi-label")
     probabilities = np.zeros(having.shape)
     linear = deep or len(labels) > _LARGE
 
     def judge_fold(fold: int) -> None:
-        held, known = folds == fold, (folds != fold) & labelled
+        held, known = folds == fold, (folds != fold) & labeled
         if linear and held.any():
             probabilities[held] = _predict_linear(embeddings[known], having[known], embeddings[held], task, seed)
         elif held.any():
@@ -105,18 +105,22 @@ def predict_out_of_fold(
 
 
 def label_findings(
-    pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task, threshold: float, basis: LabelBasis | None = None
+    images: Sequence[LabeledImage],
+    out_of_fold: OutOfFold,
+    task: Task,
+    threshold: float,
+    basis: LabelBasis | None = None,
 ) -> Iterator[Finding]:
-    """Pictures whose labels are doubtful.
+    """Images whose labels are doubtful.
 
     The order is that of confident learning (Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in
     dataset labels, 2021), as the library cleanlab has it: the score is 1 minus the label's quality. Scores are
     stretched so that as many as `weigh_labels` counts stand at one half and above.
 
     Args:
-        pictures: The usable ones.
+        images: The usable ones.
         out_of_fold: What models say that never saw them.
-        task: One label per picture, or several.
+        task: One label per image, or several.
         threshold: From which score on one counts.
         basis: What doubts rest on, as from `weigh_doubts`; made here without.
 
@@ -124,49 +128,49 @@ def label_findings(
         ``label``, with the more probable classes as suggestion; none where the models are not clearly better than
         guessing.
     """
-    basis = basis or weigh_doubts(pictures, out_of_fold, task)
+    basis = basis or weigh_doubts(images, out_of_fold, task)
     if not basis.is_better:
         return
-    known = _known(pictures, out_of_fold, task)
-    probabilities, having = out_of_fold.probabilities[known], _having(pictures, out_of_fold.classes)[known]
+    known = _known(images, out_of_fold, task)
+    probabilities, having = out_of_fold.probabilities[known], _having(images, out_of_fold.classes)[known]
     doubt = _doubt(probabilities, having) if task == "single-label" else _doubt_several(probabilities, having)
     scores = _stretch(doubt, basis.counted)
     for row, at in enumerate(known.tolist()):
         if scores[row] < KEPT_FROM["label"]:
             continue
-        picture = pictures[at]
-        suggested, reason = _suggest(picture.labels, out_of_fold.classes, probabilities[row], task)
-        if suggested != picture.labels:
-            found = (picture.labels, picture.given_side or "", picture.content)
+        image = images[at]
+        suggested, reason = _suggest(image.labels, out_of_fold.classes, probabilities[row], task)
+        if suggested != image.labels:
+            found = (image.labels, image.given_split or "", image.content)
             score = float(scores[row])
-            yield Finding("label", picture.source.file, score, threshold, *found, suggested=suggested, reason=reason)
+            yield Finding("label", image.source.file, score, threshold, *found, suggested=suggested, reason=reason)
 
 
-def weigh_doubts(pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task) -> LabelBasis:
+def weigh_doubts(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> LabelBasis:
     """What doubts of labels rest on.
 
     Args:
-        pictures: The usable ones.
+        images: The usable ones.
         out_of_fold: What models say that never saw them.
-        task: One label per picture, or several.
+        task: One label per image, or several.
     """
-    known = _known(pictures, out_of_fold, task)
+    known = _known(images, out_of_fold, task)
     return weigh_labels(
-        out_of_fold.probabilities[known], _having(pictures, out_of_fold.classes)[known], out_of_fold.score, task
+        out_of_fold.probabilities[known], _having(images, out_of_fold.classes)[known], out_of_fold.score, task
     )
 
 
-def _having(pictures: Sequence[Picture], classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+def _having(images: Sequence[LabeledImage], classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     place = {name: at for at, name in enumerate(classes)}
-    having = np.zeros((len(pictures), len(classes)), np.bool_)
-    for row, picture in zip(having, pictures, strict=True):
-        row[[place[label] for label in picture.labels if label in place]] = True
+    having = np.zeros((len(images), len(classes)), np.bool_)
+    for row, image in zip(having, images, strict=True):
+        row[[place[label] for label in image.labels if label in place]] = True
     return having
 
 
-def _known(pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
-    """Positions of the pictures whose label can be doubted."""
-    return np.flatnonzero(_having(pictures, out_of_fold.classes).any(axis=1) | (task == "multi-label"))
+def _known(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
+    """Positions of the images whose label can be doubted."""
+    return np.flatnonzero(_having(images, out_of_fold.classes).any(axis=1) | (task == "multi-label"))
 
 
 def _assign_folds(
@@ -175,7 +179,7 @@ def _assign_folds(
     from distingo.training.held_out import assign_folds
 
     targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)
-    folds = np.maximum(assign_folds(targets, seed=seed), 0)  # the only picture without a label is held out too
+    folds = np.maximum(assign_folds(targets, seed=seed), 0)  # the only image without a label is held out too
     groups = group_copies(together, len(having))
     return folds[groups]
 
@@ -233,12 +237,12 @@ def score_out_of_fold(probabilities: npt.NDArray[np.float64], having: npt.NDArra
     Args:
         probabilities: Float64 (n, classes).
         having: Bool (n, classes): the labels.
-        task: One label per picture, or several.
+        task: One label per image, or several.
     """
     if task == "single-label":
-        labelled = having.any(axis=1)
+        labeled = having.any(axis=1)
         right = probabilities.argmax(axis=1) == having.argmax(axis=1)
-        return float(right[labelled].mean()) if labelled.any() else 0.0
+        return float(right[labeled].mean()) if labeled.any() else 0.0
     from sklearn.metrics import roc_auc_score
 
     mixed = having.any(axis=0) & ~having.all(axis=0)

@@ -15,7 +15,7 @@ from distingo.curation.findings import Finding, FindingKind
 from distingo.curation.thresholds import KEPT_FROM
 from distingo.features.signatures import IN_WORDS
 from distingo.near_duplicates.search import CopyPair
-from distingo.records import ManifestRow, Picture
+from distingo.records import LabeledImage, ManifestRow
 
 _LEFT_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}
 """Of a pair across sides that is named as the finding's file which is to be put away first."""
@@ -25,28 +25,28 @@ Thresholds = Mapping[FindingKind, float]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One picture of a pair.
+    """One image of a pair.
 
     Attributes:
         file: As in `Source.file`.
         labels: Its classes.
-        side: Where its author put it; empty where nowhere.
+        split: Where its author put it; empty where nowhere.
         content: Hash of its bytes.
         root: The folder of the other data set, if it is from there; else empty.
     """
 
     file: str
     labels: tuple[str, ...]
-    side: str
+    split: str
     content: str
     root: str = ""
 
     @classmethod
-    def of(cls, picture: Picture | ManifestRow, root: str = "") -> Seen:
-        """What is seen of a picture, or of a row of the manifest."""
-        if isinstance(picture, ManifestRow):
-            return cls(picture.file, picture.labels, picture.side or "", picture.content, root)
-        return cls(picture.source.file, picture.labels, picture.given_side or "", picture.content, root)
+    def of(cls, image: LabeledImage | ManifestRow, root: str = "") -> Seen:
+        """What is seen of an image, or of a row of the manifest."""
+        if isinstance(image, ManifestRow):
+            return cls(image.file, image.labels, image.split or "", image.content, root)
+        return cls(image.source.file, image.labels, image.given_split or "", image.content, root)
 
 
 def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
@@ -69,8 +69,8 @@ def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) 
 
 
 def pair_findings(
-    pictures: Sequence[Picture],
-    others: Sequence[Picture],
+    images: Sequence[LabeledImage],
+    others: Sequence[LabeledImage],
     other_root: str,
     pairs: Iterable[CopyPair],
     thresholds: Thresholds,
@@ -78,7 +78,7 @@ def pair_findings(
     """Pairs that show the same scene, scored by their similarity.
 
     Args:
-        pictures: The usable ones, positions 0 and up in the pairs.
+        images: The usable ones, positions 0 and up in the pairs.
         others: Those of another data set, whose positions follow; may be empty.
         other_root: Its folder.
         pairs: As `find_copies` gives them.
@@ -88,26 +88,26 @@ def pair_findings(
         As `duplicate_findings`, with ``near-duplicate`` for ``duplicate``; ``leak`` for a pair across the data sets.
     """
     for pair in pairs:
-        if pair.first >= len(pictures):
+        if pair.first >= len(images):
             continue
-        first = Seen.of(pictures[pair.first])
-        if pair.second < len(pictures):
-            second = Seen.of(pictures[pair.second])
+        first = Seen.of(images[pair.first])
+        if pair.second < len(images):
+            second = Seen.of(images[pair.second])
         else:
-            other = others[pair.second - len(pictures)]
-            if other.pixels == pictures[pair.first].pixels:  # `leak_findings` has it
+            other = others[pair.second - len(images)]
+            if other.pixels == images[pair.first].pixels:  # `leak_findings` has it
                 continue
             second = Seen.of(other, other_root)
         yield _relate(first, second, pair.similarity, IN_WORDS[pair.symmetry], thresholds, near=True)
 
 
 def leak_findings(
-    pictures: Sequence[Picture], others: Sequence[Picture], other_root: str, thresholds: Thresholds
+    images: Sequence[LabeledImage], others: Sequence[LabeledImage], other_root: str, thresholds: Thresholds
 ) -> Iterator[Finding]:
-    """Pictures whose pixels are in another data set too, with score 1.
+    """Images whose pixels are in another data set too, with score 1.
 
     Args:
-        pictures: The usable ones.
+        images: The usable ones.
         others: Those of the other data set.
         other_root: Its folder.
         thresholds: By kind.
@@ -115,13 +115,13 @@ def leak_findings(
     Yields:
         ``leak``.
     """
-    known = {picture.pixels: picture for picture in reversed(others)}
-    for picture in pictures:
-        other = known.get(picture.pixels)
+    known = {image.pixels: image for image in reversed(others)}
+    for image in images:
+        other = known.get(image.pixels)
         if other is not None:
-            shared = "bytes" if other.content == picture.content else "pixels"
+            shared = "bytes" if other.content == image.content else "pixels"
             reason = f"the same {shared} as {other.source.file}"
-            yield _relate(Seen.of(picture), Seen.of(other, other_root), 1.0, reason, thresholds)
+            yield _relate(Seen.of(image), Seen.of(other, other_root), 1.0, reason, thresholds)
 
 
 def _relate(
@@ -130,7 +130,7 @@ def _relate(
     """Relate two images; of near-duplicates the reason is how the second one is turned."""
     file, beside = one, other
     if near and not other.root:
-        file, beside = sorted((other, one), key=lambda seen: _LEFT_FIRST[seen.side])
+        file, beside = sorted((other, one), key=lambda seen: _LEFT_FIRST[seen.split])
     if near:
         reason = f"the same scene as {beside.file}" + (f", {reason}" if reason else "")
     kind: FindingKind
@@ -139,30 +139,30 @@ def _relate(
     elif file.labels != beside.labels:
         kind = "contradiction"
         reason += f", which is in {', '.join(beside.labels) or 'no class'}" if near else ""
-    elif file.side != beside.side:
+    elif file.split != beside.split:
         kind = "leak"
     else:
         kind = "near-duplicate" if near else "duplicate"
-    if file.side != beside.side and not beside.root:
-        reason += f", on the {beside.side or 'unnamed'} side"
+    if file.split != beside.split and not beside.root:
+        reason += f", on the {beside.split or 'unnamed'} side"
     return Finding(
         kind,
         file.file,
         score,
         thresholds[kind],
         file.labels,
-        file.side,
+        file.split,
         file.content,
         beside.file,
         beside.labels,
         beside.root,
         reason=reason,
-        other_side=beside.side,
+        other_split=beside.split,
         other_content=beside.content,
     )
 
 
-NEIGHBOURS = 10
+NEIGHBORS = 10
 
 _FAR = 3.5
 """Robust standard deviations that make a score of one half."""
@@ -175,8 +175,8 @@ def comparable(embeddings: Floats, *, deep: bool) -> Floats:
 
     Args:
         embeddings: Float32 (n, features).
-        deep: Of a network: rows are scaled to length 1, which found pictures of another kind best in all that was
-            tried; classic descriptors: each column is centred and scaled to deviation 1.
+        deep: Of a network: rows are scaled to length 1, which found images of another kind best in all that was
+            tried; classic descriptors: each column is centered and scaled to deviation 1.
 
     Returns:
         Float32 (n, features).
@@ -185,16 +185,16 @@ def comparable(embeddings: Floats, *, deep: bool) -> Floats:
         scaled: Floats = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
         return scaled
     deviation = embeddings.std(axis=0)
-    centred: Floats = (embeddings - embeddings.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
-    return centred
+    centered: Floats = (embeddings - embeddings.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    return centered
 
 
 def nearest(embeddings: Floats, count: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """The nearest neighbours of each picture among the others.
+    """The nearest neighbors of each image among the others.
 
     Args:
         embeddings: Float32 (n, features), at least two.
-        count: How many neighbours, fewer where there are fewer pictures.
+        count: How many neighbors, fewer where there are fewer images.
 
     Returns:
         Distances float (n, count) and positions (n, count), the nearest first.
@@ -207,22 +207,22 @@ def nearest(embeddings: Floats, count: int) -> tuple[npt.NDArray[np.float64], np
 
 
 def outlier_findings(
-    pictures: Sequence[Picture], distances: npt.NDArray[np.float64], threshold: float
+    images: Sequence[LabeledImage], distances: npt.NDArray[np.float64], threshold: float
 ) -> Iterator[Finding]:
-    """Pictures whose nearest are far away.
+    """Images whose nearest are far away.
 
     The mean distance to the nearest (Ramaswamy, Rastogi and Shim, Efficient algorithms for mining outliers from large
     data sets, 2000), on a logarithmic scale, in robust standard deviations from its median: z.
 
     Args:
-        pictures: The usable ones.
-        distances: To the nearest neighbours (n, count).
+        images: The usable ones.
+        distances: To the nearest neighbors (n, count).
         threshold: From which score on one counts.
 
     Yields:
         ``outlier`` with score 1 - 2^(-z / 3.5), from which they are kept.
     """
-    if len(pictures) <= NEIGHBOURS:
+    if len(images) <= NEIGHBORS:
         return
     mean = np.maximum(distances.mean(axis=1), 1e-9)
     usual = float(np.median(mean))
@@ -230,13 +230,13 @@ def outlier_findings(
     deviation = 1.4826 * max(float(np.median(np.abs(away))), 1e-3)
     scores = 1 - 2.0 ** -(np.maximum(away / deviation, 0) / _FAR)
     for at in np.flatnonzero(scores >= KEPT_FROM["outlier"]).tolist():
-        picture = pictures[at]
+        image = images[at]
         reason = f"{away[at] / deviation:.1f} deviations further from its nearest pictures than is usual"
-        found = (picture.labels, picture.given_side or "", picture.content)
-        yield Finding("outlier", picture.source.file, float(scores[at]), threshold, *found, reason=reason)
+        found = (image.labels, image.given_split or "", image.content)
+        yield Finding("outlier", image.source.file, float(scores[at]), threshold, *found, reason=reason)
 
 
 def near_pairs(places: npt.NDArray[np.intp], count: int = 2) -> list[tuple[int, int]]:
-    """Pairs of each picture with its first few neighbours, each once, for a close look."""
+    """Pairs of each image with its first few neighbors, each once, for a close look."""
     pairs = {(min(at, int(place)), max(at, int(place))) for at, row in enumerate(places[:, :count]) for place in row}
     return sorted(pairs)

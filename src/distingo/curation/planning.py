@@ -14,11 +14,11 @@ from distingo.datasets.corrections import Corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts.detection import source_of
-from distingo.datasets.layouts.split_folders import side_of_path
+from distingo.datasets.layouts.split_folders import split_of_path
 from distingo.datasets.walking import display_name
 from distingo.errors import DataError
 from distingo.progress import progress_bar
-from distingo.records import SIDES
+from distingo.records import SPLITS
 
 Pair = tuple[str, str]
 
@@ -28,12 +28,12 @@ Rank = Callable[[str], Any]
 def choose_copies(same: Iterable[Pair], alike: Iterable[Pair], rank: Rank) -> dict[str, str]:
     """Decide which copies go, so that every one of them has a copy that stays.
 
-    Sameness is carried over (of a, b and c with a = b and b = c one stays); likeness is not: a picture goes only for
+    Sameness is carried over (of a, b and c with a = b and b = c one stays); likeness is not: an image goes only for
     one that stays and that it was itself found to be like.
 
     Args:
-        same: Pairs of files that hold the same picture.
-        alike: Pairs of files that hold nearly the same picture.
+        same: Pairs of files that hold the same image.
+        alike: Pairs of files that hold nearly the same image.
         rank: Of two, the file with the smaller one stays; different for each file.
 
     Returns:
@@ -131,13 +131,13 @@ def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Correcti
     """Say which files would be moved.
 
     Of copies (duplicates, near duplicates, leaks) one always stays: one that is not to be moved for another reason,
-    on the test side before validation before train, of near duplicates the one with most pixels, then the first by
-    name. Both pictures of a contradiction go, as nobody can say which is right.
+    on the test split before validation before train, of near duplicates the one with most pixels, then the first by
+    name. Both images of a contradiction go, as nobody can say which is right.
 
     Args:
         root: The data set's root.
         findings: Those to act on.
-        corrections: What a person has decided; what they kept or relabelled is left alone.
+        corrections: What a person has decided; what they kept or relabeled is left alone.
 
     Returns:
         The plan; nothing has been touched.
@@ -191,19 +191,19 @@ def _sort_out(
 
 
 def _turned(finding: Finding) -> Finding:
-    """The same pair, seen from the other picture."""
+    """The same pair, seen from the other image."""
     return Finding(
         finding.kind,
         finding.other,
         finding.score,
         finding.threshold,
         finding.other_labels,
-        finding.other_side,
+        finding.other_split,
         finding.other_content,
         finding.file,
         finding.labels,
         reason=finding.reason,
-        other_side=finding.side,
+        other_split=finding.split,
         other_content=finding.content,
     )
 
@@ -216,14 +216,14 @@ def _contents(findings: Sequence[Finding]) -> dict[str, str]:
 
 
 def _choose(root: Path, pairs: Sequence[Finding], going: set[str]) -> dict[str, str]:
-    sides = {pair.file: pair.side for pair in pairs}
-    sides |= {pair.other: pair.other_side for pair in pairs if not sides.get(pair.other)}
+    splits = {pair.file: pair.split for pair in pairs}
+    splits |= {pair.other: pair.other_split for pair in pairs if not splits.get(pair.other)}
     alike = [(pair.file, pair.other) for pair in pairs if pair.kind != "duplicate"]
     pixels = {file: _pixels(root, file) for file in {file for pair in alike for file in pair}}
 
     def rank(file: str) -> tuple[bool, int, int, str]:
-        side = sides[file] or side_of_path(file) or ""
-        return file in going, _STAYS_FIRST.get(side, len(SIDES)), -pixels.get(file, 0), file
+        split = splits[file] or split_of_path(file) or ""
+        return file in going, _STAYS_FIRST.get(split, len(SPLITS)), -pixels.get(file, 0), file
 
     return choose_copies([(pair.file, pair.other) for pair in pairs if pair.kind == "duplicate"], alike, rank)
 

@@ -84,7 +84,7 @@ class Restoration:
 
 
 def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
-    """Where files go: a new folder with the time as its name, beside the data set.
+    """Where files go: a new folder with the time as its name, next to the data set.
 
     Args:
         root: The data set's root, resolved.
@@ -308,9 +308,9 @@ def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path
 
 
 def _require_own_root(quarantine: Path, root: Path) -> None:
-    """Refuse a root that only the journal names, unless it is the very folder beside the quarantine.
+    """Refuse a root that only the journal names, unless it is the very folder next to the quarantine.
 
-    An archive can hold a link of the data set's name beside its quarantine: nobody named what is behind it.
+    An archive can hold a link of the data set's name next to its quarantine: nobody named what is behind it.
     """
     if quarantine.parent != _usual_place(root):
         why = f"its journal names {quote(str(root))}, beside which it does not lie"
@@ -356,7 +356,7 @@ def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: Journa
 
 
 def _compare_with_place(here: Path, there: Path) -> str:
-    """What a file in the quarantine is beside what is in its place: as `_put_back`."""
+    """What a file in the quarantine is next to what is in its place: as `_put_back`."""
     if _has_both_names(here, there):
         there.unlink()  # a kill between its two names; the file itself is in its place
         return "in place"

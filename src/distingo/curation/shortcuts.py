@@ -73,25 +73,25 @@ def find_shortcuts(dataset: Dataset, measurements: npt.NDArray[np.float32], *, s
         One for each thing that differs, the one that distinguishes best first; none where fewer than two classes have
         ten images.
     """
-    pictures = dataset.pictures
+    images = dataset.images
 
     def things(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
         named = dict(zip(MEASUREMENTS, measurements[rows].T.astype(np.float64), strict=True))
         formats = {row.file: row.format for row in dataset.manifest}
-        chosen = [pictures[at] for at in rows]
+        chosen = [images[at] for at in rows]
         columns = {
             "sharpness": named["sharpness"][:, None],
             "brightness": np.stack([named["brightness"], named["contrast"]], axis=1),
-            "mean colour": np.stack([named[name] for name in ("red", "green", "blue")], axis=1),
-            "dimensions": _dimensions([(picture.width, picture.height) for picture in chosen]),
-            "format": _one_hot([{formats.get(picture.source.file, "")} for picture in chosen]),
+            "mean color": np.stack([named[name] for name in ("red", "green", "blue")], axis=1),
+            "dimensions": _dimensions([(image.width, image.height) for image in chosen]),
+            "format": _one_hot([{formats.get(image.source.file, "")} for image in chosen]),
         }
-        if all(picture.source.index is None for picture in chosen):
-            sizes, metadata = zip(*(_read_metadata(picture.source) for picture in chosen), strict=True)
+        if all(image.source.index is None for image in chosen):
+            sizes, metadata = zip(*(_read_metadata(image.source) for image in chosen), strict=True)
             columns |= {"file size": np.array(sizes, np.float64)[:, None], "metadata": _one_hot(metadata)}
         return columns
 
-    return _measure([picture.labels for picture in pictures], things, dataset.task, seed)
+    return _measure([image.labels for image in images], things, dataset.task, seed)
 
 
 def find_file_shortcuts(manifest: Sequence[ManifestRow], task: str, *, seed: int = 0) -> tuple[Shortcut, ...]:
@@ -119,7 +119,7 @@ def shortcut_findings(shortcuts: Sequence[Shortcut], task: str, threshold: float
 
 def imbalance_findings(dataset: Dataset, threshold: float) -> Iterator[Finding]:
     """A finding for each class that is far smaller than the largest: 1 minus its share of that."""
-    counts = Counter(label for picture in dataset.pictures for label in picture.labels)
+    counts = Counter(label for image in dataset.images for label in image.labels)
     largest, most = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
     for name in dataset.classes:
         score = 1 - counts[name] / max(most, 1)

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.curation.findings import FINDING_KINDS, Finding, FindingKind
-from distingo.datasets.decoding.formats import ENDINGS, PICTURE_ENDINGS
+from distingo.datasets.decoding.formats import ENDINGS, IMAGE_ENDINGS
 from distingo.errors import UsageError, name_the_nearest, option
 from distingo.features.measurements import MEASUREMENTS
-from distingo.records import ManifestRow, Picture
+from distingo.records import LabeledImage, ManifestRow
 
 DEFAULT_THRESHOLDS: Mapping[FindingKind, float] = MappingProxyType(
     {
@@ -63,17 +63,17 @@ KEPT_FROM: Mapping[FindingKind, float] = MappingProxyType(
 """Findings below this are not kept: a threshold can't be moved lower."""
 
 
-def settle_thresholds(wishes: Mapping[str, float]) -> dict[FindingKind, float]:
+def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
     """The thresholds of all kinds, those that a person set among them.
 
     Args:
-        wishes: By kind of finding.
+        options: By kind of finding.
 
     Raises:
         UsageError: There is no such kind, or the value is out of its range.
     """
     settled = dict(DEFAULT_THRESHOLDS)
-    for name, value in wishes.items():
+    for name, value in options.items():
         kind = next((known for known in FINDING_KINDS if known == name), None)
         if kind is None:
             near = name_the_nearest(name, list(FINDING_KINDS))
@@ -98,31 +98,31 @@ def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
     Raises:
         UsageError: One is not of that form.
     """
-    wishes = {}
+    options = {}
     for word in words:
         name, _, value = word.partition("=")
         try:
-            wishes[name] = float(value)
+            options[name] = float(value)
         except ValueError as error:
             raise UsageError(
                 f"{option('thresholds')} {word}: write KIND=VALUE, for example blurred=0.6",
                 code="invalid_value",
                 parameter="thresholds",
             ) from error
-    return wishes
+    return options
 
 
 _IN_FOCUS = 0.3
-"""Sharpness at which a picture may or may not be in focus: score one half."""
+"""Sharpness at which an image may or may not be in focus: score one half."""
 
 _UNNAMED = 0.75
-"""Score of a picture whose name has no picture's ending; one that has another format's scores 1."""
+"""Score of an image whose name has no image's ending; one that has another format's scores 1."""
 
 Thresholds = Mapping[FindingKind, float]
 
 
 def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
-    """Files that give no picture, and pictures under another format's name.
+    """Files that give no image, and images under another format's name.
 
     Args:
         manifest: Of all files found.
@@ -130,10 +130,10 @@ def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> It
 
     Yields:
         ``unreadable`` with score 1, but not for images of a kind that is not read or over the pixel limit, which need
-        not be damaged; ``wrong-ending`` with score 1, or 0.75 where the ending is no picture's at all.
+        not be damaged; ``wrong-ending`` with score 1, or 0.75 where the ending is no image's at all.
     """
     for row in manifest:
-        found = (row.file, row.labels, row.side or "", row.content)
+        found = (row.file, row.labels, row.split or "", row.content)
         if row.status == "unusable":
             # What is merely not read, or over the limit, is nothing to clean away.
             if row.notes:
@@ -144,33 +144,33 @@ def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> It
             right = ENDINGS.get(row.format, (ending,))
             if ending not in right:
                 named = f"is named {ending}" if ending else "has no ending"
-                score = 1.0 if ending in PICTURE_ENDINGS else _UNNAMED
+                score = 1.0 if ending in IMAGE_ENDINGS else _UNNAMED
                 reason = f"a {row.format} picture that {named}; {right[0]} would be right"
                 yield _finding("wrong-ending", found, score, reason, thresholds)
 
 
 def quality_findings(
-    pictures: Sequence[Picture], measurements: npt.NDArray[np.float32], thresholds: Thresholds
+    images: Sequence[LabeledImage], measurements: npt.NDArray[np.float32], thresholds: Thresholds
 ) -> Iterator[Finding]:
-    """Pictures that are empty, too dark, too bright, blurred, or of odd size or shape.
+    """Images that are empty, too dark, too bright, blurred, or of odd size or shape.
 
-    Scores: ``empty`` the share of pixels in the commonest 16 levels of brightness; ``dark`` 1 minus the brightness
+    Scores: ``empty`` the share of pixels in the most frequent 16 levels of brightness; ``dark`` 1 minus the brightness
     that 99 % of the pixels stay below; ``bright`` the brightness that 95 % exceed; ``blurred`` 0.3 / (0.3 +
-    sharpness), 0 for an empty picture; ``odd-size`` 1 - 1/f where the picture is f times as large or as small as the
+    sharpness), 0 for an empty image; ``odd-size`` 1 - 1/f where the image is f times as large or as small as the
     median (root of the area); ``odd-aspect`` 1 minus the shorter by the longer side.
 
     Args:
-        pictures: The usable ones.
+        images: The usable ones.
         measurements: Float32 (n, 12), see `distingo.features.measurements`.
         thresholds: By kind.
 
     Yields:
         Findings with scores from which they are kept.
     """
-    if not len(pictures):
+    if not len(images):
         return
     named = dict(zip(MEASUREMENTS, measurements.T.astype(float), strict=True))
-    sizes = np.array([(picture.width, picture.height) for picture in pictures], float)
+    sizes = np.array([(image.width, image.height) for image in images], float)
     root = np.sqrt(sizes.prod(axis=1))
     median = float(np.median(root))
     times = np.maximum(root / median, median / root)
@@ -185,13 +185,13 @@ def quality_findings(
     }
     for kind, column in scores.items():
         for at in np.flatnonzero(column >= KEPT_FROM[kind]).tolist():
-            picture = pictures[at]
-            found = (picture.source.file, picture.labels, picture.given_side or "", picture.content)
-            reason = _explain(kind, picture, {name: float(values[at]) for name, values in named.items()}, median)
+            image = images[at]
+            found = (image.source.file, image.labels, image.given_split or "", image.content)
+            reason = _explain(kind, image, {name: float(values[at]) for name, values in named.items()}, median)
             yield _finding(kind, found, float(column[at]), reason, thresholds)
 
 
-def _explain(kind: FindingKind, picture: Picture, values: Mapping[str, float], median: float) -> str:
+def _explain(kind: FindingKind, image: LabeledImage, values: Mapping[str, float], median: float) -> str:
     match kind:
         case "empty":
             return f"{values['uniformity']:.0%} of it has one brightness"
@@ -202,9 +202,9 @@ def _explain(kind: FindingKind, picture: Picture, values: Mapping[str, float], m
         case "blurred":
             return f"sharpness {values['sharpness']:.2f}; photos in focus have 0.8 and more"
         case "odd-size":
-            return f"{picture.width} x {picture.height} pixels, where the median is {median:.0f} squared"
+            return f"{image.width} x {image.height} pixels, where the median is {median:.0f} squared"
         case _:
-            return f"{picture.width} x {picture.height} pixels"
+            return f"{image.width} x {image.height} pixels"
 
 
 def _finding(
@@ -214,6 +214,6 @@ def _finding(
     reason: str,
     thresholds: Thresholds,
 ) -> Finding:
-    file, labels, side, content = found
+    file, labels, split, content = found
     clipped = float(min(max(score, 0.0), 1.0))
-    return Finding(kind, file, clipped, thresholds[kind], labels, side, content, reason=reason)
+    return Finding(kind, file, clipped, thresholds[kind], labels, split, content, reason=reason)

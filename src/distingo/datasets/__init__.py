@@ -1,1 +1,1 @@
-"""Folders of pictures in, arrays and an account of every file out; nothing here imports torch."""
+"""Folders of images in, arrays and an account of every file out; nothing here imports torch."""

@@ -1,4 +1,4 @@
-"""A person's corrections put into effect, before copies and contradictions are judged."""
+"""A person's corrections put into effect, before copies and contradictions are evaluated."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _NAMED = 5
 class _Account:
     """What became of the corrections."""
 
-    relabelled: list[Correction] = field(default_factory=list)
+    relabeled: list[Correction] = field(default_factory=list)
     set_aside: list[Correction] = field(default_factory=list)
     changed: list[Correction] = field(default_factory=list)
 
 
-def with_relabelled(layout: Layout, corrections: Corrections | None) -> Layout:
+def with_relabeled(layout: Layout, corrections: Corrections | None) -> Layout:
     """Take in the files that were no candidates for want of a clear label, and that corrections give one.
 
-    Such are pictures that two rows of a table contradict each other about, and files outside the class folders.
+    Such are images that two rows of a table contradict each other about, and files outside the class folders.
     """
     if corrections is None:
         return layout
     wanted = {entry.file: entry for entry in corrections.entries if entry.action == "relabel"}
     promoted = [
-        Candidate(source, wanted[row.file].labels, row.side, row.lines)
+        Candidate(source, wanted[row.file].labels, row.split, row.lines)
         for row in layout.ignored
         if row.file in wanted and (source := source_of(layout.root, row.file)).path.is_file()
     ]
@@ -52,7 +52,7 @@ def correct(
     """Put corrections into effect.
 
     Args:
-        layout: As from `with_relabelled`; its ignored files still hold those that were taken in.
+        layout: As from `with_relabeled`; its ignored files still hold those that were taken in.
         examined: Its candidates, in their order.
         corrections: What a person decided; None changes nothing.
 
@@ -61,7 +61,7 @@ def correct(
         candidates that are left, with their labels.
 
     Raises:
-        DataError: A picture of a single-label task is given no label or several, or fewer than two classes are left.
+        DataError: An image of a single-label task is given no label or several, or fewer than two classes are left.
     """
     if corrections is None:
         return layout, list(examined)
@@ -81,7 +81,7 @@ def correct(
             aside.append(_row_set_aside(entry, correction, corrections))
         else:
             _check_labels(layout, correction, corrections)
-            left.append(_relabelled(entry, correction, account, was_candidate=correction.file not in before))
+            left.append(_relabeled(entry, correction, account, was_candidate=correction.file not in before))
     taken = {entry.candidate.source.file for entry in left}
     ignored = [row for row in layout.ignored if row.file not in taken]
     classes = tuple(sorted({label for entry in left for label in entry.candidate.labels}))
@@ -91,7 +91,7 @@ def correct(
 
 
 def describe_makers(label: str, files: Sequence[str], corrections: Corrections | None) -> str:
-    """Say which corrections alone give a class its pictures; empty where others have it too.
+    """Say which corrections alone give a class its images; empty where others have it too.
 
     Args:
         label: The class.
@@ -107,10 +107,10 @@ def describe_makers(label: str, files: Sequence[str], corrections: Corrections |
     return f"only {corrections.path} gives it ({which}); take that back there"
 
 
-def _relabelled(entry: Examined, correction: Correction, account: _Account, *, was_candidate: bool) -> Examined:
+def _relabeled(entry: Examined, correction: Correction, account: _Account, *, was_candidate: bool) -> Examined:
     if was_candidate and entry.candidate.labels == correction.labels:
         return entry
-    account.relabelled.append(correction)
+    account.relabeled.append(correction)
     return replace(entry, candidate=replace(entry.candidate, labels=correction.labels))
 
 
@@ -124,7 +124,7 @@ def _row_set_aside(entry: Examined, correction: Correction, corrections: Correct
         "ignored",
         reason,
         candidate.labels,
-        candidate.side,
+        candidate.split,
         facts.format,
         facts.width,
         facts.height,
@@ -161,7 +161,7 @@ def _notes(
 ) -> list[Note]:
     name = corrections.path.name
     kept = sum(entry.action == "keep" for entry in corrections.entries)
-    applied = note("corrections-applied", file=name, count=len(account.relabelled), aside=len(account.set_aside))
+    applied = note("corrections-applied", file=name, count=len(account.relabeled), aside=len(account.set_aside))
     notes = [Note("corrections-applied-and-kept", {**applied.values, "kept": kept}) if kept else applied]
     if account.changed:
         changed = account.changed

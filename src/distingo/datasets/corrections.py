@@ -1,4 +1,4 @@
-"""``corrections.csv``: what a person decided about single pictures, without touching a file of theirs."""
+"""``corrections.csv``: what a person decided about single images, without touching a file of theirs."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _Known = TypeVar("_Known", bound=str)
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a person decided about one picture.
+    """What a person decided about one image.
 
     Attributes:
         file: As in `Source.file`.
         action: What is to become of it.
-        labels: For ``relabel``, the class names that are right; with several labels per picture perhaps none.
+        labels: For ``relabel``, the class names that are right; with several labels per image perhaps none.
         content: Hash of the file's bytes when it was decided; empty applies to whatever the file holds.
         kinds: The kinds of findings that it answers; first those that the action was chosen for.
         at: When it was decided, in UTC as ISO 8601; may be empty.
@@ -80,7 +80,7 @@ class Corrections:
 
     @property
     def effective(self) -> tuple[Correction, ...]:
-        """Those that change what is trained on; one that keeps a picture says only that it was looked at."""
+        """Those that change what is trained on; one that keeps an image says only that it was looked at."""
         return tuple(entry for entry in self.entries if entry.action != "keep")
 
     @property
@@ -116,7 +116,7 @@ def is_corrections(path: Path) -> bool:
 
 
 def is_label_table(path: Path) -> bool:
-    """Whether a file of that name is by its columns a table of labels: one for pictures, one for labels, no action."""
+    """Whether a file of that name is by its columns a table of labels: one for images, one for labels, no action."""
     header = _look_at_header(path)
     return "action" not in header and names_labels(header)
 

@@ -1,4 +1,4 @@
-"""Demo data that needs no download: scikit-learn's handwritten digits as picture files."""
+"""Demo data that needs no download: scikit-learn's handwritten digits as image files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _COUNT = 1797
 
 
 def write_digits(folder: Path) -> int:
-    """Write scikit-learn's handwritten digits as grey PNG files in class folders ``0`` to ``9``.
+    """Write scikit-learn's handwritten digits as gray PNG files in class folders ``0`` to ``9``.
 
-    The 1,797 pictures of `load_digits` (UCI, "Optical Recognition of Handwritten Digits") have 8x8 pixels;
+    The 1,797 images of `load_digits` (UCI, "Optical Recognition of Handwritten Digits") have 8x8 pixels;
     they are enlarged to 32x32 so that people can see them. A folder that already holds them is left as it is.
 
     Args:
         folder: Where to; appears whole or not at all.
 
     Returns:
-        How many pictures there are.
+        How many images there are.
 
     Raises:
         UsageError: The folder holds something else.
@@ -62,8 +62,8 @@ def _write_files(folder: Path) -> int:
 
     digits = load_digits()
     for number, (values, label) in enumerate(zip(digits.images, digits.target, strict=True)):
-        grey = np.rint(values * (255.0 / 16.0)).astype(np.uint8)
+        gray = np.rint(values * (255.0 / 16.0)).astype(np.uint8)
         place = folder / str(label) / f"digit-{number:04d}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(grey).resize((_SIZE, _SIZE), Image.Resampling.BICUBIC).save(place)
+        Image.fromarray(gray).resize((_SIZE, _SIZE), Image.Resampling.BICUBIC).save(place)
     return len(digits.images)

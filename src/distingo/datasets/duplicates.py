@@ -1,4 +1,4 @@
-"""Which copies of the same picture are used, and which are left out."""
+"""Which copies of the same image are used, and which are left out."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Verdict:
     same_as: str = ""
 
 
-def judge(examined: Sequence[Examined]) -> list[Verdict]:
+def evaluate(examined: Sequence[Examined]) -> list[Verdict]:
     """Decide for every file whether it is used.
 
-    Of pictures with identical bytes or identical pixels one is used: the one on the test side, else on the
-    validation side, else the first by name; so nothing leaks from test to train and a given test set stays as
-    it is. Pictures found under different classes (or sets of labels) are all left out, as nobody can say which is
+    Of images with identical bytes or identical pixels one is used: the one on the test split, else on the
+    validation split, else the first by name; so nothing leaks from test to train and a given test set stays as
+    it is. Images found under different classes (or sets of labels) are all left out, as nobody can say which is
     right.
 
     Args:
@@ -78,7 +78,7 @@ def _judge_group(members: list[Examined]) -> list[Verdict]:
     classes = {member.candidate.labels for member in members}
     if len(classes) > 1:
         return [_conflict(member, members) for member in members]
-    kept = min(members, key=lambda member: _KEPT_FIRST[member.candidate.side])
+    kept = min(members, key=lambda member: _KEPT_FIRST[member.candidate.split])
     return [Verdict("used", member.facts.reason) if member is kept else _duplicate(member, kept) for member in members]
 
 

@@ -82,7 +82,7 @@ class Examiner:
 
     Attributes:
         cache: Where facts are kept.
-        products: What is computed from every usable picture.
+        products: What is computed from every usable image.
         max_pixels: As for `decoding.decode`.
         workers: Threads.
         value_ranges: What deep images are scaled by. None lets those that are examined decide, and is replaced by
@@ -158,7 +158,7 @@ class Examiner:
         known = [content for content in contents if content not in unknown]
         rows = store.rows(known).take(np.arange(len(known)))
         recalled = {content: unpack_facts(row) for content, row in zip(known, rows, strict=True)}
-        # A picture over today's limit is looked at again, to be refused in today's words.
+        # An image over today's limit is looked at again, to be refused in today's words.
         return {content: facts for content, facts in recalled.items() if facts.width * facts.height <= self.max_pixels}
 
     def _tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
@@ -238,11 +238,11 @@ class Examiner:
         return _Outcome(facts, self._compute(task, decoded.image), key=key)
 
     def _enough(self, task: _Task) -> int | None:
-        """How small a picture may be decoded; at first sight all pixels count, as copies are known by them."""
-        sides = [self.products[at].enough for at in task.products]
-        if not task.known or None in sides:
+        """How small an image may be decoded; at first sight all pixels count, as copies are known by them."""
+        splits = [self.products[at].enough for at in task.products]
+        if not task.known or None in splits:
             return None
-        return max((side for side in sides if side is not None), default=None)
+        return max((split for split in splits if split is not None), default=None)
 
     def _compute(self, task: _Task, image: Image.Image) -> tuple[np.ndarray, ...]:
         return tuple(self.products[at].compute(image) for at in task.products)
@@ -319,7 +319,7 @@ class _IdxImages:
         self._images = np.empty((0, 0, 0), np.uint8)
 
     def entry(self, source: Source) -> np.ndarray | None:
-        """The picture as uint8 of shape (height, width), or None for a source that is no IDX entry."""
+        """The image as uint8 of shape (height, width), or None for a source that is no IDX entry."""
         if source.index is None:
             return None
         if source.path is not self._path:
@@ -342,7 +342,7 @@ def _hash_chunk(sources: Sequence[Source]) -> list[tuple[str, Facts | None]]:
 
 
 def hash_content(source: Source) -> str:
-    """Hash what a source holds, as in `Picture.content`.
+    """Hash what a source holds, as in `Image.content`.
 
     Raises:
         DataError: An IDX file is damaged.

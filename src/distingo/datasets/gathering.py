@@ -1,6 +1,6 @@
-"""A folder to a dataset: every file accounted for, every picture's arrays in the cache.
+"""A folder to a dataset: every file accounted for, every image's arrays in the cache.
 
-A quick look at a folder's pictures before any is decoded.
+A quick look at a folder's images before any is decoded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from distingo.datasets.cache.products import Product, describe_notes, pixels_product
-from distingo.datasets.correcting import correct, describe_makers, with_relabelled
+from distingo.datasets.correcting import correct, describe_makers, with_relabeled
 from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import idx
 from distingo.datasets.decoding.decode import (
@@ -24,7 +24,7 @@ from distingo.datasets.decoding.decode import (
     read_header,
 )
 from distingo.datasets.decoding.value_ranges import describe_ranges, warn_of_ranges
-from distingo.datasets.duplicates import Examined, Verdict, judge
+from distingo.datasets.duplicates import Examined, Verdict, evaluate
 from distingo.datasets.examining import Examiner
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.options import Reading
@@ -32,7 +32,7 @@ from distingo.datasets.targets import find_name_fault
 from distingo.datasets.walking import Candidate, Layout
 from distingo.errors import DataError, quote
 from distingo.messages.notes import Note, note
-from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task
+from distingo.records import NO_VALUE_RANGES, Dataset, LabeledImage, ManifestRow, Task
 
 _LOOKED_AT = 300
 
@@ -44,10 +44,10 @@ class Survey:
     Attributes:
         layout: As in `Dataset.layout`.
         classes: All class names, sorted.
-        count: How many files may be pictures.
+        count: How many files may be images.
         height: Median of the sample, in pixels, upright.
         width: Median of the sample, in pixels, upright.
-        grey: Whether every picture of the sample is stored without colour.
+        gray: Whether every image of the sample is stored without color.
         task: As in `Dataset.task`.
     """
 
@@ -56,7 +56,7 @@ class Survey:
     count: int
     height: int
     width: int
-    grey: bool
+    gray: bool
     task: Task = "single-label"
 
 
@@ -67,7 +67,7 @@ def survey(
     reading: Reading | None = None,
     as_it_comes: bool = False,
 ) -> Survey:
-    """Look at the headers of some pictures, spread evenly over the classes.
+    """Look at the headers of some images, spread evenly over the classes.
 
     Args:
         root: The dataset's folder.
@@ -79,7 +79,7 @@ def survey(
         What they have in common.
 
     Raises:
-        DataError: As `find_layout`, or none of the files looked at is a picture.
+        DataError: As `find_layout`, or none of the files looked at is an image.
     """
     root = Path(root)
     reading = reading or Reading()
@@ -101,7 +101,7 @@ def survey(
         len(layout.candidates),
         round(median(header.height for header in headers)),
         round(median(header.width for header in headers)),
-        all(header.grey for header in headers),
+        all(header.gray for header in headers),
         layout.task,
     )
 
@@ -110,7 +110,7 @@ def _header(candidate: Candidate) -> Header:
     source = candidate.source
     if source.index is not None:
         _, height, width = idx.read_shape(source.path)
-        return Header(width, height, grey=True, format="IDX")
+        return Header(width, height, gray=True, format="IDX")
     return read_header(read_bytes(source), max_pixels=NO_LIMIT)
 
 
@@ -136,7 +136,7 @@ def read_dataset(
     as_it_comes: bool = False,
     known_classes: Collection[str] = (),
 ) -> Dataset:
-    """Read a folder of pictures: find, examine and account for every file, and fill the products.
+    """Read a folder of images: find, examine and account for every file, and fill the products.
 
     Bytes are hashed first; only contents that the cache does not know, or that a product lacks, are decoded,
     each once.
@@ -146,17 +146,17 @@ def read_dataset(
         reading: How images and labels are found and read. Its corrections are applied before copies are resolved; its
             value range is, for example, that of a model (a kind of deep image that it does not know is scaled by
             itself), and None lets all usable images decide (`distingo.datasets.decoding.value_ranges.decide_ranges`).
-        products: What to compute from every usable picture; afterwards none of them lacks a picture.
-        as_it_comes: As for `find_layout`; also go on, with a note, though no picture of a class is usable.
+        products: What to compute from every usable image; afterwards none of them lacks an image.
+        as_it_comes: As for `find_layout`; also go on, with a note, though no image of a class is usable.
         known_classes: As for `find_layout`.
 
     Returns:
-        The usable pictures and the manifest of every file found. With several labels per picture, a label whose
-        last picture turns out unusable is no class any more, which a note says.
+        The usable images and the manifest of every file found. With several labels per image, a label whose
+        last image turns out unusable is no class any more, which a note says.
 
     Raises:
-        DataError: As `find_layout`; or the corrections are damaged or do not fit; or, with one label per picture, no
-            picture of a class is usable.
+        DataError: As `find_layout`; or the corrections are damaged or do not fit; or, with one label per image, no
+            image of a class is usable.
         UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
@@ -169,7 +169,7 @@ def read_dataset(
         known_classes=known_classes,
     )
     decided = find_corrections(layout.root, reading.corrections)
-    layout = with_relabelled(layout, decided)
+    layout = with_relabeled(layout, decided)
     if not as_it_comes:
         _check_names(root, layout.classes)
     examiner = Examiner(
@@ -186,13 +186,13 @@ def read_dataset(
     described = describe_ranges(ranges, deep, decided=reading.ranges is None)
     layout = replace(layout, notes=layout.notes + described + warnings)
     layout, examined = correct(layout, examined, decided)
-    verdicts = judge(examined)
+    verdicts = evaluate(examined)
     layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
     dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
     if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts, decided)
         return dataset
-    if as_it_comes and not any(picture.labels for picture in dataset.pictures):
+    if as_it_comes and not any(image.labels for image in dataset.images):
         return replace(dataset, classes=())
     return _without_lost_labels(root, dataset)
 
@@ -232,7 +232,7 @@ def _check_every_class(
 
 
 def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
-    left = {label for picture in dataset.pictures for label in picture.labels}
+    left = {label for image in dataset.images for label in image.labels}
     if not left:
         raise DataError(
             f"{root}: no picture with a label is usable; `distingo check` lists why", code="no_usable_images"
@@ -246,7 +246,7 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
 
 
 def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> Dataset:
-    pictures, manifest = [], list(layout.ignored)
+    images, manifest = [], list(layout.ignored)
     for entry, verdict in zip(examined, verdicts, strict=True):
         candidate, facts = entry.candidate, entry.facts
         manifest.append(
@@ -255,7 +255,7 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                 verdict.status,
                 verdict.reason,
                 candidate.labels,
-                candidate.side,
+                candidate.split,
                 facts.format,
                 facts.width,
                 facts.height,
@@ -266,18 +266,18 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
             )
         )
         if verdict.status == "used":
-            pictures.append(
-                Picture(
+            images.append(
+                LabeledImage(
                     candidate.source,
                     candidate.labels,
                     entry.content,
                     facts.pixels,
                     facts.width,
                     facts.height,
-                    candidate.side,
+                    candidate.split,
                 )
             )
-    account = (tuple(pictures), tuple(manifest))
+    account = (tuple(images), tuple(manifest))
     of_layout = (layout.root, layout.name, layout.task, layout.classes)
     return Dataset(
         *of_layout,

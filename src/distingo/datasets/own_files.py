@@ -1,4 +1,4 @@
-"""The files that distingo keeps for itself beside a person's pictures: what it decided, and what downloading needs."""
+"""The files that distingo keeps for itself next to a person's images: what it decided, and what downloading needs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ FINISHED_NAME = "finished"
 """A file in `DOWNLOAD_FOLDER` once a download has come to its end."""
 
 MANIFEST_NAME = "manifest.csv"
-LICENCE_NAME = "LICENCE-AND-CITATION.txt"
+LICENSE_NAME = "LICENCE-AND-CITATION.txt"
 METADATA_NAME = "metadata.csv"
 BOXES_NAME = "boxes.csv"
 
 PROVENANCE_NAME = "provenance.csv"
 PROVENANCE_COLUMNS = ("file", "sha256", "labels", "predicted", "model", "version", "at", "times")
-"""What `distingo corrections export` writes beside the pictures that people corrected."""
+"""What `distingo corrections export` writes next to the images that people corrected."""
 
-_BESIDE = frozenset({MANIFEST_NAME, LICENCE_NAME, BOXES_NAME})
+_BESIDE = frozenset({MANIFEST_NAME, LICENSE_NAME, BOXES_NAME})
 
 
 def mark_own_files(files: Iterable[FoundFile]) -> list[FoundFile]:
@@ -49,7 +49,7 @@ def _why_own(file: FoundFile) -> str:
 
 
 def is_provenance(path: Path) -> bool:
-    """Whether a file begins as the table of where corrected pictures come from; a person's own may bear its name."""
+    """Whether a file begins as the table of where corrected images come from; a person's own may bear its name."""
     try:
         with path.open("rb") as file:
             return file.readline(200).rstrip() == ",".join(PROVENANCE_COLUMNS).encode()

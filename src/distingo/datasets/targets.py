@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distingo.errors import CONTROLS
-from distingo.records import Picture, Task
+from distingo.records import LabeledImage, Task
 
 LONGEST_NAME = 1000
 """Characters of a class's name."""
@@ -27,22 +27,22 @@ def find_name_fault(name: str) -> str:
     return ""
 
 
-def encode_labels(pictures: Sequence[Picture], classes: Sequence[str], task: Task) -> np.ndarray:
-    """What a model is to say about pictures.
+def encode_labels(images: Sequence[LabeledImage], classes: Sequence[str], task: Task) -> np.ndarray:
+    """What a model is to say about images.
 
     Args:
-        pictures: n of them.
+        images: n of them.
         classes: Names in the order of the model's outputs; every label is one of them.
-        task: One label per picture, or several.
+        task: One label per image, or several.
 
     Returns:
-        Positions of the classes, int64 (n,); with several labels bool (n, classes), a row of False for a picture
+        Positions of the classes, int64 (n,); with several labels bool (n, classes), a row of False for an image
         without any.
     """
     position = {name: index for index, name in enumerate(classes)}
     if task == "single-label":
-        return np.array([position[picture.label] for picture in pictures], dtype=np.int64)
-    table = np.zeros((len(pictures), len(classes)), dtype=np.bool_)
-    for row, picture in zip(table, pictures, strict=True):
-        row[[position[label] for label in picture.labels]] = True
+        return np.array([position[image.label] for image in images], dtype=np.int64)
+    table = np.zeros((len(images), len(classes)), dtype=np.bool_)
+    for row, image in zip(table, images, strict=True):
+        row[[position[label] for label in image.labels]] = True
     return table

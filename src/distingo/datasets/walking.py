@@ -1,6 +1,6 @@
 """Every file below a folder, each once, in an order that does not depend on the file system.
 
-What a folder holds before any picture is decoded.
+What a folder holds before any image is decoded.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distingo.messages.notes import Note, note
-from distingo.records import LabelVariants, ManifestRow, Side, Source, Task
+from distingo.records import LabelVariants, ManifestRow, Source, SplitName, Task
 
 _HIDDEN_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 
@@ -135,7 +135,7 @@ def display_name(parts: tuple[str, ...]) -> str:
     return os.fsencode("/".join(parts)).decode("utf-8", "backslashreplace")
 
 
-SIDE_NAMES: dict[str, Side] = {
+SPLIT_LABELS: dict[str, SplitName] = {
     "train": "train",
     "val": "validation",
     "valid": "validation",
@@ -147,33 +147,33 @@ SIDE_NAMES: dict[str, Side] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file (or an entry of an IDX file) that may be a picture.
+    """A file (or an entry of an IDX file) that may be an image.
 
     Attributes:
         source: Where it is.
         labels: The classes it was found under.
-        side: The side its author put it on, or None.
+        split: The side its author put it on, or None.
         lines: The lines of a table that name it.
     """
 
     source: Source
     labels: tuple[str, ...]
-    side: Side | None
+    split: SplitName | None
     lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a folder holds before any picture is decoded.
+    """What a folder holds before any image is decoded.
 
     Attributes:
         name: What it is: class folders, split folders, IDX files, or a table with one 0/1 column per label.
         classes: All class names, sorted.
         candidates: In order of their names.
-        ignored: One row per file that is no candidate, and per picture of a table that can't be one.
+        ignored: One row per file that is no candidate, and per image of a table that can't be one.
         root: The folder that the names of files are relative to.
-        task: Whether a picture carries exactly one label or any number.
-        notes: What was recognised and what a person should know about it.
+        task: Whether an image carries exactly one label or any number.
+        notes: What was recognized and what a person should know about it.
         groups: As in `Dataset.groups`.
         label_variants: As in `Dataset.label_variants`.
     """
@@ -189,6 +189,6 @@ class Layout:
     label_variants: tuple[LabelVariants, ...] = ()
 
 
-def ignored_row(file: FoundFile, why: Note, side: Side | None = None) -> ManifestRow:
+def ignored_row(file: FoundFile, why: Note, split: SplitName | None = None) -> ManifestRow:
     """Account for a file that is no candidate."""
-    return ManifestRow(display_name(file.parts), "ignored", why, (), side, "", 0, 0, "")
+    return ManifestRow(display_name(file.parts), "ignored", why, (), split, "", 0, 0, "")

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from distingo.csv_files import write_table
 from distingo.datasets.decoding.formats import detect_file_format, why_no_image
-from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENCE_NAME, METADATA_NAME
+from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENSE_NAME, METADATA_NAME
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.known_classes import KnownClass, find_classes, folder_names
-from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
 from distingo.errors import DataError, ResourceError, option
 from distingo.files import write_text
 
@@ -81,13 +81,13 @@ def gather_imagenet(
             _unpack(folder, file, name)
         if not any((output / name).is_dir() for name in folders):
             raise DataError(_first_reason(folder, wanted), code="download_failed")
-        write_text(output / LICENCE_NAME, TERMS)
-        pictures, others = _account(folder, folders, wanted)
-        write_table(output / METADATA_NAME, _COLUMNS, pictures)
+        write_text(output / LICENSE_NAME, TERMS)
+        images, others = _account(folder, folders, wanted)
+        write_table(output / METADATA_NAME, _COLUMNS, images)
         folder.write_manifest()
         folder.finish()
         archives = [outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None]
-    counts = Counter(row[1] for row in pictures)
+    counts = Counter(row[1] for row in images)
     notes = tuple(f"{name}: {counts[_labels(name)]:,} pictures" for name in folders)
     return Gathered(output, (*archives, *others), notes, folder.arrived)
 
@@ -197,7 +197,7 @@ def _account(
         for found in walk(folder.root / name) if (folder.root / name).is_dir() else ():
             file = "/".join((name, *found.parts))
             kind = detect_file_format(found.path)
-            if kind in PICTURES:
+            if kind in IMAGES:
                 rows.append((file, _labels(name), synset.identifier, archive.url))
                 continue
             reason = why_no_image(kind)

@@ -1,4 +1,4 @@
-"""A well-known set: downloaded, checked, laid out as class folders, with its licence next to it.
+"""A well-known set: downloaded, checked, laid out as class folders, with its license next to it.
 
 Every set in `distingo.download.sets` has one of the layouts here: IDX files, CIFAR's binary files, class folders in an
 archive, and the archives of Oxford's flowers and pets.
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from distingo.datasets.decoding.idx import load_images, load_labels
-from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENCE_NAME
+from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENSE_NAME
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
@@ -61,7 +61,7 @@ def gather_set(
     command = f"distingo download {named.name}{' --raw' * raw}"
     with open_folder(output, {"command": command}) as folder:
         if not raw and folder.is_finished:
-            note = f"is here already: {_counted(named.pictures)}"
+            note = f"is here already: {_counted(named.images)}"
             return Gathered(output, _conclude(named, folder), (note,), frozenset())
         address = (mirror or named.address).rstrip("/")
         wanted = [
@@ -71,7 +71,7 @@ def gather_set(
         # A set is whole or nothing: what was refused an earlier time is requested again.
         outcomes = fetch(wanted, folder, limits, description=named.name, allow_private=allow_private, try_refused=True)
         _check_complete(named, outcomes)
-        write_text(output / LICENCE_NAME, _describe(named))
+        write_text(output / LICENSE_NAME, _describe(named))
         notes = () if raw else _lay_out(named, folder)
         folder.finish()
         if not raw:
@@ -111,16 +111,16 @@ def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[str, ...]:
     for path in sorted(made.iterdir()):
         path.rename(folder.root / path.name)
     made.rmdir()
-    return (_counted(named.pictures), *notes)
+    return (_counted(named.images), *notes)
 
 
 def _make_class_folders(named: NamedSet, files: Path, making: Path) -> tuple[str, ...]:
-    with progress_bar(f"{named.name}: class folders", sum(named.pictures.values())) as advance:
+    with progress_bar(f"{named.name}: class folders", sum(named.images.values())) as advance:
         folders = _ClassFolders(making, advance)
         notes = _LAYOUTS[named.layout](named, files, folders)
-    if dict(folders.counts) != named.pictures:
+    if dict(folders.counts) != named.images:
         raise DataError(
-            f"{named.name}: gave {_counted(folders.counts)} where {_counted(named.pictures)} belong; fetch it again",
+            f"{named.name}: gave {_counted(folders.counts)} where {_counted(named.images)} belong; fetch it again",
             code="damaged_download",
         )
     return notes
@@ -137,12 +137,12 @@ def _conclude(named: NamedSet, folder: DownloadFolder) -> tuple[Outcome, ...]:
     return outcomes
 
 
-def _counted(pictures: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {split or 'pictures'}" for split, count in pictures.items())
+def _counted(images: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {split or 'pictures'}" for split, count in images.items())
 
 
 def _describe(named: NamedSet) -> str:
-    """The text of the licence file: licence, citation and where everything is from."""
+    """The text of the license file: license, citation and where everything is from."""
     files = "\n".join(f"  {file.name}  {file.checksum}" for file in named.files)
     return (
         f"{named.name}: {named.title}\n{named.home}\n\nLicence: {named.licence}\n\nPlease cite:\n  {named.citation}\n\n"

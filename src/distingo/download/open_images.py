@@ -1,4 +1,4 @@
-"""Images of Open Images by class, each with its labels, licence and author."""
+"""Images of Open Images by class, each with its labels, license and author."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from distingo.csv_files import write_table
-from distingo.datasets.own_files import BOXES_NAME, LICENCE_NAME, METADATA_NAME
+from distingo.datasets.own_files import BOXES_NAME, LICENSE_NAME, METADATA_NAME
 from distingo.download.connections import Connections
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.known_classes import KnownClass, find_classes, folder_names
 from distingo.download.open_images_tables import (
     BOX_FLAGS,
-    LICENCE,
+    LICENSE,
     Box,
     ImageFacts,
     OpenImagesAddresses,
@@ -31,7 +31,7 @@ from distingo.download.open_images_tables import (
     read_labels,
     select_images,
 )
-from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
 from distingo.download.table_streaming import TableSource, WantedLines
 from distingo.download.url_lists import removed_since
 from distingo.errors import DataError, UsageError, option
@@ -158,7 +158,7 @@ def gather_open_images(
             write_table(output / METADATA_NAME, _METADATA, (_metadata(each, plan) for each in kept))
             if request.boxes:
                 write_table(output / BOXES_NAME, _BOXES, (row for each in kept for row in _box_rows(each, plan)))
-            write_text(output / LICENCE_NAME, LICENCE)
+            write_text(output / LICENSE_NAME, LICENSE)
             folder.write_manifest()
             folder.finish()
             outcomes = [folder.outcome_of(plan.place(image)) for image in plan.selection.images]
@@ -229,7 +229,7 @@ def _make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables
     for split, path in extracts.items():
         chosen = {image.identifier for image in selection.images if image.split == split}
         if chosen:
-            url = addresses.images(split, boxable=request.boxes)
+            url = addresses.image_table(split, boxable=request.boxes)
             facts.update(read_images(tables.lines(url, "ImageID", chosen)))
         for box in read_boxes(path, positions, chosen) if request.boxes else ():
             boxes[box.identifier].append(box)
@@ -251,10 +251,10 @@ def _fetch(
         known = folder.outcome_of(plan.place(image))
         if known is not None and known.url and known.url == plan.facts_of(image).source:
             return known.url  # an earlier run had to turn to the original
-        return addresses.picture(image.split, image.identifier)
+        return addresses.image(image.split, image.identifier)
 
     images = {plan.place(image): image for image in plan.selection.images}
-    wanted = [WantedFile(first_choice(image), place, PICTURES, ending=True) for place, image in images.items()]
+    wanted = [WantedFile(first_choice(image), place, IMAGES, ending=True) for place, image in images.items()]
     settings = {"try_refused": try_refused, "allow_private": allow_private}
     outcomes = fetch(wanted, folder, limits, description="pictures", **settings)
     missing = [

@@ -62,7 +62,7 @@ class ImageFacts:
     Attributes:
         source: Address of the original.
         landing_page: Address of the page that shows it.
-        licence: Address of the licence.
+        licence: Address of the license.
         author: The author's name.
         author_profile: Address of the author's page.
         title: As the author gave it.
@@ -161,11 +161,11 @@ def _each(path: Path, parse: Callable[[dict[str, str]], _Parsed]) -> Iterator[_P
         ) from error
 
 
-LICENCE = """Open Images Dataset V7, https://storage.googleapis.com/openimages/web/index.html
+LICENSE = """Open Images Dataset V7, https://storage.googleapis.com/openimages/web/index.html
 
 The annotations are licensed by Google LLC under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). The pictures
-are listed as having a CC BY 2.0 licence (https://creativecommons.org/licenses/by/2.0/); nobody vouches for that: verify
-the licence of each picture yourself. metadata.csv names the licence, the author and the source of each.
+are listed as having a CC BY 2.0 license (https://creativecommons.org/licenses/by/2.0/); nobody guarantees that: verify
+the license of each picture yourself. metadata.csv names the license, the author and the source of each.
 
 A. Kuznetsova, H. Rom, N. Alldrin, J. Uijlings, I. Krasin, J. Pont-Tuset, S. Kamali, S. Popov, M. Malloci,
 A. Kolesnikov, T. Duerig, V. Ferrari: The Open Images Dataset V4: Unified image classification, object detection, and
@@ -205,7 +205,7 @@ class OpenImagesAddresses:
             help="address below which class lists, labels, boxes and sources are", metavar="URL", flag="--tables-mirror"
         ),
     ] = "https://storage.googleapis.com/openimages"
-    pictures: Annotated[
+    images: Annotated[
         str,
         Option(
             help="address below which the images are (training images without boxes are missing in the official one)",
@@ -226,14 +226,14 @@ class OpenImagesAddresses:
         """The boxes: ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,..."""
         return f"{self.tables}/{_BOX_TABLES[split]}"
 
-    def images(self, split: OpenImagesSplit, *, boxable: bool) -> str:
+    def image_table(self, split: OpenImagesSplit, *, boxable: bool) -> str:
         """Where the images come from: ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,..."""
         table = _BOXABLE_TRAINING_IMAGES if boxable and split == "train" else _IMAGE_TABLES[split]
         return f"{self.tables}/{table}"
 
-    def picture(self, split: OpenImagesSplit, identifier: str) -> str:
+    def image(self, split: OpenImagesSplit, identifier: str) -> str:
         """One image, its longer side at most 1024 pixels."""
-        return f"{self.pictures}/{split}/{identifier}.jpg"
+        return f"{self.images}/{split}/{identifier}.jpg"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ FetchStatus = Literal["fetched", "absent", "refused", "failed"]
 """There, and checked; the server does not give it; we do not take it (opted out, too large, no image, a forbidden
 address); stopped by something that may have passed when the command is run again."""
 
-PICTURES = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WebP", "JPEG 2000", "AVIF", "HEIF", "PPM"})
+IMAGES = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WebP", "JPEG 2000", "AVIF", "HEIF", "PPM"})
 """The formats (`detect_format`'s names) of files that are accepted as images."""
 
 
@@ -81,7 +81,7 @@ class Limits:
 
 
 class FetchOptions(TypedDict, total=False):
-    """How politely and how much is fetched, and what is asked for again."""
+    """How politely and how much is fetched, and what is requested again."""
 
     limits: Limits | None
     try_refused: bool
@@ -90,7 +90,7 @@ class FetchOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchSettings:
-    """How politely and how much is fetched, and what is asked for again."""
+    """How politely and how much is fetched, and what is requested again."""
 
     limits: Annotated[
         Limits | None, Option(help="how politely, how patiently and how much", default="the defaults of `Limits`")

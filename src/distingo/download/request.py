@@ -1,4 +1,4 @@
-"""One request: redirects followed within the rules, opt-outs honoured, busy servers distinguished from refusals.
+"""One request: redirects followed within the rules, opt-outs honored, busy servers distinguished from refusals.
 
 A file whose headers opt out of use by machines is never downloaded.
 """
@@ -31,7 +31,7 @@ _PASSING = {408, 425, 429}  # besides 500 and above
 def find_opt_out(headers: Iterable[tuple[str, str]]) -> str | None:
     """Find a header that forbids using a file for machine learning.
 
-    Honoured are ``X-Robots-Tag`` with the directives that img2dataset honours (``noai``, ``noimageai``, ``noindex``,
+    Honored are ``X-Robots-Tag`` with the directives that img2dataset honours (``noai``, ``noimageai``, ``noindex``,
     ``noimageindex``; ``none`` is short for noindex), for all or for ``distingo``, and ``tdm-reservation: 1``
     (W3C TDM Reservation Protocol).
 
@@ -217,7 +217,7 @@ def retry_after(text: str) -> float | None:
 
 
 def waiting_time(attempts: int, limits: Limits, asked: float | None) -> float:
-    """Seconds before the next attempt: doubling, plus or minus a half, and never less than the server asked for.
+    """Seconds before the next attempt: doubling, plus or minus a half, and never less than the server requested.
 
     Args:
         attempts: How many there have been; at least 1.

@@ -38,7 +38,7 @@ class NamedSet:
         served_by: Who serves them there.
         files: All that are downloaded.
         layout: How to make class folders of them.
-        pictures: How many images, by split (``train``, ``val``, ``test``), or by ``""`` where the set has no splits.
+        images: How many images, by split (``train``, ``val``, ``test``), or by ``""`` where the set has no splits.
         licence: As its authors state it, or that they state none.
         citation: What to cite.
         checksums_from: Who published the checksums.
@@ -55,7 +55,7 @@ class NamedSet:
     served_by: str
     files: tuple[SetFile, ...]
     layout: SetLayout
-    pictures: dict[str, int]
+    images: dict[str, int]
     licence: str
     citation: str
     checksums_from: str
@@ -71,7 +71,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 _MNIST = NamedSet(
     name="mnist",
-    title="70,000 grey pictures of handwritten digits, 28x28, 10 classes",
+    title="70,000 gray pictures of handwritten digits, 28x28, 10 classes",
     home="http://yann.lecun.com/exdb/mnist/",
     address="https://ossci-datasets.s3.amazonaws.com/mnist/",
     served_by="Amazon S3; the copy that torchvision fetches first",
@@ -82,7 +82,7 @@ _MNIST = NamedSet(
         SetFile("t10k-labels-idx1-ubyte.gz", "md5:ec29112dd5afa0611ce80d1b7f02629c"),
     ),
     layout="idx",
-    pictures={"train": 60_000, "test": 10_000},
+    images={"train": 60_000, "test": 10_000},
     licence="the authors' page states none; Keras' documentation states CC BY-SA 3.0 (Yann LeCun, Corinna Cortes)",
     citation=(
         "Yann LeCun, Léon Bottou, Yoshua Bengio, Patrick Haffner: Gradient-Based Learning Applied to Document "
@@ -95,7 +95,7 @@ _MNIST = NamedSet(
 
 _FASHION_MNIST = NamedSet(
     name="fashion-mnist",
-    title="70,000 grey pictures of clothing, 28x28, 10 classes",
+    title="70,000 gray pictures of clothing, 28x28, 10 classes",
     home="https://github.com/zalandoresearch/fashion-mnist",
     address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     served_by="the authors",
@@ -106,7 +106,7 @@ _FASHION_MNIST = NamedSet(
         SetFile("t10k-labels-idx1-ubyte.gz", "md5:bb300cfdad3c16e7a12a480ee83cd310", 5_148),
     ),
     layout="idx",
-    pictures={"train": 60_000, "test": 10_000},
+    images={"train": 60_000, "test": 10_000},
     licence="MIT, Copyright (c) 2017 Zalando SE",
     citation=(
         "Han Xiao, Kashif Rasul, Roland Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine "
@@ -125,7 +125,7 @@ _CIFAR10 = NamedSet(
     served_by="the authors",
     files=(SetFile("cifar-10-binary.tar.gz", "md5:c32a1d4ab5d03f1284b67883e8d87530"),),
     layout="cifar",
-    pictures={"train": 50_000, "test": 10_000},
+    images={"train": 50_000, "test": 10_000},
     licence="the authors' page states none",
     citation="Alex Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical report, 2009.",
     checksums_from="the authors, on the set's page",
@@ -148,7 +148,7 @@ _EUROSAT = NamedSet(
     served_by="Hugging Face; the copy that torchvision fetches",
     files=(SetFile("EuroSAT.zip", "md5:c8fa014336c82ac7804f0398fcb19387"),),
     layout="folders",
-    pictures={"": 27_000},
+    images={"": 27_000},
     licence="MIT; contains modified Copernicus Sentinel data",
     citation=(
         "Patrick Helber, Benjamin Bischke, Andreas Dengel, Damian Borth: EuroSAT: A Novel Dataset and Deep Learning "
@@ -188,7 +188,7 @@ _FLOWERS102 = NamedSet(
         SetFile("setid.mat", "md5:a5357ecc9cb78c4bef273ce3793fc85c"),
     ),
     layout="flowers",
-    pictures={"train": 1_020, "val": 1_020, "test": 6_149},
+    images={"train": 1_020, "val": 1_020, "test": 6_149},
     licence="the authors' page states none",
     citation=(
         "Maria-Elena Nilsback, Andrew Zisserman: Automated Flower Classification over a Large Number of Classes. "
@@ -210,7 +210,7 @@ _OXFORD_PETS = NamedSet(
         SetFile("annotations.tar.gz", "md5:95a8c909bbe2e81eed6a22bccdf3f68f"),
     ),
     layout="pets",
-    pictures={"train": 3_680, "test": 3_669},
+    images={"train": 3_680, "test": 3_669},
     licence="CC BY-SA 4.0",
     citation=(
         "Omkar M. Parkhi, Andrea Vedaldi, Andrew Zisserman, C. V. Jawahar: Cats and Dogs. IEEE Conference on Computer "
@@ -228,7 +228,7 @@ _IMAGENETTE = NamedSet(
     served_by="the authors",
     files=(SetFile("imagenette2.tgz", "md5:fe2fc210e6bb7c5664d602c3cd71e612"),),
     layout="folders",
-    pictures={"train": 9_469, "val": 3_925},
+    images={"train": 9_469, "val": 3_925},
     licence="Apache-2.0 for the collection; the photos are ImageNet's, whose terms of access restrict their use",
     citation="Jeremy Howard: Imagenette. fast.ai, 2019. https://github.com/fastai/imagenette",
     checksums_from="torchvision",
@@ -249,12 +249,12 @@ _IMAGENETTE = NamedSet(
 )
 
 
-def _smaller_imagenette(side: int, md5: str, size: int) -> NamedSet:
-    archive = f"imagenette2-{side}"
+def _smaller_imagenette(split: int, md5: str, size: int) -> NamedSet:
+    archive = f"imagenette2-{split}"
     return replace(
         _IMAGENETTE,
-        name=f"imagenette-{side}",
-        title=f"13,394 photos of ImageNet, shorter side {side}, 10 classes",
+        name=f"imagenette-{split}",
+        title=f"13,394 photos of ImageNet, shorter side {split}, 10 classes",
         files=(SetFile(f"{archive}.tgz", f"md5:{md5}"),),
         bytes=size,
         inside={"train": f"{archive}/train", "val": f"{archive}/val"},

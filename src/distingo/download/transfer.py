@@ -264,7 +264,7 @@ def _agree_on_start(wanted: WantedFile, part: PartialFile, response: Response) -
         done = part.size()
         if not _continues(part.read_beginning(), done, response):
             part.discard()
-            raise PassingError("the server sent another part than asked for; begun anew", 0.0)
+            raise PassingError("the server sent another part than requested; begun anew", 0.0)
         return done
     modified = response.headers.get("last-modified", "")
     part.begin(Beginning(wanted.url, response.etag, modified, response.length, response.url))

@@ -17,12 +17,12 @@ from distingo.csv_files import write_table
 from distingo.datasets.own_files import METADATA_NAME
 from distingo.datasets.tables.columns import text_labels
 from distingo.datasets.tables.image_column import column_key, known_label_column
-from distingo.datasets.tables.labels import recognise_delimiter, split_labels_of, tidy_labels
+from distingo.datasets.tables.labels import recognize_delimiter, split_labels_of, tidy_labels
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Cell, Table, text_of
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
 from distingo.errors import DataError, UsageError, option
 from distingo.file_names import distinct_names, safe_name
 from distingo.options.fields import Option
@@ -111,7 +111,7 @@ def gather_urls(
     names = _place(images)
     with open_folder(output, {"command": f"distingo download urls {table.name}"}) as folder:
         placed = zip(images, names, strict=True)
-        wanted = [WantedFile(image.url, name, PICTURES, ending=True) for image, name in placed if name]
+        wanted = [WantedFile(image.url, name, IMAGES, ending=True) for image, name in placed if name]
         fetched = fetch(
             wanted, folder, limits, description=table.name, allow_private=allow_private, try_refused=try_refused
         )
@@ -289,7 +289,7 @@ def _write_metadata(path: Path, images: Sequence[ListedImage], outcomes: Sequenc
     Labels are written as JSON lists where an image may have several, or where one could be taken for several.
     """
     several = _several(images)
-    listed = several or recognise_delimiter([label for image in images for label in image.labels]) is not None
+    listed = several or recognize_delimiter([label for image in images for label in image.labels]) is not None
     rows = [
         [
             outcome.file,

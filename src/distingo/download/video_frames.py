@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from distingo.datasets.decoding.formats import detect_file_format
-from distingo.download.records import PICTURES
+from distingo.download.records import IMAGES
 from distingo.errors import DataError, ResourceError, UsageError, option
 from distingo.options.fields import Option
 
@@ -199,7 +199,7 @@ class Frame:
         seconds: Since the video's beginning, from its own clock; from its frame rate where it has none.
         is_key: Whether it is coded without reference to other frames.
         pixels: Gives the frame, upright, as uint8 of shape (height, width, 3) in RGB; only before the next frame is
-            asked for.
+            requested.
     """
 
     seconds: float
@@ -350,7 +350,7 @@ def refuse_images(path: Path) -> None:
         kind = detect_file_format(path)
     except OSError:
         return  # opening it as a video raises
-    if kind in PICTURES - {"GIF"}:
+    if kind in IMAGES - {"GIF"}:
         raise DataError(
             f"{path}: is a picture ({kind}), not a video; give a video file", code="wrong_format", parameter="video"
         )

@@ -1,6 +1,6 @@
-"""Finished runs side by side, judged on the same pictures: which is best, and whether by more than chance.
+"""Finished runs side by side, evaluated on the same images: which is best, and whether by more than chance.
 
-Runs with other test sides, judged again on the pictures that are on all of them.
+Runs with other test splits, evaluated again on the images that are on all of them.
 """
 
 from __future__ import annotations
@@ -12,49 +12,49 @@ from pathlib import Path
 from distingo.errors import RunError, UsageError, option
 from distingo.evaluation.comparison import ComparedRun, Comparison, cost_of
 from distingo.evaluation.pairing import (
-    TestPicture,
+    TestImage,
     VersusBest,
     compare_recipes,
     group_by_recipe,
     pair_classes,
     pair_labels,
-    require_own_judgement,
+    require_own_judgment,
     require_same_classes,
     require_same_test,
-    test_side,
+    test_split,
     training_files,
 )
 from distingo.messages.notes import Note, note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
-from distingo.models.catalogue import CATALOGUE
+from distingo.models.catalog import CATALOG
 from distingo.progress import progress_bar
 from distingo.records import Evaluation, Score
 from distingo.runs.contents import RunRecords, read_run
 from distingo.runs.predictions import Predicted
 
 
-def on_common_pictures(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ...], tuple[Note, ...]]:
-    """Judge runs on the pictures that are on every test side under the same labels and with the same content.
+def on_common_images(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ...], tuple[Note, ...]]:
+    """Evaluate runs on the images that are on every test split under the same labels and with the same content.
 
-    A picture whose content any of the runs was trained or chosen on is left out: it is no news to that run.
+    An image whose content any of the runs was trained or chosen on is left out: it is no news to that run.
 
     Args:
         runs: Evaluated ones, two or more.
 
     Returns:
-        The runs, judged on these pictures alone and without baselines, and a note that says how many they are; where
-        all test sides are the same, the runs as they are and no note.
+        The runs, evaluated on these images alone and without baselines, and a note that says how many they are; where
+        all test splits are the same, the runs as they are and no note.
 
     Raises:
-        RunError: Tasks or classes differ, no picture is common to all, or a run's probabilities are missing.
+        RunError: Tasks or classes differ, no image is common to all, or a run's probabilities are missing.
     """
     for run in runs[1:]:
         require_same_classes(runs[0], run)
-    sides = [test_side(run) for run in runs]
-    if all(side.keys() == sides[0].keys() and len(_same(sides)) == len(side) for side in sides):
+    splits = [test_split(run) for run in runs]
+    if all(split.keys() == splits[0].keys() and len(_same(splits)) == len(split) for split in splits):
         return tuple(runs), ()
-    files = _unseen(runs, sides)
+    files = _unseen(runs, splits)
     if not files:
         raise RunError(
             f"{', '.join(str(run.folder) for run in runs)}: no test picture is common to all; train them on the same "
@@ -62,39 +62,39 @@ def on_common_pictures(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ..
             f"the same {option('split')}",
             code="runs_differ",
         )
-    sizes = tuple(len(side) for side in sides)
+    sizes = tuple(len(split) for split in splits)
     common = note("evaluated-on-common", count=len(files), sizes=sizes)
     return tuple(_judged_on(run, files) for run in runs), (common,)
 
 
-def _same(sides: Sequence[dict[str, TestPicture]]) -> list[str]:
-    return [file for file, picture in sides[0].items() if all(picture.is_same(side.get(file)) for side in sides)]
+def _same(splits: Sequence[dict[str, TestImage]]) -> list[str]:
+    return [file for file, image in splits[0].items() if all(image.is_same(split.get(file)) for split in splits)]
 
 
-def _unseen(runs: Sequence[RunRecords], sides: Sequence[dict[str, TestPicture]]) -> list[str]:
+def _unseen(runs: Sequence[RunRecords], splits: Sequence[dict[str, TestImage]]) -> list[str]:
     seen = set()
     for run in runs:
         contents = {row.file: row.content for row in run.manifest}
-        seen |= {contents.get(row.file, "") for row in run.split if row.side != "test"} - {""}
-    return [file for file in _same(sides) if sides[0][file].content not in seen]
+        seen |= {contents.get(row.file, "") for row in run.split if row.split != "test"} - {""}
+    return [file for file in _same(splits) if splits[0][file].content not in seen]
 
 
 def _judged_on(run: RunRecords, files: Sequence[str]) -> RunRecords:
     kept = set(files)
     predicted = run.predicted_on(files)
-    judge = _judge_labels if run.task == "multi-label" else _judge_classes
+    evaluate = _judge_labels if run.task == "multi-label" else _judge_classes
     return replace(
         run,
-        split=tuple(row for row in run.split if row.side != "test" or row.file in kept),
+        split=tuple(row for row in run.split if row.split != "test" or row.file in kept),
         predictions=tuple(row for row in run.predictions if row.file in kept),
-        evaluation=judge(run, predicted),
+        evaluation=evaluate(run, predicted),
     )
 
 
 def _judge_classes(run: RunRecords, predicted: Predicted) -> Evaluation:
     confusion = confusion_matrix(predicted.truth, predicted.said, len(run.classes))
     return Evaluation(
-        side="test",
+        split="test",
         n=len(predicted.files),
         classes=run.classes,
         scores=classification_scores(predicted.truth, predicted.probabilities, run.classes),
@@ -108,12 +108,12 @@ def _judge_labels(run: RunRecords, predicted: Predicted) -> Evaluation:
     thresholds = run.evaluation.thresholds if run.evaluation else None
     if thresholds is None:
         raise RunError(
-            f"{run.folder}: evaluation.json has no thresholds; `distingo evaluate {run.folder}` judges it again",
+            f"{run.folder}: evaluation.json has no thresholds; `distingo evaluate {run.folder}` evaluates it again",
             code="not_evaluated",
         )
     found = multi_label_scores(predicted.truth, predicted.probabilities, thresholds.values, run.classes)
     return Evaluation(
-        side="test",
+        split="test",
         n=len(predicted.files),
         classes=run.classes,
         scores=found.scores,
@@ -132,18 +132,18 @@ MAIN_SCORES = {"single-label": "accuracy", "multi-label": "mean_average_precisio
 
 
 def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison:
-    """Put finished runs side by side, every one compared with the best picture by picture.
+    """Put finished runs side by side, every one compared with the best image by image.
 
     Args:
         folders: At least two run folders, each once.
-        common: Judge runs with other test sides on the pictures that are on all of them.
+        common: Evaluate runs with other test splits on the images that are on all of them.
 
     Returns:
         The comparison, the best run first; of equally good runs the one given first.
 
     Raises:
-        RunError: A folder is no run, is not evaluated or is damaged, or two runs were not judged on the same
-            pictures; says which two and what differs.
+        RunError: A folder is no run, is not evaluated or is damaged, or two runs were not evaluated on the same
+            images; says which two and what differs.
         UsageError: There are fewer than two folders, or one is given twice.
     """
     _require_several(folders)
@@ -198,10 +198,10 @@ def _require_several(folders: Sequence[Path]) -> None:
 def _judged_alike(
     runs: Sequence[RunRecords], *, common: bool
 ) -> tuple[list[tuple[RunRecords, Evaluation]], tuple[Note, ...]]:
-    """Every run with its evaluation on the same pictures, and a note where these are not its own test side."""
-    evaluations = [require_own_judgement(run) for run in runs]
+    """Every run with its evaluation on the same images, and a note where these are not its own test split."""
+    evaluations = [require_own_judgment(run) for run in runs]
     if common:
-        chosen, notes = on_common_pictures(runs)
+        chosen, notes = on_common_images(runs)
         return [(run, run.evaluation or own) for run, own in zip(chosen, evaluations, strict=True)], notes
     for run in runs[1:]:
         require_same_test(runs[0], run)
@@ -209,7 +209,7 @@ def _judged_alike(
 
 
 def _compared(name: str, records: RunRecords, evaluation: Evaluation) -> ComparedRun:
-    entry = CATALOGUE.get(records.model)
+    entry = CATALOG.get(records.model)
     classic = entry is not None and entry.kind == "classic"
     mode = "classic" if classic else str(records.recipe.get("mode", "scratch"))
     return ComparedRun(name, records.model, mode, records, evaluation, cost_of(records, classic=classic))
@@ -221,7 +221,7 @@ def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
         if score not in run.evaluation.scores:
             folder = run.records.folder
             raise RunError(
-                f"{folder}: evaluation.json has no {score}; `distingo evaluate {folder}` judges it again",
+                f"{folder}: evaluation.json has no {score}; `distingo evaluate {folder}` evaluates it again",
                 code="not_evaluated",
             )
     return score
@@ -243,12 +243,12 @@ def _pair(run: ComparedRun, best: ComparedRun, runs: int) -> VersusBest:
     pairs = runs * (runs - 1) // 2
     if run.records.task == "single-label":
         return pair_classes(run.records, best.records, pairs=pairs)
-    own, other = (side.records.predicted_on(_test_files(best)) for side in (run, best))
+    own, other = (split.records.predicted_on(_test_files(best)) for split in (run, best))
     return pair_labels(own, other, best.records.classes, pairs=pairs)
 
 
 def _test_files(run: ComparedRun) -> list[str]:
-    return [row.file for row in run.records.split if row.side == "test"]
+    return [row.file for row in run.records.split if row.split == "test"]
 
 
 def _baselines(runs: Sequence[ComparedRun]) -> dict[str, dict[str, Score]]:

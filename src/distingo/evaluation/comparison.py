@@ -22,7 +22,7 @@ from distingo.runs.cost import RunCost, read_cost
 from distingo.runs.folder import FORMAT, RunFolder
 
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
-"""What batch normalisation counts rather than learns."""
+"""What batch normalization counts rather than learns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Cost:
     Attributes:
         parameters: How many numbers a network learned; None for a classic model.
         model_bytes: Size of ``model.safetensors``.
-        training_seconds: From the pictures to the saved model; of a run of an older distingo all epochs together.
-        reading_seconds: The part of it that read the pictures, less where the cache held them.
-        training_images_per_second: Median over epochs of training pictures per second.
+        training_seconds: From the images to the saved model; of a run of an older distingo all epochs together.
+        reading_seconds: The part of it that read the images, less where the cache held them.
+        training_images_per_second: Median over epochs of training images per second.
         training_memory_bytes: The most memory that the process held while it trained.
         device_memory_bytes: The most that tensors held on an accelerator.
-        images_per_second: Pictures named per second at prediction, decoding included.
-        predicted_pictures: How many that speed was measured on.
+        images_per_second: Images named per second at prediction, decoding included.
+        predicted_images: How many that speed was measured on.
         predicted_seconds: For how long.
-        prediction_memory_bytes: The most memory that the process held while it judged the test side.
+        prediction_memory_bytes: The most memory that the process held while it evaluated the test split.
         precision: What networks were computed in, for example ``float32``.
     """
 
@@ -52,7 +52,7 @@ class Cost:
     training_memory_bytes: int | None = None
     device_memory_bytes: int | None = None
     images_per_second: float | None = None
-    predicted_pictures: int | None = None
+    predicted_images: int | None = None
     predicted_seconds: float | None = None
     prediction_memory_bytes: int | None = None
     precision: str | None = None
@@ -82,7 +82,7 @@ def cost_of(run: RunRecords, *, classic: bool) -> Cost:
         training_memory_bytes=training.peak_memory_bytes if training else None,
         device_memory_bytes=training.device_memory_bytes if training else None,
         images_per_second=prediction.images_per_second if prediction else None,
-        predicted_pictures=prediction.pictures if prediction else None,
+        predicted_images=prediction.images if prediction else None,
         predicted_seconds=prediction.seconds if prediction else None,
         prediction_memory_bytes=prediction.peak_memory_bytes if prediction else None,
         precision=None if classic else _precision(run),
@@ -90,7 +90,7 @@ def cost_of(run: RunRecords, *, classic: bool) -> Cost:
 
 
 def count_parameters(weights: Path) -> int:
-    """How many numbers of a network's weights file were learned: not its input normalisation, not its statistics.
+    """How many numbers of a network's weights file were learned: not its input normalization, not its statistics.
 
     Args:
         weights: A ``model.safetensors``; only its header is read.
@@ -151,9 +151,9 @@ class ComparedRun:
         model: Name of the model.
         mode: ``scratch``, ``frozen`` or ``finetune``; ``classic`` for a model that is no network.
         records: Everything its folder holds.
-        evaluation: Its scores on the test side.
+        evaluation: Its scores on the test split.
         cost: Time, memory and size.
-        versus_best: Beside the best run; None for the best itself.
+        versus_best: Next to the best run; None for the best itself.
     """
 
     name: str
@@ -167,17 +167,17 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Finished runs that were judged on the same pictures.
+    """Finished runs that were evaluated on the same images.
 
     Attributes:
-        task: One label per picture, or several.
+        task: One label per image, or several.
         score: Name of the score that decides which run is best.
-        n: How many test pictures there are.
+        n: How many test images there are.
         runs: The best first.
         baselines: By model name, then by score name; none that is among the runs.
         notes: What a reader should know before trusting the comparison.
         seeds: Names of runs that are one recipe with other seeds, a group for each such recipe.
-        recipes: With one label per picture, recipes beside the best one by all their runs, where there are several.
+        recipes: With one label per image, recipes next to the best one by all their runs, where there are several.
     """
 
     task: str

@@ -1,6 +1,6 @@
-"""A finished run's model and baselines on pictures that nothing was chosen by.
+"""A finished run's model and baselines on images that nothing was chosen by.
 
-How fast a model names pictures, measured over two seconds once everything else is written.
+How fast a model names images, measured over two seconds once everything else is written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, option, quote
-from distingo.evaluation.judging import MODEL, judge
+from distingo.evaluation.judging import MODEL, evaluate
 from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
@@ -29,7 +29,7 @@ from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
 from distingo.prediction.embedding import input_product
 from distingo.prediction.predictor import Predictor
-from distingo.records import Dataset, Evaluation, Picture, Source, Split
+from distingo.records import Dataset, Evaluation, LabeledImage, Source, Split
 from distingo.runs import cost as run_cost
 from distingo.runs.confidence import write_confidence
 from distingo.runs.config import RunConfig, read_config
@@ -49,42 +49,42 @@ _SECONDS_OF_BATCH = 0.0625
 
 
 def measure_throughput(
-    model: SavedModel, pictures: Sequence[Picture], device: str = "auto", *, cache: Cache | None = None
+    model: SavedModel, images: Sequence[LabeledImage], device: str = "auto", *, cache: Cache | None = None
 ) -> PredictionCost | None:
-    """Time prediction as `distingo.prediction.predictor.Predictor` does it, from files to labels, no picture cached.
+    """Time prediction as `distingo.prediction.predictor.Predictor` does it, from files to labels, no image cached.
 
-    A picture goes first twice, once for what is done only once and once to tell how large a batch may be, and then a
+    An image goes first twice, once for what is done only once and once to tell how large a batch may be, and then a
     batch that is not timed: a network takes longer over the first one of a new size.
 
     Args:
         model: A trained model.
-        pictures: With their files. They are predicted in turn, and again from the first, until the measurement has
+        images: With their files. They are predicted in turn, and again from the first, until the measurement has
             taken `distingo.runs.cost.MEASURED_SECONDS`; the record states how many that were.
         device: Where a network computes.
         cache: Where a converted network is kept; None keeps none.
 
     Returns:
-        The measurement; None where there is no picture, or one can't be read any more.
+        The measurement; None where there is no image, or one can't be read any more.
     """
-    if not pictures:
+    if not images:
         return None
     peak = peak_memory()
     predictor = Predictor(model, device, cache=cache)
     try:
-        _seconds(predictor, pictures[:1])
-        batch = max(1, min(_LARGEST_BATCH, int(_SECONDS_OF_BATCH / max(_seconds(predictor, pictures[:1]), 1e-6))))
-        _seconds(predictor, pictures[:batch])
+        _seconds(predictor, images[:1])
+        batch = max(1, min(_LARGEST_BATCH, int(_SECONDS_OF_BATCH / max(_seconds(predictor, images[:1]), 1e-6))))
+        _seconds(predictor, images[:batch])
         count, seconds = 0, 0.0
         while seconds < run_cost.MEASURED_SECONDS:
-            start = count % len(pictures)
-            batched = pictures[start : start + batch]
+            start = count % len(images)
+            batched = images[start : start + batch]
             seconds += _seconds(predictor, batched)
             count += len(batched)
     except (DistingoError, OSError):
         return None
     return PredictionCost(
         images_per_second=round(count / seconds, 2),
-        pictures=count,
+        images=count,
         seconds=round(seconds, 6),
         device=predictor.device.type,
         precision=predictor.precision,
@@ -92,9 +92,9 @@ def measure_throughput(
     )
 
 
-def _seconds(predictor: Predictor, pictures: Sequence[Picture]) -> float:
+def _seconds(predictor: Predictor, images: Sequence[LabeledImage]) -> float:
     started = time.perf_counter()
-    predictions = predictor.predict([_to_be_read(picture.source) for picture in pictures], topk=1)
+    predictions = predictor.predict([_to_be_read(image.source) for image in images], topk=1)
     seconds = time.perf_counter() - started
     for prediction in predictions:
         if prediction.error:
@@ -109,11 +109,11 @@ def _to_be_read(source: Source) -> Path | Image.Image:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateRequest:
-    """What a person asked for.
+    """What a person requested.
 
     Attributes:
         run: A run folder with a trained model.
-        data: Other pictures to judge on; None takes the run's own test side.
+        data: Other images to evaluate on; None takes the run's own test split.
         reading: How images and labels of `data` are found and read. The run's own are read, and corrected, as for
             training; without a limit of pixels, the run's counts.
         device: Where networks compute.
@@ -126,13 +126,13 @@ class EvaluateRequest:
 
 
 def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
-    """Judge a run's model and its baselines, and write scores and predictions down.
+    """Evaluate a run's model and its baselines, and write scores and predictions down.
 
     Args:
-        request: What a person asked for.
+        request: What a person requested.
 
     Returns:
-        The scores, and the folder they were written to: the run folder for its own test side,
+        The scores, and the folder they were written to: the run folder for its own test split,
         ``evaluations/<name of the data>`` in it for other data.
 
     Raises:
@@ -151,27 +151,27 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     models = _load_models(folder)
     if request.data is None:
         dataset = _read(_as_for_training(request, config, folder), models)
-        pictures, place = read_split(folder.split, dataset).test, folder.path
+        images, place = read_split(folder.split, dataset).test, folder.path
         notes: tuple[Note, ...] = ()
     else:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
-        pictures, notes = _judged(dataset)
-        notes += _seen_before(folder, pictures) + _corrected(dataset, request) + dataset.range_warnings
+        images, notes = _judged(dataset)
+        notes += _seen_before(folder, images) + _corrected(dataset, request) + dataset.range_warnings
         place = folder.judged_on(request.data)
         write_manifest(dataset.manifest, place / "manifest.csv")
-        write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")
+        write_split(Split(train=(), validation=(), test=images), place / "split.csv")
         write_other_data(place, OtherData(str(request.data.resolve()), str(dataset.root.resolve())))
-    outputs = {name: _outputs(model, pictures, request) for name, model in models.items()}
+    outputs = {name: _outputs(model, images, request) for name, model in models.items()}
     probabilities = {name: to_probabilities(model, outputs[name].logits) for name, model in models.items()}
     descriptions = {name: model.description for name, model in models.items()}
-    evaluation = judge(pictures, descriptions, probabilities, notes)
+    evaluation = evaluate(images, descriptions, probabilities, notes)
     said = probabilities[MODEL]
-    write_predictions(place / "predictions.parquet", pictures, said, evaluation.classes, evaluation.thresholds)
-    write_confidence(place, judge_confidence(models[MODEL], pictures, outputs[MODEL]))
+    write_predictions(place / "predictions.parquet", images, said, evaluation.classes, evaluation.thresholds)
+    write_confidence(place, judge_confidence(models[MODEL], images, outputs[MODEL]))
     write_evaluation(place / "evaluation.json", evaluation)
     if request.data is None:
-        cost = measure_throughput(models[MODEL], pictures, request.device, cache=request.reading.cache)
+        cost = measure_throughput(models[MODEL], images, request.device, cache=request.reading.cache)
         if cost is not None:
             write_cost(folder.cost, prediction=cost)
     return evaluation, place
@@ -221,22 +221,22 @@ def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFol
 def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
     assert request.data is not None
     device = choose_device(request.device)
-    judged, cache = models[MODEL].description, request.reading.cache
+    evaluated, cache = models[MODEL].description, request.reading.cache
     products = {model.description.rendition: input_product(model, cache, device) for model in models.values()}
     return read_dataset(
         request.data,
-        replace(request.reading, value_range=judged.value_ranges),
+        replace(request.reading, value_range=evaluated.value_ranges),
         products=list(products.values()),
-        known_classes=judged.classes,
+        known_classes=evaluated.classes,
     )
 
 
 def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
     if dataset.task == "multi-label" and model.description.task == "single-label":
-        picture = next(picture for picture in dataset.pictures if len(picture.labels) != 1)
+        image = next(image for image in dataset.images if len(image.labels) != 1)
         raise DataError(
-            f"{dataset.root}: {picture.source.file} has {len(picture.labels)} labels, and the model gives exactly one "
-            "to each picture; judge it on pictures with one label each",
+            f"{dataset.root}: {image.source.file} has {len(image.labels)} labels, and the model gives exactly one "
+            "to each picture; evaluate it on pictures with one label each",
             code="task_differs",
             parameter="data",
         )
@@ -252,22 +252,22 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
         )
 
 
-def _judged(dataset: Dataset) -> tuple[tuple[Picture, ...], tuple[Note, ...]]:
-    test = tuple(picture for picture in dataset.pictures if picture.given_side == "test")
+def _judged(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple[Note, ...]]:
+    test = tuple(image for image in dataset.images if image.given_split == "test")
     if test:
         return test, (note("evaluated-on-test", data=dataset.root.name),)
-    return dataset.pictures, (note("evaluated-on-all", data=dataset.root.name),)
+    return dataset.images, (note("evaluated-on-all", data=dataset.root.name),)
 
 
-def _seen_before(folder: RunFolder, pictures: Sequence[Picture]) -> tuple[Note, ...]:
-    """A note on pictures that are no news to the model; none where all are."""
+def _seen_before(folder: RunFolder, images: Sequence[LabeledImage]) -> tuple[Note, ...]:
+    """A note on images that are no news to the model; none where all are."""
     run = read_run(folder.path)
     contents = {row.file: row.content for row in run.manifest}
-    seen = {contents.get(row.file) for row in run.split if row.side != "test"}
-    count = sum(picture.content in seen for picture in pictures)
+    seen = {contents.get(row.file) for row in run.split if row.split != "test"}
+    count = sum(image.content in seen for image in images)
     if not count:
         return ()
-    return (note("seen-in-training", count=count, total=len(pictures)),)
+    return (note("seen-in-training", count=count, total=len(images)),)
 
 
 def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[Note, ...]:
@@ -278,8 +278,8 @@ def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[Note, ...]:
     return (note("corrections-honored", file=decided.path.name, count=len(decided.effective)),)
 
 
-def _outputs(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> Outputs:
+def _outputs(model: SavedModel, images: Sequence[LabeledImage], request: EvaluateRequest) -> Outputs:
     device = choose_device(request.device)
     product = input_product(model, request.reading.cache, device)
-    rows = product.store.rows([picture.row_key for picture in pictures])
+    rows = product.store.rows([image.row_key for image in images])
     return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])

@@ -1,4 +1,4 @@
-"""Truth and probabilities to an `Evaluation`: one label per picture, or several."""
+"""Truth and probabilities to an `Evaluation`: one label per image, or several."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
 from distingo.metrics.paired import paired_difference
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.models.description import ModelDescription
-from distingo.records import Evaluation, Picture, Score
+from distingo.records import Evaluation, LabeledImage, Score
 
 MODEL = "model"
-"""The name of the judged model among its baselines."""
+"""The name of the evaluated model among its baselines."""
 
 
-def judge(
-    pictures: Sequence[Picture],
+def evaluate(
+    images: Sequence[LabeledImage],
     models: Mapping[str, ModelDescription],
     probabilities: Mapping[str, np.ndarray],
     notes: tuple[Note, ...] = (),
@@ -29,35 +29,35 @@ def judge(
     """Score a model and its baselines.
 
     Args:
-        pictures: n pictures with their truth.
+        images: n images with their truth.
         models: The model as `MODEL`, its baselines by name.
         probabilities: Of the same names, float32 (n, classes).
         notes: What a reader should know.
-        cuts: With several labels, thresholds float64 (n, classes) of each picture by the same names, where pictures
-            were judged by models with thresholds of their own.
+        cuts: With several labels, thresholds float64 (n, classes) of each image by the same names, where images
+            were evaluated by models with thresholds of their own.
 
     Returns:
-        The scores of the test side; with several labels at the thresholds that are stored with each model.
+        The scores of the test split; with several labels at the thresholds that are stored with each model.
     """
     if models[MODEL].task == "single-label":
-        return _judge_classes(pictures, models[MODEL].classes, probabilities, notes)
+        return _judge_classes(images, models[MODEL].classes, probabilities, notes)
     values = {name: np.asarray(model.require_thresholds().values) for name, model in models.items()}
-    return _judge_labels(pictures, models, probabilities, notes, cuts or values)
+    return _judge_labels(images, models, probabilities, notes, cuts or values)
 
 
 def _judge_classes(
-    pictures: Sequence[Picture],
+    images: Sequence[LabeledImage],
     classes: tuple[str, ...],
     probabilities: Mapping[str, np.ndarray],
     notes: tuple[Note, ...],
 ) -> Evaluation:
-    truth = encode_labels(pictures, classes, "single-label")
+    truth = encode_labels(images, classes, "single-label")
     scores = {name: classification_scores(truth, found, classes) for name, found in probabilities.items()}
     right = {name: found.argmax(axis=1) == truth for name, found in probabilities.items()}
     confusion = confusion_matrix(truth, probabilities[MODEL].argmax(axis=1), len(classes))
     return Evaluation(
-        side="test",
-        n=len(pictures),
+        split="test",
+        n=len(images),
         classes=classes,
         scores=scores.pop(MODEL),
         per_class=per_class_scores(confusion, classes),
@@ -85,27 +85,27 @@ def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple
 
 
 def _judge_labels(
-    pictures: Sequence[Picture],
+    images: Sequence[LabeledImage],
     models: Mapping[str, ModelDescription],
     probabilities: Mapping[str, np.ndarray],
     notes: tuple[Note, ...],
     cuts: Mapping[str, np.ndarray],
 ) -> Evaluation:
     description = models[MODEL]
-    truth = encode_labels(pictures, description.classes, "multi-label")
-    judged: dict[str, MultiLabelScores] = {
+    truth = encode_labels(images, description.classes, "multi-label")
+    evaluated: dict[str, MultiLabelScores] = {
         name: multi_label_scores(truth, found, cuts[name], description.classes) for name, found in probabilities.items()
     }
-    own = judged.pop(MODEL)
+    own = evaluated.pop(MODEL)
     return Evaluation(
-        side="test",
-        n=len(pictures),
+        split="test",
+        n=len(images),
         classes=description.classes,
         scores=own.scores,
         per_class=(),
         confusion=(),
-        baselines={name: result.scores for name, result in judged.items()},
-        notes=(*notes, *_unlabelled(truth)),
+        baselines={name: result.scores for name, result in evaluated.items()},
+        notes=(*notes, *_unlabeled(truth)),
         task="multi-label",
         per_label=own.per_label,
         left_out=own.left_out,
@@ -113,6 +113,6 @@ def _judge_labels(
     )
 
 
-def _unlabelled(truth: np.ndarray) -> tuple[Note, ...]:
+def _unlabeled(truth: np.ndarray) -> tuple[Note, ...]:
     count = int((~truth.any(axis=1)).sum())
     return (note("images-unlabelled", count=count, total=len(truth)),) if count else ()

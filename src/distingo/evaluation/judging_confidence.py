@@ -1,4 +1,4 @@
-"""What a model says of judged pictures to a `Confidence`; nothing is fitted here."""
+"""What a model says of evaluated images to a `Confidence`; nothing is fitted here."""
 
 from __future__ import annotations
 
@@ -21,52 +21,56 @@ from distingo.metrics.conformal import (
 )
 from distingo.metrics.intervals import mean_score
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.models.evidence import Evidence
+from distingo.models.calibration_set import CalibrationSet
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.naming import given_labels, set_coverage, unlike_threshold
-from distingo.records import Picture
+from distingo.records import LabeledImage
 from distingo.runs.confidence import AnswersAt, Confidence, SetsAt, Strangers
 
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
-"""Wanted shares of wrong answers that are tried on the judged pictures."""
+"""Wanted shares of wrong answers that are tried on the evaluated images."""
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
-"""Wanted coverages of prediction sets that are tried on the judged pictures."""
+"""Wanted coverages of prediction sets that are tried on the evaluated images."""
 
 _MOST_POINTS = 200
 _MOST_STRANGE = 8
 
 
-def judge_confidence(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Confidence:
-    """Judge a model's certainty.
+def judge_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Confidence:
+    """Evaluate a model's certainty.
 
     Args:
         model: With calibration and evidence where it has them; nothing is fitted here.
-        pictures: n pictures with their truth.
+        images: n images with their truth.
         outputs: What the model says of them.
     """
     description = model.description
-    targets = encode_labels(pictures, description.classes, description.task)
+    targets = encode_labels(images, description.classes, description.task)
     truth = targets if targets.ndim == 2 else np.arange(len(description.classes)) == targets[:, None]
     probabilities = to_probabilities(model, outputs.logits)
     labels = _labels_given(model, probabilities, truth)
     before = None
     if description.calibration is not None:
         before = _calibration(to_probabilities(model, outputs.logits, calibrated=False), truth, targets)
-    found = risk_coverage(labels, len(pictures)) if len(labels.owners) else None
-    evidence = model.evidence
+    found = risk_coverage(labels, len(images)) if len(labels.owners) else None
+    calibration_set = model.calibration_set
     return Confidence(
-        n=len(pictures),
-        validation=evidence.n if evidence else 0,
+        n=len(images),
+        validation=calibration_set.n if calibration_set else 0,
         before=before,
         after=_calibration(probabilities, truth, targets),
         curve=() if found is None else _thin(found.coverage, found.error),
         area=None if found is None else found.area,
-        answers=tuple(_answers_at(evidence, labels, wanted, len(pictures)) for wanted in ERRORS) if evidence else (),
-        sets=tuple(_sets_at(evidence, probabilities, truth, wanted) for wanted in COVERAGES) if evidence else (),
-        strangers=_strangers(model, pictures, outputs),
-        folds=evidence.folds if evidence else 0,
+        answers=tuple(_answers_at(calibration_set, labels, wanted, len(images)) for wanted in ERRORS)
+        if calibration_set
+        else (),
+        sets=tuple(_sets_at(calibration_set, probabilities, truth, wanted) for wanted in COVERAGES)
+        if calibration_set
+        else (),
+        strangers=_strangers(model, images, outputs),
+        folds=calibration_set.folds if calibration_set else 0,
     )
 
 
@@ -90,8 +94,8 @@ def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float],
     return tuple((float(coverage[place]), float(error[place])) for place in places)
 
 
-def _answers_at(evidence: Evidence, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
-    threshold = answer_threshold(given_labels(evidence), wanted)
+def _answers_at(calibration_set: CalibrationSet, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
+    threshold = answer_threshold(given_labels(calibration_set), wanted)
     if threshold is None:
         return AnswersAt(wanted, takes=answers_needed(wanted))
     errors = labels.errors(threshold)
@@ -100,15 +104,15 @@ def _answers_at(evidence: Evidence, labels: GivenLabels, wanted: float, n: int) 
     return AnswersAt(wanted, threshold, len(errors) / n, error, short=short, takes=answers_needed(wanted))
 
 
-def _sets_at(evidence: Evidence, probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> SetsAt:
-    threshold = set_threshold(evidence.truths, evidence.weights, evidence.n, wanted)
-    labelled = truth.any(axis=1)
-    if threshold is None or not labelled.any():
+def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> SetsAt:
+    threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, wanted)
+    labeled = truth.any(axis=1)
+    if threshold is None or not labeled.any():
         return SetsAt(wanted, takes=images_needed(wanted))
     inside = prediction_sets(probabilities, threshold)
-    covered = (inside & truth).sum(axis=1)[labelled] / truth.sum(axis=1)[labelled]
+    covered = (inside & truth).sum(axis=1)[labeled] / truth.sum(axis=1)[labeled]
     sizes = inside.sum(axis=1)
-    expected = set_coverage(evidence, wanted, threshold)
+    expected = set_coverage(calibration_set, wanted, threshold)
     assert expected is not None  # there is a threshold
     return SetsAt(
         wanted,
@@ -130,12 +134,12 @@ def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
     return mean_score(covered, highest=1.0).high < expected.low
 
 
-def _strangers(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Strangers | None:
-    if model.bank is None or model.evidence is None or not len(model.evidence.distances):
+def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Strangers | None:
+    if model.bank is None or model.calibration_set is None or not len(model.calibration_set.distances):
         return None
     threshold, alarms = unlike_threshold(model)
     distances = model.bank.distances(outputs.features)
     order = np.argsort(-distances, kind="stable")
     flagged = order[distances[order] > threshold]
-    files = tuple(pictures[place].source.file for place in flagged[:_MOST_STRANGE])
+    files = tuple(images[place].source.file for place in flagged[:_MOST_STRANGE])
     return Strangers(len(flagged), alarms, files)

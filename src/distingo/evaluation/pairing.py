@@ -1,8 +1,8 @@
-"""A run beside the best one, picture by picture: by the main score, by macro F1, and class by class.
+"""A run next to the best one, image by image: by the main score, by macro F1, and class by class.
 
-Runs of one recipe with other seeds, and recipes beside each other by all their runs.
+Runs of one recipe with other seeds, and recipes next to each other by all their runs.
 
-Whether runs were judged on the same pictures; only then do their scores stand side by side.
+Whether runs were evaluated on the same images; only then do their scores stand side by side.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from distingo.metrics.paired import (
     PairedDifference,
     PairedScore,
     RecipeDifference,
+    images_for_accuracy,
+    images_for_score,
     paired_difference,
-    pictures_for_accuracy,
-    pictures_for_score,
     recipe_difference,
 )
 from distingo.metrics.paired_scores import ClassDifference, LabelAnswers, compare_classes, compare_labels
@@ -34,20 +34,20 @@ from distingo.runs.predictions import Predicted
 
 @dataclass(frozen=True, slots=True)
 class VersusBest:
-    """A run beside the best one on the same test pictures.
+    """A run next to the best one on the same test images.
 
     Attributes:
-        score: The main score, this run's first and the best's second. With one label per picture its p-value is
+        score: The main score, this run's first and the best's second. With one label per image its p-value is
             McNemar's exact one.
         adjusted_p_value: The p-value times the number of pairs of runs, at most 1 (Bonferroni): the best run was
-            found on these same pictures, so its lead must hold among all pairs that could have been looked at.
-        paired: With one label per picture, how many pictures only one of the two got right.
+            found on these same images, so its lead must hold among all pairs that could have been looked at.
+        paired: With one label per image, how many images only one of the two got right.
         f1_macro: Macro F1, with a randomisation test; None where every label is too rare for one.
         classes: Class by class, or label by label.
-        pictures_needed: How many test pictures would show a difference of this size four times in five; None where
+        images_needed: How many test images would show a difference of this size four times in five; None where
             there is none.
         same_recipe: Whether this run and the best are one recipe trained with other seeds: then even a difference that
-            the test pictures prove is one between two models, found by luck, and not one between recipes.
+            the test images prove is one between two models, found by luck, and not one between recipes.
     """
 
     score: PairedScore
@@ -55,7 +55,7 @@ class VersusBest:
     paired: PairedDifference | None = None
     f1_macro: PairedScore | None = None
     classes: tuple[ClassDifference, ...] = ()
-    pictures_needed: int | None = None
+    images_needed: int | None = None
     same_recipe: bool = False
 
     @property
@@ -65,11 +65,11 @@ class VersusBest:
 
 
 def pair_classes(run: RunRecords, best: RunRecords, *, pairs: int) -> VersusBest:
-    """Pair two runs with one label per picture.
+    """Pair two runs with one label per image.
 
     Args:
         run: One of them.
-        best: The other, with the same test pictures in any order.
+        best: The other, with the same test images in any order.
         pairs: How many pairs of runs there are.
     """
     files = [row.file for row in best.predictions]
@@ -88,16 +88,16 @@ def pair_classes(run: RunRecords, best: RunRecords, *, pairs: int) -> VersusBest
         paired=paired,
         f1_macro=by_class.f1_macro,
         classes=by_class.classes,
-        pictures_needed=pictures_for_accuracy(paired.only_first, paired.only_second, paired.n, level=LEVEL / pairs),
+        images_needed=images_for_accuracy(paired.only_first, paired.only_second, paired.n, level=LEVEL / pairs),
     )
 
 
 def pair_labels(run: Predicted, best: Predicted, labels: tuple[str, ...], *, pairs: int) -> VersusBest:
-    """Pair two runs with several labels per picture.
+    """Pair two runs with several labels per image.
 
     Args:
         run: One of them.
-        best: The other, with the same test pictures in any order.
+        best: The other, with the same test images in any order.
         labels: Names of the columns.
         pairs: How many pairs of runs there are.
     """
@@ -109,7 +109,7 @@ def pair_labels(run: Predicted, best: Predicted, labels: tuple[str, ...], *, pai
         adjusted_p_value=min(1.0, pairs * (1.0 if score.p_value is None else score.p_value)),
         f1_macro=found.scores["f1_macro"],
         classes=found.labels,
-        pictures_needed=pictures_for_score(score.difference, score.low, score.high, score.n, level=LEVEL / pairs),
+        images_needed=images_for_score(score.difference, score.low, score.high, score.n, level=LEVEL / pairs),
     )
 
 
@@ -127,7 +127,7 @@ NamedRun = tuple[str, RunRecords]
 
 @dataclass(frozen=True, slots=True)
 class ComparedRecipes:
-    """The best recipe beside another, luck in training included.
+    """The best recipe next to another, luck in training included.
 
     Attributes:
         best: Names of the best recipe's runs.
@@ -148,7 +148,7 @@ class ComparedRecipes:
 
 
 def group_by_recipe(runs: Sequence[NamedRun]) -> tuple[tuple[NamedRun, ...], ...]:
-    """Put runs together whose recipes differ in nothing but the seed, and that learned from the same pictures.
+    """Put runs together whose recipes differ in nothing but the seed, and that learned from the same images.
 
     Args:
         runs: Of one comparison.
@@ -164,10 +164,10 @@ def group_by_recipe(runs: Sequence[NamedRun]) -> tuple[tuple[NamedRun, ...], ...
 
 
 def compare_recipes(groups: Sequence[Sequence[NamedRun]]) -> tuple[ComparedRecipes, ...]:
-    """Set the recipe that is best on average beside each other one, where either was trained more than once.
+    """Set the recipe that is best on average next to each other one, where either was trained more than once.
 
     Args:
-        groups: As from `group_by_recipe`, of runs with one label per picture that were judged on the same ones.
+        groups: As from `group_by_recipe`, of runs with one label per image that were evaluated on the same ones.
     """
     files = [row.file for row in groups[0][0][1].predictions]
     right = {_names(group): np.stack([_right(run, files) for _, run in group]) for group in groups}
@@ -182,8 +182,8 @@ def compare_recipes(groups: Sequence[Sequence[NamedRun]]) -> tuple[ComparedRecip
 
 
 def training_files(run: RunRecords) -> frozenset[str]:
-    """The pictures that a run learned from."""
-    return frozenset(row.file for row in run.split if row.side == "train")
+    """The images that a run learned from."""
+    return frozenset(row.file for row in run.split if row.split == "train")
 
 
 def _names(group: Sequence[NamedRun]) -> tuple[str, ...]:
@@ -203,7 +203,7 @@ def _as_the_other() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class TestPicture:
+class TestImage:
     """Classes, and the content's hash where the manifest knows it."""
 
     __test__ = False
@@ -211,7 +211,7 @@ class TestPicture:
     labels: tuple[str, ...]
     content: str
 
-    def is_same(self, other: TestPicture | None) -> bool:
+    def is_same(self, other: TestImage | None) -> bool:
         """Whether the labels are equal, and the contents where both are known."""
         if other is None or self.labels != other.labels:
             return False
@@ -238,31 +238,29 @@ def require_same_classes(first: RunRecords, second: RunRecords) -> None:
 
 
 def require_same_test(first: RunRecords, second: RunRecords) -> None:
-    """Refuse two runs whose test sides differ in task, classes, files, labels or content.
+    """Refuse two runs whose test splits differ in task, classes, files, labels or content.
 
     Args:
         first: An evaluated run.
         second: Another.
 
     Raises:
-        RunError: One line that names both runs, what differs and how many pictures they have in common.
+        RunError: One line that names both runs, what differs and how many images they have in common.
     """
     require_same_classes(first, second)
-    ours, theirs = test_side(first), test_side(second)
+    ours, theirs = test_split(first), test_split(second)
     if difference := _difference(first, second, ours, theirs):
-        common = sum(picture.is_same(theirs.get(file)) for file, picture in ours.items())
+        common = sum(image.is_same(theirs.get(file)) for file, image in ours.items())
         way_out = (
-            f"{common:,} test pictures are the same in both, and {option('common', value=True)} judges on those; or "
+            f"{common:,} test pictures are the same in both, and {option('common', value=True)} evaluates on those; or "
             if common
             else ""
         )
         raise RunError(f"{_both(first, second)}: {difference}; {way_out}{_as_the_other()}", code="runs_differ")
 
 
-def _difference(
-    first: RunRecords, second: RunRecords, ours: dict[str, TestPicture], theirs: dict[str, TestPicture]
-) -> str:
-    """The first difference between two test sides in words; empty where there is none."""
+def _difference(first: RunRecords, second: RunRecords, ours: dict[str, TestImage], theirs: dict[str, TestImage]) -> str:
+    """The first difference between two test splits in words; empty where there is none."""
     for run, only in ((first, ours.keys() - theirs.keys()), (second, theirs.keys() - ours.keys())):
         if only:
             return (
@@ -270,7 +268,7 @@ def _difference(
             )
     for file in sorted(ours):
         if ours[file].labels != theirs[file].labels:
-            one, other = (", ".join(side[file].labels) for side in (ours, theirs))
+            one, other = (", ".join(split[file].labels) for split in (ours, theirs))
             return f"the test picture {file} is {one} in one and {other} in the other"
         if not ours[file].is_same(theirs[file]):
             return f"the test picture {file} has another content in each"
@@ -281,11 +279,11 @@ def _both(first: RunRecords, second: RunRecords) -> str:
     return f"{first.folder} and {second.folder} can't be compared"
 
 
-def require_own_judgement(run: RunRecords) -> Evaluation:
-    """Refuse a run whose scores or predictions are missing, or are not those of its own test side.
+def require_own_judgment(run: RunRecords) -> Evaluation:
+    """Refuse a run whose scores or predictions are missing, or are not those of its own test split.
 
     Args:
-        run: Its predictions are looked at only where pictures carry one label each.
+        run: Its predictions are looked at only where images carry one label each.
 
     Returns:
         Its evaluation.
@@ -293,32 +291,32 @@ def require_own_judgement(run: RunRecords) -> Evaluation:
     Raises:
         RunError: Names the run and what to do.
     """
-    again = f"`distingo evaluate {run.folder}` judges it {'again' if run.evaluation else 'first'}"
+    again = f"`distingo evaluate {run.folder}` evaluates it {'again' if run.evaluation else 'first'}"
     if run.evaluation is None:
         raise RunError(f"{run.folder}: not evaluated on test pictures yet; {again}", code="not_evaluated")
-    side = test_side(run)
-    if run.evaluation.n != len(side):
+    split = test_split(run)
+    if run.evaluation.n != len(split):
         raise RunError(
-            f"{run.folder}: evaluation.json tells of {run.evaluation.n} test pictures and split.csv of {len(side)}; "
+            f"{run.folder}: evaluation.json tells of {run.evaluation.n} test pictures and split.csv of {len(split)}; "
             f"{again}",
             code="records_differ",
         )
     if run.task == "single-label":
-        _require_own_predictions(run, run.evaluation, side, again)
+        _require_own_predictions(run, run.evaluation, split, again)
     return run.evaluation
 
 
-def _require_own_predictions(run: RunRecords, evaluation: Evaluation, side: dict[str, TestPicture], again: str) -> None:
+def _require_own_predictions(run: RunRecords, evaluation: Evaluation, split: dict[str, TestImage], again: str) -> None:
     if not run.predictions:
         raise RunError(f"{run.folder}: holds no predictions.parquet; {again}", code="not_evaluated")
     predicted = {row.file: row.truth for row in run.predictions}
-    if predicted.keys() != side.keys() or len(predicted) != len(run.predictions):
+    if predicted.keys() != split.keys() or len(predicted) != len(run.predictions):
         raise RunError(
             f"{run.folder}: predictions.parquet and split.csv name different test pictures; {again}",
             code="records_differ",
         )
     for file, truth in predicted.items():
-        if side[file].labels != (truth,):
+        if split[file].labels != (truth,):
             raise RunError(
                 f"{run.folder}: predictions.parquet and split.csv disagree on the class of {file}; {again}",
                 code="records_differ",
@@ -332,10 +330,10 @@ def _require_own_predictions(run: RunRecords, evaluation: Evaluation, side: dict
         )
 
 
-def test_side(run: RunRecords) -> dict[str, TestPicture]:
-    """The pictures on a run's test side by file."""
+def test_split(run: RunRecords) -> dict[str, TestImage]:
+    """The images on a run's test split by file."""
     contents = {row.file: row.content for row in run.manifest}
-    return {row.file: TestPicture(row.labels, contents.get(row.file, "")) for row in run.split if row.side == "test"}
+    return {row.file: TestImage(row.labels, contents.get(row.file, "")) for row in run.split if row.split == "test"}
 
 
 def _short(text: str, longest: int = 80) -> str:

@@ -20,7 +20,7 @@ from distingo.prediction.predictor import Predictor
 from distingo.progress import progress_bar
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""From uint8 pictures (n, height, width, channels) to probabilities (n, classes)."""
+"""From uint8 images (n, height, width, channels) to probabilities (n, classes)."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -47,7 +47,7 @@ _BATCH = 16
 def map_by_covering(
     answer: Answer, pixels: npt.NDArray[np.uint8], column: int, *, several: bool
 ) -> npt.NDArray[np.float32]:
-    """How much a class's log odds fall where a square is covered with the picture's mean colour.
+    """How much a class's log odds fall where a square is covered with the image's mean color.
 
     Source: Zeiler and Fergus, Visualizing and understanding convolutional networks, ECCV 2014.
 
@@ -117,7 +117,7 @@ def hottest_part(heat: npt.NDArray[np.float32], size: tuple[int, int]) -> Mask:
 
 
 def log_odds(probabilities: npt.NDArray[np.float32], column: int, *, several: bool) -> npt.NDArray[np.float64]:
-    """Of one class, from probabilities (n, classes); with one label per picture against all the others' sum."""
+    """Of one class, from probabilities (n, classes); with one label per image against all the others' sum."""
     wide = probabilities.astype(np.float64)
     own = wide[:, column]
     # near 1 the sum of the others is exact where 1 - own is not
@@ -184,7 +184,7 @@ class ModelAnswers:
         self._predictor = predictor
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Probabilities float32 (n, classes) of uint8 pictures (n, height, width, channels)."""
+        """Probabilities float32 (n, classes) of uint8 images (n, height, width, channels)."""
         predictor = self._predictor
         return predict_probabilities(predictor.model, self.rows(pixels), device=predictor.device, precision="float32")
 
@@ -195,7 +195,7 @@ class ModelAnswers:
         return ArrayRows(np.stack([describe(each) for each in pixels]).astype(np.float32))
 
     def given(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Which labels the model gives, bool (classes,), for one picture's probabilities."""
+        """Which labels the model gives, bool (classes,), for one image's probabilities."""
         if self._predictor.task == "multi-label":
             reached = apply_thresholds(probabilities, self._predictor.model.description.require_thresholds())
             return np.asarray(reached, np.bool_)

@@ -24,7 +24,7 @@ from distingo.explanation.records import (
     HeatMap,
     ImageExplanation,
     Method,
-    Neighbour,
+    Neighbor,
     NetworkLayers,
 )
 from distingo.explanation.relevance import feature_maps, find_heat, first_filters
@@ -32,30 +32,30 @@ from distingo.files import content_hash
 from distingo.machine.process import bind_this_thread
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import predict_outputs
+from distingo.prediction.images import ImageLike, name_image, open_image
 from distingo.prediction.networks import to_tensor
-from distingo.prediction.pictures import PictureLike, name_picture, open_picture
 from distingo.prediction.predictor import Predictor, load
 from distingo.runs.contents import RunRecords, read_run
 from distingo.runs.folder import RunFolder
 from distingo.runs.heat_maps import Box
 
 THUMBNAIL = 256
-"""Pixels of a shown picture's longer side at most."""
+"""Pixels of a shown image's longer side at most."""
 
 
-def find_neighbours(
+def find_neighbors(
     folder: RunFolder, predictor: Predictor, pixels: npt.NDArray[np.uint8], count: int
-) -> tuple[tuple[Neighbour, ...], tuple[str, ...]]:
-    """Find the nearest of the training pictures whose features the run keeps.
+) -> tuple[tuple[Neighbor, ...], tuple[str, ...]]:
+    """Find the nearest of the training images whose features the run keeps.
 
     Args:
         folder: The run.
         predictor: With the run's model.
-        pixels: uint8 (height, width, channels), as the model sees the picture.
+        pixels: uint8 (height, width, channels), as the model sees the image.
         count: How many.
 
     Returns:
-        The neighbours, the nearest first, and a note where there are none.
+        The neighbors, the nearest first, and a note where there are none.
     """
     bank = predictor.model.bank
     if bank is None or count < 1:
@@ -70,22 +70,22 @@ def find_neighbours(
     found = []
     for position, distance in zip(positions[0].tolist(), distances[0].tolist(), strict=True):
         file = files.get(bank.contents[position], "")
-        found.append(Neighbour(file, labels.get(file, ()), float(distance), _open(records, file)))
+        found.append(Neighbor(file, labels.get(file, ()), float(distance), _open(records, file)))
     return tuple(found), ()
 
 
-def tell_if_known(folder: RunFolder, picture: Path) -> tuple[str, ...]:
+def tell_if_known(folder: RunFolder, image: Path) -> tuple[str, ...]:
     """A note where a file is one of those that the model was trained or chosen on, so that its answer is no news.
 
     Args:
         folder: The run.
-        picture: The file.
+        image: The file.
     """
     records = read_run(folder.path)
-    content = content_hash(picture.read_bytes())
+    content = content_hash(image.read_bytes())
     files = {row.file for row in records.manifest if row.content == content}
-    side = next((row.side for row in records.split if row.file in files and row.side != "test"), None)
-    return () if side is None else (f"the picture is one of those on the {side} side of this run",)
+    split = next((row.split for row in records.split if row.file in files and row.split != "test"), None)
+    return () if split is None else (f"the picture is one of those on the {split} side of this run",)
 
 
 def _open(records: RunRecords, file: str) -> npt.NDArray[np.uint8] | None:
@@ -105,12 +105,12 @@ _DESCRIBED_SIDE = 240
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One picture as a model sees it.
+    """One image as a model sees it.
 
     Attributes:
         image: Upright.
         pixels: uint8 (height, width, channels), what the model is shown.
-        seen: Where they lie in the picture.
+        seen: Where they lie in the image.
     """
 
     image: Image.Image
@@ -118,9 +118,9 @@ class _Look:
     seen: Box
 
 
-def explain_picture(
+def explain_file(
     run: Path,
-    picture: PictureLike,
+    image: ImageLike,
     labels: Sequence[str] = (),
     *,
     neighbours: int = 8,
@@ -131,41 +131,41 @@ def explain_picture(
 
     Args:
         run: A run folder.
-        picture: As for `distingo.prediction.pictures.open_picture`.
+        image: As for `distingo.prediction.images.open_image`.
         labels: The classes to explain; without any the predicted one, of several labels those that are given (the
             most probable one where none is), at most `MOST_CLASSES`.
-        neighbours: How many of the nearest training pictures to show.
+        neighbours: How many of the nearest training images to show.
         device: Where a network computes.
         max_pixels: As for `distingo.prediction.predictor.Predictor`.
 
     Returns:
-        The explanation; the same for the same run, picture and device.
+        The explanation; the same for the same run, image and device.
 
     Raises:
         RunError: The run folder is missing, damaged, unfinished or newer.
-        ModelError: The model looks at no picture, so that there is nothing to explain.
+        ModelError: The model looks at no image, so that there is nothing to explain.
         UsageError: The model knows no such class.
-        DataError: The picture can't be read.
+        DataError: The image can't be read.
     """
     predictor = load(run, device=device, max_pixels=max_pixels)
     _require_looks(predictor.model)
     columns = [_column(label, predictor.classes) for label in dict.fromkeys(labels)]
-    look = _look_at(picture, predictor)
+    look = _look_at(image, predictor)
     answers = ModelAnswers(predictor)
     probabilities = answers(look.pixels[None])[0]
     order = np.argsort(-probabilities, kind="stable")
     given = answers.given(probabilities)
     explained, notes = (columns, ()) if columns else _choose(order, given)
-    nearest, why_none = find_neighbours(RunFolder(run), predictor, look.pixels, neighbours)
-    known = tell_if_known(RunFolder(run), Path(picture)) if isinstance(picture, str | PathLike) else ()
+    nearest, why_none = find_neighbors(RunFolder(run), predictor, look.pixels, neighbours)
+    known = tell_if_known(RunFolder(run), Path(image)) if isinstance(image, str | PathLike) else ()
     small = look.image.convert("RGB")
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return Explanation(
-        file=name_picture(picture, 0),
+        file=name_image(image, 0),
         model=_model_name(predictor.model),
         task=predictor.task,
         size=look.image.size,
-        picture=np.array(small),
+        image=np.array(small),
         seen=look.seen,
         labels=tuple(predictor.classes[at] for at in order),
         probabilities=tuple(float(probabilities[at]) for at in order),
@@ -185,36 +185,34 @@ def explain_image(
         predictor: A run's; nothing else may use its network meanwhile.
         image: Mode ``RGB`` or ``L``, upright.
         label: The class to explain.
-        run: The run folder, for its training pictures.
+        run: The run folder, for its training images.
         neighbours: How many of them to show.
 
     Raises:
         RunError: The run's tables are missing or damaged.
-        ModelError: The model looks at no picture.
+        ModelError: The model looks at no image.
         UsageError: The model knows no such class.
     """
     _require_looks(predictor.model)
     look = _look(image, predictor.model)
     heat = _heat_map(predictor, ModelAnswers(predictor), look, _column(label, predictor.classes))
-    nearest, _ = find_neighbours(RunFolder(run), predictor, look.pixels, neighbours)
+    nearest, _ = find_neighbors(RunFolder(run), predictor, look.pixels, neighbours)
     return ImageExplanation(heat, look.seen, nearest)
 
 
-def show_layers(
-    run: Path, picture: PictureLike, *, device: str = "auto", max_pixels: int | None = None
-) -> NetworkLayers:
-    """A run's first filters, and what its network's layers find in a picture.
+def show_layers(run: Path, image: ImageLike, *, device: str = "auto", max_pixels: int | None = None) -> NetworkLayers:
+    """A run's first filters, and what its network's layers find in an image.
 
     Args:
         run: A run folder.
-        picture: As for `distingo.prediction.pictures.open_picture`.
+        image: As for `distingo.prediction.images.open_image`.
         device: Where the network computes.
-        max_pixels: As for `explain_picture`.
+        max_pixels: As for `explain_file`.
 
     Raises:
-        RunError: As `explain_picture`.
+        RunError: As `explain_file`.
         ModelError: The model is no network.
-        DataError: The picture can't be read.
+        DataError: The image can't be read.
     """
     predictor = load(run, device=device, max_pixels=max_pixels)
     model = predictor.model
@@ -226,11 +224,11 @@ def show_layers(
             parameter="layers",
         )
     network = model.network.to(predictor.device).eval()
-    look = _look_at(picture, predictor)
+    look = _look_at(image, predictor)
     name, filters = first_filters(network)
     with bind_this_thread():
         layers = feature_maps(network, to_tensor(look.pixels[None], predictor.device))
-    return NetworkLayers(name_picture(picture, 0), _model_name(model), name, filters, layers)
+    return NetworkLayers(name_image(image, 0), _model_name(model), name, filters, layers)
 
 
 def _model_name(model: SavedModel) -> str:
@@ -266,9 +264,9 @@ def _choose(order: np.ndarray, given: np.ndarray) -> tuple[list[int], tuple[str,
     return shown, ()
 
 
-def _look_at(picture: PictureLike, predictor: Predictor) -> _Look:
+def _look_at(image: ImageLike, predictor: Predictor) -> _Look:
     ranges = predictor.model.description.value_ranges
-    return _look(open_picture(picture, value_range=ranges, max_pixels=predictor.max_pixels), predictor.model)
+    return _look(open_image(image, value_range=ranges, max_pixels=predictor.max_pixels), predictor.model)
 
 
 def _look(image: Image.Image, model: SavedModel) -> _Look:
@@ -300,7 +298,7 @@ def _heat_map(predictor: Predictor, answers: ModelAnswers, look: _Look, column: 
 def _heat(
     predictor: Predictor, answers: ModelAnswers, pixels: np.ndarray, column: int, *, several: bool
 ) -> tuple[np.ndarray, Method]:
-    """A map from the network's inside, or where that can't be had from covering parts of the picture."""
+    """A map from the network's inside, or where that can't be had from covering parts of the image."""
     network = predictor.model.network
     if network is not None:
         classes = torch.tensor([column], device=predictor.device)

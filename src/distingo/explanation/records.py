@@ -27,7 +27,7 @@ MAY_MEAN_SOMETHING = 0.15
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """What speaks for one class, over the part of the picture that the model sees.
+    """What speaks for one class, over the part of the image that the model sees.
 
     Attributes:
         label: The class.
@@ -41,7 +41,7 @@ class HeatMap:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing in the picture speaks for the class."""
+        """Whether nothing in the image speaks for the class."""
         return not bool(self.values.any())
 
 
@@ -98,20 +98,20 @@ class ClassExplanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A training picture that is near in the model's features.
+class Neighbor:
+    """A training image that is near in the model's features.
 
     Attributes:
         file: As in ``split.csv``.
         labels: Its classes.
         distance: In the features, as `distingo.models.feature_bank.FeatureBank.nearest` measures it.
-        picture: Small, uint8 (height, width, 3); None where it can't be opened any more.
+        image: Small, uint8 (height, width, 3); None where it can't be opened any more.
     """
 
     file: str
     labels: tuple[str, ...]
     distance: float
-    picture: np.ndarray | None
+    image: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +119,17 @@ class Explanation:
     """The explanation of a model's prediction for one image.
 
     Attributes:
-        file: The picture, as the caller named it.
+        file: The image, as the caller named it.
         model: The model's name.
-        task: One label per picture, or several.
-        size: Width and height of the picture in its file, upright.
-        picture: Upright, uint8 (height, width, 3), its longer side at most `LONGEST_SIDE` pixels.
-        seen: The part of the picture that the model sees.
+        task: One label per image, or several.
+        size: Width and height of the image in its file, upright.
+        image: Upright, uint8 (height, width, 3), its longer side at most `LONGEST_SIDE` pixels.
+        seen: The part of the image that the model sees.
         labels: All classes, most probable first.
         probabilities: One per class in `labels`.
         given: The labels that the model gives.
         classes: The classes that were explained.
-        neighbours: The nearest training pictures, the nearest first.
+        neighbours: The nearest training images, the nearest first.
         notes: What a reader should know.
     """
 
@@ -137,13 +137,13 @@ class Explanation:
     model: str
     task: Task
     size: tuple[int, int]
-    picture: np.ndarray
+    image: np.ndarray
     seen: Box
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     given: tuple[str, ...]
     classes: tuple[ClassExplanation, ...]
-    neighbours: tuple[Neighbour, ...]
+    neighbours: tuple[Neighbor, ...]
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -158,12 +158,12 @@ class ImageExplanation:
     Attributes:
         heat: The map.
         seen: The part of the image that the model sees, that the map covers.
-        neighbours: The nearest training pictures, the nearest first.
+        neighbours: The nearest training images, the nearest first.
     """
 
     heat: HeatMap
     seen: Box
-    neighbours: tuple[Neighbour, ...]
+    neighbours: tuple[Neighbor, ...]
 
 
 LONGEST_SIDE = 1024
@@ -171,12 +171,12 @@ LONGEST_SIDE = 1024
 
 @dataclass(frozen=True, slots=True)
 class LayerMaps:
-    """What a layer finds in the picture.
+    """What a layer finds in the image.
 
     Attributes:
         name: The layer's, as in ``summary.txt``.
         channels: How many maps it has.
-        shown: Which of them are in `maps`: those that vary most over the picture, the most first.
+        shown: Which of them are in `maps`: those that vary most over the image, the most first.
         maps: float32 (shown, rows, columns).
     """
 
@@ -191,11 +191,11 @@ class NetworkLayers:
     """A network's first filters and feature maps, layer by layer.
 
     Attributes:
-        file: The picture that the maps are of.
+        file: The image that the maps are of.
         model: The model's name.
         filters_name: The layer that the filters are from; empty where there is none.
         filters: float32 (filters, rows, columns, channels) of the first convolution.
-        layers: In the order in which the picture passes them.
+        layers: In the order in which the image passes them.
     """
 
     file: str
@@ -207,12 +207,12 @@ class NetworkLayers:
 
 @dataclass(frozen=True, slots=True)
 class KeptHeatMap:
-    """What spoke for a class in one picture.
+    """What spoke for a class in one image.
 
     Attributes:
-        file: The picture, as in ``split.csv``.
+        file: The image, as in ``split.csv``.
         label: The class.
-        seen: The part of the picture that the map covers.
+        seen: The part of the image that the map covers.
         values: float32 (rows, columns) from 0 to 1; all 0 where nothing speaks for the class.
     """
 

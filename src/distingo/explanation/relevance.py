@@ -84,11 +84,11 @@ def attention_relevance(
 
     Args:
         classifier: With a backbone of timm's.
-        images: Normalised float (n, 3, height, width).
+        images: Normalized float (n, 3, height, width).
         score: From logits (n, classes) to what is to be explained, (n,).
 
     Returns:
-        Float32 (n, rows, columns), not negative; NaN for pictures without gradient. None where the layers do not all
+        Float32 (n, rows, columns), not negative; NaN for images without gradient. None where the layers do not all
         attend among one and the same list of patches (windows, pyramids, cross attention).
     """
     backbone = cast(Any, classifier.backbone)
@@ -151,7 +151,7 @@ def _set_fused(layer: nn.Module, *, fused: bool) -> None:
 
 
 def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: bool) -> tuple[Tensor, Method]:
-    """Heat maps of a batch, one class for each picture.
+    """Heat maps of a batch, one class for each image.
 
     In convolutional networks, and whatever else ends in maps, each map is weighted by its gradient position by
     position and only what speaks for the class is kept (HiResCAM: Draelos and Carin, Use HiResCAM instead of Grad-CAM
@@ -160,34 +160,34 @@ def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: b
     Transformers whose layers all attend among the same patches: `distingo.explanation.relevance`.
 
     Args:
-        network: Of a saved model: ``normalisation`` and ``network``, in evaluation mode.
+        network: Of a saved model: ``normalization`` and ``network``, in evaluation mode.
         images: Float (n, channels, height, width) in [0, 1].
         classes: int64 (n,).
         several: Whether each logit is independent of the others.
 
     Returns:
-        Float32 (n, rows, columns), not negative; and the method. A picture's zeros everywhere mean that nothing speaks
+        Float32 (n, rows, columns), not negative; and the method. An image's zeros everywhere mean that nothing speaks
         for the class, NaN that the method can't tell: the gradient is zero.
 
     Raises:
-        ModelError: A backbone's last layer gives no map over the picture.
+        ModelError: A backbone's last layer gives no map over the image.
     """
     with torch.enable_grad():
         classifier = network.get_submodule("network")
-        normalised = network.get_submodule("normalisation")(images)
+        normalized = network.get_submodule("normalisation")(images)
         if not isinstance(classifier, PretrainedClassifier):
-            return _from_own_maps(classifier, normalised, classes, several=several), "maps"
+            return _from_own_maps(classifier, normalized, classes, several=several), "maps"
         if attention_layers(classifier.backbone):
             found = attention_relevance(
-                classifier, normalised, lambda logits: margins(logits, classes, several=several)
+                classifier, normalized, lambda logits: margins(logits, classes, several=several)
             )
             if found is not None:
                 return found, "attention"
-        return _from_backbone_maps(classifier, normalised, classes, several=several), "maps"
+        return _from_backbone_maps(classifier, normalized, classes, several=several), "maps"
 
 
 def margins(logits: Tensor, classes: Tensor, *, several: bool) -> Tensor:
-    """The log odds of each picture's class, float (n,): against all other classes, or of an independent label."""
+    """The log odds of each image's class, float (n,): against all other classes, or of an independent label."""
     own = logits.gather(1, classes[:, None])[:, 0]
     if several or logits.shape[1] == 1:
         return own
@@ -225,7 +225,7 @@ def _from_own_maps(classifier: nn.Module, images: Tensor, classes: Tensor, *, se
 
 
 def _weigh(gradient: Tensor, maps: Tensor) -> Tensor:
-    """Gradient times maps (n, rows, columns, channels), summed where positive; NaN for pictures without gradient."""
+    """Gradient times maps (n, rows, columns, channels), summed where positive; NaN for images without gradient."""
     heat = (gradient * maps).detach().float().sum(-1).relu()
     untold = gradient.flatten(1).abs().amax(1) == 0
     return torch.where(untold[:, None, None], torch.nan, heat)
@@ -246,7 +246,7 @@ def first_filters(network: nn.Module) -> tuple[str, np.ndarray]:
 
     Returns:
         The layer's name, and float32 (filters, rows, columns, channels), at most `MOST_FILTERS`, the longest first. An
-        empty name and no filters where there is no convolution over the picture's 1 or 3 channels.
+        empty name and no filters where there is no convolution over the image's 1 or 3 channels.
     """
     for name, layer in network.get_submodule("network").named_modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels in {1, 3} and layer.groups == 1:
@@ -258,7 +258,7 @@ def first_filters(network: nn.Module) -> tuple[str, np.ndarray]:
 
 @torch.inference_mode()
 def feature_maps(network: nn.Module, images: Tensor) -> tuple[LayerMaps, ...]:
-    """The maps that a network's stages make of a picture.
+    """The maps that a network's stages make of an image.
 
     Args:
         network: Of a saved model, in evaluation mode.

@@ -19,7 +19,7 @@ from distingo.explanation.relevance import attention_layers, find_heat
 from distingo.machine.process import bind_this_thread
 from distingo.models.saved import SavedModel
 from distingo.prediction.networks import to_tensor
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 
 LEAST = 4
 OPERATIONS = 200e9
@@ -43,7 +43,7 @@ def keep_heat_maps(
         device: Where to compute.
 
     Returns:
-        How many maps were written. Pictures that can't be opened any more, and those whose gradient is zero, have none.
+        How many maps were written. Images that can't be opened any more, and those whose gradient is zero, have none.
     """
     rendition, network = model.description.rendition, model.network
     if rendition is None or network is None or not losses:
@@ -93,7 +93,7 @@ def _open(root: Path, file: str, model: SavedModel) -> tuple[np.ndarray, tuple[f
     return render(image, rendition), seen_part(image.width, image.height, rendition)
 
 
-def _affordable(network: nn.Module, rendition: Rendition, device: torch.device) -> int:
+def _affordable(network: nn.Module, rendition: ImageSpec, device: torch.device) -> int:
     """How many maps may be made; a map along the attention takes a pass there and one back, of twice the cost."""
     images = torch.zeros(1, rendition.channels, rendition.height, rendition.width, device=device)
     passes = 3 if attention_layers(network) else 1

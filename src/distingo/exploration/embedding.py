@@ -15,9 +15,9 @@ from distingo.datasets.examining import Examiner
 from distingo.datasets.options import Reading
 from distingo.datasets.walking import Candidate
 from distingo.errors import UsageError, option
-from distingo.exploration.appearance import Neighbourhood, small_pictures
+from distingo.exploration.appearance import Neighborhood, small_images
 from distingo.messages.notes import Note, note
-from distingo.records import Picture
+from distingo.records import LabeledImage
 
 DESCRIPTORS = "descriptors"
 
@@ -29,10 +29,10 @@ _SMALLEST_PHOTO = 64
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What embeds pictures.
+    """What embeds images.
 
     Attributes:
-        product: One row of numbers per picture.
+        product: One row of numbers per image.
         name: ``pixels``, ``descriptors`` or the backbone's name.
         words: What likeness means then, as part of a sentence.
         reason: Why this one.
@@ -45,14 +45,14 @@ class Embedding:
 
 
 def choose_embedding(
-    pictures: Sequence[Picture], cache: Cache, *, model: str | None = None, weights: str | Path | None = None
+    images: Sequence[LabeledImage], cache: Cache, *, model: str | None = None, weights: str | Path | None = None
 ) -> Embedding:
     """Choose what images are embedded by; without a request nothing is fetched from the network.
 
     Args:
-        pictures: At least one.
+        images: At least one.
         cache: Where embeddings are kept.
-        model: A backbone as `train` takes it, ``descriptors`` or ``pixels``; None takes pixels for tiny pictures, else
+        model: A backbone as `train` takes it, ``descriptors`` or ``pixels``; None takes pixels for tiny images, else
             the preset ``fast`` where its weights lie in the hub's cache, else descriptors.
         weights: As for `train`.
 
@@ -62,14 +62,14 @@ def choose_embedding(
     """
     reason = note("requested")
     if model is None and weights is None:
-        model, reason = _choose_model(pictures)
+        model, reason = _choose_model(images)
     if model == PIXELS:
         words = "their pixels, each picture stretched to 48 × 48"
-        return Embedding(small_pictures(cache), PIXELS, words, reason)
+        return Embedding(small_images(cache), PIXELS, words, reason)
     if model == DESCRIPTORS:
         from distingo.prediction.embedding import descriptors_product
 
-        words = "histograms of their colours and the texture of their grey values (52 numbers)"
+        words = "histograms of their colors and the texture of their gray values (52 numbers)"
         return Embedding(descriptors_product(cache), DESCRIPTORS, words, reason)
     if model is None and weights is not None and (Path(weights) / "config.json").is_file():
         model, weights = str(weights), None  # a hub folder names its backbone
@@ -77,22 +77,22 @@ def choose_embedding(
 
 
 def embed(
-    embedding: Embedding, pictures: Sequence[Picture], reading: Reading
-) -> tuple[tuple[Picture, ...], np.ndarray]:
-    """The features of pictures, of comparable scales; those that are not in the cache are computed.
+    embedding: Embedding, images: Sequence[LabeledImage], reading: Reading
+) -> tuple[tuple[LabeledImage, ...], np.ndarray]:
+    """The features of images, of comparable scales; those that are not in the cache are computed.
 
     Returns:
-        The pictures that could be embedded (all, unless a file was changed or lost meanwhile), and float32 (n, d):
-        backbone features of unit length, descriptors standardised, pixels from 0 to 1.
+        The images that could be embedded (all, unless a file was changed or lost meanwhile), and float32 (n, d):
+        backbone features of unit length, descriptors standardized, pixels from 0 to 1.
     """
     store = embedding.product.store
-    if store.missing([picture.row_key for picture in pictures]):
-        candidates = [Candidate(picture.source, picture.labels, picture.given_side) for picture in pictures]
+    if store.missing([image.row_key for image in images]):
+        candidates = [Candidate(image.source, image.labels, image.given_split) for image in images]
         examiner = Examiner(reading.cache, [embedding.product], max_pixels=reading.pixel_limit, workers=reading.threads)
         examiner.examine(candidates)
-    lost = set(store.missing([picture.row_key for picture in pictures]))
-    kept = tuple(picture for picture in pictures if picture.row_key not in lost)
-    rows = store.rows([picture.row_key for picture in kept]).take(slice(None))
+    lost = set(store.missing([image.row_key for image in images]))
+    kept = tuple(image for image in images if image.row_key not in lost)
+    rows = store.rows([image.row_key for image in kept]).take(slice(None))
     return kept, _scale(rows.reshape(len(rows), -1), embedding.name)
 
 
@@ -108,10 +108,10 @@ def _scale(rows: np.ndarray, name: str) -> np.ndarray:
     return np.nan_to_num(scaled.astype(np.float32))
 
 
-def _choose_model(pictures: Sequence[Picture]) -> tuple[str, Note]:
-    side = median(min(picture.width, picture.height) for picture in pictures)
-    if side < _SMALLEST_PHOTO:
-        return PIXELS, note("pixels-compared", side=f"{side:g}")
+def _choose_model(images: Sequence[LabeledImage]) -> tuple[str, Note]:
+    split = median(min(image.width, image.height) for image in images)
+    if split < _SMALLEST_PHOTO:
+        return PIXELS, note("pixels-compared", split=f"{split:g}")
     from distingo.models.hub import find_cached
     from distingo.models.presets import PRESETS
 
@@ -122,7 +122,7 @@ def _choose_model(pictures: Sequence[Picture]) -> tuple[str, Note]:
 
 def _embed_by_backbone(model: str, weights: str | Path | None, cache: Cache, reason: Note) -> Embedding:
     from distingo.curation.embedding import embed_by_backbone
-    from distingo.models.catalogue import find_model
+    from distingo.models.catalog import find_model
     from distingo.models.presets import PRESETS
 
     if find_model(model).kind != "pretrained":
@@ -152,7 +152,7 @@ def reduce(features: np.ndarray, *, seed: int) -> np.ndarray:
 
     Args:
         features: float (n, d), n and d at least 2, finite.
-        seed: Of the randomised solver.
+        seed: Of the randomized solver.
 
     Returns:
         float64 (n, components).
@@ -167,14 +167,14 @@ def reduce(features: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def choose_perplexity(n: int) -> float:
-    """About how many neighbours each picture is to be laid out beside: 30, with few pictures a third of them."""
+    """About how many neighbors each image is to be laid out next to: 30, with few images a third of them."""
     return min(_PERPLEXITY, (n - 1) / 3)
 
 
 def project(reduced: np.ndarray, *, seed: int) -> np.ndarray:
-    """Lay points out in two dimensions by t-SNE (van der Maaten and Hinton, 2008), neighbours beside each other.
+    """Lay points out in two dimensions by t-SNE (van der Maaten and Hinton, 2008), neighbors next to each other.
 
-    On one thread: scikit-learn's sums over several come out otherwise from run to run, and t-SNE makes another picture
+    On one thread: scikit-learn's sums over several come out otherwise from run to run, and t-SNE makes another image
     of the least difference.
 
     Args:
@@ -197,25 +197,25 @@ def project(reduced: np.ndarray, *, seed: int) -> np.ndarray:
     return laid_out
 
 
-def find_neighbourhoods(
+def find_neighborhoods(
     reduced: np.ndarray, labels: np.ndarray, classes: Sequence[str], *, nearest: int = NEAREST
-) -> tuple[Neighbourhood, ...]:
-    """Count whose pictures the nearest of each class's pictures are, in the space before the projection.
+) -> tuple[Neighborhood, ...]:
+    """Count whose images the nearest of each class's images are, in the space before the projection.
 
     Args:
         reduced: float (n, components), n at least 2.
         labels: bool (n, classes).
         classes: Names.
-        nearest: How many neighbours count, at most.
+        nearest: How many neighbors count, at most.
 
     Returns:
-        One entry per class that has a picture, those first that are least more among themselves than by chance.
+        One entry per class that has an image, those first that are least more among themselves than by chance.
     """
     from sklearn.neighbors import NearestNeighbors
 
     count = min(nearest, len(reduced) - 1)
     places = NearestNeighbors(n_neighbors=count).fit(reduced).kneighbors(return_distance=False)
-    shares = labels[places].mean(axis=1)  # (n, classes): of each picture's nearest
+    shares = labels[places].mean(axis=1)  # (n, classes): of each image's nearest
     found = []
     for column in np.flatnonzero(labels.any(axis=0)).tolist():
         members = labels[:, column]
@@ -225,7 +225,7 @@ def find_neighbourhoods(
         other = int(others.argmax())
         there = others[other] > 0
         found.append(
-            Neighbourhood(
+            Neighborhood(
                 classes[column],
                 int(members.sum()),
                 float(mean[column]),

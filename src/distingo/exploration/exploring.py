@@ -11,18 +11,18 @@ import numpy as np
 
 from distingo.datasets.options import Reading
 from distingo.datasets.targets import encode_labels
-from distingo.exploration.appearance import Exploration, PictureMap, describe_appearance, file_sizes, small_pictures
+from distingo.exploration.appearance import Exploration, ImageMap, describe_appearance, file_sizes, small_images
 from distingo.exploration.embedding import (
     NEAREST,
     choose_embedding,
     choose_perplexity,
     embed,
-    find_neighbourhoods,
+    find_neighborhoods,
     project,
     reduce,
 )
 from distingo.progress import progress_bar
-from distingo.records import Dataset, Picture
+from distingo.records import Dataset, LabeledImage
 
 log = logging.getLogger("distingo")
 
@@ -37,10 +37,10 @@ class MapWish:
     """What a person wants of the map.
 
     Attributes:
-        model: What pictures are laid out by, as for `choose_embedding`.
+        model: What images are laid out by, as for `choose_embedding`.
         weights: As for `train`.
         seed: Of the sample and of the projection.
-        most: How many pictures at most; of more, so many are drawn by chance.
+        most: How many images at most; of more, so many are drawn by chance.
     """
 
     model: str | None = None
@@ -49,67 +49,67 @@ class MapWish:
     most: int = MOST_ON_MAP
 
 
-def explore(dataset: Dataset, reading: Reading, wish: MapWish | None) -> Exploration:
+def explore(dataset: Dataset, reading: Reading, option: MapWish | None) -> Exploration:
     """Find out what a data set looks like.
 
     Args:
-        dataset: Read with the product `small_pictures`.
+        dataset: Read with the product `small_images`.
         reading: Cache and threads.
-        wish: What the map shall be; None: no map.
+        option: What the map shall be; None: no map.
 
     Raises:
         ModelError: The requested model is not available.
         UsageError: The model is none that embeds.
     """
-    contents = [picture.row_key for picture in dataset.pictures]
-    rows = small_pictures(reading.cache).store.rows(contents)
-    sizes = file_sizes(dataset.pictures)
+    contents = [image.row_key for image in dataset.images]
+    rows = small_images(reading.cache).store.rows(contents)
+    sizes = file_sizes(dataset.images)
     appearances = describe_appearance(dataset, rows, sizes)
-    if wish is None:
-        return Exploration(appearances, sizes, why_no_map="it was not asked for")
-    if len(dataset.pictures) < _FEWEST_ON_MAP:
+    if option is None:
+        return Exploration(appearances, sizes, why_no_map="it was not requested")
+    if len(dataset.images) < _FEWEST_ON_MAP:
         return Exploration(appearances, sizes, why_no_map=f"a map wants {_FEWEST_ON_MAP} pictures at least")
-    drawn = draw_map(dataset, reading, wish)
+    drawn = draw_map(dataset, reading, option)
     return Exploration(appearances, sizes, drawn, "" if drawn else "too few pictures could be read again")
 
 
-def draw_map(dataset: Dataset, reading: Reading, wish: MapWish) -> PictureMap | None:
-    """Lay pictures out so that alike ones lie together.
+def draw_map(dataset: Dataset, reading: Reading, option: MapWish) -> ImageMap | None:
+    """Lay images out so that alike ones lie together.
 
     Returns:
-        None where too few pictures could be embedded.
+        None where too few images could be embedded.
 
     Raises:
         ModelError: As `explore`.
         UsageError: As `explore`.
     """
-    embedding = choose_embedding(dataset.pictures, reading.cache, model=wish.model, weights=wish.weights)
+    embedding = choose_embedding(dataset.images, reading.cache, model=option.model, weights=option.weights)
     log.info(f"map: by {embedding.words}, because {embedding.reason}")
-    pictures, features = embed(embedding, _sample(dataset.pictures, wish), reading)
-    if len(pictures) < _FEWEST_ON_MAP:
+    images, features = embed(embedding, _sample(dataset.images, option), reading)
+    if len(images) < _FEWEST_ON_MAP:
         return None
     with progress_bar("Drawing the map", 2) as advance:
-        reduced = reduce(features, seed=wish.seed)
+        reduced = reduce(features, seed=option.seed)
         advance()
-        places = project(reduced, seed=wish.seed)
+        places = project(reduced, seed=option.seed)
         advance()
-    table = encode_labels(pictures, dataset.classes, "multi-label")
-    return PictureMap(
-        pictures=pictures,
+    table = encode_labels(images, dataset.classes, "multi-label")
+    return ImageMap(
+        images=images,
         places=places,
         embedded_by=embedding.words,
         reason=embedding.reason,
-        perplexity=choose_perplexity(len(pictures)),
+        perplexity=choose_perplexity(len(images)),
         components=reduced.shape[1],
-        seed=wish.seed,
-        total=len(dataset.pictures),
-        nearest=min(NEAREST, len(pictures) - 1),
-        neighbourhoods=find_neighbourhoods(reduced, table, dataset.classes),
+        seed=option.seed,
+        total=len(dataset.images),
+        nearest=min(NEAREST, len(images) - 1),
+        neighborhoods=find_neighborhoods(reduced, table, dataset.classes),
     )
 
 
-def _sample(pictures: Sequence[Picture], wish: MapWish) -> Sequence[Picture]:
-    if len(pictures) <= wish.most:
-        return pictures
-    chosen = np.random.default_rng(wish.seed).choice(len(pictures), wish.most, replace=False)
-    return [pictures[at] for at in np.sort(chosen).tolist()]
+def _sample(images: Sequence[LabeledImage], option: MapWish) -> Sequence[LabeledImage]:
+    if len(images) <= option.most:
+        return images
+    chosen = np.random.default_rng(option.seed).choice(len(images), option.most, replace=False)
+    return [images[at] for at in np.sort(chosen).tolist()]

@@ -23,7 +23,7 @@ from distingo.prediction.classifier import Outputs, predict_outputs, to_probabil
 from distingo.prediction.naming import settle_certainty
 from distingo.prediction.networks import ArrayRows
 from distingo.progress import progress_bar
-from distingo.records import Rendition, Side, Source, ValueRanges
+from distingo.records import ImageSpec, Source, SplitName, ValueRanges
 from distingo.runs.contents import RunRecords
 from distingo.runtime.description import ExportDescription
 from distingo.runtime.runtime import Run, prepare_input
@@ -34,8 +34,8 @@ _AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class KnownPicture:
-    """A picture with its labels where they are known.
+class KnownImage:
+    """An image with its labels where they are known.
 
     Attributes:
         source: Where its pixels come from.
@@ -46,29 +46,29 @@ class KnownPicture:
     labels: tuple[str, ...] | None
 
 
-def pictures_of_run(records: RunRecords, sides: Sequence[Side], most: int) -> list[KnownPicture]:
-    """The run's own pictures that are still there: of many a sample, the first side's before the next one's.
+def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -> list[KnownImage]:
+    """The run's own images that are still there: of many a sample, the first side's before the next one's.
 
     Args:
         records: A run.
-        sides: Which of its sides, the dearest first.
+        splits: Which of its sides, the dearest first.
         most: How many at most.
     """
     generator = np.random.default_rng(0)
-    found: list[KnownPicture] = []
-    for side in sides:
-        rows = [row for row in records.split if row.side == side]
+    found: list[KnownImage] = []
+    for split in splits:
+        rows = [row for row in records.split if row.split == split]
         for at in generator.permutation(len(rows)):
             if len(found) == most:
                 return found
-            picture = _find(records.root, rows[at].file, rows[at].labels)
-            if picture is not None:
-                found.append(picture)
+            image = _find(records.root, rows[at].file, rows[at].labels)
+            if image is not None:
+                found.append(image)
     return found
 
 
-def pictures_in(folder: Path, most: int) -> list[KnownPicture]:
-    """Pictures in a folder, of many a sample.
+def images_in(folder: Path, most: int) -> list[KnownImage]:
+    """Images in a folder, of many a sample.
 
     Raises:
         UsageError: There is no such folder, or no file in it.
@@ -81,42 +81,42 @@ def pictures_in(folder: Path, most: int) -> list[KnownPicture]:
             parameter="check_on",
         )
     order = np.random.default_rng(0).permutation(len(paths))[:most]
-    return [KnownPicture(Source(paths[at].name, paths[at]), None) for at in order]
+    return [KnownImage(Source(paths[at].name, paths[at]), None) for at in order]
 
 
-def _find(root: Path, file: str, labels: tuple[str, ...]) -> KnownPicture | None:
+def _find(root: Path, file: str, labels: tuple[str, ...]) -> KnownImage | None:
     try:
         source = source_of(root, file)
     except (DistingoError, OSError, ValueError):
         return None
-    return KnownPicture(source, labels) if source.path.is_file() else None
+    return KnownImage(source, labels) if source.path.is_file() else None
 
 
 def opened(
-    pictures: Sequence[KnownPicture], rendition: Rendition, value_ranges: ValueRanges
-) -> Iterator[list[tuple[KnownPicture, Image.Image]]]:
-    """Decoded pictures in batches, as predicting decodes them; those that can't be read are left out."""
+    images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: ValueRanges
+) -> Iterator[list[tuple[KnownImage, Image.Image]]]:
+    """Decoded images in batches, as predicting decodes them; those that can't be read are left out."""
     enough = shorter_side_for(rendition)
 
-    def look(picture: KnownPicture) -> tuple[KnownPicture, Image.Image] | None:
+    def look(image: KnownImage) -> tuple[KnownImage, Image.Image] | None:
         try:
-            return picture, open_source(picture.source, enough=enough, value_range=value_ranges)
+            return image, open_source(image.source, enough=enough, value_range=value_ranges)
         except (DistingoError, OSError):
             return None
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for start in range(0, len(pictures), _AT_ONCE):
-            found = pool.map(look, pictures[start : start + _AT_ONCE])
+        for start in range(0, len(images), _AT_ONCE):
+            found = pool.map(look, images[start : start + _AT_ONCE])
             yield [pair for pair in found if pair is not None]
 
 
-def rendered(pictures: Sequence[KnownPicture], rendition: Rendition, value_ranges: ValueRanges) -> np.ndarray:
-    """Pictures as the network sees them, uint8 (n, height, width, channels).
+def rendered(images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: ValueRanges) -> np.ndarray:
+    """Images as the network sees them, uint8 (n, height, width, channels).
 
     Raises:
         DataError: None can be read.
     """
-    rows = [render(image, rendition) for batch in opened(pictures, rendition, value_ranges) for _, image in batch]
+    rows = [render(image, rendition) for batch in opened(images, rendition, value_ranges) for _, image in batch]
     if not rows:
         raise DataError(
             f"{option('int8', value=True)} is calibrated on the run's training pictures, and none of them can be read "
@@ -140,7 +140,7 @@ def original_answers(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, n
 
 
 LEAST_SAME = 0.995
-"""Share of pictures that must get the same label, of several the same labels."""
+"""Share of images that must get the same label, of several the same labels."""
 
 HIGHEST_COST = 0.01
 """Of accuracy, with several labels of mean average precision, that 8-bit integers may cost."""
@@ -151,18 +151,18 @@ class Agreement:
     """What a check found.
 
     Attributes:
-        pictures: How many were compared.
+        images: How many were compared.
         unreadable: How many could not be read and were left out.
         checked_on: Which they are.
         same: On how many the most probable class, with several labels all given labels, are the same.
-        largest_difference: Of two probabilities of one class for one picture.
-        score: ``accuracy`` or ``mean average precision``; None where the pictures' labels are not known.
-        original_score: Of the original on these pictures, in 0 .. 1.
+        largest_difference: Of two probabilities of one class for one image.
+        score: ``accuracy`` or ``mean average precision``; None where the images' labels are not known.
+        original_score: Of the original on these images, in 0 .. 1.
         exported_score: Of the export.
-        unlike_same: Share of pictures that both, or neither, call unlike training; None without such a threshold.
+        unlike_same: Share of images that both, or neither, call unlike training; None without such a threshold.
     """
 
-    pictures: int
+    images: int
     unreadable: int
     checked_on: str
     same: int
@@ -174,8 +174,8 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Share of pictures with the same answer."""
-        return self.same / self.pictures
+        """Share of images with the same answer."""
+        return self.same / self.images
 
     @property
     def cost(self) -> float:
@@ -188,7 +188,7 @@ class Agreement:
     def words(self) -> str:
         """The figures in half a sentence."""
         text = (
-            f"the same answer on {self.same:,} of {self.pictures:,} pictures ({self.share:.2%}; {self.checked_on}), "
+            f"the same answer on {self.same:,} of {self.images:,} pictures ({self.share:.2%}; {self.checked_on}), "
             f"probabilities differ by {self.largest_difference:.2g} at most"
         )
         if self.original_score is None or self.exported_score is None:
@@ -203,29 +203,29 @@ class Agreement:
 
 
 def measure_agreement(
-    model: SavedModel, pictures: Sequence[KnownPicture], run: Run, description: ExportDescription, checked_on: str
+    model: SavedModel, images: Sequence[KnownImage], run: Run, description: ExportDescription, checked_on: str
 ) -> Agreement:
-    """Let original and export look at the same pictures.
+    """Let original and export look at the same images.
 
     Args:
         model: The original.
-        pictures: Real ones.
+        images: Real ones.
         run: The export's.
         description: Of the export.
-        checked_on: Which pictures these are, in words.
+        checked_on: Which images these are, in words.
 
     Raises:
-        DataError: None of the pictures can be read.
+        DataError: None of the images can be read.
     """
     parts: list[tuple[np.ndarray, ...]] = []
-    read: list[KnownPicture] = []
-    with progress_bar("checking", len(pictures)) as advance:
-        for batch in opened(pictures, description.rendition, model.description.value_ranges):
+    read: list[KnownImage] = []
+    with progress_bar("checking", len(images)) as advance:
+        for batch in opened(images, description.rendition, model.description.value_ranges):
             if not batch:
                 continue
-            read.extend(picture for picture, _ in batch)
-            rows = np.stack([render(image, description.rendition) for _, image in batch])
-            answers = [run(prepare_input(image, description)[None]) for _, image in batch]
+            read.extend(image for image, _ in batch)
+            rows = np.stack([render(pixels, description.rendition) for _, pixels in batch])
+            answers = [run(prepare_input(pixels, description)[None]) for _, pixels in batch]
             exported = (np.concatenate([each[part] for each in answers]) for part in (0, 1))
             parts.append((*original_answers(model, rows), *exported))
             advance(len(batch))
@@ -236,18 +236,18 @@ def measure_agreement(
             parameter="check_on",
         )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return _compare(model, read, columns, len(pictures) - len(read), checked_on)
+    return _compare(model, read, columns, len(images) - len(read), checked_on)
 
 
 def _compare(
-    model: SavedModel, read: Sequence[KnownPicture], columns: Sequence[np.ndarray], unreadable: int, checked_on: str
+    model: SavedModel, read: Sequence[KnownImage], columns: Sequence[np.ndarray], unreadable: int, checked_on: str
 ) -> Agreement:
     before, features_before, after, features_after = columns
     scores: tuple[str, float, float] | tuple[None, None, None] = (None, None, None)
-    if all(picture.labels is not None for picture in read):
+    if all(image.labels is not None for image in read):
         scores = _scores(model, read, before, after)
     return Agreement(
-        pictures=len(read),
+        images=len(read),
         unreadable=unreadable,
         checked_on=checked_on,
         same=int(_same(model, before, after).sum()),
@@ -267,10 +267,10 @@ def _same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> np.ndarra
 
 
 def _scores(
-    model: SavedModel, read: Sequence[KnownPicture], before: np.ndarray, after: np.ndarray
+    model: SavedModel, read: Sequence[KnownImage], before: np.ndarray, after: np.ndarray
 ) -> tuple[str, float, float]:
     classes = model.description.classes
-    truth = np.array([[name in (picture.labels or ()) for name in classes] for picture in read])
+    truth = np.array([[name in (image.labels or ()) for name in classes] for image in read])
     if model.description.task == "single-label":
         right = [float(truth[np.arange(len(read)), answers.argmax(axis=1)].mean()) for answers in (before, after)]
         return "accuracy", right[0], right[1]

@@ -108,7 +108,7 @@ def describe_export(
         folder: The ``model`` folder that it was read from.
         exported_as: The format.
         precision: Of weights and computing.
-        in_graph: Whether the model resizes pictures itself.
+        in_graph: Whether the model resizes images itself.
     """
     of = model.description
     assert of.rendition is not None

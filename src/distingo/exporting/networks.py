@@ -11,11 +11,11 @@ from torch.nn.utils import parametrize
 
 from distingo.models.heads import record_features
 from distingo.models.saved import SavedModel
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 
 
 class ExportableNetwork(nn.Module):
-    """Rendered pictures to calibrated probabilities and features.
+    """Rendered images to calibrated probabilities and features.
 
     Args:
         model: With a network; its weights are copied.
@@ -41,40 +41,40 @@ class ExportableNetwork(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities float32 (n, classes) and features (n, features) of uint8 (n, height, width, channels)."""
         images = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
-        normalised = self.network.get_submodule("normalisation")(images)
+        normalized = self.network.get_submodule("normalisation")(images)
         with record_features(self.network) as seen:
-            logits = self.network.get_submodule("network")(normalised)
+            logits = self.network.get_submodule("network")(normalized)
         calibrated = self.slope * logits + self.offsets
         probabilities = torch.sigmoid(calibrated) if self.several else torch.softmax(calibrated, dim=1)
         return probabilities, seen.pop().flatten(1)
 
 
-class WholePicture(nn.Module):
+class WholeImage(nn.Module):
     """Images of any size, resized and cut as `distingo.datasets.decoding.rendering.render` does it, through a network.
 
     Args:
-        network: Takes rendered pictures.
+        network: Takes rendered images.
         rendition: One for which `resizes_in_graph` is true.
     """
 
-    grey: Tensor
+    gray: Tensor
 
-    def __init__(self, network: nn.Module, rendition: Rendition) -> None:
+    def __init__(self, network: nn.Module, rendition: ImageSpec) -> None:
         super().__init__()
         self.network, self.rendition = network, rendition
-        self.register_buffer("grey", torch.tensor(GREY))
+        self.register_buffer("grey", torch.tensor(GRAY))
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """As the network's, of uint8 RGB (n, height, width, 3)."""
         if self.rendition.channels == 1:
-            pictures = ((pictures.float() @ self.grey[:, None] + 32768) / 65536).floor().to(torch.uint8)
-        maps = pictures.permute(0, 3, 1, 2)
-        pixels = self._cut(maps) if self.rendition.fit == "crop" else self._resize(maps, *self._sides)
+            images = ((images.float() @ self.gray[:, None] + 32768) / 65536).floor().to(torch.uint8)
+        maps = images.permute(0, 3, 1, 2)
+        pixels = self._cut(maps) if self.rendition.fit == "crop" else self._resize(maps, *self._splits)
         found: tuple[Tensor, Tensor] = self.network(pixels.permute(0, 2, 3, 1))
         return found
 
     @property
-    def _sides(self) -> tuple[int, int]:
+    def _splits(self) -> tuple[int, int]:
         return self.rendition.height, self.rendition.width
 
     def _resize(self, maps: Tensor, height: int | torch.SymInt, width: int | torch.SymInt) -> Tensor:
@@ -83,21 +83,21 @@ class WholePicture(nn.Module):
         return nn.functional.interpolate(maps, size, mode=mode, antialias=True, align_corners=False)
 
     def _cut(self, maps: Tensor) -> Tensor:
-        sides = maps.shape[2], maps.shape[3]
-        shortest, longest = torch.sym_min(*sides), LONGEST_ASPECT * torch.sym_min(*sides)
-        kept = [torch.sym_min(side, longest) for side in sides]
-        for axis, (side, length) in enumerate(zip(sides, kept, strict=True), 2):
-            maps = maps.narrow(axis, (side - length) // 2, length)
+        splits = maps.shape[2], maps.shape[3]
+        shortest, longest = torch.sym_min(*splits), LONGEST_ASPECT * torch.sym_min(*splits)
+        kept = [torch.sym_min(split, longest) for split in splits]
+        for axis, (split, length) in enumerate(zip(splits, kept, strict=True), 2):
+            maps = maps.narrow(axis, (split - length) // 2, length)
         shorter = shorter_side(self.rendition)
         target = [shorter * length // shortest for length in kept]
         maps = self._resize(maps, *target)
-        for axis, (enlarged, wanted) in enumerate(zip(target, self._sides, strict=True), 2):
+        for axis, (enlarged, wanted) in enumerate(zip(target, self._splits, strict=True), 2):
             spare = enlarged - wanted
             maps = maps.narrow(axis, spare // 2 + (spare % 2) * (spare // 2 % 2), wanted)  # halves to even
         return maps
 
 
-GREY = (19595.0, 38470.0, 7471.0)
+GRAY = (19595.0, 38470.0, 7471.0)
 """Pillow's luminance of red, green and blue in 65536ths; below 2^24, so that floats are exact."""
 
 FEW = 256
@@ -109,14 +109,14 @@ LONGEST_ASPECT = 20
 """Of longer strips only the middle is looked at, as `distingo.datasets.decoding.rendering` does it."""
 
 
-def resizes_in_graph(rendition: Rendition) -> bool:
+def resizes_in_graph(rendition: ImageSpec) -> bool:
     """Whether resizing and cutting can be written with what ONNX and torch have, to Pillow's numbers."""
     square = rendition.height == rendition.width
     return rendition.interpolation in {"bilinear", "bicubic"} and (square or rendition.fit == "stretch")
 
 
-def shorter_side(rendition: Rendition) -> int:
-    """What a square picture's shorter side is resized to before it is cut."""
+def shorter_side(rendition: ImageSpec) -> int:
+    """What a square image's shorter side is resized to before it is cut."""
     return int(rendition.height / rendition.crop_fraction)
 
 

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from distingo.errors import ModelError
-from distingo.exporting.networks import FEW, GREY, LARGEST_HALF, LONGEST_ASPECT, shorter_side
+from distingo.exporting.networks import FEW, GRAY, LARGEST_HALF, LONGEST_ASPECT, shorter_side
 from distingo.prediction.libraries import first_line
 from distingo.progress import quiet_loggers
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription
 
 OPSET = 20
@@ -32,10 +32,10 @@ PIXELS = "pixels"
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 
-_GREY = """
-  colours = Cast <to = 1> (pictures)
+_GRAY = """
+  colors = Cast <to = 1> (pictures)
   luminance = Constant <value = float[3, 1] {{{red}, {green}, {blue}}}> ()
-  weighted = MatMul (colours, luminance)
+  weighted = MatMul (colors, luminance)
   half = Constant <value = float[1] {{32768}}> ()
   whole = Constant <value = float[1] {{65536}}> ()
   raised = Add (weighted, half)
@@ -79,15 +79,15 @@ _CROP = """
 _WHOLE = """
 <ir_version: {ir}, opset_import: ["" : {opset}]>
 preprocessing (uint8[batch, height, width, 3] {pictures}) => (uint8[batch, {height}, {width}, {channels}] {pixels}) {{
-  {colours}{fit}
+  {colors}{fit}
   form = Constant <value_ints = [-1, {height}, {width}, {channels}]> ()
   {pixels} = Reshape (cut, form)
 }}
 """
 
 
-def preprocessing_graph(rendition: Rendition, pictures: str) -> Any:
-    """An `onnx.ModelProto` from pictures of any size, uint8 (n, height, width, 3), to rendered ones.
+def preprocessing_graph(rendition: ImageSpec, pictures: str) -> Any:
+    """An `onnx.ModelProto` from images of any size, uint8 (n, height, width, 3), to rendered ones.
 
     Args:
         rendition: One for which `resizes_in_graph` is true.
@@ -99,19 +99,19 @@ def preprocessing_graph(rendition: Rendition, pictures: str) -> Any:
         f'Resize <antialias = 1, axes = [1, 2], mode = "{_MODES[rendition.interpolation]}", cubic_coeff_a = -0.5, '
         'coordinate_transformation_mode = "half_pixel">'
     )
-    sides: dict[str, object] = {"height": rendition.height, "width": rendition.width, "resize": resize}
+    splits: dict[str, object] = {"height": rendition.height, "width": rendition.width, "resize": resize}
     if rendition.fit == "crop":
-        fit = _CROP.format(**sides, shorter=shorter_side(rendition), aspect=LONGEST_ASPECT)
+        fit = _CROP.format(**splits, shorter=shorter_side(rendition), aspect=LONGEST_ASPECT)
     else:
-        fit = _STRETCH.format(**sides)
-    red, green, blue = (int(weight) for weight in GREY)
-    colours = _GREY.format(red=red, green=green, blue=blue) if rendition.channels == 1 else "seen = Identity (pictures)"
+        fit = _STRETCH.format(**splits)
+    red, green, blue = (int(weight) for weight in GRAY)
+    colors = _GRAY.format(red=red, green=green, blue=blue) if rendition.channels == 1 else "seen = Identity (pictures)"
     text = _WHOLE.format(
-        **sides,
+        **splits,
         channels=rendition.channels,
         pictures=pictures,
         pixels=PIXELS,
-        colours=colours,
+        colors=colors,
         fit=fit,
         ir=IR_VERSION,
         opset=OPSET,
@@ -148,12 +148,12 @@ def trace(network: nn.Module, example: torch.Tensor, *, any_size: bool = False) 
     return program
 
 
-def network_graph(network: nn.Module, rendition: Rendition, name: str) -> Any:
-    """An `onnx.ModelProto` from rendered pictures to probabilities and features.
+def network_graph(network: nn.Module, rendition: ImageSpec, name: str) -> Any:
+    """An `onnx.ModelProto` from rendered images to probabilities and features.
 
     Args:
         network: Takes uint8 (n, height, width, channels).
-        rendition: Of these pictures.
+        rendition: Of these images.
         name: What the input is called.
 
     Raises:
@@ -183,7 +183,7 @@ def network_graph(network: nn.Module, rendition: Rendition, name: str) -> Any:
     return model
 
 
-def join_preprocessing(network: Any, rendition: Rendition) -> Any:
+def join_preprocessing(network: Any, rendition: ImageSpec) -> Any:
     """Put resizing and cutting before a network that takes `PIXELS`."""
     from onnx import compose
 

@@ -28,10 +28,10 @@ def convert_to_openvino(network: Any) -> Any:
 def write_openvino(model: Any, folder: Path, description: ExportDescription) -> None:
     """Write ``model.xml`` and ``model.bin`` with what is known of the model in its ``rt_info``.
 
-    Pictures come rendered: OpenVINO has Pillow's resizing, but prepares it anew for every size, in most of a second.
+    Images come rendered: OpenVINO has Pillow's resizing, but prepares it anew for every size, in most of a second.
 
     Args:
-        model: Takes rendered pictures.
+        model: Takes rendered images.
         folder: Where to write.
         description: Of the model.
     """
@@ -50,18 +50,18 @@ def write_openvino(model: Any, folder: Path, description: ExportDescription) -> 
 _GIVEN, _ROWS, _DONE = "given.xml", "rows.npy", "done.xml"
 
 
-def quantise_openvino(model: Any, rows: np.ndarray) -> Any:
-    """A quantised copy: weights for each channel, and biases that make up for the rounding.
+def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
+    """A quantized copy: weights for each channel, and biases that make up for the rounding.
 
-    Layers after the features stay in float32: they decide, and cost nothing. What ONNX Runtime quantises OpenVINO reads
+    Layers after the features stay in float32: they decide, and cost nothing. What ONNX Runtime quantizes OpenVINO reads
     too, but computes MobileNetV2's 3x3 convolutions wrongly from it (2026.4).
 
     Args:
-        model: An OpenVINO model that takes rendered pictures.
+        model: An OpenVINO model that takes rendered images.
         rows: uint8 (n, height, width, channels) to calibrate on.
 
     Raises:
-        ModelError: NNCF can't quantise it.
+        ModelError: NNCF can't quantize it.
     """
     openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
@@ -71,24 +71,24 @@ def quantise_openvino(model: Any, rows: np.ndarray) -> Any:
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
         if done.returncode or not (Path(folder) / _DONE).is_file():
             reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-            raise ModelError(f"NNCF can't quantise the model: {reason[:300]}", code="cannot_export")
-        quantised = openvino.Core().read_model(Path(folder) / _DONE)
-        return quantised.clone()  # the file's memory goes with the folder
+            raise ModelError(f"NNCF can't quantize the model: {reason[:300]}", code="cannot_export")
+        quantized = openvino.Core().read_model(Path(folder) / _DONE)
+        return quantized.clone()  # the file's memory goes with the folder
 
 
-def _quantise(place: str) -> None:
+def _quantize(place: str) -> None:
     folder = Path(place)
     openvino, nncf = import_openvino(), import_openvino("nncf")
     nncf.set_log_level(logging.ERROR)
     model, rows = openvino.Core().read_model(folder / _GIVEN), np.load(folder / _ROWS)
-    quantised = nncf.quantize(
+    quantized = nncf.quantize(
         model,
         nncf.Dataset([rows[at : at + 1] for at in range(len(rows))]),
         subset_size=len(rows),
         preset=nncf.QuantizationPreset.MIXED,
         ignored_scope=nncf.IgnoredScope(names=_deciding_operations(model)),
     )
-    openvino.save_model(quantised, folder / _DONE, compress_to_fp16=False)
+    openvino.save_model(quantized, folder / _DONE, compress_to_fp16=False)
 
 
 def _deciding_operations(model: Any) -> list[str]:

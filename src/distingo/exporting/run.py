@@ -14,10 +14,10 @@ from distingo.exporting.agreement import (
     LEAST_SAME,
     MOST_CHECKED,
     Agreement,
-    KnownPicture,
+    KnownImage,
+    images_in,
+    images_of_run,
     measure_agreement,
-    pictures_in,
-    pictures_of_run,
 )
 from distingo.exporting.folders import (
     appearing_folder,
@@ -29,7 +29,7 @@ from distingo.exporting.folders import (
 from distingo.exporting.networks import resizes_in_graph
 from distingo.exporting.writing import Writer
 from distingo.files import checksum_file, record_checksums, write_text
-from distingo.models.evidence import save_evidence
+from distingo.models.calibration_set import save_evidence
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.predictor import model_folder
 from distingo.runs.contents import RunRecords, read_run
@@ -51,7 +51,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 _EXTRAS = {"openvino": "openvino", "nncf": "openvino-int8"}
 _MOST_UNLIKE_DIFFERENT = 0.01
-"""Above this share of other calls, an export does not call pictures unlike training; one picture may
+"""Above this share of other calls, an export does not call images unlike training; one image may
 differ, since the threshold is the distance of one."""
 
 
@@ -64,7 +64,7 @@ class ExportRequest:
         exported_as: The format.
         precision: ``float32``, ``half`` or ``int8``.
         output: The folder to make; None makes one in the run.
-        check_on: Pictures to check on instead of the run's own.
+        check_on: Images to check on instead of the run's own.
     """
 
     run: Path
@@ -100,7 +100,7 @@ def export_run(request: ExportRequest) -> Exported:
     Raises:
         RunError: The run folder is missing, damaged, unfinished or newer.
         UsageError: The model is no network, the format does not have the precision, or a package is missing.
-        DataError: There is no picture to check or calibrate on.
+        DataError: There is no image to check or calibrate on.
         ExportError: The export does not predict what the original predicts; nothing is left of it.
         ResourceError: The folder exists or can't be written.
     """
@@ -110,23 +110,23 @@ def export_run(request: ExportRequest) -> Exported:
     place = request.output or _place_in_run(request)
     require_free(place)
     records = read_run(request.run)
-    pictures, checked_on = _pictures(request, records)
+    images, checked_on = _images(request, records)
     writer = Writer(model, records, request.exported_as, request.precision)
     with appearing_folder(place) as folder:
-        description, agreement = _first_that_agrees(request, writer, pictures, checked_on, folder)
+        description, agreement = _first_that_agrees(request, writer, images, checked_on, folder)
         _write_beside(model, description, agreement, folder, place)
         size = sum(path.stat().st_size for path in folder.glob("model.*"))
     return Exported(place, description, agreement, size)
 
 
 def _first_that_agrees(
-    request: ExportRequest, writer: Writer, pictures: Sequence[KnownPicture], checked_on: str, folder: Path
+    request: ExportRequest, writer: Writer, images: Sequence[KnownImage], checked_on: str, folder: Path
 ) -> tuple[ExportDescription, Agreement]:
     failed: list[str] = []
     for description in _candidates(request, writer.model):
         run = writer.write(folder, description)
-        _log.info("comparing with the original on %s pictures", f"{len(pictures):,}")
-        found = measure_agreement(writer.model, pictures, run, description, checked_on)
+        _log.info("comparing with the original on %s pictures", f"{len(images):,}")
+        found = measure_agreement(writer.model, images, run, description, checked_on)
         if found.is_enough(description):
             return replace(description, agreement=describe_agreement(found, writer.ranges_by)), found
         where = "resizing in the model" if description.in_graph else "pictures resized by Pillow"
@@ -138,7 +138,7 @@ def _first_that_agrees(
         wanted = f"a loss of at most {HIGHEST_COST * 100:.0f} point"
     raise ExportError(
         f"{request.run}: as {request.exported_as} in {request.precision} it does not say what the original says, "
-        f"{wanted} is asked for; {'; '.join(failed)}; nothing was written",
+        f"{wanted} is requested; {'; '.join(failed)}; nothing was written",
         code="export_differs",
     )
 
@@ -158,16 +158,16 @@ def _write_beside(
     model: SavedModel, description: ExportDescription, agreement: Agreement, folder: Path, place: Path
 ) -> None:
     if description.exported_as != "torch-export":
-        if model.evidence is not None:
-            save_evidence(folder, model.evidence)
+        if model.calibration_set is not None:
+            save_evidence(folder, model.calibration_set)
         if model.bank is not None and agreement.unlike_same is not None:
-            different = round((1 - agreement.unlike_same) * agreement.pictures)
-            if different <= max(1, _MOST_UNLIKE_DIFFERENT * agreement.pictures):
+            different = round((1 - agreement.unlike_same) * agreement.images)
+            if different <= max(1, _MOST_UNLIKE_DIFFERENT * agreement.images):
                 save_exported_bank(folder, model.bank)
             else:
                 _log.warning(
                     "this export does not say what is unlike training: it would differ on "
-                    f"{different:,} of {agreement.pictures:,} pictures"
+                    f"{different:,} of {agreement.images:,} pictures"
                 )
     write_description(folder, description)
     write_text(folder / "README.md", describe_for_person(description, agreement, place.name))
@@ -213,10 +213,10 @@ def _place_in_run(request: ExportRequest) -> Path:
     return RunFolder(request.run).exports / f"{request.exported_as}{ending}"
 
 
-def _pictures(request: ExportRequest, records: RunRecords) -> tuple[list[KnownPicture], str]:
+def _images(request: ExportRequest, records: RunRecords) -> tuple[list[KnownImage], str]:
     if request.check_on is not None:
-        return pictures_in(request.check_on, MOST_CHECKED), f"pictures in {request.check_on.name}"
-    found = pictures_of_run(records, ("test", "validation"), MOST_CHECKED)
+        return images_in(request.check_on, MOST_CHECKED), f"pictures in {request.check_on.name}"
+    found = images_of_run(records, ("test", "validation"), MOST_CHECKED)
     if not found:
         raise DataError(
             f"{request.run}: its test and validation pictures are no longer in {records.root}, and an export is "

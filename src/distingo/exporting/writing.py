@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from distingo.exporting.agreement import original_answers, pictures_of_run, rendered
-from distingo.exporting.networks import ExportableNetwork, WholePicture
+from distingo.exporting.agreement import images_of_run, original_answers, rendered
+from distingo.exporting.networks import ExportableNetwork, WholeImage
 from distingo.exporting.onnx_graph import (
     PIXELS,
     describe_in_metadata,
@@ -29,7 +29,7 @@ from distingo.exporting.onnx_graph import (
     store_as_half,
     trace,
 )
-from distingo.exporting.openvino_model import convert_to_openvino, quantise_openvino, write_openvino
+from distingo.exporting.openvino_model import convert_to_openvino, quantize_openvino, write_openvino
 from distingo.files import write_bytes
 from distingo.models.saved import SavedModel
 from distingo.runs.contents import RunRecords
@@ -37,29 +37,29 @@ from distingo.runs.folder import EXPORT_FILE
 from distingo.runtime.description import INPUT, PREPROCESSING_FILE, ExportDescription, ExportFormat, Precision
 from distingo.runtime.runtime import Run, open_engine
 
-PICTURES = 256
-"""Training pictures to calibrate on."""
+IMAGES = 256
+"""Training images to calibrate on."""
 
 _OPERATIONS = ["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool"]
 
 _METHODS = ("MinMax", "Percentile")
 
 _ENOUGH = 0.99
-"""Share of calibration pictures with the same answer from which on no other method is tried."""
+"""Share of calibration images with the same answer from which on no other method is tried."""
 
 _BATCH = 16
 
 
-def quantise(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several: bool) -> tuple[Any, str]:
-    """A quantised copy of a network (QDQ: any runtime can read it).
+def quantize(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several: bool) -> tuple[Any, str]:
+    """A quantized copy of a network (QDQ: any runtime can read it).
 
     Layers after the features stay in float32: they decide, and cost nothing.
 
     Args:
-        model: `onnx.ModelProto` of a network that takes rendered pictures.
+        model: `onnx.ModelProto` of a network that takes rendered images.
         rows: uint8 (n, height, width, channels) to calibrate on.
         probabilities: The original's probabilities for them, float (n, classes).
-        several: Whether a picture has several labels.
+        several: Whether an image has several labels.
 
     Returns:
         The copy, and by which method the ranges of its activations were chosen: the first that keeps the answers, else
@@ -67,7 +67,7 @@ def quantise(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
     """
     best: tuple[float, Any, str] | None = None
     for method in _METHODS:
-        candidate = _quantise(model, rows, method)
+        candidate = _quantize(model, rows, method)
         same = _share_kept(candidate, rows, probabilities, several=several)
         if best is None or same > best[0]:
             best = same, candidate, method
@@ -78,7 +78,7 @@ def quantise(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
 
 
 class _Reader:
-    """Batches of pictures as the calibrator takes them, all of one size as histograms want them."""
+    """Batches of images as the calibrator takes them, all of one size as histograms want them."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
         size = min(_BATCH, len(rows))
@@ -90,7 +90,7 @@ class _Reader:
         return next(self._batches, None)
 
 
-def _quantise(model: Any, rows: np.ndarray, method: str) -> Any:
+def _quantize(model: Any, rows: np.ndarray, method: str) -> Any:
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -150,7 +150,7 @@ def _share_kept(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, seve
 
 
 _EXAMPLE = (301, 401)
-"""No side of any rendition, so that the tracer takes none for a constant."""
+"""No side of any preprocessing, so that the tracer takes none for a constant."""
 
 
 def write_program(model: SavedModel, folder: Path, description: ExportDescription) -> None:
@@ -166,10 +166,10 @@ def write_program(model: SavedModel, folder: Path, description: ExportDescriptio
     """
     rendition = description.rendition
     network: torch.nn.Module = ExportableNetwork(model, half=description.precision == "half")
-    sides, channels = (rendition.height, rendition.width), rendition.channels
+    splits, channels = (rendition.height, rendition.width), rendition.channels
     if description.in_graph:
-        network, sides, channels = WholePicture(network, rendition), _EXAMPLE, 3
-    program = trace(network, torch.zeros((2, *sides, channels), dtype=torch.uint8), any_size=description.in_graph)
+        network, splits, channels = WholeImage(network, rendition), _EXAMPLE, 3
+    program = trace(network, torch.zeros((2, *splits, channels), dtype=torch.uint8), any_size=description.in_graph)
     extra = {
         EXPORT_FILE: json.dumps(description.facts, ensure_ascii=False),
         PREPROCESSING_FILE: json.dumps(description.preprocessing, ensure_ascii=False),
@@ -186,8 +186,8 @@ def open_program(folder: Path, description: ExportDescription) -> Run:
     module = torch.export.load(folder / description.file).module()
 
     @torch.inference_mode()
-    def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        probabilities, features = module(torch.from_numpy(pictures))
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        probabilities, features = module(torch.from_numpy(images))
         return probabilities.numpy(), features.numpy()
 
     return run
@@ -201,7 +201,7 @@ class Writer:
 
     Args:
         model: With a network.
-        records: Its run, whose training pictures 8-bit integers are calibrated on.
+        records: Its run, whose training images 8-bit integers are calibrated on.
         exported_as: The format.
         precision: Of weights and computing.
     """
@@ -223,7 +223,7 @@ class Writer:
 
         Raises:
             ModelError: The network can't be written in this format.
-            DataError: There is no picture to calibrate on.
+            DataError: There is no image to calibrate on.
         """
         if self.exported_as == "torch-export":
             _log.info("tracing the network")
@@ -252,18 +252,18 @@ class Writer:
         model = convert_to_openvino(self._graph(INPUT))
         if self.precision == "int8":
             self.ranges_by = "NNCF"
-            model = quantise_openvino(model, self._calibration_rows())
+            model = quantize_openvino(model, self._calibration_rows())
         return model
 
     @cached_property
     def _network(self) -> Any:
-        """`onnx.ModelProto` from rendered pictures on."""
+        """`onnx.ModelProto` from rendered images on."""
         graph = self._graph(PIXELS)
         if self.precision == "int8":
             rows = self._calibration_rows()
             said = original_answers(self.model, rows)[0]
             several = self.model.description.task == "multi-label"
-            graph, self.ranges_by = quantise(graph, rows, said, several=several)
+            graph, self.ranges_by = quantize(graph, rows, said, several=several)
         elif self.precision == "half":
             store_as_half(graph)
         return graph
@@ -277,9 +277,7 @@ class Writer:
     def _calibration_rows(self) -> np.ndarray:
         rendition = self.model.description.rendition
         assert rendition is not None
-        rows = rendered(
-            pictures_of_run(self.records, ("train",), PICTURES), rendition, self.model.description.value_ranges
-        )
+        rows = rendered(images_of_run(self.records, ("train",), IMAGES), rendition, self.model.description.value_ranges)
         _log.info("calibrating 8-bit integers on %s training pictures", f"{len(rows):,}")
         return rows
 

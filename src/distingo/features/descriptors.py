@@ -1,4 +1,4 @@
-"""Colour histograms and gray-level co-occurrence: the classic description of an image in 52 numbers.
+"""Color histograms and gray-level co-occurrence: the classic description of an image in 52 numbers.
 
 The co-occurrence matrix is that of Haralick, Shanmugam and Dinstein (Textural Features for Image
 Classification, 1973) as scikit-image computes it. The four properties taken from it need no pass over its
@@ -49,10 +49,10 @@ def descriptor_names(angles: Angles = "first") -> tuple[str, ...]:
         (of the co-occurrence at 45 degrees) for each angle.
     """
     width = 256 // BINS
-    colours = [
-        f"{colour}_{first}_{first + width - 1}" for colour in ("red", "green", "blue") for first in range(0, 256, width)
+    colors = [
+        f"{color}_{first}_{first + width - 1}" for color in ("red", "green", "blue") for first in range(0, 256, width)
     ]
-    return (*colours, *(f"{name}_{angle}" for angle in _degrees(angles) for name in PROPERTIES))
+    return (*colors, *(f"{name}_{angle}" for angle in _degrees(angles) for name in PROPERTIES))
 
 
 def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "first") -> npt.NDArray[np.float32]:
@@ -72,13 +72,13 @@ def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "fi
     Raises:
         ValueError: The image has no pixel, or the array is not one of the above.
     """
-    picture = image if isinstance(image, Image.Image) else _picture(image)
-    size = (min(picture.width, MAX_WIDTH), min(picture.height, MAX_HEIGHT))
+    decoded = image if isinstance(image, Image.Image) else _image(image)
+    size = (min(decoded.width, MAX_WIDTH), min(decoded.height, MAX_HEIGHT))
     # Shrinking a palette image would blend color numbers, so colors come first.
-    picture = picture if picture.mode in {"RGB", "L"} else picture.convert("RGB")
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
-    return describe_pixels(np.asarray(picture.convert("RGB")), angles=angles).astype(np.float32)
+    decoded = decoded if decoded.mode in {"RGB", "L"} else decoded.convert("RGB")
+    if decoded.size != size:
+        decoded = decoded.resize(size, Image.Resampling.BILINEAR)
+    return describe_pixels(np.asarray(decoded.convert("RGB")), angles=angles).astype(np.float32)
 
 
 def describe_pixels(rgb: npt.NDArray[np.uint8], *, angles: Angles = "first") -> Floats:
@@ -102,8 +102,8 @@ def describe_pixels(rgb: npt.NDArray[np.uint8], *, angles: Angles = "first") -> 
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ValueError(f"pixels of shape {rgb.shape} and type {rgb.dtype}; give uint8 of shape (height, width, 3)")
-    grey = _grey(rgb)
-    textures = [texture for angle in _degrees(angles) for texture in _texture(grey, *_OFFSETS[angle])]
+    gray = _gray(rgb)
+    textures = [texture for angle in _degrees(angles) for texture in _texture(gray, *_OFFSETS[angle])]
     return np.concatenate([_histograms(rgb), textures])
 
 
@@ -113,7 +113,7 @@ def _degrees(angles: Angles) -> tuple[int, ...]:
     return ANGLES[:1] if angles == "first" else ANGLES
 
 
-def _picture(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+def _image(pixels: npt.NDArray[np.uint8]) -> Image.Image:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.dtype != np.uint8 or pixels.size == 0 or not (pixels.ndim == 2 or pixels.shape[2:] == (3,)):
@@ -131,24 +131,24 @@ def _histograms(rgb: npt.NDArray[np.uint8]) -> Floats:
     return densities
 
 
-def _grey(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _gray(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     # Step by step as in scikit-image: a value just between two gray levels must be rounded to the same one.
     shares = np.multiply(rgb, 1.0 / 255, dtype=np.float64)
     luminance = shares @ _LUMINANCE
     np.multiply(luminance, 255, out=luminance)
     np.rint(luminance, out=luminance)
-    grey: npt.NDArray[np.uint8] = luminance.astype(np.uint8)
-    return grey
+    gray: npt.NDArray[np.uint8] = luminance.astype(np.uint8)
+    return gray
 
 
-def _texture(grey: npt.NDArray[np.uint8], down: int, right: int) -> tuple[float, float, float, float]:
+def _texture(gray: npt.NDArray[np.uint8], down: int, right: int) -> tuple[float, float, float, float]:
     """Dissimilarity, homogeneity, energy and correlation of all pixel pairs at one offset."""
-    height, width = grey.shape
+    height, width = gray.shape
     if height <= down or width <= abs(right):
         return 0.0, 0.0, 0.0, 1.0
     start, stop = max(0, -right), width - max(0, right)
-    first = grey[: height - down, start:stop].ravel()
-    second = grey[down:, start + right : stop + right].ravel()
+    first = gray[: height - down, start:stop].ravel()
+    second = gray[down:, start + right : stop + right].ravel()
     pairs = first.size
 
     differences = np.bincount(np.maximum(first, second) - np.minimum(first, second), minlength=256)

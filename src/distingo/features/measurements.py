@@ -41,8 +41,8 @@ def measure(image: Image.Image) -> npt.NDArray[np.float32]:
     Returns:
         Shape (12,), named by `MEASUREMENTS`.
     """
-    grey = image if image.mode == "L" else image.convert("L")
-    histogram = np.array(grey.histogram(), np.float64)
+    gray = image if image.mode == "L" else image.convert("L")
+    histogram = np.array(gray.histogram(), np.float64)
     share = histogram / histogram.sum()
     levels = np.arange(256) / 255
     mean = float(share @ levels)
@@ -50,11 +50,11 @@ def measure(image: Image.Image) -> npt.NDArray[np.float32]:
     percentiles = [float(levels[np.searchsorted(below, q - 1e-9)]) for q in (0.01, 0.05, 0.95, 0.99)]
     contrast = float(np.sqrt(share @ (levels - mean) ** 2))
     uniformity = float(np.convolve(share, np.ones(_LEVELS_ALIKE), "valid").max())
-    row = (*percentiles, mean, contrast, min(uniformity, 1.0), _sharpness(grey), *_colour(image))
+    row = (*percentiles, mean, contrast, min(uniformity, 1.0), _sharpness(gray), *_color(image))
     return np.array(row, np.float32)
 
 
-def _sharpness(grey: Image.Image) -> float:
+def _sharpness(gray: Image.Image) -> float:
     """How fine the finest structure is, wherever it lies.
 
     The variance of the Laplacian (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000), divided
@@ -63,11 +63,11 @@ def _sharpness(grey: Image.Image) -> float:
     pixels first, so that photos of all sizes compare; those in focus have 0.8 and more, blurred by a hundredth of
     their side 0.3 and less.
     """
-    scale = SHARPNESS_SIDE / min(grey.size)
+    scale = SHARPNESS_SIDE / min(gray.size)
     if scale < 1:
-        size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
-        grey = grey.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-    levels = np.asarray(grey, np.float32)
+        size = (max(1, round(gray.width * scale)), max(1, round(gray.height * scale)))
+        gray = gray.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    levels = np.asarray(gray, np.float32)
     if min(levels.shape) < 2 + _TILES:
         return 0.0
     middle = levels[1:-1, 1:-1]
@@ -84,11 +84,11 @@ def _tiles(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return tiles
 
 
-def _colour(image: Image.Image) -> tuple[float, float, float, float]:
+def _color(image: Image.Image) -> tuple[float, float, float, float]:
     small = image.resize((32, 32), Image.Resampling.BOX, reducing_gap=2.0)
     if small.mode == "L":
-        grey = float(np.asarray(small).mean()) / 255
-        return grey, grey, grey, 0.0
+        gray = float(np.asarray(small).mean()) / 255
+        return gray, gray, gray, 0.0
     pixels = np.asarray(small, np.float32).reshape(-1, 3) / 255
     red, green, blue = pixels.mean(axis=0)
     highest, lowest = pixels.max(axis=1), pixels.min(axis=1)

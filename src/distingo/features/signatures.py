@@ -38,11 +38,11 @@ def sign(image: Image.Image) -> npt.NDArray[np.uint8]:
     Returns:
         Shape (64, 64): brightness, each value the mean of its part of the image; its shape is not kept.
     """
-    grey = image if image.mode == "L" else image.convert("L")
-    if grey.size != (SIDE, SIDE):
-        filter_ = Image.Resampling.BOX if min(grey.size) >= SIDE else Image.Resampling.BILINEAR
-        grey = grey.resize((SIDE, SIDE), filter_, reducing_gap=2.0)
-    return np.array(grey)
+    gray = image if image.mode == "L" else image.convert("L")
+    if gray.size != (SIDE, SIDE):
+        filter_ = Image.Resampling.BOX if min(gray.size) >= SIDE else Image.Resampling.BILINEAR
+        gray = gray.resize((SIDE, SIDE), filter_, reducing_gap=2.0)
+    return np.array(gray)
 
 
 def smooth(signatures: npt.NDArray[np.uint8], widths: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
@@ -84,10 +84,10 @@ def low_frequencies(signatures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32
     return scaled
 
 
-def shrink(pictures: npt.NDArray[np.uint8] | npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.float32]:
+def shrink(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.float32]:
     """Average squares of pixels: (n, height, width) to float32 (n, height / factor, width / factor)."""
-    count, height, width = pictures.shape
-    squares = pictures.reshape(count, height // factor, factor, width // factor, factor)
+    count, height, width = images.shape
+    squares = images.reshape(count, height // factor, factor, width // factor, factor)
     means: npt.NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32)
     return means
 
@@ -236,16 +236,16 @@ def compare(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], fit: Fl
         # at a quarter of the size there may be none where there is some at half
         kept[kept] = (alike >= _WORTH_MORE[factor]) | ((alike == 0) & (factor != _FINER[-1]))
         left, fit = left[kept], fit[kept]
-    one, two = (pictures[left].astype(np.float32) for pictures in (first, second))
+    one, two = (images[left].astype(np.float32) for images in (first, second))
     fit = _refine(one, two, fit, _STEPS)
     similarity[left] = _correlate(_structure(one), _structure(two), fit, _PARTS)
     return np.clip(similarity, 0, 1)
 
 
-def _structure(pictures: Floats) -> Floats:
+def _structure(images: Floats) -> Floats:
     """Images (n, side, side) without what is coarse."""
-    width = _FINE_STRUCTURE * pictures.shape[1]
-    structure: Floats = pictures - gaussian_filter(pictures, (0, width, width))
+    width = _FINE_STRUCTURE * images.shape[1]
+    structure: Floats = images - gaussian_filter(images, (0, width, width))
     return structure
 
 

@@ -49,8 +49,8 @@ class ResampledCurves:
     """All scores over training sizes.
 
     Attributes:
-        overall: Accuracy, or the mean average precision of the labels that enough pictures have.
-        classes: Each class's recall, or each label's average precision; None where no judged picture has it.
+        overall: Accuracy, or the mean average precision of the labels that enough images have.
+        classes: Each class's recall, or each label's average precision; None where no evaluated image has it.
     """
 
     overall: ResampledCurve
@@ -58,11 +58,11 @@ class ResampledCurves:
 
 
 def resample_curves(measured: Measured, task: Task, *, seed: int = 0, resamples: int = 400) -> ResampledCurves:
-    """Score every size, on the pictures as they are and on resamples of them.
+    """Score every size, on the images as they are and on resamples of them.
 
     Args:
         measured: The outputs of the models.
-        task: One label per picture, or several.
+        task: One label per image, or several.
         seed: Of the resamples.
         resamples: How many.
     """
@@ -79,12 +79,12 @@ def resample_curves(measured: Measured, task: Task, *, seed: int = 0, resamples:
 
 
 def _draw_weights(measured: Measured, generator: np.random.Generator, resamples: int) -> npt.NDArray[np.int32]:
-    """How often each row counts, int32 (1 + resamples, rows); the first are the pictures as they are."""
-    names, places = np.unique(measured.pictures, return_inverse=True)
+    """How often each row counts, int32 (1 + resamples, rows); the first are the images as they are."""
+    names, places = np.unique(measured.images, return_inverse=True)
     count, draws = len(names), int(measured.draws.max()) + 1
-    pictures = generator.multinomial(count, np.full(count, 1 / count), size=resamples)
-    weights = pictures[:, places]
-    if count < len(places):  # draws that share their judged pictures are resampled too
+    images = generator.multinomial(count, np.full(count, 1 / count), size=resamples)
+    weights = images[:, places]
+    if count < len(places):  # draws that share their evaluated images are resampled too
         weights = weights * generator.multinomial(draws, np.full(draws, 1 / draws), size=resamples)[:, measured.draws]
     return np.concatenate([np.ones((1, len(places))), weights]).astype(np.int32)
 
@@ -239,7 +239,7 @@ def extrapolate(curve: ResampledCurve, sizes: Floats, multiples: Floats) -> Extr
     """Fit every shape to every resample of a curve.
 
     Sizes count by the inverse of their variance over resamples. The shapes don't show where the curve begins (few
-    pictures obey other laws than many), so each shape is fitted to all sizes, and to the larger ones only, down to
+    images obey other laws than many), so each shape is fitted to all sizes, and to the larger ones only, down to
     `_FEWEST` of them.
 
     Args:
@@ -261,11 +261,11 @@ def extrapolate(curve: ResampledCurve, sizes: Floats, multiples: Floats) -> Extr
 
 
 def forecast(name: str, support: int, curve: ResampledCurve, sizes: Floats, factors: Floats) -> ScoreCurve:
-    """A curve as people read it: measured, and carried on to so many times as many pictures.
+    """A curve as people read it: measured, and carried on to so many times as many images.
 
     Args:
-        name: Of the class; empty for all pictures.
-        support: How many judged pictures it rests on.
+        name: Of the class; empty for all images.
+        support: How many evaluated images it rests on.
         curve: Its scores.
         sizes: Training sizes.
         factors: Multiples of the largest size, ascending.

@@ -19,10 +19,10 @@ from distingo.records import Task
 Integers = npt.NDArray[np.int64]
 
 SMALLEST_SHARE = 1 / 24
-"""The smallest size, as a share of all training pictures."""
+"""The smallest size, as a share of all training images."""
 
 _PER_CLASS = 4
-"""Pictures that a class should have at the smallest size, in the mean."""
+"""Images that a class should have at the smallest size, in the mean."""
 
 FEWEST_SIZES = 4
 """A curve through fewer has no shape."""
@@ -30,11 +30,11 @@ FEWEST_SIZES = 4
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One order in which training pictures are added, and the pictures that are judged.
+    """One order in which training images are added, and the images that are evaluated.
 
     Attributes:
-        test: Positions of the judged pictures.
-        pool: Positions of all training pictures.
+        test: Positions of the evaluated images.
+        pool: Positions of all training images.
         entered: At which size, by its position, each of the pool is there: int64 of the shape of `pool`.
         held_out: Which of the pool are chosen by instead of learned from: bool of the same shape.
     """
@@ -45,21 +45,21 @@ class Draw:
     held_out: npt.NDArray[np.bool_]
 
     def at(self, size: int) -> tuple[Integers, Integers]:
-        """Positions of the pictures to learn from and to choose by, at a size given by its position."""
+        """Positions of the images to learn from and to choose by, at a size given by its position."""
         there = self.entered <= size
         return self.pool[there & ~self.held_out], self.pool[there & self.held_out]
 
 
 def choose_sizes(pool: int, classes: int, count: int) -> tuple[int, ...]:
-    """Training sizes from few pictures to all, evenly spaced by ratio.
+    """Training sizes from few images to all, evenly spaced by ratio.
 
     Args:
-        pool: How many training pictures there are.
+        pool: How many training images there are.
         classes: How many classes.
         count: How many sizes at most.
 
     Raises:
-        DataError: There are too few pictures.
+        DataError: There are too few images.
     """
     smallest = max(round(pool * SMALLEST_SHARE), _PER_CLASS * classes)
     sizes = tuple(sorted({round(size) for size in np.geomspace(smallest, pool, count)})) if smallest < pool else ()
@@ -75,23 +75,23 @@ def choose_sizes(pool: int, classes: int, count: int) -> tuple[int, ...]:
 def draw_subsets(
     labels: npt.NDArray[np.bool_],
     groups: Integers,
-    sides: tuple[Integers, Integers],
+    splits: tuple[Integers, Integers],
     sizes: Sequence[int],
     *,
     validation: float,
     seed: int,
 ) -> Draw:
-    """Order training pictures by whole groups so that every size has all classes alike, each holding the smaller ones.
+    """Order training images by whole groups so that every size has all classes alike, each holding the smaller ones.
 
     Args:
-        labels: Bool (n, classes), of all pictures.
-        groups: Of each picture: int64 (n,).
-        sides: Positions of the training pictures and of the judged ones.
+        labels: Bool (n, classes), of all images.
+        groups: Of each image: int64 (n,).
+        splits: Positions of the training images and of the evaluated ones.
         sizes: As from `choose_sizes`; of a pool that is a little larger or smaller the same shares.
         validation: Share of every size to choose by.
         seed: Of the order.
     """
-    pool, test = sides
+    pool, test = splits
     steps = np.diff([0, *sizes]) / sizes[-1]
     entered = divide_groups(labels[pool], groups[pool], steps.tolist(), seed=seed, needed=0)
     held = divide_groups(labels[pool], groups[pool], [1 - validation, validation], seed=seed + 1, needed=0) == 1
@@ -105,10 +105,10 @@ def draw_subsets(
 
 Floats32 = npt.NDArray[np.float32]
 
-Side = tuple[Floats32, npt.NDArray[Any]]
+SplitName = tuple[Floats32, npt.NDArray[Any]]
 
-Learner = Callable[[Side, Side, Floats32], Floats32]
-"""Training side, validation side (features and targets each) and judged features to probabilities (n, classes)."""
+Learner = Callable[[SplitName, SplitName, Floats32], Floats32]
+"""Training side, validation split (features and targets each) and evaluated features to probabilities (n, classes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,15 @@ class Measured:
     """The outputs of every draw's models at every size.
 
     Attributes:
-        sizes: How many training pictures, those chosen by among them.
-        pictures: Which picture each row is about; rows of the same picture belong to several draws: int64 (rows,).
+        sizes: How many training images, those chosen by among them.
+        images: Which image each row is about; rows of the same image belong to several draws: int64 (rows,).
         draws: Which draw each row is of: int64 (rows,).
         truth: Class numbers int64 (rows,), or bool (rows, labels).
         probabilities: Float32 (sizes, rows, classes).
     """
 
     sizes: tuple[int, ...]
-    pictures: npt.NDArray[np.int64]
+    images: npt.NDArray[np.int64]
     draws: npt.NDArray[np.int64]
     truth: npt.NDArray[Any]
     probabilities: Floats32
@@ -140,10 +140,10 @@ def measure(
     classes: int,
     workers: int = 1,
 ) -> Measured:
-    """Train on every size of every draw and predict the draw's judged pictures.
+    """Train on every size of every draw and predict the draw's evaluated images.
 
     Args:
-        features: Float32 (n, features), of all pictures.
+        features: Float32 (n, features), of all images.
         targets: Class numbers int64 (n,), or bool (n, labels).
         draws: As from `draw_subsets`.
         sizes: Likewise.
@@ -161,8 +161,8 @@ def measure(
         at, size = place
         draw = draws[at]
         train, held_out = draw.at(size)
-        sides = (features[train], targets[train]), (features[held_out], targets[held_out])
-        probabilities[size, ends[at] : ends[at + 1]] = learn(*sides, features[draw.test])
+        splits = (features[train], targets[train]), (features[held_out], targets[held_out])
+        probabilities[size, ends[at] : ends[at + 1]] = learn(*splits, features[draw.test])
 
     places = [(at, size) for size in reversed(range(len(sizes))) for at in range(len(draws))]
     limits = threadpool_limits(1, user_api="blas")
@@ -179,7 +179,7 @@ def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: i
 
     from distingo.training.heads import fit_head
 
-    def learn(train: Side, held_out: Side, judged: Floats32) -> Floats32:
+    def learn(train: SplitName, held_out: SplitName, evaluated: Floats32) -> Floats32:
         fitted = fit_head(
             kind,
             train,
@@ -190,18 +190,18 @@ def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: i
             seed=seed,
         )
         with torch.inference_mode():
-            logits = fitted.head(torch.from_numpy(np.ascontiguousarray(judged))).numpy()
+            logits = fitted.head(torch.from_numpy(np.ascontiguousarray(evaluated))).numpy()
         return as_probabilities(logits, task)
 
     return learn
 
 
 def descriptor_learner(*, classes: int, seed: int) -> Learner:
-    """Fit the classifier of colour-and-texture descriptors, as `train` does."""
+    """Fit the classifier of color-and-texture descriptors, as `train` does."""
     from distingo.models.descriptors import fit_descriptors
 
-    def learn(train: Side, held_out: Side, judged: Floats32) -> Floats32:
+    def learn(train: SplitName, held_out: SplitName, evaluated: Floats32) -> Floats32:
         fitted = fit_descriptors(*train, *held_out, classes, seed=seed)
-        return np.asarray(fitted.predict_probabilities(judged), np.float32)
+        return np.asarray(fitted.predict_probabilities(evaluated), np.float32)
 
     return learn

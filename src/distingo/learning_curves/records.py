@@ -14,7 +14,7 @@ from distingo.runs.folder import FORMAT
 
 @dataclass(frozen=True, slots=True)
 class SizeScore:
-    """A score with so many training pictures."""
+    """A score with so many training images."""
 
     size: int
     score: Score
@@ -22,14 +22,14 @@ class SizeScore:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What would be expected with more training pictures.
+    """What would be expected with more training images.
 
     Attributes:
         factor: How many times as many as there are.
         size: How many that is.
         score: The expected score with its 95 % interval.
-        gain: By how much it would be above what is expected with the pictures there are; its interval is narrower than
-            the score's, as both are judged on the same pictures.
+        gain: By how much it would be above what is expected with the images there are; its interval is narrower than
+            the score's, as both are evaluated on the same images.
     """
 
     factor: float
@@ -43,9 +43,9 @@ class ScoreCurve:
     """One score over training sizes, measured and carried on.
 
     Attributes:
-        name: Of the class or label; empty for all pictures.
-        support: How many judged pictures it rests on: all, or those of the class.
-        measured: With bootstrap intervals over pictures and draws.
+        name: Of the class or label; empty for all images.
+        support: How many evaluated images it rests on: all, or those of the class.
+        measured: With bootstrap intervals over images and draws.
         forecasts: For the requested factors.
         band: The expected score at sizes between the largest measured and the largest requested.
     """
@@ -58,25 +58,25 @@ class ScoreCurve:
 
     @property
     def now(self) -> Score:
-        """The score with all training pictures."""
+        """The score with all training images."""
         return self.measured[-1].score
 
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """How scores grow with training pictures.
+    """How scores grow with training images.
 
     Attributes:
-        data: What the pictures were read from.
-        task: One label per picture, or several.
-        score: Name of the score of all pictures: accuracy, or mean average precision.
+        data: What the images were read from.
+        task: One label per image, or several.
+        score: Name of the score of all images: accuracy, or mean average precision.
         class_score: Name of the score of a class: recall, or average precision.
         model: The model's name, without folders.
-        n: How many training pictures there are, those chosen by among them.
-        judged: How many pictures were judged.
-        draws: How many times pictures were drawn for each size.
-        overall: Of all pictures.
-        classes: Of each class that was judged, the weakest first.
+        n: How many training images there are, those chosen by among them.
+        evaluated: How many images were evaluated.
+        draws: How many times images were drawn for each size.
+        overall: Of all images.
+        classes: Of each class that was evaluated, the weakest first.
         notes: Notes for the user.
         recipe: All settings.
         seconds: For all of it.
@@ -88,7 +88,7 @@ class LearningCurve:
     class_score: str
     model: str
     n: int
-    judged: int
+    evaluated: int
     draws: int
     overall: ScoreCurve
     classes: tuple[ScoreCurve, ...]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from distingo.crossvalidation.folds import divide
-from distingo.datasets.splits.grouping import Grouping, group_pictures
+from distingo.datasets.splits.grouping import Grouping, group_images
 from distingo.datasets.targets import encode_labels
 from distingo.errors import UsageError, option
 from distingo.learning_curves.forecasting import forecast, resample_curves
@@ -37,7 +37,7 @@ from distingo.training.request import TrainRequest
 log = logging.getLogger("distingo")
 
 FACTORS = (2.0, 5.0)
-"""Forecasts are for so many times as many training pictures."""
+"""Forecasts are for so many times as many training images."""
 
 SIZES = 8
 DRAWS = 5
@@ -50,8 +50,8 @@ class LearningCurveRequest:
     Attributes:
         training: Data, recipe, machine; nothing is written to its output.
         sizes: How many training sizes at most.
-        draws: How many times pictures are drawn for each; where the data has no test side, as many folds.
-        belonging: What holds pictures together.
+        draws: How many times images are drawn for each; where the data has no test split, as many folds.
+        belonging: What holds images together.
     """
 
     training: TrainRequest
@@ -61,11 +61,11 @@ class LearningCurveRequest:
 
 
 def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
-    """Train on more and more pictures and forecast the scores with twice and five times as many.
+    """Train on more and more images and forecast the scores with twice and five times as many.
 
-    Pictures that their author put on the test side are judged in every draw. Where there are none, all pictures are
-    divided into as many folds as there are draws; each draw learns from the other folds and judges its own, so that
-    every picture is judged.
+    Images that their author put on the test split are evaluated in every draw. Where there are none, all images are
+    divided into as many folds as there are draws; each draw learns from the other folds and evaluates its own, so that
+    every image is evaluated.
 
     Raises:
         DistingoError: The specific subclass.
@@ -82,9 +82,9 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
         log.info(sentence)
     dataset, workers = chosen.dataset, training.reading.threads
     links = request.belonging.link(dataset, training.reading.cache, workers)
-    grouping = group_pictures(len(dataset.pictures), links)
+    grouping = group_images(len(dataset.images), links)
     sizes, draws = _draw(request, chosen, grouping)
-    targets = encode_labels(dataset.pictures, dataset.classes, dataset.task)
+    targets = encode_labels(dataset.images, dataset.classes, dataset.task)
     measured = measure(
         _features(chosen, training),
         targets,
@@ -96,8 +96,8 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
     )
     curves = resample_curves(measured, dataset.task, seed=chosen.recipe.seed)
     numbers, factors = np.array(sizes, np.float64), np.array(FACTORS)
-    judged = np.unique(measured.pictures)
-    table = encode_labels([dataset.pictures[at] for at in judged], dataset.classes, "multi-label")
+    evaluated = np.unique(measured.images)
+    table = encode_labels([dataset.images[at] for at in evaluated], dataset.classes, "multi-label")
     classes = [
         forecast(name, support, curve, numbers, factors)
         for name, support, curve in zip(dataset.classes, table.sum(axis=0).tolist(), curves.classes, strict=True)
@@ -111,9 +111,9 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
         class_score="average_precision" if several else "recall",
         model=Path(chosen.recipe.model.removeprefix("local-dir:")).name,
         n=sizes[-1],
-        judged=len(judged),
+        evaluated=len(evaluated),
         draws=len(draws),
-        overall=forecast("", len(judged), curves.overall, numbers, factors),
+        overall=forecast("", len(evaluated), curves.overall, numbers, factors),
         classes=tuple(sorted(classes, key=_weakness)),
         notes=chosen.choices,
         recipe=chosen.recipe.as_dict(),
@@ -154,28 +154,28 @@ def _features(chosen: ChosenRun, training: TrainRequest) -> np.ndarray:
     if chosen.backbone is not None:
         recipe = chosen.recipe
         product = feature_products(chosen.backbone, recipe, training.reading.cache, choose_device(recipe.device))[0]
-    return gather(product, [picture.row_key for picture in chosen.dataset.pictures])
+    return gather(product, [image.row_key for image in chosen.dataset.images])
 
 
 def _draw(
     request: LearningCurveRequest, chosen: ChosenRun, grouping: Grouping
 ) -> tuple[tuple[int, ...], Sequence[Draw]]:
     dataset, seed = chosen.dataset, chosen.recipe.seed
-    sides = _sides(dataset, grouping, request.draws, seed)
-    smallest = min(len(train) for train, _ in sides)
+    splits = _splits(dataset, grouping, request.draws, seed)
+    smallest = min(len(train) for train, _ in splits)
     sizes = choose_sizes(smallest, len(dataset.classes), request.sizes)
-    labels = encode_labels(dataset.pictures, dataset.classes, "multi-label")
+    labels = encode_labels(dataset.images, dataset.classes, "multi-label")
     settings = {"validation": chosen.recipe.validation}
     draws = [
-        draw_subsets(labels, grouping.numbers, side, sizes, seed=seed + 1000 * (at + 1), **settings)
-        for at, side in enumerate(sides)
+        draw_subsets(labels, grouping.numbers, split, sizes, seed=seed + 1000 * (at + 1), **settings)
+        for at, split in enumerate(splits)
     ]
     return sizes, draws
 
 
-def _sides(dataset: Dataset, grouping: Grouping, draws: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions of the training pictures and of the judged ones, for every draw."""
-    given = np.array([picture.given_side == "test" for picture in dataset.pictures])
+def _splits(dataset: Dataset, grouping: Grouping, draws: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions of the training images and of the evaluated ones, for every draw."""
+    given = np.array([image.given_split == "test" for image in dataset.images])
     if given.any():
         return [(np.flatnonzero(~given), np.flatnonzero(given))] * draws
     folds = divide(dataset, grouping, folds=draws, seed=seed, resplit=True)

@@ -73,7 +73,7 @@ _NAME = re.compile(r"(cpu|cuda|mps|xpu)(?::(0|[1-9]\d{0,3}))?")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a user asked for, or the best one present.
+    """The device a user requested, or the best one present.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``, ``xpu:1``.

@@ -1,4 +1,4 @@
-"""What was recognised in a data set: its layout, its table, its labels, its splits, and a person's corrections."""
+"""What was recognized in a data set: its layout, its table, its labels, its splits, and a person's corrections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATA: Final[dict[str, Sentence]] = {
     "wrapped-class-folders": says("class folders: those in %(folder)s, the only folder with images"),
     "split-folders-are": says("split folders: %(folders)s"),
     "split-folders-inside": says("split folders inside of class folders: %(folders)s"),
-    "folder-of-split": says("%(folder)s (%(side)s)"),
+    "folder-of-split": says("%(folder)s (%(split)s)"),
     "no-test-folder": says("no folder is the test split; training cuts it from the train split"),
     "not-read-beside-splits": says_count(
         "not read, because beside the split folders: %(folders)s (1 file)",
@@ -208,12 +208,12 @@ DATA: Final[dict[str, Sentence]] = {
     ),
     # corrections
     "corrections-applied": says_count(
-        "%(file)s: 1 picture relabelled, %(aside)s set aside",
-        "%(file)s: %(count)s pictures relabelled, %(aside)s set aside",
+        "%(file)s: 1 picture relabeled, %(aside)s set aside",
+        "%(file)s: %(count)s pictures relabeled, %(aside)s set aside",
     ),
     "corrections-applied-and-kept": says_count(
-        "%(file)s: 1 picture relabelled, %(aside)s set aside, %(kept)s kept",
-        "%(file)s: %(count)s pictures relabelled, %(aside)s set aside, %(kept)s kept",
+        "%(file)s: 1 picture relabeled, %(aside)s set aside, %(kept)s kept",
+        "%(file)s: %(count)s pictures relabeled, %(aside)s set aside, %(kept)s kept",
     ),
     "corrections-outdated": says_count(
         "%(file)s: 1 correction is not applied, as the file has changed since (%(which)s)",

@@ -1,6 +1,6 @@
 """Notes: a code and its values, which files keep, and the text that is made of them where a person reads them.
 
-The sentences are in the catalogue (`distingo.messages.sentences`), their translations in the ``.po`` files beside it.
+The sentences are in the catalog (`distingo.messages.sentences`), their translations in the ``.po`` files next to it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _read_value(value: Any, depth: int) -> Any:
 
 
 def _render(said: Note) -> str:
-    from distingo.messages.sentences import SENTENCES  # the catalogue is read when the first text is made
+    from distingo.messages.sentences import SENTENCES  # the catalog is read when the first text is made
 
     sentence = SENTENCES.get(said.code)
     places: dict[str, object] = {}
@@ -201,10 +201,10 @@ class Sentence:
 
 
 def says(message: str, **shows: Callable[[Value], str]) -> Sentence:
-    """A sentence of the catalogue; ``make messages`` gathers it."""
+    """A sentence of the catalog; ``make messages`` gathers it."""
     return Sentence(message, shows=shows)
 
 
 def says_count(one: str, many: str, number: str = "count", **shows: Callable[[Value], str]) -> Sentence:
-    """A sentence of the catalogue with a form for 1 and one for other numbers."""
+    """A sentence of the catalog with a form for 1 and one for other numbers."""
     return Sentence(one, many, number, shows)

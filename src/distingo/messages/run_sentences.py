@@ -25,8 +25,8 @@ RUNS: Final[dict[str, Sentence]] = {
     "image-size": says("image size: %(size)s (height x width), because %(said)s"),
     "published": says("published with it"),
     "median-image": says("the median picture is %(size)s"),
-    "gray-channels": says("channels: 1, because all pictures are grey"),
-    "color-channels": says("channels: 3, because there is colour"),
+    "gray-channels": says("channels: 1, because all pictures are gray"),
+    "color-channels": says("channels: 3, because there is color"),
     "options-not-used": says("not used: %(options)s, because %(model)s is not trained by steps"),
     "options-not-used-frozen": says("not used: %(options)s, because a frozen backbone is not trained by steps"),
     "batch-size": says("batch size: %(size)s, because --batch-size auto was given and %(said)s", size=plain),
@@ -40,11 +40,11 @@ RUNS: Final[dict[str, Sentence]] = {
         usual_size=plain,
     ),
     "pretrained-weights": says(
-        "pretrained weights: %(source)s, licence %(licence)s; it sees %(size)s (height x width)"
+        "pretrained weights: %(source)s, license %(licence)s; it sees %(size)s (height x width)"
     ),
     "precision": says("precision: %(precision)s on %(device)s, because %(said)s"),
-    "requested": says("it was asked for"),
-    "requested-several": says("they were asked for"),
+    "requested": says("it was requested"),
+    "requested-several": says("they were requested"),
     "gpu-has-bfloat16": says("this GPU computes in it"),
     "gpu-lacks-bfloat16": says("this GPU does not compute in bfloat16"),
     "bfloat16-untested": says("bfloat16 is not relied on for %(device)s"),
@@ -85,7 +85,7 @@ RUNS: Final[dict[str, Sentence]] = {
         "%(example)s; --resplit puts each on one side",
         example=both,
     ),
-    "file-of-split": says("%(file)s (%(side)s)"),
+    "file-of-split": says("%(file)s (%(split)s)"),
     "split-file": says("split: as %(file)s says"),
     "test-fold": says("fold %(fold)s of %(folds)s of %(file)s is the test side"),
     "images-not-in-split-file": says_count(
@@ -101,12 +101,12 @@ RUNS: Final[dict[str, Sentence]] = {
         "%(count)s pictures found by content, as %(file)s has another name for it (%(names)s)",
     ),
     "images-relabelled": says_count(
-        "1 picture labelled otherwise than in %(file)s; the labels of the data count (%(names)s)",
-        "%(count)s pictures labelled otherwise than in %(file)s; the labels of the data count (%(names)s)",
+        "1 picture labeled otherwise than in %(file)s; the labels of the data count (%(names)s)",
+        "%(count)s pictures labeled otherwise than in %(file)s; the labels of the data count (%(names)s)",
     ),
     "images-on-no-split": says("%(count)s pictures of the dataset are on no side of %(file)s", count=plain),
     # near-duplicates
-    "duplicates-off": says("near-duplicates were not searched for, as it was asked for"),
+    "duplicates-off": says("near-duplicates were not searched for, as it was requested"),
     "duplicates-too-small": says(
         "near-duplicates were not searched for, as the images are smaller than %(side)s pixels"
     ),
@@ -141,20 +141,20 @@ RUNS: Final[dict[str, Sentence]] = {
         "`distingo split DATA` makes one that keeps them together"
     ),
     # evaluations
-    "evaluated-on-test": says("judged on the test side of %(data)s"),
-    "evaluated-on-all": says("judged on all pictures of %(data)s"),
+    "evaluated-on-test": says("evaluated on the test side of %(data)s"),
+    "evaluated-on-all": says("evaluated on all pictures of %(data)s"),
     "seen-in-training": says(
         "%(count)s of these %(total)s pictures are among those that the model was trained or chosen on, which "
         "flatters it"
     ),
-    "corrections-honored": says("%(file)s is honoured: %(count)s pictures are relabelled or set aside there"),
+    "corrections-honored": says("%(file)s is honored: %(count)s pictures are relabeled or set aside there"),
     "predicted-without-image": says(
         "no picture shows %(names)s, which the model predicted: precision, recall and F1 (macro) count each as 0, "
         "balanced accuracy leaves it out"
     ),
     "images-unlabelled": says("%(count)s of %(total)s pictures have no label"),
     "evaluated-on-common": says(
-        "Judged on the %(count)s test pictures that all runs have in common; their own test sides have %(sizes)s."
+        "Evaluated on the %(count)s test pictures that all runs have in common; their own test sides have %(sizes)s."
     ),
     "trained-on-others": says(
         "%(name)s was trained on other pictures than %(other)s (%(count)s against %(other_count)s): what sets them "
@@ -202,7 +202,7 @@ RUNS: Final[dict[str, Sentence]] = {
         low=share,
         high=share,
     ),
-    "commonest-on": says("always saying the commonest class on %(score)s", score=share),
+    "commonest-on": says("always saying the most frequent class on %(score)s", score=share),
     "area-on": says(
         "reach a mean area under the ROC curve of %(score)s on %(count)s pictures that they never saw (95 %% interval "
         "%(low)s to %(high)s)",
@@ -212,7 +212,9 @@ RUNS: Final[dict[str, Sentence]] = {
     ),
     "guessing-reaches": says("guessing reaches %(score)s", score=three_digits),
     "findings-answered": says("left out, because corrections.csv answers them: %(count)s of %(total)s findings"),
-    "pixels-compared": says("the pictures are small: the median of their shorter sides is %(side)s pixels", side=plain),
+    "pixels-compared": says(
+        "the pictures are small: the median of their shorter sides is %(split)s pixels", split=plain
+    ),
     "weights-here": says("its weights are on this machine"),
     "weights-not-here": says(
         "the weights of the preset ‘fast’ are not on this machine; `distingo fetch-weights fast` gets them, and "

@@ -1,4 +1,4 @@
-"""The catalogue: by code the English sentence of every note."""
+"""The catalog: by code the English sentence of every note."""
 
 from __future__ import annotations
 

@@ -78,11 +78,11 @@ class Calibration:
 def judge_calibration(
     probabilities: npt.ArrayLike, right: npt.ArrayLike, *, seed: int = 0, draws: int = 2000
 ) -> Calibration:
-    """Judge probabilities against what came true.
+    """Evaluate probabilities against what came true.
 
     Args:
         probabilities: Floats in 0 .. 1 of shape (n,): of the most probable class; or (n, labels) with several labels.
-        right: Truth values of that shape: whether the class is the true one; whether the picture has the label.
+        right: Truth values of that shape: whether the class is the true one; whether the image has the label.
         seed: Of the draws of chance.
         draws: How many of them the error and its interval rest on.
 
@@ -92,7 +92,7 @@ def judge_calibration(
     chances, answers = np.asarray(probabilities, np.float64), np.asarray(right, np.bool_)
     if chances.shape != answers.shape or not chances.size:
         raise ValueError(f"probabilities of shape {chances.shape}, truth of shape {answers.shape}")
-    sums = _sums_by_picture(chances.reshape(len(chances), -1), answers.reshape(len(chances), -1))
+    sums = _sums_by_image(chances.reshape(len(chances), -1), answers.reshape(len(chances), -1))
     counts, predicted, came, _ = sums.sum(axis=0)
     shares, gaps = counts / counts.sum(), (predicted - came) / counts
     normal = np.random.default_rng(seed).standard_normal((draws, len(counts)))
@@ -128,15 +128,15 @@ def _typical(plain: float, shares: Floats, spread: Floats, normal: Floats, profi
 
 
 def _spread(sums: Floats, gaps: Floats) -> Floats:
-    """By how much chance moves each bin's distance (bins,), a picture's labels not being independent."""
+    """By how much chance moves each bin's distance (bins,), an image's labels not being independent."""
     counts, predicted, came, variances = np.moveaxis(sums, 1, 0)
     residuals = predicted - came - counts * gaps
     spread: Floats = np.sqrt(np.maximum((residuals**2).sum(axis=0), variances.sum(axis=0))) / counts.sum(axis=0)
     return spread
 
 
-def _sums_by_picture(chances: Floats, answers: npt.NDArray[np.bool_]) -> Floats:
-    """Count, sum of probabilities, of right ones and of variances, of each picture in each bin: (n, 4, bins)."""
+def _sums_by_image(chances: Floats, answers: npt.NDArray[np.bool_]) -> Floats:
+    """Count, sum of probabilities, of right ones and of variances, of each image in each bin: (n, 4, bins)."""
     n, values = len(chances), np.sort(chances, axis=None)
     bins = int(np.clip(values.size // LEAST_IN_BIN, 1, MOST_BINS))
     # equal probabilities share a bin
@@ -162,7 +162,7 @@ class RiskCoverage:
     """A curve and what it comes to.
 
     Attributes:
-        coverage: float64 (k,), rising: the share of all pictures that are answered.
+        coverage: float64 (k,), rising: the share of all images that are answered.
         error: float64 (k,): of these answers, the share that is wrong (with several labels the mean share of an
             answer's labels).
         area: The mean error over all coverages up to the highest: the area under the curve, AURC (Geifman and
@@ -175,17 +175,17 @@ class RiskCoverage:
 
 
 def risk_coverage(labels: GivenLabels, n: int) -> RiskCoverage:
-    """Follow the error of answers from the surest picture to all.
+    """Follow the error of answers from the surest image to all.
 
     Args:
-        labels: What a model gave to n pictures of known truth, one label or several each.
-        n: How many pictures there are, those that were given no label among them.
+        labels: What a model gave to n images of known truth, one label or several each.
+        n: How many images there are, those that were given no label among them.
 
     Returns:
         The curve, one point for each probability at which it may change.
 
     Raises:
-        ValueError: No picture was given a label.
+        ValueError: No image was given a label.
     """
     if not len(labels.owners):
         raise ValueError("no picture was given a label")
@@ -209,10 +209,10 @@ def risk_coverage(labels: GivenLabels, n: int) -> RiskCoverage:
 
 
 def _area(owners: npt.NDArray[np.int64], new: Floats, added: Floats, n: int) -> Score:
-    """Mean error over coverage, of the pictures newly answered and the errors added by each step, (steps,) each.
+    """Mean error over coverage, of the images newly answered and the errors added by each step, (steps,) each.
 
-    Its interval comes from what each picture moves the area by: by its own error, and by its error in all later steps.
-    Where one more mistake among the surest pictures would lead out of it, it rests on too few.
+    Its interval comes from what each image moves the area by: by its own error, and by its error in all later steps.
+    Where one more mistake among the surest images would lead out of it, it rests on too few.
     """
     answered = np.maximum(new.cumsum(), 1)
     error = added.cumsum() / answered

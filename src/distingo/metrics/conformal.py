@@ -45,7 +45,7 @@ LEVEL = 0.05
 """How often the choice of a threshold may guarantee too much."""
 
 FIRST_SHARE = 0.3
-"""The strictest candidate answers so many of the pictures: with fewer, one mistake of chance would end the search."""
+"""The strictest candidate answers so many of the images: with fewer, one mistake of chance would end the search."""
 
 _MOST_CANDIDATES = 100
 
@@ -54,10 +54,10 @@ _FINEST = 0.001
 
 @dataclass(frozen=True, slots=True)
 class GivenLabels:
-    """The labels that a model gave to pictures of known truth.
+    """The labels that a model gave to images of known truth.
 
     Attributes:
-        owners: int64 (m,): the number of each label's picture; with one label per picture each occurs once.
+        owners: int64 (m,): the number of each label's image; with one label per image each occurs once.
         confidences: float64 (m,): the probability of each.
         right: bool (m,).
     """
@@ -67,13 +67,13 @@ class GivenLabels:
     right: npt.NDArray[np.bool_]
 
     def most_confident(self) -> npt.NDArray[np.float64]:
-        """The highest probability of each picture with a label, the highest first."""
+        """The highest probability of each image with a label, the highest first."""
         order = np.lexsort((-self.confidences, self.owners))
         first = np.flatnonzero(np.diff(self.owners[order], prepend=-1))
         return -np.sort(-self.confidences[order][first])
 
     def errors(self, threshold: float) -> npt.NDArray[np.float64]:
-        """Of each answered picture the share of its labels at or above the threshold that are wrong."""
+        """Of each answered image the share of its labels at or above the threshold that are wrong."""
         kept = self.confidences >= threshold
         _, owners = np.unique(self.owners[kept], return_inverse=True)
         given = np.bincount(owners)
@@ -85,11 +85,11 @@ def answer_threshold(labels: GivenLabels, error: float) -> float | None:
     """The lowest probability from which on answers may be given.
 
     Args:
-        labels: What the model gave to held-out pictures.
+        labels: What the model gave to held-out images.
         error: The requested share of wrong answers, above 0 and below 1.
 
     Returns:
-        The threshold; None where these pictures can't hold such a share (see `lowest_error`).
+        The threshold; None where these images can't hold such a share (see `lowest_error`).
 
     Raises:
         ValueError: The error is not between 0 and 1.
@@ -120,7 +120,7 @@ def lowest_error(labels: GivenLabels) -> float | None:
 
 
 def _ranks(n: int, error: float) -> list[int]:
-    """How many pictures the candidates answer; none where even without a mistake n are too few to hold it."""
+    """How many images the candidates answer; none where even without a mistake n are too few to hold it."""
     if n * -log1p(-error) < -log(LEVEL):  # before the quotient, which overflows where the error is next to nothing
         return []
     first = max(answers_needed(error), ceil(FIRST_SHARE * n))
@@ -275,12 +275,12 @@ def effective_images(
     return n if variance <= 0 else max(n, int(n * mean * (1 - mean) / variance))
 
 
-def chance_of_so_few(covered: float, judged: int, n: int, coverage: float) -> float:
+def chance_of_so_few(covered: float, evaluated: int, n: int, coverage: float) -> float:
     """How often sets would cover so few of some new images, by the chance of both draws.
 
     Args:
-        covered: How many of the new images were covered, 0 .. judged; a fraction counts as the next whole number.
-        judged: How many new images there are.
+        covered: How many of the new images were covered, 0 .. evaluated; a fraction counts as the next whole number.
+        evaluated: How many new images there are.
         n: How many calibration images.
         coverage: The requested share, which n can hold.
 
@@ -288,15 +288,19 @@ def chance_of_so_few(covered: float, judged: int, n: int, coverage: float) -> fl
         The probability of at most so many, for new images that are like those of calibration.
     """
     rank = held_rank(n, coverage) or n
-    most = min(judged, ceil(covered - 1e-9))
-    logs = np.concatenate([[0.0], np.log(np.arange(1, n + judged + 1, dtype=np.float64)).cumsum()])
+    most = min(evaluated, ceil(covered - 1e-9))
+    logs = np.concatenate([[0.0], np.log(np.arange(1, n + evaluated + 1, dtype=np.float64)).cumsum()])
     some = np.arange(most + 1)
 
     def choose(total: npt.NDArray[np.int64] | int, part: npt.NDArray[np.int64] | int) -> npt.NDArray[np.float64]:
         return np.asarray(logs[total] - logs[part] - logs[np.subtract(total, part)])
 
     # of all orders of n old and the new images, those in which so many of the new ones lie before the rank-th old one
-    terms = choose(some + rank - 1, some) + choose(n - rank + judged - some, judged - some) - choose(n + judged, judged)
+    terms = (
+        choose(some + rank - 1, some)
+        + choose(n - rank + evaluated - some, evaluated - some)
+        - choose(n + evaluated, evaluated)
+    )
     return min(1.0, float(np.exp(terms).sum()))
 
 
@@ -321,13 +325,13 @@ def set_threshold(
     """The probability from which a label belongs to the set.
 
     Args:
-        truths: Float (m,): the probability of each true label of n held-out pictures.
-        weights: Float (m,): one over how many labels its picture has.
-        n: How many pictures, those without any label among them.
-        coverage: The share of a picture's true labels to be in its set, above 0 and below 1.
+        truths: Float (m,): the probability of each true label of n held-out images.
+        weights: Float (m,): one over how many labels its image has.
+        n: How many images, those without any label among them.
+        coverage: The share of an image's true labels to be in its set, above 0 and below 1.
 
     Returns:
-        The threshold; None where n pictures can't hold such coverage (`held_rank`).
+        The threshold; None where n images can't hold such coverage (`held_rank`).
 
     Raises:
         ValueError: The coverage is not between 0 and 1, or the arrays don't fit each other.
@@ -354,17 +358,17 @@ def prediction_sets(probabilities: npt.NDArray[Any], threshold: float) -> npt.ND
 
 
 def upper_threshold(scores: npt.NDArray[np.float64], alarms: float) -> tuple[float, float]:
-    """Above which score a new picture is unlike held-out ones, with a known rate of false alarms.
+    """Above which score a new image is unlike held-out ones, with a known rate of false alarms.
 
     Args:
-        scores: Float (n,) of n held-out pictures, n at least 1: the higher, the stranger.
-        alarms: Wanted share of pictures like these that raise an alarm.
+        scores: Float (n,) of n held-out images, n at least 1: the higher, the stranger.
+        alarms: Wanted share of images like these that raise an alarm.
 
     Returns:
         The threshold, to be exceeded, and the rate that it keeps to: what was requested, or 1 / (n + 1) where n
-        pictures can guarantee no lower one (Bates et al., Testing for outliers with conformal p-values, 2023).
+        images can guarantee no lower one (Bates et al., Testing for outliers with conformal p-values, 2023).
     """
     n = len(scores)
     rate = max(alarms, 1 / (n + 1))
-    above = int(np.floor(rate * (n + 1) + 1e-9))  # of n + 1 alike pictures so many may lie above
+    above = int(np.floor(rate * (n + 1) + 1e-9))  # of n + 1 alike images so many may lie above
     return float(np.sort(scores)[n - above]), rate

@@ -76,7 +76,7 @@ def confusion_intervals(confusion: Integers, scores: dict[str, float]) -> dict[s
 
     Args:
         confusion: Counts of shape (classes, classes), rows are the truth.
-        scores: The scores by name; their intervals are those of the classes that a picture shows or is taken for.
+        scores: The scores by name; their intervals are those of the classes that an image shows or is taken for.
 
     Returns:
         By the same names.

@@ -88,7 +88,7 @@ def wilson(right: float, n: float, quantile: float = NORMAL_QUANTILE) -> tuple[f
     middle = share + square / (2 * n)
     reach = quantile * sqrt(max(0.0, share * (1 - share)) / n + square / (4 * n * n))
     low, high = (middle - reach) / (1 + square / n), (middle + reach) / (1 + square / n)
-    # Exact at the ends, where rounding would put the interval beside its own proportion.
+    # Exact at the ends, where rounding would put the interval next to its own proportion.
     return (0.0 if right == 0 else low), (1.0 if right == n else high)
 
 
@@ -209,9 +209,9 @@ def with_interval(value: float, resampled: Floats, n: int) -> Score:
     """A score with its percentile interval, widened to contain the score itself where resampling is biased.
 
     Args:
-        value: The score on the pictures as they are.
+        value: The score on the images as they are.
         resampled: The score in each resample, shape (resamples,); NaN where a resample leaves it undefined.
-        n: How many pictures it was computed on.
+        n: How many images it was computed on.
     """
     defined = resampled[~np.isnan(resampled)]
     if not defined.size:
@@ -226,17 +226,17 @@ def corrected_mean(
 ) -> Score:
     """The mean of scores over folds with its corrected resampled t interval.
 
-    The scores of folds are not independent, as their training sides overlap, so the standard error that pretends they
+    The scores of folds are not independent, as their training splits overlap, so the standard error that pretends they
     are is too small. Nadeau and Bengio (Inference for the generalization error, 2003) put (1/J + n2/n1) s² in place
-    of s²/J: J folds, n1 pictures known and n2 judged in each, s² the scores' variance; Bouckaert and Frank
+    of s²/J: J folds, n1 images known and n2 evaluated in each, s² the scores' variance; Bouckaert and Frank
     (Evaluating the replicability of significance tests, 2004) carry it over to repeated cross-validation. It is a
     correction by reasoning, not an unbiased estimate: there is none (Bengio and Grandvalet 2004).
 
     Args:
         scores: One per fold (of every repeat), at least two for an interval.
-        tested: Pictures judged in each.
-        known: All other pictures of each.
-        n: How many pictures there are in all.
+        tested: Images evaluated in each.
+        known: All other images of each.
+        n: How many images there are in all.
         bounds: The least and the greatest value that the score can have; the interval ends there.
 
     Returns:

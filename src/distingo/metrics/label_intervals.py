@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 MIN_POSITIVES = 5
-"""A label that fewer judged pictures have is in no macro score: its own scores would be luck."""
+"""A label that fewer evaluated images have is in no macro score: its own scores would be luck."""
 
 TOP_K = (1, 3)
 """The k of the top-k hits; only those below the number of labels are given."""
@@ -44,8 +44,8 @@ class JudgedLabels:
         predicted: Bool (n, labels).
         likely: Bool (n, labels): what a threshold of 0.5 for every label would give.
         kept: Bool (labels,): which labels are in macro scores.
-        means: Scores that are means over pictures, by name; float64 (n,) each.
-        hits: Scores that are means over pictures with labels, likewise.
+        means: Scores that are means over images, by name; float64 (n,) each.
+        hits: Scores that are means over images with labels, likewise.
         rankings: One per label.
         pooled: The ranking of all cells.
     """
@@ -62,8 +62,8 @@ class JudgedLabels:
     @classmethod
     def of(cls, truth: Booleans, chances: npt.NDArray[Any], predicted: Booleans) -> Self:
         """Arrange truth, probabilities and predicted labels of shape (n, labels) each."""
-        pictures, labels = truth.shape
-        pictures_of_cells = np.repeat(np.arange(pictures), labels)
+        images, labels = truth.shape
+        images_of_cells = np.repeat(np.arange(images), labels)
         return cls(
             truth=truth,
             predicted=predicted,
@@ -72,7 +72,7 @@ class JudgedLabels:
             means=_means(truth, chances, predicted),
             hits={f"top_{k}_hit": top_k_hits(truth, chances, k).astype(np.float64) for k in TOP_K if k < labels},
             rankings=tuple(Ranking.of(truth[:, label], chances[:, label]) for label in range(labels)),
-            pooled=Ranking.of(truth.ravel(), chances.ravel(), pictures_of_cells),
+            pooled=Ranking.of(truth.ravel(), chances.ravel(), images_of_cells),
         )
 
 
@@ -93,7 +93,7 @@ def _means(truth: Booleans, chances: npt.NDArray[Any], predicted: Booleans) -> d
 
 
 def _log_losses(truth: Booleans, chances: npt.NDArray[Any]) -> Floats:
-    """Each picture's binary cross-entropy, probabilities kept off 0 and 1 by one epsilon as in scikit-learn."""
+    """Each image's binary cross-entropy, probabilities kept off 0 and 1 by one epsilon as in scikit-learn."""
     epsilon = np.finfo(chances.dtype).eps
     of_truth = np.clip(np.where(truth, chances, 1 - chances), epsilon, 1 - epsilon)
     losses: Floats = -np.log(of_truth.astype(np.float64)).mean(axis=1)
@@ -183,11 +183,11 @@ class Estimate:
         return float(min(len(self.moved) - 1, max(1, self.positives - self.labels)))
 
 
-def precision_estimates(judged: JudgedLabels) -> tuple[Estimate | None, ...]:
+def precision_estimates(evaluated: JudgedLabels) -> tuple[Estimate | None, ...]:
     """Each label's average precision; None of a label that no image has."""
-    n = len(judged.truth)
+    n = len(evaluated.truth)
     found: list[Estimate | None] = []
-    for ranking in judged.rankings:
+    for ranking in evaluated.rankings:
         if not ranking.positives.size:
             found.append(None)
             continue
@@ -210,25 +210,25 @@ def mean_precision(each: tuple[Estimate | None, ...], kept: Booleans) -> Estimat
     return Estimate(value, center, moved, sum(found.positives for found in own), len(own), few=few)
 
 
-def pooled_precision(judged: JudgedLabels) -> Estimate | None:
+def pooled_precision(evaluated: JudgedLabels) -> Estimate | None:
     """Average precision of all cells together."""
-    positives = int(judged.pooled.positives.size)
+    positives = int(evaluated.pooled.positives.size)
     if not positives:
         return None
-    value, moved = judged.pooled.influence(len(judged.truth))
+    value, moved = evaluated.pooled.influence(len(evaluated.truth))
     return Estimate(value, value, moved, positives, 1)
 
 
-def threshold_estimates(judged: JudgedLabels) -> dict[str, Estimate]:
+def threshold_estimates(evaluated: JudgedLabels) -> dict[str, Estimate]:
     """Macro and micro F1, precision and recall at the thresholds, and macro F1 at a half."""
     found: dict[str, Estimate] = {}
-    own = _Tables(judged.truth, judged.predicted)
+    own = _Tables(evaluated.truth, evaluated.predicted)
     for name, weights in (("f1", (2.0, 1.0, 1.0)), ("precision", (1.0, 0.0, 1.0)), ("recall", (1.0, 1.0, 0.0))):
-        if judged.kept.any():
-            found[f"{name}_macro"] = own.macro(judged.kept, weights)
+        if evaluated.kept.any():
+            found[f"{name}_macro"] = own.macro(evaluated.kept, weights)
         found[f"{name}_micro"] = own.micro(weights)
-    if judged.kept.any():
-        found["f1_macro_at_half"] = _Tables(judged.truth, judged.likely).macro(judged.kept, (2.0, 1.0, 1.0))
+    if evaluated.kept.any():
+        found["f1_macro_at_half"] = _Tables(evaluated.truth, evaluated.likely).macro(evaluated.kept, (2.0, 1.0, 1.0))
     return found
 
 

@@ -31,8 +31,8 @@ class PrecisionRecallCurve:
 
     Attributes:
         thresholds: A probability at or above this gives the label.
-        precision: Share of right ones among the pictures that are given the label.
-        recall: Share of the label's pictures that are given it.
+        precision: Share of right ones among the images that are given the label.
+        recall: Share of the label's images that are given it.
     """
 
     thresholds: tuple[float, ...]
@@ -52,7 +52,7 @@ def precision_recall_curve(
 
     Returns:
         scikit-learn's points with ``drop_intermediate``, without its made-up one at recall 0; no points where no
-        picture has the label.
+        image has the label.
     """
     answers, chances = _column(truth, probabilities)
     if not answers.any():
@@ -99,27 +99,27 @@ def two_by_two(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[TwoByTwo
 
 
 def co_occurrence(truth: npt.ArrayLike) -> Integers:
-    """Count how many pictures have each two labels at once.
+    """Count how many images have each two labels at once.
 
     Args:
         truth: Bool (n, labels).
 
     Returns:
-        Int64 (labels, labels), symmetric; the diagonal counts each label's pictures.
+        Int64 (labels, labels), symmetric; the diagonal counts each label's images.
     """
     answers = _matrix(truth).astype(np.float64)  # exact for so small integers, and much faster than whole numbers
     counts: Integers = (answers.T @ answers).astype(np.int64)
     return counts
 
 
-def labels_per_picture(truth: npt.ArrayLike) -> Integers:
-    """Count the pictures with no label, one label, two ...
+def labels_per_image(truth: npt.ArrayLike) -> Integers:
+    """Count the images with no label, one label, two ...
 
     Args:
         truth: Bool (n, labels).
 
     Returns:
-        Int64 (most + 1,) where `most` is the greatest number of labels that a picture has.
+        Int64 (most + 1,) where `most` is the greatest number of labels that an image has.
     """
     return np.bincount(_matrix(truth).sum(axis=1), minlength=1).astype(np.int64)
 
@@ -147,12 +147,12 @@ Booleans = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class MultiLabelScores:
-    """What probabilities and thresholds are worth on some pictures.
+    """What probabilities and thresholds are worth on some images.
 
     Attributes:
-        scores: By name, `mean_average_precision_macro` first. One that these pictures leave undefined is absent.
+        scores: By name, `mean_average_precision_macro` first. One that these images leave undefined is absent.
         per_label: One entry per label, in the order of the columns.
-        left_out: The labels that fewer than `MIN_POSITIVES` pictures have; they are in no macro score.
+        left_out: The labels that fewer than `MIN_POSITIVES` images have; they are in no macro score.
     """
 
     scores: dict[str, Score]
@@ -169,75 +169,75 @@ def multi_label_scores(
     """Score the probabilities of independent labels, and the labels that thresholds make of them.
 
     From the probabilities: mean average precision (macro, micro), label-ranking average precision, coverage error,
-    log loss (the binary cross-entropy, averaged over labels), and top-k hits: the share of pictures with at least
-    one right label among the k most probable; pictures without labels are not counted there, as its n says. At the
+    log loss (the binary cross-entropy, averaged over labels), and top-k hits: the share of images with at least
+    one right label among the k most probable; images without labels are not counted there, as its n says. At the
     thresholds: F1 (macro, micro, samples), precision and recall (macro, micro), `f1_macro_at_half` (what thresholds of
     0.5 would have given), Hamming loss, exact match, and `label_accuracy`, the share of right cells in the 0/1 table,
-    which means nothing without `label_accuracy_of_nothing`: what answering no label to every picture is worth. All are
+    which means nothing without `label_accuracy_of_nothing`: what answering no label to every image is worth. All are
     scikit-learn's numbers with ``zero_division=0``, the macro ones over the labels that at least `MIN_POSITIVES`
-    pictures have.
+    images have.
 
-    Every score has a 95 % interval: means over pictures those of `distingo.metrics.intervals`, average precision and
-    the scores at the thresholds those of `distingo.metrics.label_intervals`. Where there are too few pictures, or
+    Every score has a 95 % interval: means over images those of `distingo.metrics.intervals`, average precision and
+    the scores at the thresholds those of `distingo.metrics.label_intervals`. Where there are too few images, or
     positives, for it to hold, the score is marked. A macro score's interval is for the labels that it was averaged
     over.
 
     Args:
         truth: Bool (n, labels), or whole numbers 0 and 1.
         probabilities: Floats in 0 .. 1 of shape (n, labels); rows need not sum to anything.
-        thresholds: Floats of shape (labels,), or (n, labels) where pictures were judged by models with thresholds of
+        thresholds: Floats of shape (labels,), or (n, labels) where images were evaluated by models with thresholds of
             their own; a probability at or above it gives the label.
         labels: The names of the columns.
 
     Raises:
-        ValueError: The arrays don't fit each other, hold no picture, or a number is out of range.
+        ValueError: The arrays don't fit each other, hold no image, or a number is out of range.
     """
     answers = _checked_truth(truth, len(labels))
     chances = _checked_probabilities(probabilities, answers.shape)
     cuts = np.asarray(thresholds, dtype=np.float64)
     if cuts.shape not in {(len(labels),), answers.shape} or np.isnan(cuts).any():
         raise ValueError(f"thresholds of shape {cuts.shape}; give one number for each of {len(labels)} labels")
-    judged = JudgedLabels.of(answers, chances, chances >= cuts)
-    each = precision_estimates(judged)
+    evaluated = JudgedLabels.of(answers, chances, chances >= cuts)
+    each = precision_estimates(evaluated)
     return MultiLabelScores(
-        scores=_scores(judged, each),
-        per_label=_per_label(judged, labels, np.atleast_2d(cuts).mean(axis=0), each),
-        left_out=tuple(name for name, kept in zip(labels, judged.kept, strict=True) if not kept),
+        scores=_scores(evaluated, each),
+        per_label=_per_label(evaluated, labels, np.atleast_2d(cuts).mean(axis=0), each),
+        left_out=tuple(name for name, kept in zip(labels, evaluated.kept, strict=True) if not kept),
     )
 
 
-def _scores(judged: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[str, Score]:
+def _scores(evaluated: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[str, Score]:
     """All scores by name in the order in which they are shown; without those that are undefined."""
-    n, labels = judged.truth.shape
+    n, labels = evaluated.truth.shape
     highest = {"log_loss": None, "coverage_error": float(labels)}
-    wrong = int((judged.likely != judged.truth).any(axis=1).sum())
+    wrong = int((evaluated.likely != evaluated.truth).any(axis=1).sum())
     means = {
         name: mean_score(values, highest=highest.get(name, 1.0), mistakes=wrong if name == "log_loss" else None)
-        for name, values in judged.means.items()
+        for name, values in evaluated.means.items()
     }
-    labelled = judged.truth.any(axis=1)
-    hits = {name: mean_score(values[labelled], highest=1.0) for name, values in judged.hits.items() if labelled.any()}
+    labeled = evaluated.truth.any(axis=1)
+    hits = {name: mean_score(values[labeled], highest=1.0) for name, values in evaluated.hits.items() if labeled.any()}
     estimates = {
-        "mean_average_precision_macro": mean_precision(each, judged.kept),
-        "mean_average_precision_micro": pooled_precision(judged),
-        **threshold_estimates(judged),
+        "mean_average_precision_macro": mean_precision(each, evaluated.kept),
+        "mean_average_precision_micro": pooled_precision(evaluated),
+        **threshold_estimates(evaluated),
     }
     found = {name: _score(estimate, n) for name, estimate in estimates.items() if estimate is not None}
     return {**found, "f1_samples": means.pop("f1_samples"), **hits, **means}
 
 
 def _per_label(
-    judged: JudgedLabels, labels: tuple[str, ...], cuts: Floats, each: tuple[Estimate | None, ...]
+    evaluated: JudgedLabels, labels: tuple[str, ...], cuts: Floats, each: tuple[Estimate | None, ...]
 ) -> tuple[LabelScores, ...]:
     entries = []
-    for column, (name, cells) in enumerate(zip(labels, two_by_two(judged.truth, judged.predicted), strict=True)):
+    for column, (name, cells) in enumerate(zip(labels, two_by_two(evaluated.truth, evaluated.predicted), strict=True)):
         support = cells.true_positives + cells.false_negatives
         given = cells.true_positives + cells.false_positives
         own = each[column]
         entries.append(
             LabelScores(
                 name=name,
-                average_precision=None if own is None else _score(own, len(judged.truth)),
+                average_precision=None if own is None else _score(own, len(evaluated.truth)),
                 precision=cells.true_positives / given if given else 0.0,
                 recall=cells.true_positives / support if support else 0.0,
                 f1=2 * cells.true_positives / (support + given) if support + given else 0.0,

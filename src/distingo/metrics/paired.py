@@ -28,22 +28,22 @@ import numpy.typing as npt
 from distingo.metrics.intervals import NORMAL_QUANTILE, Interval
 
 FEWEST_DIFFERING = 5
-"""Pictures that only one of two classifiers gets right, for an interval to hold at its rate."""
+"""Images that only one of two classifiers gets right, for an interval to hold at its rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """How two classifiers differ in accuracy on the same pictures.
+    """How two classifiers differ in accuracy on the same images.
 
     Attributes:
         difference: Accuracy of the first minus that of the second, from -1 to 1.
         low: Lower end of its 95 % interval.
         high: Upper end of its 95 % interval.
-        only_first: How many pictures only the first got right.
-        only_second: How many pictures only the second got right.
+        only_first: How many images only the first got right.
+        only_second: How many images only the second got right.
         p_value: McNemar's, exact and two-sided.
-        n: How many pictures there are.
-        too_few: Whether they differ on too few pictures for the interval to hold the true difference at its rate.
+        n: How many images there are.
+        too_few: Whether they differ on too few images for the interval to hold the true difference at its rate.
     """
 
     difference: float
@@ -57,23 +57,23 @@ class PairedDifference:
 
 
 def paired_difference(right_a: npt.ArrayLike, right_b: npt.ArrayLike) -> PairedDifference:
-    """Compare two classifiers picture by picture, which shows smaller differences than two intervals apart.
+    """Compare two classifiers image by image, which shows smaller differences than two intervals apart.
 
     The interval is Bonett's and Price's (Adjusted Wald confidence interval for a difference of binomial proportions
     based on paired data, Journal of Educational and Behavioral Statistics 37, 2012), recommended by Fagerland,
     Lydersen and Laake (Recommended tests and confidence intervals for paired binomial proportions, Statistics in
-    Medicine 33, 2014): one picture is added for each way of differing, so it has a width even where both always say
+    Medicine 33, 2014): one image is added for each way of differing, so it has a width even where both always say
     the same.
 
     Args:
         right_a: Whether the first was right, booleans of shape (n,).
-        right_b: Whether the second was right, booleans of shape (n,), the same pictures in the same order.
+        right_b: Whether the second was right, booleans of shape (n,), the same images in the same order.
 
     Returns:
         The difference, its interval and McNemar's p-value.
 
     Raises:
-        ValueError: The arrays differ in shape, are not booleans or hold no picture.
+        ValueError: The arrays differ in shape, are not booleans or hold no image.
     """
     first, second = _checked(right_a), _checked(right_b)
     if first.shape != second.shape:
@@ -96,18 +96,18 @@ def paired_difference(right_a: npt.ArrayLike, right_b: npt.ArrayLike) -> PairedD
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
-    """McNemar's exact p-value: how often pictures on which two equal classifiers differ fall so unevenly, or more.
+    """McNemar's exact p-value: how often images on which two equal classifiers differ fall so unevenly, or more.
 
     McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12
     (1947); the exact conditional test in Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13:91
     (2013). The binomial sum is one of whole numbers, so nothing is rounded before the last division.
 
     Args:
-        only_first: How many pictures only the first got right.
-        only_second: How many pictures only the second got right.
+        only_first: How many images only the first got right.
+        only_second: How many images only the second got right.
 
     Returns:
-        From 0 to 1; 1 where they differ on no picture.
+        From 0 to 1; 1 where they differ on no image.
     """
     differing = only_first + only_second
     ways, total = 1, 1
@@ -118,7 +118,7 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
 
 
 def difference_interval(only_first: int, only_second: int, n: int) -> Interval:
-    """Bonett's and Price's 95 % interval of the difference of two shares of right answers to the same n pictures."""
+    """Bonett's and Price's 95 % interval of the difference of two shares of right answers to the same n images."""
     first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
     difference = first - second
     reach = NORMAL_QUANTILE * sqrt((first + second - difference**2) / (n + 2))
@@ -141,7 +141,7 @@ SWAPS = 4999
 
 @dataclass(frozen=True, slots=True)
 class PairedScore:
-    """One score of two classifiers on the same pictures.
+    """One score of two classifiers on the same images.
 
     Attributes:
         first: The first one's.
@@ -150,8 +150,8 @@ class PairedScore:
         low: Lower end of the difference's 95 % interval.
         high: Upper end of the difference's 95 % interval.
         p_value: How often chance alone gives as large a difference; two-sided. None where it was not tested.
-        n: How many pictures they were judged on.
-        too_few: Whether there are too few pictures for the interval to hold the true difference at its rate.
+        n: How many images they were evaluated on.
+        too_few: Whether there are too few images for the interval to hold the true difference at its rate.
     """
 
     first: float
@@ -171,7 +171,7 @@ class PairedScore:
             both: The first one's score and the second one's.
             interval: Of the first minus the second.
             p_value: Of a test of the two; None where there was none.
-            n: How many pictures there are.
+            n: How many images there are.
         """
         first, second = both
         found = interval.score(first - second, n)
@@ -205,7 +205,7 @@ class RecipeDifference:
         high: Upper end of it.
         p_value: Two-sided.
         luck: Standard deviation of the accuracy between trainings of one recipe.
-        n: How many test pictures there are.
+        n: How many test images there are.
     """
 
     first: float
@@ -221,17 +221,17 @@ class RecipeDifference:
 def recipe_difference(first: Booleans, second: Booleans) -> RecipeDifference:
     """Compare two recipes by all their trainings.
 
-    The variance of the mean difference is that over test pictures plus that of a training divided by how many there
+    The variance of the mean difference is that over test images plus that of a training divided by how many there
     are, the latter pooled over both recipes; Student's t with Satterthwaite's degrees of freedom (Satterthwaite, An
-    approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946). Chance of the pictures
+    approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946). Chance of the images
     is in both parts, which errs on the side of seeing no difference.
 
     Args:
-        first: Whether each training of the first recipe was right on each picture, bool (trainings, n).
-        second: Of the second recipe, the same pictures in the same order.
+        first: Whether each training of the first recipe was right on each image, bool (trainings, n).
+        second: Of the second recipe, the same images in the same order.
 
     Raises:
-        ValueError: The pictures differ in number, or there are not three trainings in all.
+        ValueError: The images differ in number, or there are not three trainings in all.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -242,12 +242,12 @@ def recipe_difference(first: Booleans, second: Booleans) -> RecipeDifference:
         )
     each = first.mean(axis=0) - second.mean(axis=0)
     difference = each.mean().item()
-    squares = sum(float(((side.mean(axis=1) - side.mean()) ** 2).sum()) for side in (first, second))
+    squares = sum(float(((split.mean(axis=1) - split.mean()) ** 2).sum()) for split in (first, second))
     variance = squares / (trainings - 2)
-    of_pictures = each.var(ddof=1).item() / n
+    of_images = each.var(ddof=1).item() / n
     of_training = variance * (1 / len(first) + 1 / len(second))
-    error = sqrt(of_pictures + of_training)
-    freedom = of_pictures**2 / (n - 1) + of_training**2 / (trainings - 2)
+    error = sqrt(of_images + of_training)
+    freedom = of_images**2 / (n - 1) + of_training**2 / (trainings - 2)
     degrees = error**4 / freedom if freedom else float(n - 1)
     reach = float(stdtrit(degrees, 0.975)) * error
     p_value = 2 * float(stdtr(degrees, -abs(difference) / error)) if error else 1.0
@@ -287,17 +287,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def pictures_for_accuracy(
+def images_for_accuracy(
     only_first: int, only_second: int, n: int, *, level: float = LEVEL, power: float = 0.8
 ) -> int | None:
-    """How many pictures McNemar's test would need to see a difference in accuracy as large as the one found.
+    """How many images McNemar's test would need to see a difference in accuracy as large as the one found.
 
     Connor, Sample size for testing differences in proportions for the paired-sample design, Biometrics 43 (1987).
 
     Args:
-        only_first: How many of the n pictures only the first got right.
+        only_first: How many of the n images only the first got right.
         only_second: How many only the second got right.
-        n: How many pictures there were.
+        n: How many images there were.
         level: Of the two-sided test.
         power: How often it shall see the difference.
 
@@ -313,16 +313,16 @@ def pictures_for_accuracy(
     return ceil((reach / difference) ** 2)
 
 
-def pictures_for_score(
+def images_for_score(
     difference: float, low: float, high: float, n: int, *, level: float = LEVEL, power: float = 0.8
 ) -> int | None:
-    """The same for any score whose error shrinks with the root of the number of pictures.
+    """The same for any score whose error shrinks with the root of the number of images.
 
     Args:
-        difference: As found on the n pictures.
+        difference: As found on the n images.
         low: Lower end of its 95 % interval.
         high: Upper end of its 95 % interval.
-        n: How many pictures there were.
+        n: How many images there were.
         level: Of the two-sided test.
         power: How often it shall see the difference.
 

@@ -37,8 +37,8 @@ class ClassDifference:
 
     Attributes:
         name: Of the class.
-        support: How many pictures show it.
-        paired: Recall with McNemar's exact p-value over its pictures; with several labels average precision.
+        support: How many images show it.
+        paired: Recall with McNemar's exact p-value over its images; with several labels average precision.
         adjusted_p_value: After Holm's correction for the number of classes; None where the class was not tested.
         f1: F1, not tested; None with several labels.
     """
@@ -52,7 +52,7 @@ class ClassDifference:
 
 @dataclass(frozen=True, slots=True)
 class PairedClasses:
-    """Two classifiers beside each other: macro F1, and each class that a picture shows."""
+    """Two classifiers next to each other: macro F1, and each class that an image shows."""
 
     f1_macro: PairedScore
     classes: tuple[ClassDifference, ...]
@@ -209,7 +209,7 @@ def _one_hot(columns: Integers, values: npt.NDArray[Any], classes: int) -> Any:
 
 
 def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> float:
-    """The randomisation test of macro F1; only pictures with different answers are worth swapping."""
+    """The randomisation test of macro F1; only images with different answers are worth swapping."""
     truth, first, second = triple
     tables = _Tables.of(triple, classes)
     everything = np.ones((1, truth.size))
@@ -248,7 +248,7 @@ def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
 Booleans = npt.NDArray[np.bool_]
 
 _MOST_SWAPPED = 100_000_000
-"""Cells of pictures and labels that all swaps together may rank; beyond, there are fewer swaps."""
+"""Cells of images and labels that all swaps together may rank; beyond, there are fewer swaps."""
 
 _FEWEST_SWAPS = 999
 
@@ -265,7 +265,7 @@ class LabelAnswers:
 
 @dataclass(frozen=True, slots=True)
 class PairedLabels:
-    """Two classifiers beside each other: `SCORES` by name, and each label that a picture has."""
+    """Two classifiers next to each other: `SCORES` by name, and each label that an image has."""
 
     scores: dict[str, PairedScore]
     labels: tuple[ClassDifference, ...]
@@ -276,30 +276,30 @@ def compare_labels(
 ) -> PairedLabels:
     """Compare two classifiers of independent labels.
 
-    Average precision is of an order, so what is swapped in its test is a picture's rank in either order, which keeps
+    Average precision is of an order, so what is swapped in its test is an image's rank in either order, which keeps
     classifiers with differently spread probabilities comparable (Bandos, Rockette and Gur, A permutation test sensitive
     to differences in areas for comparing ROC curves from a paired design, Statistics in Medicine 24, 2005). Macro
-    scores leave out labels with fewer pictures than `distingo.metrics.label_intervals.MIN_POSITIVES`; these are
+    scores leave out labels with fewer images than `distingo.metrics.label_intervals.MIN_POSITIVES`; these are
     not tested either.
 
     Args:
         truth: Bool (n, labels).
-        first: Of the same pictures in the same order.
+        first: Of the same images in the same order.
         second: Likewise.
         labels: Names of the columns.
         seed: Of the swaps.
 
     Raises:
-        ValueError: The arrays differ in shape, or hold no picture.
+        ValueError: The arrays differ in shape, or hold no image.
     """
-    shapes = {side.shape for side in (truth, first.probabilities, first.given, second.probabilities, second.given)}
+    shapes = {split.shape for split in (truth, first.probabilities, first.given, second.probabilities, second.given)}
     if shapes != {(len(truth), len(labels))} or not truth.size:
         raise ValueError(f"tables of shapes {sorted(shapes)}; give ({len(truth)}, {len(labels)}) of each")
-    judged = [JudgedLabels.of(truth, side.probabilities, side.given) for side in (first, second)]
-    each = [precision_estimates(side) for side in judged]
-    kept = judged[0].kept
+    evaluated = [JudgedLabels.of(truth, split.probabilities, split.given) for split in (first, second)]
+    each = [precision_estimates(split) for split in evaluated]
+    kept = evaluated[0].kept
     p_values, p_each = _swap_labels(truth, first, second, np.random.default_rng([seed, 1]))
-    threshold = [threshold_estimates(side).get("f1_macro") for side in judged]
+    threshold = [threshold_estimates(split).get("f1_macro") for split in evaluated]
     scores = (
         {
             SCORES[0]: _paired(mean_precision(each[0], kept), mean_precision(each[1], kept), p_values[SCORES[0]]),
@@ -325,9 +325,11 @@ def _paired(first: Estimate | None, second: Estimate | None, p_value: float | No
 def _swap_labels(
     truth: Booleans, first: LabelAnswers, second: LabelAnswers, generator: np.random.Generator
 ) -> tuple[dict[str, float], Floats]:
-    """P-values of `SCORES` by name, and of each label's average precision; NaN of labels without pictures."""
+    """P-values of `SCORES` by name, and of each label's average precision; NaN of labels without images."""
     shuffled = generator.permutation(len(truth))  # so that equal probabilities rank by chance
-    orders = [shuffled[np.argsort(-side.probabilities[shuffled], axis=0, kind="stable")].T for side in (first, second)]
+    orders = [
+        shuffled[np.argsort(-split.probabilities[shuffled], axis=0, kind="stable")].T for split in (first, second)
+    ]
     kept = np.flatnonzero(JudgedLabels.of(truth, first.probabilities, first.given).kept)
     swaps = int(np.clip(_MOST_SWAPPED // truth.size, _FEWEST_SWAPS, SWAPS))
     precisions: list[Floats] = []
@@ -347,8 +349,8 @@ def _swap_labels(
 def _precision_differences(truth: Booleans, orders: list[npt.NDArray[np.int64]], swap: Booleans) -> Floats:
     """Average precision of the first order minus the second's after each swap, (swaps, labels).
 
-    A rank has one picture in each order; after a swap it has those of the first that stayed and of the second that
-    came over. Pictures of equal rank count together.
+    A rank has one image in each order; after a swap it has those of the first that stayed and of the second that
+    came over. Images of equal rank count together.
     """
     differences = np.full((len(swap), truth.shape[1]), np.nan)
     for label in np.flatnonzero(truth.any(axis=0)):
@@ -380,8 +382,8 @@ def _f1_differences(
     if not kept.size:
         return np.full(len(swap), np.nan)
     moved, true = swap.astype(np.float64), truth[:, kept].sum(axis=0)
-    predicted = [side[:, kept].astype(np.float64) for side in given]
-    right = [side * truth[:, kept] for side in predicted]
+    predicted = [split[:, kept].astype(np.float64) for split in given]
+    right = [split * truth[:, kept] for split in predicted]
     more_predicted, more_right = moved @ (predicted[1] - predicted[0]), moved @ (right[1] - right[0])
     first = 2 * (right[0].sum(axis=0) + more_right) / (true + predicted[0].sum(axis=0) + more_predicted)
     second = 2 * (right[1].sum(axis=0) - more_right) / (true + predicted[1].sum(axis=0) - more_predicted)

@@ -22,9 +22,9 @@ class Ranking:
     positive in them matter, and of the others how many lie before each such group.
 
     Attributes:
-        entries: Integers (m,): the picture of each entry, most probable first, up to the last group with a positive.
+        entries: Integers (m,): the image of each entry, most probable first, up to the last group with a positive.
         group_starts: Integers (groups,): where among `entries` what ends with each group begins.
-        positives: Integers (positives,): the pictures of the positive entries, in the same order.
+        positives: Integers (positives,): the images of the positive entries, in the same order.
         positive_starts: Integers (groups,): where among `positives` each group begins.
     """
 
@@ -34,13 +34,13 @@ class Ranking:
     positive_starts: Integers
 
     @classmethod
-    def of(cls, truth: npt.NDArray[Any], probabilities: npt.NDArray[Any], pictures: Integers | None = None) -> Self:
+    def of(cls, truth: npt.NDArray[Any], probabilities: npt.NDArray[Any], images: Integers | None = None) -> Self:
         """Sort entries by probability.
 
         Args:
             truth: Bool (m,).
             probabilities: Floats (m,).
-            pictures: Integers (m,): the picture each entry belongs to; None where it is one entry per picture.
+            images: Integers (m,): the image each entry belongs to; None where it is one entry per image.
         """
         order = np.argsort(-probabilities, kind="stable")
         sorted_probabilities, sorted_truth = probabilities[order], truth[order]
@@ -50,7 +50,7 @@ class Ranking:
         group_of_positive = np.searchsorted(ends, positions)
         groups, positive_starts = np.unique(group_of_positive, return_index=True)
         after = ends[groups] + 1
-        whose = order if pictures is None else pictures[order]
+        whose = order if images is None else images[order]
         return cls(
             entries=whose[: after[-1] if after.size else 0],
             group_starts=np.concatenate([np.zeros(min(1, after.size), np.int64), after[:-1]]),
@@ -59,10 +59,10 @@ class Ranking:
         )
 
     def average_precision(self, counts: npt.NDArray[Any]) -> Floats:
-        """Average precision where each picture counts so many times.
+        """Average precision where each image counts so many times.
 
         Args:
-            counts: Integers (resamples, pictures).
+            counts: Integers (resamples, images).
 
         Returns:
             Float64 (resamples,); NaN where no positive is drawn.
@@ -135,20 +135,20 @@ def average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) 
         probabilities: Floats (n,); only their order matters.
 
     Returns:
-        scikit-learn's number; NaN where no picture has the label.
+        scikit-learn's number; NaN where no image has the label.
     """
     return float(Ranking.of(truth, probabilities).average_precision(np.ones((1, truth.size), np.int64))[0])
 
 
 def mean_average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> float:
-    """The mean over labels of their average precision, without labels that no picture has.
+    """The mean over labels of their average precision, without labels that no image has.
 
     Args:
         truth: Bool (n, labels).
         probabilities: Floats (n, labels).
 
     Returns:
-        A number in 0 .. 1; NaN where no picture has any label.
+        A number in 0 .. 1; NaN where no image has any label.
     """
     with_positives = np.flatnonzero(truth.any(axis=0))
     each = [average_precision(truth[:, label], probabilities[:, label]) for label in with_positives]
@@ -156,14 +156,14 @@ def mean_average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[A
 
 
 def label_ranks(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """How high each picture's right labels rank among all labels, equal ones taking the lowest rank they share.
+    """How high each image's right labels rank among all labels, equal ones taking the lowest rank they share.
 
     Args:
         truth: Bool (n, labels).
         probabilities: Floats (n, labels).
 
     Returns:
-        Two float64 arrays (n,) whose means are scikit-learn's ``label_ranking_average_precision_score`` (a picture
+        Two float64 arrays (n,) whose means are scikit-learn's ``label_ranking_average_precision_score`` (an image
         without labels counts 1) and ``coverage_error`` (counts 0). Source: Tsoumakas, Katakis and Vlahavas, Mining
         Multi-label Data, 2010.
     """
@@ -175,15 +175,15 @@ def label_ranks(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> tup
     is_last[:, :-1] = ranked[:, 1:] != ranked[:, :-1]
     last = np.minimum.accumulate(np.where(is_last, places, labels)[:, ::-1], axis=1)[:, ::-1]
     right_so_far = np.take_along_axis(right.cumsum(axis=1), last, axis=1)
-    of_picture = truth.sum(axis=1)
+    of_image = truth.sum(axis=1)
     precision = np.ones(len(truth))
-    np.divide((right * right_so_far / (last + 1)).sum(axis=1), of_picture, out=precision, where=of_picture > 0)
+    np.divide((right * right_so_far / (last + 1)).sum(axis=1), of_image, out=precision, where=of_image > 0)
     coverage = np.where(right, last + 1, 0).max(axis=1, initial=0).astype(np.float64)
     return precision, coverage
 
 
 def top_k_hits(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any], k: int) -> npt.NDArray[np.bool_]:
-    """Whether at least one of each picture's k most probable labels is right.
+    """Whether at least one of each image's k most probable labels is right.
 
     Args:
         truth: Bool (n, labels).

@@ -72,7 +72,7 @@ def classification_scores(
 
     Accuracy, top-k accuracies (k = 2, 3, 5, where below the number of classes), precision, recall and F1
     (macro and weighted), balanced accuracy and log loss; scikit-learn's numbers with ``zero_division=0``. As
-    there, a macro average leaves out a class that is neither true nor predicted for any picture, and balanced
+    there, a macro average leaves out a class that is neither true nor predicted for any image, and balanced
     accuracy a class that is never true. Of equally probable classes the first is predicted, and ranks first
     for top-k too (scikit-learn ranks it last there), so that a top-k accuracy is never below accuracy.
 
@@ -89,7 +89,7 @@ def classification_scores(
         Scores by name, `accuracy` first.
 
     Raises:
-        ValueError: The arrays don't fit each other, hold no picture, or a probability is no number in 0 .. 1.
+        ValueError: The arrays don't fit each other, hold no image, or a probability is no number in 0 .. 1.
     """
     truth = _class_numbers(truth, len(classes))
     chances = _checked_probabilities(probabilities, truth.size, len(classes))
@@ -108,7 +108,7 @@ def classification_scores(
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Per class, right predictions, true pictures and predicted pictures; shape (..., classes) each."""
+    """Per class, right predictions, true images and predicted images; shape (..., classes) each."""
 
     right: npt.NDArray[Any]
     true: npt.NDArray[Any]

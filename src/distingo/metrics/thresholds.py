@@ -1,12 +1,12 @@
 """One threshold per label, chosen on validation, with shrinkage for rare labels.
 
-The threshold at which F1 (or a wanted precision or recall) is best on the validation pictures is a good one where a
+The threshold at which F1 (or a wanted precision or recall) is best on the validation images is a good one where a
 label has many positives, and luck where it has few. So each label's own choice is pulled towards what is best for all
 labels together, the harder the fewer positives it has. What the labels share is not a probability (rare labels hardly
-ever reach one that suits common labels) but a *rate*: how many pictures are given a label for each one that has it.
+ever reach one that suits common labels) but a *rate*: how many images are given a label for each one that has it.
 
 - ``shared``: the rate r that, applied to every label with positives at once, serves the aim best in the mean over
-  labels. For label j it stands for the threshold s_j above which r times p_j validation pictures lie, p_j being the
+  labels. For label j it stands for the threshold s_j above which r times p_j validation images lie, p_j being the
   label's positives.
 - ``own``: the threshold t_j that serves the aim best for label j alone.
 - The threshold of label j: sigmoid(w logit(t_j) + (1 - w) logit(s_j)) with w = p_j / (p_j + 20).
@@ -14,7 +14,7 @@ ever reach one that suits common labels) but a *rate*: how many pictures are giv
 The form of w is the empirical Bayes estimator's (Efron and Morris, Stein's Paradox in Statistics, 1977): a mean's
 variance falls with the number of observations. Of 5 to 300, 20 was best in the mean over three kinds of classifier
 on film posters with 25 labels, where 5 to 100 all did better than none, and near the best on made-up labels of 0.6 %
-to 50 % of the pictures, with calibrated and distorted probabilities alike. A label without positives, whose rate
+to 50 % of the images, with calibrated and distorted probabilities alike. A label without positives, whose rate
 would be nothing, gets the labels' median threshold.
 """
 
@@ -58,8 +58,8 @@ def choose_thresholds(
     """Choose from which probability on each label is given.
 
     Args:
-        truth: Bool (n, labels), of the validation pictures.
-        probabilities: Floats in 0 .. 1 of shape (n, labels), of the model for these pictures.
+        truth: Bool (n, labels), of the validation images.
+        probabilities: Floats in 0 .. 1 of shape (n, labels), of the model for these images.
         aim: ``f1`` is the best F1 of each label; ``precision`` and ``recall`` are the lowest and the highest
             threshold that reach `requested`: the first finds as many images as such precision allows, the second
             errs as little as such recall allows. A precision that no threshold reaches is come as near as can be.
@@ -76,12 +76,12 @@ def choose_thresholds(
     answers, chances = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
     _check(answers, chances, aim, requested)
     curves = [_Curve.of(answers[:, label], chances[:, label]) for label in range(answers.shape[1])]
-    judged = [curve for curve in curves if curve.positives]
-    if not judged:
+    evaluated = [curve for curve in curves if curve.positives]
+    if not evaluated:
         notes = (note("thresholds-without-images"),)
         return Thresholds((FALLBACK,) * len(curves), aim, requested, notes)
     goal = _Goal(aim, requested or 0.0)
-    rate = goal.shared_rate(judged)
+    rate = goal.shared_rate(evaluated)
     values = {
         column: _blend(goal.own(curve), curve.at_rate(rate), curve.positives / (curve.positives + shrinkage))
         for column, curve in enumerate(curves)
@@ -115,7 +115,7 @@ class _Curve:
 
     Attributes:
         cuts: Float64 (k,): thresholds halfway between neighbouring probabilities.
-        right: How many pictures at or above each have the label.
+        right: How many images at or above each have the label.
         given: How many are at or above each.
         positives: How many have the label.
     """
@@ -130,7 +130,7 @@ class _Curve:
         order = np.argsort(-chances, kind="stable")
         ends = np.flatnonzero(np.append(np.diff(chances[order]) != 0, [True]))
         values = chances[order][ends]
-        # a threshold between two probabilities is surer to divide new pictures alike than one on either
+        # a threshold between two probabilities is surer to divide new images alike than one on either
         cuts = (values + np.append(values[1:], [0.0])) / 2
         right = truth[order].cumsum()[ends]
         return cls(cuts, right.astype(np.int64), ends + 1, int(truth.sum()))
@@ -148,7 +148,7 @@ class _Curve:
         return scores
 
     def place_at_rate(self, rate: float) -> int:
-        """The place among `cuts` at which about `rate` pictures are given the label for each that has it."""
+        """The place among `cuts` at which about `rate` images are given the label for each that has it."""
         return int(np.abs(self.given - rate * self.positives).argmin())
 
     def at_rate(self, rate: float) -> float:

@@ -1,1 +1,1 @@
-"""Models: networks, pretrained backbones, heads and classic models, a catalogue of their names, and saved models."""
+"""Models: networks, pretrained backbones, heads and classic models, a catalog of their names, and saved models."""

@@ -1,6 +1,6 @@
 """Pretrained backbones: their description, known before the weights are, and the module with or without weights.
 
-A backbone takes normalized images: `distingo.models.layers.ChannelNormalisation` with the description's mean and std
+A backbone takes normalized images: `distingo.models.layers.ChannelNormalization` with the description's mean and std
 belongs in front of it.
 """
 
@@ -20,7 +20,7 @@ from distingo.models.architectures import create_architecture, first_line, impor
 from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS, BackboneSettings, find_settings, read_settings
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 from distingo.runs.fields import find_rendition_fault
 
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
@@ -55,7 +55,7 @@ class BackboneDescription:
     place: str
     arguments: Mapping[str, Any]
     features: int
-    rendition: Rendition
+    rendition: ImageSpec
     mean: tuple[float, ...]
     std: tuple[float, ...]
     licence: str

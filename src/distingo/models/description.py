@@ -16,20 +16,20 @@ from distingo.files import write_json
 from distingo.messages.notes import note, read_notes
 from distingo.models.architectures import check_architecture
 from distingo.models.backbones import BackboneDescription
-from distingo.models.catalogue import CATALOGUE
-from distingo.models.evidence import Calibration
+from distingo.models.calibration_set import Calibration
+from distingo.models.catalog import CATALOG
 from distingo.models.heads import HEADS
-from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
+from distingo.records import NO_VALUE_RANGES, ImageSpec, Task, Thresholds, ValueRanges
 from distingo.runs.fields import (
     CalibrationFields,
     Count,
     Hash,
+    ImageSpecFields,
     JsonObject,
     Names,
     Number,
     Positive,
     Ranges,
-    RenditionFields,
     Text,
     ThresholdFields,
     Width,
@@ -47,7 +47,7 @@ class ModelDescription:
     """All that must be known to use a model, without its weights.
 
     Attributes:
-        name: Its name in the catalogue.
+        name: Its name in the catalog.
         kind: ``network`` (trained from scratch), ``pretrained`` (a backbone with a head) or ``classic``.
         task: Single-label or multi-label.
         classes: Names, in the order of the outputs.
@@ -71,7 +71,7 @@ class ModelDescription:
     kind: Literal["network", "pretrained", "classic"]
     task: Task
     classes: tuple[str, ...]
-    rendition: Rendition | None = None
+    rendition: ImageSpec | None = None
     backbone: BackboneDescription | None = None
     head: str = ""
     mode: str = "scratch"
@@ -105,7 +105,7 @@ class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
     place: Text
     arguments: dict[str, Any]
     features: Width
-    rendition: RenditionFields
+    rendition: ImageSpecFields
     mean: _Channels
     std: Annotated[list[Positive], Meta(min_length=3, max_length=3)]
     licence: Text
@@ -121,7 +121,7 @@ class ModelFile:
     kind: Literal["network", "pretrained", "classic"]
     task: Literal["single-label", "multi-label"]
     classes: Names
-    rendition: RenditionFields | None
+    rendition: ImageSpecFields | None
     backbone: _BackboneFields | None = None
     head: Literal["", "linear", "linear-svm", "prototype", "knn"] = ""
     mode: Literal["scratch", "frozen", "finetune"] = "scratch"
@@ -205,7 +205,7 @@ def _find_faults(file: ModelFile) -> list[str]:
 
 def _contradictions(file: ModelFile) -> list[str]:
     kind, name = file.kind, file.name
-    known = [entry.name for entry in CATALOGUE.values() if entry.kind == kind]
+    known = [entry.name for entry in CATALOG.values() if entry.kind == kind]
     faults = []
     if kind == "pretrained" and (file.backbone is None or file.head not in HEADS):
         faults.append("a pretrained model without its backbone or head")
@@ -283,7 +283,7 @@ def _description_from(file: ModelFile, path: Path) -> ModelDescription:
             kind=file.kind,
             task=file.task,
             classes=tuple(file.classes),
-            rendition=None if file.rendition is None else to_record(file.rendition, Rendition),
+            rendition=None if file.rendition is None else to_record(file.rendition, ImageSpec),
             backbone=backbone,
             head=file.head,
             mode=file.mode,

@@ -22,7 +22,7 @@ Scorer = ExtraTrees | SupportVectors
 
 REGULARISATIONS = (1.0, 3.0, 10.0)
 
-PICTURES_PER_LEAF = (1, 5, 15)
+IMAGES_PER_LEAF = (1, 5, 15)
 """Of trees for several labels, which are noisier than exclusive classes: larger leaves ranked film posters better."""
 
 _KERNEL_ROWS = 5_000  # the time of kernel machines grows with the square of the images; beyond, trees win anyway
@@ -125,9 +125,9 @@ def fit_descriptors(
     Equal accuracies are decided by log loss. Support vector machines are tried up to 5,000 training images.
     Without validation images it is extra trees.
 
-    Several labels are told apart one against the rest, and the candidate with the greatest macro mean average precision
-    is kept; trees are also tried with larger leaves there, and support vectors only with the first regularization, as
-    each takes a machine per label.
+    Several labels are distinguished one against the rest, and the candidate with the greatest macro mean average
+    precision is kept; trees are also tried with larger leaves there, and support vectors only with the first
+    regularization, as each takes a machine per label.
 
     Args:
         train_features: Shape (n, features).
@@ -187,13 +187,13 @@ def refit_descriptors(
         scorer = fit_support_vectors(features, checked, classes, regularisation=regularisation)
         scorer = replace(scorer, sharpness=classifier.scorer.sharpness)
     else:
-        size = next((size for size in PICTURES_PER_LEAF[1:] if name == _tree_name(size)), PICTURES_PER_LEAF[0])
-        scorer = fit_extra_trees(features, checked, classes, seed=seed, pictures_per_leaf=size)
+        size = next((size for size in IMAGES_PER_LEAF[1:] if name == _tree_name(size)), IMAGES_PER_LEAF[0])
+        scorer = fit_extra_trees(features, checked, classes, seed=seed, images_per_leaf=size)
     return DescriptorClassifier(scorer, classifier.chosen, classifier.candidates)
 
 
-def _tree_name(pictures_per_leaf: int) -> str:
-    return "extra trees" + (f", {pictures_per_leaf} pictures per leaf" if pictures_per_leaf > 1 else "")
+def _tree_name(images_per_leaf: int) -> str:
+    return "extra trees" + (f", {images_per_leaf} pictures per leaf" if images_per_leaf > 1 else "")
 
 
 def _machine_name(regularisation: float) -> str:
@@ -209,8 +209,8 @@ def _fit_candidates(
 ) -> Iterator[tuple[str, Scorer]]:
     yield _tree_name(1), fit_extra_trees(features, labels, classes, seed=seed)
     if labels.ndim == 2:
-        for size in PICTURES_PER_LEAF[1:]:
-            trees = fit_extra_trees(features, labels, classes, seed=seed, pictures_per_leaf=size)
+        for size in IMAGES_PER_LEAF[1:]:
+            trees = fit_extra_trees(features, labels, classes, seed=seed, images_per_leaf=size)
             yield _tree_name(size), trees
     if len(labels) <= _KERNEL_ROWS and len(np.unique(labels)) > 1:
         for regularisation in REGULARISATIONS if labels.ndim == 1 else REGULARISATIONS[:1]:

@@ -67,10 +67,10 @@ class ExtraTrees:
         leaves = self._leaves(rows)
         starts, ends = self.leaf_start[leaves], self.leaf_start[leaves + 1]
         lengths = ends - starts
-        picture = np.repeat(np.arange(len(rows)), len(self.roots))
+        image = np.repeat(np.arange(len(rows)), len(self.roots))
         # Number the entries of all leaves reached: each leaf's start, counted on within the leaf.
         entries = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-        cells = np.repeat(picture, lengths) * self.classes + self.leaf_class[entries]
+        cells = np.repeat(image, lengths) * self.classes + self.leaf_class[entries]
         votes: npt.NDArray[Any] = np.bincount(
             cells, weights=self.leaf_share[entries], minlength=len(rows) * self.classes
         )
@@ -136,7 +136,7 @@ def _within(numbers: npt.NDArray[Any], end: int) -> bool:
 
 
 def fit_extra_trees(
-    features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, seed: int, pictures_per_leaf: int = 1
+    features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, seed: int, images_per_leaf: int = 1
 ) -> ExtraTrees:
     """Grow trees: 300 on up to 8,000 images, fewer and with larger leaves on more.
 
@@ -147,13 +147,13 @@ def fit_extra_trees(
         labels: Class numbers, integers of shape (n,); or for independent labels bool of shape (n, classes).
         classes: How many classes there are.
         seed: Of the random splits.
-        pictures_per_leaf: At least so many; more make smoother probabilities.
+        images_per_leaf: At least so many; more make smoother probabilities.
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
     forest = ExtraTreesClassifier(
         n_estimators=min(_MAX_TREES, max(_MIN_TREES, _ROWS_TIMES_TREES // len(features))),
-        min_samples_leaf=pictures_per_leaf + len(features) // _ROWS_PER_LEAF,
+        min_samples_leaf=images_per_leaf + len(features) // _ROWS_PER_LEAF,
         random_state=seed,
         n_jobs=-1,
     )

@@ -106,7 +106,7 @@ class _Block(NamedTuple):
 
     Attributes:
         inputs: The images (n, in, height, width); with the zeros around them where one side is odd.
-        right: Whether the right one of two neighbours is larger: integers (n, 2 h, w, out) with all bits set for yes,
+        right: Whether the right one of two neighbors is larger: integers (n, 2 h, w, out) with all bits set for yes,
             none for no.
         lower: Whether the larger ones' lower one is larger, (n, h, w, out).
     """
@@ -145,9 +145,9 @@ class _ConvolvePoolReLU(torch.autograd.Function):
         ctx.size = images.shape[1:3]
         height, width = (side // 2 for side in ctx.size)
         pooled = images.new_empty(len(images), height, width, len(bias))
-        ctx.pictures = max(1, BLOCK_BYTES // (4 * height * width * len(bias) * images.element_size()))
-        blocks = zip(torch.split(images, ctx.pictures), torch.split(_bits(pooled), ctx.pictures), strict=True)
-        ctx.blocks = [_convolve_and_pool(pictures, weight, bias, maxima, dropout) for pictures, maxima in blocks]
+        ctx.part = max(1, BLOCK_BYTES // (4 * height * width * len(bias) * images.element_size()))
+        blocks = zip(torch.split(images, ctx.part), torch.split(_bits(pooled), ctx.part), strict=True)
+        ctx.blocks = [_convolve_and_pool(part, weight, bias, maxima, dropout) for part, maxima in blocks]
         if not torch.isfinite(weight).all():
             pooled.fill_(torch.nan)  # among integers a negative NaN went for less than zero
         ctx.save_for_backward(weight, pooled)
@@ -159,7 +159,7 @@ class _ConvolvePoolReLU(torch.autograd.Function):
         weight, pooled = ctx.saved_tensors
         positive = _is_negative(_bits(pooled).neg())
         bits = positive.bitwise_and_(_bits(gradient.contiguous()))
-        parts = zip(torch.split(bits, ctx.pictures), ctx.blocks, strict=True)
+        parts = zip(torch.split(bits, ctx.images), ctx.blocks, strict=True)
         maps = ((block.inputs, _spread(part, block).view(gradient.dtype)) for part, block in parts)
         wanted = ctx.needs_input_grad[0]
         gradients = [_convolution_backward(*pair, weight, wants_images=wanted) for pair in maps]
@@ -180,13 +180,13 @@ def _is_negative(integers: Tensor) -> Tensor:
     return integers.bitwise_right_shift_(8 * integers.element_size() - 1)
 
 
-def _with_margin(pictures: Tensor, margin: int) -> tuple[Tensor, int]:
+def _with_margin(images: Tensor, margin: int) -> tuple[Tensor, int]:
     """What to convolve (n, in, h, w), and with how many zeros around it, so that maps have no odd row or column."""
-    _, height, width, _ = pictures.shape
+    _, height, width, _ = images.shape
     if height % 2 or width % 2:
-        pictures = F.pad(pictures, (0, 0, margin, margin - width % 2, margin, margin - height % 2))
+        images = F.pad(images, (0, 0, margin, margin - width % 2, margin, margin - height % 2))
         margin = 0
-    return pictures.permute(0, 3, 1, 2), margin
+    return images.permute(0, 3, 1, 2), margin
 
 
 def _without_margin(inputs: Tensor, size: tuple[int, int], margin: int) -> Tensor:
@@ -195,9 +195,9 @@ def _without_margin(inputs: Tensor, size: tuple[int, int], margin: int) -> Tenso
     return inputs if inputs.shape[1:3] == size else inputs[:, margin : margin + height, margin : margin + width]
 
 
-def _convolve_and_pool(pictures: Tensor, weight: Tensor, bias: Tensor, maxima: Tensor, dropout: float) -> _Block:
+def _convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor, maxima: Tensor, dropout: float) -> _Block:
     """Write the bits of the maxima of all windows, or zero where they are below it or dropped."""
-    inputs, margin = _with_margin(pictures, weight.shape[-1] // 2)
+    inputs, margin = _with_margin(images, weight.shape[-1] // 2)
     maps = F.conv2d(inputs, weight, bias, padding=margin).permute(0, 2, 3, 1)
     rectified = _bits(maps.contiguous()).clamp_(min=0)
     left, right = rectified[:, :, 0::2], rectified[:, :, 1::2]

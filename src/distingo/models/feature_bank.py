@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-NEIGHBOURS = 3
+NEIGHBORS = 3
 """The distance to the bank is that to the third nearest: one odd training image guarantees nothing, and classes may
 have few. Of 1 to 20 none was better at telling aerial images, posters and ball sports apart."""
 
@@ -76,8 +76,8 @@ class FeatureBank:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([distances for _, distances in found])
 
     def distances(self, features: npt.NDArray[Any]) -> Floats:
-        """How far each image is from training: float64 (n,), the distance to the `NEIGHBOURS`-th nearest row."""
-        return self.nearest(features, NEIGHBOURS)[1][:, -1]
+        """How far each image is from training: float64 (n,), the distance to the `NEIGHBORS`-th nearest row."""
+        return self.nearest(features, NEIGHBORS)[1][:, -1]
 
 
 def check_bank(bank: FeatureBank) -> FeatureBank:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 class MajorityClassifier:
     """Gives every image the same probabilities: how frequent each class is in training.
 
-    Of all answers that don't look at the image, the commonest class has the highest accuracy and the
+    Of all answers that don't look at the image, the most frequent class has the highest accuracy and the
     frequencies have the lowest log loss.
 
     Attributes:

@@ -19,7 +19,7 @@ HEADS = ("linear", "linear-svm", "prototype", "knn")
 """Names of the heads; ``linear`` is the default."""
 
 _SIMILARITIES_AT_ONCE = 1 << 23
-"""Similarities between images and neighbours in memory at a time: 32 MB."""
+"""Similarities between images and neighbors in memory at a time: 32 MB."""
 
 
 def require_head(name: str) -> None:
@@ -44,7 +44,7 @@ def build_head(kind: str, features: int, classes: int, settings: Mapping[str, An
         features: Numbers in an embedding.
         classes: How many logits come out.
         settings: As the solver left them; only ``knn`` needs any: ``task``, ``bank`` (its number of rows),
-            ``neighbours`` and ``temperature``.
+            ``neighbors`` and ``temperature``.
 
     Returns:
         A module from float (n, features) to float32 logits (n, classes).
@@ -58,7 +58,7 @@ def build_head(kind: str, features: int, classes: int, settings: Mapping[str, An
     if kind == "prototype":
         return PrototypeHead(features, classes)
     if kind == "knn":
-        return NeighbourHead(
+        return NeighborHead(
             features,
             classes,
             bank=int(settings["bank"]),
@@ -69,7 +69,7 @@ def build_head(kind: str, features: int, classes: int, settings: Mapping[str, An
     return LinearHead(features, classes)
 
 
-def center_and_normalise(embeddings: Tensor, center: Tensor) -> Tensor:
+def center_and_normalize(embeddings: Tensor, center: Tensor) -> Tensor:
     """Embeddings (n, features) at unit length, less a center (features,), at unit length again: for cosines."""
     return F.normalize(F.normalize(embeddings, dim=1) - center, dim=1)
 
@@ -125,11 +125,11 @@ class PrototypeHead(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """Logits (n, classes) of float embeddings (n, features)."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            directions = center_and_normalise(embeddings.float(), self.center)
+            directions = center_and_normalize(embeddings.float(), self.center)
             return self.scale * (directions @ self.prototypes.T) + self.offset
 
 
-class NeighbourHead(nn.Module):
+class NeighborHead(nn.Module):
     """The k training images of highest cosine similarity vote, each with weight exp(similarity / temperature).
 
     The weights are as in Wu et al., Unsupervised feature learning via non-parametric instance discrimination,
@@ -148,7 +148,7 @@ class NeighbourHead(nn.Module):
         several: Whether an image has several labels.
 
     Raises:
-        ValueError: More neighbours than images, none, or a temperature that is not positive.
+        ValueError: More neighbors than images, none, or a temperature that is not positive.
     """
 
     center: Tensor
@@ -162,7 +162,7 @@ class NeighbourHead(nn.Module):
     ) -> None:
         super().__init__()
         if not 1 <= neighbours <= bank or not temperature > 0:
-            raise ValueError(f"{neighbours} neighbours of {bank} pictures at temperature {temperature}")
+            raise ValueError(f"{neighbours} neighbors of {bank} pictures at temperature {temperature}")
         self.neighbours, self.temperature, self.several = neighbours, temperature, several
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("bank", torch.zeros(bank, features))
@@ -174,12 +174,12 @@ class NeighbourHead(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """Logits (n, classes) of float embeddings (n, features)."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            directions = center_and_normalise(embeddings.float(), self.center)
-            similarities, nearest = find_neighbours(directions, self.bank, self.neighbours)
+            directions = center_and_normalize(embeddings.float(), self.center)
+            similarities, nearest = find_neighbors(directions, self.bank, self.neighbours)
             return self.vote(similarities, nearest)
 
     def vote(self, similarities: Tensor, nearest: Tensor) -> Tensor:
-        """Logits (n, classes) from the neighbours' similarities, float (n, k), and rows in the bank, int64 (n, k)."""
+        """Logits (n, classes) from the neighbors' similarities, float (n, k), and rows in the bank, int64 (n, k)."""
         weights = torch.softmax(similarities / self.temperature, dim=1)
         if self.several:
             shares = torch.einsum("nk,nkc->nc", weights, self.targets[nearest].float())
@@ -193,7 +193,7 @@ class NeighbourHead(nn.Module):
         return logits + self.offset
 
 
-def find_neighbours(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+def find_neighbors(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
     """The rows of a bank that are most similar, the most similar one first; in blocks, so that memory is bounded.
 
     Args:

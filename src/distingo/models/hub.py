@@ -51,7 +51,7 @@ def fetch_file(repository: str, filename: str, *, name: str) -> Path:
     Args:
         repository: ``OWNER/NAME``, with ``@REVISION`` where it is not the newest.
         filename: In the repository.
-        name: What the user asked for, for messages.
+        name: What the user requested, for messages.
 
     Returns:
         The file in the cache.

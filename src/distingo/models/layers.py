@@ -70,7 +70,7 @@ class Flatten(nn.Module):
         return images.permute(0, 2, 3, 1).flatten(1)
 
 
-def initialise_like_keras(model: nn.Module) -> None:
+def initialize_like_keras(model: nn.Module) -> None:
     """Fill every convolution and dense layer as Keras does: Glorot-uniform weights, zero biases.
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
@@ -93,7 +93,7 @@ def require_input_shape(name: str, classes: int, *, height: int, width: int, cha
         raise ModelError(f"{name}: {classes} classes; it needs at least 1", code="out_of_range")
     if channels < 1:
         raise ModelError(
-            f"{name}: {channels} channels; it needs at least 1 (1 for grey, 3 for RGB)", code="out_of_range"
+            f"{name}: {channels} channels; it needs at least 1 (1 for gray, 3 for RGB)", code="out_of_range"
         )
     smallest = 2**halvings
     if min(height, width) < smallest:
@@ -117,7 +117,7 @@ def require_probability(name: str, dropout: float) -> None:
         )
 
 
-def summarise(model: nn.Module, height: int, width: int, channels: int) -> str:
+def summarize(model: nn.Module, height: int, width: int, channels: int) -> str:
     """Table of the layers that one image passes, with output shapes and parameter counts.
 
     A layer that holds no other layers is one row, in the order in which the image passes them; one
@@ -189,7 +189,7 @@ def _table(rows: list[tuple[str, str, str, str]]) -> str:
     return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
 
 
-class ChannelNormalisation(nn.Module):
+class ChannelNormalization(nn.Module):
     """Center and scale each channel by fixed numbers.
 
     Input and output: float (n, channels, height, width), input in [0, 1].
@@ -208,7 +208,7 @@ class ChannelNormalisation(nn.Module):
         return (images - self.mean) / self.std
 
 
-class SampleNormalisation(nn.Module):
+class SampleNormalization(nn.Module):
     """Center and scale each image by its own mean and deviation over all pixels and channels."""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -238,7 +238,7 @@ class ZCAWhitening(nn.Module):
         return (flat @ self.matrix.to(flat.dtype)).view(images.shape)
 
 
-def build_normalisation(kind: str, *, channels: int, pixels: int) -> nn.Module:
+def build_normalization(kind: str, *, channels: int, pixels: int) -> nn.Module:
     """An empty normalization of a kind, ready to be filled from a saved state.
 
     Args:
@@ -247,9 +247,9 @@ def build_normalisation(kind: str, *, channels: int, pixels: int) -> nn.Module:
         pixels: Numbers per image (channels x height x width), for ``zca``.
     """
     if kind == "dataset":
-        return ChannelNormalisation((0.0,) * channels, (1.0,) * channels)
+        return ChannelNormalization((0.0,) * channels, (1.0,) * channels)
     if kind == "sample":
-        return SampleNormalisation()
+        return SampleNormalization()
     if kind == "zca":
         return ZCAWhitening(torch.zeros(pixels), torch.eye(pixels))
     return nn.Identity()

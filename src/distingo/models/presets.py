@@ -16,8 +16,8 @@ import msgspec
 from distingo.errors import ModelError, join_faults, name_the_nearest, quote
 from distingo.files import parse_json
 from distingo.models.architectures import check_architecture, import_timm
-from distingo.models.catalogue import CATALOGUE
-from distingo.records import Rendition
+from distingo.models.catalog import CATALOG
+from distingo.records import ImageSpec
 from distingo.runs.fields import Count, Number, Positive, Size, Text, find_faults
 
 
@@ -151,7 +151,7 @@ class BackboneSettings:
         """Per channel, of pixel values in [0, 1]."""
         return tuple(float(value) for value in self.configuration.get("std") or (0.229, 0.224, 0.225))
 
-    def rendition(self, height: int, width: int) -> Rendition:
+    def rendition(self, height: int, width: int) -> ImageSpec:
         """The images that the weights were evaluated on, at another size where wished.
 
         timm's ``squash`` is our ``stretch``. Its ``border`` (the whole image, padded) has no equal here: the middle
@@ -159,10 +159,10 @@ class BackboneSettings:
         """
         interpolation = _INTERPOLATIONS.get(self.configuration.get("interpolation", ""), "bicubic")
         if self.configuration.get("crop_mode") == "squash":
-            return Rendition(height, width, 3, "stretch", 1.0, interpolation)
+            return ImageSpec(height, width, 3, "stretch", 1.0, interpolation)
         # Some configurations say more than 1 (a padded image), which a cut can't give.
         fraction = min(1.0, float(self.configuration.get("crop_pct") or 0.875))
-        return Rendition(height, width, 3, "crop", fraction, interpolation)
+        return ImageSpec(height, width, 3, "crop", fraction, interpolation)
 
 
 def find_settings(name: str) -> BackboneSettings:
@@ -178,7 +178,7 @@ def find_settings(name: str) -> BackboneSettings:
     architecture, _, tag = name.partition(".")
     if not models.is_model(architecture):
         names = models.list_pretrained()
-        known = [*CATALOGUE, *PRESETS, *dict.fromkeys(known.partition(".")[0] for known in names)]
+        known = [*CATALOG, *PRESETS, *dict.fromkeys(known.partition(".")[0] for known in names)]
         raise ModelError(
             f"no model is called {name!r}; {_nearest(architecture, known)}", code="unknown_name", parameter="model"
         )

@@ -15,7 +15,7 @@ from distingo.models.fast_convolutions import Dropout
 from distingo.models.layers import (
     ConvolutionBlock,
     Flatten,
-    initialise_like_keras,
+    initialize_like_keras,
     require_input_shape,
     require_probability,
 )
@@ -53,7 +53,7 @@ class SportsCNN(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(128, classes),
         )
-        initialise_like_keras(self)
+        initialize_like_keras(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""
@@ -92,7 +92,7 @@ class FashionCNN(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(128, classes),
         )
-        initialise_like_keras(self)
+        initialize_like_keras(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""
@@ -144,7 +144,7 @@ class PosterCNN(nn.Module):
             Dropout(dense_dropout),
             nn.Linear(64, classes),
         )
-        initialise_like_keras(self)
+        initialize_like_keras(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""

@@ -20,23 +20,23 @@ from distingo.files import content_hash, require_intact_tensors, write_bytes, wr
 from distingo.machine.compiler import without_values
 from distingo.models.architectures import require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
-from distingo.models.catalogue import build_network
+from distingo.models.calibration_set import CalibrationSet, load_evidence, save_evidence
+from distingo.models.catalog import build_network
 from distingo.models.description import (
     ModelDescription,
     read_model_json,
     write_model_json,
 )
 from distingo.models.descriptors import DescriptorClassifier
-from distingo.models.evidence import Evidence, load_evidence, save_evidence
 from distingo.models.feature_bank import FeatureBank, check_bank
 from distingo.models.frequencies import MajorityClassifier, PrevalenceClassifier
-from distingo.models.heads import NeighbourHead, PretrainedClassifier, build_head
-from distingo.models.layers import ChannelNormalisation, build_normalisation
+from distingo.models.heads import NeighborHead, PretrainedClassifier, build_head
+from distingo.models.layers import ChannelNormalization, build_normalization
 from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
 
-_NORMALISATION = "normalisation."
+_NORMALIZATION = "normalisation."
 """Begins the names of its constants."""
 
 _CLASSIC: dict[str, type[ClassicClassifier]] = {
@@ -55,14 +55,14 @@ class SavedModel:
         network: From float (n, channels, height, width) in [0, 1] to logits; None for a classic model.
         classic: The classic model, or None.
         bank: Features of training images; None where a model looks at no features, or an older one kept none.
-        evidence: What it said about the validation images; None where none was kept.
+        calibration_set: What it said about the validation images; None where none was kept.
     """
 
     description: ModelDescription
     network: nn.Module | None = None
     classic: ClassicClassifier | None = None
     bank: FeatureBank | None = None
-    evidence: Evidence | None = None
+    calibration_set: CalibrationSet | None = None
 
     def __repr__(self) -> str:
         return (
@@ -77,14 +77,14 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
         description: Of a network or a pretrained model.
 
     Returns:
-        A module with the parts ``normalisation`` and ``network``.
+        A module with the parts ``normalization`` and ``network``.
     """
     if description.backbone is not None:
         return _assemble_pretrained(description, description.backbone)
     rendition = description.rendition
     if rendition is None:
         raise RunError(f"model {description.name}: a network without a picture size", code="damaged_file")
-    normalisation = build_normalisation(
+    normalisation = build_normalization(
         description.normalise,
         channels=rendition.channels,
         pixels=rendition.channels * rendition.height * rendition.width,
@@ -106,8 +106,8 @@ def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescri
 
 
 def join_backbone(description: BackboneDescription, backbone: nn.Module, head: nn.Module) -> nn.Sequential:
-    """A backbone behind its own normalization, and a head: the parts ``normalisation`` and ``network``."""
-    normalisation = ChannelNormalisation(description.mean, description.std)
+    """A backbone behind its own normalization, and a head: the parts ``normalization`` and ``network``."""
+    normalisation = ChannelNormalization(description.mean, description.std)
     return nn.Sequential(OrderedDict(normalisation=normalisation, network=PretrainedClassifier(backbone, head)))
 
 
@@ -137,8 +137,8 @@ def save_model(folder: Path, model: SavedModel) -> None:
         raise ValueError("a saved model holds a network or a classic classifier")
     if model.bank is not None:
         save_bank(folder, model.bank)
-    if model.evidence is not None:
-        save_evidence(folder, model.evidence)
+    if model.calibration_set is not None:
+        save_evidence(folder, model.calibration_set)
     weights = save(tensors)
     write_bytes(folder / "model.safetensors", weights)
     write_model_json(folder, model.description, content_hash(weights))
@@ -167,18 +167,18 @@ def load_model(folder: Path) -> SavedModel:
     """
     description, weights_hash = read_model_json(folder)
     tensors = _read_weights(folder / "model.safetensors", weights_hash)
-    bank, evidence = load_bank(folder), load_evidence(folder)
+    bank, calibration_set = load_bank(folder), load_evidence(folder)
     try:
         if description.kind == "classic":
             kind: type[ClassicClassifier] = _CLASSIC[description.name]
             _require_classes(description, tensors)
             classic = kind.from_tensors(tensors, description.settings)
-            return SavedModel(description, classic=classic, bank=bank, evidence=evidence)
+            return SavedModel(description, classic=classic, bank=bank, calibration_set=calibration_set)
         named = _require_shapes(description, tensors)
         network = assemble_network(description)
         fresh: dict[str, Tensor] = network.state_dict()
         state = {name: from_numpy(array) for name, array in named.items()}
-        normalisation = {name: tensor for name, tensor in fresh.items() if name.startswith(_NORMALISATION)}
+        normalisation = {name: tensor for name, tensor in fresh.items() if name.startswith(_NORMALIZATION)}
         network.load_state_dict(state if named is tensors else {**normalisation, **state})
         _require_votes(network)
     except ModelError:
@@ -188,7 +188,7 @@ def load_model(folder: Path) -> SavedModel:
         raise RunError(
             f"{folder}: weights do not fit the model {quote(description.name)[1:-1]} ({reason})", code="weights_differ"
         ) from error
-    return SavedModel(description, network=network.eval(), bank=bank, evidence=evidence)
+    return SavedModel(description, network=network.eval(), bank=bank, calibration_set=calibration_set)
 
 
 def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -200,7 +200,7 @@ def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray
     named = name_as_ours(tensors, set(described))
     for name, tensor in described.items():
         if name not in named:
-            if named is not tensors and name.startswith(_NORMALISATION):
+            if named is not tensors and name.startswith(_NORMALIZATION):
                 continue  # timm has it in its configuration
             raise ValueError(f"{name} is missing")
         if tuple(tensor.shape) != named[name].shape:
@@ -219,12 +219,12 @@ def _require_classes(description: ModelDescription, tensors: dict[str, np.ndarra
 
 
 def _require_votes(network: nn.Module) -> None:
-    """Refuse a bank of neighbours that vote for classes that are none."""
+    """Refuse a bank of neighbors that vote for classes that are none."""
     for head in network.modules():
-        if isinstance(head, NeighbourHead) and head.targets.numel():
+        if isinstance(head, NeighborHead) and head.targets.numel():
             low, high = int(head.targets.min()), int(head.targets.max())
             if low < 0 or high >= (2 if head.several else len(head.prior)):
-                raise ValueError(f"neighbours vote for class {high if low >= 0 else low}")
+                raise ValueError(f"neighbors vote for class {high if low >= 0 else low}")
 
 
 def _read_weights(path: Path, expected_hash: str) -> dict[str, np.ndarray]:

@@ -57,15 +57,15 @@ class SmallCNN(nn.Module):
         first, second = _pools(-(-max(height, width) // (1 << halvings)))
         self.stem = _stem(channels, halvings)
         self.body = nn.Sequential(
-            NormalisedConvolution(STEM_WIDTH, 32, pool=first),
-            NormalisedConvolution(32, 64),
-            NormalisedConvolution(64, 64, pool=second),
-            NormalisedConvolution(64, 128),
-            Residual(NormalisedConvolution(128, 128)),
+            NormalizedConvolution(STEM_WIDTH, 32, pool=first),
+            NormalizedConvolution(32, 64),
+            NormalizedConvolution(64, 64, pool=second),
+            NormalizedConvolution(64, 128),
+            Residual(NormalizedConvolution(128, 128)),
         )
         self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(128, classes)
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of float images (n, channels, height, width)."""
@@ -74,8 +74,8 @@ class SmallCNN(nn.Module):
         return cast(Tensor, self.classifier(self.dropout(features)))
 
 
-class NormalisedConvolution(nn.Module):
-    """3x3 convolution, 2x2 max-pooling if asked for, batch normalization, ReLU.
+class NormalizedConvolution(nn.Module):
+    """3x3 convolution, 2x2 max-pooling if requested, batch normalization, ReLU.
 
     Args:
         in_channels: Channels in.
@@ -119,10 +119,10 @@ def stem_halvings(height: int, width: int) -> int:
 def _stem(channels: int, halvings: int) -> nn.Sequential:
     """One convolution at full size, or as many of stride 2 as there are halvings."""
     if halvings == 0:
-        return nn.Sequential(NormalisedConvolution(channels, STEM_WIDTH))
+        return nn.Sequential(NormalizedConvolution(channels, STEM_WIDTH))
     widths = (channels, *([STEM_WIDTH] * halvings))
     return nn.Sequential(
-        *(NormalisedConvolution(inputs, outputs, stride=2) for inputs, outputs in itertools.pairwise(widths))
+        *(NormalizedConvolution(inputs, outputs, stride=2) for inputs, outputs in itertools.pairwise(widths))
     )
 
 
@@ -132,7 +132,7 @@ def _pools(side: int) -> tuple[bool, bool]:
     return first, (side // 2 if first else side) > SMALLEST_MAP
 
 
-def _initialise(model: nn.Module) -> None:
+def _initialize(model: nn.Module) -> None:
     """Draw convolutions after He et al. (2015); start the classifier near zero for an even first guess."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):

@@ -13,7 +13,7 @@ import numpy as np
 
 from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.splits.grouping import Grouping, Links, find_bursts, group_pictures, link_column
+from distingo.datasets.splits.grouping import Grouping, Links, find_bursts, group_images, link_column
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.errors import UsageError, option
 from distingo.features.signatures import SYMMETRIES
@@ -84,18 +84,18 @@ def search_near_duplicates(
         cache: The one that the signatures are in.
         workers: Threads.
     """
-    count = len(dataset.pictures)
+    count = len(dataset.images)
     if similarity is None or not large_enough:
         none = NearDuplicateCounts(
             images=count, not_searched="off" if similarity is None else "small-images", smallest_side=SMALLEST_SIDE
         )
-        return FoundNearDuplicates((), group_pictures(count, ()), none)
-    sides = np.array([min(picture.width, picture.height) for picture in dataset.pictures], np.int64)
+        return FoundNearDuplicates((), group_images(count, ()), none)
+    sides = np.array([min(image.width, image.height) for image in dataset.images], np.int64)
     places = np.flatnonzero(sides >= SMALLEST_SIDE)
-    signatures = signature_product(cache).store.rows([dataset.pictures[at].row_key for at in places])
+    signatures = signature_product(cache).store.rows([dataset.images[at].row_key for at in places])
     found = find_copies(signatures, sides[places], loosest=similarity, workers=workers)
     pairs = [(int(places[pair.first]), int(places[pair.second])) for pair in found]
-    grouping = group_pictures(count, [Links("near-duplicate", pairs)])
+    grouping = group_images(count, [Links("near-duplicate", pairs)])
     sizes = grouping.sizes()
     counts = NearDuplicateCounts(
         images=count,
@@ -117,14 +117,14 @@ def search_near_duplicates(
 def _count_contradicting(dataset: Dataset, pairs: Sequence[tuple[int, int]]) -> int:
     if dataset.task == "multi-label":
         return 0
-    labels = [picture.labels for picture in dataset.pictures]
+    labels = [image.labels for image in dataset.images]
     return sum(labels[one] != labels[other] for one, other in pairs)
 
 
 def _name_groups(dataset: Dataset, grouping: Grouping) -> tuple[tuple[str, ...], ...]:
     files: dict[int, list[str]] = {}
-    for picture, number in zip(dataset.pictures, grouping.numbers.tolist(), strict=True):
-        files.setdefault(number, []).append(picture.source.file)
+    for image, number in zip(dataset.images, grouping.numbers.tolist(), strict=True):
+        files.setdefault(number, []).append(image.source.file)
     return tuple(tuple(members) for members in files.values() if len(members) > 1)
 
 
@@ -144,7 +144,7 @@ def keep_together(
         counts.
     """
     kept = keep_groups(dataset, split, found.grouping, seed=seed)
-    given = any(picture.given_side is not None for picture in dataset.pictures)
+    given = any(image.given_split is not None for image in dataset.images)
     counts = replace(found.counts, moved=kept.moved, too_large=len(kept.too_large))
     return _count(dataset, kept.split, found, counts, "data" if given else "distingo")
 
@@ -165,7 +165,7 @@ def count_on_folds(
         found: Among the data set's images.
         divided_by: ``distingo``, or ``split-file``.
     """
-    numbers = [folds.get(picture.source.file, -1) for picture in dataset.pictures]
+    numbers = [folds.get(image.source.file, -1) for image in dataset.images]
     return _with_straddling(found, numbers, replace(found.counts, divided_by=divided_by))
 
 
@@ -229,11 +229,11 @@ _STRADDLING: dict[DividedBy, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """What holds pictures together, besides the group column of their table.
+    """What holds images together, besides the group column of their table.
 
     Attributes:
-        near_duplicates: From which similarity on two pictures show the same scene (`find_copies`); None: not looked at.
-        burst: Seconds from one picture of a camera to the next of the same burst; None: not looked at.
+        near_duplicates: From which similarity on two images show the same scene (`find_copies`); None: not looked at.
+        burst: Seconds from one image of a camera to the next of the same burst; None: not looked at.
 
     Raises:
         UsageError: A number is out of range.
@@ -257,11 +257,11 @@ class Belonging:
             )
 
     def products(self, cache: Cache) -> list[Product]:
-        """What is to be computed from every picture for it."""
+        """What is to be computed from every image for it."""
         return [] if self.near_duplicates is None else [signature_product(cache)]
 
     def link(self, dataset: Dataset, cache: Cache, workers: int) -> list[Links]:
-        """Find all links between a data set's pictures.
+        """Find all links between a data set's images.
 
         Args:
             dataset: Read with these products.
@@ -269,12 +269,12 @@ class Belonging:
             workers: Threads.
         """
         links = [link_column(dataset)]
-        pictures = dataset.pictures
+        images = dataset.images
         if self.near_duplicates is not None:
-            signatures = signature_product(cache).store.rows([picture.row_key for picture in pictures])
-            sides = [min(picture.width, picture.height) for picture in pictures]
+            signatures = signature_product(cache).store.rows([image.row_key for image in images])
+            sides = [min(image.width, image.height) for image in images]
             pairs = find_copies(signatures, sides, loosest=self.near_duplicates, workers=workers)
             links.append(Links("near-duplicate", [(pair.first, pair.second) for pair in pairs]))
         if self.burst is not None:
-            links.append(find_bursts(pictures, within=self.burst, workers=workers))
+            links.append(find_bursts(images, within=self.burst, workers=workers))
         return links

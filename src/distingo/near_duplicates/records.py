@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from distingo.features.signatures import SIDE, SYMMETRIES
 from distingo.options.training import LOOSEST
-from distingo.records import Picture
+from distingo.records import LabeledImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,18 @@ class NearDuplicateSearch:
     kept_from: float = LOOSEST
 
 
-def record_search(pictures: Sequence[Picture], others: Sequence[Picture], similarity: float) -> NearDuplicateSearch:
+def record_search(
+    images: Sequence[LabeledImage], others: Sequence[LabeledImage], similarity: float
+) -> NearDuplicateSearch:
     """Record a search among a data set's images and, where there is another data set, its images.
 
     Args:
-        pictures: The usable ones of the data set.
+        images: The usable ones of the data set.
         others: Those of the other data set; empty without one.
         similarity: The threshold of near-duplicates.
     """
-    small = sum(min(picture.width, picture.height) < SIDE for picture in (*pictures, *others))
-    return NearDuplicateSearch(len(pictures), len(others), small, similarity)
+    small = sum(min(image.width, image.height) < SIDE for image in (*images, *others))
+    return NearDuplicateSearch(len(images), len(others), small, similarity)
 
 
 def describe_search(search: NearDuplicateSearch) -> str:

@@ -102,7 +102,7 @@ class _Coarse:
 
 
 def signature_product(cache: Cache) -> Product:
-    """The signature of every picture, uint8 (64, 64), to be computed while it is decoded."""
+    """The signature of every image, uint8 (64, 64), to be computed while it is decoded."""
     return Product(cache.store(f"signature-1-decoded-{DECODING}", (SIDE, SIDE), "uint8"), sign, enough=SIDE)
 
 

@@ -40,10 +40,10 @@ def read_duration(text: str) -> float:
 
 def read_image_size(text: str) -> int | tuple[int, int]:
     """Read a size as it is written on the command line: ``128`` or ``400x300``."""
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+    splits = text.lower().split("x")
+    if len(splits) > 2 or not all(split.isdecimal() for split in splits):
         raise ValueError(f"{text!r} is not a size; give a number such as 128, or HEIGHTxWIDTH")
-    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+    return int(splits[0]) if len(splits) == 1 else (int(splits[0]), int(splits[1]))
 
 
 def read_batch_size(text: str) -> int | str:

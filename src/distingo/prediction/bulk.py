@@ -19,7 +19,7 @@ from typing import IO, Self
 from distingo.errors import ResourceError, UsageError, option
 from distingo.files import content_hash, parse_json
 from distingo.prediction.engines import EngineName
-from distingo.prediction.given_images import GivenPictures
+from distingo.prediction.given_images import GivenImages
 from distingo.prediction.naming import describe_guarantees
 from distingo.prediction.predictions import OnError, require_files, require_readable
 from distingo.prediction.predictor import load, model_folder
@@ -42,16 +42,16 @@ _TUPLES = ("labels", "probabilities", "given", "prediction_set")
 
 
 def partial_of(output: Path) -> Path:
-    """Where the predictions are until all are there: beside the output."""
+    """Where the predictions are until all are there: next to the output."""
     return output.with_name(output.name + ENDING)
 
 
 class PartialTable:
-    """The predictions of one output, JSON lines beside it, turned into it by `finish`; use it in a ``with`` statement.
+    """The predictions of one output, JSON lines next to it, turned into it by `finish`; use it in a ``with`` statement.
 
     Args:
         output: The table to come.
-        made_by: What the predictions depend on besides the pictures; rows of another are not continued.
+        made_by: What the predictions depend on besides the images; rows of another are not continued.
 
     Raises:
         UsageError: The output's ending is unknown.
@@ -87,13 +87,13 @@ class PartialTable:
         self._file.close()
 
     def take_earlier(self, file: str) -> Prediction | None:
-        """The prediction that is there already for the next picture.
+        """The prediction that is there already for the next image.
 
         Args:
-            file: As the picture is called.
+            file: As the image is called.
 
         Returns:
-            The prediction; None where there is none, or one of another picture: what follows is left out then, and
+            The prediction; None where there is none, or one of another image: what follows is left out then, and
             all further predictions are to be appended.
         """
         if not self._repeating:
@@ -195,7 +195,7 @@ def _read(line: bytes) -> Prediction | None:
 def _unwritable(output: Path, error: OSError) -> ResourceError:
     reason = error.strerror or type(error).__name__
     return ResourceError(
-        f"{output}: can't be written ({reason}); mend that and run the same command again, which goes on, or choose "
+        f"{output}: can't be written ({reason}); fix that and run the same command again, which goes on, or choose "
         f"another {option('output')}",
         code="cannot_write",
         parameter="output",
@@ -208,12 +208,12 @@ class BulkRequest:
 
     Attributes:
         run: A run folder.
-        pictures: What to name.
+        images: What to name.
         topk: As for `Predictor.predict`.
         abstain: As for `Predictor.predict`.
         coverage: As for `Predictor.predict`.
         output: A table to write; None writes none.
-        sorting: How to sort the pictures into class folders; None leaves them.
+        sorting: How to sort the images into class folders; None leaves them.
         device: Where networks compute.
         engine: As for `load`.
         workers: Decoding threads; None takes one per core.
@@ -222,7 +222,7 @@ class BulkRequest:
     """
 
     run: Path
-    pictures: GivenPictures
+    images: GivenImages
     topk: int | None = None
     abstain: float | None = None
     coverage: float | None = None
@@ -258,9 +258,9 @@ class BulkPrediction:
         output = request.output
         if output is not None:
             check_table(output)
-        self.pictures = request.pictures if output is None else _without(request.pictures, output)
-        self.pictures.require_any()
-        require_files(() if self.pictures.is_standard_input else self.pictures, request.on_error)
+        self.images = request.images if output is None else _without(request.images, output)
+        self.images.require_any()
+        require_files(() if self.images.is_standard_input else self.images, request.on_error)
         self._request = request
         self._predictor = load(request.run, device=request.device, engine=request.engine, max_pixels=request.max_pixels)
         self._predictor.require(
@@ -287,7 +287,7 @@ class BulkPrediction:
     def __iter__(self) -> Iterator[Prediction]:
         """The predictions, once."""
         with self._stack:
-            for prediction in self._predictions(iter(self.pictures)):
+            for prediction in self._predictions(iter(self.images)):
                 if self.sorter is not None:
                     self.sorter.take(prediction)
                 yield prediction
@@ -296,13 +296,13 @@ class BulkPrediction:
             if self._table is not None:
                 self._table.finish()
 
-    def _predictions(self, pictures: Iterator[Path]) -> Iterator[Prediction]:
-        rest: Iterable[Path] = pictures
+    def _predictions(self, images: Iterator[Path]) -> Iterator[Prediction]:
+        rest: Iterable[Path] = images
         if self._table is not None:
-            for picture in pictures:
-                earlier = self._table.take_earlier(str(picture))
+            for image in images:
+                earlier = self._table.take_earlier(str(image))
                 if earlier is None:
-                    rest = chain([picture], pictures)
+                    rest = chain([image], images)
                     break
                 self._require(earlier)
                 self.resumed += 1
@@ -340,16 +340,16 @@ def identify_model(run: Path) -> str:
     return content_hash(*((folder / name).read_bytes() for name in names if (folder / name).is_file()))
 
 
-def _without(pictures: GivenPictures, output: Path) -> GivenPictures:
-    return GivenPictures(pictures.paths, pictures.image_column, pictures.image_folder, (output, partial_of(output)))
+def _without(images: GivenImages, output: Path) -> GivenImages:
+    return GivenImages(images.paths, images.image_column, images.image_folder, (output, partial_of(output)))
 
 
 def _require_outside(request: BulkRequest) -> None:
-    """The class folders must not lie among the pictures that are still to be found."""
+    """The class folders must not lie among the images that are still to be found."""
     if request.sorting is None:
         return
     place = request.sorting.folder.resolve()
-    for path in map(Path, request.pictures.paths):
+    for path in map(Path, request.images.paths):
         if path.is_dir() and place.is_relative_to(path.resolve()):
             raise UsageError(
                 f"{option('sort_into')} {request.sorting.folder}: lies inside {path}, whose pictures are to be "

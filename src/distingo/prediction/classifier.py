@@ -105,7 +105,7 @@ def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device
         precision: ``float32`` or ``bfloat16``.
 
     Returns:
-        float32 (n, classes), columns in the order of the model's classes; with one label per picture each row sums
+        float32 (n, classes), columns in the order of the model's classes; with one label per image each row sums
         to 1, with several each number is independent.
     """
     if len(rows) == 0:
@@ -119,7 +119,7 @@ def classic_logits(classic: ClassicClassifier, features: np.ndarray, task: Task)
     Args:
         classic: The model.
         features: Descriptors (n, features).
-        task: One label per picture, or several.
+        task: One label per image, or several.
 
     Returns:
         float64 (n, classes): logarithms of its probabilities, with several labels their log odds.
@@ -140,8 +140,8 @@ class ModelEngine:
     """Runs a saved model over rows; built when the first row needs it, and safe to call from several threads.
 
     Of a pretrained model the backbone goes through the engine and the head is computed in float32, as when it was
-    solved and judged. The engine and precision that the model was trained with are kept to where it names them. Where
-    nobody named one, torch runs what another engine can't.
+    solved and evaluated. The engine and precision that the model was trained with are kept to where it names them.
+    Where nobody named one, torch runs what another engine can't.
 
     Args:
         model: A network or a classic model.
@@ -164,7 +164,7 @@ class ModelEngine:
         """Logits and features of rows.
 
         Args:
-            rows: uint8 pictures (n, height, width, channels), or of a classic model float32 descriptors; at least one.
+            rows: uint8 images (n, height, width, channels), or of a classic model float32 descriptors; at least one.
         """
         network = self._model.network
         if network is None:
@@ -206,7 +206,7 @@ class ModelEngine:
 
 
 class _WithFeatures(nn.Module):
-    """A network whose outputs are its logits and, beside them, the features that its last layer decides by."""
+    """A network whose outputs are its logits and, next to them, the features that its last layer decides by."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

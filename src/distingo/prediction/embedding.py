@@ -16,7 +16,7 @@ from torch import nn
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DECODING
-from distingo.datasets.decoding.rendering import look, render, share_of_side, shorter_side_for
+from distingo.datasets.decoding.rendering import look, render, share_of_split, shorter_side_for
 from distingo.datasets.gathering import Product, pixels_product
 from distingo.features.descriptors import describe, descriptor_names
 from distingo.models.backbones import BackboneDescription
@@ -26,15 +26,15 @@ from distingo.prediction.engines import Engine, EngineName, build_engine, choose
 from distingo.version import __version__
 
 _BATCH = 64
-"""Pictures that go through the backbone together: decoding the next ones goes on meanwhile."""
+"""Images that go through the backbone together: decoding the next ones goes on meanwhile."""
 
 
 class Embedder:
-    """Makes the products that hold a backbone's features; the engine is built when the first picture needs it.
+    """Makes the products that hold a backbone's features; the engine is built when the first image needs it.
 
     Args:
         description: Of the backbone, with its `weights_hash`.
-        network: The backbone behind its normalisation: float (n, 3, height, width) in [0, 1] to (n, features).
+        network: The backbone behind its normalization: float (n, 3, height, width) in [0, 1] to (n, features).
         device: Where to compute.
         engine: ``auto``, ``torch`` or ``openvino``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
@@ -70,10 +70,10 @@ class Embedder:
         )
 
     def product(self, cache: Cache, view: str = "whole") -> Product:
-        """The features of one view of every picture, float32 (features,).
+        """The features of one view of every image, float32 (features,).
 
         Args:
-            cache: Where they are kept, by content of the picture, hash of the weights, preprocessing and engine.
+            cache: Where they are kept, by content of the image, hash of the weights, preprocessing and engine.
             view: As in `distingo.datasets.decoding.rendering.look`.
         """
         self._cache = cache
@@ -83,7 +83,7 @@ class Embedder:
         def compute(image: Image.Image) -> np.ndarray:
             return render(look(image, view), rendition)
 
-        enough = math.ceil(shorter_side_for(rendition) / share_of_side(view))
+        enough = math.ceil(shorter_side_for(rendition) / share_of_split(view))
         return Product(store, compute, finish=self._run, batch_size=_BATCH, enough=enough)
 
     def _run(self, pixels: np.ndarray) -> np.ndarray:
@@ -105,13 +105,13 @@ class Embedder:
 
 
 def identify_backbone(description: BackboneDescription, network: nn.Module) -> str:
-    """Names what a frozen backbone behind its normalisation computes, for what is kept of its conversion."""
+    """Names what a frozen backbone behind its normalization computes, for what is kept of its conversion."""
     hashed = description.weights_hash or hash_weights(network, description.architecture, description.arguments)
     return repr((__version__, hashed, description.arguments, description.mean, description.std))
 
 
 def gather(product: Product, contents: Sequence[str]) -> np.ndarray:
-    """The rows of these pictures as one array (n, features)."""
+    """The rows of these images as one array (n, features)."""
     rows = product.store.rows(contents)
     return rows.take(np.arange(len(rows)))
 
@@ -121,7 +121,7 @@ _DESCRIPTORS_KIND = f"descriptors-1-decoded-{DECODING}"
 
 
 def descriptors_product(cache: Cache) -> Product:
-    """The descriptors of every picture, float32 (52,)."""
+    """The descriptors of every image, float32 (52,)."""
     store = cache.store(_DESCRIPTORS_KIND, (len(descriptor_names()),), "float32")
     return Product(store, _describe)
 

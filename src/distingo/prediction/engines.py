@@ -32,14 +32,14 @@ _CONVERSION = "1"
 """Raised when the way of converting changes, so that what was kept is not used any more."""
 
 _PIXELS_A_PART = 200_000
-"""Pixels (height x width x pictures) that one stream is given at a time: activations stay in its core's caches.
+"""Pixels (height x width x images) that one stream is given at a time: activations stay in its core's caches.
 
-Of MobileNetV2's pictures four: 877 a second, with sixteen 747."""
+Of MobileNetV2's images four: 877 a second, with sixteen 747."""
 
 _LARGEST_PART = 256
 
 _LARGEST_ERROR = 0.5
-"""Of an output over a few pictures, relative to itself, or to all outputs where it is smaller than they mostly are;
+"""Of an output over a few images, relative to itself, or to all outputs where it is smaller than they mostly are;
 bfloat16 alone makes a few hundredths."""
 
 _LENGTHS = np.dtype("<u8")
@@ -58,14 +58,14 @@ def openvino_runner(
 
     Args:
         network: From float (n, channels, height, width) in [0, 1] to (n, outputs), in evaluation mode.
-        shape: Height, width and channels of the pictures.
+        shape: Height, width and channels of the images.
         precision: ``float32`` or ``bfloat16``.
         cache: Where the converted network is kept, so that the next start neither traces nor converts; None keeps none.
         identity: Names what the network computes; used with a cache only.
         verify: Whether a network that is converted is compared with what comes of it.
 
     Returns:
-        From uint8 pictures (n, height, width, channels) to float32 (n, outputs); may be called from several threads.
+        From uint8 images (n, height, width, channels) to float32 (n, outputs); may be called from several threads.
 
     Raises:
         RuntimeError: The network can't be converted, or the converted network gives other numbers.
@@ -93,7 +93,7 @@ def openvino_runner(
 def _compile(openvino: Any, core: Any, content: np.ndarray, shape: tuple[int, int, int], precision: str) -> _Runner:
     hints = {
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-        # a stream of pictures for every core: twice as fast as all cores on the same pictures
+        # a stream of images for every core: twice as fast as all cores on the same images
         "PERFORMANCE_HINT": "THROUGHPUT",
     }
     model, weights = _unpack(openvino, core, content)
@@ -101,7 +101,7 @@ def _compile(openvino: Any, core: Any, content: np.ndarray, shape: tuple[int, in
 
 
 def _require_agreement(run: _Runner, network: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Compare on a few pictures of noise, another number of them than was converted with.
+    """Compare on a few images of noise, another number of them than was converted with.
 
     A conversion follows one pass: what a network decides by the numbers or the size of a batch goes wrong in it.
     """
@@ -116,11 +116,11 @@ def _require_agreement(run: _Runner, network: nn.Module, shape: tuple[int, int, 
 
 
 class _Runner:
-    """Runs pictures through the streams of a queue.
+    """Runs images through the streams of a queue.
 
     Args:
         queue: OpenVINO's requests.
-        shape: Height, width and channels of the pictures.
+        shape: Height, width and channels of the images.
         weights: Memory that the engine computes with and does not own.
     """
 
@@ -147,7 +147,7 @@ class _Runner:
 
 
 class _FromPixels(nn.Module):
-    """A network that takes the pictures as they lie in memory, so that the engine's own code scales them."""
+    """A network that takes the images as they lie in memory, so that the engine's own code scales them."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -195,12 +195,12 @@ EngineName = Literal["auto", "torch", "openvino"]
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A network ready to be run over batches of pictures.
+    """A network ready to be run over batches of images.
 
     Attributes:
         name: ``torch`` or ``openvino``.
         precision: ``float32`` or ``bfloat16``.
-        run: From uint8 pictures (n, height, width, channels), at least one, to float32 (n, outputs); may be called from
+        run: From uint8 images (n, height, width, channels), at least one, to float32 (n, outputs); may be called from
             several threads.
     """
 
@@ -262,11 +262,11 @@ def build_engine(
     identity: str = "",
     verify: bool = False,
 ) -> Engine:
-    """Make a network ready for many pictures.
+    """Make a network ready for many images.
 
     Args:
         network: From float (n, channels, height, width) in [0, 1] to (n, outputs); put into evaluation mode.
-        shape: Height, width and channels of the pictures.
+        shape: Height, width and channels of the images.
         name: ``torch`` or ``openvino``, as from `choose_engine`.
         precision: ``float32`` or ``bfloat16``.
         device: Where `torch` computes.

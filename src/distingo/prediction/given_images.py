@@ -14,7 +14,7 @@ from typing import Any
 
 from distingo.csv_files import restore_cells
 from distingo.datasets.tables.headers import has_names
-from distingo.datasets.tables.image_column import named_like_pictures
+from distingo.datasets.tables.image_column import named_like_images
 from distingo.datasets.tables.reading import decode_text, find_column_delimiter, json_records, read_labels_table
 from distingo.datasets.tables.table import FOLDER_ENDINGS, text_of
 from distingo.datasets.walking import walk
@@ -23,7 +23,7 @@ from distingo.errors import DataError, UsageError, name_some, name_the_nearest, 
 _HEAD_BYTES = 1 << 20
 
 _LOOKED_AT = 200
-"""Rows by which the column is recognised."""
+"""Rows by which the column is recognized."""
 
 _READ_AT_ONCE = frozenset({".xlsx", ".xlsm", ".json"})
 """Tables that do not go by row by row: they are read as `train` reads them."""
@@ -41,12 +41,12 @@ _Row = dict[str, str]
 
 
 def is_path_table(path: Path) -> bool:
-    """Whether a file is read as a table of pictures, by its ending."""
+    """Whether a file is read as a table of images, by its ending."""
     return path.suffix.lower() in FOLDER_ENDINGS | _READ_AT_ONCE and path.is_file()
 
 
 def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path | None = None) -> Iterator[Path]:
-    """The pictures that a table names, in its order; an empty cell names none.
+    """The images that a table names, in its order; an empty cell names none.
 
     Args:
         path: CSV and its kin, with or without a line of names; JSON Lines, JSON, Parquet, or an Excel workbook.
@@ -58,15 +58,15 @@ def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path 
         Paths, read as they are taken.
 
     Raises:
-        UsageError: There is no such column, or none is recognised.
+        UsageError: There is no such column, or none is recognized.
         DataError: The table is damaged; while it is read, too.
     """
     bases = [path.parent, Path()] if folder is None else [Path(folder)]
-    base, chosen = _recognise(path, list(islice(_rows(path), _LOOKED_AT)), column, bases)
+    base, chosen = _recognize(path, list(islice(_rows(path), _LOOKED_AT)), column, bases)
     return (base / row[chosen] for row in _rows(path) if row.get(chosen))
 
 
-def _recognise(path: Path, head: Sequence[_Row], column: str | None, bases: Sequence[Path]) -> tuple[Path, str]:
+def _recognize(path: Path, head: Sequence[_Row], column: str | None, bases: Sequence[Path]) -> tuple[Path, str]:
     """Where relative names start, and the column with the names: those by which most files of a sample are found."""
     columns = list(dict.fromkeys(name for row in head for name in row))
     if not head:
@@ -79,7 +79,7 @@ def _recognise(path: Path, head: Sequence[_Row], column: str | None, bases: Sequ
             code="unknown_column",
             parameter="image_column",
         )
-    named = named_like_pictures(columns)
+    named = named_like_images(columns)
     likely = [column] if column is not None else [*named, *(name for name in columns if name not in named)]
     found = {(base, name): sum(_is_file(base, row.get(name, "")) for row in head) for base in bases for name in likely}
     best = max(found, key=lambda each: found[each])
@@ -174,16 +174,16 @@ STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class GivenPictures:
+class GivenImages:
     """What a person gave, to be gone through any number of times (standard input: once).
 
     Attributes:
         paths: Files; folders, of which every visible file counts, sorted; tables with a column of paths; patterns such
             as ``photos/**/*.jpg``, sorted; ``-`` for paths from standard input, one a line. A path that does not exist
             stays, to be named among what can't be read.
-        image_column: Of tables; None recognises it.
+        image_column: Of tables; None recognizes it.
         image_folder: What relative paths in tables start from; None is the table's own folder, else the working one.
-        left_out: Files that are none of the pictures, such as the table that is being written.
+        left_out: Files that are none of the images, such as the table that is being written.
     """
 
     paths: Sequence[str | Path]
@@ -249,13 +249,13 @@ class GivenPictures:
         return (path,)
 
 
-def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
-    """All of `GivenPictures` in a list.
+def find_images(paths: Sequence[str | Path]) -> list[Path]:
+    """All of `GivenImages` in a list.
 
     Raises:
         UsageError: None of the paths exists, or there is no file.
     """
-    given = GivenPictures(paths)
+    given = GivenImages(paths)
     given.require_any()
     return list(given)
 

@@ -16,16 +16,16 @@ import numpy.typing as npt
 
 from distingo.aliases import choose_alias
 from distingo.errors import DistingoError, UsageError, option
+from distingo.prediction.images import ImageLike, as_images, require_limit
 from distingo.prediction.naming import (
     Certainty,
     Described,
-    Judged,
+    Evaluated,
     Vouched,
     name_failure,
     name_prediction,
     settle_certainty,
 )
-from distingo.prediction.pictures import PictureLike, as_pictures, require_limit
 from distingo.prediction.predictions import (
     OnError,
     Predictions,
@@ -71,21 +71,22 @@ class ImageModel(ABC):
         return dict(zip(self.classes, self._described.require_thresholds().values, strict=True))
 
     @abstractmethod
-    def look_at(self, picture: PictureLike) -> np.ndarray:
+    def look_at(self, image: ImageLike) -> np.ndarray:
         """Decode and preprocess an image for the model.
 
         Args:
-            picture: As for `distingo.prediction.pictures.open_picture`.
+            image: As for `distingo.prediction.images.open_image`.
 
         Returns:
-            The row that `judge` takes: uint8 pixels (height, width, channels), of a classic model float32 descriptors.
+            The row that `evaluate` takes: uint8 pixels (height, width, channels), of a classic model float32
+            descriptors.
 
         Raises:
             UndecodableError: It is no image, or can't be read.
         """
 
     @abstractmethod
-    def judge(self, rows: np.ndarray) -> Judged:
+    def evaluate(self, rows: np.ndarray) -> Evaluated:
         """Compute the probabilities of images.
 
         Args:
@@ -93,12 +94,12 @@ class ImageModel(ABC):
         """
 
     @abstractmethod
-    def _judge_each(self, pictures: Sequence[PictureLike]) -> Generator[tuple[str, Judged | str, int]]:
-        """Each image's name, what `judge` gave for its batch and its position in that; or why it can't be read."""
+    def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
+        """Each image's name, what `evaluate` gave for its batch and its position in that; or why it can't be read."""
 
     def predict(
         self,
-        pictures: Iterable[PictureLike] | PictureLike,
+        images: Iterable[ImageLike] | ImageLike,
         *,
         topk: int | None = None,
         top_k: int | None = None,
@@ -109,8 +110,8 @@ class ImageModel(ABC):
         """Classify images.
 
         Args:
-            pictures: Files, their content, Pillow images, arrays or tensors, in any of the forms of
-                `distingo.prediction.pictures.open_picture`; one or many, also as one array of four dimensions.
+            images: Files, their content, Pillow images, arrays or tensors, in any of the forms of
+                `distingo.prediction.images.open_image`; one or many, also as one array of four dimensions.
             topk: Keep only the so many most probable labels per image. None keeps all of a single-label model, so
                 that probabilities sum to 1, and with several labels those that reach their thresholds.
             top_k: Another name of `topk`.
@@ -127,22 +128,22 @@ class ImageModel(ABC):
             UsageError: `topk` is below 1, or the calibration set can't guarantee a requested level.
             DataError: As described for `on_error`.
         """
-        pictures = as_pictures(pictures)
+        images = as_images(images)
         topk = choose_alias("topk", topk, "top_k", top_k)
         certainty = self.require(topk=topk, abstain=abstain, coverage=coverage)
-        require_files(pictures, on_error)
-        with closing(self._judge_each(pictures)) as judged:
-            named = (self._name(name, batch, at, topk, certainty) for name, batch, at in judged)
+        require_files(images, on_error)
+        with closing(self._judge_each(images)) as evaluated:
+            named = (self._name(name, batch, at, topk, certainty) for name, batch, at in evaluated)
             predictions = [require_readable(prediction, on_error) for prediction in named]
         ranges = self._described.value_ranges
-        return Predictions(predictions, draw_given(pictures, ranges, self.max_pixels), ranges, self.max_pixels)
+        return Predictions(predictions, draw_given(images, ranges, self.max_pixels), ranges, self.max_pixels)
 
-    def __call__(self, images: Iterable[PictureLike] | PictureLike, **options: Any) -> Predictions:
+    def __call__(self, images: Iterable[ImageLike] | ImageLike, **options: Any) -> Predictions:
         """As `predict`, with the same options."""
         return self.predict(images, **options)
 
     def predict_proba(
-        self, images: Iterable[PictureLike] | PictureLike, *, on_error: OnError = "raise"
+        self, images: Iterable[ImageLike] | ImageLike, *, on_error: OnError = "raise"
     ) -> npt.NDArray[np.float64]:
         """The probability of every class for every image.
 
@@ -158,12 +159,12 @@ class ImageModel(ABC):
             DataError: An image can't be read.
             UsageError: `on_error` is neither.
         """
-        pictures = as_pictures(images)
-        require_files(pictures, on_error)
-        probabilities = np.full((len(pictures), len(self.classes)), np.nan, np.float64)
-        with closing(self._judge_each(pictures)) as judged:
-            for row, (name, batch, at) in enumerate(judged):
-                if isinstance(batch, Judged):
+        items = as_images(images)
+        require_files(items, on_error)
+        probabilities = np.full((len(items), len(self.classes)), np.nan, np.float64)
+        with closing(self._judge_each(items)) as evaluated:
+            for row, (name, batch, at) in enumerate(evaluated):
+                if isinstance(batch, Evaluated):
                     probabilities[row] = batch.probabilities[at]
                 elif on_error == "raise":
                     raise unreadable(name, batch)
@@ -187,16 +188,18 @@ class ImageModel(ABC):
                 raise UsageError(f"{option(name)} {number}: give 1 or more", code="out_of_range", parameter=name)
         return settle_certainty(self._calibrated, abstain=abstain, coverage=coverage)
 
-    def _look_at_or_explain(self, picture: PictureLike) -> np.ndarray | str:
+    def _look_at_or_explain(self, image: ImageLike) -> np.ndarray | str:
         """A row, or why there is none."""
         try:
-            return self.look_at(picture)
+            return self.look_at(image)
         except UsageError:
             raise  # the caller's mistake: no image at all
         except (DistingoError, OSError) as error:
             return str(error)
 
-    def _name(self, name: str, judged: Judged | str, at: int, topk: int | None, certainty: Certainty) -> Prediction:
-        if isinstance(judged, str):
-            return name_failure(self._described, name, judged)
-        return name_prediction(self._described, name, judged, at, topk=topk, certainty=certainty)
+    def _name(
+        self, name: str, evaluated: Evaluated | str, at: int, topk: int | None, certainty: Certainty
+    ) -> Prediction:
+        if isinstance(evaluated, str):
+            return name_failure(self._described, name, evaluated)
+        return name_prediction(self._described, name, evaluated, at, topk=topk, certainty=certainty)

@@ -27,12 +27,12 @@ from distingo.metrics.conformal import (
     upper_threshold,
 )
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.models.evidence import Evidence
+from distingo.models.calibration_set import CalibrationSet
 from distingo.models.feature_bank import FeatureBank
 from distingo.records import Prediction, Task, Thresholds, ValueRanges
 
 FALSE_ALARMS = 0.01
-"""The share of pictures like those of training that may be called unlike them."""
+"""The share of images like those of training that may be called unlike them."""
 
 _NO_EVIDENCE = "the model keeps nothing to go by (an older distingo trained it, or it looks at no picture); train again"
 
@@ -42,10 +42,10 @@ class Vouched(Protocol):
 
     @property
     def bank(self) -> FeatureBank | None:
-        """Features of training pictures."""
+        """Features of training images."""
 
     @property
-    def evidence(self) -> Evidence | None:
+    def calibration_set(self) -> CalibrationSet | None:
         """Its calibration set."""
 
 
@@ -85,10 +85,10 @@ def possible_levels(model: Vouched) -> Levels:
     Args:
         model: With its evidence, where it has any.
     """
-    if model.evidence is None:
+    if model.calibration_set is None:
         return Levels(None, None)
-    highest = highest_coverage(model.evidence.n)
-    return Levels(lowest_error(given_labels(model.evidence)), highest if highest > 0 else None)
+    highest = highest_coverage(model.calibration_set.n)
+    return Levels(lowest_error(given_labels(model.calibration_set)), highest if highest > 0 else None)
 
 
 def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> Certainty:
@@ -110,33 +110,33 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
                 code="out_of_range",
                 parameter=name,
             )
-        if requested is not None and model.evidence is None:
+        if requested is not None and model.calibration_set is None:
             raise UsageError(f"{option(name)} {requested:g}: {_NO_EVIDENCE}", code="no_calibration", parameter=name)
-    evidence = model.evidence
-    if evidence is None:
+    calibration_set = model.calibration_set
+    if calibration_set is None:
         return Certainty()
-    threshold = None if coverage is None else _set_from(evidence, coverage)
+    threshold = None if coverage is None else _set_from(calibration_set, coverage)
     return Certainty(
-        answer_from=None if abstain is None else _answer_from(evidence, abstain),
+        answer_from=None if abstain is None else _answer_from(calibration_set, abstain),
         set_from=threshold,
-        unlike_from=unlike_threshold(model)[0] if model.bank is not None and len(evidence.distances) else None,
-        coverage=None if coverage is None or threshold is None else set_coverage(evidence, coverage, threshold),
+        unlike_from=unlike_threshold(model)[0] if model.bank is not None and len(calibration_set.distances) else None,
+        coverage=None if coverage is None or threshold is None else set_coverage(calibration_set, coverage, threshold),
     )
 
 
-def set_coverage(evidence: Evidence, coverage: float, threshold: float) -> CoverageRange | None:
+def set_coverage(calibration_set: CalibrationSet, coverage: float, threshold: float) -> CoverageRange | None:
     """What sets of a requested coverage cover, from one draw of the calibration set to the next.
 
     Args:
-        evidence: The calibration set.
+        calibration_set: The calibration set.
         coverage: As requested.
         threshold: From which a label belongs to a set (`distingo.metrics.conformal.set_threshold`).
 
     Returns:
         None where the calibration set can't hold such coverage.
     """
-    effective = effective_images(evidence.truths, evidence.weights, evidence.n, threshold)
-    return coverage_range(evidence.n, coverage, effective=effective)
+    effective = effective_images(calibration_set.truths, calibration_set.weights, calibration_set.n, threshold)
+    return coverage_range(calibration_set.n, coverage, effective=effective)
 
 
 def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> list[str]:
@@ -147,11 +147,11 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
         abstain: As for `settle_certainty`.
         coverage: As for `settle_certainty`.
     """
-    evidence, sentences = model.evidence, list[str]()
-    if evidence is None:
+    calibration_set, sentences = model.calibration_set, list[str]()
+    if calibration_set is None:
         return sentences
-    source = name_calibration(evidence)
-    reservation = " (as far as the models of the folds are like the final one)" if evidence.folds else ""
+    source = name_calibration(calibration_set)
+    reservation = " (as far as the models of the folds are like the final one)" if calibration_set.folds else ""
     if abstain is not None:
         sentences.append(
             f"{option('abstain')} {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong "
@@ -159,7 +159,7 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
         )
     found = settle_certainty(model, coverage=coverage).coverage
     if coverage is not None and found is not None:
-        several = bool((evidence.weights != 1).any())
+        several = bool((calibration_set.weights != 1).any())
         held = "hold between {} and {} of a picture's labels" if several else "hold the true label of {} to {} of"
         held = held.format(f"{found.low:.1%}", f"{found.high:.1%}")
         sentences.append(
@@ -169,54 +169,54 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
     return sentences
 
 
-def name_calibration(evidence: Evidence) -> str:
-    """What the calibration set is, in words: "302 training and validation pictures, each scored by ..."."""
-    if not evidence.folds:
-        return f"{evidence.n:,} validation pictures"
+def name_calibration(calibration_set: CalibrationSet) -> str:
+    """What the calibration set is, in words: "302 training and validation images, each scored by ..."."""
+    if not calibration_set.folds:
+        return f"{calibration_set.n:,} validation pictures"
     return (
-        f"{evidence.n:,} training and validation pictures, each scored by one of {evidence.folds} models that was not "
-        "fitted on it"
+        f"{calibration_set.n:,} training and validation pictures, each scored by one of "
+        f"{calibration_set.folds} models that was not fitted on it"
     )
 
 
-def given_labels(evidence: Evidence) -> GivenLabels:
+def given_labels(calibration_set: CalibrationSet) -> GivenLabels:
     """The labels predicted for the images of the calibration set."""
-    return GivenLabels(evidence.owners, evidence.confidences, evidence.right)
+    return GivenLabels(calibration_set.owners, calibration_set.confidences, calibration_set.right)
 
 
 def unlike_threshold(model: Vouched) -> tuple[float, float]:
-    """The distance above which a picture is unlike training, and the rate of false alarms that it keeps to.
+    """The distance above which an image is unlike training, and the rate of false alarms that it keeps to.
 
     Args:
         model: With a bank and evidence.
     """
-    if model.evidence is None:
+    if model.calibration_set is None:
         raise ValueError("a model without evidence knows no distances")
-    return upper_threshold(model.evidence.distances, FALSE_ALARMS)
+    return upper_threshold(model.calibration_set.distances, FALSE_ALARMS)
 
 
-def _answer_from(evidence: Evidence, requested: float) -> float:
-    found = answer_threshold(given_labels(evidence), requested)
+def _answer_from(calibration_set: CalibrationSet, requested: float) -> float:
+    found = answer_threshold(given_labels(calibration_set), requested)
     if found is None:
-        lowest = lowest_error(given_labels(evidence))
+        lowest = lowest_error(given_labels(calibration_set))
         instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
-            f"{option('abstain')} {requested:g}: the {evidence.n:,} calibration pictures can hold {instead} for this "
-            f"model; ask for more wrong answers, or train with more pictures (it takes {answers_needed(requested):,} "
-            "answers even without a wrong one)",
+            f"{option('abstain')} {requested:g}: the {calibration_set.n:,} calibration pictures can hold {instead} for "
+            f"this model; ask for more wrong answers, or train with more pictures (it takes "
+            f"{answers_needed(requested):,} answers even without a wrong one)",
             code="unreachable_guarantee",
             parameter="abstain",
         )
     return found
 
 
-def _set_from(evidence: Evidence, requested: float) -> float:
-    found = set_threshold(evidence.truths, evidence.weights, evidence.n, requested)
+def _set_from(calibration_set: CalibrationSet, requested: float) -> float:
+    found = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, requested)
     if found is None:
         raise UsageError(
-            f"{option('coverage')} {requested:g}: the {evidence.n:,} calibration pictures can hold "
-            f"{highest_coverage(evidence.n):g} at the highest; ask for less, or train with more pictures (it takes "
-            f"{images_needed(requested):,} of them for calibration)",
+            f"{option('coverage')} {requested:g}: the {calibration_set.n:,} calibration pictures can hold "
+            f"{highest_coverage(calibration_set.n):g} at the highest; ask for less, or train with more pictures "
+            f"(it takes {images_needed(requested):,} of them for calibration)",
             code="unreachable_guarantee",
             parameter="coverage",
         )
@@ -228,7 +228,7 @@ class Described(Protocol):
 
     @property
     def task(self) -> Task:
-        """One label per picture, or several."""
+        """One label per image, or several."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -243,7 +243,7 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Evaluated:
     """The output of a model for some images.
 
     Attributes:
@@ -259,19 +259,19 @@ class Judged:
 
 
 def name_prediction(
-    model: Described, name: str, judged: Judged, position: int, *, topk: int | None, certainty: Certainty
+    model: Described, name: str, evaluated: Evaluated, position: int, *, topk: int | None, certainty: Certainty
 ) -> Prediction:
     """The prediction for one image of a batch.
 
     Args:
         model: Whose classes and thresholds are meant.
-        name: Of the picture.
-        judged: Of some pictures.
-        position: Of the picture among them.
+        name: Of the image.
+        evaluated: Of some images.
+        position: Of the image among them.
         topk: So many labels; None as for `distingo.records.Prediction.labels`.
         certainty: The thresholds of the call.
     """
-    probabilities = judged.probabilities[position]
+    probabilities = evaluated.probabilities[position]
     order = np.argsort(-probabilities, kind="stable")
     given = abstained = None
     shown = order[: topk or len(order)]
@@ -291,12 +291,12 @@ def name_prediction(
         given=given,
         abstained=None if certainty.answer_from is None else bool(abstained),
         prediction_set=_set_of(model, probabilities, order, certainty),
-        unlike=None if judged.unlike is None else bool(judged.unlike[position]),
+        unlike=None if evaluated.unlike is None else bool(evaluated.unlike[position]),
     )
 
 
 def name_failure(model: Described, name: str, reason: str) -> Prediction:
-    """The prediction of a picture that can't be read."""
+    """The prediction of an image that can't be read."""
     return Prediction(name, (), (), reason, None if model.task == "single-label" else ())
 
 

@@ -74,7 +74,7 @@ def to_tensor(batch: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
 
 
 _PIXELS_PER_BATCH = 1_600_000
-"""Pixels (height x width x pictures) that one prediction batch holds: activations stay near the caches."""
+"""Pixels (height x width x images) that one prediction batch holds: activations stay near the caches."""
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -88,7 +88,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def prediction_batch_size(height: int, width: int) -> int:
-    """Pictures per prediction batch for a picture size."""
+    """Images per prediction batch for an image size."""
     return max(1, min(512, _PIXELS_PER_BATCH // (height * width)))
 
 
@@ -98,7 +98,7 @@ def predict_logits(network: nn.Module, rows: Rows, *, device: torch.device, prec
 
     Args:
         network: From float (n, channels, height, width) in [0, 1] to logits; its mode is restored afterwards.
-        rows: uint8 pictures (height, width, channels).
+        rows: uint8 images (height, width, channels).
         device: Where the network lives.
         precision: ``float32`` or ``bfloat16``.
 

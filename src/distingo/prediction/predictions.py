@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, SupportsIndex, overload
 from distingo.data_frames import predictions_to_pandas
 from distingo.errors import DataError, DistingoError, UsageError, name_some
 from distingo.notebooks import THUMBNAIL, Tile, in_notebook, show_strip
-from distingo.prediction.pictures import PictureLike, open_picture
+from distingo.prediction.images import ImageLike, open_image
 from distingo.records import Prediction, ValueRanges
 
 if TYPE_CHECKING:
@@ -102,51 +102,51 @@ def _caption(prediction: Prediction) -> tuple[str, ...]:
     return (*lines, *(["unlike training"] if prediction.unlike else []))
 
 
-def draw_thumbnail(picture: PictureLike, value_ranges: ValueRanges | None, max_pixels: int | None) -> str:
+def draw_thumbnail(image: ImageLike, value_ranges: ValueRanges | None, max_pixels: int | None) -> str:
     """An image, made small, as a ``data:`` address; empty where it can't be read.
 
     Args:
-        picture: As for `distingo.prediction.pictures.open_picture`.
+        image: As for `distingo.prediction.images.open_image`.
         value_ranges: Of the model.
-        max_pixels: As for `distingo.prediction.pictures.open_picture`.
+        max_pixels: As for `distingo.prediction.images.open_image`.
     """
     try:
-        image = open_picture(picture, 2 * THUMBNAIL, value_ranges, max_pixels)
+        drawn = open_image(image, 2 * THUMBNAIL, value_ranges, max_pixels)
     except (DistingoError, OSError, ValueError):
         return ""
-    image = image.copy()  # the caller's own image must not shrink
-    image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))  # sharp on dense screens
+    drawn = drawn.copy()  # the caller's own image must not shrink
+    drawn.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))  # sharp on dense screens
     content = io.BytesIO()
-    image.save(content, "JPEG", quality=80)
+    drawn.save(content, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 
 def draw_given(
-    pictures: Sequence[PictureLike], value_ranges: ValueRanges | None, max_pixels: int | None
+    images: Sequence[ImageLike], value_ranges: ValueRanges | None, max_pixels: int | None
 ) -> list[str | None] | None:
     """Thumbnails of images in memory, for `Predictions`: in a notebook of the first ones, elsewhere none at all.
 
     Files are drawn when they are shown. An open file is not read again.
     """
-    if all(map(_is_path, pictures)):
+    if all(map(_is_path, images)):
         return None
     drawing = in_notebook()
     drawn: list[str | None] = []
-    for at, picture in enumerate(pictures):
-        if _is_path(picture):
+    for at, image in enumerate(images):
+        if _is_path(image):
             drawn.append(None)
-        elif drawing and at < _SHOWN and not hasattr(picture, "read"):
-            drawn.append(draw_thumbnail(picture, value_ranges, max_pixels))
+        elif drawing and at < _SHOWN and not hasattr(image, "read"):
+            drawn.append(draw_thumbnail(image, value_ranges, max_pixels))
         else:
             drawn.append("")
     return drawn
 
 
-def require_files(pictures: Iterable[PictureLike], on_error: OnError | None) -> None:
+def require_files(images: Iterable[ImageLike], on_error: OnError | None) -> None:
     """Look whether the files that were given are there, before any is read.
 
     Args:
-        pictures: Those that are paths are looked at.
+        images: Those that are paths are looked at.
         on_error: With ``row`` nothing is looked at.
 
     Raises:
@@ -157,7 +157,7 @@ def require_files(pictures: Iterable[PictureLike], on_error: OnError | None) -> 
         raise UsageError(f"on_error={on_error!r}: choose 'raise' or 'row'", code="invalid_value", parameter="on_error")
     if on_error == "row":
         return
-    missing = [os.fspath(picture) for picture in pictures if _is_path(picture) and is_missing(picture)]
+    missing = [os.fspath(image) for image in images if _is_path(image) and is_missing(image)]
     if missing:
         raise DataError(
             f"{name_some(missing, 3)}: no such file; on_error='row' gives a row with the error instead",
@@ -196,5 +196,5 @@ def is_missing(path: str | os.PathLike[str]) -> bool:
     return False
 
 
-def _is_path(picture: object) -> bool:
-    return isinstance(picture, str | os.PathLike)
+def _is_path(image: object) -> bool:
+    return isinstance(image, str | os.PathLike)

@@ -24,14 +24,14 @@ from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import ModelEngine, to_probabilities
 from distingo.prediction.engines import EngineName
 from distingo.prediction.image_model import ImageModel
-from distingo.prediction.naming import Certainty, Judged, name_prediction, settle_certainty
-from distingo.prediction.networks import chunked, map_in_order
-from distingo.prediction.pictures import (
-    PictureLike,
-    name_picture,
-    open_picture,
-    require_picture,
+from distingo.prediction.images import (
+    ImageLike,
+    name_image,
+    open_image,
+    require_image,
 )
+from distingo.prediction.naming import Certainty, Evaluated, name_prediction, settle_certainty
+from distingo.prediction.networks import chunked, map_in_order
 from distingo.progress import progress_bar
 from distingo.records import Prediction, Task
 from distingo.runs.config import read_config
@@ -40,7 +40,7 @@ from distingo.runs.folder import RunFolder
 _BATCH = 64
 
 _CHUNK = 8
-"""Pictures that a thread decodes before it hands them over."""
+"""Images that a thread decodes before it hands them over."""
 
 
 class Predictor(ImageModel):
@@ -90,7 +90,7 @@ class Predictor(ImageModel):
 
     def stream(
         self,
-        pictures: Iterable[PictureLike],
+        images: Iterable[ImageLike],
         *,
         topk: int | None = None,
         top_k: int | None = None,
@@ -103,7 +103,7 @@ class Predictor(ImageModel):
         Images are decoded in threads while the model computes on those before them.
 
         Args:
-            pictures: As for `predict`, but any number, from a generator too, which is taken from a few batches ahead.
+            images: As for `predict`, but any number, from a generator too, which is taken from a few batches ahead.
             topk: As for `predict`.
             top_k: As for `predict`.
             abstain: As for `predict`.
@@ -118,69 +118,69 @@ class Predictor(ImageModel):
         """
         topk = choose_alias("topk", topk, "top_k", top_k)
         certainty = self.require(topk=topk, abstain=abstain, coverage=coverage, workers=workers)
-        judged = self._judge_all(self._decode_all(pictures, workers))
-        return (self._name(name, batch, at, topk, certainty) for name, batch, at in judged)
+        evaluated = self._judge_all(self._decode_all(images, workers))
+        return (self._name(name, batch, at, topk, certainty) for name, batch, at in evaluated)
 
-    def look_at(self, picture: PictureLike) -> np.ndarray:
+    def look_at(self, image: ImageLike) -> np.ndarray:
         """Decode and preprocess an image; see `ImageModel.look_at`."""
-        image = open_picture(picture, self._enough, self.model.description.value_ranges, self.max_pixels)
+        opened = open_image(image, self._enough, self.model.description.value_ranges, self.max_pixels)
         rendition = self.model.description.rendition
-        return describe(image).astype(np.float32) if rendition is None else render(image, rendition)
+        return describe(opened).astype(np.float32) if rendition is None else render(opened, rendition)
 
-    def judge(self, rows: np.ndarray) -> Judged:
-        """Compute the probabilities of images, see `ImageModel.judge`; there may be no row at all."""
+    def evaluate(self, rows: np.ndarray) -> Evaluated:
+        """Compute the probabilities of images, see `ImageModel.evaluate`; there may be no row at all."""
         if not len(rows):
             none = None if self._strangers is None else np.zeros(0, np.bool_)
-            return Judged(np.zeros((0, len(self.classes)), np.float32), none)
+            return Evaluated(np.zeros((0, len(self.classes)), np.float32), none)
         outputs = self._engine.outputs(rows)
         unlike = None if self._strangers is None else self._strangers.find(outputs.features)
-        return Judged(to_probabilities(self.model, outputs.logits), unlike)
+        return Evaluated(to_probabilities(self.model, outputs.logits), unlike)
 
     def describe(
-        self, name: str, judged: Judged, position: int, *, topk: int | None, certainty: Certainty
+        self, name: str, evaluated: Evaluated, position: int, *, topk: int | None, certainty: Certainty
     ) -> Prediction:
         """The prediction for one image of a batch; see `distingo.prediction.naming.name_prediction`."""
-        return name_prediction(self.model.description, name, judged, position, topk=topk, certainty=certainty)
+        return name_prediction(self.model.description, name, evaluated, position, topk=topk, certainty=certainty)
 
-    def _judge_each(self, pictures: Sequence[PictureLike]) -> Generator[tuple[str, Judged | str, int]]:
+    def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
         with (
-            closing(self._judge_all(self._decode_all(pictures, None))) as judged,
-            progress_bar("predicting", len(pictures)) as advance,
+            closing(self._judge_all(self._decode_all(images, None))) as evaluated,
+            progress_bar("predicting", len(images)) as advance,
         ):
-            for each in judged:
+            for each in evaluated:
                 yield each
                 advance()
 
-    def _decode_all(
-        self, pictures: Iterable[PictureLike], workers: int | None
-    ) -> Iterator[tuple[str, np.ndarray | str]]:
+    def _decode_all(self, images: Iterable[ImageLike], workers: int | None) -> Iterator[tuple[str, np.ndarray | str]]:
         """Each image's name, and its row or why there is none; in threads, a few batches ahead of what is taken."""
         return map_in_order(
             self._decode_chunk,
-            enumerate(pictures),
+            enumerate(images),
             chunk=_CHUNK,
             ahead=2 * _BATCH,
             workers=workers or count_processors(),
         )
 
-    def _decode_chunk(self, pictures: Sequence[tuple[int, PictureLike]]) -> list[tuple[str, np.ndarray | str]]:
+    def _decode_chunk(self, images: Sequence[tuple[int, ImageLike]]) -> list[tuple[str, np.ndarray | str]]:
         rows = []
-        for position, picture in pictures:
-            require_picture(picture)
-            rows.append((name_picture(picture, position), self._look_at_or_explain(picture)))
+        for position, image in images:
+            require_image(image)
+            rows.append((name_image(image, position), self._look_at_or_explain(image)))
         return rows
 
-    def _judge_all(self, decoded: Iterable[tuple[str, np.ndarray | str]]) -> Generator[tuple[str, Judged | str, int]]:
+    def _judge_all(
+        self, decoded: Iterable[tuple[str, np.ndarray | str]]
+    ) -> Generator[tuple[str, Evaluated | str, int]]:
         """As `_judge_each`, for decoded images."""
         for batch in chunked(decoded, _BATCH):
             rows = [row for _, row in batch if not isinstance(row, str)]
-            judged = self.judge(np.stack(rows)) if rows else self.judge(np.empty(0))
+            evaluated = self.evaluate(np.stack(rows)) if rows else self.evaluate(np.empty(0))
             positions = iter(range(len(rows)))
             for name, row in batch:
                 if isinstance(row, str):
                     yield name, row, 0
                 else:
-                    yield name, judged, next(positions)
+                    yield name, evaluated, next(positions)
 
 
 class StrangerFinder:
@@ -244,7 +244,7 @@ def _limit_of_run(run: str | Path) -> int | None:
 
 
 def read_task(run: str | Path) -> Task:
-    """Whether a run's model gives a picture exactly one label or any number; no weights are loaded.
+    """Whether a run's model gives an image exactly one label or any number; no weights are loaded.
 
     Args:
         run: As for `load`.

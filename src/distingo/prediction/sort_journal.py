@@ -30,10 +30,10 @@ Way = Literal["copy", "link"]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One picture in one class folder.
+    """One image in one class folder.
 
     Attributes:
-        source: The picture, an absolute path.
+        source: The image, an absolute path.
         path: Where it was put, relative to the sorted folder, with forward slashes.
         label: What it was put there as.
         content: Hash of a copy's bytes; empty of a link.
@@ -50,7 +50,7 @@ class SortJournal:
     """What a journal contains.
 
     Attributes:
-        way: Whether pictures were copied or linked.
+        way: Whether images were copied or linked.
         model: Names the model by which they were sorted.
         made: The inodes of the folders that were made for the class folders: this one, and missing ones above it.
         folders: The class folders that were made.
@@ -144,7 +144,7 @@ def _path_fault(folder: Path, path: object, depth: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Unsorting:
-    """What taking sorted pictures back came to.
+    """What taking sorted images back came to.
 
     Attributes:
         folder: That they had been sorted into.
@@ -160,13 +160,13 @@ class Unsorting:
 
 
 def undo_sorting(folder: Path) -> Unsorting:
-    """Take away what a journal names: links to their pictures, and copies of pictures that are still in their place.
+    """Take away what a journal names: links to their images, and copies of images that are still in their place.
 
     Folders that were made are removed once empty, and the journal with them once nothing is left. Interrupted, it is
     begun again.
 
     Args:
-        folder: That pictures were sorted into.
+        folder: That images were sorted into.
 
     Raises:
         DataError: There is no journal in it, it is damaged, or it names what does not lie in a class folder; nothing

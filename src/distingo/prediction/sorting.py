@@ -30,7 +30,7 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass(frozen=True, slots=True)
 class Sorting:
-    """How pictures are sorted.
+    """How images are sorted.
 
     Attributes:
         folder: Where the class folders are made.
@@ -51,12 +51,12 @@ class Sorter:
 
     Args:
         sorting: Where and how.
-        classes: The model's, each of which gets a folder of its own when its first picture comes.
+        classes: The model's, each of which gets a folder of its own when its first image comes.
         model: Names the model and the options of the predictions.
 
     Attributes:
-        counts: Pictures by the name of their class folder, those of an earlier run included.
-        failures: Pictures that could not be put anywhere, and why.
+        counts: Images by the name of their class folder, those of an earlier run included.
+        failures: Images that could not be put anywhere, and why.
         latest: Where the last image was put, once for each of its labels.
 
     Raises:

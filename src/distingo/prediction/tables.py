@@ -75,7 +75,7 @@ def check_table(path: Path) -> None:
 
 
 def write_table(predictions: Sequence[Prediction], path: Path) -> None:
-    """Write one row per picture; see `write_rows`."""
+    """Write one row per image; see `write_rows`."""
     columns = Columns()
     for prediction in predictions:
         columns.take_in(prediction)
@@ -83,9 +83,9 @@ def write_table(predictions: Sequence[Prediction], path: Path) -> None:
 
 
 def write_rows(predictions: Iterable[Prediction], columns: Columns, path: Path) -> None:
-    """Write one row per picture: file, label, probability, then the next labels, then the error.
+    """Write one row per image: file, label, probability, then the next labels, then the error.
 
-    Of a model for several labels per picture the column ``labels`` comes after the file: those that reach their
+    Of a model for several labels per image the column ``labels`` comes after the file: those that reach their
     thresholds, a list, in CSV joined by ``|`` as in ``split.csv``. Where they were requested or the model has them,
     ``abstained``, ``prediction_set`` (a list likewise) and ``unlike`` stand before the error; truth values are
     ``yes`` and ``no`` in CSV.

@@ -32,18 +32,18 @@ MOST_OF_A_MISTAKE = 60
 MOST_OF_A_RIGHT_ANSWER = 24
 
 
-def choose_samples(pictures: Iterable[tuple[str, Sequence[str]]], classes: Sequence[str]) -> dict[str, list[str]]:
-    """Choose pictures that show what a class looks like, spread evenly over its files.
+def choose_samples(images: Iterable[tuple[str, Sequence[str]]], classes: Sequence[str]) -> dict[str, list[str]]:
+    """Choose images that show what a class looks like, spread evenly over its files.
 
     Args:
-        pictures: Files with their classes.
+        images: Files with their classes.
         classes: Class names, the ones to show first first.
 
     Returns:
         Files by class name; fewer per class where there are many classes, none beyond `MOST_SAMPLED_CLASSES`.
     """
     files: dict[str, list[str]] = defaultdict(list)
-    for file, names in pictures:
+    for file, names in images:
         for name in names:
             files[name].append(file)
     shown = list(classes)[:MOST_SAMPLED_CLASSES]
@@ -60,7 +60,7 @@ def worst_mistakes(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
 def open_cells(
     grouped: dict[CellKey, list[PredictionRow]], cells: Iterable[CellKey]
 ) -> dict[CellKey, list[PredictionRow]]:
-    """Cut the pictures behind each cell to what a page can hold."""
+    """Cut the images behind each cell to what a page can hold."""
     return {
         cell: grouped[cell][: MOST_OF_A_RIGHT_ANSWER if cell[0] == cell[1] else MOST_OF_A_MISTAKE]
         for cell in cells
@@ -68,14 +68,14 @@ def open_cells(
     }
 
 
-def rank_pictures(
+def rank_images(
     mistakes: Iterable[PredictionRow],
     samples: dict[str, list[str]],
     cells: dict[CellKey, list[PredictionRow]],
 ) -> list[str]:
-    """Order all pictures of a page by importance, so that a budget cuts the least important.
+    """Order all images of a page by importance, so that a budget cuts the least important.
 
-    The worst mistakes come first, then the samples, then one picture of every cell, a second of every cell,
+    The worst mistakes come first, then the samples, then one image of every cell, a second of every cell,
     and so on.
     """
     ranked = [row.file for row in mistakes]
@@ -171,7 +171,7 @@ MOST_SAID = 3
 
 @dataclass(frozen=True, slots=True)
 class SaidLabel:
-    """One of a picture's most probable labels.
+    """One of an image's most probable labels.
 
     Attributes:
         label: The label.
@@ -190,10 +190,10 @@ class SaidLabel:
 
 @dataclass(frozen=True, slots=True)
 class LabelSample:
-    """A picture beside what was said.
+    """An image next to what was said.
 
     Attributes:
-        file: The picture.
+        file: The image.
         truth: Its labels, each with whether it was given.
         said: The most probable labels, most probable first.
     """
@@ -204,10 +204,10 @@ class LabelSample:
 
 
 def show_samples(predictions: Predicted, thresholds: Sequence[float]) -> tuple[LabelSample, ...]:
-    """Choose pictures evenly from the judged ones, whatever was said of them.
+    """Choose images evenly from the evaluated ones, whatever was said of them.
 
     Args:
-        predictions: Of all judged pictures.
+        predictions: Of all evaluated images.
         thresholds: One per label.
 
     Returns:
@@ -246,10 +246,10 @@ class LabelMistake:
     """A label that was given and is not there, or is there and was not given.
 
     Attributes:
-        file: The picture.
+        file: The image.
         label: The label.
         probability: What the model said of it.
-        truth: The picture's labels.
+        truth: The image's labels.
     """
 
     file: str
@@ -262,12 +262,12 @@ def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMista
     """Choose the mistakes of one kind that the model was surest of.
 
     Args:
-        predictions: Of all judged pictures.
+        predictions: Of all evaluated images.
         missed: Whether the label is there and was denied, the least probable first; else it was given and is not
             there, the most probable first.
 
     Returns:
-        At most `MOST_SHOWN`: each picture once, each label at most `MOST_OF_A_LABEL` times.
+        At most `MOST_SHOWN`: each image once, each label at most `MOST_OF_A_LABEL` times.
     """
     truth, given = predictions.truth, predictions.said
     rows, columns = np.nonzero(truth & ~given if missed else given & ~truth)

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from distingo.errors import ResourceError, UsageError, option
 from distingo.files import write_text
-from distingo.language import catalogue, count, gettext, language_tag, translated
+from distingo.language import catalog, count, gettext, language_tag, translated
 from distingo.messages.notes import Note
-from distingo.records import SIDES, Side
+from distingo.records import SPLITS, SplitName
 from distingo.report.charts.class_balance import Bar
 from distingo.report.text import wording
 from distingo.report.text.wording import percent_sign
@@ -31,7 +31,7 @@ def page_words() -> dict[str, str]:
         "notEmbedded": gettext("not embedded"),
         "is": gettext("is %(names)s", names="{names}"),
         "withoutLabel": gettext("is without label"),
-        "recognised": gettext("%(name)s recognised", name="{name}"),
+        "recognised": gettext("%(name)s recognized", name="{name}"),
         "takenFor": gettext("%(truth)s taken for %(predicted)s", truth="{truth}", predicted="{predicted}"),
         "predicted": gettext("true class %(truth)s, predicted %(predicted)s", truth="{truth}", predicted="{predicted}"),
         "found": gettext("%(label)s is there and was given", label="{label}"),
@@ -42,7 +42,7 @@ def page_words() -> dict[str, str]:
 
 
 def marked(message: str) -> str:
-    """Mark a text for the catalogues; it is translated where it is shown."""
+    """Mark a text for the catalogs; it is translated where it is shown."""
     return message
 
 
@@ -117,7 +117,7 @@ def fill_text(template: str, context: Mapping[str, object]) -> str:
         context: The values that the template names.
     """
     environment = _environment(escaped=False)
-    environment.filters.update(plain=plain_markdown, items_by_side=_by_side)
+    environment.filters.update(plain=plain_markdown, items_by_split=_by_split)
     filled: str = environment.get_template(template).render(**context)
     return filled
 
@@ -134,9 +134,9 @@ def _escape(match: re.Match[str]) -> str:
     return f"{found}&#8203;" if found.isdigit() else f"\\{found}"
 
 
-def _by_side(bars: Sequence[Bar]) -> dict[Side, int]:
-    numbers: dict[Side, int] = dict.fromkeys(SIDES, 0)
-    numbers.update((bar.side, bar.number) for bar in bars)
+def _by_split(bars: Sequence[Bar]) -> dict[SplitName, int]:
+    numbers: dict[SplitName, int] = dict.fromkeys(SPLITS, 0)
+    numbers.update((bar.split, bar.number) for bar in bars)
     return numbers
 
 
@@ -162,7 +162,7 @@ def require_page(path: Path) -> None:
 
 
 def house_style() -> str:
-    """The style sheet of every page: colours by day and by night, type, tables."""
+    """The style sheet of every page: colors by day and by night, type, tables."""
     return _asset("style.css")
 
 
@@ -183,10 +183,10 @@ def _environment(*, escaped: bool = True) -> Any:
     environment.add_extension("jinja2.ext.i18n")
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_callables(  # type: ignore[attr-defined]
-        lambda message: catalogue().gettext(message),
-        lambda one, many, number: catalogue().ngettext(one, many, number),
+        lambda message: catalog().gettext(message),
+        lambda one, many, number: catalog().ngettext(one, many, number),
         newstyle=True,
-        pgettext=lambda context, message: catalogue().pgettext(context, message),
+        pgettext=lambda context, message: catalog().pgettext(context, message),
     )
     environment.filters.update(
         term=lambda code: str(Note(code)),
@@ -204,7 +204,7 @@ def _environment(*, escaped: bool = True) -> Any:
         isolate=_isolate,
         language_tag=language_tag,
         score_meaning=wording.score_meaning,
-        side_pictures=wording.side_pictures,
+        split_images=wording.split_images,
         words=page_words,
         score_name=wording.score_name,
         score_value=wording.score_value,
@@ -221,5 +221,5 @@ def _isolate(*names: str) -> Any:
     """Names in a row, each in an element of its own, so that no direction of writing stirs what is around it."""
     from markupsafe import Markup
 
-    comma = catalogue().gettext(", ")
+    comma = catalog().gettext(", ")
     return Markup(comma).join(Markup("<bdi>{}</bdi>").format(name) for name in names)

@@ -25,9 +25,9 @@ LONGEST_SIDE = 160
 """Pixels of a thumbnail's longer side: shown at about 112, sharper on a dense screen."""
 
 TINY = 72
-"""Pictures up to this many pixels are kept as they are and enlarged without smoothing."""
+"""Images up to this many pixels are kept as they are and enlarged without smoothing."""
 
-MOST_PICTURES = 400
+MOST_IMAGES = 400
 """Of ordinary size; a tiny one counts a quarter."""
 
 _TINY_WEIGHT = 0.25
@@ -37,10 +37,10 @@ MOST_BYTES = 6_000_000
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A picture made small.
+    """An image made small.
 
     Attributes:
-        uri: The picture as a ``data:`` address.
+        uri: The image as a ``data:`` address.
         width: Pixels of the original.
         height: Pixels of the original.
         tiny: Whether the original is so small that it should be enlarged pixel by pixel.
@@ -57,7 +57,7 @@ class Album:
     """The thumbnails of a page, by file.
 
     A page writes a thumbnail's address where it is first seen (`first_use`) and, at its end, those of the
-    pictures that appear only when a person asks (`unused`), so that no picture is embedded twice.
+    images that appear only when a person asks (`unused`), so that no image is embedded twice.
 
     Attributes:
         thumbnails: By file.
@@ -81,7 +81,7 @@ class Album:
         return self._numbers.get(file)
 
     def first_use(self, file: str) -> str | None:
-        """The address of a file's thumbnail when it is asked for the first time, later None."""
+        """The address of a file's thumbnail when it is requested the first time, later None."""
         if file in self._used or file not in self.thumbnails:
             return None
         self._used.add(file)
@@ -94,7 +94,7 @@ class Album:
         }
 
     def tiny(self) -> list[int]:
-        """The numbers of the pictures to enlarge pixel by pixel."""
+        """The numbers of the images to enlarge pixel by pixel."""
         return [self._numbers[file] for file, thumbnail in self.thumbnails.items() if thumbnail.tiny]
 
 
@@ -103,7 +103,7 @@ def fill_album(
     files: Iterable[str],
     *,
     value_ranges: ValueRanges | None = None,
-    most_pictures: int = MOST_PICTURES,
+    most_images: int = MOST_IMAGES,
     most_bytes: int = MOST_BYTES,
 ) -> Album:
     """Make thumbnails, the most important files first, until the budget is used up.
@@ -112,25 +112,25 @@ def fill_album(
         root: The dataset's folder.
         files: As in ``split.csv``, most important first; repetitions are ignored.
         value_ranges: What the stored values of deep images are scaled by, so that a page shows what the model sees.
-        most_pictures: How many thumbnails at most; a tiny picture counts a quarter.
+        most_images: How many thumbnails at most; a tiny image counts a quarter.
         most_bytes: How many bytes of encoded text at most.
 
     Returns:
         The album; a file that can't be opened any more is listed, never an error.
     """
-    wanted = list(dict.fromkeys(files))[: int(most_pictures / _TINY_WEIGHT)]
+    wanted = list(dict.fromkeys(files))[: int(most_images / _TINY_WEIGHT)]
     thumbnails: dict[str, Thumbnail] = {}
     unreadable = set()
-    pictures, size = 0.0, 0
+    images, size = 0.0, 0
     with ThreadPoolExecutor(max_workers=4) as pool:
         opened = pool.map(lambda file: _open_thumbnail(root, file, value_ranges), wanted)
         for file, thumbnail in zip(wanted, opened, strict=True):
             if thumbnail is None:
                 unreadable.add(file)
                 continue
-            pictures += _TINY_WEIGHT if thumbnail.tiny else 1
+            images += _TINY_WEIGHT if thumbnail.tiny else 1
             size += len(thumbnail.uri)
-            if size > most_bytes or pictures > most_pictures:
+            if size > most_bytes or images > most_images:
                 pool.shutdown(cancel_futures=True)
                 break
             thumbnails[file] = thumbnail
@@ -138,7 +138,7 @@ def fill_album(
 
 
 def make_thumbnail(image: Image.Image) -> Thumbnail:
-    """Make a picture small: WebP, or lossless PNG where it is tiny anyway.
+    """Make an image small: WebP, or lossless PNG where it is tiny anyway.
 
     Args:
         image: Of any mode and size.
@@ -171,10 +171,10 @@ def _open_thumbnail(root: Path, file: str, value_ranges: ValueRanges | None) -> 
         return None
 
 
-_COLOURS = np.array(
+_COLORS = np.array(
     [(20, 11, 52), (89, 16, 108), (160, 42, 98), (219, 81, 59), (251, 144, 9), (252, 240, 110)], np.float64
 )
-"""From cold to hot; brightness rises all the way, so that it reads without colour vision and in print."""
+"""From cold to hot; brightness rises all the way, so that it reads without color vision and in print."""
 
 _STRONGEST = 0.82
 """Opacity of the hottest part."""
@@ -182,36 +182,36 @@ _STRONGEST = 0.82
 _SMALL_SIDE = 96
 
 
-def draw_heat(picture: np.ndarray, seen: Box, values: np.ndarray) -> Image.Image:
-    """Lay a heat map over a picture, in grey; what the model does not see is pale.
+def draw_heat(image: np.ndarray, seen: Box, values: np.ndarray) -> Image.Image:
+    """Lay a heat map over an image, in gray; what the model does not see is pale.
 
     Args:
-        picture: uint8 (height, width, 3).
+        image: uint8 (height, width, 3).
         seen: The part that the map covers.
         values: float (rows, columns) from 0 to 1.
     """
-    grey = Image.fromarray(picture).convert("L").convert("RGB")
-    box = _pixels(seen, grey.width, grey.height)
-    drawn = Image.blend(grey, Image.new("RGB", grey.size, "white"), 0.72)
-    drawn.paste(grey.crop(box), box[:2])
-    layer = _colour(_enlarge(values, box[2] - box[0], box[3] - box[1]))
+    gray = Image.fromarray(image).convert("L").convert("RGB")
+    box = _pixels(seen, gray.width, gray.height)
+    drawn = Image.blend(gray, Image.new("RGB", gray.size, "white"), 0.72)
+    drawn.paste(gray.crop(box), box[:2])
+    layer = _color(_enlarge(values, box[2] - box[0], box[3] - box[1]))
     drawn.paste(layer, box[:2], layer)
     return drawn
 
 
 def heat_address(size: tuple[int, int], seen: Box, values: np.ndarray) -> str:
-    """A heat map as a small see-through picture to lie over another, as a ``data:`` address.
+    """A heat map as a small see-through image to lie over another, as a ``data:`` address.
 
     Args:
-        size: Width and height of the picture below; the result has its shape.
+        size: Width and height of the image below; the result has its shape.
         seen: As for `draw_heat`.
         values: As for `draw_heat`.
     """
     scale = _SMALL_SIDE / max(size)
-    width, height = (max(1, round(side * scale)) for side in size)
+    width, height = (max(1, round(split * scale)) for split in size)
     layer = Image.new("RGBA", (width, height))
     box = _pixels(seen, width, height)
-    layer.paste(_colour(_enlarge(values, box[2] - box[0], box[3] - box[1])), box[:2])
+    layer.paste(_color(_enlarge(values, box[2] - box[0], box[3] - box[1])), box[:2])
     encoded = io.BytesIO()
     layer.save(encoded, "WEBP", quality=60, alpha_quality=60, method=4)
     return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"
@@ -227,10 +227,10 @@ def _enlarge(values: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.clip(np.asarray(large, np.float64), 0, 1)
 
 
-def _colour(values: np.ndarray) -> Image.Image:
+def _color(values: np.ndarray) -> Image.Image:
     """RGBA (height, width): the colder, the more it lets through."""
-    steps = np.linspace(0, 1, len(_COLOURS))
-    channels = [np.interp(values, steps, _COLOURS[:, channel]) for channel in range(3)]
+    steps = np.linspace(0, 1, len(_COLORS))
+    channels = [np.interp(values, steps, _COLORS[:, channel]) for channel in range(3)]
     opacity = 255 * _STRONGEST * np.minimum(1, values * 1.6)
     return Image.fromarray(np.stack([*channels, opacity], axis=-1).round().astype(np.uint8), "RGBA")
 

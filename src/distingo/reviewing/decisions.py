@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.curation.findings import PICTURE_KINDS, Finding, FindingKind, is_answered
+from distingo.curation.findings import IMAGE_KINDS, Finding, FindingKind, is_answered
 from distingo.datasets.corrections import Correction, Corrections, is_corrections, read_corrections, write_corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, open_source, read_bytes, read_header
-from distingo.datasets.layouts.split_folders import side_of_path
+from distingo.datasets.layouts.split_folders import split_of_path
 from distingo.errors import DataError, option
 from distingo.files import remove_half_written_beside
 from distingo.records import DEFAULT_MAX_PIXELS, Source
@@ -142,8 +142,8 @@ def join_decisions(entry: Correction, before: Correction | None) -> Correction:
     if before is None or (before.content and before.content != entry.content):
         return entry
     kinds = tuple(dict.fromkeys((*entry.kinds, *before.kinds)))
-    relabelled_for = before.kinds[:1] if before.action == "relabel" else ()
-    if entry.action == "keep" and relabelled_for and relabelled_for[0] not in entry.kinds:
+    relabeled_for = before.kinds[:1] if before.action == "relabel" else ()
+    if entry.action == "keep" and relabeled_for and relabeled_for[0] not in entry.kinds:
         kinds = tuple(dict.fromkeys((*before.kinds, *entry.kinds)))
         return Correction(entry.file, "relabel", before.labels, entry.content, kinds, entry.at)
     return Correction(entry.file, entry.action, entry.labels, entry.content, kinds, entry.at)
@@ -159,14 +159,14 @@ class Shown:
     Attributes:
         file: As in `Source.file`.
         labels: Its class names in the data set.
-        side: The split of its author; empty where none.
+        split: The split of its author; empty where none.
         content: Hash of its bytes when it was checked; empty where it could not be read.
         root: Folder that `file` is relative to, where that is another data set; such an image is only shown.
     """
 
     file: str
     labels: tuple[str, ...]
-    side: str
+    split: str
     content: str
     root: str = ""
 
@@ -177,11 +177,11 @@ class Question:
 
     Attributes:
         findings: The gravest first.
-        pictures: One, or two: then the one that is likelier to stay first.
+        images: One, or two: then the one that is likelier to stay first.
     """
 
     findings: tuple[Finding, ...]
-    pictures: tuple[Shown, ...]
+    images: tuple[Shown, ...]
 
     @property
     def counts(self) -> bool:
@@ -203,8 +203,8 @@ class Question:
 
         Of two that contradict each other, each one's are suggested for the other.
         """
-        if len(self.pictures) == 2:
-            return self.pictures[1 - number].labels if "contradiction" in self.kinds else ()
+        if len(self.images) == 2:
+            return self.images[1 - number].labels if "contradiction" in self.kinds else ()
         return next((finding.suggested for finding in self.findings if finding.suggested), ())
 
     def is_about(self, kind: FindingKind, *, below: bool) -> bool:
@@ -223,11 +223,11 @@ def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
         findings: In any order; the same pair may come both ways round. Those about the whole data set are left out.
 
     Returns:
-        By kind in the order of `PICTURE_KINDS`, the worst of each first.
+        By kind in the order of `IMAGE_KINDS`, the worst of each first.
     """
     groups: dict[tuple[frozenset[str], str], dict[FindingKind, Finding]] = defaultdict(dict)
     for finding in findings:
-        if finding.kind not in PICTURE_KINDS:
+        if finding.kind not in IMAGE_KINDS:
             continue
         key = frozenset((finding.file, finding.other) if finding.other else (finding.file,)), finding.other_root
         known = groups[key].get(finding.kind)
@@ -238,22 +238,22 @@ def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
 
 
 def _gravity(finding: Finding) -> tuple[bool, int, float, str]:
-    return not finding.counts, PICTURE_KINDS.index(finding.kind), -finding.score, finding.file
+    return not finding.counts, IMAGE_KINDS.index(finding.kind), -finding.score, finding.file
 
 
 def _question(findings: tuple[Finding, ...]) -> Question:
     ordered = tuple(sorted(findings, key=_gravity))
     first = ordered[0]
-    own = Shown(first.file, first.labels, first.side, first.content)
+    own = Shown(first.file, first.labels, first.split, first.content)
     if not first.other:
         return Question(ordered, (own,))
-    other = Shown(first.other, first.other_labels, first.other_side, first.other_content, first.other_root)
+    other = Shown(first.other, first.other_labels, first.other_split, first.other_content, first.other_root)
     return Question(ordered, tuple(sorted((own, other), key=_rank)))
 
 
-def _rank(picture: Shown) -> tuple[bool, int, str]:
-    side = picture.side or side_of_path(picture.file) or ""
-    return not picture.root, _STAYS_FIRST.get(side, 3), picture.file
+def _rank(image: Shown) -> tuple[bool, int, str]:
+    split = image.split or split_of_path(image.file) or ""
+    return not image.root, _STAYS_FIRST.get(split, 3), image.file
 
 
 LONGEST_SIDE = 1600

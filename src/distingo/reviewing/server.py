@@ -16,7 +16,7 @@ from socketserver import TCPServer
 from typing import Any, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
-from distingo.curation.findings import PICTURE_KINDS, FindingKind
+from distingo.curation.findings import IMAGE_KINDS, FindingKind
 from distingo.datasets.corrections import Action
 from distingo.errors import DistingoError, UsageError
 from distingo.files import parse_json
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # headers and body go out one after the other, and nobody waits for a packet to fill
 
     def do_GET(self) -> None:
-        self._respond({"state": self._state, "question": self._question, "picture": self._picture})
+        self._respond({"state": self._state, "question": self._question, "picture": self._image})
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -169,8 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _question(self) -> _Answer:
         return _json(self._session.question(self._number("number")))
 
-    def _picture(self) -> _Answer:
-        encoded = self._session.picture(self._number("number"), self._number("place"))
+    def _image(self) -> _Answer:
+        encoded = self._session.image(self._number("number"), self._number("place"))
         return encoded.content, encoded.media_type
 
     def _decide(self) -> _Answer:
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _keep_all(self) -> _Answer:
         body = self._body()
-        if body.get("kind") not in PICTURE_KINDS:
+        if body.get("kind") not in IMAGE_KINDS:
             raise UsageError("what was sent is no decision", code="invalid_request")
         return _json(self._session.keep_all(cast(FindingKind, body["kind"]), below=body.get("below") is True))
 

@@ -113,13 +113,13 @@ class Choice:
     Attributes:
         question: Its number.
         action: What to do with the image.
-        picture: Which image of the question; ``keep`` is about all of them.
+        image: Which image of the question; ``keep`` is about all of them.
         labels: For ``relabel``, the class names.
     """
 
     question: int
     action: Action
-    picture: int = 0
+    image: int = 0
     labels: tuple[str, ...] = ()
 
 
@@ -162,19 +162,19 @@ class ReviewSession:
         }
         self._encoder = ImageEncoder(max_pixels)
         every = gather_questions(findings)
-        self.questions = tuple(question for question in every if all(map(self._is_there, question.pictures)))
+        self.questions = tuple(question for question in every if all(map(self._is_there, question.images)))
         self.gone = len(every) - len(self.questions)
         if every and not self.questions:
             raise DataError(
                 f"{layout.root}: holds none of the images that the findings are about (first: "
-                f"{every[0].pictures[0].file}); name the data set that was checked, or check it again",
+                f"{every[0].images[0].file}); name the data set that was checked, or check it again",
                 code="data_differ",
             )
         self._about: dict[str, list[int]] = defaultdict(list)
         for number, question in enumerate(self.questions):
-            for picture in question.pictures:
-                if not picture.root:
-                    self._about[picture.file].append(number)
+            for image in question.images:
+                if not image.root:
+                    self._about[image.file].append(number)
 
     @property
     def counting(self) -> tuple[int, ...]:
@@ -232,12 +232,12 @@ class ReviewSession:
             ],
             "pictures": [
                 self._describe_image(question, at, None if shown.root else decided.get(shown.file))
-                for at, shown in enumerate(question.pictures)
+                for at, shown in enumerate(question.images)
             ],
         }
 
     def _describe_image(self, question: Question, at: int, decided: Correction | None) -> ImageAnswer:
-        shown = question.pictures[at]
+        shown = question.images[at]
         facts, trouble = describe_image(self._source(shown))
         decision: DecisionAnswer | None = None
         if decided is not None:
@@ -247,7 +247,7 @@ class ReviewSession:
             "file": shown.file,
             "labels": shown.labels,
             "suggested": question.suggested(at),
-            "side": shown.side,
+            "side": shown.split,
             "elsewhere": shown.root,
             "version": shown.content[:8],
             "facts": facts,
@@ -255,7 +255,7 @@ class ReviewSession:
             "decision": decision,
         }
 
-    def picture(self, number: int, at: int) -> EncodedImage:
+    def image(self, number: int, at: int) -> EncodedImage:
         """An image of a question.
 
         Raises:
@@ -281,7 +281,7 @@ class ReviewSession:
             ResourceError: The table can't be written.
         """
         question = self._question(choice.question)
-        chosen = question.pictures if choice.action == "keep" else (self._shown(choice.question, choice.picture),)
+        chosen = question.images if choice.action == "keep" else (self._shown(choice.question, choice.image),)
         own = [shown for shown in chosen if not shown.root]
         if not own:
             raise UsageError(
@@ -318,7 +318,7 @@ class ReviewSession:
         closed = set(self.answered(every))
         numbers = [at for at in every if at not in closed and self.questions[at].is_about(kind, below=below)]
         contents, changed = {}, set()
-        for shown in (shown for number in numbers for shown in self._question(number).pictures if not shown.root):
+        for shown in (shown for number in numbers for shown in self._question(number).images if not shown.root):
             try:
                 contents[shown.file] = self._current_content(shown)
             except DataError:
@@ -334,7 +334,7 @@ class ReviewSession:
 
     def clear(self, number: int) -> Outcome:
         """Take back the decisions about a question's images; raises as `decide`."""
-        files = [shown.file for shown in self._question(number).pictures if not shown.root]
+        files = [shown.file for shown in self._question(number).images if not shown.root]
         return self._outcome(self.decisions.change(lambda known: {file: None for file in files if file in known}))
 
     def undo(self) -> Outcome:
@@ -351,10 +351,10 @@ class ReviewSession:
         return self.questions[number]
 
     def _shown(self, number: int, at: int) -> Shown:
-        pictures = self._question(number).pictures
-        if not 0 <= at < len(pictures):
+        images = self._question(number).images
+        if not 0 <= at < len(images):
             raise UsageError(f"question {number} has no image {at}", code="not_found")
-        return pictures[at]
+        return images[at]
 
     def _checked_labels(self, choice: Choice) -> tuple[str, ...]:
         labels = tuple(sorted({unicodedata.normalize("NFC", label.strip()) for label in choice.labels}))

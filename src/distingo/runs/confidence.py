@@ -1,4 +1,4 @@
-"""What a model's certainty is worth on judged pictures: ``confidence.json``."""
+"""What a model's certainty is worth on evaluated images: ``confidence.json``."""
 
 from __future__ import annotations
 

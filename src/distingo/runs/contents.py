@@ -110,7 +110,7 @@ class RunRecords:
         Raises:
             RunError: The predictions are missing or damaged, or do not go with ``split.csv``.
         """
-        again = f"`distingo evaluate {self.folder}` judges it again"
+        again = f"`distingo evaluate {self.folder}` evaluates it again"
         predicted = read_predicted(self.folder / "predictions.parquet", self.classes)
         if predicted is None:
             raise RunError(f"{self.folder}: holds no predictions.parquet; {again}", code="not_evaluated")

@@ -21,7 +21,7 @@ class CorrectionsSection:
     Attributes:
         said: As for `distingo.datasets.corrections.find_corrections`; None where nothing was requested.
         file: The table that was read; None where there was none.
-        changes: How many images are relabelled or set aside.
+        changes: How many images are relabeled or set aside.
         fingerprint: As in `distingo.datasets.corrections.Corrections`.
     """
 
@@ -70,7 +70,7 @@ def describe_change(earlier: CorrectionsSection | None, root: Path, said: str | 
         said: As for `find_corrections`.
 
     Returns:
-        A note, or none where the same pictures are relabelled and set aside.
+        A note, or none where the same images are relabeled and set aside.
     """
     earlier = earlier or CorrectionsSection()
     try:

@@ -48,7 +48,7 @@ class PredictionCost:
 
     Attributes:
         images_per_second: Decoding, resizing and the model together.
-        pictures: How many the measurement rests on; where there are few, each counts as often as it was predicted.
+        images: How many the measurement rests on; where there are few, each counts as often as it was predicted.
         seconds: How long it took.
         device: Where a network computed.
         precision: In which numbers.
@@ -56,7 +56,7 @@ class PredictionCost:
     """
 
     images_per_second: float
-    pictures: int
+    images: int
     seconds: float
     device: str
     precision: str

@@ -22,7 +22,7 @@ from distingo.records import ValueKind
 from distingo.runs.folder import FORMAT, check_format
 
 MOST_CLASSES = 100_000
-"""Three times as many as the largest public sets of pictures have."""
+"""Three times as many as the largest public sets of images have."""
 
 Record = TypeVar("Record")
 
@@ -53,8 +53,8 @@ _LARGEST_RESIZED = 16_384
 """Pixels of a side, before the middle is cut out: twice the largest image."""
 
 
-class RenditionFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Of `distingo.records.Rendition`."""
+class ImageSpecFields(msgspec.Struct, forbid_unknown_fields=True):
+    """Of `distingo.records.ImageSpec`."""
 
     height: Size
     width: Size
@@ -79,15 +79,15 @@ class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Of `distingo.models.evidence.Calibration`."""
+    """Of `distingo.models.calibration_set.Calibration`."""
 
     slope: Positive
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
 
 
 def find_rendition_fault(rendition: Mapping[str, object]) -> str:
-    """Why a stored rendition would be refused; empty where it would not."""
-    return _find_fault(rendition, RenditionFields)
+    """Why a stored preprocessing would be refused; empty where it would not."""
+    return _find_fault(rendition, ImageSpecFields)
 
 
 def check_fields(
@@ -169,7 +169,7 @@ def convert(
     """
     if not isinstance(content, Mapping):
         raise _damaged(path, ["no JSON object"], advice)
-    content = with_notes(content, kind)
+    content = upgraded(content, kind)
     if faults := find_record_faults(content, kind, required=required, strict=strict):
         raise _damaged(path, faults, advice)
     try:
@@ -178,10 +178,19 @@ def convert(
         raise _damaged(path, [_plain(error)], advice) from error
 
 
-def with_notes(content: JsonObject, kind: type) -> JsonObject:
-    """The fields of a record with notes in place of version 0.1's sentences, those of records in it too."""
+_OLD_NAMES = {"side": "split", "pictures": "images", "judged": "evaluated"}
+"""Fields that version 0.1 called otherwise."""
+
+
+def upgraded(content: JsonObject, kind: type) -> JsonObject:
+    """The fields of a record as they are called now, notes in place of version 0.1's sentences; records in it too."""
+    hints = get_type_hints(kind)
+    content = {
+        _OLD_NAMES[name] if name not in hints and _OLD_NAMES.get(name) in hints else name: value
+        for name, value in content.items()
+    }
     changed: dict[str, object] = {}
-    for name, hint in get_type_hints(kind).items():
+    for name, hint in hints.items():
         value = content.get(name)
         (of, *_) = [each for each in get_args(hint) if each is not type(None)] or [hint]
         if isinstance(value, str) and hint is Note:
@@ -189,7 +198,7 @@ def with_notes(content: JsonObject, kind: type) -> JsonObject:
         elif isinstance(value, list) and of is Note:
             changed[name] = [asdict(text_note(each)) if isinstance(each, str) else each for each in value]
         elif isinstance(value, Mapping) and isinstance(of, type) and of is not Note and is_dataclass(of):
-            changed[name] = with_notes(value, of)
+            changed[name] = upgraded(value, of)
     return {**content, **changed}
 
 

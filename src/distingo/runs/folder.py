@@ -93,7 +93,7 @@ class RunFolder:
 
     @property
     def predictions(self) -> Path:
-        """Probabilities for every test picture."""
+        """Probabilities for every test image."""
         return self.path / "predictions.parquet"
 
     @property

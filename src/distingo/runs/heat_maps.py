@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class KeptHeatMap:
-    """What spoke for a class in one picture.
+    """What spoke for a class in one image.
 
     Attributes:
         file: The image, as in ``split.csv``.

@@ -18,9 +18,9 @@ class EpochRecord:
     Attributes:
         epoch: Counted from 1.
         train_loss: Mean over the epoch's batches, with augmentation, smoothing and dropout on.
-        train_accuracy: Likewise; None with several labels per picture.
+        train_accuracy: Likewise; None with several labels per image.
         validation_loss: Cross-entropy of the validated weights, whatever loss was trained with.
-        validation_accuracy: Share of validation pictures predicted right; None with several labels per picture.
+        validation_accuracy: Share of validation images predicted right; None with several labels per image.
         learning_rate: Of the epoch's last step.
         images_per_second: Training images per second, validation not counted.
         seconds: The whole epoch took, with validation.

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from distingo.csv_files import join_labels, read_side, read_table, split_labels, write_table
+from distingo.csv_files import join_labels, read_split_name, read_table, split_labels, write_table
 from distingo.errors import RunError
 from distingo.messages.notes import Note, text_note
 from distingo.records import (
@@ -52,7 +52,7 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
             row.status,
             row.reason.code if row.reason else "",
             join_labels(row.labels),
-            row.side or "",
+            row.split or "",
             row.format,
             row.width,
             row.height,
@@ -93,7 +93,7 @@ def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
     if not left:
         return ()
     kinds = ", ".join(f"{count:,} {status}" for status, count in left.most_common())
-    return (f"of {dataset.file_count:,} files found {len(dataset.pictures):,} are used; {kinds}: {where} says why",)
+    return (f"of {dataset.file_count:,} files found {len(dataset.images):,} are used; {kinds}: {where} says why",)
 
 
 def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
@@ -111,7 +111,7 @@ def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
         status=status,
         reason=_reason(path, line, fields),
         labels=split_labels(fields["labels"]),
-        side=read_side(fields["side"], path, line) if fields["side"] else None,
+        split=read_split_name(fields["side"], path, line) if fields["side"] else None,
         format=fields["format"],
         width=int(fields["width"]),
         height=int(fields["height"]),

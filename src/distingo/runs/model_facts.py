@@ -51,7 +51,7 @@ class ModelFacts:
     """A part of ``model.json``; the fields are those of `distingo.models.saved.ModelDescription`.
 
     Attributes:
-        name: Its name in the catalogue.
+        name: Its name in the catalog.
         kind: ``network``, ``pretrained`` or ``classic``.
         mode: ``scratch``, ``frozen`` or ``finetune``.
         head: Of a pretrained model.

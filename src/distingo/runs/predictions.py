@@ -15,7 +15,7 @@ from distingo.datasets.targets import encode_labels
 from distingo.errors import RunError
 from distingo.files import require_intact, write_bytes
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.records import Picture, Thresholds
+from distingo.records import LabeledImage, Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +63,35 @@ class Predicted:
 
 def write_predictions(
     path: Path,
-    pictures: Sequence[Picture],
+    images: Sequence[LabeledImage],
     probabilities: np.ndarray,
     classes: tuple[str, ...],
     thresholds: Thresholds | None = None,
     given: np.ndarray | None = None,
 ) -> None:
-    """Write one row per judged picture.
+    """Write one row per evaluated image.
 
     Args:
         path: The Parquet file.
-        pictures: n pictures with their truth.
+        images: n images with their truth.
         probabilities: float32 (n, classes).
         classes: Names of the columns; the field names of the struct column ``probabilities``.
         thresholds: With several labels per image, the decision threshold of each. Then ``truth`` and
             ``predicted`` are lists of labels, and there is no ``confidence``.
-        given: Likewise, where no thresholds stand for all pictures: which labels are given, bool (n, classes).
+        given: Likewise, where no thresholds stand for all images: which labels are given, bool (n, classes).
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if thresholds is not None:
         given = apply_thresholds(probabilities, thresholds)
-    columns = {"file": pa.array([picture.source.file for picture in pictures], pa.string())}
+    columns = {"file": pa.array([image.source.file for image in images], pa.string())}
     if given is None:
-        columns["truth"] = pa.array([picture.label for picture in pictures], pa.string())
+        columns["truth"] = pa.array([image.label for image in images], pa.string())
         columns["predicted"] = pa.array([classes[at] for at in probabilities.argmax(axis=1)], pa.string())
         columns["confidence"] = pa.array(probabilities.max(axis=1), pa.float32())
     else:
-        truth = encode_labels(pictures, classes, "multi-label")
+        truth = encode_labels(images, classes, "multi-label")
         for name, table in (("truth", truth), ("predicted", given)):
             lists = [[classes[at] for at in np.flatnonzero(row)] for row in table]
             columns[name] = pa.array(lists, pa.list_(pa.string()))

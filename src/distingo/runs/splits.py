@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.csv_files import join_labels, read_side, read_table, split_labels, write_table
+from distingo.csv_files import join_labels, read_split_name, read_table, split_labels, write_table
 from distingo.datasets.splits.splitting import order_split
 from distingo.errors import RunError
 from distingo.messages.notes import note
-from distingo.records import SIDES, Dataset, Picture, Side, Split
+from distingo.records import SPLITS, Dataset, LabeledImage, Split, SplitName
 
 _COLUMNS = ("file", "side", "labels")
 
@@ -20,7 +20,7 @@ class SplitRow:
     """One line of ``split.csv``: an image, its split and its classes."""
 
     file: str
-    side: Side
+    split: SplitName
     labels: tuple[str, ...]
 
 
@@ -34,7 +34,11 @@ def write_split(split: Split, path: Path) -> None:
     Raises:
         ResourceError: It can't be written.
     """
-    rows = ((picture.source.file, side, join_labels(picture.labels)) for side in SIDES for picture in split.side(side))
+    rows = (
+        (image.source.file, split_name, join_labels(image.labels))
+        for split_name in SPLITS
+        for image in split.split(split_name)
+    )
     write_table(path, _COLUMNS, rows, recorded=True)
 
 
@@ -47,7 +51,7 @@ def read_split_rows(path: Path) -> tuple[SplitRow, ...]:
     if not path.exists():
         return ()
     return tuple(
-        SplitRow(row["file"], read_side(row["side"], path, line), split_labels(row["labels"]))
+        SplitRow(row["file"], read_split_name(row["side"], path, line), split_labels(row["labels"]))
         for line, row in read_table(path, _COLUMNS)
     )
 
@@ -66,13 +70,13 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         RunError: It is missing or damaged, names a file twice or one that the dataset does not hold, or a
             file has another class there.
     """
-    known = {picture.source.file: picture for picture in dataset.pictures}
-    sides: dict[Side, list[Picture]] = {side: [] for side in SIDES}
+    known = {image.source.file: image for image in dataset.images}
+    splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
     seen: set[str] = set()
     for line, fields in read_table(path, _COLUMNS):
         file = fields["file"]
-        picture = known.get(file)
-        if picture is None:
+        image = known.get(file)
+        if image is None:
             raise RunError(
                 f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}",
                 code="split_differs",
@@ -82,16 +86,16 @@ def read_split(path: Path, dataset: Dataset) -> Split:
                 f"{path}: line {line}: {file} is named twice; keep one of the two lines", code="duplicate_entry"
             )
         labels = split_labels(fields["labels"])
-        if labels != picture.labels:
+        if labels != image.labels:
             raise RunError(
                 f"{path}: line {line}: {file} has the class {_named(labels)} here and "
-                f"{_named(picture.labels)} in {dataset.root}; make a new split",
+                f"{_named(image.labels)} in {dataset.root}; make a new split",
                 code="split_differs",
             )
         seen.add(file)
-        sides[read_side(fields["side"], path, line)].append(picture)
+        splits[read_split_name(fields["side"], path, line)].append(image)
     left = len(known) - len(seen)
-    return order_split(sides, (note("images-on-no-split", count=left, file=path.name),) if left else ())
+    return order_split(splits, (note("images-on-no-split", count=left, file=path.name),) if left else ())
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""``python -m distingo.runtime FOLDER PICTURE ...`` prints one JSON line per picture."""
+"""``python -m distingo.runtime FOLDER PICTURE ...`` prints one JSON line per image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distingo.errors import DistingoError, escape_controls
 from distingo.runtime.runtime import Runtime
 
 EXIT_UNREADABLE = 3
-"""Some pictures could not be read; the others were predicted."""
+"""Some images could not be read; the others were predicted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,13 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the module's name; None takes the process's own.
 
     Returns:
-        The exit code: 0; 1 for a failure, 2 for a wrong call, 3 for unreadable pictures.
+        The exit code: 0; 1 for a failure, 2 for a wrong call, 3 for unreadable images.
     """
     options = _parser().parse_args(arguments)
     try:
         runtime = Runtime(options.folder)
-        wishes = {"topk": options.topk, "abstain": options.abstain, "coverage": options.coverage}
-        predictions = runtime.predict(options.pictures, on_error="row", **wishes)
+        requested = {"topk": options.topk, "abstain": options.abstain, "coverage": options.coverage}
+        predictions = runtime.predict(options.images, on_error="row", **requested)
     except DistingoError as error:
         print(f"distingo.runtime: {escape_controls(str(error))}", file=sys.stderr)
         return error.exit_code

@@ -15,12 +15,12 @@ import numpy as np
 from distingo.errors import RunError, quote
 from distingo.files import require_intact, write_bytes, write_json
 from distingo.models.feature_bank import FeatureBank, check_bank
-from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
+from distingo.records import NO_VALUE_RANGES, ImageSpec, Task, Thresholds, ValueRanges
 from distingo.runs.fields import (
     CalibrationFields,
+    ImageSpecFields,
     Names,
     Ranges,
-    RenditionFields,
     ThresholdFields,
     check_classes,
     read_record,
@@ -64,7 +64,7 @@ class _Preprocessing:
 
     in_graph: bool
     input: dict[str, object]
-    rendition: RenditionFields
+    rendition: ImageSpecFields
     value_ranges: Ranges | None = None
 
 
@@ -78,15 +78,15 @@ class ExportDescription:
     Attributes:
         exported_as: The format.
         precision: ``float32``, ``half`` or ``int8``.
-        task: One label per picture, or several.
+        task: One label per image, or several.
         classes: Names, in the order of the probabilities.
-        rendition: The pictures that the network sees.
-        in_graph: Whether the model resizes and crops pictures itself; else it takes what
+        rendition: The images that the network sees.
+        in_graph: Whether the model resizes and crops images itself; else it takes what
             `distingo.datasets.decoding.rendering.render` makes of them.
         value_ranges: What the stored values of deep images are scaled by, before anything else.
         thresholds: With several labels, the decision threshold of each; None with one.
         calibration: Slope and offsets of the logits, for information: the model applies them itself.
-        model: What was exported: name, kind, licence.
+        model: What was exported: name, kind, license.
         provenance: Data, seed, versions and dates.
         agreement: What the check against the original found; empty before it.
     """
@@ -95,7 +95,7 @@ class ExportDescription:
     precision: Precision
     task: Task
     classes: tuple[str, ...]
-    rendition: Rendition
+    rendition: ImageSpec
     in_graph: bool
     value_ranges: ValueRanges = NO_VALUE_RANGES
     thresholds: Thresholds | None = None
@@ -124,7 +124,7 @@ class ExportDescription:
 
     @property
     def preprocessing(self) -> dict[str, object]:
-        """The content of ``preprocessing.json``: what happens to a decoded picture, and where."""
+        """The content of ``preprocessing.json``: what happens to a decoded image, and where."""
         return {
             "in_graph": self.in_graph,
             "input": {"name": INPUT, "type": "uint8", "shape": self.input_shape},
@@ -179,7 +179,7 @@ def read_export(folder: str | Path) -> ExportDescription:
         precision=facts.precision,
         task=facts.task,
         classes=tuple(facts.classes),
-        rendition=to_record(preprocessing.rendition, Rendition),
+        rendition=to_record(preprocessing.rendition, ImageSpec),
         in_graph=preprocessing.in_graph,
         value_ranges=value_ranges,
         thresholds=None if facts.thresholds is None else to_record(facts.thresholds, Thresholds),
@@ -202,7 +202,7 @@ _MEMBERS = {
 
 
 def save_exported_bank(folder: Path, bank: FeatureBank) -> None:
-    """Write ``bank.npz``: rows, center, scale and unit; which pictures they are of stays with the run."""
+    """Write ``bank.npz``: rows, center, scale and unit; which images they are of stays with the run."""
     content = io.BytesIO()
     np.savez(content, rows=bank.rows, center=bank.center, scale=bank.scale, unit=np.array([bank.unit]))
     write_bytes(folder / EXPORTED_BANK_FILE, content.getvalue(), recorded=True)

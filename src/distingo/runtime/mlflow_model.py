@@ -36,7 +36,7 @@ class Predictor(Protocol):
     def task(self) -> Task:
         """Whether an image gets exactly one label or any number."""
 
-    def predict(self, pictures: Iterable[Any], *, topk: int | None = None) -> list[Prediction]:
+    def predict(self, images: Iterable[Any], *, topk: int | None = None) -> list[Prediction]:
         """One prediction per image, in order."""
 
 
@@ -61,7 +61,7 @@ class MlflowClassifier:
         Returns:
             A row for each image: ``label``, ``probability``, ``labels`` (those that are given; one, or any number where
             images have several), ``known``, ``probabilities`` by class, and ``error``, which says why an image could
-            not be read and has nothing beside it.
+            not be read and has nothing next to it.
 
         Raises:
             UsageError: There is no such column, an image is none of these, or a parameter is given.

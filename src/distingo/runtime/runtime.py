@@ -15,16 +15,16 @@ from PIL import Image
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.errors import ResourceError, RunError, UsageError
 from distingo.files import read_checksums, require_intact
-from distingo.models.evidence import Evidence, load_evidence
+from distingo.models.calibration_set import CalibrationSet, load_evidence
 from distingo.models.feature_bank import FeatureBank
 from distingo.prediction.image_model import ImageModel
+from distingo.prediction.images import ImageLike, name_image, open_image
 from distingo.prediction.libraries import first_line, import_openvino
-from distingo.prediction.naming import Judged, settle_certainty
-from distingo.prediction.pictures import PictureLike, name_picture, open_picture
+from distingo.prediction.naming import Evaluated, settle_certainty
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From uint8 pictures (n, height, width, channels) to float32 probabilities (n, classes) and features (n, features).
+"""From uint8 images (n, height, width, channels) to float32 probabilities (n, classes) and features (n, features).
 
 May be called from several threads."""
 
@@ -86,9 +86,9 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
             f"{path}: ONNX Runtime can't load it ({first_line(error)}); export the run again", code="damaged_file"
         ) from error
 
-    def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            probabilities, features = session.run(OUTPUTS, {INPUT: pictures})
+            probabilities, features = session.run(OUTPUTS, {INPUT: images})
         except Exception as error:
             raise ResourceError(f"{path}: ONNX Runtime failed ({first_line(error)})", code="engine_failed") from error
         return probabilities, features
@@ -112,9 +112,9 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
 
     lock = threading.Lock()  # the compiled model has one place for what comes out
 
-    def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with lock:
-            found = compiled({INPUT: pictures})
+            found = compiled({INPUT: images})
             return np.array(found[OUTPUTS[0]]), np.array(found[OUTPUTS[1]])
 
     return run
@@ -141,7 +141,7 @@ class Runtime(ImageModel):
         self.folder = Path(folder)
         self.description = read_export(self.folder)
         super().__init__(self.description, self, max_pixels)
-        self.evidence: Evidence | None = load_evidence(self.folder)
+        self.calibration_set: CalibrationSet | None = load_evidence(self.folder)
         bank = load_exported_bank(self.folder)
         self.bank: FeatureBank | None = None if bank is None else bank.widened()
         self._unlike_from = settle_certainty(self).unlike_from
@@ -151,7 +151,7 @@ class Runtime(ImageModel):
         kind = "classes" if self.task == "single-label" else "labels"
         return f"Runtime({str(self.folder)!r}, {len(self.classes)} {kind}, {self.description.exported_as})"
 
-    def look_at(self, picture: PictureLike) -> np.ndarray:
+    def look_at(self, image: ImageLike) -> np.ndarray:
         """Decode an image as the exported file takes it.
 
         Returns:
@@ -161,24 +161,24 @@ class Runtime(ImageModel):
             UndecodableError: The image can't be read.
         """
         enough = shorter_side_for(self.description.rendition)
-        image = open_picture(picture, enough, self.description.value_ranges, self.max_pixels)
-        return prepare_input(image, self.description)
+        opened = open_image(image, enough, self.description.value_ranges, self.max_pixels)
+        return prepare_input(opened, self.description)
 
-    def judge(self, rows: np.ndarray) -> Judged:
-        """Compute the probabilities of images, see `ImageModel.judge`; there must be at least one row."""
+    def evaluate(self, rows: np.ndarray) -> Evaluated:
+        """Compute the probabilities of images, see `ImageModel.evaluate`; there must be at least one row."""
         probabilities, features = self._run(rows)
         unlike = None
         if self._unlike_from is not None and self.bank is not None:
             unlike = self.bank.distances(features) > self._unlike_from
-        return Judged(probabilities, unlike)
+        return Evaluated(probabilities, unlike)
 
-    def _judge_each(self, pictures: Sequence[PictureLike]) -> Generator[tuple[str, Judged | str, int]]:
+    def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
         """One image at a time; those after it are decoded ahead in one thread, while the model computes in others."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            for start in range(0, len(pictures), _AHEAD):
-                part = pictures[start : start + _AHEAD]
+            for start in range(0, len(images), _AHEAD):
+                part = images[start : start + _AHEAD]
                 for at, row in enumerate(pool.map(self._look_at_or_explain, part), start):
-                    yield name_picture(pictures[at], at), row if isinstance(row, str) else self.judge(row[None]), 0
+                    yield name_image(images[at], at), row if isinstance(row, str) else self.evaluate(row[None]), 0
 
 
 def prepare_input(image: Image.Image, description: ExportDescription) -> np.ndarray:

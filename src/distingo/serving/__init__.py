@@ -1,1 +1,1 @@
-"""Serving: trained models behind HTTP, several requests judged together."""
+"""Serving: trained models behind HTTP, several requests evaluated together."""

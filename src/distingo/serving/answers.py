@@ -34,17 +34,17 @@ class ScoreAnswer(TypedDict):
     given: bool
 
 
-NeighbourFields = TypedDict(  # noqa: UP013 - keys of the JSON
-    "NeighbourFields", {"label": str, "distance": float, "picture": str | None}
+NeighborFields = TypedDict(  # noqa: UP013 - keys of the JSON
+    "NeighborFields", {"label": str, "distance": float, "picture": str | None}
 )
 
 
-class NeighbourAnswer(NeighbourFields):
-    """A training image that is near in the model's features; `picture` is a data: address."""
+class NeighborAnswer(NeighborFields):
+    """A training image that is near in the model's features; `image` is a data: address."""
 
 
 ExplanationFields = TypedDict(
-    "ExplanationFields", {"class": str, "heat_map": str | None, "neighbours": list[NeighbourAnswer]}
+    "ExplanationFields", {"class": str, "heat_map": str | None, "neighbours": list[NeighborAnswer]}
 )
 
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from distingo.prediction.naming import Judged
+from distingo.prediction.naming import Evaluated
 from distingo.serving.http.errors import RefusedError, free_frames
 from distingo.serving.images import RequestImage
 from distingo.serving.turns import Job, Share, TurnPool
@@ -78,7 +78,7 @@ class Batcher:
 
     Args:
         decode: An image to what the model takes, or to the threads that decode it instead.
-        judge: Rows (n, *row) to their scores; called by one thread.
+        evaluate: Rows (n, *row) to their scores; called by one thread.
         decoders: Threads that decode ordinary images.
         max_wait: In seconds.
         max_batch: Images scored together at most.
@@ -88,7 +88,7 @@ class Batcher:
     def __init__(
         self,
         decode: Callable[[RequestImage], np.ndarray | Later],
-        judge: Callable[[np.ndarray], Judged],
+        evaluate: Callable[[np.ndarray], Evaluated],
         decoders: TurnPool,
         *,
         max_wait: float,
@@ -96,7 +96,7 @@ class Batcher:
         watcher: Watcher,
     ) -> None:
         self._decode = decode
-        self._judge = judge
+        self._judge = evaluate
         self._decoders = decoders
         self._max_wait = max_wait
         self._max_batch = max_batch
@@ -215,15 +215,15 @@ class Batcher:
         decoded = [(entry, image, image.row) for entry in batch if (image := entry.image) and image.row is not None]
         if not decoded:
             return  # their clients went away meanwhile
-        judged = _outcome(lambda: self._judge(np.stack([row for _, _, row in decoded])))
+        evaluated = _outcome(lambda: self._judge(np.stack([row for _, _, row in decoded])))
         while decoded:  # emptied, since the frames of an error lead here
             entry, image, _ = decoded.pop()
             at = len(decoded)
-            if isinstance(judged, Exception):
-                entry.error = judged
+            if isinstance(evaluated, Exception):
+                entry.error = evaluated
             else:
-                is_ood = None if judged.unlike is None else bool(judged.unlike[at])
-                entry.image = replace(image, row=None, probabilities=judged.probabilities[at], is_ood=is_ood)
+                is_ood = None if evaluated.unlike is None else bool(evaluated.unlike[at])
+                entry.image = replace(image, row=None, probabilities=evaluated.probabilities[at], is_ood=is_ood)
             del image, _
         waited = sum(began - entry.since for entry in batch)
         self._watcher.on_batch(len(batch), time.perf_counter() - began, waited)

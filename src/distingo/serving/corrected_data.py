@@ -33,9 +33,9 @@ class CorrectedData:
         folder: Where it is.
         model: The model that was corrected.
         task: Whether an image has exactly one label or any number.
-        pictures: How many images it holds.
+        images: How many images it holds.
         classes: How many images each class has, the most first.
-        unlabelled: How many images have no label at all; none with one label per image.
+        unlabeled: How many images have no label at all; none with one label per image.
         superseded: How many earlier corrections of the same images are left out.
         notes: What to know before training on it.
     """
@@ -43,9 +43,9 @@ class CorrectedData:
     folder: Path
     model: str
     task: Task
-    pictures: int
+    images: int
     classes: dict[str, int]
-    unlabelled: int
+    unlabeled: int
     superseded: int
     notes: tuple[str, ...] = ()
 
@@ -77,8 +77,8 @@ def export_store(path: Path, folder: Path, model: str | None = None) -> Correcte
     classes = Counter(label for each in kept for label in each.labels)
     notes = _describe(classes, task, by_folder=by_folder)
     earlier = sum(each.times - 1 for each in kept)
-    unlabelled = sum(not each.labels for each in kept)
-    return CorrectedData(folder, model, task, len(kept), dict(classes.most_common()), unlabelled, earlier, notes)
+    unlabeled = sum(not each.labels for each in kept)
+    return CorrectedData(folder, model, task, len(kept), dict(classes.most_common()), unlabeled, earlier, notes)
 
 
 def _choose_model(store: CorrectionStore, requested: str | None) -> str:
@@ -137,7 +137,7 @@ def _write_at_once(
     try:
         with progress_bar("exporting", len(rows)) as advance:
             for file, kept in rows:
-                write_bytes(unfinished / file, store.picture(kept.sha256))
+                write_bytes(unfinished / file, store.image(kept.sha256))
                 advance()
         if not by_folder:
             write_table(

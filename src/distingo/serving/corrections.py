@@ -58,7 +58,7 @@ class SentCorrection:
     """What a person says an image shows.
 
     Attributes:
-        picture: The file's bytes as they were uploaded.
+        image: The file's bytes as they were uploaded.
         format: Its format, as `distingo.datasets.decoding.formats.detect_format` names it.
         model: The model's name.
         version: The model's version.
@@ -67,7 +67,7 @@ class SentCorrection:
         predicted: The model's prediction, as JSON has it.
     """
 
-    picture: bytes
+    image: bytes
     format: str
     model: str
     version: str
@@ -142,15 +142,15 @@ class CorrectionStore:
             StoreFullError: The file would grow beyond its limit.
             ResourceError: The file can't be written.
         """
-        sha256 = hashlib.sha256(sent.picture).hexdigest()
+        sha256 = hashlib.sha256(sent.image).hexdigest()
         row = (utc_now(), sha256, sent.model, sent.version, sent.task, _to_json(sent.labels), _to_json(sent.predicted))
         with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             known = connection.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
-            self._require_room(connection, 0 if known else len(sent.picture))
+            self._require_room(connection, 0 if known else len(sent.image))
             if not known:
-                picture = (sha256, sent.format, sent.picture)
-                connection.execute("INSERT INTO pictures (sha256, format, content) VALUES (?, ?, ?)", picture)
+                image = (sha256, sent.format, sent.image)
+                connection.execute("INSERT INTO pictures (sha256, format, content) VALUES (?, ?, ?)", image)
             kept = connection.execute(
                 "INSERT INTO corrections (at, sha256, model, version, task, labels, predicted) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -183,7 +183,7 @@ class CorrectionStore:
         with self._connected() as connection:
             return [_read(row) for row in connection.execute(query, (model, sha256))]
 
-    def picture(self, sha256: str) -> bytes:
+    def image(self, sha256: str) -> bytes:
         """An image's bytes as they were uploaded.
 
         Raises:

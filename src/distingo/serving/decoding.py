@@ -26,7 +26,7 @@ from PIL import Image
 
 from distingo.datasets.decoding.rendering import render
 from distingo.features.descriptors import describe
-from distingo.records import Rendition, ValueRange, ValueRanges
+from distingo.records import ImageSpec, ValueRange, ValueRanges
 from distingo.serving.http.errors import RefusedError, free_frames
 from distingo.serving.images import decode_upload, too_much_memory
 from distingo.serving.settings import ServeSettings
@@ -64,7 +64,7 @@ class DecodeTask:
     max_pixels: int
     enough: int | None = None
     value_ranges: ValueRanges | None = None
-    rendition: Rendition | None = None
+    rendition: ImageSpec | None = None
 
 
 class _Result(TypedDict, total=False):
@@ -310,7 +310,7 @@ def _do(head: bytes, content: bytes) -> tuple[_Result, bytes]:
     task["value_ranges"] = ranges and ValueRanges(
         **{kind: each and ValueRange(**each) for kind, each in ranges.items()}
     )
-    task["rendition"] = spec and Rendition(**spec)
+    task["rendition"] = spec and ImageSpec(**spec)
     try:
         with _limited(options["memory"], options["seconds"]):
             return _decode(DecodeTask(**task), content)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding.decode import TooManyPixelsError, UndecodableError, UnreadableError, decode, read_header
-from distingo.datasets.decoding.formats import describe_non_picture, detect_format
+from distingo.datasets.decoding.formats import describe_non_image, detect_format
 from distingo.records import ValueRanges
 from distingo.serving.http.errors import RefusedError
 
@@ -318,7 +318,7 @@ def cost_of(data: bytes, enough: int | None) -> HeaderCost:
 def _accepted_format(data: bytes) -> str:
     name = detect_format(data)
     if name not in ACCEPTED:
-        came = str(describe_non_picture(name) or "") or ("no known image" if name == "unknown" else f"a {name} file")
+        came = str(describe_non_image(name) or "") or ("no known image" if name == "unknown" else f"a {name} file")
         raise RefusedError(
             422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
         )

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from distingo.models.evidence import Evidence
+from distingo.models.calibration_set import CalibrationSet
 from distingo.serving.answers import Duration, ModelStatistics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -71,7 +71,7 @@ class Metrics:
             "request_seconds", "Time from a request's head to its answer", ["route"], _SECONDS
         )
         self.batches = self._histogram("batch_pictures", "Images scored together", model, _SIZES)
-        self.judging = self._histogram("judging_seconds", "Time to score a batch", model, _SECONDS)
+        self.evaluating = self._histogram("judging_seconds", "Time to score a batch", model, _SECONDS)
         self.waiting = self._gauge("pictures_in_flight", "Images taken in and not answered yet", [])
         self.inferences = InferenceCounters(self._registry)
         text = "The latest scores of predicted labels, by bin of the validation scores"
@@ -101,9 +101,9 @@ class Metrics:
         if status >= HTTPStatus.BAD_REQUEST:
             self.refused.labels(str(status)).inc()
 
-    def watch_scores(self, model: str, version: str, evidence: Evidence | None) -> None:
+    def watch_scores(self, model: str, version: str, calibration_set: CalibrationSet | None) -> None:
         """Compare the scores that a model gives from now on with those of its validation images."""
-        bins = bin_scores(evidence)
+        bins = bin_scores(calibration_set)
         if bins is not None:
             with self._lock:
                 self._windows[model, version] = ScoreWindow(bins)
@@ -158,16 +158,16 @@ class ScoreBins:
         return int(np.searchsorted(self.edges, score, side="right"))
 
 
-def bin_scores(evidence: Evidence | None) -> ScoreBins | None:
+def bin_scores(calibration_set: CalibrationSet | None) -> ScoreBins | None:
     """Divide the validation scores into bins of about equal number, at most ten and of ten scores at the least.
 
     Args:
-        evidence: What the run kept; None where an older distingo trained it.
+        calibration_set: What the run kept; None where an older distingo trained it.
 
     Returns:
         The bins; None where there are too few scores, or all are the same.
     """
-    scores = np.empty(0) if evidence is None else evidence.confidences
+    scores = np.empty(0) if calibration_set is None else calibration_set.confidences
     number = min(_MOST_BINS, len(scores) // _LEAST_A_BIN)
     if number < 2:
         return None

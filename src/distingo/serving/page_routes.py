@@ -152,7 +152,7 @@ def add_page(app: FastAPI, settings: ServeSettings) -> None:
 
     Args:
         app: To add it to.
-        settings: The limits tell the browser which pictures to make smaller.
+        settings: The limits tell the browser which images to make smaller.
     """
     words = _all_words()
     pages = {

@@ -113,7 +113,7 @@ def read_parameters(content: Mapping[str, object], name: str = "parameters") -> 
 def read_form(body: bytes, content_type: str, options: RequestOptions, max_images: int) -> ImageRequest:
     """Images and options of a form: files in fields of any name, options in fields of their names.
 
-    A part that has a file's name is a file, as is any part of the field ``pictures``.
+    A part that has a file's name is a file, as is any part of the field ``images``.
 
     Raises:
         RefusedError: The form is damaged or holds no file, or a field is no option.
@@ -133,7 +133,7 @@ def read_form(body: bytes, content_type: str, options: RequestOptions, max_image
 
 
 def read_json(body: bytes, options: RequestOptions, max_images: int) -> ImageRequest:
-    """Images and options of ``{"pictures": [{"name": ..., "data": base64}], "top_k": ...}``.
+    """Images and options of ``{"images": [{"name": ..., "data": base64}], "top_k": ...}``.
 
     Raises:
         RefusedError: It is not of this form, or holds too many images.

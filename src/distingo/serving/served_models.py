@@ -67,11 +67,11 @@ class ServedModel:
         self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
         self.counters = metrics.inferences.of(run.name, self.version)
         self._batches = metrics.batches.labels(run.name)
-        self._seconds = metrics.judging.labels(run.name)
+        self._seconds = metrics.evaluating.labels(run.name)
         self._warm_up()
         self.batcher = Batcher(
             self.decode,
-            self.predictor.judge,
+            self.predictor.evaluate,
             decoders,
             max_wait=settings.max_wait,
             max_batch=settings.max_batch,
@@ -133,7 +133,7 @@ class ServedModel:
     def _warm_up(self) -> None:
         """Score a gray image, so that what is built at first use is built before the first request."""
         gray = self.predictor.look_at(np.full((64, 64, 3), 128, np.uint8))
-        self.predictor.judge(gray[None])
+        self.predictor.evaluate(gray[None])
 
 
 def _decode_ordinary(data: bytes, task: DecodeTask) -> tuple[Image.Image | None, HeaderCost]:
@@ -179,7 +179,7 @@ class ServedModels:
         if not any(model.predictor.engine == "torch" for model in self._models.values()):
             give_large_blocks_back()  # torch itself needs them for every batch
         for model in self._models.values():
-            metrics.watch_scores(model.name, model.version, model.predictor.model.evidence)
+            metrics.watch_scores(model.name, model.version, model.predictor.model.calibration_set)
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(list(self._models.values()))
@@ -223,7 +223,7 @@ class ServedModels:
             if read_version(old.run) == old.version:
                 return old, False
             new = self._load(NamedRun(name, old.run))
-            self.metrics.watch_scores(name, new.version, new.predictor.model.evidence)
+            self.metrics.watch_scores(name, new.version, new.predictor.model.calibration_set)
             self._models[name] = new
             old.batcher.close()
             self.metrics.forget_scores(name, old.version)

@@ -21,7 +21,7 @@ from PIL import Image
 from distingo.errors import DistingoError, UsageError
 from distingo.models.descriptors import DescriptorClassifier
 from distingo.prediction.predictor import Predictor
-from distingo.serving.answers import Explanation, NeighbourAnswer
+from distingo.serving.answers import Explanation, NeighborAnswer
 from distingo.serving.http.bodies import BodyReader, client_of_request
 from distingo.serving.http.errors import RefusedError
 from distingo.serving.images import RequestImage
@@ -32,12 +32,12 @@ from distingo.serving.settings import ServeSettings
 from distingo.serving.turns import Share
 
 if TYPE_CHECKING:
-    from distingo.explanation.records import Neighbour
+    from distingo.explanation.records import Neighbor
 
 MOST_EXPLAINED = 8
 """Images of one request that are explained, and explanations that may be waited for at once."""
 
-_NEIGHBOURS = 6
+_NEIGHBORS = 6
 _COPIES_KEPT = 4
 _Parsed = TypeVar("_Parsed")
 
@@ -274,7 +274,7 @@ class _Explainer:
 
         if not can_explain(model.predictor):
             return None
-        found = explain_image(self._copy(model), image, label, run=model.run, neighbours=_NEIGHBOURS)
+        found = explain_image(self._copy(model), image, label, run=model.run, neighbours=_NEIGHBORS)
         heat_map = None if found.heat.is_empty else heat_address(image.size, found.seen, found.heat.values)
         return {"class": label, "heat_map": heat_map, "neighbours": [_describe(each) for each in found.neighbours]}
 
@@ -290,10 +290,10 @@ class _Explainer:
         return self._copies[key]
 
 
-def _describe(neighbour: Neighbour) -> NeighbourAnswer:
+def _describe(neighbor: Neighbor) -> NeighborAnswer:
     address = None
-    if neighbour.picture is not None:
+    if neighbor.image is not None:
         encoded = io.BytesIO()
-        Image.fromarray(neighbour.picture).save(encoded, "JPEG", quality=80)
+        Image.fromarray(neighbor.image).save(encoded, "JPEG", quality=80)
         address = f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"
-    return {"label": ", ".join(neighbour.labels), "distance": neighbour.distance, "picture": address}
+    return {"label": ", ".join(neighbor.labels), "distance": neighbor.distance, "picture": address}

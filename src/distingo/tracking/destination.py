@@ -16,7 +16,7 @@ from distingo.records import Evaluation
 from distingo.runs.contents import RunRecords
 
 Ending = Literal["finished", "failed", "stopped"]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 _SIDE, _MARGIN, _ROW, _LEAST_CELL = 720, 34, 22, 4
 """Pixels of plots."""
@@ -74,8 +74,8 @@ def in_one_line(error: Exception) -> str:
 
 def parameters(records: RunRecords) -> dict[str, str | int | float | bool]:
     """A run's parameters: the recipe, the data and its splits."""
-    sides = [row.side for row in records.split]
-    counts = {f"{side}_pictures": sides.count(side) for side in ("train", "validation", "test")}
+    splits = [row.split for row in records.split]
+    counts = {f"{split}_pictures": splits.count(split) for split in ("train", "validation", "test")}
     data: dict[str, str | int] = {"data": records.data_name, "task": records.task, "classes": len(records.classes)}
     recipe = {name: "own" if value is None else value for name, value in records.recipe.items()}
     return {**recipe, **data, **counts}
@@ -88,8 +88,8 @@ def final_scores(records: RunRecords) -> dict[str, float]:
         return {}
     found: dict[str, float] = {}
     for name, score in evaluation.scores.items():
-        found[f"{evaluation.side}/{name}"] = score.value
-        found[f"{evaluation.side}/{name}_low"], found[f"{evaluation.side}/{name}_high"] = score.low, score.high
+        found[f"{evaluation.split}/{name}"] = score.value
+        found[f"{evaluation.split}/{name}_low"], found[f"{evaluation.split}/{name}_high"] = score.low, score.high
     for baseline, scores in evaluation.baselines.items():
         found |= {f"baseline_{baseline}/{name}": score.value for name, score in scores.items()}
     return found
@@ -147,6 +147,6 @@ def _draw_labels(evaluation: Evaluation) -> Image.Image:
     return image
 
 
-def _blend(colour: Colour, share: float) -> Colour:
-    red, green, blue = (round(paper + (full - paper) * share) for paper, full in zip(_PAPER, colour, strict=True))
+def _blend(color: Color, share: float) -> Color:
+    red, green, blue = (round(paper + (full - paper) * share) for paper, full in zip(_PAPER, color, strict=True))
     return red, green, blue

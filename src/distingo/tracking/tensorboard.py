@@ -15,7 +15,7 @@ from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
 from distingo.tracking.destination import Ending, EpochPoint, draw_result, final_scores, parameters
 
-_SIDES = ("train_", "validation_")
+_SPLITS = ("train_", "validation_")
 
 
 class TensorBoardRun:
@@ -119,8 +119,8 @@ def open_tensorboard(folder: RunFolder, to: str | None, *, is_known: bool) -> Te
 
 
 def _tag(name: str) -> str:
-    side = next((side for side in _SIDES if name.startswith(side)), None)
-    return name if side is None else f"{name.removeprefix(side)}/{side.rstrip('_')}"
+    split = next((split for split in _SPLITS if name.startswith(split)), None)
+    return name if split is None else f"{name.removeprefix(split)}/{split.rstrip('_')}"
 
 
 def _is_main(name: str) -> bool:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from distingo.errors import UsageError, name_the_nearest, option
 
-_GREY_WEIGHTS = (0.299, 0.587, 0.114)
+_GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 """ITU-R BT.601 luma, as Pillow and torchvision turn color to gray."""
 
 
@@ -136,7 +136,7 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
     """Move, recolour and erase a batch, every image differently; `mix` is a step of its own.
 
     Rotation, zoom, crop, shift, flips and turns are one affine map and one bilinear sampling. Where none of
-    the first three is asked for, whole pixels are moved instead, so that small images are not blurred.
+    the first three is requested, whole pixels are moved instead, so that small images are not blurred.
 
     Args:
         images: float (n, c, h, w) in [0, 1], best in channels_last memory; not changed.
@@ -295,13 +295,13 @@ def _recolour(images: Tensor, augmentation: Augmentation, generator: torch.Gener
     brightness, contrast, saturation = (
         factor.to(images.device)[:, None, None] for factor in (brightness, contrast, saturation)
     )
-    colour = channels == len(_GREY_WEIGHTS)
-    grey = torch.tensor(_GREY_WEIGHTS if colour else (1 / channels,) * channels, device=images.device)
-    mean = (images.mean(dim=(2, 3)) @ grey)[:, None, None]
+    color = channels == len(_GRAY_WEIGHTS)
+    gray = torch.tensor(_GRAY_WEIGHTS if color else (1 / channels,) * channels, device=images.device)
+    mean = (images.mean(dim=(2, 3)) @ gray)[:, None, None]
     gain, offset = brightness * contrast, brightness * (1 - contrast) * mean
-    if not colour:
+    if not color:
         return torch.addcmul(offset[..., None], images, gain[..., None]).clamp_(0, 1)
-    desaturate = grey[:, None].expand(channels, channels)
+    desaturate = gray[:, None].expand(channels, channels)
     matrix = gain * (saturation * torch.eye(channels, device=images.device) + (1 - saturation) * desaturate)
     pixels = images.permute(0, 2, 3, 1).reshape(n, height * width, channels)
     recoloured = torch.baddbmm(offset, pixels, matrix).clamp_(0, 1)

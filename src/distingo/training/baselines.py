@@ -22,7 +22,7 @@ from distingo.models.frequencies import fit_majority, fit_prevalence
 from distingo.models.saved import ClassicClassifier, SavedModel, save_model
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.embedding import descriptors_product, gather, input_product
-from distingo.records import Picture, Task
+from distingo.records import LabeledImage, Task
 from distingo.training.calibration import CrossFitted, with_calibration
 from distingo.training.recipe import Recipe
 from distingo.training.request import PreparedRun, TrainRequest
@@ -71,7 +71,7 @@ def fit_classic(
 
 
 def with_thresholds(
-    model: SavedModel, validation: Sequence[Picture], recipe: Recipe, *, cache: Cache, device: torch.device
+    model: SavedModel, validation: Sequence[LabeledImage], recipe: Recipe, *, cache: Cache, device: torch.device
 ) -> SavedModel:
     """Choose a model's thresholds on the validation split.
 
@@ -88,7 +88,7 @@ def with_thresholds(
     description = model.description
     if description.task == "single-label":
         return model
-    rows = input_product(model, cache, device).store.rows([picture.row_key for picture in validation])
+    rows = input_product(model, cache, device).store.rows([image.row_key for image in validation])
     thresholds = choose_thresholds(
         encode_labels(validation, description.classes, description.task),
         # in the precision that evaluation and prediction compute in, so that equal images give equal probabilities
@@ -148,7 +148,7 @@ def _fit(prepared: PreparedRun, request: TrainRequest, description: ModelDescrip
     product = descriptors_product(request.reading.cache)
     prepared.fill([product], request)
     train, validation = (
-        (gather(product, [picture.row_key for picture in pictures]), prepared.encode(pictures))
-        for pictures in (prepared.split.train, prepared.split.validation)
+        (gather(product, [image.row_key for image in images]), prepared.encode(images))
+        for images in (prepared.split.train, prepared.split.validation)
     )
     return fit_classic(description, train, validation, seed=prepared.recipe.seed)

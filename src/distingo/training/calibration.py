@@ -21,14 +21,14 @@ import torch
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.splits.files import read_split_file
-from distingo.datasets.splits.grouping import Links, group_pictures
+from distingo.datasets.splits.grouping import Links, group_images
 from distingo.datasets.targets import encode_labels
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.logits import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds
+from distingo.models.calibration_set import Calibration, gather_evidence
 from distingo.models.description import ModelDescription
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
-from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import FeatureBank, build_bank
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import (
@@ -39,7 +39,7 @@ from distingo.prediction.classifier import (
     to_probabilities,
 )
 from distingo.prediction.embedding import descriptors_product, gather, input_product
-from distingo.records import Picture
+from distingo.records import LabeledImage
 from distingo.runs.near_duplicates import read_counts
 from distingo.training.heads import axes_of_all, refit_head
 from distingo.training.held_out import assign_folds
@@ -58,12 +58,12 @@ class CrossFitted:
     """Logits of images by models that were not fitted on them.
 
     Attributes:
-        pictures: Of training and validation; a class's only image is not among them.
+        images: Of training and validation; a class's only image is not among them.
         logits: float64 (n, classes), before calibration.
         folds: How many models were fitted.
     """
 
-    pictures: tuple[Picture, ...]
+    images: tuple[LabeledImage, ...]
     logits: npt.NDArray[np.float64]
     folds: int
 
@@ -80,32 +80,32 @@ def cross_fit(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -
         None where validation is the calibration set: it is large enough or over half of the images, there is none, or
         the model is a network that is trained by epochs.
     """
-    pictures = (*prepared.split.train, *prepared.split.validation)
+    images = (*prepared.split.train, *prepared.split.validation)
     validation = len(prepared.split.validation)
-    folds = count_folds(len(pictures), validation)
+    folds = count_folds(len(images), validation)
     if not folds or not _is_cheap(model):
         return None
-    targets = prepared.encode(pictures)
-    assigned = deal_folds(targets, _groups(pictures, prepared, request), folds=folds, seed=prepared.recipe.seed)
+    targets = prepared.encode(images)
+    assigned = deal_folds(targets, _groups(images, prepared, request), folds=folds, seed=prepared.recipe.seed)
     folds = int(assigned.max()) + 1
     if folds < 2:
         return None
     give = _head_logits if model.network is not None else _descriptor_logits
-    logits = give(model, prepared, request, pictures, targets, assigned)
+    logits = give(model, prepared, request, images, targets, assigned)
     scored = np.flatnonzero(assigned >= 0)
-    return CrossFitted(tuple(pictures[at] for at in scored.tolist()), logits[scored], folds)
+    return CrossFitted(tuple(images[at] for at in scored.tolist()), logits[scored], folds)
 
 
-def count_folds(pictures: int, validation: int) -> int:
+def count_folds(images: int, validation: int) -> int:
     """How many folds to divide training and validation into; 0 for none.
 
     Args:
-        pictures: Of both together.
+        images: Of both together.
         validation: Of these.
     """
     if not 0 < validation < ENOUGH:
         return 0
-    folds = min(MOST_FOLDS, pictures // validation)
+    folds = min(MOST_FOLDS, images // validation)
     return folds if folds > 1 else 0
 
 
@@ -142,7 +142,9 @@ def _is_cheap(model: SavedModel) -> bool:
     return isinstance(classic, DescriptorClassifier) and classic.can_refit()
 
 
-def _groups(pictures: Sequence[Picture], prepared: PreparedRun, request: TrainRequest) -> npt.NDArray[np.int64] | None:
+def _groups(
+    images: Sequence[LabeledImage], prepared: PreparedRun, request: TrainRequest
+) -> npt.NDArray[np.int64] | None:
     """The groups of near-duplicates and those that a split file holds together; None where there are none."""
     together: list[Sequence[str]] = []
     if (counts := read_counts(prepared.folder.near_duplicates)) is not None:
@@ -153,23 +155,23 @@ def _groups(pictures: Sequence[Picture], prepared: PreparedRun, request: TrainRe
             if line.group:
                 groups.setdefault(line.group, []).append(line.file)
         together += groups.values()
-    places = {picture.source.file: at for at, picture in enumerate(pictures)}
+    places = {image.source.file: at for at, image in enumerate(images)}
     pairs = [pair for files in together for pair in pairwise(places[file] for file in files if file in places)]
-    return group_pictures(len(pictures), [Links("near-duplicate", pairs)]).numbers if pairs else None
+    return group_images(len(images), [Links("near-duplicate", pairs)]).numbers if pairs else None
 
 
 def _head_logits(
     model: SavedModel,
     prepared: PreparedRun,
     request: TrainRequest,
-    pictures: tuple[Picture, ...],
+    images: tuple[LabeledImage, ...],
     targets: npt.NDArray[Any],
     assigned: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float64]:
     recipe, backbone = prepared.recipe, prepared.backbone
     assert backbone is not None
     products = feature_products(backbone, recipe, request.reading.cache, choose_device(recipe.device))
-    views = [gather(product, [picture.row_key for picture in pictures]) for product in products]
+    views = [gather(product, [image.row_key for image in images]) for product in products]
     return cross_fit_head(model.description, views, targets, assigned, balanced=balances_classes(recipe))
 
 
@@ -215,14 +217,14 @@ def _descriptor_logits(
     model: SavedModel,
     prepared: PreparedRun,
     request: TrainRequest,
-    pictures: tuple[Picture, ...],
+    images: tuple[LabeledImage, ...],
     targets: npt.NDArray[Any],
     assigned: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float64]:
     classifier, description = model.classic, model.description
     assert isinstance(classifier, DescriptorClassifier)
-    features = gather(descriptors_product(request.reading.cache), [picture.row_key for picture in pictures])
-    logits = np.zeros((len(pictures), len(description.classes)))
+    features = gather(descriptors_product(request.reading.cache), [image.row_key for image in images])
+    logits = np.zeros((len(images), len(description.classes)))
     for fold in range(int(assigned.max()) + 1):
         kept, held = assigned != fold, assigned == fold
         again = refit_descriptors(classifier, features[kept], targets[kept], logits.shape[1], seed=prepared.recipe.seed)
@@ -236,7 +238,7 @@ FREQUENCIES = frozenset({"majority", "prevalence"})
 
 def with_calibration(
     model: SavedModel,
-    validation: Sequence[Picture],
+    validation: Sequence[LabeledImage],
     *,
     cache: Cache,
     device: torch.device,
@@ -261,12 +263,12 @@ def with_calibration(
     if not validation or description.name in FREQUENCIES:
         return model
     if cross_fitted is not None:
-        pictures, logits = cross_fitted.pictures, cross_fitted.logits
+        images, logits = cross_fitted.images, cross_fitted.logits
     else:
-        pictures = tuple(validation)
-        rows = input_product(model, cache, device).store.rows([picture.row_key for picture in pictures])
+        images = tuple(validation)
+        rows = input_product(model, cache, device).store.rows([image.row_key for image in images])
         logits = predict_model_logits(model, rows, device=device, precision=choose_precision(device)[0])
-    slope, offsets = fit_calibration(logits, encode_labels(pictures, description.classes, description.task))
+    slope, offsets = fit_calibration(logits, encode_labels(images, description.classes, description.task))
     fitted = Calibration(slope, tuple(offsets.tolist()))
     return replace(model, description=replace(description, calibration=fitted))
 
@@ -280,8 +282,8 @@ MOST_ROWS = 5_000
 
 def with_evidence(
     model: SavedModel,
-    train: Sequence[Picture],
-    validation: Sequence[Picture],
+    train: Sequence[LabeledImage],
+    validation: Sequence[LabeledImage],
     cross_fitted: CrossFitted | None = None,
     *,
     seed: int,
@@ -303,46 +305,46 @@ def with_evidence(
         return model
     outputs = _outputs(model, validation, cache, device)
     bank = _build(model, train, outputs.features.shape[1], seed=seed, cache=cache, device=device)
-    pictures, logits, folds = validation, outputs.logits, 0
+    images, logits, folds = validation, outputs.logits, 0
     if cross_fitted is not None:
-        pictures, logits, folds = cross_fitted.pictures, cross_fitted.logits, cross_fitted.folds
+        images, logits, folds = cross_fitted.images, cross_fitted.logits, cross_fitted.folds
     probabilities = to_probabilities(model, logits)
-    targets = encode_labels(pictures, model.description.classes, model.description.task)
+    targets = encode_labels(images, model.description.classes, model.description.task)
     distances = bank.distances(outputs.features)
-    evidence = gather_evidence(probabilities, targets, _given(model, probabilities), distances, folds=folds)
-    return replace(model, bank=bank, evidence=evidence)
+    calibration_set = gather_evidence(probabilities, targets, _given(model, probabilities), distances, folds=folds)
+    return replace(model, bank=bank, calibration_set=calibration_set)
 
 
-def choose_rows(pictures: Sequence[Picture], most: int, *, seed: int) -> list[int]:
+def choose_rows(images: Sequence[LabeledImage], most: int, *, seed: int) -> list[int]:
     """Positions of images for a bank: all, or one of every class in turn at random until there are enough.
 
     Args:
-        pictures: Of the train split; of several labels the first alphabetically counts.
+        images: Of the train split; of several labels the first alphabetically counts.
         most: How many at most.
         seed: Of the choice.
     """
-    if len(pictures) <= most:
-        return list(range(len(pictures)))
+    if len(images) <= most:
+        return list(range(len(images)))
     turns: dict[str, int] = {}
     ranked: list[tuple[int, int, int]] = []
-    for place, position in enumerate(np.random.default_rng(seed).permutation(len(pictures)).tolist()):
-        first = min(pictures[position].labels, default="")
+    for place, position in enumerate(np.random.default_rng(seed).permutation(len(images)).tolist()):
+        first = min(images[position].labels, default="")
         turns[first] = turns.get(first, -1) + 1
         ranked.append((turns[first], place, position))
     return sorted(position for _, _, position in sorted(ranked)[:most])
 
 
 def _build(
-    model: SavedModel, train: Sequence[Picture], width: int, *, seed: int, cache: Cache, device: torch.device
+    model: SavedModel, train: Sequence[LabeledImage], width: int, *, seed: int, cache: Cache, device: torch.device
 ) -> FeatureBank:
     most = max(1, min(MOST_ROWS, LARGEST_BANK // (2 * width)))
     chosen = [train[position] for position in choose_rows(train, most, seed=seed)]
     features = _outputs(model, chosen, cache, device).features
-    return build_bank(features, tuple(picture.content for picture in chosen), unit=model.network is not None)
+    return build_bank(features, tuple(image.content for image in chosen), unit=model.network is not None)
 
 
-def _outputs(model: SavedModel, pictures: Sequence[Picture], cache: Cache, device: torch.device) -> Outputs:
-    rows = input_product(model, cache, device).store.rows([picture.row_key for picture in pictures])
+def _outputs(model: SavedModel, images: Sequence[LabeledImage], cache: Cache, device: torch.device) -> Outputs:
+    rows = input_product(model, cache, device).store.rows([image.row_key for image in images])
     return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])
 
 

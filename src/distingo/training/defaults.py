@@ -12,7 +12,7 @@ from typing import Any, get_args
 from distingo.errors import UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.models.backbones import BackboneDescription
-from distingo.models.catalogue import find_model
+from distingo.models.catalog import find_model
 from distingo.records import Task
 from distingo.runs.fields import Plain
 from distingo.training.losses import build_loss
@@ -43,28 +43,28 @@ class DataFacts:
     """What a recipe's defaults depend on.
 
     Attributes:
-        pictures: How many there are.
+        images: How many there are.
         height: The median, in pixels.
         width: The median, in pixels.
-        grey: Whether all are gray.
+        gray: Whether all are gray.
         task: Single-label or multi-label.
     """
 
-    pictures: int
+    images: int
     height: int
     width: int
-    grey: bool
+    gray: bool
     task: Task = "single-label"
 
 
 def choose_recipe(
-    facts: DataFacts, wishes: Mapping[str, Any], backbone: BackboneDescription | None = None
+    facts: DataFacts, options: Mapping[str, Any], backbone: BackboneDescription | None = None
 ) -> tuple[Recipe, tuple[Note, ...]]:
     """Complete the requested options to a whole recipe.
 
     Args:
         facts: About the images.
-        wishes: Recipe fields the user set, ``model`` among them; also ``image_size``, a number or (height, width).
+        options: Recipe fields the user set, ``model`` among them; also ``image_size``, a number or (height, width).
         backbone: What the model is, where it is a pretrained one; it has the requested size.
 
     Returns:
@@ -74,47 +74,49 @@ def choose_recipe(
         ModelError: There is no such model.
         UsageError: An option is out of range, or not for this many labels per image.
     """
-    recipe, choices = _fill_up(facts, dict(wishes), backbone)
+    recipe, choices = _fill_up(facts, dict(options), backbone)
     require_task(recipe, facts.task)
     return recipe, choices
 
 
 def _fill_up(
-    facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription | None
+    facts: DataFacts, options: dict[str, Any], backbone: BackboneDescription | None
 ) -> tuple[Recipe, tuple[Note, ...]]:
-    entry = find_model(wishes["model"])
+    entry = find_model(options["model"])
     if backbone is not None:
-        return _pretrained_recipe(facts, wishes, backbone)
-    _refuse_wishes_for_backbones(entry.name, wishes)
-    choices = _not_used(entry.name, wishes, _defaults(entry.name, facts)) if entry.kind == "classic" else []
-    size = wishes.pop("image_size", None)
+        return _pretrained_recipe(facts, options, backbone)
+    _refuse_wishes_for_backbones(entry.name, options)
+    choices = _not_used(entry.name, options, _defaults(entry.name, facts)) if entry.kind == "classic" else []
+    size = options.pop("image_size", None)
     if size is not None:
-        wishes["height"], wishes["width"] = as_size(size)
-    elif not {"height", "width"} & wishes.keys():
-        wishes["height"], wishes["width"] = entry.image_size or _own_size(facts)
+        options["height"], options["width"] = as_size(size)
+    elif not {"height", "width"} & options.keys():
+        options["height"], options["width"] = entry.image_size or _own_size(facts)
         median = note("median-image", size=f"{facts.width}x{facts.height}")
         why = note("published") if entry.image_size else median
-        choices.append(note("image-size", size=f"{wishes['height']}x{wishes['width']}", said=why))
-    if "channels" not in wishes:
-        wishes["channels"] = 1 if facts.grey else 3
-        choices.append(note("gray-channels" if facts.grey else "color-channels"))
-    return recipe_from_dict({**_defaults(entry.name, facts), **wishes}), tuple(choices)
+        choices.append(note("image-size", size=f"{options['height']}x{options['width']}", said=why))
+    if "channels" not in options:
+        options["channels"] = 1 if facts.gray else 3
+        choices.append(note("gray-channels" if facts.gray else "color-channels"))
+    return recipe_from_dict({**_defaults(entry.name, facts), **options}), tuple(choices)
 
 
-def _refuse_wishes_for_backbones(model: str, wishes: Mapping[str, Any]) -> None:
+def _refuse_wishes_for_backbones(model: str, options: Mapping[str, Any]) -> None:
     for name in OF_BACKBONES:
-        if wishes.get(name, _plain_value(name)) != _plain_value(name):
+        if options.get(name, _plain_value(name)) != _plain_value(name):
             said = option(name)
             raise UsageError(
-                f"{said} {wishes[name]}: {model} is not pretrained; name a backbone, or leave {said} out",
+                f"{said} {options[name]}: {model} is not pretrained; name a backbone, or leave {said} out",
                 code="option_not_applicable",
                 parameter=name,
             )
 
 
-def _not_used(model: str | None, wishes: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Note]:
+def _not_used(model: str | None, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Note]:
     """A note on options that a model has no use for which is not trained by steps; None is a frozen backbone."""
-    differing = [name for name in OF_STEPS if name in wishes and wishes[name] != defaults.get(name, _plain_value(name))]
+    differing = [
+        name for name in OF_STEPS if name in options and options[name] != defaults.get(name, _plain_value(name))
+    ]
     if not differing:
         return []
     return [describe_unused([f"--{name.replace('_', '-')}" for name in differing], model)]
@@ -186,18 +188,18 @@ def _monitor(task: Task) -> str:
 
 
 def _pretrained_recipe(
-    facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription
+    facts: DataFacts, options: dict[str, Any], backbone: BackboneDescription
 ) -> tuple[Recipe, tuple[Note, ...]]:
-    wishes.pop("image_size", None)
+    options.pop("image_size", None)
     rendition = backbone.rendition
-    wishes |= {"height": rendition.height, "width": rendition.width, "channels": rendition.channels}
-    if wishes.get("normalise", "none") != "none":
+    options |= {"height": rendition.height, "width": rendition.width, "channels": rendition.channels}
+    if options.get("normalise", "none") != "none":
         raise UsageError(
-            f"{option('normalise')} {wishes['normalise']}: {backbone.name} brings its own; leave the option out",
+            f"{option('normalise')} {options['normalise']}: {backbone.name} brings its own; leave the option out",
             code="option_not_applicable",
             parameter="normalise",
         )
-    mode = wishes.setdefault("mode", "frozen" if backbone.source != "none" else "scratch")
+    mode = options.setdefault("mode", "frozen" if backbone.source != "none" else "scratch")
     if backbone.source == "none" and mode != "scratch":
         raise UsageError(
             f"{option('weights', 'none')} with {option('mode')} {mode}: untrained weights have nothing to tell; leave "
@@ -205,9 +207,9 @@ def _pretrained_recipe(
             code="options_conflict",
             parameter="weights",
         )
-    if mode == "finetune" and wishes.get("head", "linear") not in FINE_TUNED_HEADS:
+    if mode == "finetune" and options.get("head", "linear") not in FINE_TUNED_HEADS:
         raise UsageError(
-            f"{option('head')} {wishes['head']} can't be fine-tuned; choose {' or '.join(FINE_TUNED_HEADS)}",
+            f"{option('head')} {options['head']} can't be fine-tuned; choose {' or '.join(FINE_TUNED_HEADS)}",
             code="options_conflict",
             parameter="head",
         )
@@ -219,8 +221,8 @@ def _pretrained_recipe(
         size=f"{rendition.height}x{rendition.width}",
     )
     defaults = {"monitor": _monitor(facts.task), **_pretrained_defaults(mode, facts)}
-    unused = _not_used(None, wishes, defaults) if mode == "frozen" else []
-    return recipe_from_dict({**defaults, **wishes}), (weights, *unused)
+    unused = _not_used(None, options, defaults) if mode == "frozen" else []
+    return recipe_from_dict({**defaults, **options}), (weights, *unused)
 
 
 def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Plain]:
@@ -229,7 +231,7 @@ def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Plain]:
     if mode == "scratch":
         return {**_small_cnn_defaults(facts), "normalise": "none"}
     return {
-        "epochs": max(3, min(20, round(15_000 / facts.pictures))),
+        "epochs": max(3, min(20, round(15_000 / facts.images))),
         "batch_size": 32,
         "lr": 1e-3,
         "optimizer": "adamw",
@@ -256,7 +258,7 @@ def as_size(size: object) -> tuple[int, int]:
     """
     if isinstance(size, int):
         return size, size
-    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(side, int) for side in size):
+    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(split, int) for split in size):
         return size[0], size[1]
     raise UsageError(
         f"{option('image_size')} {size!r}: give one number, or height and width as in 400x300",
@@ -278,9 +280,9 @@ def _defaults(model: str, facts: DataFacts) -> dict[str, Plain]:
 
 def _small_cnn_defaults(facts: DataFacts) -> dict[str, Plain]:
     """Few images are seen more often."""
-    many = facts.pictures >= 20_000
+    many = facts.images >= 20_000
     return {
-        "epochs": max(40, min(200, round(400_000 / facts.pictures))),
+        "epochs": max(40, min(200, round(400_000 / facts.images))),
         "batch_size": 128 if many else 32,
         "lr": 4e-3 if many else 2e-3,
         "optimizer": "adamw",
@@ -332,8 +334,8 @@ def _plan(model: str, options: Mapping[str, Any]) -> PlannedRun:
     folder = re.sub(r"[^\w.-]+", "-", Path(name.removeprefix("local-dir:")).name).strip("-.") or "model"
     if find_model(name).kind != "pretrained":
         return PlannedRun(folder, {k: v for k, v in options.items() if k not in OF_BACKBONES} | {"model": name})
-    wishes = {**options, "model": name} | ({"mode": mode} if mode else {})
-    return PlannedRun(f"{folder}-{mode}" if mode else folder, wishes)
+    requested = {**options, "model": name} | ({"mode": mode} if mode else {})
+    return PlannedRun(f"{folder}-{mode}" if mode else folder, requested)
 
 
 def split_mode(model: str) -> tuple[str, str]:

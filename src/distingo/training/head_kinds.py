@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distingo.metrics.logits import LogitCalibration
-from distingo.models.heads import LinearHead, NeighbourHead, PrototypeHead, center_and_normalise, find_neighbours
+from distingo.models.heads import LinearHead, NeighborHead, PrototypeHead, center_and_normalize, find_neighbors
 from distingo.records import Task
 from distingo.training.linear_models import REGULARISATIONS, Floats32, Loss, PrincipalAxes, Solution, solve_path
 
@@ -37,7 +37,7 @@ class Problem:
     axes: PrincipalAxes | None = None
 
 
-Side = tuple[Floats32, npt.NDArray[Any]]
+SplitName = tuple[Floats32, npt.NDArray[Any]]
 """Embeddings float32 (n, features) and targets: int64 (n,), or float32 0/1 (n, labels)."""
 
 
@@ -61,7 +61,7 @@ def balancing_weights(targets: npt.NDArray[Any], classes: int) -> Floats32:
     return weights.astype(np.float32)
 
 
-NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+NEIGHBORS = (1, 3, 5, 10, 20, 50)
 
 TEMPERATURES = (0.03, 0.1, 0.3)
 
@@ -76,7 +76,7 @@ def fit_prototypes(features: Tensor, targets: Tensor, classes: int) -> Prototype
     """
     head = PrototypeHead(features.shape[1], classes)
     head.center.copy_(_center(features))
-    directions = center_and_normalise(features, head.center)
+    directions = center_and_normalize(features, head.center)
     if targets.ndim == 1:
         having = F.one_hot(targets, classes).float()
         head.prototypes.copy_(F.normalize(_means(having, directions), dim=1))
@@ -88,9 +88,9 @@ def fit_prototypes(features: Tensor, targets: Tensor, classes: int) -> Prototype
     return head
 
 
-def fit_neighbours(
+def fit_neighbors(
     features: Tensor, targets: Tensor, classes: int, *, neighbours: int, temperature: float, offset: Tensor
-) -> NeighbourHead:
+) -> NeighborHead:
     """Keep the train split as the bank.
 
     Args:
@@ -102,11 +102,11 @@ def fit_neighbours(
         offset: Float (classes,), added to the logits: class weights.
     """
     several = targets.ndim > 1
-    head = NeighbourHead(
+    head = NeighborHead(
         features.shape[1], classes, bank=len(features), neighbours=neighbours, temperature=temperature, several=several
     )
     head.center.copy_(_center(features))
-    head.bank.copy_(center_and_normalise(features, head.center))
+    head.bank.copy_(center_and_normalize(features, head.center))
     head.targets.copy_(targets > 0 if several else targets)
     counts = head.targets.sum(dim=0) if several else torch.bincount(targets, minlength=classes)
     head.prior.copy_((counts + 0.5) / (len(targets) + (1 if several else classes / 2)))
@@ -114,13 +114,13 @@ def fit_neighbours(
     return head
 
 
-def neighbour_settings(bank: int) -> list[tuple[int, float]]:
-    """Numbers of neighbours and temperatures to try on a bank of that many images."""
-    return [(k, t) for k in NEIGHBOURS if k <= bank for t in (TEMPERATURES if k > 1 else TEMPERATURES[:1])]
+def neighbor_settings(bank: int) -> list[tuple[int, float]]:
+    """Numbers of neighbors and temperatures to try on a bank of that many images."""
+    return [(k, t) for k in NEIGHBORS if k <= bank for t in (TEMPERATURES if k > 1 else TEMPERATURES[:1])]
 
 
 @torch.inference_mode()
-def neighbour_logits(
+def neighbor_logits(
     features: Tensor,
     targets: Tensor,
     classes: int,
@@ -128,10 +128,10 @@ def neighbour_logits(
     settings: list[tuple[int, float]],
     offset: Tensor,
 ) -> Iterator[Floats32]:
-    """Logits (n, classes) of held-out images for one setting after another; neighbours are looked up once."""
+    """Logits (n, classes) of held-out images for one setting after another; neighbors are looked up once."""
     most = max(k for k, _ in settings)
-    widest = fit_neighbours(features, targets, classes, neighbours=most, temperature=1.0, offset=offset)
-    similarities, nearest = find_neighbours(center_and_normalise(held_out, widest.center), widest.bank, most)
+    widest = fit_neighbors(features, targets, classes, neighbours=most, temperature=1.0, offset=offset)
+    similarities, nearest = find_neighbors(center_and_normalize(held_out, widest.center), widest.bank, most)
     for neighbours, temperature in settings:
         widest.neighbours, widest.temperature = neighbours, temperature
         yield widest.vote(similarities[:, :neighbours], nearest[:, :neighbours]).numpy()
@@ -180,8 +180,8 @@ class HeadKind:
 
     default: Settings
     slope: float | None
-    candidates: Callable[[Problem, Side, Floats32], Iterator[Candidate]]
-    fit: Callable[[Problem, Side, Settings], tuple[nn.Module, bool]]
+    candidates: Callable[[Problem, SplitName, Floats32], Iterator[Candidate]]
+    fit: Callable[[Problem, SplitName, Settings], tuple[nn.Module, bool]]
     ordered: bool = False
 
 
@@ -208,8 +208,10 @@ def calibrate_head(head: nn.Module, calibration: LogitCalibration) -> None:
             head.get_buffer("offset").copy_(moved)
 
 
-def _solve(problem: Problem, side: Side, regularisations: tuple[float, ...], *, hinge: bool) -> Iterator[Solution]:
-    features, targets = side
+def _solve(
+    problem: Problem, split: SplitName, regularisations: tuple[float, ...], *, hinge: bool
+) -> Iterator[Solution]:
+    features, targets = split
     weights = balancing_weights(targets, problem.classes) if problem.balanced else np.ones(targets.shape, np.float32)
     several = problem.task == "multi-label"
     loss: Loss = "squared-hinge" if hinge else "sigmoid"
@@ -267,45 +269,45 @@ def _complete_labels(targets: npt.NDArray[Any], *, hinge: bool) -> Callable[[Sol
 
 
 def _linear_kind(*, hinge: bool) -> HeadKind:
-    def candidates(problem: Problem, side: Side, held_out: Floats32) -> Iterator[Candidate]:
-        for solution in _solve(problem, side, REGULARISATIONS, hinge=hinge):
+    def candidates(problem: Problem, split: SplitName, held_out: Floats32) -> Iterator[Candidate]:
+        for solution in _solve(problem, split, REGULARISATIONS, hinge=hinge):
             yield Candidate({"regularisation": solution.regularisation}, solution.decide(held_out), solution)
 
-    def fit(problem: Problem, side: Side, settings: Settings) -> tuple[nn.Module, bool]:
-        solution = next(_solve(problem, side, (settings["regularisation"],), hinge=hinge))
+    def fit(problem: Problem, split: SplitName, settings: Settings) -> tuple[nn.Module, bool]:
+        solution = next(_solve(problem, split, (settings["regularisation"],), hinge=hinge))
         return linear_head(solution), solution.converged
 
     return HeadKind({"regularisation": 1.0}, 1.0 if hinge else None, candidates, fit, ordered=True)
 
 
-def _prototype_candidates(problem: Problem, side: Side, held_out: Floats32) -> Iterator[Candidate]:
-    head = fit_prototypes(torch.from_numpy(side[0]), torch.from_numpy(side[1]), problem.classes)
+def _prototype_candidates(problem: Problem, split: SplitName, held_out: Floats32) -> Iterator[Candidate]:
+    head = fit_prototypes(torch.from_numpy(split[0]), torch.from_numpy(split[1]), problem.classes)
     with torch.inference_mode():  # never around a yield: who asked would go on in it
         margins = head(torch.from_numpy(held_out)).numpy()
     yield Candidate({}, margins)
 
 
-def _fit_prototype(problem: Problem, side: Side, settings: Settings) -> tuple[nn.Module, bool]:  # noqa: ARG001
-    return fit_prototypes(torch.from_numpy(side[0]), torch.from_numpy(side[1]), problem.classes), True
+def _fit_prototype(problem: Problem, split: SplitName, settings: Settings) -> tuple[nn.Module, bool]:  # noqa: ARG001
+    return fit_prototypes(torch.from_numpy(split[0]), torch.from_numpy(split[1]), problem.classes), True
 
 
-def _neighbour_candidates(problem: Problem, side: Side, held_out: Floats32) -> Iterator[Candidate]:
-    features, targets = torch.from_numpy(side[0]), torch.from_numpy(side[1])
-    settings = neighbour_settings(len(features))
-    offset = _vote_offset(problem, side[1])
-    logits = neighbour_logits(features, targets, problem.classes, torch.from_numpy(held_out), settings, offset)
+def _neighbor_candidates(problem: Problem, split: SplitName, held_out: Floats32) -> Iterator[Candidate]:
+    features, targets = torch.from_numpy(split[0]), torch.from_numpy(split[1])
+    settings = neighbor_settings(len(features))
+    offset = _vote_offset(problem, split[1])
+    logits = neighbor_logits(features, targets, problem.classes, torch.from_numpy(held_out), settings, offset)
     for (neighbours, temperature), margins in zip(settings, logits, strict=True):
         yield Candidate({"neighbours": neighbours, "temperature": temperature}, margins)
 
 
-def _fit_neighbours(problem: Problem, side: Side, settings: Settings) -> tuple[nn.Module, bool]:
-    head = fit_neighbours(
-        torch.from_numpy(side[0]),
-        torch.from_numpy(side[1]),
+def _fit_neighbors(problem: Problem, split: SplitName, settings: Settings) -> tuple[nn.Module, bool]:
+    head = fit_neighbors(
+        torch.from_numpy(split[0]),
+        torch.from_numpy(split[1]),
         problem.classes,
         neighbours=int(settings["neighbours"]),
         temperature=settings["temperature"],
-        offset=_vote_offset(problem, side[1]),
+        offset=_vote_offset(problem, split[1]),
     )
     return head, True
 
@@ -325,5 +327,5 @@ KINDS: dict[str, HeadKind] = {
     "linear": _linear_kind(hinge=False),
     "linear-svm": _linear_kind(hinge=True),
     "prototype": HeadKind({}, 10.0, _prototype_candidates, _fit_prototype),
-    "knn": HeadKind({"neighbours": 1, "temperature": 0.1}, None, _neighbour_candidates, _fit_neighbours),
+    "knn": HeadKind({"neighbours": 1, "temperature": 0.1}, None, _neighbor_candidates, _fit_neighbors),
 }

@@ -20,7 +20,7 @@ from distingo.training.head_kinds import (
     Candidate,
     Problem,
     Settings,
-    Side,
+    SplitName,
     balancing_weights,
     calibrate_head,
     linear_head,
@@ -119,17 +119,17 @@ def fit_head(
             f"class weights {class_weights!r}; choose none or balanced", code="unknown_name", parameter="class_weights"
         )
     problem = Problem(classes, task, class_weights == "balanced", iterations)
-    side, held_out = checked_side(train, problem), checked_side(validation, problem)
-    if side[0].shape[1] != held_out[0].shape[1] and len(held_out[0]):
-        raise ValueError(f"{side[0].shape[1]} features to train on, {held_out[0].shape[1]} to validate on")
-    notes = require_every_class(side[1], problem)
+    split, held_out = checked_split(train, problem), checked_split(validation, problem)
+    if split[0].shape[1] != held_out[0].shape[1] and len(held_out[0]):
+        raise ValueError(f"{split[0].shape[1]} features to train on, {held_out[0].shape[1]} to validate on")
+    notes = require_every_class(split[1], problem)
     if len(held_out[0]) >= PER_CLASS * classes:
-        choice = _choose(kind, problem, [(side, held_out)])
-        head, converged = _head_of(kind, problem, side, choice)
+        choice = _choose(kind, problem, [(split, held_out)])
+        head, converged = _head_of(kind, problem, split, choice)
     else:
-        choice, why = _choose_within(kind, problem, side, seed=seed)
+        choice, why = _choose_within(kind, problem, split, seed=seed)
         notes = (*notes, note("validation-too-small", count=len(held_out[0]), said=why))
-        head, converged = KINDS[kind].fit(problem, side, choice.settings)
+        head, converged = KINDS[kind].fit(problem, split, choice.settings)
     if choice.calibration is not None:
         calibrate_head(head, choice.calibration)
     if not converged:
@@ -139,7 +139,7 @@ def fit_head(
         slope, offsets = choice.calibration
         settings["calibration"] = {"slope": slope, "offsets": offsets.tolist()}
     if kind == "knn":
-        settings["bank"] = len(side[0])
+        settings["bank"] = len(split[0])
     return FittedHead(kind, head.eval(), settings, choice.trial, choice.path, converged, notes)
 
 
@@ -155,7 +155,7 @@ def axes_of_all(kind: str, embeddings: npt.NDArray[np.float32], *, classes: int,
 
 def refit_head(
     kind: str,
-    side: tuple[npt.ArrayLike, npt.ArrayLike],
+    split: tuple[npt.ArrayLike, npt.ArrayLike],
     settings: Mapping[str, Any],
     *,
     classes: int,
@@ -167,7 +167,7 @@ def refit_head(
 
     Args:
         kind: One of `distingo.models.heads.HEADS`.
-        side: Embeddings float (n, features), and targets: class numbers (n,), each class at least once; or 0/1 (n,
+        split: Embeddings float (n, features), and targets: class numbers (n,), each class at least once; or 0/1 (n,
             classes).
         settings: Of a `FittedHead` of this kind; the calibration of its margins is among them.
         classes: How many classes or labels there are.
@@ -179,7 +179,7 @@ def refit_head(
         From float (n, features) to logits (n, classes); in evaluation mode.
     """
     problem = Problem(classes, settings["task"], balanced, iterations, axes)
-    checked = checked_side(side, problem)
+    checked = checked_split(split, problem)
     chosen = {name: settings[name] for name in KINDS[kind].default}
     if "neighbours" in chosen:
         chosen["neighbours"] = min(chosen["neighbours"], len(checked[0]))
@@ -198,7 +198,7 @@ class _Choice:
     path: tuple[Trial, ...] = ()
 
 
-def _choose(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> _Choice:
+def _choose(kind: str, problem: Problem, rounds: list[tuple[SplitName, SplitName]]) -> _Choice:
     """Try all settings on every (fitted on, held out) pair; the held-out images of all pairs are scored together."""
     targets = np.concatenate([held_out[1] for _, held_out in rounds])
     tried = list[_Choice]()
@@ -237,21 +237,21 @@ def _is_perfect(trial: Trial) -> bool:
     return trial.score == 1.0 and trial.log_loss <= _SURE_ENOUGH
 
 
-def _in_step(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> Iterator[tuple[Candidate, ...]]:
-    # A small fold's bank may allow fewer neighbours: only settings that all folds can try are tried.
-    return zip(*(KINDS[kind].candidates(problem, side, held_out[0]) for side, held_out in rounds), strict=False)
+def _in_step(kind: str, problem: Problem, rounds: list[tuple[SplitName, SplitName]]) -> Iterator[tuple[Candidate, ...]]:
+    # A small fold's bank may allow fewer neighbors: only settings that all folds can try are tried.
+    return zip(*(KINDS[kind].candidates(problem, split, held_out[0]) for split, held_out in rounds), strict=False)
 
 
-def _choose_within(kind: str, problem: Problem, side: Side, *, seed: int) -> tuple[_Choice, Note]:
+def _choose_within(kind: str, problem: Problem, split: SplitName, *, seed: int) -> tuple[_Choice, Note]:
     """Choose by cross-validation within the train split, or take the defaults; and a note on it."""
-    folds = assign_folds(side[1], seed=seed)
+    folds = assign_folds(split[1], seed=seed)
     count = int(folds.max()) + 1
     if count < 2:
         default = KINDS[kind]
-        calibration = None if default.slope is None else (default.slope, _prior_offsets(side[1], problem))
+        calibration = None if default.slope is None else (default.slope, _prior_offsets(split[1], problem))
         return _Choice(default.default, calibration), note("defaults-taken")
-    rounds = [(_part(side, folds != fold), _part(side, folds == fold)) for fold in range(count)]
-    return _choose(kind, problem, rounds), note("chosen-on-folds", folds=count, count=len(side[0]))
+    rounds = [(_part(split, folds != fold), _part(split, folds == fold)) for fold in range(count)]
+    return _choose(kind, problem, rounds), note("chosen-on-folds", folds=count, count=len(split[0]))
 
 
 def _prior_offsets(targets: npt.NDArray[Any], problem: Problem) -> npt.NDArray[np.float64]:
@@ -261,30 +261,30 @@ def _prior_offsets(targets: npt.NDArray[Any], problem: Problem) -> npt.NDArray[n
     return np.asarray(np.log(share / (1 - share)), np.float64)
 
 
-def _part(side: Side, chosen: npt.NDArray[np.bool_]) -> Side:
-    return side[0][chosen], side[1][chosen]
+def _part(split: SplitName, chosen: npt.NDArray[np.bool_]) -> SplitName:
+    return split[0][chosen], split[1][chosen]
 
 
-def _head_of(kind: str, problem: Problem, side: Side, choice: _Choice) -> tuple[nn.Module, bool]:
+def _head_of(kind: str, problem: Problem, split: SplitName, choice: _Choice) -> tuple[nn.Module, bool]:
     solution = choice.candidate.solution if choice.candidate is not None else None
     if solution is not None:
         return linear_head(solution), solution.converged
-    return KINDS[kind].fit(problem, side, choice.settings)
+    return KINDS[kind].fit(problem, split, choice.settings)
 
 
-def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> Side:
+def checked_split(split: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> SplitName:
     """Embeddings and targets as the solvers take them.
 
     Args:
-        side: Embeddings (n, features) and targets: class numbers (n,), or 0/1 (n, labels).
+        split: Embeddings (n, features) and targets: class numbers (n,), or 0/1 (n, labels).
         problem: Says which targets are wanted.
 
     Raises:
         DataError: An embedding is not finite.
         ValueError: The arrays don't fit each other, or a target is no class.
     """
-    embeddings = np.ascontiguousarray(side[0], dtype=np.float32)
-    targets = np.asarray(side[1])
+    embeddings = np.ascontiguousarray(split[0], dtype=np.float32)
+    targets = np.asarray(split[1])
     several = problem.task == "multi-label"
     wanted = (len(embeddings), problem.classes) if several else (len(embeddings),)
     if embeddings.ndim != 2 or targets.shape != wanted:

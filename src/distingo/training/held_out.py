@@ -95,10 +95,10 @@ def _binary_cross_entropy(logits: Floats, targets: Targets) -> float:
 def _mean_average_precision(logits: npt.NDArray[Any], targets: Targets) -> float:
     from sklearn.metrics import average_precision_score
 
-    judged = np.flatnonzero((targets > 0).any(axis=0))
-    if not len(judged):
+    evaluated = np.flatnonzero((targets > 0).any(axis=0))
+    if not len(evaluated):
         return 0.0
-    return float(np.mean([average_precision_score(targets[:, label] > 0, logits[:, label]) for label in judged]))
+    return float(np.mean([average_precision_score(targets[:, label] > 0, logits[:, label]) for label in evaluated]))
 
 
 def _rarest_labels(targets: Targets) -> npt.NDArray[np.int64]:

@@ -25,7 +25,7 @@ from distingo.datasets.decoding.value_ranges import choose_range, decide_ranges,
 from distingo.datasets.examining import row_keeper
 from distingo.datasets.options import Reading, count_processors
 from distingo.datasets.splits.dividing import divide_groups
-from distingo.datasets.splits.grouping import Links, group_pictures
+from distingo.datasets.splits.grouping import Links, group_images
 from distingo.errors import DataError
 from distingo.machine.process import prepare_process
 from distingo.messages.notes import note
@@ -33,9 +33,9 @@ from distingo.models.saved import SavedModel
 from distingo.near_duplicates.keeping import are_large_enough, search_near_duplicates, settle_similarity
 from distingo.near_duplicates.search import signature_product
 from distingo.prediction.embedding import descriptors_product
+from distingo.prediction.images import ImageLike, decode_given_image, name_image
 from distingo.prediction.networks import map_in_order
-from distingo.prediction.pictures import PictureLike, decode_picture, name_picture
-from distingo.records import Dataset, Picture, Source, Split, ValueRanges, row_key
+from distingo.records import Dataset, LabeledImage, Source, Split, ValueRanges, row_key
 from distingo.runs.folder import RunFolder
 from distingo.runs.near_duplicates import write_counts
 from distingo.training.defaults import DataFacts
@@ -59,16 +59,16 @@ class ImagesToLearn:
     """Images with one label each, and how to learn from them.
 
     Attributes:
-        images: In any form of `distingo.prediction.pictures.open_picture`.
+        images: In any form of `distingo.prediction.images.open_image`.
         labels: The name of each image's class.
         classes: All names, in the order that the model's outputs are to have.
         requested: Recipe fields the user set, and ``image_size``; everything else is chosen.
         value_ranges: What deep images are scaled by; None lets them decide.
-        max_pixels: As for `distingo.prediction.pictures.open_picture`.
+        max_pixels: As for `distingo.prediction.images.open_image`.
         workers: Decoding threads; None takes one per core.
     """
 
-    images: Sequence[PictureLike]
+    images: Sequence[ImageLike]
     labels: Sequence[str]
     classes: tuple[str, ...]
     requested: Mapping[str, Any] = field(default_factory=dict)
@@ -125,8 +125,8 @@ def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
         layout=note("images-in-memory"),
         task="single-label",
         classes=given.classes,
-        pictures=tuple(
-            _picture(position, each, label, ranges)
+        images=tuple(
+            _image(position, each, label, ranges)
             for position, (each, label) in enumerate(zip(facts, given.labels, strict=True))
         ),
         manifest=(),
@@ -140,18 +140,18 @@ def _survey(given: ImagesToLearn) -> DataFacts:
     count = len(given.images)
     sample = _decode(given, range(0, count, -(-count // _LOOKED_AT)), (), given.value_ranges)
     return DataFacts(
-        pictures=count,
+        images=count,
         height=round(median(seen.facts.height for seen in sample)),
         width=round(median(seen.facts.width for seen in sample)),
-        grey=all(seen.is_gray for seen in sample),
+        gray=all(seen.is_gray for seen in sample),
     )
 
 
-def _picture(position: int, facts: Facts, label: str, ranges: ValueRanges) -> Picture:
+def _image(position: int, facts: Facts, label: str, ranges: ValueRanges) -> LabeledImage:
     value_range = None if facts.values is None else choose_range(ranges, facts.values)
     file = f"{position:09}"
     source = Source(file, Path(file), value_range=value_range)
-    return Picture(source, (label,), facts.pixels, facts.pixels, facts.width, facts.height)
+    return LabeledImage(source, (label,), facts.pixels, facts.pixels, facts.width, facts.height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +196,9 @@ def _decoder(
         seen = []
         for at in positions:
             try:
-                decoded = decode_picture(given.images[at], value_range=ranges, max_pixels=given.max_pixels)
+                decoded = decode_given_image(given.images[at], value_range=ranges, max_pixels=given.max_pixels)
             except UndecodableError as error:
-                name = name_picture(given.images[at], at)
+                name = name_image(given.images[at], at)
                 raise DataError(
                     f"{name}: {error.reason}; leave it out, or give it again",
                     code=error.code,
@@ -223,18 +223,16 @@ def _hold_out(chosen: ChosenRun, folder: RunFolder, cache: Cache, workers: int |
         workers=workers or count_processors(),
     )
     write_counts(found.counts, folder.near_duplicates)  # the calibration set keeps to the same groups
-    groups = group_pictures(len(dataset.pictures), [Links("near-duplicate", [*found.pairs, *_repeated(dataset)])])
-    labels = np.array([[name == picture.label for name in dataset.classes] for picture in dataset.pictures], np.bool_)
+    groups = group_images(len(dataset.images), [Links("near-duplicate", [*found.pairs, *_repeated(dataset)])])
+    labels = np.array([[name == image.label for name in dataset.classes] for image in dataset.images], np.bool_)
     shares = [1 - recipe.validation, recipe.validation]
     parts = divide_groups(labels, groups.numbers, shares, seed=recipe.seed, needed=0)
-    train, validation = (
-        tuple(dataset.pictures[at] for at in np.flatnonzero(parts == part).tolist()) for part in (0, 1)
-    )
+    train, validation = (tuple(dataset.images[at] for at in np.flatnonzero(parts == part).tolist()) for part in (0, 1))
     return Split(train, validation, ())
 
 
 def _repeated(dataset: Dataset) -> list[tuple[int, int]]:
     """Pairs of images with the very same pixels."""
     first: dict[str, int] = {}
-    places = [(first.setdefault(picture.pixels, at), at) for at, picture in enumerate(dataset.pictures)]
+    places = [(first.setdefault(image.pixels, at), at) for at, image in enumerate(dataset.images)]
     return [(one, other) for one, other in places if one != other]

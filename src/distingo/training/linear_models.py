@@ -173,9 +173,9 @@ class Standardisation:
 
     def apply(self, features: Floats32) -> Floats32:
         """The standardized features, float32 (n, features)."""
-        standardised = features - self.mean
-        standardised /= np.float32(self.scale)
-        return standardised
+        standardized = features - self.mean
+        standardized /= np.float32(self.scale)
+        return standardized
 
     def fold(self, weight: Floats, intercept: Floats) -> tuple[Floats32, Floats32]:
         """The same classifier for raw features."""

@@ -36,7 +36,7 @@ from distingo.training.step import (
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledRows:
+class LabeledRows:
     """Images with the positions of their classes.
 
     Attributes:
@@ -74,8 +74,8 @@ class Session:
 
     recipe: Recipe
     network: nn.Module
-    train: LabelledRows
-    validation: LabelledRows
+    train: LabeledRows
+    validation: LabeledRows
     folder: RunFolder
     device: torch.device
     precision: str
@@ -226,7 +226,7 @@ def _loss(session: Session) -> Loss:
     )
 
 
-def class_weights(train: LabelledRows, recipe: Recipe) -> Tensor:
+def class_weights(train: LabeledRows, recipe: Recipe) -> Tensor:
     """The loss's weight per class, 1 on average over the training images.
 
     Args:

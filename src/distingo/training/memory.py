@@ -19,7 +19,7 @@ from distingo.machine.compiler import without_fresh_weights
 from distingo.machine.device import choose_device
 from distingo.machine.memory import free_memory, is_out_of_memory, total_memory
 from distingo.messages.notes import Note, note
-from distingo.models.catalogue import build_network, find_model
+from distingo.models.catalog import build_network, find_model
 from distingo.models.saved import join_backbone
 from distingo.records import Dataset, Task
 from distingo.training.defaults import describe_unused
@@ -267,11 +267,11 @@ def find_batch_size(
 
 def training_images(dataset: Dataset, recipe: Recipe) -> int:
     """About how many images there are to learn from; the exact number is known only after the split."""
-    sides = [picture.given_side for picture in dataset.pictures]
-    count = float(sum(side not in {"validation", "test"} for side in sides))
-    if "test" not in sides:
+    splits = [image.given_split for image in dataset.images]
+    count = float(sum(split not in {"validation", "test"} for split in splits))
+    if "test" not in splits:
         count *= 1 - recipe.test
-    if "validation" not in sides:
+    if "validation" not in splits:
         count *= 1 - recipe.validation
     return int(count)
 

@@ -17,7 +17,7 @@ from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
 from distingo.messages.notes import Note, note
-from distingo.models.catalogue import find_model
+from distingo.models.catalog import find_model
 from distingo.models.description import ModelDescription, require_savable
 from distingo.models.saved import assemble_network
 from distingo.near_duplicates.keeping import (
@@ -145,13 +145,13 @@ def choose(
     table = settle_image_folder(request.reading.table, request.data)
     request = replace(request, reading=replace(request.reading, table=table))
     facts = request.survey()
-    recipe, backbone, choices = settle_recipe(facts, request.wishes)
+    recipe, backbone, choices = settle_recipe(facts, request.options)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
         products = (*products, signature_product(request.reading.cache))
     dataset = _read(request, recipe, backbone, products)
-    if is_auto(request.wishes):
-        found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.wishes)
+    if is_auto(request.options):
+        found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.options)
         recipe, choices = found.recipe, (*choices, *found.choices)
     return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
 
@@ -179,11 +179,11 @@ def settle_recipe(
     return recipe, backbone, (*chosen, *further)
 
 
-def _with_model(wishes: Mapping[str, Any], facts: DataFacts) -> tuple[Mapping[str, Any], tuple[Note, ...]]:
-    if "model" in wishes:
-        return wishes, ()
+def _with_model(options: Mapping[str, Any], facts: DataFacts) -> tuple[Mapping[str, Any], tuple[Note, ...]]:
+    if "model" in options:
+        return options, ()
     model, reason = choose_model(facts)
-    return {**wishes, "model": model}, (note("model-chosen", model=model, said=reason),)
+    return {**options, "model": model}, (note("model-chosen", model=model, said=reason),)
 
 
 def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
@@ -193,7 +193,7 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         The prepared run, and the request with the run's own data and table.
 
     Raises:
-        DistingoError: The run can't be read, or other options are asked for than it was started with.
+        DistingoError: The run can't be read, or other options are requested than it was started with.
     """
     folder = RunFolder(request.output)
     config = read_config(folder)
@@ -214,7 +214,7 @@ def choose_again(
         products: As for `choose`.
 
     Raises:
-        DistingoError: The recipe is damaged, or other options are asked for.
+        DistingoError: The recipe is damaged, or other options are requested.
     """
     recipe = recipe_from_dict(config.recipe)
     _require_same(recipe, request, config.requested or {})
@@ -299,9 +299,9 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
 
 
 def identify_training(request: TrainRequest) -> str:
-    """Name all that was asked for of a run, but where it is and how fast it is read."""
+    """Name all that was requested of a run, but where it is and how fast it is read."""
     reading = request.reading
-    asked = {name: getattr(request, name) for name in ("wishes", "split", "near_duplicates")}
+    asked = {name: getattr(request, name) for name in ("options", "split", "near_duplicates")}
     asked |= {name: getattr(reading, name) for name in ("max_pixels", "table", "allow_missing", "corrections")}
     ranges = None if reading.ranges is None else reading.ranges.to_json()
     recipe_file = None if request.recipe_file is None else request.recipe_file.content
@@ -319,8 +319,8 @@ def identify_training(request: TrainRequest) -> str:
 
 def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str, Plain]) -> None:
     """Refuse other options than those of a recipe, or than those that its values were found for."""
-    wishes = {name: value for name, value in request.wishes.items() if name != "image_size"}
-    for name, value in wishes.items():
+    options = {name: value for name, value in request.options.items() if name != "image_size"}
+    for name, value in options.items():
         if getattr(recipe, name) != value and requested.get(name) != value:
             raise UsageError(
                 f"{option('resume')}: {name} is {value!r}, but {request.output} was started with "

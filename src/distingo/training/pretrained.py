@@ -20,11 +20,11 @@ from distingo.errors import ModelError
 from distingo.machine.device import choose_device
 from distingo.messages.notes import Note, note
 from distingo.models.backbones import BackboneDescription, find_backbone, load_backbone
-from distingo.models.catalogue import find_model
+from distingo.models.catalog import find_model
 from distingo.models.description import ModelDescription, require_readable_backbone
 from distingo.models.saved import SavedModel, feature_extractor, join_backbone
 from distingo.prediction.embedding import Embedder, gather
-from distingo.records import Picture, Rendition, Task
+from distingo.records import ImageSpec, LabeledImage, Task
 from distingo.training.defaults import DataFacts, as_size
 from distingo.training.heads import FittedHead, fit_head
 from distingo.training.recipe import Recipe
@@ -61,8 +61,8 @@ def choose_model(facts: DataFacts) -> tuple[str, Note]:
     Returns:
         Its name, and the reason.
     """
-    side = min(facts.height, facts.width)
-    if side < SMALLEST_PHOTO:
+    split = min(facts.height, facts.width)
+    if split < SMALLEST_PHOTO:
         return "small-cnn", note("images-small", size=f"{facts.width}x{facts.height}")
     try:
         load_backbone(find_backbone(DEFAULT_BACKBONE))
@@ -71,21 +71,21 @@ def choose_model(facts: DataFacts) -> tuple[str, Note]:
     return DEFAULT_BACKBONE, note("images-large")
 
 
-def load_wished_backbone(wishes: Mapping[str, Any]) -> LoadedBackbone | None:
+def load_wished_backbone(options: Mapping[str, Any]) -> LoadedBackbone | None:
     """The backbone that a recipe's options name, with its weights; None where they name a model of another kind.
 
     Raises:
         ModelError: There is no such model, its weights can't be had, or it refuses the size.
     """
-    if find_model(wishes["model"]).kind != "pretrained":
+    if find_model(options["model"]).kind != "pretrained":
         return None
     size: tuple[int, int] | None = None
-    if "image_size" in wishes:
-        size = as_size(wishes["image_size"])
-    elif "height" in wishes:
-        size = (wishes["height"], wishes["width"])
-    weights = wishes.get("weights", "auto")
-    described = find_backbone(wishes["model"], weights=None if weights == "auto" else weights, image_size=size)
+    if "image_size" in options:
+        size = as_size(options["image_size"])
+    elif "height" in options:
+        size = (options["height"], options["width"])
+    weights = options.get("weights", "auto")
+    described = find_backbone(options["model"], weights=None if weights == "auto" else weights, image_size=size)
     require_readable_backbone(json.loads(json.dumps(asdict(described))))
     module, description = load_backbone(described)
     return LoadedBackbone(description, module)
@@ -124,12 +124,12 @@ def balances_classes(recipe: Recipe) -> bool:
     return "balanced" in {recipe.class_weights, recipe.positive_weights}
 
 
-Side = tuple[Sequence[Picture], np.ndarray]
+SplitName = tuple[Sequence[LabeledImage], np.ndarray]
 """Images and their targets."""
 
 
 def fit_recipe_head(
-    recipe: Recipe, products: Sequence[Product], train: Side, validation: Side, *, classes: int, task: Task
+    recipe: Recipe, products: Sequence[Product], train: SplitName, validation: SplitName, *, classes: int, task: Task
 ) -> FittedHead:
     """Fit a head on the views of the train split, with the settings that are best on the validation split.
 
@@ -153,9 +153,9 @@ def fit_recipe_head(
     )
 
 
-def embed(product: Product, pictures: Sequence[Picture]) -> np.ndarray:
+def embed(product: Product, images: Sequence[LabeledImage]) -> np.ndarray:
     """The features of images, float32 (n, features), from a product that holds them."""
-    return gather(product, [picture.row_key for picture in pictures])
+    return gather(product, [image.row_key for image in images])
 
 
 def solve_head(
@@ -163,7 +163,7 @@ def solve_head(
     backbone: LoadedBackbone,
     recipe: Recipe,
     products: Sequence[Product],
-    sides: tuple[Side, Side],
+    splits: tuple[SplitName, SplitName],
 ) -> SavedModel:
     """Fit the head of a pretrained model.
 
@@ -172,12 +172,12 @@ def solve_head(
         backbone: Its features are in the products.
         recipe: Names head, class weights and seed.
         products: As `feature_products` gives them.
-        sides: Images and targets of the train and the validation split.
+        splits: Images and targets of the train and the validation split.
 
     Returns:
         The whole model, backbone and head; its provenance says how the head was chosen.
     """
-    fitted = fit_recipe_head(recipe, products, *sides, classes=len(description.classes), task=description.task)
+    fitted = fit_recipe_head(recipe, products, *splits, classes=len(description.classes), task=description.task)
     for each in fitted.notes:
         log.info(each)
     provenance = {**description.provenance, "head": _in_words(fitted)}
@@ -200,10 +200,10 @@ def _in_words(fitted: FittedHead) -> dict[str, object]:
     }
 
 
-def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | None:
+def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> ImageSpec | None:
     """The images that a network is to see; None for a classic model."""
     if backbone is not None:
         return backbone.description.rendition
     if find_model(recipe.model).kind == "classic":
         return None
-    return Rendition(height=recipe.height, width=recipe.width, channels=recipe.channels)
+    return ImageSpec(height=recipe.height, width=recipe.width, channels=recipe.channels)

@@ -12,13 +12,13 @@ from distingo.datasets.decoding.rendering import render
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.prediction.networks import to_tensor
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 from distingo.training.augmentation import PRESETS, Augmentation, augment, require_preset
 from distingo.training.defaults import choose_recipe
 from distingo.training.request import survey_images
 
 VERSIONS = 7
-_PICTURES = 6
+_IMAGES = 6
 
 
 def preview_augmentation(
@@ -46,12 +46,12 @@ def preview_augmentation(
     """
     require_preset(preset)
     facts = survey_images(data, reading)
-    wishes = {} if image_size is None else {"image_size": image_size}
-    recipe, _ = choose_recipe(facts, {"model": "small-cnn", **wishes})
-    rendition = Rendition(recipe.height, recipe.width, recipe.channels)
-    pictures = read_dataset(data, reading).pictures
-    chosen = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).astype(int)
-    originals = [render(open_source(pictures[at].source), rendition) for at in chosen]
+    options = {} if image_size is None else {"image_size": image_size}
+    recipe, _ = choose_recipe(facts, {"model": "small-cnn", **options})
+    rendition = ImageSpec(recipe.height, recipe.width, recipe.channels)
+    images = read_dataset(data, reading).images
+    chosen = np.linspace(0, len(images) - 1, min(_IMAGES, len(images))).astype(int)
+    originals = [render(open_source(images[at].source), rendition) for at in chosen]
     generator = torch.Generator().manual_seed(seed)
     return [[original, *_versions(original, PRESETS[preset], generator)] for original in originals]
 

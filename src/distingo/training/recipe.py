@@ -16,7 +16,7 @@ from distingo.runs.fields import Plain
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 ClassWeights = Literal["none", "balanced"]
-Normalise = Literal["none", "dataset", "sample", "zca"]
+Normalize = Literal["none", "dataset", "sample", "zca"]
 Monitor = Literal["validation_accuracy", "validation_loss", "validation_mean_average_precision"]
 Mode = Literal["scratch", "frozen", "finetune"]
 Head = Literal["linear", "linear-svm", "prototype", "knn"]
@@ -163,7 +163,7 @@ class Recipe:
         ),
     ] = "none"
     normalise: Annotated[
-        Normalise,
+        Normalize,
         Option(
             help="dataset centers and scales each channel by the training split's mean and deviation, sample each "
             "image by its own, zca whitens pixels, none leaves 0 to 1",
@@ -322,8 +322,8 @@ class RecipeOptions(TypedDict, total=False):
     class_weights: ClassWeights
     positive_weights: PositiveWeights
     augment: str
-    normalise: Normalise
-    normalize: Normalise
+    normalise: Normalize
+    normalize: Normalize
     ema_decay: float
     mode: Mode
     weights: str

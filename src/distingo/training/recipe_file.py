@@ -27,31 +27,31 @@ class RecipeFile:
     Attributes:
         path: Where it is.
         content: Hash of its bytes.
-        wishes: Recipe fields (and ``image_size``) to their values.
+        options: Recipe fields (and ``image_size``) to their values.
     """
 
     path: Path
     content: str
-    wishes: dict[str, Any]
+    options: dict[str, Any]
 
     @property
     def section(self) -> RecipeSection:
         """What ``config.json`` holds of it."""
         return RecipeSection(str(self.path.resolve()), self.content)
 
-    def fill_up(self, wishes: dict[str, Any], *, divided: bool) -> dict[str, Any]:
+    def fill_up(self, options: dict[str, Any], *, divided: bool) -> dict[str, Any]:
         """The requested options, and the file's where they are not among them.
 
         Args:
-            wishes: Options besides those of the file; they take precedence.
+            options: Options besides those of the file; they take precedence.
             divided: Whether a split file decides the splits; the file's shares mean nothing then.
         """
-        kept = {name: value for name, value in self.wishes.items() if not (divided and name in _SHARES)}
-        if "image_size" in wishes:
+        kept = {name: value for name, value in self.options.items() if not (divided and name in _SHARES)}
+        if "image_size" in options:
             kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
-        if "height" in wishes or "width" in wishes:
+        if "height" in options or "width" in options:
             kept.pop("image_size", None)
-        return {**kept, **wishes}
+        return {**kept, **options}
 
 
 def read_recipe_file(path: Path) -> RecipeFile:
@@ -92,18 +92,18 @@ def read_recipe_file(path: Path) -> RecipeFile:
             code="newer_version",
         )
     try:
-        wishes = name_recipe_fields(
+        options = name_recipe_fields(
             {name: value for name, value in section.items() if name not in {"format", CHECKSUM}}
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}", code=error.code, parameter=error.parameter) from error
     known = [*(field.name for field in fields(Recipe)), "image_size"]
-    for name in wishes:
+    for name in options:
         if name not in known:
             raise UsageError(
                 f"{path}: unknown field {quote(name)}; {name_the_nearest(name, known)}", code="unknown_option"
             )
-    return RecipeFile(path, content_hash(content), wishes)
+    return RecipeFile(path, content_hash(content), options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +112,7 @@ class Wanted:
 
     Attributes:
         data: Folder of images, or a table of labels next to them.
-        wishes: Recipe fields (and ``image_size``).
+        options: Recipe fields (and ``image_size``).
         reading: How images and labels are found and read.
         repeats: The older run's config; None where none is repeated.
         split: The file that says which split each image is in.
@@ -120,7 +120,7 @@ class Wanted:
     """
 
     data: Path | None = None
-    wishes: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
     repeats: RunConfig | None = None
     split: WantedSplit | None = None
@@ -139,7 +139,7 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     """
     older = read_config_file(config)
     kept = dict(older.recipe)
-    if "image_size" in wanted.wishes:
+    if "image_size" in wanted.options:
         kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
     reading = wanted.reading
     corrections = None if older.corrections is None else older.corrections.said
@@ -153,7 +153,7 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     )
     return Wanted(
         data=wanted.data or Path(older.data),
-        wishes={**kept, **wanted.wishes},
+        options={**kept, **wanted.options},
         reading=reading,
         repeats=older,
         split=wanted.split or older.split,

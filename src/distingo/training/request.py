@@ -15,7 +15,7 @@ from distingo.datasets.splits.files import WantedSplit
 from distingo.datasets.targets import encode_labels
 from distingo.models.description import ModelDescription
 from distingo.near_duplicates.keeping import Similarity
-from distingo.records import Dataset, Picture, Split, ValueRanges
+from distingo.records import Dataset, LabeledImage, Split, ValueRanges
 from distingo.runs.config import RunConfig
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
@@ -32,7 +32,7 @@ class TrainRequest:
     Attributes:
         data: Folder of images, or a table of labels next to them.
         output: The run folder to make.
-        wishes: Recipe fields the user set (and ``image_size``); everything else is chosen.
+        options: Recipe fields the user set (and ``image_size``); everything else is chosen.
         reading: How its images and labels are found and read.
         repeats: The config of the run that is repeated; None for a run of its own.
         split: The file that says which split each image is in; None splits by class and seed.
@@ -45,7 +45,7 @@ class TrainRequest:
 
     data: Path
     output: Path
-    wishes: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
     repeats: RunConfig | None = None
     split: WantedSplit | None = None
@@ -89,9 +89,9 @@ class PreparedRun:
     description: ModelDescription
     backbone: LoadedBackbone | None = None
 
-    def encode(self, pictures: Sequence[Picture]) -> np.ndarray:
+    def encode(self, images: Sequence[LabeledImage]) -> np.ndarray:
         """The targets of images: int64 (n,), positions of classes; with several labels bool (n, classes)."""
-        return encode_labels(pictures, self.dataset.classes, self.dataset.task)
+        return encode_labels(images, self.dataset.classes, self.dataset.task)
 
     def fill(self, products: Sequence[Product], request: TrainRequest) -> None:
         """Compute what the cache lacks for the train and the validation split; nothing is read where it lacks nothing.
@@ -100,7 +100,7 @@ class PreparedRun:
             products: What to compute from every image.
             request: How the images are read.
         """
-        keys = [picture.row_key for picture in (*self.split.train, *self.split.validation)]
+        keys = [image.row_key for image in (*self.split.train, *self.split.validation)]
         if missing := [product for product in products if product.store.missing(keys)]:
             request.read(missing, value_ranges=self.dataset.value_ranges)
 
@@ -113,4 +113,4 @@ def survey_images(data: Path, reading: Reading) -> DataFacts:
         reading: How images and labels are found and read.
     """
     seen = survey(data, reading=reading)
-    return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
+    return DataFacts(images=seen.count, height=seen.height, width=seen.width, gray=seen.gray, task=seen.task)

@@ -25,17 +25,17 @@ from distingo.machine.device import choose_device
 from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.machine.process import bind_this_thread, configure_process, prepare_process
 from distingo.models.description import ModelDescription
-from distingo.models.layers import ChannelNormalisation, ZCAWhitening, build_normalisation, summarise
+from distingo.models.layers import ChannelNormalization, ZCAWhitening, build_normalization, summarize
 from distingo.models.saved import SavedModel, assemble_network, save_model
 from distingo.prediction.networks import Rows, to_tensor
-from distingo.records import Picture
+from distingo.records import LabeledImage
 from distingo.runs.cost import TrainingCost, write_cost
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
 from distingo.training.calibration import CrossFitted, cross_fit, with_evidence
 from distingo.training.checkpoint import Progress, load_tensors
-from distingo.training.loop import LabelledRows, Session, fit
+from distingo.training.loop import LabeledRows, Session, fit
 from distingo.training.memory import TrainingPlan, memory_errors_explained, require_memory
 from distingo.training.preparing import resume, settle_resuming, start
 from distingo.training.pretrained import feature_products, solve_head
@@ -99,7 +99,7 @@ _LARGEST_WHITENING = 4096
 """Numbers per image that can be whitened: the matrix is that number squared."""
 
 
-def fit_normalisation(kind: str, rows: Rows) -> nn.Module:
+def fit_normalization(kind: str, rows: Rows) -> nn.Module:
     """Learn a normalization from training images.
 
     Args:
@@ -114,14 +114,14 @@ def fit_normalisation(kind: str, rows: Rows) -> nn.Module:
         return _channel_statistics(rows)
     if kind == "zca":
         return _whitening(rows)
-    return build_normalisation(kind, channels=channels, pixels=channels * height * width)
+    return build_normalization(kind, channels=channels, pixels=channels * height * width)
 
 
 def _sample(rows: Rows) -> np.ndarray:
     return np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)
 
 
-def _channel_statistics(rows: Rows) -> ChannelNormalisation:
+def _channel_statistics(rows: Rows) -> ChannelNormalization:
     indices = _sample(rows)
     channels = rows.shape[3]
     sums, squares = np.zeros(channels), np.zeros(channels)
@@ -132,7 +132,7 @@ def _channel_statistics(rows: Rows) -> ChannelNormalisation:
     n = len(indices) * rows.shape[1] * rows.shape[2]
     mean = sums / n
     std = np.sqrt(np.maximum(squares / n - mean**2, 1e-8))
-    return ChannelNormalisation(tuple(mean.tolist()), tuple(std.tolist()))
+    return ChannelNormalization(tuple(mean.tolist()), tuple(std.tolist()))
 
 
 def _whitening(rows: Rows, epsilon: float = 1e-2) -> ZCAWhitening:
@@ -233,11 +233,11 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
         return beginning
     description, network = beginning.description, beginning.network
     assert network is not None
-    train = labelled_rows(prepared.split.train, prepared, request.reading.cache)
+    train = labeled_rows(prepared.split.train, prepared, request.reading.cache)
     if description.backbone is None:
-        network.normalisation = fit_normalisation(recipe.normalise, train.rows)
+        network.normalisation = fit_normalization(recipe.normalise, train.rows)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    summary = summarise(network, recipe.height, recipe.width, recipe.channels)
+    summary = summarize(network, recipe.height, recipe.width, recipe.channels)
     write_text(prepared.folder.model / "summary.txt", summary + "\n", recorded=True)
     log.debug(summary)
     precision = resolve_precision(recipe, device)[0]
@@ -247,7 +247,7 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
         recipe=recipe,
         network=network,
         train=train,
-        validation=labelled_rows(prepared.split.validation, prepared, request.reading.cache),
+        validation=labeled_rows(prepared.split.validation, prepared, request.reading.cache),
         folder=prepared.folder,
         device=device,
         precision=precision,
@@ -266,8 +266,8 @@ def _start_weights(prepared: PreparedRun, request: TrainRequest, device: torch.d
         return SavedModel(prepared.description, network=assemble_network(prepared.description))
     products = feature_products(backbone, recipe, request.reading.cache, device)
     train, validation = prepared.split.train, prepared.split.validation
-    sides = (train, prepared.encode(train)), (validation, prepared.encode(validation))
-    return solve_head(prepared.description, backbone, recipe, products, sides)
+    splits = (train, prepared.encode(train)), (validation, prepared.encode(validation))
+    return solve_head(prepared.description, backbone, recipe, products, splits)
 
 
 def _trained(description: ModelDescription, progress: Progress) -> ModelDescription:
@@ -281,13 +281,13 @@ def _with_best_weights(network: nn.Module, folder: RunFolder) -> nn.Module:
     return network.eval()
 
 
-def labelled_rows(pictures: Sequence[Picture], prepared: PreparedRun, cache: Cache) -> LabelledRows:
+def labeled_rows(images: Sequence[LabeledImage], prepared: PreparedRun, cache: Cache) -> LabeledRows:
     """The pixels that a run's network is trained on, with the positions of their classes."""
     rendition = prepared.description.rendition
     assert rendition is not None
     product = pixels_product(cache, rendition)
-    rows = product.store.rows([picture.row_key for picture in pictures])
-    return LabelledRows(rows, prepared.encode(pictures), len(prepared.dataset.classes))
+    rows = product.store.rows([image.row_key for image in images])
+    return LabeledRows(rows, prepared.encode(images), len(prepared.dataset.classes))
 
 
 def _with_evidence(

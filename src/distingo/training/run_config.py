@@ -94,7 +94,7 @@ def describe_run(
         task=dataset.task,
         classes=dataset.classes,
         recipe=recipe.as_dict(),
-        requested={"batch_size": request.wishes["batch_size"]} if is_auto(request.wishes) else None,
+        requested={"batch_size": request.options["batch_size"]} if is_auto(request.options) else None,
         choices=tuple(choices),
         environment={**describe_environment(device)},
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -120,7 +120,7 @@ def require_readable(config: RunConfig, place: Path) -> None:
 
 def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, object]:
     """Data, seed, versions and date that a model is trained with."""
-    contents = "".join(sorted(picture.content for picture in split.train))
+    contents = "".join(sorted(image.content for image in split.train))
     return {
         "distingo": __version__,
         "torch": torch.__version__,

@@ -48,12 +48,12 @@ def divide(
     return count_straddling(dataset, divided, found)
 
 
-def check_wishes(split: WantedSplit | None, wishes: Collection[str]) -> None:
+def check_wishes(split: WantedSplit | None, options: Collection[str]) -> None:
     """Refuse shares that a split file has decided already.
 
     Args:
-        split: The file that is to be honoured, or None.
-        wishes: Names of the recipe's fields that the user set.
+        split: The file that is to be honored, or None.
+        options: Names of the recipe's fields that the user set.
 
     Raises:
         UsageError: ``test`` or, without folds, ``validation`` is among them.
@@ -61,7 +61,7 @@ def check_wishes(split: WantedSplit | None, wishes: Collection[str]) -> None:
     if split is None:
         return
     decided = ("test",) if split.fold is not None else ("test", "validation")
-    if said := [option(name) for name in decided if name in wishes]:
+    if said := [option(name) for name in decided if name in options]:
         raise UsageError(
             f"{' and '.join(said)}: {split.file} says who is on which side; leave out one of the two",
             code="options_conflict",

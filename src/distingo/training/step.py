@@ -60,7 +60,7 @@ def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer
     from the output (see `distingo.training.step`).
 
     Args:
-        network: Its parameters are optimised.
+        network: Its parameters are optimized.
         recipe: Names optimizer, learning rate, momentum, weight decay and the layers' share of the learning rate.
     """
     groups = _groups(network, recipe)

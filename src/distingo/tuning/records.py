@@ -115,7 +115,7 @@ class Search:
         default: The recipe that one gets who asks for nothing, by field.
         best: The best recipe found, by field; None before a trial is complete.
         best_trial: That trial; of tied ones the one that `choose_best` chooses.
-        is_finished: Whether it came to the end that was asked for.
+        is_finished: Whether it came to the end that was requested.
         tied: The trials that share the highest score, `best_trial` among them; empty where one has it alone.
     """
 

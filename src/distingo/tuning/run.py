@@ -11,7 +11,7 @@ from typing import Any
 
 from distingo.errors import DistingoError, UsageError, option
 from distingo.machine.process import configure_process, prepare_process
-from distingo.models.catalogue import find_model
+from distingo.models.catalog import find_model
 from distingo.runs.fields import Plain
 from distingo.training.preparing import resume, start
 from distingo.training.recipe import Recipe
@@ -115,7 +115,7 @@ def tune_run(request: TuneRequest) -> Search:
 
     Raises:
         DistingoError: The specific subclass for the failure.
-        KeyboardInterrupt: Before the first trial was asked for.
+        KeyboardInterrupt: Before the first trial was requested.
     """
     _check(request)
     require_optuna()
@@ -125,12 +125,12 @@ def tune_run(request: TuneRequest) -> Search:
         order = replace(request.train, output=folder.prepared.path)
         if folder.prepared.config.is_file():
             reading = replace(order.reading, table=None, corrections=None, value_range=None, max_pixels=None)
-            kept = replace(order, wishes={}, reading=reading, split=None, near_duplicates=None, resume=True)
+            kept = replace(order, options={}, reading=reading, split=None, near_duplicates=None, resume=True)
             prepared, order = resume(kept)
         else:
             prepared, order = start(order)
         material = gather_material(prepared, replace(order, resume=False))
-        plans = plan_stages(material, request.train.wishes, folder)
+        plans = plan_stages(material, request.train.options, folder)
         search = _Searcher(request, folder, material, plans)
         search.run()
         return search.found(explain=True)
@@ -155,7 +155,7 @@ def _check(request: TuneRequest) -> None:
             code="out_of_range",
             parameter="budget",
         )
-    model = request.train.wishes.get("model")
+    model = request.train.options.get("model")
     if model is not None and find_model(model).kind == "classic":
         raise UsageError(
             f"{option('model')} {model}: its recipe has nothing to search; name a network or a backbone",
@@ -168,7 +168,7 @@ def _wanted(train: TrainRequest) -> dict[str, object]:
     split, reading, ranges = train.split, train.reading, train.reading.ranges
     wanted: dict[str, object] = {
         "data": str(train.data.resolve()),
-        "wishes": train.wishes,
+        "wishes": train.options,
         "split": None if split is None else {"file": str(split.file.resolve()), "fold": split.fold},
         "table": None if reading.table is None else list(map(str, reading.table.given)),
         "corrections": None if reading.corrections is None else str(reading.corrections),

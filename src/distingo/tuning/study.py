@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from distingo.errors import ResourceError, UsageError, option
-from distingo.models.catalogue import find_model
+from distingo.models.catalog import find_model
 from distingo.records import Task
 from distingo.training.defaults import FINE_TUNED_HEADS
 from distingo.training.recipe import Mode, Recipe
@@ -54,7 +54,7 @@ HEAD_SPACE = SearchSpace(
         Options("positive_weights", ("none", "balanced")),
     ),
 )
-"""A solved head: 24 combinations, tried one after another; its regularization or neighbours are chosen within each."""
+"""A solved head: 24 combinations, tried one after another; its regularization or neighbors are chosen within each."""
 
 FINETUNE_SPACE = SearchSpace(
     "training",

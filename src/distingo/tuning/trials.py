@@ -16,7 +16,7 @@ import torch
 
 from distingo.files import content_hash, read_json, remove_half_written, write_json
 from distingo.machine.device import choose_device
-from distingo.models.catalogue import find_model
+from distingo.models.catalog import find_model
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
 from distingo.training.checkpoint import Progress, find_checkpoint, load_progress
@@ -55,12 +55,12 @@ class Material:
     device: torch.device
     left_alone: int
 
-    def recipe(self, wishes: Mapping[str, Any]) -> Recipe:
+    def recipe(self, options: Mapping[str, Any]) -> Recipe:
         """A whole recipe; one of a frozen backbone without what is about steps."""
-        if wishes.get("mode") == "frozen":
-            wishes = {name: value for name, value in wishes.items() if name not in (*OF_STEPS, "loss")}
+        if options.get("mode") == "frozen":
+            options = {name: value for name, value in options.items() if name not in (*OF_STEPS, "loss")}
         backbone = self.prepared.backbone
-        return choose_recipe(self.facts, wishes, backbone.description if backbone else None)[0]
+        return choose_recipe(self.facts, options, backbone.description if backbone else None)[0]
 
     def run_of(self, recipe: Recipe, folder: RunFolder) -> PreparedRun:
         """The run of a trial, with what it needs of the images in the cache.
@@ -87,12 +87,12 @@ class Material:
         products = model_products(recipe, run.backbone, cache)
         run.fill(products, self.request)
         train, validation = run.split.train, run.split.validation
-        sides = (train, run.encode(train)), (validation, run.encode(validation))
+        splits = (train, run.encode(train)), (validation, run.encode(validation))
         classes, task = len(run.dataset.classes), run.dataset.task
-        head = fit_recipe_head(recipe, products, *sides, classes=classes, task=task).head
+        head = fit_recipe_head(recipe, products, *splits, classes=classes, task=task).head
         with torch.inference_mode():
             logits = head(torch.from_numpy(embed(products[0], validation))).float().numpy()
-        return score_pass(logits, sides[1][1])
+        return score_pass(logits, splits[1][1])
 
 
 def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
@@ -121,7 +121,7 @@ class StagePlan:
         study: Its trials.
         default: The recipe that its first trial is.
         holds_default: Whether that is the default of the whole search.
-        counts: Whether its recipes are of the mode that was asked for; else they only show where to begin.
+        counts: Whether its recipes are of the mode that was requested; else they only show where to begin.
     """
 
     space: SearchSpace
@@ -178,26 +178,26 @@ def _can_be_tuned(trial: Trial) -> bool:
     return trial.values.get("head", "linear") in FINE_TUNED_HEADS
 
 
-def plan_stages(material: Material, wishes: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
+def plan_stages(material: Material, options: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
     """The stages for a model, cheap ones first.
 
     Args:
         material: The images and the default recipe.
-        wishes: What the user set; that stays as it is.
+        options: What the user set; that stays as it is.
         folder: Where trials are kept.
     """
     model = material.prepared.recipe.model
-    wishes = {**wishes, "model": model}
+    options = {**options, "model": model}
     pretrained = find_model(model).kind == "pretrained"
-    modes = _modes(material.prepared.recipe, wishes) if pretrained else ("scratch",)
+    modes = _modes(material.prepared.recipe, options) if pretrained else ("scratch",)
     plans: list[StagePlan] = []
     for mode in modes:
-        own = {**wishes, "mode": mode} if pretrained else wishes
+        own = {**options, "mode": mode} if pretrained else options
         recipe = material.recipe(without_auto(own))
         if is_auto(own):
             recipe = _with_batch_size(recipe, material, folder, given_lr="lr" in own)
             own = {**own, "batch_size": recipe.batch_size}
-        space = _space(material, recipe, wishes, modes)
+        space = _space(material, recipe, options, modes)
         study = Study(
             folder.storage,
             space,
@@ -206,7 +206,7 @@ def plan_stages(material: Material, wishes: Mapping[str, Any], folder: SearchFol
             epochs=0 if mode == "frozen" else recipe.epochs,
         )
         holds_default = recipe.mode == material.prepared.recipe.mode
-        counts = wishes.get("mode", mode) == mode
+        counts = options.get("mode", mode) == mode
         plans.append(StagePlan(space, study, recipe, holds_default, counts, material, own, tuple(plans)))
     return tuple(plans)
 
@@ -225,20 +225,20 @@ def _with_batch_size(recipe: Recipe, material: Material, folder: SearchFolder, *
     return replace(recipe, **known[recipe.mode])
 
 
-def _modes(default: Recipe, wishes: Mapping[str, Any]) -> tuple[Mode, ...]:
-    """Frozen, then fine-tuned; only what the user asked for where a mode was named or a head that can't be tuned."""
-    if default.mode == "scratch" or wishes.get("mode") == "frozen":
+def _modes(default: Recipe, options: Mapping[str, Any]) -> tuple[Mode, ...]:
+    """Frozen, then fine-tuned; only what the user requested where a mode was named or a head that can't be tuned."""
+    if default.mode == "scratch" or options.get("mode") == "frozen":
         return (default.mode,)
-    if wishes.get("head", "linear") not in FINE_TUNED_HEADS:
+    if options.get("head", "linear") not in FINE_TUNED_HEADS:
         return ("frozen",)
     return ("frozen", "finetune")
 
 
-def _space(material: Material, recipe: Recipe, wishes: Mapping[str, Any], modes: Collection[Mode]) -> SearchSpace:
+def _space(material: Material, recipe: Recipe, options: Mapping[str, Any], modes: Collection[Mode]) -> SearchSpace:
     split, task = material.prepared.split, material.prepared.dataset.task
-    for_finetune = wishes.get("mode") == "finetune" and "finetune" in modes
+    for_finetune = options.get("mode") == "finetune" and "finetune" in modes
     return narrow(
-        SPACES[recipe.mode], recipe, wished=wishes, task=task, train=len(split.train), for_finetune=for_finetune
+        SPACES[recipe.mode], recipe, wished=options, task=task, train=len(split.train), for_finetune=for_finetune
     )
 
 

@@ -100,7 +100,7 @@ def cautions(search: Search) -> tuple[str, ...]:
         return ()
     number = len(search.trials)
     notes = [
-        f"{'They are' if search.tied else 'It is'} the best of {number} trials judged on the same "
+        f"{'They are' if search.tied else 'It is'} the best of {number} trials evaluated on the same "
         f"{search.validation:,} validation pictures, so {'their' if search.tied else 'its'} score is optimistic: part "
         "of it is luck."
     ]
@@ -111,6 +111,6 @@ def cautions(search: Search) -> tuple[str, ...]:
             " (95 %); smaller differences between recipes may be chance."
         )
     notes.append(
-        f"The {search.test:,} test pictures were not looked at; training with --recipe best-recipe.json judges on them."
+        f"The {search.test:,} test pictures were not used; training with --recipe best-recipe.json evaluates on them."
     )
     return tuple(notes)

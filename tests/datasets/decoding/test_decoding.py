@@ -1,4 +1,4 @@
-"""Bytes to pictures: every kind that counts, and every way to be broken."""
+"""Bytes to images: every kind that counts, and every way to be broken."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_heic_is_read_and_its_rotation_applied_once() -> None:
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_of_an_animation_the_first_frame_counts(file_format: str) -> None:
-    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "lime", "blue")]
     options = {"lossless": True} if file_format == "WEBP" else {}
     data = encode(frames[0], file_format, save_all=True, append_images=frames[1:], **options)
     assert decode(data).image.getpixel((8, 8)) == (255, 0, 0)
@@ -96,19 +96,19 @@ def test_every_exif_rotation_is_applied(file_format: str, orientation: int) -> N
     assert (header.width, header.height) == (32, 48)
 
 
-def test_unreadable_exif_does_not_cost_the_picture() -> None:
+def test_unreadable_exif_does_not_cost_the_image() -> None:
     data = encode(noise(2), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
     assert decode(data).image.size == (12, 10)
 
 
-def test_grey_stays_grey_and_two_colours_become_grey() -> None:
+def test_gray_stays_gray_and_two_colors_become_gray() -> None:
     assert decode(encode(noise(3, channels=1))).image.mode == "L"
     decoded = decode(encode(noise(3, channels=1).convert("1"))).image
     assert decoded.mode == "L"
     assert set(np.unique(np.asarray(decoded))) <= {0, 255}
 
 
-def test_palette_becomes_its_colours() -> None:
+def test_palette_becomes_its_colors() -> None:
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 10, 200, 30])
     assert decode(encode(image)).image.getpixel((0, 0)) == (10, 200, 30)
@@ -143,7 +143,7 @@ def test_transparent_pixels_are_laid_over_white(image: Image.Image, expected: ob
 @pytest.mark.parametrize(
     ("mode", "key", "expected"), [("P", 1, (255,) * 3), ("L", 7, 255), ("RGB", (1, 2, 3), (255,) * 3)]
 )
-def test_a_transparent_colour_counts_as_transparent(mode: str, key: object, expected: object) -> None:
+def test_a_transparent_color_counts_as_transparent(mode: str, key: object, expected: object) -> None:
     image = Image.new(mode, (3, 3), key)
     image.putpixel((0, 0), 0 if mode != "RGB" else (0, 0, 0))
     if mode == "P":
@@ -164,7 +164,7 @@ def test_an_alpha_of_zero_everywhere_counts_as_none(image: Image.Image, options:
     assert decode(encode(image, **options)).image.getpixel((1, 1)) == expected
 
 
-def test_a_palette_that_is_transparent_everywhere_keeps_its_colours() -> None:
+def test_a_palette_that_is_transparent_everywhere_keeps_its_colors() -> None:
     image = Image.new("P", (3, 3), 1)
     image.putpalette([0, 0, 0, 10, 200, 30])
     assert decode(encode(image, transparency=b"\0\0")).image.getpixel((1, 1)) == (10, 200, 30)
@@ -225,7 +225,7 @@ def test_a_truncated_jpeg_says_so() -> None:
         (b"\xff\xd8\xff", "JPEG", "JPEG"),
     ],
 )
-def test_what_is_no_picture_is_named(data: bytes, reason: str, detected: str) -> None:
+def test_what_is_no_image_is_named(data: bytes, reason: str, detected: str) -> None:
     with raises(UndecodableError, code="damaged_image") as caught:
         decode(data)
     assert reason in str(caught.value.reason)
@@ -265,9 +265,9 @@ def test_malformed_files_print_nothing(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_open_source_reads_a_file_and_an_idx_entry(tmp_path: Path) -> None:
-    picture = tmp_path / "ÿ 図.txt"
-    picture.write_bytes(encode(noise(6)))
-    assert open_source(Source("ÿ 図.txt", picture)).size == (12, 10)
+    image = tmp_path / "ÿ 図.txt"
+    image.write_bytes(encode(noise(6)))
+    assert open_source(Source("ÿ 図.txt", image)).size == (12, 10)
     values = np.arange(2 * 3 * 4).reshape(2, 3, 4)
     container = tmp_path / "train-images-idx3-ubyte"
     container.write_bytes(idx_bytes(values))
@@ -319,7 +319,7 @@ def test_random_bytes_never_raise_anything_else(data: bytes, head: bytes) -> Non
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(_SAMPLES), st.data())
-def test_damaged_pictures_never_raise_anything_else(sample: bytes, data: st.DataObject) -> None:
+def test_damaged_images_never_raise_anything_else(sample: bytes, data: st.DataObject) -> None:
     content = bytearray(sample[: data.draw(st.integers(0, len(sample)))])
     for place in data.draw(st.lists(st.integers(0, max(0, len(content) - 1)), max_size=8)):
         if content:

@@ -175,7 +175,7 @@ def test_deep_ppm_keeps_its_values(head: bytes, most: int, dtype: str) -> None:
     decoded = decode(head + values.astype(dtype).tobytes())
     assert (decoded.format, decoded.values.high) == ("PPM", values.max())
     assert np.array_equal(np.asarray(decoded.image), _scaled(values, most))
-    assert read_header(head + values.astype(dtype).tobytes()).grey is False
+    assert read_header(head + values.astype(dtype).tobytes()).gray is False
     with raises(UndecodableError, code="damaged_image"):
         decode(head + values.astype(dtype).tobytes()[:-1])
 
@@ -206,7 +206,7 @@ def test_jpeg_xl_is_read_exactly(shape: tuple[int, ...]) -> None:
     assert decoded.format == "JPEG XL" and decoded.image.mode == ("L" if colors.ndim == 2 else "RGB")
     assert np.array_equal(np.asarray(decoded.image), colors)
     header = read_header(data)
-    assert (header.width, header.height, header.grey) == (shape[1], shape[0], colors.ndim == 2)
+    assert (header.width, header.height, header.gray) == (shape[1], shape[0], colors.ndim == 2)
     with raises(TooManyPixelsError, code="too_many_pixels"):
         decode(data, max_pixels=98)
 
@@ -255,7 +255,7 @@ def test_the_limit_counts_images_inside_icons() -> None:
         decode(bytes(data), max_pixels=1000)
 
 
-def test_a_limit_above_pillows_own_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_above_pillows_own_is_honored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for file_format in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM", "AVIF"):
         data = encode(noise(1, (40, 30)), file_format)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distingo.datasets.decoding.formats import describe_non_picture, detect_format, is_unsupported
+from distingo.datasets.decoding.formats import describe_non_image, detect_format, is_unsupported
 from distingo.messages.notes import note
 
 
@@ -44,10 +44,10 @@ def test_text_cut_inside_a_character_is_still_text() -> None:
     assert detect_format(("x" + "ü" * 3000).encode()) == "text"
 
 
-def test_words_for_what_is_no_picture() -> None:
-    assert describe_non_picture("HTML") == note("html")
-    assert describe_non_picture("empty") == note("empty")
-    assert describe_non_picture("JPEG") is None
+def test_words_for_what_is_no_image() -> None:
+    assert describe_non_image("HTML") == note("html")
+    assert describe_non_image("empty") == note("empty")
+    assert describe_non_image("JPEG") is None
 
 
 def _tga(width: int, height: int, pixels: bytes, kind: int = 2, footer: bytes = b"") -> bytes:
@@ -95,6 +95,6 @@ def test_more_formats_are_named(data: bytes, name: str) -> None:
 
 def test_what_is_merely_not_read_is_not_called_damaged() -> None:
     for name in ("PSD", "DICOM", "camera raw", "SVG", "PDF", "FITS", "OpenEXR"):
-        assert is_unsupported(name) and describe_non_picture(name)
+        assert is_unsupported(name) and describe_non_image(name)
     for name in ("HTML", "empty", "zero bytes", "ZIP", "text", "JPEG", "unknown"):
         assert not is_unsupported(name)

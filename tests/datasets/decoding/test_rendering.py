@@ -9,19 +9,19 @@ from PIL import Image
 
 from distingo.datasets.decoding.rendering import VIEW_SETS, look, render, require_views, seen_part
 from distingo.errors import UsageError
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 from raising import raises
 
 
 def test_stretch_is_pillows_resize() -> None:
     image = noise(1, (50, 30))
     expected = np.asarray(image.resize((16, 20), Image.Resampling.BICUBIC))
-    assert np.array_equal(render(image, Rendition(20, 16, 3, interpolation="bicubic")), expected)
+    assert np.array_equal(render(image, ImageSpec(20, 16, 3, interpolation="bicubic")), expected)
 
 
 def test_the_same_size_keeps_the_very_pixels_and_the_array_is_its_own() -> None:
     image = noise(2, (16, 20))
-    array = render(image, Rendition(20, 16, 3))
+    array = render(image, ImageSpec(20, 16, 3))
     assert np.array_equal(array, np.asarray(image))
     array[0, 0, 0] ^= 1
     assert not np.array_equal(array, np.asarray(image))
@@ -30,12 +30,12 @@ def test_the_same_size_keeps_the_very_pixels_and_the_array_is_its_own() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("source_channels", [1, 3])
 def test_channels_are_converted(channels: int, source_channels: int) -> None:
-    array = render(noise(3, channels=source_channels), Rendition(7, 9, channels))
+    array = render(noise(3, channels=source_channels), ImageSpec(7, 9, channels))
     assert (array.shape, array.dtype) == ((7, 9, channels), np.uint8)
 
 
-def test_grey_as_rgb_has_three_equal_channels() -> None:
-    array = render(noise(4, channels=1), Rendition(8, 8, 3))
+def test_gray_as_rgb_has_three_equal_channels() -> None:
+    array = render(noise(4, channels=1), ImageSpec(8, 8, 3))
     assert np.array_equal(array[..., 0], array[..., 1])
     assert np.array_equal(array[..., 0], array[..., 2])
 
@@ -49,13 +49,13 @@ def test_crop_is_torchvisions_evaluation(size: tuple[int, int], crop_fraction: f
     reference = transforms.Compose(
         [transforms.Resize(int(32 / crop_fraction), interpolation=mode), transforms.CenterCrop(32)]
     )
-    rendition = Rendition(32, 32, 3, fit="crop", crop_fraction=crop_fraction, interpolation=interpolation)
+    rendition = ImageSpec(32, 32, 3, fit="crop", crop_fraction=crop_fraction, interpolation=interpolation)
     assert np.array_equal(render(image, rendition), np.asarray(reference(image)))
 
 
 @pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (3, 2)])
-def test_strips_and_specks_are_rendered_without_an_enormous_picture(size: tuple[int, int]) -> None:
-    for rendition in (Rendition(64, 64, 3, fit="crop", crop_fraction=0.9), Rendition(48, 64, 3, fit="crop")):
+def test_strips_and_specks_are_rendered_without_an_enormous_image(size: tuple[int, int]) -> None:
+    for rendition in (ImageSpec(64, 64, 3, fit="crop", crop_fraction=0.9), ImageSpec(48, 64, 3, fit="crop")):
         array = render(noise(6, size), rendition)
         assert array.shape == (rendition.height, rendition.width, 3)
 
@@ -63,19 +63,19 @@ def test_strips_and_specks_are_rendered_without_an_enormous_picture(size: tuple[
 def test_an_oblong_crop_keeps_the_middle() -> None:
     image = Image.new("L", (100, 100), 0)
     image.paste(255, (0, 25, 100, 75))
-    assert (render(image, Rendition(20, 40, 1, fit="crop"))[1:-1] == 255).all()
+    assert (render(image, ImageSpec(20, 40, 1, fit="crop"))[1:-1] == 255).all()
 
 
 @pytest.mark.parametrize("size", [(320, 200), (200, 320), (97, 64), (1000, 20), (20, 1000), (50, 50)])
 @pytest.mark.parametrize(
     "rendition",
     [
-        Rendition(64, 64, 3),
-        Rendition(64, 64, 3, fit="crop", crop_fraction=0.875),
-        Rendition(48, 80, 3, fit="crop", crop_fraction=0.9),
+        ImageSpec(64, 64, 3),
+        ImageSpec(64, 64, 3, fit="crop", crop_fraction=0.875),
+        ImageSpec(48, 80, 3, fit="crop", crop_fraction=0.9),
     ],
 )
-def test_the_seen_part_is_where_the_pixels_come_from(size: tuple[int, int], rendition: Rendition) -> None:
+def test_the_seen_part_is_where_the_pixels_come_from(size: tuple[int, int], rendition: ImageSpec) -> None:
     width, height = size
     across = np.broadcast_to(np.linspace(0, 255, width), (height, width))
     down = np.broadcast_to(np.linspace(0, 255, height)[:, None], (height, width))
@@ -97,7 +97,7 @@ def image() -> Image.Image:
     return Image.fromarray(np.arange(100, dtype=np.uint8).reshape(10, 10))
 
 
-def test_the_picture_itself_comes_first_in_every_set(image: Image.Image) -> None:
+def test_the_image_itself_comes_first_in_every_set(image: Image.Image) -> None:
     assert all(views[0] == "whole" for views in VIEW_SETS.values())
     assert look(image, "whole") is image
 
@@ -115,7 +115,7 @@ def test_corners_keep_eighty_percent_of_each_side(image: Image.Image, view: str,
     assert seen[0, 0] == first
 
 
-def test_a_picture_of_one_pixel_has_all_views() -> None:
+def test_a_image_of_one_pixel_has_all_views() -> None:
     dot = Image.new("RGB", (1, 1))
     assert all(look(dot, view).size == (1, 1) for view in VIEW_SETS["crops"])
 

@@ -108,7 +108,7 @@ def differences(data: bytes, expected: np.ndarray, scale: ValueRange | None = No
     assert decoded.format == "TIFF"
     header = read_header(data)
     assert (header.width, header.height) == decoded.image.size
-    assert header.grey == (decoded.image.mode == "L")
+    assert header.gray == (decoded.image.mode == "L")
     return float(np.abs(found.reshape(expected.shape) - expected).max())
 
 

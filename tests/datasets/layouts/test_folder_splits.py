@@ -11,16 +11,16 @@ import pytest
 
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.layouts.folder_splits import parse_splits
-from distingo.datasets.layouts.split_folders import are_numbered_parts, is_unlabelled_name, side_of_name, side_of_path
+from distingo.datasets.layouts.split_folders import are_numbered_parts, is_unlabeled_name, split_of_name, split_of_path
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, ErrorCode, UsageError
-from distingo.records import Side
+from distingo.records import SplitName
 from note_texts import texts
 from raising import raises
 
 
 @pytest.mark.parametrize(
-    ("names", "side"),
+    ("names", "split"),
     [
         (("train", "Train", "TRAINING", "training_set", "TrainingSet", "train-images", "train_data"), "train"),
         (("trainset", "entrenamiento", "Conjunto de entrenamiento", "训练集", "train_labels", "imgs_train"), "train"),
@@ -28,12 +28,12 @@ from raising import raises
         (("test", "Testing", "test_set", "testset", "holdout", "hold-out", "Hold_Out", "held out", "prueba"), "test"),
     ],
 )
-def test_a_name_that_says_nothing_else_is_a_split(names: Sequence[str], side: Side) -> None:
-    assert {name: side_of_name(name) for name in names} == dict.fromkeys(names, side)
+def test_a_name_that_says_nothing_else_is_a_split(names: Sequence[str], split: SplitName) -> None:
+    assert {name: split_of_name(name) for name in names} == dict.fromkeys(names, split)
 
 
 @pytest.mark.parametrize(
-    ("name", "side"),
+    ("name", "split"),
     [
         ("seg_train", "train"),
         ("01_train", "train"),
@@ -50,14 +50,16 @@ def test_a_name_that_says_nothing_else_is_a_split(names: Sequence[str], side: Si
         ("", None),
     ],
 )
-def test_a_name_with_other_words_may_be_a_split_and_one_inside_of_a_word_is_none(name: str, side: Side | None) -> None:
-    assert side_of_name(name) is None
-    assert side_of_name(name, loose=True) == side
+def test_a_name_with_other_words_may_be_a_split_and_one_inside_of_a_word_is_none(
+    name: str, split: SplitName | None
+) -> None:
+    assert split_of_name(name) is None
+    assert split_of_name(name, loose=True) == split
 
 
 def test_other_names_are_understood() -> None:
-    assert [side_of_path(path) for path in ("Training/a/1.png", "train.png", "a/train/1.png")] == ["train", None, None]
-    assert [is_unlabelled_name(name) for name in ("seg_pred", "sample_submission", "predator", "unlabeled")] == [
+    assert [split_of_path(path) for path in ("Training/a/1.png", "train.png", "a/train/1.png")] == ["train", None, None]
+    assert [is_unlabeled_name(name) for name in ("seg_pred", "sample_submission", "predator", "unlabeled")] == [
         True,
         True,
         False,
@@ -90,9 +92,9 @@ def test_a_request_that_is_none_is_refused(text: str, code: ErrorCode) -> None:
         parse_splits(text)
 
 
-def sides(root: Path, splits: str | None = None) -> dict[tuple[Side | None, tuple[str, ...]], int]:
+def splits(root: Path, splits: str | None = None) -> dict[tuple[SplitName | None, tuple[str, ...]], int]:
     layout = find_layout(root, TableOptions(splits=splits))
-    return dict(Counter((each.side, each.labels) for each in layout.candidates))
+    return dict(Counter((each.split, each.labels) for each in layout.candidates))
 
 
 def test_what_is_not_named_like_a_split_is_asked_about_and_decided(class_folders: Callable[..., Path]) -> None:
@@ -104,15 +106,15 @@ def test_what_is_not_named_like_a_split_is_asked_about_and_decided(class_folders
         "by splits train=paris,test=rome (or read all of them together by splits train=*); if paris, rome are the "
         "classes, say so by splits none"
     )
-    assert sides(root, "train=paris,test=ROME") == {
+    assert splits(root, "train=paris,test=ROME") == {
         ("train", ("cat",)): 1,
         ("train", ("dog",)): 1,
         ("test", ("cat",)): 1,
         ("test", ("dog",)): 1,
     }
-    assert sides(root, "test=rome,train=*") == sides(root, "train=paris,test=rome")
-    assert sides(root, "train=*") == {("train", ("cat",)): 2, ("train", ("dog",)): 2}
-    assert sides(root, "none") == {(None, ("paris",)): 2, (None, ("rome",)): 2}
+    assert splits(root, "test=rome,train=*") == splits(root, "train=paris,test=rome")
+    assert splits(root, "train=*") == {("train", ("cat",)): 2, ("train", ("dog",)): 2}
+    assert splits(root, "none") == {(None, ("paris",)): 2, (None, ("rome",)): 2}
     layout = find_layout(root, TableOptions(splits="test=rome"))
     assert texts(layout.notes) == (
         "split folders: rome (test)",
@@ -138,7 +140,7 @@ def test_folders_in_class_folders_are_no_sign_by_themselves(
     assert find_layout(class_folders(folders)).classes == ("cat", "dog")
 
 
-Read = dict[tuple[Side | None, tuple[str, ...]], int]
+Read = dict[tuple[SplitName | None, tuple[str, ...]], int]
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,11 @@ ASKED = {
         "train=paris/train,test=paris/test); if paris, rome are the classes, say so by splits "
         '"train={class}/train,test={class}/test"',
         {
-            "train=*/train,test=*/test": {(side, (name,)): 2 for side in ("train", "test") for name in ("cat", "dog")},
+            "train=*/train,test=*/test": {
+                (split, (name,)): 2 for split in ("train", "test") for name in ("cat", "dog")
+            },
             "train=paris/train,test=paris/test": {
-                (side, (name,)): 1 for side in ("train", "test") for name in ("cat", "dog")
+                (split, (name,)): 1 for split in ("train", "test") for name in ("cat", "dog")
             },
             "train=*/train,test=*/test,validation=rome/test": {
                 ("train", ("cat",)): 2,
@@ -176,7 +180,7 @@ ASKED = {
                 ("validation", ("dog",)): 1,
             },
             "train={class}/train,test={class}/test": {
-                (side, (site,)): 2 for side in ("train", "test") for site in ("paris", "rome")
+                (split, (site,)): 2 for split in ("train", "test") for site in ("paris", "rome")
             },
             "none": {(None, ("paris",)): 4, (None, ("rome",)): 4},
         },
@@ -189,10 +193,10 @@ ASKED = {
         'splits "train=zip/{class}/train,test=zip/{class}/test"',
         {
             "train=zip/*/train,test=zip/*/test": {
-                (side, (name,)): 2 for side in ("train", "test") for name in ("cat", "dog")
+                (split, (name,)): 2 for split in ("train", "test") for name in ("cat", "dog")
             },
             "train=zip/{class}/train,test=zip/{class}/test": {
-                (side, (site,)): 2 for side in ("train", "test") for site in ("paris", "rome")
+                (split, (site,)): 2 for split in ("train", "test") for site in ("paris", "rome")
             },
         },
     ),
@@ -277,7 +281,7 @@ ASKED = {
         "dataset and docs are the classes, say so by splits none",
         {
             "train=dataset/train,test=dataset/test": {
-                (side, (name,)): 1 for side in ("train", "test") for name in ("cat", "dog")
+                (split, (name,)): 1 for split in ("train", "test") for name in ("cat", "dog")
             },
             "none": {(None, ("dataset",)): 4, (None, ("docs",)): 1},
         },
@@ -318,7 +322,7 @@ ASKED = {
         "by splits none",
         {
             "train={class}/train,test={class}/test": {
-                (side, (name,)): 1 for side in ("train", "test") for name in ("cat", "dog")
+                (split, (name,)): 1 for split in ("train", "test") for name in ("cat", "dog")
             },
             "none": {(None, ("cat",)): 2, (None, ("dog",)): 2, (None, ("bird",)): 1},
         },
@@ -340,7 +344,7 @@ def test_which_folders_are_the_classes_is_asked_and_every_option_in_the_question
     with raises(DataError, code="ambiguous_folders") as caught:
         find_layout(root)
     assert str(caught.value) == f"{root}: {ASKED[name].question}"
-    assert {text: sides(root, text) for text in ASKED[name].options} == ASKED[name].options
+    assert {text: splits(root, text) for text in ASKED[name].options} == ASKED[name].options
 
 
 @pytest.mark.parametrize(
@@ -360,14 +364,14 @@ def test_sources_and_dates_below_split_folders_are_no_classes(
 ) -> None:
     root = class_folders({f"{folder}{below}": 1 for folder in DIVIDED for below in inside})
     count = len(inside)
-    assert sides(root) == {(side, (name,)): count for side in ("train", "test") for name in ("cat", "dog")}
+    assert splits(root) == {(split, (name,)): count for split in ("train", "test") for name in ("cat", "dog")}
 
 
 def test_a_class_without_images_to_learn_from_keeps_the_splits_of_the_others(
     class_folders: Callable[..., Path],
 ) -> None:
     root = class_folders(dict.fromkeys([*DIVIDED, "bird/test"], 1))
-    assert sides(root) == {
+    assert splits(root) == {
         ("train", ("cat",)): 1,
         ("train", ("dog",)): 1,
         ("test", ("bird",)): 1,
@@ -394,7 +398,7 @@ def test_a_class_without_images_to_learn_from_keeps_the_splits_of_the_others(
 def test_ordinary_class_folders_raise_no_question(
     class_folders: Callable[..., Path], folders: dict[str, int], classes: Sequence[str]
 ) -> None:
-    assert sides(class_folders(folders)) == {
+    assert splits(class_folders(folders)) == {
         (None, (name,)): sum(count for folder, count in folders.items() if folder.split("/")[0] == name)
         for name in classes
     }
@@ -445,17 +449,17 @@ def test_flat_folders_of_splits_are_never_classes_unasked(class_folders: Callabl
     assert find_layout(root, TableOptions(splits="none")).classes == ("Testing", "Training")
     layout = find_layout(root, as_it_comes=True)
     assert (str(layout.name), layout.classes) == ("pictures without classes", ())
-    assert Counter(each.side for each in layout.candidates) == {"train": 2, "test": 1}
+    assert Counter(each.split for each in layout.candidates) == {"train": 2, "test": 1}
 
 
 def test_wrappers_and_doubled_folders_are_seen_through(class_folders: Callable[..., Path]) -> None:
-    root = class_folders({f"zip/data/{side}/{side}/{name}": 1 for side in ("Train", "DEV") for name in "ab"})
+    root = class_folders({f"zip/data/{split}/{split}/{name}": 1 for split in ("Train", "DEV") for name in "ab"})
     layout = find_layout(root)
     assert texts(layout.notes) == (
         "split folders: zip/data/Train/Train (train), zip/data/DEV/DEV (validation)",
         "no folder is the test split; training cuts it from the train split",
     )
-    assert Counter(each.side for each in layout.candidates) == {"train": 2, "validation": 2}
+    assert Counter(each.split for each in layout.candidates) == {"train": 2, "validation": 2}
 
 
 def test_an_empty_class_folder_inside_of_a_split_is_named(class_folders: Callable[..., Path]) -> None:

@@ -1,4 +1,4 @@
-"""Class folders or the table beside them: which of the two are the labels."""
+"""Class folders or the table next to them: which of the two are the labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILES = tuple(f"{name}/{at:03}.png" for name in ("cat", "dog") for at in range(4
 
 @pytest.fixture
 def with_metadata(class_folders: Callable[..., Path]) -> Callable[..., Path]:
-    """A function that writes a metadata.csv with the given columns beside two class folders."""
+    """A function that writes a metadata.csv with the given columns next to two class folders."""
 
     def write(**columns: list[str]) -> Path:
         root = class_folders({"cat": 4, "dog": 4})
@@ -90,12 +90,12 @@ def test_columns_of_0_and_1_beside_class_folders_are_asked_about(with_metadata: 
     assert find_layout(root, TableOptions(labels_from="table")).classes == ("indoor", "young")
 
 
-def test_a_column_of_splits_beside_class_folders_is_honoured(with_metadata: Callable[..., Path]) -> None:
+def test_a_column_of_splits_beside_class_folders_is_honored(with_metadata: Callable[..., Path]) -> None:
     root = with_metadata(split=["train", "train", "dev", "test"] * 2, photographer=["Ann"] * 8)
     layout = find_layout(root)
-    assert Counter((each.labels[0], each.side) for each in layout.candidates) == {
-        (name, side): count
+    assert Counter((each.labels[0], each.split) for each in layout.candidates) == {
+        (name, split): count
         for name in ("cat", "dog")
-        for side, count in {"train": 2, "validation": 1, "test": 1}.items()
+        for split, count in {"train": 2, "validation": 1, "test": 1}.items()
     }
     assert texts(layout.notes)[0] == "the splits are column 'split' of metadata.csv"

@@ -23,7 +23,7 @@ def test_class_folders_with_nested_folders_and_unicode(class_folders: Callable[.
     (root / "readme.txt").write_text("about")
     layout = find_layout(root)
     assert (str(layout.name), layout.classes) == ("class folders", ("Käse", "犬"))
-    assert [(entry.source.file, entry.labels, entry.side) for entry in layout.candidates] == [
+    assert [(entry.source.file, entry.labels, entry.split) for entry in layout.candidates] == [
         ("Käse/000.png", ("Käse",), None),
         ("犬/000.png", ("犬",), None),
         ("犬/klein/000.png", ("犬",), None),
@@ -35,7 +35,7 @@ def test_class_folders_with_nested_folders_and_unicode(class_folders: Callable[.
 
 
 @pytest.mark.parametrize(
-    ("folders", "sides"),
+    ("folders", "splits"),
     [
         (("train", "val", "test"), {"train", "validation", "test"}),
         (("Train", "VALID", "Test"), {"train", "validation", "test"}),
@@ -46,12 +46,12 @@ def test_class_folders_with_nested_folders_and_unicode(class_folders: Callable[.
     ],
 )
 def test_split_folders_in_any_spelling(
-    class_folders: Callable[..., Path], folders: tuple[str, ...], sides: set[str]
+    class_folders: Callable[..., Path], folders: tuple[str, ...], splits: set[str]
 ) -> None:
     root = class_folders({f"{folder}/{name}": 1 for folder in folders for name in ("a", "b/deep")})
     layout = find_layout(root)
     assert (str(layout.name), layout.classes) == ("split folders", ("a", "b"))
-    assert {entry.side for entry in layout.candidates} == sides
+    assert {entry.split for entry in layout.candidates} == splits
     assert len(layout.candidates) == 2 * len(folders)
 
 
@@ -85,8 +85,8 @@ def test_idx_files(idx_folder: Callable[..., Path], packed: bool) -> None:
     assert (str(layout.name), layout.classes, len(layout.candidates)) == ("IDX files", ("0", "1", "2"), 42)
     last = layout.candidates[41]
     assert (last.source.file, last.source.index) == (f"train-images-idx3-ubyte{'.gz' * packed}#29", 29)
-    assert (last.labels, last.side) == (("2",), "train")
-    assert [entry.side for entry in layout.candidates] == ["test"] * 12 + ["train"] * 30
+    assert (last.labels, last.split) == (("2",), "train")
+    assert [entry.split for entry in layout.candidates] == ["test"] * 12 + ["train"] * 30
     assert sorted(row.file.removesuffix(".gz") for row in layout.ignored) == [
         "readme.md",
         "t10k-labels-idx1-ubyte",
@@ -94,10 +94,10 @@ def test_idx_files(idx_folder: Callable[..., Path], packed: bool) -> None:
     ]
 
 
-@pytest.mark.parametrize(("train", "test", "side"), [(9, 0, "train"), (0, 9, "test")])
-def test_one_pair_of_idx_files_is_enough(idx_folder: Callable[..., Path], train: int, test: int, side: str) -> None:
+@pytest.mark.parametrize(("train", "test", "split"), [(9, 0, "train"), (0, 9, "test")])
+def test_one_pair_of_idx_files_is_enough(idx_folder: Callable[..., Path], train: int, test: int, split: str) -> None:
     layout = find_layout(idx_folder(train, test))
-    assert [entry.side for entry in layout.candidates] == [side] * 9
+    assert [entry.split for entry in layout.candidates] == [split] * 9
 
 
 def test_a_packed_and_an_unpacked_copy_count_once(idx_folder: Callable[..., Path]) -> None:

@@ -133,7 +133,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         Right(ABC, SPLITS_OF_3, "archive/Dataset/Testing (test)", ignored=1),
     ),
     "an archive around split folders in class folders": (
-        under("archive", [f"{name}/{side}" for name in ABC for side in ("train", "test")]),
+        under("archive", [f"{name}/{split}" for name in ABC for split in ("train", "test")]),
         {},
         Right(ABC, SPLITS_OF_3, "split folders inside of class folders: test (test), train (train)"),
     ),
@@ -288,10 +288,10 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "Hugging Face imagefolder of captions in class folders": (
         under("train", ABC) + under("test", ABC),
         {
-            f"{side}/metadata.csv": rows(
+            f"{split}/metadata.csv": rows(
                 "file_name,text", *(f"{name}/{at}.jpg,{name} no. {at}" for name in ABC for at in "01")
             )
-            for side in ("train", "test")
+            for split in ("train", "test")
         },
         Right(ABC, SPLITS_OF_3, "train/metadata.csv: the labels are the folders' names", ignored=2),
     ),
@@ -341,7 +341,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         {
             "HAM10000_metadata.csv": rows(
                 "lesion_id,image_id,dx",
-                *(f"L{side}{at},ISIC_{side}{at},{('nv', 'mel')[at % 2]}" for side in "ab" for at in range(4)),
+                *(f"L{split}{at},ISIC_{split}{at},{('nv', 'mel')[at % 2]}" for split in "ab" for at in range(4)),
             )
         },
         Right(("mel", "nv"), {None: 8}, "labels from 'dx'", ignored=1),
@@ -351,7 +351,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         {
             "HAM10000_metadata.csv": rows(
                 "lesion_id,image_id,dx",
-                *(f"L{side}{at},ISIC_{side}{at},{('nv', 'mel')[at % 2]}" for side in "ab" for at in range(4)),
+                *(f"L{split}{at},ISIC_{split}{at},{('nv', 'mel')[at % 2]}" for split in "ab" for at in range(4)),
             )
         },
         Right(("mel", "nv"), {None: 8}, options=TableOptions(label_column="dx"), ignored=1),
@@ -414,8 +414,8 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     ),
     "YOLO": (
         [
-            f"{side}/{part}/{at}.{ending}"
-            for side in ("train", "valid")
+            f"{split}/{part}/{at}.{ending}"
+            for split in ("train", "valid")
             for part, ending in (("images", "jpg"), ("labels", "txt"))
             for at in range(2)
         ]
@@ -429,7 +429,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         Refused("look like the parts of a detection or segmentation set"),
     ),
     "splits inside of class folders": (
-        under("", [f"{name}/{side}" for name in ABC for side in ("train", "test")]),
+        under("", [f"{name}/{split}" for name in ABC for split in ("train", "test")]),
         {},
         Right(ABC, SPLITS_OF_3, "split folders inside of class folders: test (test), train (train)"),
     ),
@@ -476,7 +476,7 @@ def test_a_public_layout_is_read_right_or_refused_with_what_helps(tmp_path: Path
         return
     layout = find_layout(root, expected.options)
     assert layout.classes == tuple(sorted(expected.classes))
-    assert Counter(candidate.side for candidate in layout.candidates) == expected.splits
+    assert Counter(candidate.split for candidate in layout.candidates) == expected.splits
     assert expected.notes in "\n".join(texts(layout.notes))
     assert len(layout.ignored) == expected.ignored
     labels = {candidate.source.file: candidate.labels for candidate in layout.candidates}

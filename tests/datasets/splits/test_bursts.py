@@ -10,12 +10,12 @@ from drawing import noise
 from PIL import ExifTags, Image
 
 from distingo.datasets.splits.grouping import Shot, find_bursts, read_shot
-from distingo.records import Picture, Source
+from distingo.records import LabeledImage, Source
 
 CANON = {"Make": "Canon", "Model": "EOS R6"}
 
 
-def take(path: Path, taken: str | None, fraction: str | None = None, **camera: str) -> Picture:
+def take(path: Path, taken: str | None, fraction: str | None = None, **camera: str) -> LabeledImage:
     exif = Image.Exif()
     for name, value in camera.items():
         exif[ExifTags.Base[name].value] = value
@@ -25,7 +25,7 @@ def take(path: Path, taken: str | None, fraction: str | None = None, **camera: s
     if fraction is not None:
         inside[ExifTags.Base.SubsecTimeOriginal.value] = fraction
     noise(7).save(path, exif=exif)
-    return Picture(Source(path.name, path), ("a",), path.name, path.name, 12, 10)
+    return LabeledImage(Source(path.name, path), ("a",), path.name, path.name, 12, 10)
 
 
 def test_a_shot_has_a_camera_and_a_time(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_what_says_no_camera_or_no_time_is_no_shot(tmp_path: Path) -> None:
 
 
 def test_bursts_are_chains_of_one_camera(tmp_path: Path) -> None:
-    pictures = [
+    images = [
         take(tmp_path / "0.jpg", "2024:05:01 10:00:00", "00", **CANON),
         take(tmp_path / "1.jpg", "2024:05:01 10:00:03", "90", **CANON),
         take(tmp_path / "2.jpg", "2024:05:01 10:00:02", "00", **CANON),  # 2.0 s after the first, 1.9 s before the next
@@ -59,18 +59,18 @@ def test_bursts_are_chains_of_one_camera(tmp_path: Path) -> None:
         take(tmp_path / "4.jpg", "2024:05:01 10:00:02", "00", Make="Nikon", Model="Z6"),
         take(tmp_path / "5.jpg", None),
     ]
-    assert set(find_bursts(pictures, within=2.0, workers=2).pairs) == {(0, 2), (2, 1)}
-    assert set(find_bursts(pictures, within=2.2).pairs) == {(0, 2), (2, 1), (1, 3)}
-    assert find_bursts(pictures, within=0.0).pairs == ()
+    assert set(find_bursts(images, within=2.0, workers=2).pairs) == {(0, 2), (2, 1)}
+    assert set(find_bursts(images, within=2.2).pairs) == {(0, 2), (2, 1), (1, 3)}
+    assert find_bursts(images, within=0.0).pairs == ()
 
 
 def test_the_same_instant_is_a_burst_at_zero_seconds(tmp_path: Path) -> None:
-    pictures = [take(tmp_path / f"{at}.jpg", "2024:05:01 10:00:00", "5", **CANON) for at in range(2)]
-    assert find_bursts(pictures, within=0.0).pairs == ((0, 1),)
+    images = [take(tmp_path / f"{at}.jpg", "2024:05:01 10:00:00", "5", **CANON) for at in range(2)]
+    assert find_bursts(images, within=0.0).pairs == ((0, 1),)
 
 
 def test_two_cameras_of_one_model_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
-    pictures = []
+    images = []
     for at in range(2):
         exif = Image.Exif()
         exif[ExifTags.Base.Model.value] = "Phone"
@@ -80,5 +80,5 @@ def test_two_cameras_of_one_model_are_told_apart_by_their_numbers(tmp_path: Path
         buffer = io.BytesIO()
         noise(at).save(buffer, "JPEG", exif=exif)
         (tmp_path / f"{at}.jpg").write_bytes(buffer.getvalue())
-        pictures.append(Picture(Source(f"{at}.jpg", tmp_path / f"{at}.jpg"), ("a",), str(at), str(at), 12, 10))
-    assert find_bursts(pictures).pairs == ()
+        images.append(LabeledImage(Source(f"{at}.jpg", tmp_path / f"{at}.jpg"), ("a",), str(at), str(at), 12, 10))
+    assert find_bursts(images).pairs == ()

@@ -20,17 +20,17 @@ def test_groups_are_never_broken(seed: int, labels: int, parts: int) -> None:
     has = rng.random((n, labels)) < 0.4
     groups = rng.integers(0, rng.integers(1, n + 1), n)
     shares = rng.dirichlet(np.full(parts, 5.0))
-    sides = divide_groups(has, groups, shares.tolist(), seed=seed)
-    assert sides.shape == (n,)
-    assert set(sides.tolist()) <= set(range(parts))
-    assert all(len(set(sides[groups == group].tolist())) == 1 for group in groups)
-    assert np.array_equal(sides, divide_groups(has, groups, shares.tolist(), seed=seed))
+    splits = divide_groups(has, groups, shares.tolist(), seed=seed)
+    assert splits.shape == (n,)
+    assert set(splits.tolist()) <= set(range(parts))
+    assert all(len(set(splits[groups == group].tolist())) == 1 for group in groups)
+    assert np.array_equal(splits, divide_groups(has, groups, shares.tolist(), seed=seed))
 
 
-def test_single_pictures_come_out_exactly_as_asked() -> None:
+def test_single_images_come_out_exactly_as_asked() -> None:
     classes = np.repeat(np.arange(3), [100, 40, 20])
-    sides = divide_groups(one_hot(classes), np.arange(160), [0.65, 0.15, 0.2], seed=0, needed=0)
-    counts = [np.bincount(sides[classes == name], minlength=3).tolist() for name in range(3)]
+    splits = divide_groups(one_hot(classes), np.arange(160), [0.65, 0.15, 0.2], seed=0, needed=0)
+    counts = [np.bincount(splits[classes == name], minlength=3).tolist() for name in range(3)]
     assert counts == [[65, 15, 20], [26, 6, 8], [13, 3, 4]]
 
 
@@ -63,28 +63,28 @@ def test_a_swap_mends_what_no_single_move_can() -> None:
     # 5+4+3+3+3 into halves: the greedy's 5+3 | 4+3 ... ends off by one move, the best is 9 | 9
     sizes = [5, 4, 3, 3, 3]
     groups = np.repeat(np.arange(5), sizes)
-    sides = divide_groups(np.ones((18, 1), bool), groups, [0.5, 0.5], seed=0)
-    assert np.bincount(sides).tolist() == [9, 9]
+    splits = divide_groups(np.ones((18, 1), bool), groups, [0.5, 0.5], seed=0)
+    assert np.bincount(splits).tolist() == [9, 9]
 
 
 def test_a_rare_class_with_enough_groups_is_on_every_side() -> None:
     classes = np.array([0] * 200 + [1] * 3)
-    sides = divide_groups(one_hot(classes), np.arange(203), [0.8, 0.1, 0.1], seed=3, needed=0)
-    assert sorted(sides[classes == 1].tolist()) == [0, 1, 2]
+    splits = divide_groups(one_hot(classes), np.arange(203), [0.8, 0.1, 0.1], seed=3, needed=0)
+    assert sorted(splits[classes == 1].tolist()) == [0, 1, 2]
 
 
 def test_a_class_of_one_group_is_where_it_is_needed() -> None:
     classes = np.array([0] * 100 + [1] * 5)
     groups = np.concatenate([np.arange(100), np.full(5, 100)])
     for seed in range(5):
-        sides = divide_groups(one_hot(classes), groups, [0.3, 0.4, 0.3], seed=seed, needed=0)
-        assert set(sides[classes == 1].tolist()) == {0}
+        splits = divide_groups(one_hot(classes), groups, [0.3, 0.4, 0.3], seed=seed, needed=0)
+        assert set(splits[classes == 1].tolist()) == {0}
 
 
-def test_no_picture_and_no_label() -> None:
+def test_no_image_and_no_label() -> None:
     assert divide_groups(np.zeros((0, 2), bool), np.empty(0, int), [0.5, 0.5], seed=0).tolist() == []
-    sides = divide_groups(np.zeros((10, 0), bool), np.arange(10), [0.5, 0.5], seed=0)
-    assert np.bincount(sides).tolist() == [5, 5]
+    splits = divide_groups(np.zeros((10, 0), bool), np.arange(10), [0.5, 0.5], seed=0)
+    assert np.bincount(splits).tolist() == [5, 5]
 
 
 @pytest.mark.parametrize("shares", [(), (0.5, 0.4), (1.0, 0.0), (1.5, -0.5)])

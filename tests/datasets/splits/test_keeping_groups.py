@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 
-from grouped_pictures import a_dataset, alone, together
+from grouped_images import a_dataset, alone, together
 
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.datasets.splits.splitting import split_dataset
-from distingo.records import SIDES, Dataset, Side, Split
+from distingo.records import SPLITS, Dataset, Split, SplitName
 from note_texts import texts
 
 
 def counts(split: Split) -> dict[str, Counter[str]]:
-    return {side: Counter(name for picture in split.side(side) for name in picture.labels) for side in SIDES}
+    return {
+        split_name: Counter(name for image in split.split(split_name) for name in image.labels) for split_name in SPLITS
+    }
 
 
 def straddling(dataset: Dataset, split: Split, groups: list[list[int]]) -> list[list[int]]:
@@ -49,7 +51,7 @@ def test_a_group_of_several_classes_is_kept() -> None:
     kept = keep_groups(dataset, split, together(dataset, *groups), seed=1)
     assert straddling(dataset, kept.split, groups) == []
     assert counts(kept.split) == counts(split)
-    assert [len(kept.split.side(side)) for side in SIDES] == [64, 16, 20]
+    assert [len(kept.split.split(split_name)) for split_name in SPLITS] == [64, 16, 20]
 
 
 def test_a_class_that_is_one_group_is_divided_all_the_same() -> None:
@@ -79,12 +81,12 @@ def test_a_group_larger_than_any_split_is_divided() -> None:
 
 
 def test_given_splits_stay_and_what_has_none_follows_its_group() -> None:
-    given: list[Side | None] = ["test"] * 10 + ["train"] * 40 + [None] * 10
+    given: list[SplitName | None] = ["test"] * 10 + ["train"] * 40 + [None] * 10
     dataset = a_dataset([("a",), ("b",)] * 30, given)
     split = split_dataset(dataset, seed=0)
     kept = keep_groups(dataset, split, together(dataset, [0, 12], [1, 51], [20, 30]), seed=0)
     numbers = split_numbers(dataset, kept.split)
-    test = SIDES.index("test")
+    test = SPLITS.index("test")
     assert (numbers[:10] == test).all()
     assert numbers[12] != test  # the author put it on the train split
     assert numbers[51] == test
@@ -98,4 +100,4 @@ def test_several_labels_are_kept_in_proportion() -> None:
     kept = keep_groups(dataset, split, together(dataset, *groups), seed=0)
     assert straddling(dataset, kept.split, groups) == []
     before, after = counts(split), counts(kept.split)
-    assert max(abs(before[side][name] - after[side][name]) for side in SIDES for name in "abc") <= 1
+    assert max(abs(before[split_name][name] - after[split_name][name]) for split_name in SPLITS for name in "abc") <= 1

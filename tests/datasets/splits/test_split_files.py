@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from grouped_pictures import a_dataset, alone, together
+from grouped_images import a_dataset, alone, together
 
 from distingo.datasets.splits.files import apply_split_file, read_split_file, write_split_file
-from distingo.datasets.splits.group_splitting import divide_folds, divide_sides
+from distingo.datasets.splits.group_splitting import divide_folds, divide_splits
 from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.records import Dataset, Source
 from note_texts import texts
@@ -20,9 +20,11 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture
-def sides(dataset: Dataset, tmp_path: Path) -> Path:
+def splits(dataset: Dataset, tmp_path: Path) -> Path:
     grouping = together(dataset, [4, 8, 9])
-    write_split_file(dataset, divide_sides(dataset, grouping, validation=0.2, test=0.2, seed=0), tmp_path / "split.csv")
+    write_split_file(
+        dataset, divide_splits(dataset, grouping, validation=0.2, test=0.2, seed=0), tmp_path / "split.csv"
+    )
     return tmp_path / "split.csv"
 
 
@@ -34,22 +36,24 @@ def folds(dataset: Dataset, tmp_path: Path) -> Path:
 
 
 def rename(dataset: Dataset, at: int, name: str) -> Dataset:
-    pictures = list(dataset.pictures)
-    pictures[at] = replace(pictures[at], source=Source(name, Path(name)))
-    return replace(dataset, pictures=tuple(pictures))
+    images = list(dataset.images)
+    images[at] = replace(images[at], source=Source(name, Path(name)))
+    return replace(dataset, images=tuple(images))
 
 
-def test_what_is_written_is_read(dataset: Dataset, sides: Path) -> None:
-    lines = sides.read_text(encoding="utf-8").splitlines()
+def test_what_is_written_is_read(dataset: Dataset, splits: Path) -> None:
+    lines = splits.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "file,side,group,why,labels,content"
-    assert lines[5] in {f"0004.png,{side},5,near-duplicate,a\\|b,c4" for side in ("train", "validation", "test")}
-    read = read_split_file(sides)
+    assert lines[5] in {
+        f"0004.png,{split_name},5,near-duplicate,a\\|b,c4" for split_name in ("train", "validation", "test")
+    }
+    read = read_split_file(splits)
     assert read.folds == 0
     assert read.lines[0].labels == ("a|b",)
     split = apply_split_file(read, dataset)
     assert [len(split.train), len(split.validation), len(split.test)] == [36, 12, 12]
     assert split.notes == ()
-    names = [[picture.source.file for picture in split.side(side)] for side in ("train", "validation", "test")]
+    names = [[image.source.file for image in split.split(split_name)] for split_name in ("train", "validation", "test")]
     assert all(each == sorted(each) for each in names)
 
 
@@ -59,47 +63,51 @@ def test_a_fold_is_the_test_side_and_groups_stay_whole(dataset: Dataset, folds: 
     tested = []
     for fold in (1, 2, 3, 4):
         split = apply_split_file(read, dataset, fold=fold, validation=0.2, seed=0)
-        tested += [picture.source.file for picture in split.test]
+        tested += [image.source.file for image in split.test]
         assert len(split.train) + len(split.validation) + len(split.test) == 60
         assert 8 <= len(split.validation) <= 10
         for group in ({"0004.png", "0008.png", "0009.png"}, {"0020.png", "0031.png"}):
-            on = [side for side in (split.train, split.validation, split.test) if group & {p.source.file for p in side}]
+            on = [
+                split_name
+                for split_name in (split.train, split.validation, split.test)
+                if group & {p.source.file for p in split_name}
+            ]
             assert len(on) == 1
         assert f"fold {fold} of 4 of folds.csv is the test side" in texts(split.notes)
-    assert sorted(tested) == [picture.source.file for picture in dataset.pictures]
+    assert sorted(tested) == [image.source.file for image in dataset.images]
 
 
-def test_every_picture_is_accounted_for(dataset: Dataset, sides: Path) -> None:
+def test_every_image_is_accounted_for(dataset: Dataset, splits: Path) -> None:
     changed = rename(dataset, 0, "moved/new name.png")
-    extra = replace(dataset.pictures[1], source=Source("extra.png", Path("extra.png")), content="another")
-    pictures = (*(picture for at, picture in enumerate(changed.pictures) if at != 3), extra)
-    split = apply_split_file(read_split_file(sides), replace(changed, pictures=pictures))
+    extra = replace(dataset.images[1], source=Source("extra.png", Path("extra.png")), content="another")
+    images = (*(image for at, image in enumerate(changed.images) if at != 3), extra)
+    split = apply_split_file(read_split_file(splits), replace(changed, images=images))
     assert texts(split.notes) == (
         "1 picture not in split.csv, so on no side (extra.png)",
         "1 picture in split.csv, but not among the usable ones of the data any more (0003.png)",
         "1 picture found by content, as split.csv has another name for it (moved/new name.png)",
     )
-    everyone = [picture.source.file for picture in (*split.train, *split.validation, *split.test)]
+    everyone = [image.source.file for image in (*split.train, *split.validation, *split.test)]
     assert len(everyone) == 59
     assert "moved/new name.png" in everyone
 
 
-def test_other_labels_count_and_are_said(dataset: Dataset, sides: Path) -> None:
-    pictures = (replace(dataset.pictures[0], labels=("c",)), *dataset.pictures[1:])
-    (note,) = texts(apply_split_file(read_split_file(sides), replace(dataset, pictures=pictures)).notes)
-    assert note == "1 picture labelled otherwise than in split.csv; the labels of the data count (0000.png)"
+def test_other_labels_count_and_are_said(dataset: Dataset, splits: Path) -> None:
+    images = (replace(dataset.images[0], labels=("c",)), *dataset.images[1:])
+    (note,) = texts(apply_split_file(read_split_file(splits), replace(dataset, images=images)).notes)
+    assert note == "1 picture labeled otherwise than in split.csv; the labels of the data count (0000.png)"
 
 
-def test_other_bytes_are_refused(dataset: Dataset, sides: Path) -> None:
-    pictures = (replace(dataset.pictures[0], content="edited"), *dataset.pictures[1:])
+def test_other_bytes_are_refused(dataset: Dataset, splits: Path) -> None:
+    images = (replace(dataset.images[0], content="edited"), *dataset.images[1:])
     with raises(DataError, code="split_differs", parameter="split", naming="0000.png"):
-        apply_split_file(read_split_file(sides), replace(dataset, pictures=pictures))
+        apply_split_file(read_split_file(splits), replace(dataset, images=images))
 
 
 def test_a_table_of_ones_own_with_files_and_sides_will_do(dataset: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     names = ["train", "test", "validation", "train", "test", "validation", "train"]
-    lines = [f"{picture.source.file},{side}" for picture, side in zip(dataset.pictures, names, strict=False)]
+    lines = [f"{image.source.file},{split_name}" for image, split_name in zip(dataset.images, names, strict=False)]
     path.write_text("\n".join(["file,side", *lines]), encoding="utf-8")
     split = apply_split_file(read_split_file(path), dataset)
     assert len(split.train) == 3
@@ -129,9 +137,9 @@ def test_no_such_file(tmp_path: Path) -> None:
         read_split_file(tmp_path / "none.csv")
 
 
-def test_folds_and_sides_are_not_mixed_up(dataset: Dataset, sides: Path, folds: Path) -> None:
+def test_folds_and_sides_are_not_mixed_up(dataset: Dataset, splits: Path, folds: Path) -> None:
     with raises(UsageError, code="option_not_applicable", parameter="fold"):
-        apply_split_file(read_split_file(sides), dataset, fold=1)
+        apply_split_file(read_split_file(splits), dataset, fold=1)
     with raises(UsageError, code="missing_argument", parameter="fold"):
         apply_split_file(read_split_file(folds), dataset)
     with raises(UsageError, code="out_of_range", parameter="fold"):
@@ -139,18 +147,18 @@ def test_folds_and_sides_are_not_mixed_up(dataset: Dataset, sides: Path, folds: 
 
 
 def test_an_empty_side_is_an_error(dataset: Dataset, tmp_path: Path) -> None:
-    division = divide_sides(dataset, alone(dataset), validation=0.0, test=0.2, seed=0)
+    division = divide_splits(dataset, alone(dataset), validation=0.0, test=0.2, seed=0)
     write_split_file(dataset, division, tmp_path / "two.csv")
     with raises(DataError, code="split_incomplete", parameter="split"):
         apply_split_file(read_split_file(tmp_path / "two.csv"), dataset)
 
 
-def test_a_class_without_training_picture_is_an_error(dataset: Dataset, sides: Path) -> None:
-    text = sides.read_text(encoding="utf-8").splitlines()
+def test_a_class_without_training_image_is_an_error(dataset: Dataset, splits: Path) -> None:
+    text = splits.read_text(encoding="utf-8").splitlines()
     moved = [line.replace(",train,", ",test,") if ",c,c" in line else line for line in text]
-    sides.write_text("\n".join(moved), encoding="utf-8")
+    splits.write_text("\n".join(moved), encoding="utf-8")
     with raises(DataError, code="split_incomplete", parameter="split"):
-        apply_split_file(read_split_file(sides), dataset)
+        apply_split_file(read_split_file(splits), dataset)
 
 
 def test_a_split_file_that_is_not_there(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Splits: stratified, seeded, honest about too few pictures."""
+"""Splits: stratified, seeded, honest about too few images."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from hypothesis import strategies as st
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.errors import DataError, ErrorCode, RunError, UsageError
 from distingo.messages.notes import note
-from distingo.records import SIDES, Dataset, ManifestRow, Picture, Side, Source, Split
+from distingo.records import SPLITS, Dataset, LabeledImage, ManifestRow, Source, Split, SplitName
 from distingo.runs.splits import read_split, write_split
 from note_texts import texts
 from raising import raises
 
 
-def dataset(counts: dict[tuple[str, Side | None], int], *, shuffled: int | None = None) -> Dataset:
-    pictures = []
-    for (label, side), count in counts.items():
+def dataset(counts: dict[tuple[str, SplitName | None], int], *, shuffled: int | None = None) -> Dataset:
+    images = []
+    for (label, split), count in counts.items():
         for number in range(count):
-            file = f"{side or 'all'}/{label}/{number:03}.png"
-            mark = f"{len(pictures):032x}"
-            pictures.append(Picture(Source(file, Path("data") / file), (label,), mark, mark, 9, 9, side))
+            file = f"{split or 'all'}/{label}/{number:03}.png"
+            mark = f"{len(images):032x}"
+            images.append(LabeledImage(Source(file, Path("data") / file), (label,), mark, mark, 9, 9, split))
     if shuffled is not None:
-        random.Random(shuffled).shuffle(pictures)
+        random.Random(shuffled).shuffle(images)
     classes = tuple(sorted({label for label, _ in counts}))
-    return Dataset(Path("data"), note("class-folders"), "single-label", classes, tuple(pictures), ())
+    return Dataset(Path("data"), note("class-folders"), "single-label", classes, tuple(images), ())
 
 
 def counts_of(split: Split) -> dict[str, dict[str, int]]:
-    return {side: dict(Counter(picture.label for picture in split.side(side))) for side in SIDES}
+    return {split_name: dict(Counter(image.label for image in split.split(split_name))) for split_name in SPLITS}
 
 
 def test_every_class_is_shared_out_alike() -> None:
@@ -51,21 +51,21 @@ def test_shares_can_be_chosen() -> None:
 
 
 def test_the_same_seed_gives_the_same_split_in_any_order() -> None:
-    counts: dict[tuple[str, Side | None], int] = {("a", None): 40, ("b", None): 30}
+    counts: dict[tuple[str, SplitName | None], int] = {("a", None): 40, ("b", None): 30}
     first = split_dataset(dataset(counts, shuffled=1), seed=7)
-    files = [picture.source.file for picture in first.test]
+    files = [image.source.file for image in first.test]
     again = split_dataset(dataset(counts, shuffled=2), seed=7)
-    assert files == [picture.source.file for picture in again.test]
+    assert files == [image.source.file for image in again.test]
     other = split_dataset(dataset(counts, shuffled=1), seed=8)
-    assert files != [picture.source.file for picture in other.test]
+    assert files != [image.source.file for image in other.test]
 
 
 def test_a_new_class_leaves_the_others_where_they_were() -> None:
     small = split_dataset(dataset({("b", None): 30, ("c", None): 30}), seed=3)
     large = split_dataset(dataset({("a", None): 9, ("b", None): 30, ("c", None): 30}), seed=3)
-    for side in SIDES:
-        files = {picture.source.file for picture in large.side(side) if picture.label != "a"}
-        assert files == {picture.source.file for picture in small.side(side)}
+    for split in SPLITS:
+        files = {image.source.file for image in large.split(split) if image.label != "a"}
+        assert files == {image.source.file for image in small.split(split)}
 
 
 def test_a_given_test_set_stays_and_validation_is_cut_from_train() -> None:
@@ -76,8 +76,8 @@ def test_a_given_test_set_stays_and_validation_is_cut_from_train() -> None:
         "validation": {"a": 3, "b": 6},
         "test": {"a": 3, "b": 5},
     }
-    assert all(picture.given_side == "test" for picture in split.test)
-    assert all(picture.given_side == "train" for picture in (*split.train, *split.validation))
+    assert all(image.given_split == "test" for image in split.test)
+    assert all(image.given_split == "train" for image in (*split.train, *split.validation))
 
 
 def test_a_given_validation_set_stays_and_test_is_cut_from_train() -> None:
@@ -88,23 +88,23 @@ def test_a_given_validation_set_stays_and_test_is_cut_from_train() -> None:
         "validation": {"a": 2, "b": 2},
         "test": {"a": 2, "b": 2},
     }
-    assert all(picture.given_side == "validation" for picture in split.validation)
+    assert all(image.given_split == "validation" for image in split.validation)
 
 
 def test_all_three_given_are_kept_as_they_are() -> None:
-    sides: tuple[Side, ...] = SIDES
-    data = dataset({(label, side): 1 for label in "ab" for side in sides})
+    splits: tuple[SplitName, ...] = SPLITS
+    data = dataset({(label, split_name): 1 for label in "ab" for split_name in splits})
     split = split_dataset(data, seed=0)
-    assert all(picture.given_side == side for side in sides for picture in split.side(side))
-    assert sum(len(split.side(side)) for side in sides) == 6
+    assert all(image.given_split == split_name for split_name in splits for image in split.split(split_name))
+    assert sum(len(split.split(split_name)) for split_name in splits) == 6
 
 
-def test_a_class_without_test_pictures_is_noted() -> None:
+def test_a_class_without_test_images_is_noted() -> None:
     split = split_dataset(dataset({("a", "train"): 5, ("b", "train"): 5, ("a", "test"): 2}), seed=0)
     assert texts(split.notes) == ("class b has no test picture",)
 
 
-def test_three_pictures_are_enough_and_two_are_not() -> None:
+def test_three_images_are_enough_and_two_are_not() -> None:
     split = split_dataset(dataset({("a", None): 3, ("b", None): 4}), seed=0)
     assert counts_of(split)["train"]["a"] == counts_of(split)["validation"]["a"] == counts_of(split)["test"]["a"] == 1
     with raises(DataError, code="too_few_images", naming="'b'"):
@@ -144,10 +144,10 @@ def test_nothing_is_lost_and_every_side_has_every_class(
 ) -> None:
     data = dataset({(label, None): count for label, count in counts.items()})
     split = split_dataset(data, seed=seed, validation=validation, test=test)
-    divided = [picture.content for side in SIDES for picture in split.side(side)]
-    assert sorted(divided) == sorted(picture.content for picture in data.pictures)
-    for side in SIDES:
-        assert {picture.label for picture in split.side(side)} == set(counts)
+    divided = [image.content for split_name in SPLITS for image in split.split(split_name)]
+    assert sorted(divided) == sorted(image.content for image in data.images)
+    for split_name in SPLITS:
+        assert {image.label for image in split.split(split_name)} == set(counts)
     for label, count in counts.items():
         assert abs(counts_of(split)["test"][label] - test * count) <= 1
 
@@ -160,7 +160,7 @@ def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "split.csv").read_text(encoding="utf-8").splitlines()[0] == "file,side,labels"
 
 
-def test_new_pictures_are_noted(tmp_path: Path) -> None:
+def test_new_images_are_noted(tmp_path: Path) -> None:
     write_split(split_dataset(dataset({("a", None): 9}), seed=0), tmp_path / "split.csv")
     split = read_split(tmp_path / "split.csv", dataset({("a", None): 11}))
     assert texts(split.notes) == ("2 pictures of the dataset are on no side of split.csv",)
@@ -180,50 +180,57 @@ def test_new_pictures_are_noted(tmp_path: Path) -> None:
 def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, content: str, code: ErrorCode) -> None:
     data = dataset({("a", None): 9})
     row = ManifestRow("all/a/bad.png", "unusable", note("empty"), ("a",), None, "empty", 0, 0, "")
-    data = Dataset(data.root, data.layout, data.task, data.classes, data.pictures, (row,))
+    data = Dataset(data.root, data.layout, data.task, data.classes, data.images, (row,))
     path = tmp_path / "split.csv"
     path.write_text(content, encoding="utf-8")
     with raises(RunError, code=code):
         read_split(path, data)
 
 
-def labelled(counts: dict[tuple[str, ...], int], side: Side | None = None, start: int = 0) -> list[Picture]:
+def labeled(counts: dict[tuple[str, ...], int], split: SplitName | None = None, start: int = 0) -> list[LabeledImage]:
     numbers = iter(range(start, 10**6))
     return [
-        Picture(Source(f"{at:05}.png", Path("data") / f"{at:05}.png"), labels, f"{at:032x}", f"{at:032x}", 9, 9, side)
+        LabeledImage(
+            Source(f"{at:05}.png", Path("data") / f"{at:05}.png"), labels, f"{at:032x}", f"{at:032x}", 9, 9, split
+        )
         for labels, count in counts.items()
         for at in (next(numbers) for _ in range(count))
     ]
 
 
-def several(pictures: list[Picture]) -> Dataset:
-    classes = sorted({label for picture in pictures for label in picture.labels})
+def several(images: list[LabeledImage]) -> Dataset:
+    classes = sorted({label for image in images for label in image.labels})
     return Dataset(
-        Path("data"), note("table-of-switches", table="t.csv"), "multi-label", tuple(classes), tuple(pictures), ()
+        Path("data"), note("table-of-switches", table="t.csv"), "multi-label", tuple(classes), tuple(images), ()
     )
 
 
 def label_counts(split: Split) -> dict[str, Counter[str]]:
-    return {side: Counter(label for picture in split.side(side) for label in picture.labels) for side in SIDES}
+    return {
+        split_name: Counter(label for image in split.split(split_name) for label in image.labels)
+        for split_name in SPLITS
+    }
 
 
-def test_labels_and_pictures_without_are_spread() -> None:
-    data = several(labelled({("a",): 40, ("a", "b"): 40, ("b", "c"): 10, (): 10}))
+def test_labels_and_images_without_are_spread() -> None:
+    data = several(labeled({("a",): 40, ("a", "b"): 40, ("b", "c"): 10, (): 10}))
     split = split_dataset(data, seed=3)
-    assert [len(split.side(side)) for side in SIDES] == [65, 15, 20]
-    assert sum(len(split.side(side)) for side in SIDES) == len({p.content for s in SIDES for p in split.side(s)})
+    assert [len(split.split(split_name)) for split_name in SPLITS] == [65, 15, 20]
+    assert sum(len(split.split(split_name)) for split_name in SPLITS) == len(
+        {p.content for s in SPLITS for p in split.split(s)}
+    )
     counts = label_counts(split)
     for label, count in {"a": 80, "b": 50, "c": 10}.items():
         assert abs(counts["test"][label] - 0.2 * count) <= 1
         assert abs(counts["validation"][label] - 0.15 * count) <= 1
-    assert all(any(not picture.labels for picture in split.side(side)) for side in SIDES)
+    assert all(any(not image.labels for image in split.split(split_name)) for split_name in SPLITS)
     assert split.notes == ()
-    assert split_dataset(several(list(reversed(data.pictures))), seed=3) == split
+    assert split_dataset(several(list(reversed(data.images))), seed=3) == split
     assert split_dataset(data, seed=4) != split
 
 
 def test_labels_too_rare_to_stratify_are_noted() -> None:
-    split = split_dataset(several(labelled({("a",): 40, ("a", "rare"): 2, ("a", "once"): 1})), seed=0)
+    split = split_dataset(several(labeled({("a",): 40, ("a", "rare"): 2, ("a", "once"): 1})), seed=0)
     assert texts(split.notes) == (
         "label once (1 picture) has none on the validation and test side",
         "label rare (2 pictures) has none on the validation side",
@@ -231,21 +238,21 @@ def test_labels_too_rare_to_stratify_are_noted() -> None:
 
 
 def test_given_sides_are_kept_with_several_labels() -> None:
-    test = labelled({("a", "b"): 3, (): 1}, "test")
-    train = labelled({("a",): 20, ("b",): 20, ("c", "a"): 6}, "train", start=100)
+    test = labeled({("a", "b"): 3, (): 1}, "test")
+    train = labeled({("a",): 20, ("b",): 20, ("c", "a"): 6}, "train", start=100)
     split = split_dataset(several(test + train), seed=0)
     assert list(split.test) == test
     assert len(split.validation) == round(0.15 * 46)
-    assert {picture.given_side for picture in (*split.train, *split.validation)} == {"train"}
+    assert {image.given_split for image in (*split.train, *split.validation)} == {"train"}
     assert texts(split.notes) == ("label c (6 pictures) has none on the test side",)
 
 
-def test_two_pictures_with_labels_are_too_few() -> None:
+def test_two_images_with_labels_are_too_few() -> None:
     with raises(DataError, code="too_few_images"):
-        split_dataset(several(labelled({("a",): 1, ("b",): 1})), seed=0)
+        split_dataset(several(labeled({("a",): 1, ("b",): 1})), seed=0)
 
 
-def test_few_pictures_are_divided_where_that_is_wished() -> None:
+def test_few_images_are_divided_where_that_is_wished() -> None:
     data = dataset({("a", None): 2, ("b", None): 3, ("c", None): 20})
     split = split_dataset(data, seed=0, few=True)
     assert counts_of(split) == {
@@ -261,14 +268,14 @@ def test_few_pictures_are_divided_where_that_is_wished() -> None:
 
 
 def test_a_split_with_several_labels_and_none_comes_back(tmp_path: Path) -> None:
-    data = several(labelled({("a|b", "c\\", "d,e\n"): 5, (): 4, ('"',): 5, ("N/A", " x"): 3}))
+    data = several(labeled({("a|b", "c\\", "d,e\n"): 5, (): 4, ('"',): 5, ("N/A", " x"): 3}))
     split = split_dataset(data, seed=0)
     write_split(split, tmp_path / "split.csv")
     read = read_split(tmp_path / "split.csv", data)
-    assert [read.side(side) for side in SIDES] == [split.side(side) for side in SIDES]
+    assert [read.split(split_name) for split_name in SPLITS] == [split.split(split_name) for split_name in SPLITS]
 
 
 def test_a_label_that_was_taken_away_is_seen(tmp_path: Path) -> None:
-    write_split(split_dataset(several(labelled({("a",): 9})), seed=0), tmp_path / "split.csv")
+    write_split(split_dataset(several(labeled({("a",): 9})), seed=0), tmp_path / "split.csv")
     with raises(RunError, code="split_differs"):
-        read_split(tmp_path / "split.csv", several(labelled({(): 9})))
+        read_split(tmp_path / "split.csv", several(labeled({(): 9})))

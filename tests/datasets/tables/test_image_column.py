@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.tables.image_column import recognise_image_column
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_column import recognize_image_column
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.table import Table, TableOptions
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError
@@ -20,8 +20,8 @@ AGAIN = [7 * at % 19 for at in COUNT]  # 19 different images, named by one or se
 ORDER = [7 * at % 40 for at in COUNT]  # each image once, in another order
 
 
-def finder(*names: str) -> PictureFinder:
-    return PictureFinder(ROOT, [FoundFile(tuple(name.split("/")), ROOT / name) for name in names])
+def finder(*names: str) -> ImageFinder:
+    return ImageFinder(ROOT, [FoundFile(tuple(name.split("/")), ROOT / name) for name in names])
 
 
 NUMBERED = finder(*(f"images/{at}.jpg" for at in COUNT))
@@ -64,7 +64,7 @@ LABELS = ["red", "blue"] * 20
 )
 def test_the_column_of_images(right: str, columns: dict[str, Sequence[object]]) -> None:
     for names in (list(columns), list(reversed(columns))):
-        found = recognise_image_column(
+        found = recognize_image_column(
             table(**{name: columns[name] for name in names}, label=LABELS), TableOptions(), NUMBERED
         )
         assert found == right, names
@@ -83,13 +83,13 @@ def test_the_column_of_images(right: str, columns: dict[str, Sequence[object]]) 
 )
 def test_two_columns_that_lead_to_different_files_are_asked_about(columns: dict[str, Sequence[object]]) -> None:
     with raises(DataError, code="ambiguous_column", parameter="image_column"):
-        recognise_image_column(table(**columns, label=LABELS), TableOptions(), NUMBERED)
+        recognize_image_column(table(**columns, label=LABELS), TableOptions(), NUMBERED)
 
 
 def test_the_question_says_what_was_found() -> None:
     names = jpg([*AGAIN[:5], *range(100, 135)])
     with raises(DataError, code="ambiguous_column", parameter="image_column") as caught:
-        recognise_image_column(table(nr=COUNT, filename=names, label=LABELS), TableOptions(), NUMBERED)
+        recognize_image_column(table(nr=COUNT, filename=names, label=LABELS), TableOptions(), NUMBERED)
     assert str(caught.value) == (
         f"{ROOT / 'labels.csv'}: columns 'nr' (40 of 40 cells name a file) and 'filename' (5 of 40 cells name a file) "
         "may both name the images, and lead to different files; name the right one by --image-column"
@@ -99,4 +99,4 @@ def test_the_question_says_what_was_found() -> None:
 def test_file_names_that_are_missing_are_not_replaced_by_a_counter() -> None:
     few = finder(*(f"images/{at}.jpg" for at in range(1, 11)))
     names = [f"x{at}.jpg" for at in COUNT]
-    assert recognise_image_column(table(nr=COUNT, filename=names, label=LABELS), TableOptions(), few) == "filename"
+    assert recognize_image_column(table(nr=COUNT, filename=names, label=LABELS), TableOptions(), few) == "filename"

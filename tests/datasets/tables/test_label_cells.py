@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.tables.labels import parse_list, recognise_delimiter, split_labels_of
+from distingo.datasets.tables.labels import parse_list, recognize_delimiter, split_labels_of
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_lists_of_any_names_come_back(labels: list[str]) -> None:
         (["a", ""], None),
     ],
 )
-def test_a_delimiter_is_recognised(cells: list[str], delimiter: str | None) -> None:
-    assert recognise_delimiter(cells) == delimiter
+def test_a_delimiter_is_recognized(cells: list[str], delimiter: str | None) -> None:
+    assert recognize_delimiter(cells) == delimiter
 
 
 def test_cells_are_split() -> None:

@@ -96,7 +96,7 @@ def test_labels_of_a_table_are_reported_and_merged(
     merged = read_dataset(path, Reading(cache=cache, table=TableOptions(merge_labels="all")))
     assert merged.classes == ("cat", "dog")
     assert merged.label_variants == data.label_variants
-    assert Counter(picture.label for picture in merged.pictures) == {"cat": 3, "dog": 2}
+    assert Counter(image.label for image in merged.images) == {"cat": 3, "dog": 2}
     assert {row.file: str(row.reason) for row in merged.manifest if row.status == "ignored"} == {
         "4.png": "line 6 gives it no label",
         "6.png": "no row of labels.csv names it",

@@ -27,7 +27,7 @@ def make(root: Path, train: str, other: str) -> Path:
 
 
 def read(root: Path, options: TableOptions | None = None) -> dict[tuple[str | None, str], int]:
-    return Counter((each.side, ",".join(each.labels)) for each in find_layout(root, options).candidates)
+    return Counter((each.split, ",".join(each.labels)) for each in find_layout(root, options).candidates)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distingo.datasets.tables.headers import has_names, with_first_row
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.reading import is_list, read_labels_table
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError
@@ -35,7 +35,7 @@ def rows(text: str) -> list[list[str]]:
         ("a,b", True),
     ],
 )
-def test_a_line_of_names_is_recognised(text: str, names: bool) -> None:
+def test_a_line_of_names_is_recognized(text: str, names: bool) -> None:
     assert has_names(rows(text)) is names
 
 
@@ -58,12 +58,12 @@ def test_names_of_images_tell_where_the_text_does_not(tmp_path: Path) -> None:
     path.write_text("tt01,Horror\ntt02,War\ntt03,Drama\n", encoding="utf-8")
     files = [FoundFile((f"tt0{at}.jpg",), tmp_path / f"tt0{at}.jpg") for at in (1, 2, 3)]
     table = read_labels_table(path)
-    assert with_first_row(table, PictureFinder(tmp_path, [])).columns == ("tt01", "Horror")
-    table = with_first_row(table, PictureFinder(tmp_path, files))
+    assert with_first_row(table, ImageFinder(tmp_path, [])).columns == ("tt01", "Horror")
+    table = with_first_row(table, ImageFinder(tmp_path, files))
     assert table.cells == (("tt01", "tt02", "tt03"), ("Horror", "War", "Drama"))
     assert table.lines == (1, 2, 3)
     said = read_labels_table(path, header=True)
-    assert with_first_row(said, PictureFinder(tmp_path, files)) == said
+    assert with_first_row(said, ImageFinder(tmp_path, files)) == said
 
 
 LISTS = {

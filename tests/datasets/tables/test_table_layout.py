@@ -1,4 +1,4 @@
-"""Tables beside pictures: every shape, every row and every file accounted for."""
+"""Tables next to images: every shape, every row and every file accounted for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRUTH = {"a": ("Comedy",), "b": ("Comedy", "Drama"), "c": ("Drama",), "d": ("Dra
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[..., Path]:
-    """A function that draws pictures into ``Images``, writes a table beside them and gives the folder."""
+    """A function that draws images into ``Images``, writes a table next to them and gives the folder."""
 
     def make(table: str, names: str = "a b c d", *, file: str = "train.csv", below: str = "Images") -> Path:
         root = tmp_path / "data"
@@ -66,7 +66,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("words", SHAPES)
-def test_a_shape_is_recognised_and_stated(folder: Callable[..., Path], words: str) -> None:
+def test_a_shape_is_recognized_and_stated(folder: Callable[..., Path], words: str) -> None:
     for root in (folder(SHAPES[words]), folder(SHAPES[words]) / "train.csv"):
         layout = find_layout(root)
         assert str(layout.name) == f"train.csv, {words}"
@@ -81,7 +81,7 @@ def test_a_shape_is_recognised_and_stated(folder: Callable[..., Path], words: st
         assert str(rows_of(layout)["train.csv"].reason) == "holds the labels"
 
 
-def test_options_name_what_would_be_recognised_otherwise(folder: Callable[..., Path]) -> None:
+def test_options_name_what_would_be_recognized_otherwise(folder: Callable[..., Path]) -> None:
     table = "Other,File,Tags,Kind,x,y\nz1,a,p q,u,1,0\nz2,b,q,v,0,1\nz3,c,p,u,1,1\nz4,d,p q,v,0,0\n"
     root = folder(table)
     layout = find_layout(root, TableOptions(label_column="Tags", delimiter=" "))
@@ -137,7 +137,7 @@ def test_one_label_everywhere_is_single_label_in_any_shape(folder: Callable[...,
         assert texts(layout.notes)[1] == "the task is single-label: each of 4 pictures has one label"
 
 
-def test_a_picture_without_labels_makes_it_multi_label(folder: Callable[..., Path]) -> None:
+def test_a_image_without_labels_makes_it_multi_label(folder: Callable[..., Path]) -> None:
     layout = find_layout(folder("Id,cat,dog\na,1,0\nb,0,1\nc,0,0\nd,1,0\n"))
     assert layout.task == "multi-label"
     assert labels_of(layout)["c"] == ()
@@ -222,7 +222,7 @@ def test_metadata_of_hugging_face_is_read_even_beside_class_folders(folder: Call
     layout = find_layout(root)
     assert str(layout.name) == f"{file}, one label per row"
     assert labels_of(layout) == {Path(name).stem: (label,) for name, label in names.items()}
-    assert Counter(candidate.side for candidate in layout.candidates) == {"train": 2, "test": 2}
+    assert Counter(candidate.split for candidate in layout.candidates) == {"train": 2, "test": 2}
     first = 1 if file.endswith(("jsonl", "parquet")) else 2
     assert lines_of(layout) == list(range(first, first + 4))
 
@@ -267,10 +267,10 @@ def test_uneven_class_folders_keep_their_bare_names(folder: Callable[..., Path],
     assert labels_of(layout) == {name: (labels[at >= 18],) for at, name in enumerate(names)}
 
 
-def test_a_split_column_is_honoured(folder: Callable[..., Path]) -> None:
+def test_a_split_column_is_honored(folder: Callable[..., Path]) -> None:
     table = "Id,label,split\na,x,train\nb,y,TEST\nc,x,dev\nd,y,\n"
     layout = find_layout(folder(table))
-    assert [candidate.side for candidate in layout.candidates] == ["train", "test", "validation", None]
+    assert [candidate.split for candidate in layout.candidates] == ["train", "test", "validation", None]
     assert texts(layout.notes)[0].endswith("sides from 'split'")
     with raises(DataError, code="damaged_line", naming=("line 3", "'tset'")):
         find_layout(folder(table.replace("TEST", "tset")))
@@ -281,7 +281,7 @@ def test_a_split_column_is_honoured(folder: Callable[..., Path]) -> None:
     )
 
 
-def test_the_table_that_names_pictures_is_chosen(folder: Callable[..., Path]) -> None:
+def test_the_table_that_names_images_is_chosen(folder: Callable[..., Path]) -> None:
     root = folder("name,unit\nx,y\nz,w\n", file="units.csv")
     folder("Id,label\na,x\nb,y\nc,x\nd,y\n", file="labels.csv")
     assert str(find_layout(root).name) == "labels.csv, one label per row"
@@ -290,7 +290,7 @@ def test_the_table_that_names_pictures_is_chosen(folder: Callable[..., Path]) ->
         find_layout(root)
 
 
-def test_pictures_may_lie_elsewhere(folder: Callable[..., Path], tmp_path: Path) -> None:
+def test_images_may_lie_elsewhere(folder: Callable[..., Path], tmp_path: Path) -> None:
     root = folder("Id,label\na,x\nb,y\nc,x\n", "a b c z")
     table = (root / "train.csv").rename(tmp_path / "labels.csv")
     layout = find_layout(table, TableOptions(image_folder=str(root / "Images")))
@@ -316,7 +316,7 @@ def test_an_image_folder_narrows_a_folder(folder: Callable[..., Path]) -> None:
     assert str(rows_of(layout)["Images/a.png"].reason) == "lies outside the image folder Small"
 
 
-def test_half_of_the_pictures_missing_stops_unless_told(folder: Callable[..., Path]) -> None:
+def test_half_of_the_images_missing_stops_unless_told(folder: Callable[..., Path]) -> None:
     root = folder(COLUMNS, "a d")
     with raises(DataError, code="missing_images", naming=("'b'", "line 3", "allow_missing=True")):
         find_layout(root)

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.matching import Matches, match_names
 from distingo.datasets.walking import FoundFile
 
 ROOT = Path("/somewhere/data")
 
 
-def finder(*names: str, below: tuple[str, ...] = ()) -> PictureFinder:
-    return PictureFinder(ROOT, [FoundFile(tuple(name.split("/")), ROOT / name) for name in names], below=below)
+def finder(*names: str, below: tuple[str, ...] = ()) -> ImageFinder:
+    return ImageFinder(ROOT, [FoundFile(tuple(name.split("/")), ROOT / name) for name in names], below=below)
 
 
 def found(matches: Matches) -> dict[str, list[str]]:
@@ -107,7 +107,7 @@ def test_absolute_paths_of_this_machine_need_no_other_folder(tmp_path: Path) -> 
         (tmp_path / name).write_bytes(b"x")
     names = [f"{tmp_path}/here/1.png", f"{tmp_path}/here/2.png", (tmp_path / "here" / "1.png").as_uri()]
     root = tmp_path / "there"
-    matches = match_names(names, PictureFinder(root, [FoundFile(("2.png",), root / "2.png")]))
+    matches = match_names(names, ImageFinder(root, [FoundFile(("2.png",), root / "2.png")]))
     assert [[file.path for file in match.files] for match in matches.by_name.values()] == [
         [tmp_path / "here" / "1.png"],
         [],
@@ -159,10 +159,10 @@ def test_a_bare_name_means_no_other_folders_file(here: str, elsewhere: str, take
 def test_a_named_image_folder_above_takes_bare_names_anywhere_in_it() -> None:
     names = [f"{at}.png" for at in range(20)]
     files = [f"images/{name}" for name in names[:18]] + [f"images/more/{name}" for name in names[18:]]
-    pictures = [FoundFile(tuple(name.split("/")), ROOT / name) for name in files]
-    above = match_names(names, PictureFinder(ROOT, pictures, anywhere=True))
+    images = [FoundFile(tuple(name.split("/")), ROOT / name) for name in files]
+    above = match_names(names, ImageFinder(ROOT, images, anywhere=True))
     assert found(above) == {name: [file] for name, file in zip(names, files, strict=True)}
-    itself = match_names(names, PictureFinder(ROOT, pictures, below=("images",), anywhere=True))
+    itself = match_names(names, ImageFinder(ROOT, images, below=("images",), anywhere=True))
     assert found(itself)["18.png"] == [] and found(itself)["17.png"] == ["images/17.png"]
 
 

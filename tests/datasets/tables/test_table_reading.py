@@ -25,7 +25,7 @@ TEXT = 'Id,Genre\nä1,"Comédie, noire"\nb2,Drama\n'
         ("latin-1", "Latin-1"),
     ],
 )
-def test_an_encoding_is_recognised_and_stated(tmp_path: Path, codec: str, name: str) -> None:
+def test_an_encoding_is_recognized_and_stated(tmp_path: Path, codec: str, name: str) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(TEXT.encode(codec))
     table = read_labels_table(path)
@@ -54,7 +54,7 @@ def test_windows_and_big_endian_are_told_apart(tmp_path: Path) -> None:
         ("a.csv", 'Id,Genre\na, "x, y"\nb,z\n', "CSV with commas, UTF-8"),
     ],
 )
-def test_a_delimiter_is_recognised(tmp_path: Path, name: str, text: str, form: str) -> None:
+def test_a_delimiter_is_recognized(tmp_path: Path, name: str, text: str, form: str) -> None:
     (tmp_path / name).write_bytes(text.encode())
     table = read_labels_table(tmp_path / name)
     assert table.form == form

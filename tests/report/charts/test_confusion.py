@@ -36,8 +36,8 @@ def test_many_classes_show_the_most_confused() -> None:
 
 
 def test_often_taken_for() -> None:
-    commonest = often_taken_for(_evaluation([[9, 1, 2], [0, 3, 0], [4, 4, 1]]))
-    assert {name: (cell.predicted, cell.number) for name, cell in commonest.items()} == {
+    most_frequent = often_taken_for(_evaluation([[9, 1, 2], [0, 3, 0], [4, 4, 1]]))
+    assert {name: (cell.predicted, cell.number) for name, cell in most_frequent.items()} == {
         "c0": ("c2", 2),
         "c2": ("c0", 4),
     }

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distingo.records import Picture, Source
+from distingo.records import LabeledImage, Source
 from distingo.report.pages.inspection import BOTTOM, LEFT, RIGHT, TOP, draw_aspects, draw_file_sizes, draw_small
 
 
-def sized(width: int, height: int) -> Picture:
-    return Picture(Source("a.png", Path("a.png")), ("a",), "c", "p", width, height)
+def sized(width: int, height: int) -> LabeledImage:
+    return LabeledImage(Source("a.png", Path("a.png")), ("a",), "c", "p", width, height)
 
 
 def test_file_sizes_are_counted_on_a_logarithmic_axis() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from run_folders import draw_picture
+from run_folders import draw_image
 
-from distingo.exploration.appearance import PictureMap
-from distingo.records import Picture, Source
-from distingo.report.charts.image_map import ACROSS, COLOURS, TILE, WIDTH, make_sheets, show_map
+from distingo.exploration.appearance import ImageMap
+from distingo.records import LabeledImage, Source
+from distingo.report.charts.image_map import ACROSS, COLORS, TILE, WIDTH, make_sheets, show_map
 
 
 def opened(address: str) -> Image.Image:
@@ -21,13 +21,13 @@ def opened(address: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(content)))
 
 
-def a_map(root: Path, labels: list[tuple[str, ...]], places: np.ndarray | None = None) -> PictureMap:
-    pictures = []
+def a_map(root: Path, labels: list[tuple[str, ...]], places: np.ndarray | None = None) -> ImageMap:
+    images = []
     for at, names in enumerate(labels):
-        draw_picture(root / f"{at}.png", 7 * at, (40, 20))
-        pictures.append(Picture(Source(f"{at}.png", root / f"{at}.png"), names, str(at), str(at), 40, 20))
+        draw_image(root / f"{at}.png", 7 * at, (40, 20))
+        images.append(LabeledImage(Source(f"{at}.png", root / f"{at}.png"), names, str(at), str(at), 40, 20))
     where = np.random.default_rng(0).random((len(labels), 2)) if places is None else places
-    return PictureMap(tuple(pictures), where, "their pixels", "they are small", 5.0, 20, 0, len(labels), 3, ())
+    return ImageMap(tuple(images), where, "their pixels", "they are small", 5.0, 20, 0, len(labels), 3, ())
 
 
 def test_tiles_lie_in_sheets(tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_tiles_lie_in_sheets(tmp_path: Path) -> None:
         assert abs(value - 2 * at) <= 3
 
 
-def test_tiny_pictures_are_enlarged_by_whole_factors(tmp_path: Path) -> None:
-    draw_picture(tmp_path / "a.png", 9, (28, 20))
+def test_tiny_images_are_enlarged_by_whole_factors(tmp_path: Path) -> None:
+    draw_image(tmp_path / "a.png", 9, (28, 20))
     assert make_sheets([Source("a.png", tmp_path / "a.png")]).sizes == ((56, 40),)
 
 
@@ -66,23 +66,23 @@ def test_a_tall_map_is_laid_on_its_side(tmp_path: Path) -> None:
     assert view.height == WIDTH // 4
 
 
-def test_commonest_classes_get_the_colours(tmp_path: Path) -> None:
-    labels = [(f"class {at:02}",) for at in range(COLOURS + 2) for _ in range(COLOURS + 2 - at)]
+def test_commonest_classes_get_the_colors(tmp_path: Path) -> None:
+    labels = [(f"class {at:02}",) for at in range(COLORS + 2) for _ in range(COLORS + 2 - at)]
     view = show_map(a_map(tmp_path, labels))
-    assert [key.colour for key in view.keys] == [*(f"s{at}" for at in range(COLOURS)), "rest", "rest"]
-    assert [key.number for key in view.keys] == list(range(COLOURS + 2, 0, -1))
-    assert view.points[0].colour == "s0"
-    assert view.points[-1].colour == "rest"
+    assert [key.color for key in view.keys] == [*(f"s{at}" for at in range(COLORS)), "rest", "rest"]
+    assert [key.number for key in view.keys] == list(range(COLORS + 2, 0, -1))
+    assert view.points[0].color == "s0"
+    assert view.points[-1].color == "rest"
 
 
-def test_several_labels_colour_by_the_rarest(tmp_path: Path) -> None:
+def test_several_labels_color_by_the_rarest(tmp_path: Path) -> None:
     view = show_map(a_map(tmp_path, [("drama", "war"), ("drama",), ("drama", "war"), ("drama", "sport"), ()]))
     by_name = {key.name: key for key in view.keys}
     assert {name: key.number for name, key in by_name.items()} == {"drama": 4, "war": 2, "sport": 1}
-    colours = [point.colour for point in view.points]
-    assert colours[0] == colours[2] == by_name["war"].colour
-    assert colours[1] == by_name["drama"].colour
-    assert colours[3] == by_name["sport"].colour
-    assert colours[4] == "rest"
+    colors = [point.color for point in view.points]
+    assert colors[0] == colors[2] == by_name["war"].color
+    assert colors[1] == by_name["drama"].color
+    assert colors[3] == by_name["sport"].color
+    assert colors[4] == "rest"
     assert view.data["labels"] == ["drama", "war", "sport"]
     assert view.data["pictures"][3] == ["3.png", [0, 2], 40, 20]

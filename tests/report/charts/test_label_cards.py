@@ -56,7 +56,7 @@ def _plain(text: str) -> str:
     return text.translate({0xA0: " ", 0x2060: None, 0x2068: None, 0x2069: None})
 
 
-def test_labels_per_picture_without_gaps() -> None:
+def test_labels_per_image_without_gaps() -> None:
     rows = count_labels([("train", ["a"]), ("test", []), ("train", ["a", "b", "c"]), ("test", ["b"])])
     assert [(_plain(row.name), row.number) for row in rows] == [
         ("no label", 1),
@@ -64,7 +64,7 @@ def test_labels_per_picture_without_gaps() -> None:
         ("2 labels", 0),
         ("3 labels", 1),
     ]
-    assert [(bar.side, bar.number) for bar in rows[1].bars] == [("train", 1), ("test", 1)]
+    assert [(bar.split, bar.number) for bar in rows[1].bars] == [("train", 1), ("test", 1)]
     assert count_labels([]) == ()
 
 
@@ -74,7 +74,7 @@ def test_many_labels_share_a_bar() -> None:
     assert (rows[-1].name, rows[-1].number) == ("12 or more", 2)
 
 
-def test_pairs_are_ordered_by_pictures() -> None:
+def test_pairs_are_ordered_by_images() -> None:
     view = view_pairs([["a", "b"], ["a", "b"], ["a", "c"], ["a"], ["b", "c"], []], ["c", "b", "a", "d"])
     assert view is not None
     assert view.labels == ("a", "b", "c", "d")
@@ -120,7 +120,7 @@ def test_cells_hold_the_surest_mistakes_and_the_least_sure_answers(
     assert [cell.rows for cell in view_cells(evaluation.per_label[1], None)] == [(), (), (), ()]
 
 
-def test_surest_mistakes_show_a_picture_once(predictions: Predicted) -> None:
+def test_surest_mistakes_show_a_image_once(predictions: Predicted) -> None:
     invented = surest_mistakes(predictions, missed=False)
     assert [(entry.file, entry.label, round(entry.probability, 3)) for entry in invented] == [
         ("2.png", "a", 0.7),
@@ -165,8 +165,8 @@ def test_cards_tell_a_half_from_the_thresholds(predictions: Predicted, evaluatio
     assert cards[2].curve is None
     assert cards[0].prevalence == pytest.approx(4 / 6)
     assert mean_plain_f1(cards) is None
-    judged = tuple(dataclasses.replace(card, left_out=card.scores.name == "c") for card in cards)
-    assert mean_plain_f1(judged) == pytest.approx(0.575)
+    evaluated = tuple(dataclasses.replace(card, left_out=card.scores.name == "c") for card in cards)
+    assert mean_plain_f1(evaluated) == pytest.approx(0.575)
     assert all(card.curve is None and card.plain_f1 is None for card in view_labels(evaluation, None))
 
 
@@ -210,12 +210,12 @@ def test_the_verdict_compares_with_both_baselines() -> None:
     summary = summarize_label_evaluation(evaluation, "poster-cnn")
     assert _plain(summary.text) == (
         "Mean average precision 23.9 % over 0 labels on 900 test pictures (95 % interval 21.9–25.9 %) — 13 points "
-        "above answering every label's frequency, but not shown to be better than colour-and-texture descriptors "
+        "above answering every label's frequency, but not shown to be better than color-and-texture descriptors "
         "(23.0 %), as the intervals overlap."
     )
     assert _plain(summary.remarks[0]) == (
         "For 74 % of the pictures with labels, at least one of the three most probable labels is right (answering "
-        "every label's frequency: 60 %; colour-and-texture descriptors: 73 %)."
+        "every label's frequency: 60 %; color-and-texture descriptors: 73 %)."
     )
     assert summary.remarks[-1] == "Note."
     assert "points above" in summarize_label_evaluation(evaluation, "descriptors").text
@@ -224,14 +224,14 @@ def test_the_verdict_compares_with_both_baselines() -> None:
 
 def test_the_verdict_names_what_it_left_out_and_what_chance_would_give(evaluation: Evaluation) -> None:
     own = Score(0.5, 0.4, 0.6, 6)
-    judged = dataclasses.replace(
+    evaluated = dataclasses.replace(
         evaluation,
         scores={"mean_average_precision_macro": own},
         left_out=("c",),
         per_label=tuple(dataclasses.replace(scores, support=20 * scores.support) for scores in evaluation.per_label),
         n=120,
     )
-    remarks = [_plain(remark) for remark in summarize_label_evaluation(judged, "m").remarks]
+    remarks = [_plain(remark) for remark in summarize_label_evaluation(evaluated, "m").remarks]
     assert "on average 50 % of the pictures up to there have it. In an order of chance it would be 58 %." in remarks[0]
     assert remarks[1].startswith("Furthest above chance: a, 8")
     assert "where chance gives 67 %; least: b, " in remarks[1]
@@ -242,7 +242,7 @@ def test_a_verdict_without_a_judged_label_claims_nothing(evaluation: Evaluation)
     assert "mean_average_precision_macro" not in evaluation.scores
     assert (
         _plain(summarize_label_evaluation(evaluation, "m").text)
-        == "Judged on 6 test pictures; too few have a label to score it."
+        == "Evaluated on 6 test pictures; too few have a label to score it."
     )
 
 

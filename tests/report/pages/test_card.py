@@ -25,7 +25,7 @@ CLASSES = ("plain|pipe", "猫", "_under_ `tick` <b>")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs that were really trained; the pictures are gone afterwards."""
+    """Runs that were really trained; the images are gone afterwards."""
     root = tmp_path_factory.mktemp("cards")
     cache = root / "cache"
     data = draw_classes(root / "own | data", names=CLASSES)
@@ -80,7 +80,7 @@ def test_every_section_is_there_with_figures_from_the_run(runs: dict[str, Path])
     accuracy = scores_of(runs["one"])["accuracy"]
     interval = "too few images" if accuracy["too_few"] else f"{accuracy['low'] * 100:.1f}"
     assert f"| Accuracy | {accuracy['value'] * 100:.1f}\u00a0% ({interval}" in text
-    assert "always answering the commonest class" in text
+    assert "always answering the most frequent class" in text
     assert "- Left out: 1, copies of another picture" in text
     assert "1\u00a0file that repeat" in text or "1\u00a0file" in text
     model = json.loads((runs["one"] / "model" / "model.json").read_text(encoding="utf-8"))
@@ -198,7 +198,7 @@ def test_a_backbone_of_the_hub_is_the_base_model(runs: dict[str, Path], tmp_path
     card = ModelCard(card_of(run))
     assert card.data.base_model == "timm/mobilenetv2_100.tf_in1k"
     assert card.data.base_model_relation == "finetune"
-    assert "Licence of the backbone’s weights: apache-2.0." in card.text
+    assert "License of the backbone’s weights: apache-2.0." in card.text
 
 
 def test_a_backbone_of_a_folder_is_named_without_its_place(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def page(tiny_runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> list[Path]:
-    """Two runs whose folders, classes and pictures carry every kind of name; the second is right everywhere."""
+    """Two runs whose folders, classes and images carry every kind of name; the second is right everywhere."""
     run = build_run(tmp_path, each=9)
     names = ("<b>bold & 'quoted'", "الثاني #2?")
     first, second = (copy_run(run, tmp_path / name) for name in names)
@@ -82,7 +82,7 @@ def test_curves_are_drawn_for_runs_with_epochs_alone(page: str) -> None:
     assert "majority" not in charts
 
 
-def test_it_shows_pictures_on_which_runs_differ(page: str) -> None:
+def test_it_shows_images_on_which_runs_differ(page: str) -> None:
     right = page[page.index('id="right"') : page.index('id="cost"')]
     assert right.count("<figure>") == 8
     assert right.count('src="data:image/png') == 8
@@ -117,7 +117,7 @@ def test_the_reverse_is_shown_when_the_best_fails_too(tiny_runs: dict[str, Path]
     assert page[wrong : page.index('id="scores"')].count("<figure>") == 4
 
 
-def test_at_most_a_dozen_pictures_each(hostile: list[Path], tmp_path: Path) -> None:
+def test_at_most_a_dozen_images_each(hostile: list[Path], tmp_path: Path) -> None:
     first, second = hostile
 
     def all_wrong(rows: list[dict[str, str]]) -> None:
@@ -136,7 +136,7 @@ def test_a_run_without_a_report_is_named_without_a_link(hostile: list[Path], tmp
     assert len([address for address in addresses(page) if address.endswith("report.html")]) == 1
 
 
-def test_pictures_that_are_gone_are_named(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_images_that_are_gone_are_named(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     runs = [copy_run(tiny_runs[model], tmp_path / model) for model in ("majority", "descriptors")]
     for run in runs:
         config = json.loads((run / "config.json").read_text())
@@ -187,7 +187,7 @@ def test_many_clear_differences_among_classes_come_first(tiny_runs: dict[str, Pa
     table = view_classes(compare_runs([tiny_runs["majority"], tiny_runs["descriptors"]]).runs[1])
     assert table is not None
     assert [row.difference for row in table.rows] == [1.0, 1.0, 0.0]
-    assert (table.scale, table.clear) == (1.0, 0)  # four pictures a class prove nothing once it is corrected
+    assert (table.scale, table.clear) == (1.0, 0)  # four images a class prove nothing once it is corrected
     assert [row.places[1] for row in table.rows] == [100.0, 100.0, 50.0]
 
 

@@ -37,7 +37,7 @@ def run(
     versus = None
     if p is not None:
         paired = PairedScore(accuracy, accuracy + behind, -behind, -behind - 0.02, -behind + 0.02, p, 400)
-        versus = VersusBest(paired, p, pictures_needed=needed, same_recipe=same)
+        versus = VersusBest(paired, p, images_needed=needed, same_recipe=same)
     records = RunRecords(Path(name), RunConfig(), (), (), (), evaluation, (), "")
     return ComparedRun(name, name, mode, records, evaluation, Cost(), versus)
 

@@ -1,4 +1,4 @@
-"""Which pictures set the best run apart."""
+"""Which images set the best run apart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distingo.runs.predictions import PredictionRow
 
 
 def run(name: str, answers: str) -> ComparedRun:
-    """One answer per picture; the truth is always "a", later pictures are answered more surely."""
+    """One answer per image; the truth is always "a", later images are answered more surely."""
     rows = tuple(PredictionRow(f"{at}.png", "a", said, 0.5 + at / 100) for at, said in enumerate(answers))
     records = RunRecords(Path(name), RunConfig(), (), (), (), None, rows, "")
     evaluation = Evaluation("test", len(rows), ("a",), {}, (), (), {})
@@ -27,7 +27,7 @@ def compare(*runs: ComparedRun) -> Comparison:
     return Comparison("single-label", "accuracy", 5, runs, {}, ())
 
 
-def test_pictures_that_most_others_miss_come_first_then_the_surest() -> None:
+def test_images_that_most_others_miss_come_first_then_the_surest() -> None:
     comparison = compare(run("best", "aaaab"), run("x", "bbaab"), run("y", "cabaa"))
     found = find_disagreements(comparison, best_is_right=True)
     assert [entry.best.file for entry in found.shown] == ["0.png", "2.png", "1.png"]

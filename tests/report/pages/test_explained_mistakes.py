@@ -39,11 +39,11 @@ def test_a_page_shows_the_maps_that_there_are(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     without = write_report(run).read_text(encoding="utf-8")
     assert 'class="heat"' not in without
-    assert "Show in colour" not in without
+    assert "Show in color" not in without
     assert len(with_maps(run, most=2)) == 2
     page = write_report(run).read_text(encoding="utf-8")
     assert page.count('<img class="heat" src="data:image/webp;base64,') == 2
-    assert page.count("Show in colour what spoke") == 1
+    assert page.count("Show in color what spoke") == 1
 
 
 def test_several_labels_have_maps_of_wrongly_given_and_denied_labels(tmp_path: Path) -> None:
@@ -67,19 +67,19 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-def test_heat_lies_on_its_picture_and_can_be_switched_off(browser: Any, tmp_path: Path) -> None:
+def test_heat_lies_on_its_image_and_can_be_switched_off(browser: Any, tmp_path: Path) -> None:
     run = build_run(tmp_path)
     with_maps(run)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(write_report(run).as_uri())
     frame = page.locator("#mistakes figure:has(.heat)").first
-    heat, picture = frame.locator(".heat"), frame.locator(".picture")
+    heat, image = frame.locator(".heat"), frame.locator(".picture")
     heat.scroll_into_view_if_needed()
-    assert heat.bounding_box() == picture.bounding_box()
+    assert heat.bounding_box() == image.bounding_box()
     assert heat.evaluate("image => image.naturalWidth") > 0
     assert heat.evaluate("image => getComputedStyle(image).visibility") == "visible"
     page.locator(".heat-switch input").uncheck()
     page.mouse.move(0, 0)
     assert heat.evaluate("image => getComputedStyle(image).visibility") == "hidden"
-    assert picture.evaluate("image => getComputedStyle(image).filter") == "none"
+    assert image.evaluate("image => getComputedStyle(image).filter") == "none"
     page.close()

@@ -13,7 +13,7 @@ from distingo.explanation.records import (
     Explanation,
     HeatMap,
     LayerMaps,
-    Neighbour,
+    Neighbor,
     NetworkLayers,
 )
 from distingo.report.pages.explanation_sheet import WIDTH, chance, describe_answer, describe_class, write_explanation
@@ -30,20 +30,20 @@ def explained(found: CoverCheck | None, label: str = "猫") -> ClassExplanation:
 
 
 def explanation(*classes: ClassExplanation, size: tuple[int, int] = (120, 200)) -> Explanation:
-    picture = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
-    neighbour = Neighbour("a.png", ("猫",), 0.25, picture)
+    image = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    neighbor = Neighbor("a.png", ("猫",), 0.25, image)
     return Explanation(
         file="photos/ein Bild 🐈.png",
         model="small-cnn",
         task="single-label",
         size=(4000, 3000),
-        picture=picture,
+        image=image,
         seen=(0.2, 0.0, 0.8, 1.0),
         labels=("猫", "قطط", "dog " * 40),
         probabilities=(0.93, 0.05, 0.02),
         given=("猫",),
         classes=classes,
-        neighbours=(neighbour, replace(neighbour, labels=("قطط",), picture=None)),
+        neighbours=(neighbor, replace(neighbor, labels=("قطط",), image=None)),
         notes=("a note that is long " * 12,),
     )
 
@@ -101,7 +101,7 @@ def test_a_sheet_holds_everything_and_is_cut_to_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(8, 8), (1, 400), (900, 30), (1024, 1024)])
-def test_pictures_of_any_shape_fit(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_images_of_any_shape_fit(tmp_path: Path, size: tuple[int, int]) -> None:
     sheet = Image.open(write_explanation(explanation(explained(None), size=size), tmp_path / "sheet.png"))
     assert sheet.width == WIDTH
 

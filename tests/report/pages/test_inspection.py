@@ -6,13 +6,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from run_folders import HOSTILE, draw_picture
+from run_folders import HOSTILE, draw_image
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.records import Dataset
-from distingo.report.charts.class_balance import balance_classes, summarise_sizes
+from distingo.report.charts.class_balance import balance_classes, summarize_sizes
 from distingo.report.pages.inspection import write_inspection
 
 
@@ -20,8 +20,8 @@ from distingo.report.pages.inspection import write_inspection
 def dataset(tmp_path: Path) -> Dataset:
     root = tmp_path / "pictures"
     for number in range(4):
-        draw_picture(root / "قطط" / f"{number}.png", 30 * number, (20 + 10 * number, 40))
-    draw_picture(root / "<b>dogs" / "one.png", 99, (300, 200))
+        draw_image(root / "قطط" / f"{number}.png", 30 * number, (20 + 10 * number, 40))
+    draw_image(root / "<b>dogs" / "one.png", 99, (300, 200))
     (root / "<b>dogs" / "two.png").write_bytes((root / "<b>dogs" / "one.png").read_bytes())
     (root / "<b>dogs" / "page.jpg").write_text("<!doctype html><html><body>gone</body></html>")
     return read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
@@ -48,24 +48,24 @@ def test_a_dataset_with_a_hostile_name(dataset: Dataset, tmp_path: Path) -> None
 
 
 def test_sizes(dataset: Dataset) -> None:
-    sizes = summarise_sizes(dataset.pictures)
+    sizes = summarize_sizes(dataset.images)
     assert sizes is not None
     assert (sizes.distinct, sizes.smallest, sizes.largest) == (5, "20 × 40", "300 × 200")
     assert (sizes.median_width, sizes.median_height) == (40, 40)
     assert len(sizes.bubbles) == 5
-    assert summarise_sizes(()) is None
+    assert summarize_sizes(()) is None
 
 
 def test_one_size_only(dataset: Dataset, tmp_path: Path) -> None:
-    pictures = tuple(dataclasses.replace(picture, width=28, height=28) for picture in dataset.pictures)
-    page = write_inspection(dataclasses.replace(dataset, pictures=pictures), tmp_path / "page.html").read_text()
+    images = tuple(dataclasses.replace(image, width=28, height=28) for image in dataset.images)
+    page = write_inspection(dataclasses.replace(dataset, images=images), tmp_path / "page.html").read_text()
     assert "All pictures are 28 × 28 pixels" in page
 
 
 def test_balance_counts_every_label_by_side() -> None:
     rows = balance_classes([("train", ["a"]), ("train", ["a", "b"]), ("test", ["a"])], ["a", "b", "c"])
     assert [(row.name, row.number) for row in rows] == [("a", 3), ("b", 1), ("c", 0)]
-    assert [(bar.side, bar.number, bar.start, bar.length) for bar in rows[0].bars] == [
+    assert [(bar.split, bar.number, bar.start, bar.length) for bar in rows[0].bars] == [
         ("train", 2, 0.0, 66.667),
         ("test", 1, 66.667, 33.333),
     ]
@@ -75,7 +75,7 @@ def test_balance_counts_every_label_by_side() -> None:
 def test_several_labels_show_their_number_and_their_pairs(tmp_path: Path) -> None:
     labels = ["قطط;<b>dogs", "<b>dogs", "", "قطط;<b>dogs"]
     for number in range(4):
-        draw_picture(tmp_path / "Bilder" / f"{number}.png", 30 * number)
+        draw_image(tmp_path / "Bilder" / f"{number}.png", 30 * number)
     lines = [f"{number},{names}" for number, names in enumerate(labels)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,labels", *lines]), encoding="utf-8")
     several = read_dataset(tmp_path / "labels.csv", Reading(cache=Cache(tmp_path / "cache")))

@@ -1,4 +1,4 @@
-"""The report of several labels per picture as text: complete, escaped, and honest about rare labels."""
+"""The report of several labels per image as text: complete, escaped, and honest about rare labels."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_labels_left_out_of_the_means_are_named_everywhere(page: str) -> None:
     for name in (RARE, NEVER):
         assert f"<bdi>{name}</bdi>" in _section(page, "scores")
     assert "fewer than 5 test pictures have them" in page
-    assert _section(page, "labels").count("too few to judge") == 2
+    assert _section(page, "labels").count("too few to evaluate") == 2
     thresholds = _section(page, "thresholds")
     assert thresholds.count("too few") - thresholds.count("too few images") == 2
     assert "No test picture has it." in _section(page, "labels")
@@ -162,7 +162,7 @@ def test_a_sample_shows_truth_and_the_three_most_probable(page: str, run: LabelR
     ]
 
 
-def test_a_picture_without_labels_is_told_so(page: str, run: LabelRun) -> None:
+def test_a_image_without_labels_is_told_so(page: str, run: LabelRun) -> None:
     assert run.files[-1] == "Bilder/test 047.png"
     last = _section(page, "samples").split('<figure class="said-picture">')[-1]
     assert "test 047.png" in last
@@ -178,7 +178,7 @@ def test_curves_are_of_mean_average_precision(page: str) -> None:
     assert "ccuracy" not in curves
 
 
-def test_balance_counts_labels_and_labels_per_picture(page: str) -> None:
+def test_balance_counts_labels_and_labels_per_image(page: str) -> None:
     balance = _section(page, "balance")
     assert "84 pictures with 25 labels" in balance
     assert "<bdi>no label</bdi>" in balance
@@ -191,7 +191,7 @@ def test_the_matrix_has_all_25_labels(page: str) -> None:
     assert pairs.count("cell whole") == 25
 
 
-def test_each_picture_is_embedded_once(page: str) -> None:
+def test_each_image_is_embedded_once(page: str) -> None:
     numbers = re.findall(r'data-picture="(\d+)" src=', page)
     block = re.search(r'<script type="application/json" id="thumbnails">(.*?)</script>', page, re.DOTALL)
     assert block

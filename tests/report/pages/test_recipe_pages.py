@@ -16,7 +16,7 @@ def test_the_cross_validation_says_mean_interval_and_unevenness(tmp_path: Path) 
     summary = summarize_cross_validation(make_cross_validation(tmp_path / "cv"))
     assert summary.figure == "73.3\u00a0%"
     assert "in the mean over 3\u00a0folds of 30\u00a0pictures" in summary.text
-    assert "not shown to be better than always answering the commonest class" in summary.text
+    assert "not shown to be better than always answering the most frequent class" in summary.text
     assert any("from 50.0\u00a0% (fold 1) to 90.0\u00a0%" in remark for remark in summary.remarks)
     assert "a note" in summary.remarks
 

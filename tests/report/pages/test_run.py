@@ -73,7 +73,7 @@ def test_names_of_any_script_are_kept(page: str, name: str) -> None:
     assert name.replace("&", "&amp;") in page
 
 
-def test_every_cell_with_pictures_has_a_button_and_its_pictures(page: str) -> None:
+def test_every_cell_with_images_has_a_button_and_its_images(page: str) -> None:
     cells = {(cell["truth"], cell["predicted"]): cell for cell in _json_block(page, "cells")}
     expected = {(name, name): 2 for name in SCRIPTS}
     expected |= {(name, SCRIPTS[(at + 1) % len(SCRIPTS)]): 1 for at, name in enumerate(SCRIPTS)}
@@ -92,7 +92,7 @@ def test_the_surest_mistake_comes_first_in_the_gallery(page: str) -> None:
     assert gallery.index("class 4") < gallery.index("class 0")
 
 
-def test_each_picture_is_embedded_once(page: str) -> None:
+def test_each_image_is_embedded_once(page: str) -> None:
     inline = [tag["src"] for tag in _Tags(page).named("img") if tag.get("src")]
     numbers = [tag["data-picture"] for tag in _Tags(page).named("img") if tag.get("src")]
     rest = _json_block(page, "thumbnails")
@@ -102,7 +102,7 @@ def test_each_picture_is_embedded_once(page: str) -> None:
     assert not set(numbers) & set(rest)
 
 
-def test_tiny_pictures_are_marked_to_be_enlarged(page: str) -> None:
+def test_tiny_images_are_marked_to_be_enlarged(page: str) -> None:
     images = _Tags(page).named("img")
     assert all("tiny" in (image["class"] or "") for image in images)
     assert "image-rendering: pixelated" in page
@@ -142,7 +142,7 @@ def test_only_a_config_is_enough(tmp_path: Path) -> None:
     assert "How it was made" in page
 
 
-def test_a_picture_that_is_gone_shows_its_name(tmp_path: Path) -> None:
+def test_a_image_that_is_gone_shows_its_name(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     (tmp_path / "data" / "class 1" / "picture 5.png").unlink()
     page = write_report(run).read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from PIL import Image
 from distingo.report.pages.samples import write_contact_sheet
 
 
-def test_pictures_lie_in_rows_and_keep_their_pixels(tmp_path: Path) -> None:
+def test_images_lie_in_rows_and_keep_their_pixels(tmp_path: Path) -> None:
     images = [np.full((100, 120, 3), shade, dtype=np.uint8) for shade in (10, 90, 170)]
     path = write_contact_sheet(images, ["", "", ""], tmp_path / "sheet.png", columns=2)
     sheet = np.asarray(Image.open(path))
@@ -22,7 +22,7 @@ def test_pictures_lie_in_rows_and_keep_their_pixels(tmp_path: Path) -> None:
     assert (sheet[120:220, 140:260] == 255).all()
 
 
-def test_tiny_pictures_are_enlarged_without_smoothing(tmp_path: Path) -> None:
+def test_tiny_images_are_enlarged_without_smoothing(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 200, (28, 28, 1), dtype=np.uint8)
     sheet = np.asarray(Image.open(write_contact_sheet([image], [""], tmp_path / "s.png", columns=4)))
     assert sheet.shape == (104, 116, 3)

@@ -30,13 +30,13 @@ def test_the_page_says_by_how_much_and_what_to_doubt(tmp_path: Path) -> None:
     )
     assert "The best recipe reaches <strong>91.0%</strong> accuracy" in page
     assert "<strong>10.0 points</strong> better" in page
-    assert "the best of 25 trials judged on the same 150 validation pictures" in page
+    assert "the best of 25 trials evaluated on the same 150 validation pictures" in page
     assert "The 200 test pictures were not looked at" in page
     assert "&lt;b&gt;data&lt;/b&gt;" in page
     assert "memory &lt;ran&gt; out" in page
 
 
-def test_an_accuracy_is_as_uncertain_as_its_pictures_are_few() -> None:
+def test_an_accuracy_is_as_uncertain_as_its_images_are_few() -> None:
     few, many = (cautions(replace(build_search(), validation=count))[1] for count in (50, 5000))
     assert "from 81.2% to 96.8%" in few
     assert "from 90.2% to 91.8%" in many

@@ -1,4 +1,4 @@
-"""Characters of any script on drawn pictures: glyphs, not the box of a missing one."""
+"""Characters of any script on drawn images: glyphs, not the box of a missing one."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_any_text_leaves_ink_where_its_width_says(text: str) -> None:
     assert columns.max() <= 10 + Lettering(24).width(text) + 3
 
 
-@pytest.mark.skipif(_emoji_font() is None, reason="this machine has no colour font")
-def test_emoji_are_in_colour_and_of_the_letters_size() -> None:
+@pytest.mark.skipif(_emoji_font() is None, reason="this machine has no color font")
+def test_emoji_are_in_color_and_of_the_letters_size() -> None:
     drawn = ink("🐈").astype(int)
     colourful = drawn.max(axis=2) - drawn.min(axis=2) > 40
     assert colourful.sum() > 50

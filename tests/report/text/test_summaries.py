@@ -18,7 +18,7 @@ def _evaluation(
     accuracy: Score, baselines: dict[str, Score], per_class: tuple[ClassScores, ...] = (), **more: Score
 ) -> Evaluation:
     return Evaluation(
-        side="test",
+        split="test",
         n=accuracy.n,
         classes=("a", "b"),
         scores={"accuracy": accuracy, **more},
@@ -35,7 +35,7 @@ def test_clear_advantages_are_told_in_points() -> None:
     baselines = {"majority": Score(0.254, 0.21, 0.3, 420), "descriptors": Score(0.742, 0.7, 0.78, 420)}
     assert _plain(summarize_evaluation(_evaluation(GOOD, baselines), "small-cnn").text) == (
         "Right on 86.4 % of 420 test pictures (95 % interval 83.1–89.5 %) — 61 points above always answering the "
-        "commonest class and 12 points above colour-and-texture descriptors."
+        "most frequent class and 12 points above color-and-texture descriptors."
     )
 
 
@@ -43,22 +43,22 @@ def test_overlapping_intervals_are_not_called_better() -> None:
     baselines = {"majority": Score(0.254, 0.21, 0.3, 420), "descriptors": Score(0.84, 0.80, 0.87, 420)}
     text = _plain(summarize_evaluation(_evaluation(GOOD, baselines), "small-cnn").text)
     assert text.endswith(
-        "— 61 points above always answering the commonest class, but not shown to be better than "
-        "colour-and-texture descriptors (84.0 %), as the intervals overlap."
+        "— 61 points above always answering the most frequent class, but not shown to be better than "
+        "color-and-texture descriptors (84.0 %), as the intervals overlap."
     )
 
 
-def test_a_difference_picture_by_picture_decides_where_it_was_taken() -> None:
+def test_a_difference_image_by_image_decides_where_it_was_taken() -> None:
     baselines = {"majority": Score(0.254, 0.21, 0.3, 420), "descriptors": Score(0.84, 0.80, 0.87, 420)}
     gains = {"majority": Score(0.61, 0.56, 0.66, 420), "descriptors": Score(0.024, 0.003, 0.045, 420)}
-    judged = replace(_evaluation(GOOD, baselines), accuracy_gains=gains)
-    assert _plain(summarize_evaluation(judged, "small-cnn").text).endswith(
-        "— 61 points above always answering the commonest class and 2.4 points above colour-and-texture descriptors."
+    evaluated = replace(_evaluation(GOOD, baselines), accuracy_gains=gains)
+    assert _plain(summarize_evaluation(evaluated, "small-cnn").text).endswith(
+        "— 61 points above always answering the most frequent class and 2.4 points above color-and-texture descriptors."
     )
     gains = {**gains, "descriptors": Score(0.024, -0.003, 0.051, 420)}
-    text = _plain(summarize_evaluation(replace(judged, accuracy_gains=gains), "small-cnn").text)
+    text = _plain(summarize_evaluation(replace(evaluated, accuracy_gains=gains), "small-cnn").text)
     assert text.endswith(
-        "not shown to be better than colour-and-texture descriptors (84.0 %), as chance may explain the difference."
+        "not shown to be better than color-and-texture descriptors (84.0 %), as chance may explain the difference."
     )
 
 
@@ -66,7 +66,7 @@ def test_a_baseline_that_is_better_is_admitted() -> None:
     text = _plain(
         summarize_evaluation(_evaluation(GOOD, {"descriptors": Score(0.95, 0.93, 0.97, 420)}), "small-cnn").text
     )
-    assert text.endswith("— 8.6 points below colour-and-texture descriptors.")
+    assert text.endswith("— 8.6 points below color-and-texture descriptors.")
 
 
 def test_touching_intervals_count_as_overlap() -> None:
@@ -79,7 +79,7 @@ def test_a_model_is_not_compared_with_itself() -> None:
     assert text == "Right on 86.4 % of 420 test pictures (95 % interval 83.1–89.5 %)."
 
 
-def test_one_picture() -> None:
+def test_one_image() -> None:
     assert "of 1 test picture (" in _plain(summarize_evaluation(_evaluation(Score(1, 1, 1, 1), {}), "m").text)
 
 
@@ -107,4 +107,4 @@ def test_rare_classes_doing_worse(balanced: float, told: bool) -> None:
 
 def test_without_an_accuracy_nothing_is_claimed() -> None:
     evaluation = Evaluation("test", 12, ("a",), {}, (), (), {})
-    assert _plain(summarize_evaluation(evaluation, "m").text) == "Judged on 12 test pictures."
+    assert _plain(summarize_evaluation(evaluation, "m").text) == "Evaluated on 12 test pictures."

@@ -22,7 +22,7 @@ from distingo.datasets.decoding.value_summaries import ValueSummary
 from distingo.files import content_hash
 from distingo.language import written_in
 from distingo.messages.notes import Note, note, text_note
-from distingo.records import ImageNote, Rendition
+from distingo.records import ImageNote, ImageSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class Product:
     enough: int | None = None
     batch_size: int = 1
 
-    def row_from_array(self, grey: np.ndarray) -> np.ndarray:
+    def row_from_array(self, gray: np.ndarray) -> np.ndarray:
         """Compute the row of a gray image (uint8 of shape (height, width)) that needs no decoding."""
         if self.compute_from_array is not None:
-            return self.compute_from_array(grey)
-        return self.compute(Image.fromarray(grey))
+            return self.compute_from_array(gray)
+        return self.compute(Image.fromarray(gray))
 
 
-def pixels_product(cache: Cache, rendition: Rendition) -> Product:
+def pixels_product(cache: Cache, rendition: ImageSpec) -> Product:
     """The images themselves at one size.
 
     Args:
@@ -71,10 +71,10 @@ def pixels_product(cache: Cache, rendition: Rendition) -> Product:
     def compute(image: Image.Image) -> np.ndarray:
         return render(image, rendition)
 
-    def compute_from_array(grey: np.ndarray) -> np.ndarray:
-        if grey.shape == shape[:2] and rendition.fit == "stretch":
-            return np.broadcast_to(grey[..., None], shape)
-        return compute(Image.fromarray(grey))
+    def compute_from_array(gray: np.ndarray) -> np.ndarray:
+        if gray.shape == shape[:2] and rendition.fit == "stretch":
+            return np.broadcast_to(gray[..., None], shape)
+        return compute(Image.fromarray(gray))
 
     return Product(cache.store(kind, shape, "uint8"), compute, compute_from_array, enough=shorter_side_for(rendition))
 

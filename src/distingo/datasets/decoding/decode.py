@@ -23,7 +23,7 @@ from distingo.datasets.decoding.failures import (
     check_size,
     complaints_of_decoding,
 )
-from distingo.datasets.decoding.formats import describe_non_picture, detect_format, is_unsupported
+from distingo.datasets.decoding.formats import describe_non_image, detect_format, is_unsupported
 from distingo.datasets.decoding.headers import jpeg_2000_bits, read_png_facts
 from distingo.datasets.decoding.pillow_files import NAMES, completed, is_padded, open_by_pillow, quiet_pillow
 from distingo.datasets.decoding.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
@@ -72,13 +72,13 @@ class Header:
     Attributes:
         width: In pixels, after EXIF rotation.
         height: In pixels, after EXIF rotation.
-        grey: Whether it is stored without color.
+        gray: Whether it is stored without color.
         format: As in `Decoded.format`.
     """
 
     width: int
     height: int
-    grey: bool
+    gray: bool
     format: str
 
 
@@ -358,7 +358,7 @@ def read_bytes(source: Source) -> bytes:
 def _translated(data: bytes) -> Iterator[str]:
     """Yield the name of the format, and translate what decoders raise on malformed bytes."""
     name = detect_format(data)
-    if (reason := describe_non_picture(name)) is not None:
+    if (reason := describe_non_image(name)) is not None:
         raise (UnsupportedError if is_unsupported(name) else UndecodableError)(reason, name)
     with _explained(name):
         yield name

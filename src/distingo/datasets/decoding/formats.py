@@ -80,7 +80,7 @@ _UNSUPPORTED = {
 }
 """Images and drawings of kinds that are not read, and the codes of what helps: such a file is not damaged."""
 
-_NOT_PICTURES = {
+_NOT_IMAGES = {
     "empty": "empty",
     "zero bytes": "zero-bytes",
     "HTML": "html",
@@ -231,15 +231,15 @@ def _detect_text(head: bytes) -> str:
     return "HTML" if _HTML.search(text) else "text"
 
 
-def describe_non_picture(name: str) -> Note | None:
+def describe_non_image(name: str) -> Note | None:
     """What is wrong with a file of this format; None if it could be an image."""
-    code = _NOT_PICTURES.get(name) or _UNSUPPORTED.get(name)
+    code = _NOT_IMAGES.get(name) or _UNSUPPORTED.get(name)
     return note(code) if code else None
 
 
 def why_no_image(name: str) -> str:
-    """As `describe_non_picture`, for any format that is not accepted."""
-    return str(describe_non_picture(name) or f"not a picture ({name})")
+    """As `describe_non_image`, for any format that is not accepted."""
+    return str(describe_non_image(name) or f"not a picture ({name})")
 
 
 def is_unsupported(name: str) -> bool:
@@ -272,4 +272,4 @@ ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """By the name of the format, the usual ending first; in lower case."""
 
-PICTURE_ENDINGS = frozenset(ending for endings in ENDINGS.values() for ending in endings)
+IMAGE_ENDINGS = frozenset(ending for endings in ENDINGS.values() for ending in endings)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from distingo.errors import UsageError, name_the_nearest, option
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -20,7 +20,7 @@ _FILTERS = {
 _LONGEST_ASPECT = 20
 
 
-def render(image: Image.Image, rendition: Rendition) -> np.ndarray:
+def render(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
     """Resize an image (with anti-aliasing) and give it the requested channels.
 
     ``crop`` follows torchvision's ``Resize`` of the shorter side with ``CenterCrop``, which is how timm
@@ -41,12 +41,12 @@ def render(image: Image.Image, rendition: Rendition) -> np.ndarray:
     return np.array(image).reshape(rendition.height, rendition.width, rendition.channels)
 
 
-def shorter_side_for(rendition: Rendition) -> int:
+def shorter_side_for(rendition: ImageSpec) -> int:
     """Pixels of an image's shorter side, upright or not, from which rendering never enlarges."""
     return math.ceil(max(rendition.height, rendition.width) / rendition.crop_fraction)
 
 
-def seen_part(width: int, height: int, rendition: Rendition) -> tuple[float, float, float, float]:
+def seen_part(width: int, height: int, rendition: ImageSpec) -> tuple[float, float, float, float]:
     """Which part of an image `render` uses.
 
     Args:
@@ -70,12 +70,12 @@ def seen_part(width: int, height: int, rendition: Rendition) -> tuple[float, flo
     )
 
 
-def _stretch(image: Image.Image, rendition: Rendition) -> Image.Image:
+def _stretch(image: Image.Image, rendition: ImageSpec) -> Image.Image:
     size = (rendition.width, rendition.height)
     return image if image.size == size else image.resize(size, _FILTERS[rendition.interpolation])
 
 
-def _crop(image: Image.Image, rendition: Rendition) -> Image.Image:
+def _crop(image: Image.Image, rendition: ImageSpec) -> Image.Image:
     image = _shorten(image)
     size, left, top = _resized_and_cut(image.size, rendition)
     if image.size != size:
@@ -83,7 +83,7 @@ def _crop(image: Image.Image, rendition: Rendition) -> Image.Image:
     return image.crop((left, top, left + rendition.width, top + rendition.height))
 
 
-def _resized_and_cut(original: tuple[int, int], rendition: Rendition) -> tuple[tuple[int, int], int, int]:
+def _resized_and_cut(original: tuple[int, int], rendition: ImageSpec) -> tuple[tuple[int, int], int, int]:
     """The width and height an image is resized to, and the left and top of the cut."""
     width, height = original
     if rendition.height == rendition.width:
@@ -154,7 +154,7 @@ def require_views(name: str) -> tuple[str, ...]:
     return VIEW_SETS[name]
 
 
-def share_of_side(view: str) -> float:
+def share_of_split(view: str) -> float:
     """How much of an image's sides a view shows."""
     return _CORNER if view in _CORNERS else 1.0
 

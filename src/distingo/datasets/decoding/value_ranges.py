@@ -38,7 +38,7 @@ _OVERSHOOT = 0.05
 
 _LEAST_USED = 0.25
 """A customary range of floats is taken for a data set whose values fill this share of it; bits leave no more unused
-either. One image alone may be dark or pale, so its range is not asked for that."""
+either. One image alone may be dark or pale, so its range is not requested that."""
 
 
 class _Customary(NamedTuple):

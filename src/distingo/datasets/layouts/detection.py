@@ -19,11 +19,11 @@ from distingo.datasets.layouts.folders import (
     check_classes,
     check_no_class_is_empty,
     class_layout,
-    describe_unlabelled,
+    describe_unlabeled,
     idx_images,
     idx_layout,
     split_layout,
-    unlabelled_layout,
+    unlabeled_layout,
 )
 from distingo.datasets.layouts.split_folders import (
     Folder,
@@ -36,7 +36,7 @@ from distingo.datasets.layouts.split_folders import (
 )
 from distingo.datasets.layouts.split_tables import layout_of_split_tables
 from distingo.datasets.own_files import mark_own_files, require_finished
-from distingo.datasets.tables.columns import TABLE_SIDES, recognise_side_column
+from distingo.datasets.tables.columns import TABLE_SPLITS, recognize_split_column
 from distingo.datasets.tables.finding import (
     FoundTable,
     find_table,
@@ -45,8 +45,8 @@ from distingo.datasets.tables.finding import (
     layout_of_file,
     tables_in,
 )
-from distingo.datasets.tables.image_column import names_pictures, recognise_image_column
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_column import names_images, recognize_image_column
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.labels import merge_layout
 from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
@@ -54,7 +54,7 @@ from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, Layout, display_name, walk
 from distingo.errors import DataError, UsageError, name_the_nearest, option
 from distingo.messages.notes import Note, name_first, note
-from distingo.records import HOLDS_PROVENANCE, Side, Source, ValueRanges
+from distingo.records import HOLDS_PROVENANCE, Source, SplitName, ValueRanges
 
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
 
@@ -142,7 +142,7 @@ class _Folders:
         layout = layout_in_folder(
             root, self._found.table, files, options, allow_missing=allow_missing, fewest_classes=fewest
         )
-        return self._on_requested_sides(replace(layout, notes=(*self._found.source.notes, *layout.notes)))
+        return self._on_requested_splits(replace(layout, notes=(*self._found.source.notes, *layout.notes)))
 
     def by_names(self, *, as_it_comes: bool, known: Collection[str]) -> Layout:
         """Read the labels from the names of the class folders."""
@@ -151,7 +151,7 @@ class _Folders:
         if splits.question and (splits.folders or not _are_known(self._tree, known)):
             if not (as_it_comes and splits.folders and not splits.have_classes):
                 raise DataError(f"{root}: {splits.question}", code="ambiguous_folders")
-            return replace(unlabelled_layout(root, files, tables, splits), notes=splits.notes)
+            return replace(unlabeled_layout(root, files, tables, splits), notes=splits.notes)
         wrapper = self._wrapper_of_classes(known)
         inside = wrapper.parts if wrapper else ()
         layout = split_layout(root, files, splits) if splits.folders else class_layout(root, files, known, inside)
@@ -161,10 +161,10 @@ class _Folders:
             check_no_class_is_empty(root, layout, splits, inside)
             check_classes(root, layout, known, None if wrapper else self._tree)
         elif not layout.candidates:
-            return unlabelled_layout(root, files, tables, splits)
+            return unlabeled_layout(root, files, tables, splits)
         without = [folder for folder in splits.folders if not folder.has_classes]
         layout = replace(
-            layout, notes=(*layout.notes, *splits.notes, *describe_unlabelled(self._tree, without), *self._notes)
+            layout, notes=(*layout.notes, *splits.notes, *describe_unlabeled(self._tree, without), *self._notes)
         )
         layout = merge_layout(layout, self._options.merge_labels)
         if self._options.group_column is not None:
@@ -218,18 +218,16 @@ class _Folders:
         if not are_numbered_parts(names) and not all(map(is_part_name, names)):
             return False
         found = tables_in(self._files)
-        pictures = PictureFinder(self._root, [file for file in self._files if file not in found])
-        return any(
-            names_pictures(read_labels_table(file.path, header=self._options.header), pictures) for file in found
-        )
+        images = ImageFinder(self._root, [file for file in self._files if file not in found])
+        return any(names_images(read_labels_table(file.path, header=self._options.header), images) for file in found)
 
-    def _on_requested_sides(self, layout: Layout) -> Layout:
+    def _on_requested_splits(self, layout: Layout) -> Layout:
         """Put the images of a table on the splits whose folders they are in, where these were requested."""
-        if not self._splits.is_requested or any(each.side for each in layout.candidates):
+        if not self._splits.is_requested or any(each.split for each in layout.candidates):
             return layout
         by_file = {display_name(file.parts): self._splits.folder_of(file.parts) for file in self._files}
-        sides = {file: folder.side for file, folder in by_file.items() if folder}
-        candidates = tuple(replace(each, side=sides.get(each.source.file)) for each in layout.candidates)
+        splits = {file: folder.split for file, folder in by_file.items() if folder}
+        candidates = tuple(replace(each, split=splits.get(each.source.file)) for each in layout.candidates)
         return replace(layout, candidates=candidates, notes=(*layout.notes, *self._splits.notes))
 
 
@@ -302,15 +300,15 @@ def _with_sides(layout: Layout, files: Sequence[FoundFile], table: Table) -> Lay
 
     An image that the table puts on two splits, or on none, is on none.
     """
-    column = recognise_side_column(table, [name for name in table.columns if name != "file_name"])
-    if column is None or any(candidate.side for candidate in layout.candidates):
+    column = recognize_split_column(table, [name for name in table.columns if name != "file_name"])
+    if column is None or any(candidate.split for candidate in layout.candidates):
         return layout
-    sides: dict[str, set[Side]] = {}
+    named_splits: dict[str, set[SplitName]] = {}
     for file, value in _cells_by_file(layout, files, table, "file_name", column):
-        if file and (side := TABLE_SIDES.get(value.lower())):
-            sides.setdefault(file, set()).add(side)
-    certain = {file: next(iter(found)) for file, found in sides.items() if len(found) == 1}
-    candidates = tuple(replace(each, side=certain.get(each.source.file)) for each in layout.candidates)
+        if file and (split := TABLE_SPLITS.get(value.lower())):
+            named_splits.setdefault(file, set()).add(split)
+    certain = {file: next(iter(found)) for file, found in named_splits.items() if len(found) == 1}
+    candidates = tuple(replace(each, split=certain.get(each.source.file)) for each in layout.candidates)
     splits = note("splits-from-column", column=column, table=table.path.name)
     return replace(layout, candidates=candidates, notes=(*layout.notes, splits))
 
@@ -319,8 +317,8 @@ def _with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_
     """Add to class folders the groups that a column of a table gives; the image column is recognized where None."""
     tables = tables_in(files)
     table = _table_of_groups(layout, [read_labels_table(file.path) for file in tables], column)
-    pictures = PictureFinder(layout.root, [file for file in files if file not in tables])
-    image = image_column or recognise_image_column(table, TableOptions(group_column=column), pictures)
+    images = ImageFinder(layout.root, [file for file in files if file not in tables])
+    image = image_column or recognize_image_column(table, TableOptions(group_column=column), images)
     groups: dict[str, set[str]] = defaultdict(set)
     unclear = 0
     for file, value in _cells_by_file(layout, files, table, image, column):
@@ -344,9 +342,9 @@ def _cells_by_file(
 ) -> Iterator[tuple[str, str]]:
     """Yield the image that each row names, empty for none or several, and the row's cell of a column."""
     tables = tables_in(files)
-    pictures = PictureFinder(layout.root, [file for file in files if file not in tables])
+    images = ImageFinder(layout.root, [file for file in files if file not in tables])
     names = [text_of(cell) for cell in table.column(image_column)]
-    matches = match_names(names, pictures)
+    matches = match_names(names, images)
     for name, value in zip(names, table.column(column), strict=True):
         found = matches.files(name)
         yield display_name(found[0].parts) if len(found) == 1 else "", text_of(value)

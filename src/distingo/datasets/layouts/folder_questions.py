@@ -29,11 +29,11 @@ from distingo.datasets.layouts.split_folders import (
     is_source_name,
     is_stray_name,
     is_wrapper_name,
-    side_of_name,
+    split_of_name,
 )
 from distingo.errors import name_some, option
 from distingo.messages.notes import note
-from distingo.records import SIDES, Side
+from distingo.records import SPLITS, SplitName
 
 _FEWEST_SHARED = 2
 """Folders that two top folders have in common before these may be the classes."""
@@ -83,24 +83,26 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
         (``paris/train/cat``), or where some top folders have splits and others have none; None where there are none.
     """
     splits = [
-        SplitFolder(each.parts, side, has_classes=True, class_at=len(tree.parts))
+        SplitFolder(each.parts, split, has_classes=True, class_at=len(tree.parts))
         for top in tree
         for each in top
-        if (side := side_of_name(each.name))
+        if (split := split_of_name(each.name))
     ]
-    sides = {class_name(each.parts[-1]): each.side for each in splits}
-    if len(tree.folders) < 2 or len(set(sides.values())) < 2:
+    split_folders = {class_name(each.parts[-1]): each.split for each in splits}
+    if len(tree.folders) < 2 or len(set(split_folders.values())) < 2:
         return None
     if question := _ask_about_parts(tree):
         return FolderSplits(question=question)
     if question := _ask_about_shared_in_splits([_look_into(top) for top in tree]):
         return FolderSplits(in_order(splits), question)
-    by_top: dict[str, set[Side]] = {top.name: set() for top in tree}
+    by_top: dict[str, set[SplitName]] = {top.name: set() for top in tree}
     for each in splits:
-        by_top[each.parts[-2]].add(each.side)
+        by_top[each.parts[-2]].add(each.split)
     learned = sum("train" in found for found in by_top.values())
     if all(by_top.values()) and 2 * learned > len(by_top):
-        named = tuple(note("folder-of-split", folder=name, side=note(side)) for name, side in sorted(sides.items()))
+        named = tuple(
+            note("folder-of-split", folder=name, split=note(split)) for name, split in sorted(split_folders.items())
+        )
         return FolderSplits(in_order(splits), "", (note("split-folders-inside", folders=named),))
     divided = [top for top in tree if len(by_top[top.name]) > 1]
     if 2 * len(divided) < len(by_top) or any(_look_into(top).splits for top in divided):
@@ -134,11 +136,11 @@ def ask_about_classes(tree: Folder) -> FolderSplits | None:
 def _look_into(top: Folder) -> _Top:
     inner = enter(top)
     structured = [each for each in inner if enter(each).folders]
-    sides = [(each, side) for each in structured if (side := side_of_name(each.name, loose=True))]
-    if not sides or len(sides) < len(structured):
+    split_folders = [(each, split) for each in structured if (split := split_of_name(each.name, loose=True))]
+    if not split_folders or len(split_folders) < len(structured):
         return _Top(top, (), tuple(inner))
-    inside = tuple(folder for each, _ in sides for folder in enter(each))
-    return _Top(top, in_order(as_split(each, side) for each, side in sides), inside)
+    inside = tuple(folder for each, _ in split_folders for folder in enter(each))
+    return _Top(top, in_order(as_split(each, split) for each, split in split_folders), inside)
 
 
 def _is_stray(top: _Top, largest: int) -> bool:
@@ -174,7 +176,7 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
     folders = sorted(top.folder.shown for top in divided)
     inside = name_some(sorted({name for top in divided for name in top.names_of(shared)}), 3)
     splits, at = [split for top in divided for split in top.splits], len(divided[0].folder.parts) - 1
-    several = len({split.side for split in splits}) > 1
+    several = len({split.split for split in splits}) > 1
     classes = f'"{_as_pattern(splits, at, CLASS_FOLDER)}"' if several else NO_SPLITS
     return (
         f"its folders {name_some(folders, 3)} hold the same folders ({inside}) in their split folders; if those are "
@@ -293,7 +295,7 @@ def _ask_about_undivided(tree: Folder, divided: Sequence[Folder], splits: Sequen
 def _as_pattern(splits: Iterable[SplitFolder], at: int, placeholder: str) -> str:
     """Split folders in one option, with a placeholder for the part of their paths that differs."""
     pairs = {
-        (SIDES.index(each.side), f"{each.side}={'/'.join((*each.parts[:at], placeholder, *each.parts[at + 1 :]))}")
+        (SPLITS.index(each.split), f"{each.split}={'/'.join((*each.parts[:at], placeholder, *each.parts[at + 1 :]))}")
         for each in splits
     }
     return ",".join(text for _, text in sorted(pairs))

@@ -21,12 +21,12 @@ from distingo.datasets.layouts.split_folders import (
     enter,
     in_order,
     is_part_name,
-    is_unlabelled_name,
-    side_of_name,
+    is_unlabeled_name,
+    split_of_name,
 )
 from distingo.errors import UsageError, name_some, name_the_nearest, option
 from distingo.messages.notes import Note, name_first, note
-from distingo.records import Side
+from distingo.records import SplitName
 
 EVERY_OTHER = "*"
 
@@ -34,7 +34,7 @@ _MOST_SHOWN = 12
 
 _PAIRS = re.compile(r",(?=\s*[a-z]+\s*=)", re.IGNORECASE)
 
-_SIDES: dict[str, Side] = {
+_SPLITS: dict[str, SplitName] = {
     "train": "train",
     "val": "validation",
     "valid": "validation",
@@ -45,7 +45,7 @@ _SIDES: dict[str, Side] = {
 _HOW = "write none, or train=FOLDER,test=FOLDER (validation=FOLDER too; * is every other folder)"
 
 
-def parse_splits(text: str) -> dict[str, Side]:
+def parse_splits(text: str) -> dict[str, SplitName]:
     """Read what a person wrote for ``--splits``.
 
     Args:
@@ -60,24 +60,24 @@ def parse_splits(text: str) -> dict[str, Side]:
     """
     if text.strip().lower() == NO_SPLITS:
         return {}
-    sides: dict[str, Side] = {}
+    named_splits: dict[str, SplitName] = {}
     for pair in _PAIRS.split(text):
         name, _, folder = pair.partition("=")
-        side, folder = _SIDES.get(name.strip().lower()), folder.strip().strip("/")
-        if side is None or not folder:
+        split, folder = _SPLITS.get(name.strip().lower()), folder.strip().strip("/")
+        if split is None or not folder:
             raise UsageError(
                 f"{option('splits')} {text!r}: {pair!r} is no split and folder; {_HOW}",
                 code="invalid_value",
                 parameter="splits",
             )
-        if sides.get(folder, side) != side:
+        if named_splits.get(folder, split) != split:
             raise UsageError(
                 f"{option('splits')} {text!r}: {folder!r} can't be on two splits; name it once",
                 code="named_twice",
                 parameter="splits",
             )
-        sides[folder] = side
-    return sides
+        named_splits[folder] = split
+    return named_splits
 
 
 def find_splits(root: Path, tree: Folder, requested: str | None) -> FolderSplits:
@@ -101,8 +101,8 @@ def find_splits(root: Path, tree: Folder, requested: str | None) -> FolderSplits
         UsageError: A requested folder is not there.
     """
     if requested is not None:
-        sides = parse_splits(requested)
-        return _requested(root, tree, sides) if sides else FolderSplits()
+        named_splits = parse_splits(requested)
+        return _requested(root, tree, named_splits) if named_splits else FolderSplits()
     folder = tree
     for _ in range(DEEPEST_WRAPPER):
         found = _by_name(folder)
@@ -113,16 +113,16 @@ def find_splits(root: Path, tree: Folder, requested: str | None) -> FolderSplits
     return found or inside or ask_about_classes(tree) or FolderSplits()
 
 
-def _requested(root: Path, tree: Folder, sides: dict[str, Side]) -> FolderSplits:
+def _requested(root: Path, tree: Folder, named_splits: dict[str, SplitName]) -> FolderSplits:
     named, patterns = [], []
-    for name, side in sides.items():
+    for name, split in named_splits.items():
         if name == EVERY_OTHER:
             continue
         folder = tree.find(name.split("/"))
         if folder is not None:
-            named.append(as_split(folder, side))
+            named.append(as_split(folder, split))
             continue
-        found = [_as_matched(*each, side) for each in _matching(tree, name.split("/"))]
+        found = [_as_matched(*each, split) for each in _matching(tree, name.split("/"))]
         if not found:
             near = name_the_nearest(name, [each.shown for each in tree])
             raise UsageError(
@@ -133,7 +133,7 @@ def _requested(root: Path, tree: Folder, sides: dict[str, Side]) -> FolderSplits
         patterns += found
     # a folder that is named itself is on the split it is named for, whatever patterns match it too
     chosen = {each.parts: each for each in (*patterns, *named)}
-    if (other := sides.get(EVERY_OTHER)) is not None:
+    if (other := named_splits.get(EVERY_OTHER)) is not None:
         tops = {parts[0] for parts in chosen}
         chosen |= {folder.parts: as_split(folder, other) for folder in tree if folder.name not in tops}
     splits = in_order(chosen.values())
@@ -154,23 +154,23 @@ def _matching(folder: Folder, names: Sequence[str], class_at: int | None = None)
         yield from _matching(found, rest, class_at)
 
 
-def _as_matched(folder: Folder, class_at: int | None, side: Side) -> SplitFolder:
+def _as_matched(folder: Folder, class_at: int | None, split: SplitName) -> SplitFolder:
     if class_at is None:
-        return as_split(folder, side)
-    return SplitFolder(folder.parts, side, has_classes=True, class_at=class_at)
+        return as_split(folder, split)
+    return SplitFolder(folder.parts, split, has_classes=True, class_at=class_at)
 
 
 def _by_name(folder: Folder) -> FolderSplits | None:
     """Find split folders by the names of the folders in one folder."""
-    loose = {each.name: side for each in folder if (side := side_of_name(each.name, loose=True))}
-    strict = {name: side for name, side in loose.items() if side_of_name(name)}
-    others = [each for each in folder if each.name not in loose and not is_unlabelled_name(each.name)]
+    loose = {each.name: split for each in folder if (split := split_of_name(each.name, loose=True))}
+    strict = {name: split for name, split in loose.items() if split_of_name(name)}
+    others = [each for each in folder if each.name not in loose and not is_unlabeled_name(each.name)]
     inner = {name: enter(folder.folders[name]) for name in loose}
     structured = [name for name in loose if inner[name].folders]
     if not structured:
         names = strict if others else loose
-        unlabelled = not others and len(loose) < len(folder.folders)
-        several = len(set(names.values())) > 1 or (unlabelled and len(strict) > 0)
+        unlabeled = not others and len(loose) < len(folder.folders)
+        several = len(set(names.values())) > 1 or (unlabeled and len(strict) > 0)
         return _flat(folder, names) if several else None
     if any(name in strict for name in structured) and (len(set(strict.values())) > 1 or not others):
         return _with_classes(folder, strict if len(set(strict.values())) > 1 else loose)
@@ -182,13 +182,13 @@ def _by_name(folder: Folder) -> FolderSplits | None:
     return FolderSplits(question=_ask_about_one(folder.folders[doubtful[0]], others)) if doubtful else None
 
 
-def _splits(folder: Folder, sides: Mapping[str, Side]) -> tuple[SplitFolder, ...]:
-    return in_order(as_split(folder.folders[name], side) for name, side in sides.items())
+def _splits(folder: Folder, named_splits: Mapping[str, SplitName]) -> tuple[SplitFolder, ...]:
+    return in_order(as_split(folder.folders[name], split) for name, split in named_splits.items())
 
 
-def _with_classes(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
-    splits = _splits(folder, sides)
-    keys = {key for name in sides for key in enter(folder.folders[name]).keys}
+def _with_classes(folder: Folder, named_splits: Mapping[str, SplitName]) -> FolderSplits:
+    splits = _splits(folder, named_splits)
+    keys = {key for name in named_splits for key in enter(folder.folders[name]).keys}
     question = ""
     if len(keys) > 1 and all(map(is_part_name, keys)):
         shown = name_some(sorted(keys), 3)
@@ -200,8 +200,8 @@ def _with_classes(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
     return FolderSplits(splits, question, (*_described(splits), *_unread(folder, splits)))
 
 
-def _flat(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
-    splits = _splits(folder, sides)
+def _flat(folder: Folder, named_splits: Mapping[str, SplitName]) -> FolderSplits:
+    splits = _splits(folder, named_splits)
     names = name_some([each.shown for each in splits], 3)
     question = (
         f"its folders {names} are named like splits and hold neither class folders nor a table of their labels; put "
@@ -228,10 +228,10 @@ def _ask_about_one(doubtful: Folder, others: Sequence[Folder]) -> str:
 
 def _described(splits: Sequence[SplitFolder]) -> list[Note]:
     """Which folder is which split, unless their names are the plain ones; and where a missing test split is from."""
-    named = [note("folder-of-split", folder=each.shown, side=note(each.side)) for each in splits]
-    plain = all(len(each.parts) == 1 and each.parts[0].lower() in _SIDES for each in splits)
+    named = [note("folder-of-split", folder=each.shown, split=note(each.split)) for each in splits]
+    plain = all(len(each.parts) == 1 and each.parts[0].lower() in _SPLITS for each in splits)
     notes = [] if plain else [note("split-folders-are", folders=name_first(named, _MOST_SHOWN))]
-    if {each.side for each in splits} == {"train", "validation"}:
+    if {each.split for each in splits} == {"train", "validation"}:
         notes.append(note("no-test-folder"))
     return notes
 

@@ -13,7 +13,7 @@ from distingo.datasets.layouts.split_folders import Folder, FolderSplits, SplitF
 from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row, is_hidden_folder, walk
 from distingo.errors import DataError, name_some
 from distingo.messages.notes import Note, note
-from distingo.records import Side, Source
+from distingo.records import Source, SplitName
 
 HOW = "put the pictures of each class in a folder of its own"
 
@@ -65,7 +65,7 @@ def why_no_candidate(file: FoundFile, folder: SplitFolder | None) -> Note | None
     return None
 
 
-def unlabelled_layout(
+def unlabeled_layout(
     root: Path, files: Sequence[FoundFile], tables: Iterable[FoundFile], splits: FolderSplits
 ) -> Layout:
     """Take every file that may be an image, without any class.
@@ -92,12 +92,12 @@ def _layout(
     candidates, ignored = [], []
     for at, (file, reason) in enumerate(zip(files, reasons, strict=True)):
         folder = folders[at] if folders else None
-        side = folder.side if folder else None
+        split = folder.split if folder else None
         if reason:
-            ignored.append(ignored_row(file, reason, side))
+            ignored.append(ignored_row(file, reason, split))
         else:
             given = () if labels is None else (class_name(labels[at]),)
-            candidates.append(Candidate(Source(display_name(file.parts), file.path), given, side))
+            candidates.append(Candidate(Source(display_name(file.parts), file.path), given, split))
     candidates.sort(key=lambda candidate: candidate.source.file)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     return Layout(note(code), tuple(classes), tuple(candidates), tuple(ignored), root)
@@ -150,7 +150,7 @@ def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
         tree is None
         or len(tree.folders) != 1
         or len(layout.classes) < 2
-        or any(each.side for each in layout.candidates)
+        or any(each.split for each in layout.candidates)
     ):
         return
     (only,) = tree
@@ -163,7 +163,7 @@ def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
         )
 
 
-def describe_unlabelled(tree: Folder, folders: Iterable[SplitFolder]) -> list[Note]:
+def describe_unlabeled(tree: Folder, folders: Iterable[SplitFolder]) -> list[Note]:
     """Note which split folders hold images without labels."""
     notes = []
     for folder in folders:
@@ -209,7 +209,7 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
         DataError: The files of several data sets are there, or the labels of one are missing or do not fit.
     """
     present = {file.parts[0]: file for file in files if len(file.parts) == 1}
-    used: dict[Side, FoundFile] = {}
+    used: dict[SplitName, FoundFile] = {}
     candidates: list[Candidate] = []
     reasons: dict[tuple[str, ...], Note] = {}
     prefixes = defaultdict(set)
@@ -217,20 +217,20 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
         match = IDX_IMAGES.fullmatch(file.parts[0])
         assert match is not None
         prefixes[match["prefix"]].add(file.parts[0])
-        side: Side = "train" if match["side"].lower() == "train" else "test"
-        if side in used and used[side].parts[0].removesuffix(".gz") == file.parts[0].removesuffix(".gz"):
-            reasons[file.parts] = note("packed-form", file=used[side].parts[0])
+        split: SplitName = "train" if match["side"].lower() == "train" else "test"
+        if split in used and used[split].parts[0].removesuffix(".gz") == file.parts[0].removesuffix(".gz"):
+            reasons[file.parts] = note("packed-form", file=used[split].parts[0])
             continue
-        used.setdefault(side, file)
+        used.setdefault(split, file)
     if len(prefixes) > 1:
         raise DataError(
             f"{root}: IDX files of several datasets ({', '.join(sorted(prefixes))}); keep one per folder",
             code="ambiguous_folders",
         )
-    for side, file in used.items():
+    for split, file in used.items():
         labels = _labels_beside(root, file, present)
         reasons[labels.parts] = note("holds-labels-of", file=file.parts[0])
-        candidates += _idx_candidates(file, labels, side)
+        candidates += _idx_candidates(file, labels, split)
     taken = {file.parts for file in used.values()}
     ignored = [
         ignored_row(file, file.ignored or reasons.get(file.parts, note("unused-idx-file")))
@@ -251,7 +251,7 @@ def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile])
     )
 
 
-def _idx_candidates(images: FoundFile, labels: FoundFile, side: Side) -> list[Candidate]:
+def _idx_candidates(images: FoundFile, labels: FoundFile, split: SplitName) -> list[Candidate]:
     count = idx.read_shape(images.path)[0]
     values = idx.load_labels(labels.path)
     if len(values) != count:
@@ -262,6 +262,6 @@ def _idx_candidates(images: FoundFile, labels: FoundFile, side: Side) -> list[Ca
     name = display_name(images.parts)
     names = {value: (str(value),) for value in Counter(values.tolist())}
     return [
-        Candidate(Source(f"{name}#{index}", images.path, index), names[value], side)
+        Candidate(Source(f"{name}#{index}", images.path, index), names[value], split)
         for index, value in enumerate(values.tolist())
     ]

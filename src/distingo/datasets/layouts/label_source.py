@@ -9,12 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.decoding.formats import PICTURE_ENDINGS
-from distingo.datasets.layouts.split_folders import class_name, is_container_name, is_unlabelled_name
-from distingo.datasets.tables.columns import recognise_side_column
+from distingo.datasets.decoding.formats import IMAGE_ENDINGS
+from distingo.datasets.layouts.split_folders import class_name, is_container_name, is_unlabeled_name
+from distingo.datasets.tables.columns import recognize_split_column
 from distingo.datasets.tables.headers import with_first_row
 from distingo.datasets.tables.image_column import CERTAIN, is_switch, known_label_column, rank_image_columns
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import FOLDER_ENDINGS, SECOND_ENDINGS, LabelsFrom, Table, TableOptions, text_of
@@ -50,7 +50,7 @@ def choose_label_source(
         table: Of metadata, next to or above class folders.
         image_column: The one that names the images.
         classes: The names of the class folders; none where folders are no classes, and the table is all there is.
-        options: What a person asked for goes first.
+        options: What a person requested goes first.
 
     Raises:
         DataError: It can't be told; the text names the options that decide.
@@ -61,8 +61,8 @@ def choose_label_source(
         return LabelSource(options.labels_from or "table")
     name = table.path.name
     rest = [each for each in table.columns if each not in {image_column, options.group_column}]
-    side = recognise_side_column(table, rest)
-    rest = [each for each in rest if each != side]
+    split = recognize_split_column(table, rest)
+    rest = [each for each in rest if each != split]
     column = known_label_column(rest)
     if column is None:
         if len(switches := [each for each in rest if is_switch(table.column(each))]) > 1:
@@ -116,13 +116,13 @@ class _Naming:
     Attributes:
         table: As read.
         image_column: The one that names them.
-        evidence: As `distingo.datasets.tables.image_column.ImageColumn.evidence`.
+        calibration_set: As `distingo.datasets.tables.image_column.ImageColumn.calibration_set`.
         files: The images, by the position of their row.
     """
 
     table: Table
     image_column: str
-    evidence: int
+    calibration_set: int
     files: Mapping[int, FoundFile]
 
     def folders(self, classes: Collection[str]) -> dict[int, str]:
@@ -154,14 +154,14 @@ def find_table_beside_folders(
         DataError: It can't be told; the text names the options that decide.
     """
     top = [file for file in files if len(file.parts) == 1 and not file.ignored]
-    top = [file for file in top if not is_unlabelled_name(file.path.stem)]
-    images = [file for file in files if not file.ignored and file.path.suffix.lower() in PICTURE_ENDINGS]
-    pictures = PictureFinder(root, images)
+    top = [file for file in top if not is_unlabeled_name(file.path.stem)]
+    images = [file for file in files if not file.ignored and file.path.suffix.lower() in IMAGE_ENDINGS]
+    finder = ImageFinder(root, images)
     for endings in (FOLDER_ENDINGS, SECOND_ENDINGS):
         named = [
             each
             for file in top
-            if file.path.suffix.lower() in endings and (each := _read(file.path, pictures, options))
+            if file.path.suffix.lower() in endings and (each := _read(file.path, finder, options))
             if _counts(each, classes, len(images))
         ]
         if named:
@@ -169,27 +169,29 @@ def find_table_beside_folders(
     return None
 
 
-def _read(path: Path, pictures: PictureFinder, options: TableOptions) -> _Naming | None:
+def _read(path: Path, images: ImageFinder, options: TableOptions) -> _Naming | None:
     """Read a table, if it has one that most cells of a column name an image each."""
     try:
-        table = with_first_row(read_labels_table(path, header=options.header), pictures)
+        table = with_first_row(read_labels_table(path, header=options.header), images)
     except (DataError, UsageError):
         return None  # folders do without it
-    ranked = rank_image_columns(table, options, pictures)
+    ranked = rank_image_columns(table, options, images)
     if len(table.columns) < 2 or not ranked or not ranked[0].is_mostly_found:
         return None
     names = [text_of(cell) for cell in table.column(ranked[0].name)]
-    matches = match_names(names, pictures)
+    matches = match_names(names, images)
     files = {at: found[0] for at, name in enumerate(names) if len(found := matches.files(name)) == 1}
     if 2 * len(files) < len(names):
         return None
-    return _Naming(table, ranked[0].name, ranked[0].evidence, files)
+    return _Naming(table, ranked[0].name, ranked[0].calibration_set, files)
 
 
 def _counts(each: _Naming, classes: Collection[str], images: int) -> bool:
     """Whether a table is about the images, and more than the folders' names."""
     most = 2 * len({file.parts for file in each.files.values()}) > images
-    return (most or (each.evidence >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(each, classes)
+    return (most or (each.calibration_set >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(
+        each, classes
+    )
 
 
 def _is_in_no_class(each: _Naming, classes: Collection[str]) -> bool:
@@ -220,9 +222,9 @@ def _others(each: _Naming) -> list[str]:
 def _choose(
     root: Path, named: Sequence[_Naming], classes: Collection[str], options: TableOptions
 ) -> tuple[Table, LabelSource] | None:
-    labelled = [each for each in named if known_label_column(_others(each)) or len(_switches(each)) > 1]
-    if len(labelled) > 1:
-        names = ", ".join(each.table.path.name for each in labelled)
+    labeled = [each for each in named if known_label_column(_others(each)) or len(_switches(each)) > 1]
+    if len(labeled) > 1:
+        names = ", ".join(each.table.path.name for each in labeled)
         raise DataError(
             f"{root}: several tables name images ({names}), and there are folders that may be classes "
             f"({name_some(sorted(classes), 3)}); give the table with the labels as {option('data')}, or "
@@ -230,8 +232,8 @@ def _choose(
             code="ambiguous_labels",
             parameter="labels_from",
         )
-    if labelled:
-        (each,) = labelled
+    if labeled:
+        (each,) = labeled
         column = known_label_column(_others(each))
         if _is_in_no_class(each, classes):
             return each.table, from_table(column, each.table)

@@ -11,9 +11,9 @@ from pathlib import PurePath
 
 from distingo.datasets.walking import FoundFile, display_name
 from distingo.messages.notes import Note
-from distingo.records import SIDES, Side
+from distingo.records import SPLITS, SplitName
 
-_WORDS: dict[str, Side] = {
+_WORDS: dict[str, SplitName] = {
     **dict.fromkeys(("train", "training", "trn", "trainings", "entrenamiento", "treino", "训练", "訓練"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "eval", "evaluation", "tune"), "validation"),
     **dict.fromkeys(("validacion", "validacao", "验证", "驗證"), "validation"),
@@ -45,9 +45,9 @@ _FILLERS = frozenset(
 
 _PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", "shard", "archive", "zip", "folder"})
 
-_UNLABELLED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
+_UNLABELED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
 
-_UNLABELLED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
+_UNLABELED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
 
 _WRAPPERS = frozenset(
     {"data", "dataset", "datasets", "archive", "raw", "input", "inputs", "download", "downloads", "unzipped"}
@@ -68,7 +68,7 @@ _SOURCES = frozenset(
 """Words for where images come from, in the names of folders that are no classes when a number follows."""
 
 
-def side_of_name(name: str, *, loose: bool = False) -> Side | None:
+def split_of_name(name: str, *, loose: bool = False) -> SplitName | None:
     """Tell which split a name stands for.
 
     Args:
@@ -80,22 +80,22 @@ def side_of_name(name: str, *, loose: bool = False) -> Side | None:
         The split; None where the name stands for none, or for several.
     """
     words = _words(name)
-    sides = [side for word in words if (side := _side_of_word(word)) is not None]
-    others = [word for word in words if _side_of_word(word) is None]
-    if len(set(sides)) != 1:
+    splits = [split for word in words if (split := _split_of_word(word)) is not None]
+    others = [word for word in words if _split_of_word(word) is None]
+    if len(set(splits)) != 1:
         return None
-    return sides[0] if loose or all(word in _FILLERS for word in others) else None
+    return splits[0] if loose or all(word in _FILLERS for word in others) else None
 
 
-def side_of_path(file: str) -> Side | None:
+def split_of_path(file: str) -> SplitName | None:
     """Tell which split a file is on by the name of the top folder in its path; None where that says nothing."""
     top, slash, _ = file.partition("/")
-    return side_of_name(top) if slash else None
+    return split_of_name(top) if slash else None
 
 
-def is_unlabelled_name(name: str) -> bool:
+def is_unlabeled_name(name: str) -> bool:
     """Whether a folder's or table's name says that there are no labels in it: ``seg_pred``, ``sample_submission``."""
-    return any(word in _UNLABELLED or word in _UNLABELLED_MORE for word in _words(name))
+    return any(word in _UNLABELED or word in _UNLABELED_MORE for word in _words(name))
 
 
 def is_container_name(name: str) -> bool:
@@ -165,13 +165,13 @@ def _words(name: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _side_of_word(word: str) -> Side | None:
+def _split_of_word(word: str) -> SplitName | None:
     """``train``, and with a filler ``trainset`` and ``testdata``."""
     if word in _WORDS:
         return _WORDS[word]
-    for known, side in _WORDS.items():
+    for known, split in _WORDS.items():
         if word.startswith(known) and word[len(known) :] in _FILLERS:
-            return side
+            return split
     return None
 
 
@@ -298,13 +298,13 @@ class SplitFolder:
 
     Attributes:
         parts: The names from the root down to it.
-        side: The split.
+        split: The split.
         has_classes: Whether it holds class folders; else its labels have to come from a table.
         class_at: Which part of a file's path is its class.
     """
 
     parts: tuple[str, ...]
-    side: Side
+    split: SplitName
     has_classes: bool
     class_at: int
 
@@ -351,17 +351,17 @@ def enter(folder: Folder) -> Folder:
     return folder
 
 
-def as_split(folder: Folder, side: Side) -> SplitFolder:
+def as_split(folder: Folder, split: SplitName) -> SplitFolder:
     """The record of a folder that is on one split, with its class folders inside or without any."""
     inner = enter(folder)
-    return SplitFolder(inner.parts, side, bool(inner.folders), len(inner.parts))
+    return SplitFolder(inner.parts, split, bool(inner.folders), len(inner.parts))
 
 
 def in_order(splits: Iterable[SplitFolder]) -> tuple[SplitFolder, ...]:
     """Sort split folders: train, validation, test, and by their names."""
-    return tuple(sorted(splits, key=lambda each: (SIDES.index(each.side), each.parts)))
+    return tuple(sorted(splits, key=lambda each: (SPLITS.index(each.split), each.parts)))
 
 
 def as_option(splits: Iterable[SplitFolder]) -> str:
     """Write split folders as a person does after ``--splits``."""
-    return ",".join(f"{each.side}={each.shown}" for each in splits)
+    return ",".join(f"{each.split}={each.shown}" for each in splits)

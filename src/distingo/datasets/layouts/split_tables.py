@@ -6,21 +6,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distingo.datasets.layouts.folders import describe_unlabelled, split_layout
+from distingo.datasets.layouts.folders import describe_unlabeled, split_layout
 from distingo.datasets.layouts.label_source import LabelSource, choose_label_source
 from distingo.datasets.layouts.split_folders import (
     Folder,
     FolderSplits,
     SplitFolder,
     class_name,
-    is_unlabelled_name,
-    side_of_name,
+    is_unlabeled_name,
+    split_of_name,
 )
 from distingo.datasets.own_files import describe_labels_table
-from distingo.datasets.tables.columns import recognise_shape
+from distingo.datasets.tables.columns import recognize_shape
 from distingo.datasets.tables.headers import with_first_row
-from distingo.datasets.tables.image_column import names_pictures
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_column import names_images
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.layout import table_layout
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.similar_tables import options_like
@@ -28,7 +28,7 @@ from distingo.datasets.tables.table import FOLDER_ENDINGS, Table, TableOptions, 
 from distingo.datasets.walking import FoundFile, Layout, display_name, ignored_row
 from distingo.errors import DataError
 from distingo.messages.notes import Note, note
-from distingo.records import SIDES, ManifestRow
+from distingo.records import SPLITS, ManifestRow
 
 GIVES_NO_LABELS = note("gives-no-labels")
 
@@ -98,20 +98,20 @@ def layout_of_split_tables(
     ]
     notes: list[Note] = []
     used: list[_Assigned] = []
-    for each in sorted(found, key=lambda one: SIDES.index(one.folder.side)):
+    for each in sorted(found, key=lambda one: SPLITS.index(one.folder.split)):
         source = _source_of(tree, each, options)
         notes += [note("of-folder", folder=each.shown, note=one) for one in source.notes]
         if source.labels_from == "table":
-            used.append(replace(each, table=with_first_row(each.table, _pictures(root, files, each))))
+            used.append(replace(each, table=with_first_row(each.table, _images(root, files, each))))
     if not used:
         return None, tuple(notes)
     first = used[0]
-    shape = recognise_shape(first.table, options, _pictures(root, files, first))
+    shape = recognize_shape(first.table, options, _images(root, files, first))
     settled = {first: options}
     for each in used[1:]:
-        if found_options := options_like(first.table, shape, each.table, _pictures(root, files, each), options):
+        if found_options := options_like(first.table, shape, each.table, _images(root, files, each), options):
             settled[each] = found_options
-    labelled = list(settled)
+    labeled = list(settled)
     layouts = {
         each.folder: table_layout(
             root,
@@ -122,12 +122,12 @@ def layout_of_split_tables(
             allow_missing=allow_missing,
             fewest_classes=1,
         )
-        for each in labelled
+        for each in labeled
     }
     without = [each for each in splits.folders if each not in layouts and not each.has_classes]
-    notes += describe_unlabelled(tree, without)
+    notes += describe_unlabeled(tree, without)
     rest = _rest(root, files, splits, used, layouts)
-    return _combine(layouts, rest, labelled, [*splits.notes, *notes]), ()
+    return _combine(layouts, rest, labeled, [*splits.notes, *notes]), ()
 
 
 def _rest(
@@ -143,7 +143,7 @@ def _rest(
     about = {each.file.parts: each for each in used}
     own = [about[file.parts] for file in files if file.parts in about]
     layout = split_layout(root, [file for file in rest if file.parts not in about], splits)
-    rows = [ignored_row(each.file, _what_it_holds(each, layouts), each.folder.side) for each in own]
+    rows = [ignored_row(each.file, _what_it_holds(each, layouts), each.folder.split) for each in own]
     return replace(layout, ignored=(*rows, *layout.ignored))
 
 
@@ -162,7 +162,7 @@ def _assign(
         if depth > base:
             chosen = _choose_own(root, files, folder, [_read(folder, file, place, options) for file in tables])
         else:
-            named = [file for file in tables if side_of_name(file.path.stem, loose=True) == folder.side]
+            named = [file for file in tables if split_of_name(file.path.stem, loose=True) == folder.split]
             named = [] if folder.has_classes else named
             chosen = _choose(root, files, [_read(folder, file, folder.parts, options) for file in named])
         if chosen:
@@ -206,10 +206,10 @@ def _read_list(
         each = _Assigned(folder, file, read_labels_table(file.path), place)
     except DataError:
         return None  # a text of another kind
-    pictures = _pictures(root, files, each)
-    table = with_first_row(each.table, pictures)
+    finder = _images(root, files, each)
+    table = with_first_row(each.table, finder)
     labels = [name for name in table.columns if {text_of(cell) for cell in table.column(name)} <= set(classes)]
-    images = [name for name in table.columns if names_pictures(_narrowed(table, name), pictures)]
+    images = [name for name in table.columns if names_images(_narrowed(table, name), finder)]
     if len(labels) != 1 or len(images) != 1 or labels == images:
         return None
     return replace(each, table=_narrowed(table, images[0], labels[0]))
@@ -230,7 +230,7 @@ def _is_table_in(file: FoundFile, place: tuple[str, ...]) -> bool:
         file.parts[:-1] == place
         and not file.ignored
         and file.path.suffix.lower() in FOLDER_ENDINGS
-        and not is_unlabelled_name(file.path.stem)
+        and not is_unlabeled_name(file.path.stem)
     )
 
 
@@ -253,7 +253,7 @@ def _choose(root: Path, files: Sequence[FoundFile], tables: Sequence[_Assigned])
     """The only table; of several, the only one that names images of its folder."""
     if len(tables) < 2:
         return tables[0] if tables else None
-    naming = [each for each in tables if names_pictures(each.table, _pictures(root, files, each))]
+    naming = [each for each in tables if names_images(each.table, _images(root, files, each))]
     if len(naming) == 1:
         return naming[0]
     names = ", ".join(each.shown for each in naming or tables)
@@ -265,8 +265,8 @@ def _part_of(files: Sequence[FoundFile], each: _Assigned) -> list[FoundFile]:
     return [file for file in files if file.parts[: len(each.place)] == each.place and file is not each.file]
 
 
-def _pictures(root: Path, files: Sequence[FoundFile], each: _Assigned) -> PictureFinder:
-    return PictureFinder(root, _part_of(files, each), below=each.place)
+def _images(root: Path, files: Sequence[FoundFile], each: _Assigned) -> ImageFinder:
+    return ImageFinder(root, _part_of(files, each), below=each.place)
 
 
 def _source_of(tree: Folder, each: _Assigned, options: TableOptions) -> LabelSource:
@@ -278,20 +278,20 @@ def _source_of(tree: Folder, each: _Assigned, options: TableOptions) -> LabelSou
 
 
 def _combine(
-    layouts: Mapping[SplitFolder, Layout], folders: Layout, labelled: Sequence[_Assigned], notes: Sequence[Note]
+    layouts: Mapping[SplitFolder, Layout], folders: Layout, labeled: Sequence[_Assigned], notes: Sequence[Note]
 ) -> Layout:
     """One layout of those of all splits, and of the folders whose names are their labels."""
     parts = [*layouts.items()]
-    candidates = [replace(one, side=folder.side) for folder, layout in parts for one in layout.candidates]
+    candidates = [replace(one, split=folder.split) for folder, layout in parts for one in layout.candidates]
     candidates = sorted([*candidates, *folders.candidates], key=lambda candidate: candidate.source.file)
     ignored = [_placed(row, folder) for folder, layout in parts for row in layout.ignored]
     said = [
-        one if len(labelled) == 1 else note("of-folder", folder=each.folder.shown, note=one)
-        for each in labelled
+        one if len(labeled) == 1 else note("of-folder", folder=each.folder.shown, note=one)
+        for each in labeled
         for one in layouts[each.folder].notes
     ]
     return Layout(
-        note("split-folders-with-tables", tables=tuple(dict.fromkeys(each.shown for each in labelled))),
+        note("split-folders-with-tables", tables=tuple(dict.fromkeys(each.shown for each in labeled))),
         tuple(sorted({label for candidate in candidates for label in candidate.labels})),
         tuple(candidates),
         (*ignored, *folders.ignored),
@@ -307,4 +307,4 @@ def _placed(row: ManifestRow, folder: SplitFolder) -> ManifestRow:
     name = (
         row.file if row.status != "missing" or row.file.startswith(f"{folder.shown}/") else f"{folder.shown}/{row.file}"
     )
-    return replace(row, file=name, side=folder.side)
+    return replace(row, file=name, split=folder.split)

@@ -1,4 +1,4 @@
-"""Groups of pictures divided over sides so that every class is shared out as asked, and no group is broken."""
+"""Groups of images divided over sides so that every class is shared out as asked, and no group is broken."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PASSES = 20
 _STEP = 500  # groups between two movements of the progress bar
 
 _FEWEST = 0.25
-"""Stands for no pictures of a label where what there should be is divided by."""
+"""Stands for no images of a label where what there should be is divided by."""
 
 _MISSING = 1e6
 """Weighs more than any imbalance: a class that could be on every side is missing on one."""
@@ -24,23 +24,23 @@ _MISSING = 1e6
 def divide_groups(
     labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], *, seed: int, needed: int | None = None
 ) -> np.ndarray:
-    """Divide pictures by whole groups, every label alike.
+    """Divide images by whole groups, every label alike.
 
     Greedy as in scikit-learn's ``StratifiedGroupKFold``, largest groups first (of equals the one with the rarest
     label), but towards any shares and for several labels: each group goes where it lessens Pearson's chi-square
-    between the pictures a side has of each label (and in all) and those it should have. Then single groups are moved
+    between the images a side has of each label (and in all) and those it should have. Then single groups are moved
     and pairs of groups are swapped between sides as long as that lessens it further. A label that has at least as many
     groups as there are sides is on every side, whatever that costs in proportion, unless its groups are tied to others.
 
     Args:
-        labels: bool of shape (pictures, labels); a picture may have none.
-        groups: int (pictures,): the group of each.
-        shares: Of the pictures, one per side, above 0; they add up to 1.
+        labels: bool of shape (images, labels); an image may have none.
+        groups: int (images,): the group of each.
+        shares: Of the images, one per side, above 0; they add up to 1.
         seed: Not negative; of the order of groups that are equal.
         needed: The side on which no label should be missing, even if it is missing on others; None: no such side.
 
     Returns:
-        The side of every picture: int64 (pictures,).
+        The side of every image: int64 (images,).
 
     Raises:
         ValueError: The shares are none.
@@ -60,11 +60,11 @@ def divide_groups(
     division = _Division(counts, wanted, missing)
     division.fill(_order(counts, np.random.default_rng(seed)))
     division.improve()
-    return division.sides[members]
+    return division.splits[members]
 
 
 def rejoin_groups(
-    labels: np.ndarray, groups: np.ndarray, sides: np.ndarray, *, seed: int, importance: np.ndarray
+    labels: np.ndarray, groups: np.ndarray, splits: np.ndarray, *, seed: int, importance: np.ndarray
 ) -> np.ndarray:
     """Put every group on one side of a division that took no notice of groups, and change little else.
 
@@ -76,7 +76,7 @@ def rejoin_groups(
     Args:
         labels: bool of shape (images, labels).
         groups: int (images,): the group of each.
-        sides: int (images,): the side of each so far, from 0; every side has some.
+        splits: int (images,): the side of each so far, from 0; every side has some.
         seed: Not negative.
         importance: float (sides,): where a label should rather have some, if it can't have some on every side.
 
@@ -84,27 +84,27 @@ def rejoin_groups(
         The side of every image: int64 (images,), the same as before if no group lay on several.
     """
     numbers, members = np.unique(groups, return_inverse=True)
-    drawn = np.random.default_rng(seed).permutation(len(sides))
+    drawn = np.random.default_rng(seed).permutation(len(splits))
     _, first = np.unique(members[drawn], return_index=True)
-    chosen = np.asarray(sides, np.int64)[drawn[first]]
-    if (chosen[members] == sides).all():
+    chosen = np.asarray(splits, np.int64)[drawn[first]]
+    if (chosen[members] == splits).all():
         return chosen[members]
     counts = _count_labels(np.asarray(labels, bool), members, len(numbers))
-    wanted = _count_on_sides(labels, sides)
+    wanted = _count_on_splits(labels, splits)
     division = _Division(counts, wanted, np.where(wanted > 0, _MISSING, 0.0) * importance[:, None])
     division.start(chosen)
     division.improve()
-    return division.sides[members]
+    return division.splits[members]
 
 
-def _count_on_sides(labels: np.ndarray, sides: np.ndarray) -> np.ndarray:
+def _count_on_splits(labels: np.ndarray, splits: np.ndarray) -> np.ndarray:
     """How many images of each label, at last of all, every side has: float64 (sides, labels + 1)."""
     table = np.column_stack([labels, np.ones(len(labels), bool)])
-    return np.stack([table[sides == side].sum(axis=0) for side in range(int(sides.max()) + 1)]).astype(np.float64)
+    return np.stack([table[splits == split].sum(axis=0) for split in range(int(splits.max()) + 1)]).astype(np.float64)
 
 
 def _count_labels(labels: np.ndarray, members: np.ndarray, groups: int) -> list[_Counts]:
-    """How many pictures of each label every group has; the last column counts all its pictures."""
+    """How many images of each label every group has; the last column counts all its images."""
     rows, columns = np.nonzero(labels)
     width = labels.shape[1] + 1
     keys = np.concatenate([members[rows] * width + columns, members * width + width - 1])
@@ -115,7 +115,7 @@ def _count_labels(labels: np.ndarray, members: np.ndarray, groups: int) -> list[
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Counts:
-    """One group's pictures: the columns (labels, at last all) that it has some of, and how many of each."""
+    """One group's images: the columns (labels, at last all) that it has some of, and how many of each."""
 
     columns: np.ndarray
     numbers: np.ndarray
@@ -141,11 +141,11 @@ class _Division:
 
         Args:
             counts: Of every group.
-            wanted: How many pictures of each column every side should have, float64 (sides, columns).
+            wanted: How many images of each column every side should have, float64 (sides, columns).
             missing: What it costs if a side has none of a column, of the same shape.
         """
         self.counts = counts
-        self.sides = np.full(len(counts), -1, np.int64)
+        self.splits = np.full(len(counts), -1, np.int64)
         self._goal = wanted
         self._wanted = np.where(wanted > 0, wanted, _FEWEST)
         self._have = np.zeros_like(self._wanted)
@@ -160,12 +160,12 @@ class _Division:
                 if done % _STEP == 0:
                     advance(_STEP)
 
-    def start(self, sides: np.ndarray) -> None:
+    def start(self, splits: np.ndarray) -> None:
         """Give every group a side to begin with; the largest side where one is too large for its own."""
         largest = int(self._wanted[:, -1].argmax())
-        for at, (group, side) in enumerate(zip(self.counts, sides.tolist(), strict=True)):
-            fits = (group.numbers <= self._wanted[side, group.columns]).all()
-            self._put(at, side if fits or group.numbers[-1] == 1 else largest)
+        for at, (group, split) in enumerate(zip(self.counts, splits.tolist(), strict=True)):
+            fits = (group.numbers <= self._wanted[split, group.columns]).all()
+            self._put(at, split if fits or group.numbers[-1] == 1 else largest)
 
     def improve(self) -> None:
         """Move single groups, then swap pairs, until nothing gets better or enough has been tried."""
@@ -176,12 +176,12 @@ class _Division:
             if not sum([self._move(at) for at in order.tolist()]) and not self._swap_any():
                 return
 
-    def _put(self, at: int, side: int) -> None:
+    def _put(self, at: int, split: int) -> None:
         group = self.counts[at]
-        if self.sides[at] >= 0:
-            self._have[self.sides[at], group.columns] -= group.numbers
-        self._have[side, group.columns] += group.numbers
-        self.sides[at] = side
+        if self.splits[at] >= 0:
+            self._have[self.splits[at], group.columns] -= group.numbers
+        self._have[split, group.columns] += group.numbers
+        self.splits[at] = split
 
     def _costs(self, have: np.ndarray, columns: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """What it costs each side that has so many to get so many more (or, below 0, fewer): float64 (sides,)."""
@@ -193,10 +193,10 @@ class _Division:
 
     def _move(self, at: int) -> bool:
         columns, numbers = self.counts[at].columns, self.counts[at].numbers
-        side, have = self.sides[at], self._have[:, columns]
+        split, have = self.splits[at], self._have[:, columns]
         change = self._costs(have, columns, numbers)
-        change += self._costs(have, columns, -numbers)[side]
-        change[side] = 0.0
+        change += self._costs(have, columns, -numbers)[split]
+        change[split] = 0.0
         best = int(change.argmin())
         if change[best] >= -1e-9:
             return False
@@ -207,8 +207,8 @@ class _Division:
         """Swap two groups of different content, the best pair for each pair of sides; whether any was swapped."""
         kinds: dict[tuple[int, bytes, bytes], int] = {}
         for at, group in enumerate(self.counts):
-            kinds.setdefault((int(self.sides[at]), group.columns.tobytes(), group.numbers.tobytes()), at)
-        if len(kinds) > 400:  # so many different groups leave nothing that single moves could not mend
+            kinds.setdefault((int(self.splits[at]), group.columns.tobytes(), group.numbers.tobytes()), at)
+        if len(kinds) > 400:  # so many different groups leave nothing that single moves could not fix
             return False
         done = False
         places = sorted(kinds.values())
@@ -218,7 +218,7 @@ class _Division:
         return done
 
     def _swap(self, one: int, other: int) -> bool:
-        a, b = int(self.sides[one]), int(self.sides[other])
+        a, b = int(self.splits[one]), int(self.splits[other])
         if a == b:
             return False
         before = self._cost((a, b))
@@ -230,8 +230,8 @@ class _Division:
         self._put(other, b)
         return False
 
-    def _cost(self, sides: tuple[int, int]) -> float:
-        rows = list(sides)
+    def _cost(self, splits: tuple[int, int]) -> float:
+        rows = list(splits)
         have, wanted = self._have[rows], self._wanted[rows]
         chi_square = np.divide((have - wanted) ** 2, wanted, out=np.zeros_like(wanted), where=wanted > 0)
         return float(chi_square.sum() + (self._missing[rows] * ((have < 0.5) & (wanted > 0))).sum())

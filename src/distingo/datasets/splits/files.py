@@ -1,4 +1,4 @@
-"""Split files: which side or fold each picture is to fall on, decided once and honoured by every training."""
+"""Split files: which side or fold each image is to fall on, decided once and honored by every training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distingo.csv_files import join_labels, read_side, read_table, split_labels, write_table
+from distingo.csv_files import join_labels, read_split_name, read_table, split_labels, write_table
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.group_splitting import Division
 from distingo.datasets.splits.splitting import order_split
@@ -17,17 +17,17 @@ from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, RunError, UsageError, name_some, option
 from distingo.files import content_hash
 from distingo.messages.notes import Note, name_first, note
-from distingo.records import SIDES, Dataset, Picture, Side, Split
+from distingo.records import SPLITS, Dataset, LabeledImage, Split, SplitName
 
 
 @dataclass(frozen=True, slots=True)
 class SplitLine:
-    """What a split file says of one picture.
+    """What a split file says of one image.
 
     Attributes:
         file: As in `Source.file`.
         part: Its side, or its fold's number.
-        group: Its group; pictures of one group are on one side.
+        group: Its group; images of one group are on one side.
         labels: The class names it had; None where the file does not say.
         content: Hash of the file's bytes; empty where the file does not say.
     """
@@ -46,7 +46,7 @@ class SplitFile:
     Attributes:
         path: The file.
         folds: How many folds it has; 0 where it has sides.
-        lines: One per picture.
+        lines: One per image.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class SplitFile:
 def write_split_file(dataset: Dataset, division: Division, path: Path, *, recorded: bool = False) -> None:
     """Write a division as UTF-8 CSV: file, side (or fold), group, why, labels, content; record its checksum on demand.
 
-    Groups are counted from 1; ``why`` says what holds a group together, and is empty for a single picture.
+    Groups are counted from 1; ``why`` says what holds a group together, and is empty for a single image.
 
     Raises:
         ResourceError: It can't be written.
@@ -65,14 +65,14 @@ def write_split_file(dataset: Dataset, division: Division, path: Path, *, record
     grouping = division.grouping
     rows = [
         (
-            picture.source.file,
+            image.source.file,
             division.parts[part],
             group + 1,
             " ".join(grouping.kinds[group]),
-            join_labels(picture.labels),
-            picture.content,
+            join_labels(image.labels),
+            image.content,
         )
-        for picture, part, group in zip(dataset.pictures, division.numbers, grouping.numbers, strict=True)
+        for image, part, group in zip(dataset.images, division.numbers, grouping.numbers, strict=True)
     ]
     columns = ["file", "fold" if division.folds else "side", "group", "why", "labels", "content"]
     write_table(path, columns, rows, recorded=recorded)
@@ -81,7 +81,7 @@ def write_split_file(dataset: Dataset, division: Division, path: Path, *, record
 def read_split_file(path: Path) -> SplitFile:
     """Read what `write_split_file` wrote, or any table with the columns file and side (or fold).
 
-    The ``split.csv`` of a run is one such. Without a column ``content`` nothing tells whether a picture is still the
+    The ``split.csv`` of a run is one such. Without a column ``content`` nothing tells whether an image is still the
     same, and without ``group`` each stands alone.
 
     Raises:
@@ -120,7 +120,7 @@ def read_split_file(path: Path) -> SplitFile:
 
 def _line(path: Path, number: int, row: dict[str, str]) -> SplitLine:
     if "side" in row:
-        part: str = read_side(row["side"], path, number)
+        part: str = read_split_name(row["side"], path, number)
     else:
         part = row["fold"]
         if not (part.isascii() and part.isdecimal() and int(part) >= 1):
@@ -137,54 +137,54 @@ def _line(path: Path, number: int, row: dict[str, str]) -> SplitLine:
 def apply_split_file(
     split_file: SplitFile, dataset: Dataset, *, fold: int | None = None, validation: float = 0.15, seed: int = 0
 ) -> Split:
-    """Put a data set's pictures on the sides that a split file names.
+    """Put a data set's images on the sides that a split file names.
 
-    A picture is found by its name, or else by its content (it was renamed, or another copy of it is used now). With
-    folds, one of them is the test side, and validation is cut from the others by whole groups.
+    An image is found by its name, or else by its content (it was renamed, or another copy of it is used now). With
+    folds, one of them is the test split, and validation is cut from the others by whole groups.
 
     Args:
         split_file: As read.
-        dataset: The pictures; those that the file does not name are on no side, which a note says.
-        fold: Which fold is the test side; for a file with folds only.
-        validation: With folds, the share of the other folds' pictures.
+        dataset: The images; those that the file does not name are on no side, which a note says.
+        fold: Which fold is the test split; for a file with folds only.
+        validation: With folds, the share of the other folds' images.
         seed: With folds, of the cut.
 
     Returns:
         The split, with notes on what did not fit.
 
     Raises:
-        DataError: A picture's content is another than the file says, a side is empty, or a class has nothing to learn
+        DataError: An image's content is another than the file says, a side is empty, or a class has nothing to learn
             from.
         UsageError: The fold is missing or out of range, or the file has none.
     """
     _check_fold(split_file, fold)
-    found, notes = _find_pictures(split_file, dataset)
-    sides: dict[Side, list[Picture]] = {side: [] for side in SIDES}
+    found, notes = _find_images(split_file, dataset)
+    splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
     if fold is None:
-        for line, picture in found:
-            sides[_as_side(line.part)].append(picture)
+        for line, image in found:
+            splits[_as_split_name(line.part)].append(image)
     else:
-        sides["test"] = [picture for line, picture in found if int(line.part) == fold]
-        rest = [(line, picture) for line, picture in found if int(line.part) != fold]
-        for (_, picture), side in zip(rest, _cut_validation(dataset, rest, validation, seed), strict=True):
-            sides[side].append(picture)
+        splits["test"] = [image for line, image in found if int(line.part) == fold]
+        rest = [(line, image) for line, image in found if int(line.part) != fold]
+        for (_, image), split in zip(rest, _cut_validation(dataset, rest, validation, seed), strict=True):
+            splits[split].append(image)
         notes.append(note("test-fold", fold=fold, folds=split_file.folds, file=split_file.path.name))
-    _check_sides(split_file, dataset, sides)
-    notes += _lacking(dataset, sides)
-    return order_split(sides, tuple(notes))
+    _check_splits(split_file, dataset, splits)
+    notes += _lacking(dataset, splits)
+    return order_split(splits, tuple(notes))
 
 
 def match_folds(
     split_file: SplitFile, dataset: Dataset
-) -> tuple[tuple[Picture, ...], np.ndarray, np.ndarray, tuple[Note, ...]]:
-    """Find a data set's pictures in a split file with folds, as `apply_split_file` does.
+) -> tuple[tuple[LabeledImage, ...], np.ndarray, np.ndarray, tuple[Note, ...]]:
+    """Find a data set's images in a split file with folds, as `apply_split_file` does.
 
     Returns:
-        The pictures that it names, in the data set's order; the fold of each, from 1, and its group, int64 (n,) each;
+        The images that it names, in the data set's order; the fold of each, from 1, and its group, int64 (n,) each;
         and notes on what did not fit.
 
     Raises:
-        DataError: A picture's content is another than the file says.
+        DataError: An image's content is another than the file says.
         UsageError: The file has no folds.
     """
     if not split_file.folds:
@@ -193,10 +193,10 @@ def match_folds(
             code="option_not_applicable",
             parameter="split",
         )
-    found, notes = _find_pictures(split_file, dataset)
+    found, notes = _find_images(split_file, dataset)
     folds = np.array([int(line.part) for line, _ in found], np.int64)
     groups = _group_numbers([line for line, _ in found])
-    return tuple(picture for _, picture in found), folds, groups, tuple(notes)
+    return tuple(image for _, image in found), folds, groups, tuple(notes)
 
 
 def _check_fold(split_file: SplitFile, fold: int | None) -> None:
@@ -221,32 +221,32 @@ def _check_fold(split_file: SplitFile, fold: int | None) -> None:
         )
 
 
-def _find_pictures(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[SplitLine, Picture]], list[Note]]:
-    """The pictures that the file names, in the data set's order, and notes on what does not fit."""
+def _find_images(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[SplitLine, LabeledImage]], list[Note]]:
+    """The images that the file names, in the data set's order, and notes on what does not fit."""
     lines = {line.file: line for line in split_file.lines}
-    names = {picture.source.file for picture in dataset.pictures}
+    names = {image.source.file for image in dataset.images}
     gone = {line.content or line.file: line for line in split_file.lines if line.file not in names}
-    found, renamed, unnamed, changed, relabelled = [], [], [], [], []
-    for picture in dataset.pictures:
-        file = picture.source.file
-        line = lines.get(file) or gone.pop(picture.content, None)
+    found, renamed, unnamed, changed, relabeled = [], [], [], [], []
+    for image in dataset.images:
+        file = image.source.file
+        line = lines.get(file) or gone.pop(image.content, None)
         if line is None:
             unnamed.append(file)
             continue
-        found.append((line, picture))
+        found.append((line, image))
         if line.file != file:
             renamed.append(file)
-        if line.content not in {"", picture.content}:
+        if line.content not in {"", image.content}:
             changed.append(file)
-        if line.labels is not None and set(line.labels) != set(picture.labels):
-            relabelled.append(file)
+        if line.labels is not None and set(line.labels) != set(image.labels):
+            relabeled.append(file)
     if changed:
         raise DataError(
             f"{split_file.path}: {name_some(changed, 3)}: other bytes than when the split was made; make a new split",
             code="split_differs",
             parameter="split",
         )
-    return found, _account(split_file, unnamed, [line.file for line in gone.values()], renamed, relabelled)
+    return found, _account(split_file, unnamed, [line.file for line in gone.values()], renamed, relabeled)
 
 
 def _account(
@@ -254,27 +254,27 @@ def _account(
     unnamed: Sequence[str],
     gone: Sequence[str],
     renamed: Sequence[str],
-    relabelled: Sequence[str],
+    relabeled: Sequence[str],
 ) -> list[Note]:
     found = (
         (unnamed, "images-not-in-split-file"),
         (gone, "images-only-in-split-file"),
         (renamed, "images-renamed"),
-        (relabelled, "images-relabelled"),
+        (relabeled, "images-relabelled"),
     )
     name = split_file.path.name
     return [note(code, count=len(files), file=name, names=name_first(files, 3)) for files, code in found if files]
 
 
-def _as_side(part: str) -> Side:
-    return next(side for side in SIDES if side == part)
+def _as_split_name(part: str) -> SplitName:
+    return next(split for split in SPLITS if split == part)
 
 
 def _cut_validation(
-    dataset: Dataset, rest: Sequence[tuple[SplitLine, Picture]], validation: float, seed: int
-) -> list[Side]:
+    dataset: Dataset, rest: Sequence[tuple[SplitLine, LabeledImage]], validation: float, seed: int
+) -> list[SplitName]:
     numbers = _group_numbers([line for line, _ in rest])
-    table = encode_labels([picture for _, picture in rest], dataset.classes, "multi-label")
+    table = encode_labels([image for _, image in rest], dataset.classes, "multi-label")
     divided = divide_groups(table, numbers, [1 - validation, validation], seed=seed, needed=0)
     return ["validation" if part else "train" for part in divided.tolist()]
 
@@ -284,15 +284,15 @@ def _group_numbers(lines: Sequence[SplitLine]) -> np.ndarray:
     return np.array([groups[line.group] for line in lines], np.int64)
 
 
-def _check_sides(split_file: SplitFile, dataset: Dataset, sides: dict[Side, list[Picture]]) -> None:
-    if empty := [side for side in SIDES if not sides[side]]:
+def _check_splits(split_file: SplitFile, dataset: Dataset, splits: dict[SplitName, list[LabeledImage]]) -> None:
+    if empty := [split for split in SPLITS if not splits[split]]:
         raise DataError(
             f"{split_file.path}: no picture of {dataset.root} is on the {' or '.join(empty)} side; training needs "
-            f"all of {', '.join(SIDES)}; make a new split with `distingo split`",
+            f"all of {', '.join(SPLITS)}; make a new split with `distingo split`",
             code="split_incomplete",
             parameter="split",
         )
-    trained = {label for picture in sides["train"] for label in picture.labels}
+    trained = {label for image in splits["train"] for label in image.labels}
     if dataset.task == "single-label" and (lost := [name for name in dataset.classes if name not in trained]):
         raise DataError(
             f"{split_file.path}: class {name_some(lost, 3)} has no picture on the train side; make a new split, or "
@@ -302,22 +302,22 @@ def _check_sides(split_file: SplitFile, dataset: Dataset, sides: dict[Side, list
         )
 
 
-def _lacking(dataset: Dataset, sides: dict[Side, list[Picture]]) -> list[Note]:
+def _lacking(dataset: Dataset, splits: dict[SplitName, list[LabeledImage]]) -> list[Note]:
     noun = "class" if dataset.task == "single-label" else "label"
     notes = []
-    for side in SIDES:
-        there = {label for picture in sides[side] for label in picture.labels}
-        notes += [note(f"{noun}-not-in-{side}", name=name) for name in dataset.classes if name not in there]
+    for split in SPLITS:
+        there = {label for image in splits[split] for label in image.labels}
+        notes += [note(f"{noun}-not-in-{split}", name=name) for name in dataset.classes if name not in there]
     return notes
 
 
 @dataclass(frozen=True, slots=True)
 class WantedSplit:
-    """A split file that a person wants to be honoured.
+    """A split file that a person wants to be honored.
 
     Attributes:
         file: Its path.
-        fold: Which fold is the test side; None where the file has sides.
+        fold: Which fold is the test split; None where the file has sides.
         content: Hash that the file must have; empty where any will do.
     """
 

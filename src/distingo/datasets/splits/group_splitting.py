@@ -13,23 +13,23 @@ from distingo.datasets.splits.grouping import Grouping
 from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, UsageError, option
 from distingo.messages.notes import Note, note
-from distingo.records import SIDES, Dataset, Side
+from distingo.records import SPLITS, Dataset, SplitName
 
-DEFAULT_SHARES: dict[Side, float] = {"validation": 0.15, "test": 0.2}
-"""Of the pictures to divide, where a person asks for no other."""
+DEFAULT_SHARES: dict[SplitName, float] = {"validation": 0.15, "test": 0.2}
+"""Of the images to divide, where a person asks for no other."""
 
-_SIDE_NUMBERS = {side: number for number, side in enumerate(SIDES)}
+_SPLIT_NUMBERS = {split: number for number, split in enumerate(SPLITS)}
 
 
 @dataclass(frozen=True, slots=True)
 class ClassShare:
-    """How one class or label, or all pictures, came out.
+    """How one class or label, or all images, came out.
 
     Attributes:
-        name: Of the class; empty for all pictures.
-        asked: The share of the divided pictures asked for, one per part; 0 where a part is not divided into.
-        counts: How many of the divided pictures each part got.
-        given: How many pictures their author had put there already.
+        name: Of the class; empty for all images.
+        asked: The share of the divided images requested, one per part; 0 where a part is not divided into.
+        counts: How many of the divided images each part got.
+        given: How many images their author had put there already.
     """
 
     name: str
@@ -39,13 +39,13 @@ class ClassShare:
 
     @property
     def got(self) -> tuple[float, ...]:
-        """The share of the divided pictures that each part got; all 0 where there were none."""
+        """The share of the divided images that each part got; all 0 where there were none."""
         total = sum(self.counts)
         return tuple(count / total if total else 0.0 for count in self.counts)
 
     @property
     def farthest(self) -> float:
-        """The largest difference between what was asked for and what came out, in shares."""
+        """The largest difference between what was requested and what came out, in shares."""
         if not sum(self.counts):
             return 0.0
         return max(abs(got - asked) for got, asked in zip(self.got, self.asked, strict=True))
@@ -53,15 +53,15 @@ class ClassShare:
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """Which part of a division each picture of a data set fell on.
+    """Which part of a division each image of a data set fell on.
 
     Attributes:
         parts: Names of the parts: the sides, or ``1`` to ``k`` for folds.
         folds: Whether the parts are folds.
-        numbers: The part of each picture (its position in `parts`), int64 (n,).
-        grouping: Which pictures belong together.
-        shares: All pictures first, then one entry per class.
-        leaks: Groups (their numbers) with pictures on several parts, as their author had put them there.
+        numbers: The part of each image (its position in `parts`), int64 (n,).
+        grouping: Which images belong together.
+        shares: All images first, then one entry per class.
+        leaks: Groups (their numbers) with images on several parts, as their author had put them there.
         notes: What a person should know.
     """
 
@@ -81,48 +81,48 @@ class Division:
 
 def settle_shares(
     dataset: Dataset, *, validation: float | None, test: float | None, resplit: bool = False
-) -> dict[Side, float]:
+) -> dict[SplitName, float]:
     """Settle which shares are divided off where a person did not say so.
 
     Args:
         dataset: What is to be divided.
-        validation: Share that was asked for, or None: 0.15.
-        test: The same for the test side, or None: 0.2.
+        validation: Share that was requested, or None: 0.15.
+        test: The same for the test split, or None: 0.2.
         resplit: Whether the sides that the author gave are ignored.
 
     Returns:
         The shares of ``validation`` and ``test``.
 
     Raises:
-        UsageError: A share was asked for a side that the author gave.
+        UsageError: A share was requested a side that the author gave.
     """
-    given = {picture.given_side for picture in dataset.pictures}
-    wanted: dict[Side, float | None] = {"validation": validation, "test": test}
-    for side, share in wanted.items():
-        if share is not None and side in given and not resplit:
+    given = {image.given_split for image in dataset.images}
+    wanted: dict[SplitName, float | None] = {"validation": validation, "test": test}
+    for split, share in wanted.items():
+        if share is not None and split in given and not resplit:
             raise UsageError(
-                f"{option(side)} {share:g}: {dataset.root} has a {side} side of its own; leave {option(side)} out to "
-                f"keep it, or add {option('resplit', value=True)} to divide all anew",
+                f"{option(split)} {share:g}: {dataset.root} has a {split} split of its own; leave {option(split)} out "
+                f"to keep it, or add {option('resplit', value=True)} to divide all anew",
                 code="own_splits",
-                parameter=side,
+                parameter=split,
             )
-    return {side: DEFAULT_SHARES[side] if share is None else share for side, share in wanted.items()}
+    return {split: DEFAULT_SHARES[split] if share is None else share for split, share in wanted.items()}
 
 
-def divide_sides(
+def divide_splits(
     dataset: Dataset, grouping: Grouping, *, validation: float, test: float, seed: int, resplit: bool = False
 ) -> Division:
-    """Divide a data set's pictures over train, validation and test by whole groups.
+    """Divide a data set's images over train, validation and test by whole groups.
 
-    What the author put on the validation or test side stays there, and what was put on the train side is divided only
-    over the sides that the author did not give, unless all is to be divided anew. A picture without a side follows the
-    pictures of its group that have one.
+    What the author put on the validation or test split stays there, and what was put on the train split is divided only
+    over the sides that the author did not give, unless all is to be divided anew. An image without a side follows the
+    images of its group that have one.
 
     Args:
         dataset: What to divide.
-        grouping: Of its pictures.
-        validation: Share of the pictures to divide for validation, 0 for none.
-        test: The same for the test side.
+        grouping: Of its images.
+        validation: Share of the images to divide for validation, 0 for none.
+        test: The same for the test split.
         seed: Not negative.
         resplit: Ignore the sides that the author gave.
 
@@ -131,30 +131,30 @@ def divide_sides(
         UsageError: The shares or the seed are out of range.
     """
     _check_shares(validation, test, seed)
-    fixed = _fixed_sides(dataset, grouping, resplit=resplit)
-    given = set() if resplit else {picture.given_side for picture in dataset.pictures}
+    fixed = _fixed_splits(dataset, grouping, resplit=resplit)
+    given = set() if resplit else {image.given_split for image in dataset.images}
     wanted = {"validation": validation, "test": test}
-    open_sides = [side for side in SIDES if side == "train" or (side not in given and wanted[side] > 0)]
+    open_splits = [split for split in SPLITS if split == "train" or (split not in given and wanted[split] > 0)]
     loose = np.flatnonzero(fixed < 0)
-    parts = np.array([wanted.get(side, 0.0) for side in open_sides])
+    parts = np.array([wanted.get(split, 0.0) for split in open_splits])
     parts[0] = 1.0 - parts.sum()
     numbers = fixed.copy()
-    _require_groups(dataset, grouping, loose, len(open_sides))
+    _require_groups(dataset, grouping, loose, len(open_splits))
     if len(loose):
         table = _label_table(dataset)[loose]
         divided = divide_groups(table, grouping.numbers[loose], parts.tolist(), seed=seed, needed=0)
-        numbers[loose] = np.array([_SIDE_NUMBERS[side] for side in open_sides])[divided]
-    asked = np.zeros(len(SIDES))
-    asked[[_SIDE_NUMBERS[side] for side in open_sides]] = parts
-    return _judge(dataset, grouping, SIDES, numbers, asked, fixed >= 0, folds=False)
+        numbers[loose] = np.array([_SPLIT_NUMBERS[split] for split in open_splits])[divided]
+    asked = np.zeros(len(SPLITS))
+    asked[[_SPLIT_NUMBERS[split] for split in open_splits]] = parts
+    return _judge(dataset, grouping, SPLITS, numbers, asked, fixed >= 0, folds=False)
 
 
 def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int, resplit: bool = False) -> Division:
-    """Divide all pictures of a data set into folds of the same size by whole groups.
+    """Divide all images of a data set into folds of the same size by whole groups.
 
     Args:
         dataset: What to divide.
-        grouping: Of its pictures.
+        grouping: Of its images.
         folds: How many, at least 2.
         seed: Not negative.
         resplit: Go on although the author gave sides.
@@ -166,14 +166,14 @@ def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int,
     if folds < 2:
         raise UsageError(f"{option('folds')} {folds}: choose 2 or more", code="out_of_range", parameter="folds")
     _check_shares(0.0, 0.0, seed)
-    if not resplit and any(picture.given_side for picture in dataset.pictures):
+    if not resplit and any(image.given_split for image in dataset.images):
         raise UsageError(
             f"{dataset.root}: has sides of its own; {option('folds')} divides all anew, add "
             f"{option('resplit', value=True)} to allow that",
             code="own_splits",
             parameter="folds",
         )
-    everything = np.arange(len(dataset.pictures))
+    everything = np.arange(len(dataset.images))
     _require_groups(dataset, grouping, everything, folds)
     numbers = divide_groups(_label_table(dataset), grouping.numbers, [1 / folds] * folds, seed=seed)
     names = tuple(str(number) for number in range(1, folds + 1))
@@ -202,36 +202,36 @@ def _check_shares(validation: float, test: float, seed: int) -> None:
         )
 
 
-def _fixed_sides(dataset: Dataset, grouping: Grouping, *, resplit: bool) -> np.ndarray:
-    """The side that each picture stays on, -1 where it is to be divided: int64 (n,)."""
-    fixed = np.full(len(dataset.pictures), -1, np.int64)
+def _fixed_splits(dataset: Dataset, grouping: Grouping, *, resplit: bool) -> np.ndarray:
+    """The side that each image stays on, -1 where it is to be divided: int64 (n,)."""
+    fixed = np.full(len(dataset.images), -1, np.int64)
     if resplit:
         return fixed
     around: dict[int, Counter[int]] = defaultdict(Counter)
-    for at, picture in enumerate(dataset.pictures):
-        if picture.given_side is not None:
-            around[int(grouping.numbers[at])][_SIDE_NUMBERS[picture.given_side]] += 1
-        if picture.given_side in {"validation", "test"}:
-            fixed[at] = _SIDE_NUMBERS[picture.given_side]
-    for at, picture in enumerate(dataset.pictures):
-        sides = around.get(int(grouping.numbers[at]))
-        if picture.given_side is None and sides:
-            side = max(sides, key=lambda side: (sides[side], side))
-            fixed[at] = side if side != _SIDE_NUMBERS["train"] else -1
+    for at, image in enumerate(dataset.images):
+        if image.given_split is not None:
+            around[int(grouping.numbers[at])][_SPLIT_NUMBERS[image.given_split]] += 1
+        if image.given_split in {"validation", "test"}:
+            fixed[at] = _SPLIT_NUMBERS[image.given_split]
+    for at, image in enumerate(dataset.images):
+        splits = around.get(int(grouping.numbers[at]))
+        if image.given_split is None and splits:
+            split = max(splits, key=lambda split: (splits[split], split))
+            fixed[at] = split if split != _SPLIT_NUMBERS["train"] else -1
     return fixed
 
 
 def _label_table(dataset: Dataset) -> np.ndarray:
-    return encode_labels(dataset.pictures, dataset.classes, "multi-label")
+    return encode_labels(dataset.images, dataset.classes, "multi-label")
 
 
 def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, parts: int) -> None:
     groups = len(np.unique(grouping.numbers[loose]))
     if len(loose) and groups < parts:
-        pictures = f"{len(loose):,} picture{'s' * (len(loose) != 1)} to divide"
+        images = f"{len(loose):,} picture{'s' * (len(loose) != 1)} to divide"
         form = "forms" if len(loose) == 1 else "form"
         raise DataError(
-            f"{dataset.root}: its {pictures} {form} {groups:,} group{'s' * (groups != 1)}, and "
+            f"{dataset.root}: its {images} {form} {groups:,} group{'s' * (groups != 1)}, and "
             f"{parts} are needed to have one on each side; ask for fewer parts or link fewer pictures",
             code="too_few_images",
         )
@@ -294,8 +294,8 @@ def _leaks(
     members = np.flatnonzero(grouping.numbers == leaks[0])
     shown: dict[str, str] = {}
     for at in members:
-        shown.setdefault(parts[numbers[at]], dataset.pictures[at].source.file)
-    example = tuple(note("file-of-split", file=file, side=side) for side, file in shown.items())
+        shown.setdefault(parts[numbers[at]], dataset.images[at].source.file)
+    example = tuple(note("file-of-split", file=file, split=split) for split, file in shown.items())
     count = int(np.isin(grouping.numbers, leaks).sum())
     groups = note("groups", count=len(leaks))
     return [note("groups-on-several-splits", groups=groups, count=count, example=example)]

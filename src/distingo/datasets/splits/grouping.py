@@ -1,6 +1,6 @@
-"""Pictures that belong together: copies and bursts of one scene, and what a table says is one group.
+"""Images that belong together: copies and bursts of one scene, and what a table says is one group.
 
-Bursts: pictures that one camera took within seconds of each other, by the time in their EXIF data.
+Bursts: images that one camera took within seconds of each other, by the time in their EXIF data.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ import numpy as np
 from distingo.datasets.decoding.decode import UndecodableError, read_bytes, read_exif
 from distingo.options.training import BURST_SECONDS
 from distingo.progress import progress_bar
-from distingo.records import Dataset, Picture, Source
+from distingo.records import Dataset, LabeledImage, Source
 
 LinkKind = Literal["near-duplicate", "burst", "group"]
-"""Why two pictures belong together: copies of one scene; taken in one burst; the same value in the group column."""
+"""Why two images belong together: copies of one scene; taken in one burst; the same value in the group column."""
 
 LINK_KINDS: tuple[LinkKind, ...] = ("near-duplicate", "burst", "group")
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Pairs of pictures that belong together for one reason.
+    """Pairs of images that belong together for one reason.
 
     Attributes:
         kind: The reason.
-        pairs: Positions of two pictures each, in any order.
+        pairs: Positions of two images each, in any order.
     """
 
     kind: LinkKind
@@ -42,12 +42,12 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Which pictures must stay on one side of a split.
+    """Which images must stay on one side of a split.
 
     Attributes:
-        numbers: Of each picture's group, int64 (n,), counted from 0 in the order of their first pictures; a picture
+        numbers: Of each image's group, int64 (n,), counted from 0 in the order of their first images; an image
             that belongs to no other is a group of its own.
-        kinds: By group, why its pictures belong together; empty for a single picture.
+        kinds: By group, why its images belong together; empty for a single image.
     """
 
     numbers: np.ndarray
@@ -55,26 +55,26 @@ class Grouping:
 
     @property
     def count(self) -> int:
-        """How many groups there are, those of one picture among them."""
+        """How many groups there are, those of one image among them."""
         return len(self.kinds)
 
     def sizes(self) -> np.ndarray:
-        """Pictures per group, int64 (groups,)."""
+        """Images per group, int64 (groups,)."""
         return np.bincount(self.numbers, minlength=self.count)
 
 
-def group_pictures(n: int, links: Iterable[Links]) -> Grouping:
+def group_images(n: int, links: Iterable[Links]) -> Grouping:
     """Put together what is linked, directly or by a chain.
 
     Args:
-        n: How many pictures there are.
+        n: How many images there are.
         links: Of every kind.
 
     Returns:
-        The connected components of the pictures.
+        The connected components of the images.
 
     Raises:
-        ValueError: A pair names a picture that there is not.
+        ValueError: A pair names an image that there is not.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -98,15 +98,15 @@ def group_pictures(n: int, links: Iterable[Links]) -> Grouping:
 
 
 def link_column(dataset: Dataset) -> Links:
-    """Link the pictures that the group column gives the same value, and the copies of such pictures.
+    """Link the images that the group column gives the same value, and the copies of such images.
 
-    An empty cell says nothing. A copy that is left out of the data set still speaks for the picture that is used in its
-    place: two groups that share a picture become one.
+    An empty cell says nothing. A copy that is left out of the data set still speaks for the image that is used in its
+    place: two groups that share an image become one.
 
     Args:
         dataset: Read with `TableOptions.group_column`.
     """
-    places = {picture.source.file: at for at, picture in enumerate(dataset.pictures)}
+    places = {image.source.file: at for at, image in enumerate(dataset.images)}
     used = {row.file: row.same_as for row in dataset.manifest if row.status == "duplicate"}
     members: dict[str, list[int]] = defaultdict(list)
     for file, values in dataset.groups.items():
@@ -131,7 +131,7 @@ _CHUNK = 32
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """When and with what a picture was taken.
+    """When and with what an image was taken.
 
     Attributes:
         camera: Make, model and, where the file says it, serial number.
@@ -143,19 +143,19 @@ class Shot:
     seconds: float
 
 
-def find_bursts(pictures: Sequence[Picture], *, within: float = BURST_SECONDS, workers: int = 1) -> Links:
-    """Link pictures of one camera that follow each other closely; a long burst is a chain.
+def find_bursts(images: Sequence[LabeledImage], *, within: float = BURST_SECONDS, workers: int = 1) -> Links:
+    """Link images of one camera that follow each other closely; a long burst is a chain.
 
     Args:
-        pictures: Whose files are looked at again, their headers only; entries of IDX files say nothing.
-        within: Seconds between one picture and the next; 0 links only those of the same instant.
+        images: Whose files are looked at again, their headers only; entries of IDX files say nothing.
+        within: Seconds between one image and the next; 0 links only those of the same instant.
         workers: Threads.
 
     Returns:
-        Pairs of positions in `pictures`. A picture without camera or without time is in none.
+        Pairs of positions in `images`. An image without camera or without time is in none.
     """
     cameras: dict[tuple[str, str, str], list[tuple[float, int]]] = defaultdict(list)
-    for at, shot in enumerate(_read_shots(pictures, workers)):
+    for at, shot in enumerate(_read_shots(images, workers)):
         if shot is not None:
             cameras[shot.camera].append((shot.seconds, at))
     pairs = []
@@ -168,7 +168,7 @@ def find_bursts(pictures: Sequence[Picture], *, within: float = BURST_SECONDS, w
 
 
 def read_shot(source: Source) -> Shot | None:
-    """When and with what a picture was taken.
+    """When and with what an image was taken.
 
     Returns:
         None where the file does not say both, or can't be read.
@@ -186,8 +186,8 @@ def read_shot(source: Source) -> Shot | None:
     return Shot((make, model, serial), seconds)
 
 
-def _read_shots(pictures: Sequence[Picture], workers: int) -> list[Shot | None]:
-    sources = [picture.source for picture in pictures]
+def _read_shots(images: Sequence[LabeledImage], workers: int) -> list[Shot | None]:
+    sources = [image.source for image in images]
     chunks = [sources[at : at + _CHUNK] for at in range(0, len(sources), _CHUNK)]
     shots: list[Shot | None] = []
     with ThreadPoolExecutor(workers) as pool, progress_bar("Looking for bursts", len(sources)) as advance:

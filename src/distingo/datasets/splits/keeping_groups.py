@@ -11,7 +11,7 @@ from distingo.datasets.splits.grouping import Grouping
 from distingo.datasets.splits.splitting import order_split
 from distingo.datasets.targets import encode_labels
 from distingo.messages.notes import Note, note
-from distingo.records import SIDES, Dataset, Picture, Side, Split, Task
+from distingo.records import SPLITS, Dataset, LabeledImage, Split, SplitName, Task
 
 _NEEDED = 2
 """Splits on which a class should have images, whatever groups there are: it is trained on and tested."""
@@ -57,26 +57,26 @@ def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int
     """
     before = split_numbers(dataset, split)
     after, settled = _follow_given(dataset, grouping, before)
-    files = [picture.source.file for picture in dataset.pictures]
+    files = [image.source.file for image in dataset.images]
     loose = np.array(sorted(np.flatnonzero(~settled), key=lambda at: files[at]), np.intp)  # whatever order they came in
-    table = encode_labels(dataset.pictures, dataset.classes, "multi-label")
+    table = encode_labels(dataset.images, dataset.classes, "multi-label")
     too_large: tuple[int, ...] = ()
     if len(loose):
         after[loose], too_large = _rejoin(grouping.numbers[loose], table[loose], after[loose], dataset.task, seed)
     moved = int((after != before).sum())
     if not moved:
         return KeptGroups(split, 0, too_large)
-    by_side: dict[Side, list[Picture]] = {side: [] for side in SIDES}
-    for picture, number in zip(dataset.pictures, after.tolist(), strict=True):
-        by_side[SIDES[number]].append(picture)
+    by_split: dict[SplitName, list[LabeledImage]] = {split_name: [] for split_name in SPLITS}
+    for image, number in zip(dataset.images, after.tolist(), strict=True):
+        by_split[SPLITS[number]].append(image)
     notes = (*split.notes, *_lost(dataset, table, before, after))
-    return KeptGroups(order_split(by_side, notes), moved, too_large)
+    return KeptGroups(order_split(by_split, notes), moved, too_large)
 
 
 def split_numbers(dataset: Dataset, split: Split) -> np.ndarray:
-    """The split of every image, int64 (n,): its position in `distingo.records.SIDES`, -1 for an image on none."""
-    where = {picture.source.file: number for number, side in enumerate(SIDES) for picture in split.side(side)}
-    return np.array([where.get(picture.source.file, -1) for picture in dataset.pictures], np.int64)
+    """The split of every image, int64 (n,): its position in `distingo.records.SPLITS`, -1 for an image on none."""
+    where = {image.source.file: number for number, split_name in enumerate(SPLITS) for image in split.split(split_name)}
+    return np.array([where.get(image.source.file, -1) for image in dataset.images], np.int64)
 
 
 def _follow_given(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,9 +85,9 @@ def _follow_given(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> 
     Returns:
         The splits, int64 (n,), and which of them are settled, bool (n,).
     """
-    settled = np.array([picture.given_side in _GIVEN for picture in dataset.pictures], bool)
-    free = np.array([picture.given_side is None for picture in dataset.pictures], bool)
-    around = np.zeros((grouping.count, len(SIDES)), np.int64)
+    settled = np.array([image.given_split in _GIVEN for image in dataset.images], bool)
+    free = np.array([image.given_split is None for image in dataset.images], bool)
+    around = np.zeros((grouping.count, len(SPLITS)), np.int64)
     np.add.at(around, (grouping.numbers[settled], numbers[settled]), 1)
     around = around[grouping.numbers]
     follows = free & (around.sum(axis=1) > 0)
@@ -95,21 +95,21 @@ def _follow_given(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> 
 
 
 def _rejoin(
-    groups: np.ndarray, table: np.ndarray, sides: np.ndarray, task: Task, seed: int
+    groups: np.ndarray, table: np.ndarray, splits: np.ndarray, task: Task, seed: int
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Put groups on one split each, and take apart as few of the large ones as leave every split about its size.
 
     Args:
         groups: Of every image, int (n,).
         table: Its labels, bool (n, labels).
-        sides: Its split so far, int64 (n,).
+        splits: Its split so far, int64 (n,).
         task: As for `_take_apart`.
         seed: Not negative.
 
     Returns:
         The splits, int64 (n,), and the numbers of the groups that were taken apart.
     """
-    parts, numbers = np.unique(sides, return_inverse=True)
+    parts, numbers = np.unique(splits, return_inverse=True)
     sizes = np.bincount(numbers)
     limit = int(sizes.max())
     while True:
@@ -123,14 +123,14 @@ def _rejoin(
 
 
 def _take_apart(
-    groups: np.ndarray, table: np.ndarray, sides: np.ndarray, *, limit: int, task: Task
+    groups: np.ndarray, table: np.ndarray, splits: np.ndarray, *, limit: int, task: Task
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Make single images of the groups that can't be kept together.
 
     Args:
         groups: Of every image, int (n,).
         table: Its labels, bool (n, labels).
-        sides: Its split so far, int64 (n,).
+        splits: Its split so far, int64 (n,).
         limit: Larger groups are taken apart.
         task: With several labels per image, a label may be missing on a split: it is one of many.
 
@@ -141,7 +141,7 @@ def _take_apart(
     numbers, sizes = np.unique(groups, return_counts=True)
     too_large += numbers[sizes > limit].tolist()
     for has in table.T if task == "single-label" else ():
-        parts = min(_NEEDED, len(np.unique(sides[has])))
+        parts = min(_NEEDED, len(np.unique(splits[has])))
         own, sizes = np.unique(groups[has & ~np.isin(groups, too_large)], return_counts=True)
         alone = int((has & np.isin(groups, too_large)).sum())
         for number, _ in sorted(zip(own.tolist(), sizes.tolist(), strict=True), key=lambda entry: -entry[1]):
@@ -167,7 +167,7 @@ def _lost(dataset: Dataset, table: np.ndarray, before: np.ndarray, after: np.nda
     """Note of which classes a split has none any more."""
     noun = "class" if dataset.task == "single-label" else "label"
     notes = []
-    for number, side in enumerate(SIDES):
-        had, has = (table[sides == number].any(axis=0) for sides in (before, after))
-        notes += [note(f"{noun}-not-in-{side}", name=dataset.classes[at]) for at in np.flatnonzero(had & ~has)]
+    for number, split in enumerate(SPLITS):
+        had, has = (table[splits == number].any(axis=0) for splits in (before, after))
+        notes += [note(f"{noun}-not-in-{split}", name=dataset.classes[at]) for at in np.flatnonzero(had & ~has)]
     return notes

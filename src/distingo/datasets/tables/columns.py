@@ -1,4 +1,4 @@
-"""Which columns of a table name the pictures, their labels and their sides."""
+"""Which columns of a table name the images, their labels and their sides."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from distingo.datasets.tables.image_column import (
     describe_columns,
     is_switch,
     known_label_column,
-    recognise_image_column,
+    recognize_image_column,
 )
-from distingo.datasets.tables.image_files import PictureFinder
-from distingo.datasets.tables.labels import looks_listed, parse_list, recognise_delimiter, split_labels_of
+from distingo.datasets.tables.image_files import ImageFinder
+from distingo.datasets.tables.labels import looks_listed, parse_list, recognize_delimiter, split_labels_of
 from distingo.datasets.tables.table import Cell, Table, TableOptions, text_of
-from distingo.datasets.walking import SIDE_NAMES
+from distingo.datasets.walking import SPLIT_LABELS
 from distingo.errors import DataError, UsageError, option
-from distingo.records import Side
+from distingo.records import SplitName
 
 ShapeKind = Literal["0/1 columns", "lists", "joined", "plain"]
 
-TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
+TABLE_SPLITS: dict[str, SplitName] = SPLIT_LABELS | {
     "dev": "validation",
     "eval": "validation",
     "training": "train",
@@ -41,15 +41,15 @@ _FEW_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a table says which picture has which labels.
+    """How a table says which image has which labels.
 
     Attributes:
         kind: One column of 0 and 1 per label; a list per row; labels joined by a delimiter; one label per row.
-        image_column: Names the pictures.
+        image_column: Names the images.
         label_columns: One per label for 0/1 columns, else the only one.
         list_column: For 0/1 columns: the column that says the same as a text, or None.
         delimiter: For joined labels.
-        side_column: Names the sides, or None.
+        split_column: Names the sides, or None.
         unused: Columns of 0 and 1 that are not read as labels, because another column holds these.
     """
 
@@ -58,33 +58,33 @@ class Shape:
     label_columns: tuple[str, ...]
     list_column: str | None = None
     delimiter: str | None = None
-    side_column: str | None = None
+    split_column: str | None = None
     unused: tuple[str, ...] = ()
 
 
-def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder) -> Shape:
+def recognize_shape(table: Table, options: TableOptions, images: ImageFinder) -> Shape:
     """Find out which column says what.
 
     Args:
         table: As read.
         options: What a person says about it.
-        pictures: What the names in it may mean.
+        images: What the names in it may mean.
 
     Returns:
         The shape.
 
     Raises:
-        DataError: No column is recognised, or the label column looks like an identifier.
+        DataError: No column is recognized, or the label column looks like an identifier.
         UsageError: An option names a column that the table does not have.
     """
     for name in (options.image_column, options.label_column, *options.label_columns, options.group_column):
         if name is not None:
             table.column(name)
-    image = options.image_column or recognise_image_column(table, options, pictures)
+    image = options.image_column or recognize_image_column(table, options, images)
     named = {options.label_column, *options.label_columns}
     other = {image, options.group_column, *named}
-    side = recognise_side_column(table, [name for name in table.columns if name not in other])
-    rest = [name for name in table.columns if name not in {image, side, options.group_column}]
+    split = recognize_split_column(table, [name for name in table.columns if name not in other])
+    rest = [name for name in table.columns if name not in {image, split, options.group_column}]
     if image in named:
         raise UsageError(
             f"{table.path}: column {image!r} can't name both the pictures and their labels",
@@ -93,33 +93,33 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
         )
     if options.label_columns:
         twin = options.label_column or _twin(table, rest, options.label_columns)
-        return Shape("0/1 columns", image, options.label_columns, twin, side_column=side)
+        return Shape("0/1 columns", image, options.label_columns, twin, split_column=split)
     if options.label_column is not None:
-        return _text_shape(table, image, options.label_column, side, options)
+        return _text_shape(table, image, options.label_column, split, options)
     switches = tuple(name for name in rest if column_key(name) not in LABEL_NAMES and is_switch(table.column(name)))
     if len(switches) >= 2:
         twin = _twin(table, rest, switches)
         if twin or not (known := known_label_column(rest)):
-            return Shape("0/1 columns", image, switches, twin, side_column=side)
-        return _text_shape(table, image, known, side, options, unused=switches)
-    return _text_shape(table, image, _recognise_label_column(table, image, rest), side, options)
+            return Shape("0/1 columns", image, switches, twin, split_column=split)
+        return _text_shape(table, image, known, split, options, unused=switches)
+    return _text_shape(table, image, _recognize_label_column(table, image, rest), split, options)
 
 
-def recognise_side_column(table: Table, columns: Sequence[str]) -> str | None:
+def recognize_split_column(table: Table, columns: Sequence[str]) -> str | None:
     """The first of some columns that is named for the splits and says nothing else; None where there is none.
 
     Raises:
         DataError: A column ``split`` has other values among the splits.
     """
-    return next((name for name in columns if _is_side(table, name)), None)
+    return next((name for name in columns if _is_split(table, name)), None)
 
 
-def _is_side(table: Table, name: str) -> bool:
+def _is_split(table: Table, name: str) -> bool:
     if column_key(name) not in SPLIT_NAMES:
         return False
     values = {text_of(cell).lower() for cell in table.column(name)} - {""}
-    unknown = sorted(values - TABLE_SIDES.keys())
-    if name.lower() == "split" and unknown and values & TABLE_SIDES.keys():
+    unknown = sorted(values - TABLE_SPLITS.keys())
+    if name.lower() == "split" and unknown and values & TABLE_SPLITS.keys():
         at = next(at for at, cell in enumerate(table.column(name)) if text_of(cell).lower() == unknown[0])
         raise DataError(
             f"{table.path}: {table.place(table.lines[at])}: {unknown[0]!r} is no side; "
@@ -129,7 +129,7 @@ def _is_side(table: Table, name: str) -> bool:
     return bool(values) and not unknown
 
 
-def _recognise_label_column(table: Table, image: str, rest: Sequence[str]) -> str:
+def _recognize_label_column(table: Table, image: str, rest: Sequence[str]) -> str:
     if known := known_label_column(rest):
         return known
     listed = [name for name in rest if any(looks_listed(cell) for cell in table.column(name))]
@@ -167,7 +167,7 @@ def text_labels(cells: Sequence[Cell]) -> list[tuple[str, ...] | None]:
     """The labels of every cell, read as a list where it looks like one; None for a damaged list."""
     if any(looks_listed(cell) for cell in cells):
         return [parse_list(cell) if cell else () for cell in cells]
-    delimiter = recognise_delimiter([text_of(cell) for cell in cells])
+    delimiter = recognize_delimiter([text_of(cell) for cell in cells])
     return [split_labels_of(cell, delimiter) for cell in cells]
 
 
@@ -175,7 +175,7 @@ def _text_shape(
     table: Table,
     image: str,
     column: str,
-    side: str | None,
+    split: str | None,
     options: TableOptions,
     *,
     unused: tuple[str, ...] = (),
@@ -188,11 +188,11 @@ def _text_shape(
         labels = [parse_list(cell) or () for cell in cells]
     else:
         if delimiter is None:
-            delimiter = recognise_delimiter([text_of(cell) for cell in cells])
+            delimiter = recognize_delimiter([text_of(cell) for cell in cells])
         kind = "joined" if delimiter else "plain"
         labels = [split_labels_of(cell, delimiter) for cell in cells]
     _check_no_identifier(table, image, column, labels, named=options.label_column == column)
-    return Shape(kind, image, (column,), None, delimiter or None, side, unused)
+    return Shape(kind, image, (column,), None, delimiter or None, split, unused)
 
 
 def _check_no_identifier(

@@ -1,4 +1,4 @@
-"""Which table in a folder holds the labels, and where its pictures are.
+"""Which table in a folder holds the labels, and where its images are.
 
 Tables that a folder may hold besides CSV and its kin: workbooks, JSON, text lists, and what is refused by name.
 """
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.datasets.corrections import is_corrections
-from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.layouts.label_source import LabelSource, choose_label_source, find_table_beside_folders
-from distingo.datasets.layouts.split_folders import is_unlabelled_name, side_of_name
+from distingo.datasets.layouts.split_folders import is_unlabeled_name, split_of_name
 from distingo.datasets.own_files import mark_own_files
-from distingo.datasets.tables.image_column import names_pictures
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_column import names_images
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.layout import table_layout
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import (
@@ -49,8 +49,8 @@ def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOpti
         UsageError: There is an Excel workbook, and openpyxl is not installed.
     """
     top = [file for file in files if len(file.parts) == 1 and not file.ignored]
-    others = [file for file in files if file.path.suffix.lower() in PICTURE_ENDINGS]
-    pictures = PictureFinder(root, others)
+    others = [file for file in files if file.path.suffix.lower() in IMAGE_ENDINGS]
+    images = ImageFinder(root, others)
     tables = []
     for file in top:
         if file.path.suffix.lower() in SECOND_ENDINGS:
@@ -58,7 +58,7 @@ def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOpti
                 table = read_labels_table(file.path, header=options.header)
             except DataError:
                 continue  # a text or JSON file may hold anything
-            if len(table.columns) > 1 and names_pictures(table, pictures, fewest=2):
+            if len(table.columns) > 1 and names_images(table, images, fewest=2):
                 tables.append(table)
     if len(tables) > 1:
         names = ", ".join(table.path.name for table in tables)
@@ -112,15 +112,15 @@ def find_table(
 
     Returns:
         The Hugging Face ``metadata`` file; else, unless class folders do without, the only table that names
-        pictures and is not one of predictions to hand in; else, next to folders that may be classes, the table of
+        images and is not one of predictions to hand in; else, next to folders that may be classes, the table of
         `find_table_beside_folders`; else None.
 
     Raises:
-        DataError: Several tables name pictures, a table is damaged, or it can't be told whether the table or the
+        DataError: Several tables name images, a table is damaged, or it can't be told whether the table or the
             folders hold the labels.
         UsageError: There are options for a table, but none.
     """
-    found = [file for file in tables_in(files) if options.about_labels or not is_unlabelled_name(file.path.stem)]
+    found = [file for file in tables_in(files) if options.about_labels or not is_unlabeled_name(file.path.stem)]
     required = options.about_labels or ((option("labels_from", "table"),) if options.labels_from == "table" else ())
     if not found:
         if (not classes or required) and (table := find_second_table(root, files, options)):
@@ -157,13 +157,13 @@ def _beside_folders(
 
 
 def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], options: TableOptions) -> list[Table]:
-    """The tables that name pictures: those of the train split go before tables of other splits without its labels."""
+    """The tables that name images: those of the train split go before tables of other splits without its labels."""
     tables = [read_labels_table(file.path, header=options.header) for file in found]
     if len(tables) == 1:
         return tables
-    pictures = PictureFinder(root, [file for file in files if file not in found])
-    tables = [table for table in tables if names_pictures(table, pictures)]
-    train = [table for table in tables if side_of_name(table.path.stem, loose=True) == "train"]
+    images = ImageFinder(root, [file for file in files if file not in found])
+    tables = [table for table in tables if names_images(table, images)]
+    train = [table for table in tables if split_of_name(table.path.stem, loose=True) == "train"]
     if len(train) != 1:
         return tables
     others = [table for table in tables if table is not train[0] and _may_hold_labels(table, train[0])]
@@ -172,11 +172,11 @@ def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], 
 
 def _may_hold_labels(table: Table, train: Table) -> bool:
     """Whether a table is not merely the train split's table without its labels."""
-    return side_of_name(table.path.stem, loose=True) is None or set(train.columns) <= set(table.columns)
+    return split_of_name(table.path.stem, loose=True) is None or set(train.columns) <= set(table.columns)
 
 
 def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fewest_classes: int = 2) -> Layout:
-    """Read a table that is named itself; its pictures are in the image folder, or somewhere below its own.
+    """Read a table that is named itself; its images are in the image folder, or somewhere below its own.
 
     Raises:
         DataError: As `table_layout`, or the folder can't be opened.
@@ -222,7 +222,7 @@ def layout_in_folder(
     allow_missing: bool,
     fewest_classes: int = 2,
 ) -> Layout:
-    """Read a table that lies in the folder of its pictures.
+    """Read a table that lies in the folder of its images.
 
     Raises:
         DataError: As `table_layout`.

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.tables.image_column import is_known_column
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.table import Cell, Table, text_of
 from distingo.errors import DataError
@@ -18,7 +18,7 @@ _LOOKED_AT = 1000
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
-_ENDING = tuple(PICTURE_ENDINGS)
+_ENDING = tuple(IMAGE_ENDINGS)
 
 
 def table_of_rows(
@@ -109,20 +109,20 @@ def has_names(rows: Sequence[Sequence[str]]) -> bool:
     return not any(again) or all(again)
 
 
-def with_first_row(table: Table, pictures: PictureFinder) -> Table:
+def with_first_row(table: Table, images: ImageFinder) -> Table:
     """Take what was read as the names of columns for the first row, where it names an image as the rows below do.
 
     Args:
         table: As read; nothing is changed where a person said whether it has a line of names.
-        pictures: The files.
+        images: The files.
     """
     if not table.header_line:
         return table
     for name, column in zip(table.columns, table.cells, strict=True):
-        if is_known_column(name) or len(pictures.find(name)) != 1:
+        if is_known_column(name) or len(images.find(name)) != 1:
             continue
         sample = [text_of(cell) for cell in column[:_LOOKED_AT]]
-        matches = match_names(sample, pictures)
+        matches = match_names(sample, images)
         if 2 * sum(bool(matches.files(cell)) for cell in sample) >= len(sample):
             return replace(
                 table,

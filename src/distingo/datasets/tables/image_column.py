@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from distingo.datasets.decoding.formats import PICTURE_ENDINGS
-from distingo.datasets.tables.image_files import PictureFinder, is_web_address
+from distingo.datasets.decoding.formats import IMAGE_ENDINGS
+from distingo.datasets.tables.image_files import ImageFinder, is_web_address
 from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.table import Cell, Table, TableOptions, text_of
 from distingo.errors import DataError, option
@@ -33,13 +33,13 @@ SPLIT_NAMES = frozenset({"split", "set", "subset", "partition", "dataset", "side
 
 
 def names_labels(columns: Sequence[str]) -> bool:
-    """Whether a table's columns are by their names one for pictures and one for labels."""
+    """Whether a table's columns are by their names one for images and one for labels."""
     keys = {column_key(name) for name in columns}
     return not keys.isdisjoint(IMAGE_NAMES) and not keys.isdisjoint(LABEL_NAMES)
 
 
-def named_like_pictures(columns: Sequence[str]) -> list[str]:
-    """The columns that by their names hold pictures, the likeliest first."""
+def named_like_images(columns: Sequence[str]) -> list[str]:
+    """The columns that by their names hold images, the likeliest first."""
     known = [name for name in columns if column_key(name) in IMAGE_NAMES]
     return sorted(known, key=lambda name: name_rank(name, IMAGE_NAMES))
 
@@ -90,7 +90,7 @@ def is_switch(cells: Sequence[Cell]) -> bool:
 
 _LOOKED_AT = 500
 
-_ENDINGS = tuple(PICTURE_ENDINGS)
+_ENDINGS = tuple(IMAGE_ENDINGS)
 
 _NUMBER = re.compile(r"([0-9]{1,18})(\.0+)?")
 
@@ -109,9 +109,9 @@ class ImageColumn:
 
     Attributes:
         name: Of the column.
-        evidence: 4: cells are paths, in a column of a usual name. 3: a usual name. 2: cells are paths; or numbers or a
-            counter in a column of a usual name. 1: neither. 0: numbers without a name, or a counter. -1: the column is
-            by its name one of labels or splits.
+        calibration_set: 4: cells are paths, in a column of a usual name. 3: a usual name. 2: cells are paths; or
+            numbers or a counter in a column of a usual name. 1: neither. 0: numbers without a name, or a counter. -1:
+            the column is by its name one of labels or splits.
         are_numbers: Whether nearly all cells are whole numbers.
         end_like_images: Whether nearly all cells end like the names of image files.
         cells: How many cells were looked up.
@@ -119,7 +119,7 @@ class ImageColumn:
     """
 
     name: str
-    evidence: int
+    calibration_set: int
     are_numbers: bool
     end_like_images: bool
     cells: int
@@ -146,15 +146,15 @@ class ImageColumn:
         same = bool(both) and all(self.found[at] == best.found[at] for at in both)
         if same or not self.is_mostly_found:
             return False
-        if best.evidence >= CERTAIN or not best.are_numbers:
-            return self.evidence == best.evidence
+        if best.calibration_set >= CERTAIN or not best.are_numbers:
+            return self.calibration_set == best.calibration_set
         # among mere numbers, few different ones (stars, years) are not those of images
-        few = 2 if self.evidence == best.evidence else 0.25 if self.evidence >= 0 else 0
+        few = 2 if self.calibration_set == best.calibration_set else 0.25 if self.calibration_set >= 0 else 0
         return few * self.different > best.different
 
     def casts_doubt_on(self, best: ImageColumn) -> bool:
         """Whether it is likelier by its name and cells, though few files are there, while the best are numbers."""
-        if not best.are_numbers or self.is_mostly_found or self.evidence <= best.evidence:
+        if not best.are_numbers or self.is_mostly_found or self.calibration_set <= best.calibration_set:
             return False
         return bool(self.found) or (self.end_like_images and not best.is_known)
 
@@ -163,7 +163,7 @@ class ImageColumn:
         return f"{self.name!r} ({len(self.found):,} of {self.cells:,} cells name a file)"
 
 
-def recognise_image_column(table: Table, options: TableOptions, pictures: PictureFinder) -> str:
+def recognize_image_column(table: Table, options: TableOptions, images: ImageFinder) -> str:
     """Find the column that names the images.
 
     Cells that are paths, and a usual name of the column, go before numbers: a counter of rows names files too where
@@ -172,12 +172,12 @@ def recognise_image_column(table: Table, options: TableOptions, pictures: Pictur
     Args:
         table: As read.
         options: Says which columns are taken.
-        pictures: What the names in it may mean.
+        images: What the names in it may mean.
 
     Raises:
         DataError: No column names images, or several do and lead to different files.
     """
-    ranked = rank_image_columns(table, options, pictures)
+    ranked = rank_image_columns(table, options, images)
     if not ranked or not (ranked[0].found or ranked[0].is_known or ranked[0].end_like_images):
         raise DataError(
             f"{table.path}: no column names pictures that are there; it has {describe_columns(table, table.columns)}; "
@@ -198,31 +198,38 @@ def recognise_image_column(table: Table, options: TableOptions, pictures: Pictur
     return best.name
 
 
-def rank_image_columns(table: Table, options: TableOptions, pictures: PictureFinder) -> list[ImageColumn]:
+def rank_image_columns(table: Table, options: TableOptions, images: ImageFinder) -> list[ImageColumn]:
     """The columns that may name the images, the likeliest first; those mostly found go before all others.
 
     Args:
         table: As read.
         options: Says which columns are taken.
-        pictures: What the names in it may mean.
+        images: What the names in it may mean.
     """
     taken = {options.label_column, *options.label_columns, options.group_column}
     free = [name for name in table.columns if name not in taken and not is_switch(table.column(name))]
-    found = [_examine(name, table.column(name), pictures) for name in free]
+    found = [_examine(name, table.column(name), images) for name in free]
 
     def key(column: ImageColumn) -> tuple[bool, bool, bool, int, int, float]:
         names_any = bool(column.found) or column.end_like_images or column.is_known
         share = len(column.found) / max(1, column.cells)
-        amount = share if column.evidence >= CERTAIN else float(column.different)
+        amount = share if column.calibration_set >= CERTAIN else float(column.different)
         rank = name_rank(column.name, IMAGE_NAMES)
-        return not names_any, column.evidence < 0, not column.is_mostly_found, -column.evidence, rank, -amount
+        return (
+            not names_any,
+            column.calibration_set < 0,
+            not column.is_mostly_found,
+            -column.calibration_set,
+            rank,
+            -amount,
+        )
 
     return sorted(found, key=key)
 
 
-def names_pictures(table: Table, pictures: PictureFinder, *, fewest: int = 1) -> bool:
+def names_images(table: Table, images: ImageFinder, *, fewest: int = 1) -> bool:
     """Whether a column of a table names at least half of a sample's images, and so many different ones."""
-    columns = (_examine(name, table.column(name), pictures) for name in table.columns)
+    columns = (_examine(name, table.column(name), images) for name in table.columns)
     return any(column.is_mostly_found and column.different >= fewest for column in columns)
 
 
@@ -232,17 +239,17 @@ def describe_columns(table: Table, names: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def _examine(name: str, cells: Sequence[Cell], pictures: PictureFinder) -> ImageColumn:
+def _examine(name: str, cells: Sequence[Cell], images: ImageFinder) -> ImageColumn:
     sample = [text_of(cell) for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
     filled = [cell for cell in sample if cell]
-    matches = match_names(sample, pictures)
+    matches = match_names(sample, images)
     found = {at: files[0].parts for at, cell in enumerate(sample) if (files := matches.files(cell))}
     local = [cell for cell in filled if not is_web_address(cell)]
     end_like_images = _are_most(sum(cell.lower().endswith(_ENDINGS) for cell in local), filled)
     paths = sum("/" in cell or "\\" in cell or cell.lower().endswith(_ENDINGS) for cell in local)
     are_numbers = _are_most(sum(_NUMBER.fullmatch(cell) is not None for cell in filled), filled)
-    evidence = _evidence(name, are_paths=_are_most(paths, filled), are_numbers=are_numbers, cells=cells)
-    return ImageColumn(name, evidence, are_numbers, end_like_images, len(sample), found)
+    calibration_set = _evidence(name, are_paths=_are_most(paths, filled), are_numbers=are_numbers, cells=cells)
+    return ImageColumn(name, calibration_set, are_numbers, end_like_images, len(sample), found)
 
 
 def _are_most(count: int, filled: Sequence[str]) -> bool:

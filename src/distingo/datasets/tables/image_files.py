@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.walking import FoundFile
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
@@ -96,7 +96,7 @@ def _without_dots(path: str) -> str:
     return "" if plain == "." else plain
 
 
-_ENDINGS = PICTURE_ENDINGS | {".tga", ".ico", ".qoi", ".img"}
+_ENDINGS = IMAGE_ENDINGS | {".tga", ".ico", ".qoi", ".img"}
 
 _Keys = dict[str, list[FoundFile]]
 
@@ -134,7 +134,7 @@ class _Index:
         return self.bare.get(name) or self.bare_stems.get(name) or []
 
 
-class PictureFinder:
+class ImageFinder:
     """Finds the files that names in a table mean.
 
     Attributes:
@@ -178,16 +178,16 @@ class PictureFinder:
         if not path:
             return NOTHING
         if files := self._find(path, self._exact):
-            return Match(_pictures_first(files))
+            return Match(_images_first(files))
         others = other_readings(name)
         for other in others:
             if files := self._find(other, self._exact):
-                return Match(_pictures_first(files), decoded=True)
+                return Match(_images_first(files), decoded=True)
         if files := self._find(_folded(path), self._any_case, outside=path):
-            return Match(_pictures_first(files), any_case=True)
+            return Match(_images_first(files), any_case=True)
         for other in others:
             if files := self._find(_folded(other), self._any_case):
-                return Match(_pictures_first(files), any_case=True, decoded=True)
+                return Match(_images_first(files), any_case=True, decoded=True)
         return NOTHING
 
     def match_inside(self, path: str) -> Match:
@@ -197,9 +197,9 @@ class PictureFinder:
             path: With forward slashes.
         """
         if files := self._exact.find(path):
-            return Match(_pictures_first(files))
+            return Match(_images_first(files))
         if files := self._any_case.find(_folded(path)):
-            return Match(_pictures_first(files), any_case=True)
+            return Match(_images_first(files), any_case=True)
         return NOTHING
 
     def ending_in(self, path: str, *, any_case: bool = False) -> list[FoundFile]:
@@ -329,7 +329,7 @@ def _without_ending(path: str) -> str:
     return path[:at] if at > path.rfind("/") + 1 and at < len(path) - 1 else path
 
 
-def _pictures_first(found: list[FoundFile]) -> tuple[FoundFile, ...]:
+def _images_first(found: list[FoundFile]) -> tuple[FoundFile, ...]:
     """Of ``a.jpg`` and ``a.txt``, a name without ending means the image."""
     if len(found) < 2:
         return tuple(found)

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.tables.headers import column_names, table_of_rows
-from distingo.datasets.tables.image_column import named_like_pictures
+from distingo.datasets.tables.image_column import named_like_images
 from distingo.datasets.tables.table import Table, cells_of
 from distingo.errors import DataError, UsageError
 from distingo.files import parse_json
@@ -23,7 +23,7 @@ from distingo.files import parse_json
 FILE, LABEL = "file", "label"
 """The columns of a table that is made of a map."""
 
-_ENDINGS = tuple(PICTURE_ENDINGS)
+_ENDINGS = tuple(IMAGE_ENDINGS)
 
 _WRAPPERS = ("data_list", "data", "annotations", "images", "samples", "labels", "items", "records", "rows")
 
@@ -111,7 +111,7 @@ def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[
 
 def _are_columns(content: dict[str, Any]) -> bool:
     """Whether it holds columns: lists of one length, or as pandas writes them, by the number of the row."""
-    if not named_like_pictures(list(content)) or not all(isinstance(value, list | dict) for value in content.values()):
+    if not named_like_images(list(content)) or not all(isinstance(value, list | dict) for value in content.values()):
         return False
     if len({type(value) for value in content.values()}) > 1 or len(content) < 2:
         return False

@@ -53,7 +53,7 @@ def parse_list(cell: Cell) -> tuple[str, ...] | None:
     if not looks_listed(text) or len(text) > _LONGEST:
         return None
     if re.search(r"""['"]\s+['"]""", text) and "," not in text:
-        # numpy writes no commas, and Python would join the neighbours into one
+        # numpy writes no commas, and Python would join the neighbors into one
         return tidy_labels([first or second for first, second in re.findall(r"""'([^']*)'|"([^"]*)\"""", text)])
     items = _parse_literal(text)
     if items is None:
@@ -98,7 +98,7 @@ def tidy_labels(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({label for label in stripped if label}))
 
 
-def recognise_delimiter(cells: Sequence[str]) -> str | None:
+def recognize_delimiter(cells: Sequence[str]) -> str | None:
     """Find out what stands between the labels of a cell.
 
     A comma or a space may as well be part of a name (``golf ball``). It counts as a delimiter only where
@@ -211,7 +211,7 @@ def merge_layout(layout: Layout, merge: MergeLabels | None) -> Layout:
             kept.append(replace(candidate, labels=labels))
         else:
             reason = note("in-folder-without-label", folder=candidate.labels[0])
-            row = ManifestRow(candidate.source.file, "ignored", reason, (), candidate.side, "", 0, 0, "")
+            row = ManifestRow(candidate.source.file, "ignored", reason, (), candidate.split, "", 0, 0, "")
             dropped.append(row)
     return replace(
         layout,

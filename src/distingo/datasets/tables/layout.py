@@ -1,4 +1,4 @@
-"""A table beside pictures to candidates: every row and every file accounted for."""
+"""A table next to images to candidates: every row and every file accounted for."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.layouts.split_folders import side_of_path
+from distingo.datasets.layouts.split_folders import split_of_path
 from distingo.datasets.own_files import describe_labels_table
-from distingo.datasets.tables.columns import Shape, recognise_shape
+from distingo.datasets.tables.columns import Shape, recognize_shape
 from distingo.datasets.tables.headers import with_first_row
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.matching import Matches, folder_name, match_names
 from distingo.datasets.tables.notes import LayoutFacts, describe_layout, why_missing
 from distingo.datasets.tables.rows import (
-    LabelledRow,
+    LabeledRow,
     find_class_names,
     find_disagreements,
     merge_variants,
@@ -26,19 +26,19 @@ from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row
 from distingo.errors import DataError, option
 from distingo.messages.notes import Note, note
-from distingo.records import ManifestRow, ManifestStatus, Side, Source, Task
+from distingo.records import ManifestRow, ManifestStatus, Source, SplitName, Task
 
 _SEVERAL_ROWS = 0.2
-"""From this share of pictures with rows of different labels on, the rows are one per picture and label."""
+"""From this share of images with rows of different labels on, the rows are one per image and label."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """All rows that name one picture, and the files that they may mean (none: it is missing)."""
+    """All rows that name one image, and the files that they may mean (none: it is missing)."""
 
     name: str
     files: tuple[FoundFile, ...]
-    rows: tuple[LabelledRow, ...]
+    rows: tuple[LabeledRow, ...]
 
     @property
     def lines(self) -> tuple[int, ...]:
@@ -49,8 +49,8 @@ class _Named:
         return tuple(sorted({label for row in self.rows for label in row.labels}))
 
     @property
-    def side(self) -> Side | None:
-        return next((row.side for row in self.rows if row.side), None)
+    def split(self) -> SplitName | None:
+        return next((row.split for row in self.rows if row.split), None)
 
 
 def table_layout(
@@ -71,34 +71,34 @@ def table_layout(
         files: Every file found; the table itself may be among them.
         options: What a person says about the table.
         below: The image folder's parts.
-        allow_missing: Go on even if half of the table's pictures are missing.
-        fewest_classes: With one label per picture, refuse a table with fewer.
+        allow_missing: Go on even if half of the table's images are missing.
+        fewest_classes: With one label per image, refuse a table with fewer.
 
     Returns:
-        The layout. A picture with contradicting rows is a conflict, unless rows are one per picture and label.
+        The layout. An image with contradicting rows is a conflict, unless rows are one per image and label.
 
     Raises:
-        DataError: The table can't be understood, or too many pictures are missing.
+        DataError: The table can't be understood, or too many images are missing.
         UsageError: An option does not fit the table.
     """
     usable = [file for file in files if not _is_same(file.path, table.path)]
-    pictures = PictureFinder(root, usable, below=below, anywhere=options.image_folder is not None)
-    table = with_first_row(table, pictures)
-    shape = recognise_shape(table, options, pictures)
+    images = ImageFinder(root, usable, below=below, anywhere=options.image_folder is not None)
+    table = with_first_row(table, images)
+    shape = recognize_shape(table, options, images)
     rows = read_rows(table, shape)
     rows, variants = merge_variants(rows, options.merge_labels)
     class_names = find_class_names(table, rows, options)
     rows = with_class_names(rows, class_names)
-    matches = match_names((row.name for row in rows), pictures)
+    matches = match_names((row.name for row in rows), images)
     if _are_in_class_folders(rows, matches):
-        pictures = PictureFinder(root, usable, below=below, anywhere=True)
-        matches = match_names((row.name for row in rows), pictures)
+        images = ImageFinder(root, usable, below=below, anywhere=True)
+        matches = match_names((row.name for row in rows), images)
     named = _gather(rows, matches)
     _check_missing(table, shape, named, matches, allow_missing=allow_missing)
     per_label = shape.kind == "plain" and _is_row_per_label(named)
     task: Task = "multi-label" if per_label or _has_several_or_none(named, shape) else "single-label"
     candidates, left_out = _sort_out(table, named, matches, per_label=per_label, task=task)
-    candidates = _sides_of_folders(candidates, shape)
+    candidates = _splits_of_folders(candidates, shape)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     _check_classes(table, shape, candidates, left_out, fewest_classes if task == "single-label" else 1)
     ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, named, below)]
@@ -135,7 +135,7 @@ def _is_same(one: Path, other: Path) -> bool:
     return one.name == other.name and one.resolve() == other.resolve()
 
 
-def _are_in_class_folders(rows: Sequence[LabelledRow], matches: Matches) -> bool:
+def _are_in_class_folders(rows: Sequence[LabeledRow], matches: Matches) -> bool:
     """Whether names in other folders than most have labels of their own, or these folders are named like labels."""
     strays = matches.strays.files
     if not strays:
@@ -146,9 +146,9 @@ def _are_in_class_folders(rows: Sequence[LabelledRow], matches: Matches) -> bool
     return here.isdisjoint(there) or not folders.isdisjoint(label.casefold() for label in here | there)
 
 
-def _gather(rows: Sequence[LabelledRow], matches: Matches) -> list[_Named]:
-    """Put the rows of each picture together, however they spell its name."""
-    groups: dict[tuple[str, ...], list[LabelledRow]] = defaultdict(list)
+def _gather(rows: Sequence[LabeledRow], matches: Matches) -> list[_Named]:
+    """Put the rows of each image together, however they spell its name."""
+    groups: dict[tuple[str, ...], list[LabeledRow]] = defaultdict(list)
     found: dict[tuple[str, ...], tuple[FoundFile, ...]] = {}
     for row in rows:
         files = matches.files(row.name)
@@ -183,7 +183,7 @@ def _is_row_per_label(named: Sequence[_Named]) -> bool:
 
 
 def _has_several_or_none(named: Sequence[_Named], shape: Shape) -> bool:
-    """Whether a picture that is there has several labels, or none where none can be meant.
+    """Whether an image that is there has several labels, or none where none can be meant.
 
     An empty cell in a column of single labels says that nobody looked, not that no label fits.
     """
@@ -201,11 +201,11 @@ def _sort_out(
         if status == "used":
             (file,) = each.files
             source = Source(display_name(file.parts), file.path)
-            candidates.append(Candidate(source, each.labels, each.side, each.lines))
+            candidates.append(Candidate(source, each.labels, each.split, each.lines))
         else:
             single = each.files[0] if len(each.files) == 1 else None
             name = display_name(single.parts) if single else each.name or f"{table.path.name}#{each.lines[0]}"
-            left_out.append(ManifestRow(name, status, reason, each.labels, each.side, "", 0, 0, "", lines=each.lines))
+            left_out.append(ManifestRow(name, status, reason, each.labels, each.split, "", 0, 0, "", lines=each.lines))
     candidates.sort(key=lambda candidate: candidate.source.file)
     return candidates, left_out
 
@@ -237,42 +237,42 @@ def _why_missing(table: Table, each: _Named, matches: Matches) -> Note | None:
     return None if each.files else note("no-such-file", table=name)
 
 
-def _contradiction(table: Table, rows: Sequence[LabelledRow], *, per_label: bool) -> Note | None:
+def _contradiction(table: Table, rows: Sequence[LabeledRow], *, per_label: bool) -> Note | None:
     known = [row for row in rows if not row.problem]
     if not per_label and (pair := _first_different(known, [row.labels for row in known])):
         return note("contradicting-rows", rows=tuple(_says_of_labels(table, row) for row in pair))
-    given = [row for row in known if row.side]
-    if pair := _first_different(given, [row.side for row in given]):
+    given = [row for row in known if row.split]
+    if pair := _first_different(given, [row.split for row in given]):
         return note("contradicting-rows", rows=tuple(_says_of_side(table, row) for row in pair))
     return None
 
 
-def _says_of_labels(table: Table, row: LabelledRow) -> Note:
+def _says_of_labels(table: Table, row: LabeledRow) -> Note:
     place = table.place(row.line)
     if not row.labels:
         return note("row-without-label", said_place=place)
     return note("row-with-labels", said_place=place, labels=row.labels)
 
 
-def _says_of_side(table: Table, row: LabelledRow) -> Note:
-    return note("row-with-side", said_place=table.place(row.line), said_side=note(row.side or "train"))
+def _says_of_side(table: Table, row: LabeledRow) -> Note:
+    return note("row-with-side", said_place=table.place(row.line), said_side=note(row.split or "train"))
 
 
-def _first_different(rows: Sequence[LabelledRow], values: Sequence[object]) -> tuple[LabelledRow, LabelledRow] | None:
+def _first_different(rows: Sequence[LabeledRow], values: Sequence[object]) -> tuple[LabeledRow, LabeledRow] | None:
     for row, value in zip(rows, values, strict=True):
         if value != values[0]:
             return rows[0], row
     return None
 
 
-def _sides_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candidate]:
-    """Take the sides from folders called train, val and test where every picture lies in one of them."""
-    sides = [side_of_path(candidate.source.file) for candidate in candidates]
-    if shape.side_column or None in sides or len(set(sides)) < 2:
+def _splits_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candidate]:
+    """Take the sides from folders called train, val and test where every image lies in one of them."""
+    splits = [split_of_path(candidate.source.file) for candidate in candidates]
+    if shape.split_column or None in splits or len(set(splits)) < 2:
         return candidates
     return [
-        Candidate(candidate.source, candidate.labels, side, candidate.lines)
-        for candidate, side in zip(candidates, sides, strict=True)
+        Candidate(candidate.source, candidate.labels, split, candidate.lines)
+        for candidate, split in zip(candidates, splits, strict=True)
     ]
 
 

@@ -9,17 +9,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from distingo.datasets.layouts.split_folders import differ_in_a_number, side_of_name
+from distingo.datasets.layouts.split_folders import differ_in_a_number, split_of_name
 from distingo.datasets.tables.image_files import (
     NOTHING,
+    ImageFinder,
     Match,
-    PictureFinder,
     is_absolute,
     is_web_address,
     leads_outside,
     path_of,
 )
-from distingo.datasets.walking import SIDE_NAMES, FoundFile, display_name
+from distingo.datasets.walking import SPLIT_LABELS, FoundFile, display_name
 
 _NEARLY_ALL = 0.95
 """This share of the paths must be there where the folder has another name than in the table."""
@@ -57,7 +57,7 @@ class Rerooting:
         return "/".join((*self.folder, rest))
 
 
-def find_rerooting(paths: Sequence[str], pictures: PictureFinder) -> Rerooting | None:
+def find_rerooting(paths: Sequence[str], images: ImageFinder) -> Rerooting | None:
     """Find the folder that stands in for the common part of paths none of which is there.
 
     A folder that ends as the common part does (``/home/me/data/train`` and ``data/train`` here) is taken where half of
@@ -67,7 +67,7 @@ def find_rerooting(paths: Sequence[str], pictures: PictureFinder) -> Rerooting |
 
     Args:
         paths: Different paths of a table, from `distingo.datasets.tables.image_files.path_of`.
-        pictures: The files.
+        images: The files.
 
     Returns:
         The folder; with `Rerooting.certain` false where several would do, or too few files are there. None where
@@ -75,18 +75,18 @@ def find_rerooting(paths: Sequence[str], pictures: PictureFinder) -> Rerooting |
     """
     split = [path.split("/") for path in paths]
     common = _common(split)
-    counts = _count(paths, len(common), pictures, any_case=False)
-    counts = counts or _count(paths, len(common), pictures, any_case=True)
+    counts = _count(paths, len(common), images, any_case=False)
+    counts = counts or _count(paths, len(common), images, any_case=True)
     if not counts:
         return None
-    agreed = {folder: _agreement(common, folder, pictures) for folder in counts}
-    if pictures.below in counts and counts[pictures.below] >= _HALF * len(paths) and pictures.below:
-        best = pictures.below  # the person named it
+    agreed = {folder: _agreement(common, folder, images) for folder in counts}
+    if images.below in counts and counts[images.below] >= _HALF * len(paths) and images.below:
+        best = images.below  # the person named it
         rivals = []
     else:
         best = min(counts, key=lambda folder: (-agreed[folder], -counts[folder], folder))
         rivals = _rivals(best, counts, agreed, len(paths))
-    named_it = bool(pictures.below) and best == pictures.below
+    named_it = bool(images.below) and best == images.below
     likely = named_it or bool(agreed[best]) or _may_be_renamed(common, best)
     enough = counts[best] >= (_HALF if agreed[best] or named_it else _NEARLY_ALL) * len(paths)
     return Rerooting(
@@ -106,8 +106,8 @@ def folder_name(folder: tuple[str, ...]) -> str:
 
 def _may_be_renamed(common: Sequence[str], folder: tuple[str, ...]) -> bool:
     """Whether a folder of another name may be the one that the common part names."""
-    splits = {SIDE_NAMES[part.lower()] for part in common if part.lower() in SIDE_NAMES}
-    others = {SIDE_NAMES[part.lower()] for part in folder if part.lower() in SIDE_NAMES}
+    splits = {SPLIT_LABELS[part.lower()] for part in common if part.lower() in SPLIT_LABELS}
+    others = {SPLIT_LABELS[part.lower()] for part in folder if part.lower() in SPLIT_LABELS}
     return (not common or is_absolute("/".join((*common, "")))) and not (splits and others and splits != others)
 
 
@@ -132,13 +132,13 @@ def _common(paths: Sequence[list[str]]) -> list[str]:
     return first[:same]
 
 
-def _count(paths: Sequence[str], common: int, pictures: PictureFinder, *, any_case: bool) -> Counter[tuple[str, ...]]:
+def _count(paths: Sequence[str], common: int, images: ImageFinder, *, any_case: bool) -> Counter[tuple[str, ...]]:
     """How many paths are there, by the folder that stands in for their first parts."""
     counts: Counter[tuple[str, ...]] = Counter()
     for path in paths:
         rest = "/".join(path.split("/")[common:])
         parts = rest.count("/") + 1
-        counts.update({_above(file, parts) for file in pictures.ending_in(rest, any_case=any_case)})
+        counts.update({_above(file, parts) for file in images.ending_in(rest, any_case=any_case)})
     return counts
 
 
@@ -146,9 +146,9 @@ def _above(file: FoundFile, parts: int) -> tuple[str, ...]:
     return file.parts[: len(file.parts) - parts]
 
 
-def _agreement(common: Sequence[str], folder: tuple[str, ...], pictures: PictureFinder) -> int:
+def _agreement(common: Sequence[str], folder: tuple[str, ...], images: ImageFinder) -> int:
     """How many last parts the common part shares with a folder's absolute path, in any case."""
-    place = [*pictures.place.split("/"), *folder]
+    place = [*images.place.split("/"), *folder]
     count = 0
     for one, other in zip(reversed(common), reversed(place), strict=False):
         if not one or one.casefold() != other.casefold():
@@ -237,7 +237,7 @@ class Matches:
         return tuple(name for name, match in self.by_name.items() if match.decoded and len(match.files) == 1)
 
 
-def match_names(names: Iterable[str], pictures: PictureFinder) -> Matches:
+def match_names(names: Iterable[str], images: ImageFinder) -> Matches:
     """Find what the names of a table mean, all in one way.
 
     A name leads to the file of that path: from the image folder, or else the table's. If none of the absolute paths is
@@ -249,23 +249,23 @@ def match_names(names: Iterable[str], pictures: PictureFinder) -> Matches:
 
     Args:
         names: A column of the table.
-        pictures: The files.
+        images: The files.
     """
-    by_name = {name: pictures.match(name) for name in dict.fromkeys(names)}
+    by_name = {name: images.match(name) for name in dict.fromkeys(names)}
     paths = {name: path_of(name) for name, match in by_name.items() if not match.files}
     rerooting = None
     for outside in (True, False):
         members = _not_one_is_there(by_name, paths, outside=outside)
-        if members and (rerooting := find_rerooting(list(dict.fromkeys(members.values())), pictures)):
+        if members and (rerooting := find_rerooting(list(dict.fromkeys(members.values())), images)):
             if rerooting.certain:
-                by_name |= {name: pictures.match_inside(rerooting.applied_to(path)) for name, path in members.items()}
+                by_name |= {name: images.match_inside(rerooting.applied_to(path)) for name, path in members.items()}
             break
     narrowing = _narrow(by_name)
     if narrowing:
         by_name = {name: _narrowed(name, match, narrowing) for name, match in by_name.items()}
-    strays = _find_strays(by_name, pictures)
+    strays = _find_strays(by_name, images)
     by_name |= dict.fromkeys(strays.files, NOTHING)
-    lost = _lost_zeros([name for name, match in by_name.items() if not match.files], pictures)
+    lost = _lost_zeros([name for name, match in by_name.items() if not match.files], images)
     return Matches(by_name, rerooting, narrowing, strays, lost, sum(map(is_web_address, paths)))
 
 
@@ -305,7 +305,7 @@ def _narrowed(name: str, match: Match, narrowing: Narrowing) -> Match:
     return match._replace(files=files) if files else NOTHING
 
 
-def _find_strays(by_name: Mapping[str, Match], pictures: PictureFinder) -> Strays:
+def _find_strays(by_name: Mapping[str, Match], images: ImageFinder) -> Strays:
     """The bare names that the folder of nearly all others lacks."""
     found = {name: match.files for name, match in by_name.items() if match.files and _is_bare(name)}
     folders = {name: {file.parts[:-1] for file in files} for name, files in found.items()}
@@ -313,10 +313,10 @@ def _find_strays(by_name: Mapping[str, Match], pictures: PictureFinder) -> Stray
     if len(counts) < 2:
         return Strays()
     best, count = counts.most_common(1)[0]
-    if count < _MOST_OF_FOUND * len(found) or (pictures.anywhere and best != pictures.below):
+    if count < _MOST_OF_FOUND * len(found) or (images.anywhere and best != images.below):
         return Strays()
     # a name that stands for the path of a file is no stray
-    files = {name: found[name][0] for name, each in folders.items() if each.isdisjoint({best, pictures.below})}
+    files = {name: found[name][0] for name, each in folders.items() if each.isdisjoint({best, images.below})}
     return Strays(best, {name: file for name, file in files.items() if not _belong_together(best, file.parts[:-1])})
 
 
@@ -325,10 +325,10 @@ def _belong_together(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     differing = [(a, b) for a, b in zip(one, other, strict=False) if a != b]
     if len(one) != len(other) or not differing:
         return False
-    return all((side_of_name(a) and side_of_name(b)) or differ_in_a_number([a, b]) for a, b in differing)
+    return all((split_of_name(a) and split_of_name(b)) or differ_in_a_number([a, b]) for a, b in differing)
 
 
-def _lost_zeros(missing: Sequence[str], pictures: PictureFinder) -> tuple[tuple[str, FoundFile], ...]:
+def _lost_zeros(missing: Sequence[str], images: ImageFinder) -> tuple[tuple[str, FoundFile], ...]:
     """Numbers without the zeros before them, as spreadsheets write them."""
     numbers = [name for name in missing if name.isascii() and name.isdigit()]
-    return tuple((name, file) for name in numbers if (file := pictures.of_number(int(name))) is not None)
+    return tuple((name, file) for name in numbers if (file := images.of_number(int(name))) is not None)

@@ -1,4 +1,4 @@
-"""What was recognised in a table, as notes."""
+"""What was recognized in a table, as notes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class LayoutFacts:
 
     Attributes:
         table: As read.
-        shape: As recognised.
+        shape: As recognized.
         task: As decided.
-        per_label: Whether there is one row per picture and label.
-        candidates: The pictures.
+        per_label: Whether there is one row per image and label.
+        candidates: The images.
         left_out: What the table names and can't be used.
-        named: How many different pictures the table names.
-        disagreements: Lines where the 0/1 columns and the text beside them differ.
+        named: How many different images the table names.
+        disagreements: Lines where the 0/1 columns and the text next to them differ.
         matches: What the names of images led to.
         class_names: The names of numbered classes; None where there are none.
         variants: Labels that differ only in how they are written.
@@ -57,12 +57,12 @@ def describe_layout(facts: LayoutFacts) -> tuple[Note, tuple[Note, ...]]:
         facts: What there is to say.
 
     Returns:
-        Its name, and notes for a person: what was recognised first, then what is remarkable.
+        Its name, and notes for a person: what was recognized first, then what is remarkable.
     """
     units = plural(facts.table.unit)
     labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, units))
     noticed = (*_columns(facts), *labels, *_paths(facts.matches), *_strays(facts), *_repeats(facts), *_left_out(facts))
-    notes = [_recognised(facts), _task(facts), *noticed]
+    notes = [_recognized(facts), _task(facts), *noticed]
     return note(_LAYOUTS[_shape(facts)], **_of_shape(facts), table=facts.table.path.name), tuple(notes)
 
 
@@ -170,14 +170,14 @@ def _of_shape(facts: LayoutFacts) -> dict[str, str | Note]:
     return {"delimiter": DELIMITER_NAMES.get(delimiter, repr(delimiter))}
 
 
-def _recognised(facts: LayoutFacts) -> Note:
+def _recognized(facts: LayoutFacts) -> Note:
     table, shape = facts.table, facts.shape
     first, last = shape.label_columns[0], shape.label_columns[-1]
     labels: str | Note = first
     if len(shape.label_columns) > 1:
         labels = note("columns-from-to", count=len(shape.label_columns), first=first, last=last)
-    if shape.side_column:
-        labels = note("labels-and-sides", labels=labels, column=shape.side_column)
+    if shape.split_column:
+        labels = note("labels-and-sides", labels=labels, column=shape.split_column)
     return note(
         "table-recognised",
         table=table.path.name,

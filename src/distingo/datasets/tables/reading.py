@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from distingo.csv_files import restore_cells
-from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.tables.headers import table_of_rows
 from distingo.datasets.tables.kinds import EXCEL_ENDINGS, read_excel, read_json, read_parquet
 from distingo.datasets.tables.table import OTHER_PROGRAMS, READ_ENDINGS, Table, cells_of, cells_of_texts
 from distingo.errors import DataError
 from distingo.files import parse_json
 
-_ENDINGS = "|".join(sorted(re.escape(ending) for ending in PICTURE_ENDINGS))
+_ENDINGS = "|".join(sorted(re.escape(ending) for ending in IMAGE_ENDINGS))
 
 _QUOTED = r"""(?P<quote>["'])(?P<quoted>.+?)(?P=quote)"""
 
@@ -74,7 +74,7 @@ def _halves(line: str) -> list[str]:
     return [match["quoted"] or match["plain"], match["rest"].rstrip()]
 
 
-# UTF-32's mark begins with UTF-16's and is therefore asked for first.
+# UTF-32's mark begins with UTF-16's and is therefore requested first.
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32", "UTF-32"),
     (b"\x00\x00\xfe\xff", "utf-32", "UTF-32"),

@@ -1,4 +1,4 @@
-"""The rows of a table to labels: what each row says about its picture, in one form for every shape.
+"""The rows of a table to labels: what each row says about its image, in one form for every shape.
 
 Names for classes that a table numbers: ``classes.txt`` and its kin next to it.
 """
@@ -11,41 +11,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distingo.datasets.tables.columns import TABLE_SIDES, Shape, text_labels
+from distingo.datasets.tables.columns import TABLE_SPLITS, Shape, text_labels
 from distingo.datasets.tables.image_column import NO, SPARSE_NO, YES
 from distingo.datasets.tables.labels import find_variants, merged_labels, parse_list, split_labels_of, tidy_labels
 from distingo.datasets.tables.reading import decode_text
 from distingo.datasets.tables.table import NO_CLASS_NAMES, Cell, MergeLabels, Table, TableOptions, text_of
 from distingo.errors import DataError, UsageError, option
 from distingo.messages.notes import Note, note
-from distingo.records import LabelVariants, Side
+from distingo.records import LabelVariants, SplitName
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledRow:
+class LabeledRow:
     """One row of a table.
 
     Attributes:
         line: Where it begins.
-        name: The picture as the row names it; may be empty.
+        name: The image as the row names it; may be empty.
         labels: Sorted, each once.
-        side: The side it puts the picture on, or None.
+        split: The side it puts the image on, or None.
         problem: Why its labels can't be told; None if they can.
     """
 
     line: int
     name: str
     labels: tuple[str, ...]
-    side: Side | None
+    split: SplitName | None
     problem: Note | None = None
 
 
-def read_rows(table: Table, shape: Shape) -> list[LabelledRow]:
+def read_rows(table: Table, shape: Shape) -> list[LabeledRow]:
     """Read every row.
 
     Args:
         table: As read.
-        shape: As recognised.
+        shape: As recognized.
 
     Returns:
         One entry per row, in the table's order.
@@ -57,17 +57,17 @@ def read_rows(table: Table, shape: Shape) -> list[LabelledRow]:
         labels, problems = _read_switches(table, shape.label_columns)
     else:
         labels, problems = _read_texts(table, shape), [None] * len(table.lines)
-    sides: Sequence[Cell] = table.column(shape.side_column) if shape.side_column else [""] * len(table.lines)
+    splits: Sequence[Cell] = table.column(shape.split_column) if shape.split_column else [""] * len(table.lines)
     names = table.column(shape.image_column)
     return [
-        LabelledRow(line, text_of(name), found, TABLE_SIDES.get(text_of(side).lower()), problem)
-        for line, name, found, side, problem in zip(table.lines, names, labels, sides, problems, strict=True)
+        LabeledRow(line, text_of(name), found, TABLE_SPLITS.get(text_of(split).lower()), problem)
+        for line, name, found, split, problem in zip(table.lines, names, labels, splits, problems, strict=True)
     ]
 
 
 def merge_variants(
-    rows: Sequence[LabelledRow], merge: MergeLabels | None
-) -> tuple[list[LabelledRow], tuple[LabelVariants, ...]]:
+    rows: Sequence[LabeledRow], merge: MergeLabels | None
+) -> tuple[list[LabeledRow], tuple[LabelVariants, ...]]:
     """Find labels that differ only in how they are written, and make them one where a person wants it.
 
     Args:
@@ -90,8 +90,8 @@ def merge_variants(
     ], variants
 
 
-def find_disagreements(table: Table, shape: Shape, rows: Sequence[LabelledRow]) -> list[int]:
-    """The lines where the 0/1 columns and the text beside them differ about a label that both know."""
+def find_disagreements(table: Table, shape: Shape, rows: Sequence[LabeledRow]) -> list[int]:
+    """The lines where the 0/1 columns and the text next to them differ about a label that both know."""
     if shape.list_column is None:
         return []
     known = set(tidy_labels(shape.label_columns))
@@ -165,7 +165,7 @@ class ClassNames:
     first: int = 0
 
 
-def find_class_names(table: Table, rows: Sequence[LabelledRow], options: TableOptions) -> ClassNames | None:
+def find_class_names(table: Table, rows: Sequence[LabeledRow], options: TableOptions) -> ClassNames | None:
     """Find the names of classes for a table whose labels are all whole numbers.
 
     Args:
@@ -209,7 +209,7 @@ def _usual(table: Table, numbers: set[int]) -> ClassNames | None:
     return None
 
 
-def with_class_names(rows: Sequence[LabelledRow], names: ClassNames | None) -> list[LabelledRow]:
+def with_class_names(rows: Sequence[LabeledRow], names: ClassNames | None) -> list[LabeledRow]:
     """Put names in place of numbers."""
     if names is None or not names.used:
         return list(rows)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from distingo.datasets.tables.columns import Shape, recognise_shape
+from distingo.datasets.tables.columns import Shape, recognize_shape
 from distingo.datasets.tables.image_column import known_label_column
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.rows import read_rows
 from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.errors import DataError
@@ -16,15 +16,15 @@ _ALIKE = 0.5
 
 
 def options_like(
-    first: Table, shape: Shape, table: Table, pictures: PictureFinder, options: TableOptions
+    first: Table, shape: Shape, table: Table, images: ImageFinder, options: TableOptions
 ) -> TableOptions | None:
     """Options that make one split's table be read as another split's was.
 
     Args:
-        first: The table that was recognised.
+        first: The table that was recognized.
         shape: Of `first`.
         table: Of another split.
-        pictures: What the names in `table` may mean.
+        images: What the names in `table` may mean.
         options: What a person says about the tables.
 
     Returns:
@@ -42,17 +42,17 @@ def options_like(
         joined = "" if shape.kind == "plain" else shape.delimiter
         settled = replace(settled, label_column=shape.label_columns[0], delimiter=joined)
         return settled if _are_filled(table, shape.label_columns) else None
-    return _options_of_its_own(first, shape, table, pictures, settled)
+    return _options_of_its_own(first, shape, table, images, settled)
 
 
 def _options_of_its_own(
-    first: Table, shape: Shape, table: Table, pictures: PictureFinder, options: TableOptions
+    first: Table, shape: Shape, table: Table, images: ImageFinder, options: TableOptions
 ) -> TableOptions | None:
     """Read a table by its own columns of labels, if they hold labels of the other one."""
     plain = replace(options, label_column=None, label_columns=())
     if shape.kind == "plain":
         plain = replace(plain, delimiter="")
-    own = _shape_of(table, plain, pictures)
+    own = _shape_of(table, plain, images)
     known = _labels(first, shape)
     if own is not None:
         labels = _labels(table, own)
@@ -73,9 +73,9 @@ def _options_of_its_own(
     )
 
 
-def _shape_of(table: Table, options: TableOptions, pictures: PictureFinder) -> Shape | None:
+def _shape_of(table: Table, options: TableOptions, images: ImageFinder) -> Shape | None:
     try:
-        return recognise_shape(table, options, pictures)
+        return recognize_shape(table, options, images)
     except DataError:
         return None  # no column that may hold labels
 

@@ -155,7 +155,7 @@ class TableOptions:
 
     @property
     def about_labels(self) -> tuple[str, ...]:
-        """Those that can only be meant for a table of labels: class folders are then not asked for their names."""
+        """Those that can only be meant for a table of labels: class folders are then not requested their names."""
         return tuple(name for name in self.given if name not in _ABOUT_FOLDERS)
 
 

@@ -13,16 +13,16 @@ import numpy.typing as npt
 
 from distingo.language import count, gettext
 from distingo.metrics.multi_label import co_occurrence
-from distingo.records import SIDES, Picture, Side
+from distingo.records import SPLITS, LabeledImage, SplitName
 from distingo.report.charts.curves import Tick
 from distingo.report.text.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A part of a class's bar: its side, its pictures, its start and its length (in percent)."""
+    """A part of a class's bar: its side, its images, its start and its length (in percent)."""
 
-    side: Side
+    split: SplitName
     number: int
     start: float
     length: float
@@ -30,38 +30,40 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class ClassBalance:
-    """One class's pictures: their number in all, and one bar per side that has some."""
+    """One class's images: their number in all, and one bar per side that has some."""
 
     name: str
     number: int
     bars: tuple[Bar, ...]
 
 
-def balance_classes(labels: Iterable[tuple[Side, Sequence[str]]], classes: Sequence[str]) -> tuple[ClassBalance, ...]:
-    """Count pictures per class and side.
+def balance_classes(
+    labels: Iterable[tuple[SplitName, Sequence[str]]], classes: Sequence[str]
+) -> tuple[ClassBalance, ...]:
+    """Count images per class and side.
 
     Args:
-        labels: One entry per picture: its side and its classes.
-        classes: All class names; one without a picture gets an empty bar.
+        labels: One entry per image: its side and its classes.
+        classes: All class names; one without an image gets an empty bar.
 
     Returns:
-        One entry per class, most pictures first; the longest bar is 100 percent.
+        One entry per class, most images first; the longest bar is 100 percent.
     """
-    counts: Counter[tuple[str, Side]] = Counter((name, side) for side, names in labels for name in names)
-    totals = {name: sum(counts[name, side] for side in SIDES) for name in classes}
+    counts: Counter[tuple[str, SplitName]] = Counter((name, split) for split, names in labels for name in names)
+    totals = {name: sum(counts[name, split] for split in SPLITS) for name in classes}
     longest = max(totals.values(), default=0) or 1
     ranked = sorted(classes, key=lambda name: -totals[name])
     return tuple(ClassBalance(name, totals[name], _bars(name, counts, longest)) for name in ranked)
 
 
-def _bars(name: str, counts: Counter[tuple[str, Side]], longest: int) -> tuple[Bar, ...]:
+def _bars(name: str, counts: Counter[tuple[str, SplitName]], longest: int) -> tuple[Bar, ...]:
     bars = []
     start = 0.0
-    for side in SIDES:
-        number = counts[name, side]
+    for split in SPLITS:
+        number = counts[name, split]
         if number:
             length = number / longest * 100
-            bars.append(Bar(side, number, round(start, 3), round(length, 3)))
+            bars.append(Bar(split, number, round(start, 3), round(length, 3)))
             start += length
     return tuple(bars)
 
@@ -77,7 +79,7 @@ _LARGEST_RADIUS = 13.0
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """Pictures of about one size: where the bubble lies, its radius (its area is their number), its text."""
+    """Images of about one size: where the bubble lies, its radius (its area is their number), its text."""
 
     x: float
     y: float
@@ -87,15 +89,15 @@ class Bubble:
 
 @dataclass(frozen=True, slots=True)
 class SizeSummary:
-    """The sizes of all pictures.
+    """The sizes of all images.
 
     Attributes:
         distinct: How many different sizes there are.
         median_width: In pixels.
         median_height: In pixels.
-        smallest: The picture with the fewest pixels, as ``120 × 80``.
-        largest: The picture with the most.
-        commonest: The commonest sizes with their numbers of pictures.
+        smallest: The image with the fewest pixels, as ``120 × 80``.
+        largest: The image with the most.
+        most_frequent: The most frequent sizes with their numbers of images.
         bubbles: One per size, or per group of near sizes.
         x_ticks: Widths, on a logarithmic axis.
         y_ticks: Heights, on the same scale.
@@ -106,35 +108,35 @@ class SizeSummary:
     median_height: int
     smallest: str
     largest: str
-    commonest: tuple[tuple[str, int], ...]
+    most_frequent: tuple[tuple[str, int], ...]
     bubbles: tuple[Bubble, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
 
 
-def summarise_sizes(pictures: Sequence[Picture]) -> SizeSummary | None:
+def summarize_sizes(images: Sequence[LabeledImage]) -> SizeSummary | None:
     """Sum up widths and heights.
 
     Args:
-        pictures: The usable pictures.
+        images: The usable images.
 
     Returns:
-        The summary, or None without pictures.
+        The summary, or None without images.
     """
-    if not pictures:
+    if not images:
         return None
-    sizes = Counter((picture.width, picture.height) for picture in pictures)
+    sizes = Counter((image.width, image.height) for image in images)
     by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
     edges = [edge for size in sizes for edge in size]
     low, high = math.log(max(1, min(edges)) * 0.85), math.log(max(edges) * 1.15)
     ticks = _log_ticks(math.exp(low), math.exp(high))
     return SizeSummary(
         distinct=len(sizes),
-        median_width=round(median(picture.width for picture in pictures)),
-        median_height=round(median(picture.height for picture in pictures)),
+        median_width=round(median(image.width for image in images)),
+        median_height=round(median(image.height for image in images)),
         smallest=_text(by_area[0]),
         largest=_text(by_area[-1]),
-        commonest=tuple((_text(size), number) for size, number in sizes.most_common(6)),
+        most_frequent=tuple((_text(size), number) for size, number in sizes.most_common(6)),
         bubbles=_bubbles(sizes, low, high),
         x_ticks=tuple(Tick(_place(edge, low, high, LEFT, RIGHT), count(edge)) for edge in ticks),
         y_ticks=tuple(Tick(_place(edge, low, high, BOTTOM, TOP), count(edge)) for edge in ticks),
@@ -181,23 +183,23 @@ def _log_ticks(low: float, high: float) -> list[int]:
 
 
 MOST_NUMBERS = 12
-"""Pictures with so many labels or more share one bar."""
+"""Images with so many labels or more share one bar."""
 
 MOST_LABELS = 30
-"""A larger matrix can't be read on a page; the labels with most pictures are shown instead."""
+"""A larger matrix can't be read on a page; the labels with most images are shown instead."""
 
 MOST_PAIRS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class LabelPair:
-    """Two labels that pictures have at once.
+    """Two labels that images have at once.
 
     Attributes:
-        first: The label whose pictures are looked at.
+        first: The label whose images are looked at.
         second: The other one; the same on the diagonal.
-        number: How many pictures have both.
-        share: Of the first label's pictures, from 0 to 1.
+        number: How many images have both.
+        share: Of the first label's images, from 0 to 1.
     """
 
     first: str
@@ -211,9 +213,9 @@ class PairsView:
     """The part of a co-occurrence matrix that is shown.
 
     Attributes:
-        labels: The labels shown, most pictures first.
+        labels: The labels shown, most images first.
         rows: One row of cells per label shown.
-        pairs: The commonest pairs over all labels, the rarer label first, most pictures first.
+        pairs: The most frequent pairs over all labels, the rarer label first, most images first.
         total: How many labels there are.
     """
 
@@ -223,41 +225,41 @@ class PairsView:
     total: int
 
 
-def count_labels(pictures: Iterable[tuple[Side, Sequence[str]]]) -> tuple[ClassBalance, ...]:
-    """Count the pictures with no label, one label, two ...
+def count_labels(images: Iterable[tuple[SplitName, Sequence[str]]]) -> tuple[ClassBalance, ...]:
+    """Count the images with no label, one label, two ...
 
     Args:
-        pictures: One entry per picture: its side and its labels.
+        images: One entry per image: its side and its labels.
 
     Returns:
         One entry per number of labels, rising, without gaps; `MOST_NUMBERS` or more are one entry.
     """
-    numbers = [(side, min(len(labels), MOST_NUMBERS)) for side, labels in pictures]
+    numbers = [(split, min(len(labels), MOST_NUMBERS)) for split, labels in images]
     if not numbers:
         return ()
     names = [_number_name(number) for number in range(max(number for _, number in numbers) + 1)]
-    counted_bars = balance_classes(((side, [names[number]]) for side, number in numbers), names)
+    counted_bars = balance_classes(((split, [names[number]]) for split, number in numbers), names)
     return tuple(sorted(counted_bars, key=lambda bar: names.index(bar.name)))
 
 
-def view_pairs(pictures: Sequence[Sequence[str]], labels: Sequence[str]) -> PairsView | None:
+def view_pairs(images: Sequence[Sequence[str]], labels: Sequence[str]) -> PairsView | None:
     """Choose what to show of the co-occurrence matrix.
 
     Args:
-        pictures: Each picture's labels.
+        images: Each image's labels.
         labels: All labels.
 
     Returns:
-        The view, or None where no picture has two labels.
+        The view, or None where no image has two labels.
     """
-    numbers = co_occurrence(indicate(pictures, labels))
+    numbers = co_occurrence(indicate(images, labels))
     totals = numbers.diagonal()
     ranked = np.argsort(-totals, kind="stable").tolist()
     together = np.triu(numbers[np.ix_(ranked, ranked)], 1)
     commoner, rarer = np.nonzero(together)
     if not commoner.size:
         return None
-    commonest = np.argsort(-together[commoner, rarer], kind="stable")[:MOST_PAIRS]
+    most_frequent = np.argsort(-together[commoner, rarer], kind="stable")[:MOST_PAIRS]
     shown = ranked[:MOST_LABELS]
 
     def cell(first: int, second: int) -> LabelPair:
@@ -267,16 +269,16 @@ def view_pairs(pictures: Sequence[Sequence[str]], labels: Sequence[str]) -> Pair
     return PairsView(
         labels=tuple(labels[place] for place in shown),
         rows=tuple(tuple(cell(row, column) for column in shown) for row in shown),
-        pairs=tuple(cell(ranked[rarer[at]], ranked[commoner[at]]) for at in commonest),
+        pairs=tuple(cell(ranked[rarer[at]], ranked[commoner[at]]) for at in most_frequent),
         total=len(labels),
     )
 
 
-def indicate(pictures: Sequence[Sequence[str]], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which picture has which label: bool (pictures, labels); labels of other names are passed over."""
+def indicate(images: Sequence[Sequence[str]], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which image has which label: bool (images, labels); labels of other names are passed over."""
     places = {name: place for place, name in enumerate(labels)}
-    table = np.zeros((len(pictures), len(labels)), dtype=np.bool_)
-    for row, names in enumerate(pictures):
+    table = np.zeros((len(images), len(labels)), dtype=np.bool_)
+    for row, names in enumerate(images):
         table[row, [places[name] for name in names if name in places]] = True
     return table
 

@@ -27,8 +27,8 @@ class ConfusionCell:
     Attributes:
         truth: The true class.
         predicted: The class that the model said.
-        number: How many test pictures.
-        share: Of the true class's test pictures, from 0 to 1.
+        number: How many test images.
+        share: Of the true class's test images, from 0 to 1.
         right: Whether it lies on the diagonal.
     """
 
@@ -46,7 +46,7 @@ class ConfusionView:
     Attributes:
         classes: The classes shown, in the evaluation's order.
         rows: One row of cells per class shown.
-        pairs: The commonest confusions over all classes, most pictures first.
+        pairs: The most frequent confusions over all classes, most images first.
         total: How many classes there are.
     """
 
@@ -85,14 +85,14 @@ def view_confusion(evaluation: Evaluation) -> ConfusionView | None:
 
 
 def often_taken_for(evaluation: Evaluation) -> dict[str, ConfusionCell]:
-    """For each class with mistakes, the class that its pictures are most often taken for."""
-    commonest = {}
+    """For each class with mistakes, the class that its images are most often taken for."""
+    most_frequent = {}
     for row, numbers in enumerate(evaluation.confusion):
         wrong = [column for column, number in enumerate(numbers) if number and column != row]
         if wrong:
             column = max(wrong, key=lambda column: numbers[column])
-            commonest[evaluation.classes[row]] = _cell(evaluation, row, column)
-    return commonest
+            most_frequent[evaluation.classes[row]] = _cell(evaluation, row, column)
+    return most_frequent
 
 
 def group_by_cell(predictions: Sequence[PredictionRow]) -> dict[CellKey, list[PredictionRow]]:
@@ -146,21 +146,19 @@ def cell_note(number: int, shown: int, *, agrees: bool) -> str:
     """Say what is seen when a cell is opened.
 
     Args:
-        number: The cell's pictures.
+        number: The cell's images.
         shown: How many of them the page holds.
         agrees: Whether the model was right about them, so that the least sure ones are worth seeing first.
     """
-    pictures = counted(number, "picture", "pictures")
+    images = counted(number, "picture", "pictures")
     if not shown:
-        return gettext("%(pictures)s. The run folder has no predictions.parquet to show them from.", pictures=pictures)
+        return gettext("%(images)s. The run folder has no predictions.parquet to show them from.", images=images)
     if number == 1:
-        return gettext("%(pictures)s.", pictures=pictures)
+        return gettext("%(images)s.", images=images)
     if shown == number:
         if agrees:
-            return gettext("%(pictures)s, least sure first.", pictures=pictures)
-        return gettext("%(pictures)s, surest first.", pictures=pictures)
+            return gettext("%(images)s, least sure first.", images=images)
+        return gettext("%(images)s, surest first.", images=images)
     if agrees:
-        return gettext(
-            "%(pictures)s, least sure first; the first %(shown)s are here.", pictures=pictures, shown=count(shown)
-        )
-    return gettext("%(pictures)s, surest first; the first %(shown)s are here.", pictures=pictures, shown=count(shown))
+        return gettext("%(images)s, least sure first; the first %(shown)s are here.", images=images, shown=count(shown))
+    return gettext("%(images)s, surest first; the first %(shown)s are here.", images=images, shown=count(shown))

@@ -35,9 +35,9 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series: its side (which colours it) and the SVG path through its values."""
+    """One series: its side (which colors it) and the SVG path through its values."""
 
-    side: str
+    split: str
     path: str
 
 
@@ -111,7 +111,7 @@ def draw_curves(history: Sequence[EpochRecord], score: str, *, best: EpochRecord
     Returns:
         The chart, or None where the score was never measured.
     """
-    series = {side: [getattr(epoch, f"{side}_{score}") for epoch in history] for side in ("train", "validation")}
+    series = {split: [getattr(epoch, f"{split}_{score}") for epoch in history] for split in ("train", "validation")}
     measured = [value for values in series.values() for value in values if value is not None]
     if not measured:
         return None
@@ -130,7 +130,7 @@ def draw_curves(history: Sequence[EpochRecord], score: str, *, best: EpochRecord
         y_ticks=tuple(Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values),
         lines=tuple(
             Line(
-                side,
+                split,
                 path_through(
                     [
                         (x(epoch.epoch), y(value))
@@ -139,7 +139,7 @@ def draw_curves(history: Sequence[EpochRecord], score: str, *, best: EpochRecord
                     ]
                 ),
             )
-            for side, values in series.items()
+            for split, values in series.items()
         ),
         readouts=readouts,
         best=next((readout for readout in readouts if best and readout.epoch == best.epoch), None),
@@ -193,8 +193,8 @@ def _readouts(
     width = (RIGHT - LEFT - 12) / max(1, len(history) - 1)
     readouts = []
     for index, epoch in enumerate(history):
-        measured = [(side, values[index]) for side, values in series.items()]
-        values = tuple((side, text(value), y(value)) for side, value in measured if value is not None)
+        measured = [(split, values[index]) for split, values in series.items()]
+        values = tuple((split, text(value), y(value)) for split, value in measured if value is not None)
         middle = x(epoch.epoch)
         readouts.append(Readout(epoch.epoch, middle, round(middle - width / 2, 1), round(width, 1), values))
     return readouts
@@ -268,10 +268,10 @@ class ConfidenceView:
 
 
 def show_confidence(folder: Path) -> ConfidenceView | None:
-    """The section of a judged folder; None where an older distingo evaluated.
+    """The section of a evaluated folder; None where an older distingo evaluated.
 
     Args:
-        folder: A run folder, or the folder in it of an evaluation on other pictures.
+        folder: A run folder, or the folder in it of an evaluation on other images.
 
     Raises:
         RunError: ``confidence.json`` is damaged.
@@ -281,7 +281,7 @@ def show_confidence(folder: Path) -> ConfidenceView | None:
 
 
 def strange_files(view: ConfidenceView | None) -> list[str]:
-    """The pictures that the section shows."""
+    """The images that the section shows."""
     strangers = view.confidence.strangers if view else None
     return list(strangers.files) if strangers else []
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 from distingo.datasets.decoding.decode import open_source
 from distingo.errors import DistingoError
-from distingo.exploration.appearance import Neighbourhood, PictureMap
+from distingo.exploration.appearance import ImageMap, Neighborhood
 from distingo.progress import progress_bar
-from distingo.records import Picture, Source
+from distingo.records import LabeledImage, Source
 
 TILE = 72
-"""Pixels of a tile's side: a picture's longer side at most."""
+"""Pixels of a tile's side: an image's longer side at most."""
 
 ACROSS = 10
 
@@ -32,7 +32,7 @@ class Sheets:
 
     Attributes:
         addresses: The sheets as ``data:`` addresses.
-        sizes: Width and height of each picture in its tile, from its upper left corner; (0, 0) where it could not be
+        sizes: Width and height of each image in its tile, from its upper left corner; (0, 0) where it could not be
             opened any more.
     """
 
@@ -41,10 +41,10 @@ class Sheets:
 
 
 def make_sheets(sources: Sequence[Source], *, workers: int = 4) -> Sheets:
-    """Make tiles of pictures, about 1.3 kB each.
+    """Make tiles of images, about 1.3 kB each.
 
     Args:
-        sources: Of the pictures.
+        sources: Of the images.
         workers: Threads.
     """
     addresses, sizes = [], []
@@ -83,23 +83,23 @@ def _lay_out(tiles: Sequence[Image.Image | None]) -> str:
 WIDTH = 1000
 """The map's width in its own units, with a margin around the points."""
 
-COLOURS = 10
-"""How many the page has for classes; pictures of further ones are grey."""
+COLORS = 10
+"""How many the page has for classes; images of further ones are gray."""
 
 MOST_KEYS = 60
 
-MOST_NEIGHBOURHOODS = 60
+MOST_NEIGHBORHOODS = 60
 
 _MARGIN = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A picture on the map: where it lies, and the class of CSS that colours it."""
+    """An image on the map: where it lies, and the class of CSS that colors it."""
 
     x: int
     y: int
-    colour: str
+    color: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,14 @@ class Key:
     Attributes:
         label: Its position among all labels of the map.
         name: The class or label.
-        number: Pictures on the map that have it.
-        colour: The class of CSS that colours its pictures.
+        number: Images on the map that have it.
+        color: The class of CSS that colors its images.
     """
 
     label: int
     name: str
     number: int
-    colour: str
+    color: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,12 @@ class MapView:
     """A map, ready to draw.
 
     Attributes:
-        points: One per picture.
+        points: One per image.
         height: Of the map; its width is `WIDTH`.
         radius: Of a point.
-        keys: The commonest classes, as many as a page can hold.
+        keys: The most frequent classes, as many as a page can hold.
         labels: How many classes are on the map.
-        neighbourhoods: As in `PictureMap`, as many as a page can hold.
+        neighborhoods: As in `ImageMap`, as many as a page can hold.
         data: What the page's script reads.
     """
 
@@ -138,39 +138,39 @@ class MapView:
     radius: float
     keys: tuple[Key, ...]
     labels: int
-    neighbourhoods: tuple[Neighbourhood, ...]
+    neighborhoods: tuple[Neighborhood, ...]
     data: dict[str, object]
 
 
-def show_map(picture_map: PictureMap) -> MapView:
+def show_map(image_map: ImageMap) -> MapView:
     """Draw a map.
 
-    A picture has the colour of its label that the fewest pictures on the map have: with several labels the rare ones
-    say most about it. The commonest of these colour-giving labels get colours of their own.
+    An image has the color of its label that the fewest images on the map have: with several labels the rare ones
+    say most about it. The most frequent of these color-giving labels get colors of their own.
 
     Args:
-        picture_map: With pictures of one label or several each.
+        image_map: With images of one label or several each.
     """
-    pictures = picture_map.pictures
-    numbers = Counter(label for picture in pictures for label in picture.labels)
+    images = image_map.images
+    numbers = Counter(label for image in images for label in image.labels)
     ranked = sorted(numbers, key=lambda name: (-numbers[name], name))
     position = {name: at for at, name in enumerate(ranked)}
-    colouring = [_rarest(picture, position) for picture in pictures]
-    commonest = Counter(name for name in colouring if name is not None)
-    coloured = sorted(commonest, key=lambda name: (-commonest[name], position[name]))[:COLOURS]
-    colours = {name: f"s{at}" for at, name in enumerate(coloured)}
-    places, height = _scale(picture_map.places)
-    points = tuple(Point(x, y, colours.get(name or "", "rest")) for (x, y), name in zip(places, colouring, strict=True))
-    shown = [*coloured, *(name for name in ranked if name not in colours)][:MOST_KEYS]
-    keys = tuple(Key(position[name], name, numbers[name], colours.get(name, "rest")) for name in shown)
+    colouring = [_rarest(image, position) for image in images]
+    most_frequent = Counter(name for name in colouring if name is not None)
+    colored = sorted(most_frequent, key=lambda name: (-most_frequent[name], position[name]))[:COLORS]
+    colors = {name: f"s{at}" for at, name in enumerate(colored)}
+    places, height = _scale(image_map.places)
+    points = tuple(Point(x, y, colors.get(name or "", "rest")) for (x, y), name in zip(places, colouring, strict=True))
+    shown = [*colored, *(name for name in ranked if name not in colors)][:MOST_KEYS]
+    keys = tuple(Key(position[name], name, numbers[name], colors.get(name, "rest")) for name in shown)
     return MapView(
         points=points,
         height=height,
         radius=round(max(5.0, 11.0 - len(points) / 400), 1),
         keys=keys,
         labels=len(ranked),
-        neighbourhoods=picture_map.neighbourhoods[:MOST_NEIGHBOURHOODS],
-        data=_data(pictures, ranked, position),
+        neighborhoods=image_map.neighborhoods[:MOST_NEIGHBORHOODS],
+        data=_data(images, ranked, position),
     )
 
 
@@ -182,14 +182,14 @@ def _scale(places: np.ndarray) -> tuple[list[list[int]], int]:
     return units.tolist(), int(max(units[:, 1].max() + _MARGIN, WIDTH // 4))
 
 
-def _rarest(picture: Picture, position: dict[str, int]) -> str | None:
-    return max(picture.labels, key=lambda name: position[name], default=None)
+def _rarest(image: LabeledImage, position: dict[str, int]) -> str | None:
+    return max(image.labels, key=lambda name: position[name], default=None)
 
 
-def _data(pictures: tuple[Picture, ...], ranked: list[str], position: dict[str, int]) -> dict[str, object]:
-    sheets = make_sheets([picture.source for picture in pictures])
+def _data(images: tuple[LabeledImage, ...], ranked: list[str], position: dict[str, int]) -> dict[str, object]:
+    sheets = make_sheets([image.source for image in images])
     entries = [
-        [picture.source.file, [position[name] for name in picture.labels], *size]
-        for picture, size in zip(pictures, sheets.sizes, strict=True)
+        [image.source.file, [position[name] for name in image.labels], *size]
+        for image, size in zip(images, sheets.sizes, strict=True)
     ]
     return {"tile": TILE, "across": ACROSS, "sheets": list(sheets.addresses), "labels": ranked, "pictures": entries}

@@ -43,17 +43,17 @@ def draw_precision_recall(scores: LabelScores, truth: npt.ArrayLike, probabiliti
     """Lay out one label's precision over recall.
 
     Args:
-        scores: Of the label; at least one picture has it.
+        scores: Of the label; at least one image has it.
         truth: Bool (n,).
         probabilities: Floats (n,).
     """
     curve = precision_recall_curve(truth, probabilities, points=_POINTS)
     cells = scores.two_by_two
     given = cells.true_positives + cells.false_positives
-    pictures = given + cells.false_negatives + cells.true_negatives
+    images = given + cells.false_negatives + cells.true_negatives
     return CurveDrawing(
         path=_steps(curve),
-        prevalence=upwards(scores.support / pictures),
+        prevalence=upwards(scores.support / images),
         chosen=(across(scores.recall), upwards(scores.precision)) if given else None,
     )
 
@@ -82,8 +82,8 @@ class LabelCell:
     Attributes:
         label: The label.
         outcome: Which cell.
-        number: How many judged pictures.
-        rows: Places of its pictures among the predictions, at most `MOST_OF_A_MISTAKE`: of a mistake the surest
+        number: How many evaluated images.
+        rows: Places of its images among the predictions, at most `MOST_OF_A_MISTAKE`: of a mistake the surest
             first, of a right answer the least sure first.
     """
 
@@ -98,7 +98,7 @@ def view_cells(scores: LabelScores, predictions: Predicted | None) -> tuple[Labe
 
     Args:
         scores: Of the label.
-        predictions: Where the pictures come from; None leaves the cells without.
+        predictions: Where the images come from; None leaves the cells without.
     """
     counts = scores.two_by_two
     numbers = (counts.true_positives, counts.false_negatives, counts.false_positives, counts.true_negatives)
@@ -134,11 +134,11 @@ class LabelCard:
 
     Attributes:
         scores: Of the label.
-        prevalence: Share of the judged pictures that have it.
-        left_out: Whether too few have it to judge.
+        prevalence: Share of the evaluated images that have it.
+        left_out: Whether too few have it to evaluate.
         plain_f1: F1 with a threshold of 0.5; None without predictions.
-        curve: Precision over recall; None without predictions, or where no picture has the label.
-        cells: The two-by-two table, in the order of `two_by_two.OUTCOMES`; empty beyond `MOST_CARDS`.
+        curve: Precision over recall; None without predictions, or where no image has the label.
+        cells: The per-label confusion matrix, in the order of `two_by_two.OUTCOMES`; empty beyond `MOST_CARDS`.
     """
 
     scores: LabelScores
@@ -150,11 +150,11 @@ class LabelCard:
 
 
 def view_labels(evaluation: Evaluation, predictions: Predicted | None) -> tuple[LabelCard, ...]:
-    """Every label's card, most pictures first.
+    """Every label's card, most images first.
 
     Args:
         evaluation: With scores per label.
-        predictions: Where curves and pictures come from; None leaves them out.
+        predictions: Where curves and images come from; None leaves them out.
     """
     plain = _plain_f1(predictions) if predictions else {}
     ranked = sorted(evaluation.per_label, key=lambda scores: -scores.support)
@@ -172,7 +172,7 @@ def view_labels(evaluation: Evaluation, predictions: Predicted | None) -> tuple[
 
 
 def mean_plain_f1(cards: tuple[LabelCard, ...]) -> float | None:
-    """F1 (macro) with every threshold at 0.5, over the labels that are judged; None where it is not known."""
+    """F1 (macro) with every threshold at 0.5, over the labels that are evaluated; None where it is not known."""
     measured = [card.plain_f1 for card in cards if not card.left_out and card.plain_f1 is not None]
     return sum(measured) / len(measured) if measured else None
 

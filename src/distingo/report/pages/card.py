@@ -49,7 +49,7 @@ def intended_against(records: RunRecords) -> tuple[str, ...]:
     return (
         unknown,
         gettext(
-            "Pictures taken in another way (another camera, light, angle or cut) before it has been judged on such "
+            "Pictures taken in another way (another camera, light, angle or cut) before it has been evaluated on such "
             "pictures: `distingo evaluate` does that."
         ),
         gettext("Decisions about people’s health, safety or rights without a person who checks them."),
@@ -89,7 +89,7 @@ def _kind(model: ModelFacts) -> tuple[str, ...]:
     if model.mode == "frozen":
         return (
             gettext(
-                "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. Licence "
+                "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. License "
                 "of the backbone’s weights: %(licence)s.",
                 head=model.head,
                 name=backbone.name,
@@ -98,7 +98,7 @@ def _kind(model: ModelFacts) -> tuple[str, ...]:
         )
     return (
         gettext(
-            "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. Licence "
+            "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. License "
             "of the backbone’s weights: %(licence)s.",
             head=model.head,
             name=backbone.name,
@@ -110,12 +110,12 @@ def _kind(model: ModelFacts) -> tuple[str, ...]:
 def _sight(model: ModelFacts) -> tuple[str, ...]:
     shown = model.rendition
     if shown is None:
-        descriptors = gettext("It sees descriptors of colour and texture, not pixels.")
+        descriptors = gettext("It sees descriptors of color and texture, not pixels.")
         return (descriptors,) if model.name == "descriptors" else ()
     size = f"{shown.width} × {shown.height}"
     if shown.channels == 1:
-        return (gettext("It sees grey pictures of %(size)s pixels (width × height).", size=size),)
-    return (gettext("It sees colour pictures of %(size)s pixels (width × height).", size=size),)
+        return (gettext("It sees gray pictures of %(size)s pixels (width × height).", size=size),)
+    return (gettext("It sees color pictures of %(size)s pixels (width × height).", size=size),)
 
 
 def _length(records: RunRecords, best: EpochRecord | None) -> tuple[str, ...]:
@@ -170,8 +170,8 @@ _METRICS = {
 def front_matter(records: RunRecords, model: ModelFacts) -> str:
     """What the hub asks of a model, between two lines of dashes.
 
-    The licence is left out, since a run does not know it: whoever publishes the model decides, bound by the terms of
-    the pictures and of the pretrained weights. So are ``datasets``, which would have to be on the hub.
+    The license is left out, since a run does not know it: whoever publishes the model decides, bound by the terms of
+    the images and of the pretrained weights. So are ``datasets``, which would have to be on the hub.
 
     Args:
         records: Of the run.
@@ -248,7 +248,7 @@ log = logging.getLogger("distingo")
 
 
 def write_card(run: Path) -> Path | None:
-    """Write a run's model card, from the run folder alone; its pictures are not needed.
+    """Write a run's model card, from the run folder alone; its images are not needed.
 
     Args:
         run: The run folder.
@@ -300,7 +300,7 @@ def _context(records: RunRecords, model: ModelFacts) -> dict[str, object]:
         "headline": _summary(records),
         "evaluation": evaluation,
         "baselines": other_baselines(evaluation, records.model, main),
-        "balance": balance_classes(((row.side, row.labels) for row in records.split), records.classes),
+        "balance": balance_classes(((row.split, row.labels) for row in records.split), records.classes),
         "skipped": group_skipped(records.manifest),
         "used": sum(row.status == "used" for row in records.manifest),
         "taken_for": often_taken_for(evaluation) if evaluation else {},
@@ -314,5 +314,5 @@ def _context(records: RunRecords, model: ModelFacts) -> dict[str, object]:
 def _summary(records: RunRecords) -> Summary | None:
     if records.evaluation is None:
         return None
-    judged = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
-    return judged(records.evaluation, records.model)
+    evaluated = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
+    return evaluated(records.evaluation, records.model)

@@ -6,12 +6,12 @@ from distingo.curation.shortcuts import find_file_shortcuts
 from distingo.curation.thresholds import DEFAULT_THRESHOLDS
 from distingo.language import count, gettext
 from distingo.report.charts.class_balance import balance_classes
-from distingo.report.text.summaries import FEW_PICTURES, summarize_evaluation, summarize_label_evaluation
-from distingo.report.text.wording import counted, isolated, percent, side_pictures
+from distingo.report.text.summaries import FEW_IMAGES, summarize_evaluation, summarize_label_evaluation
+from distingo.report.text.wording import counted, isolated, percent, split_images
 from distingo.runs.contents import RunRecords
 
 LOPSIDED = 10
-"""From so many times as many pictures in the largest class as in the smallest on, it is worth telling."""
+"""From so many times as many images in the largest class as in the smallest on, it is worth telling."""
 
 WIDE_INTERVAL = 0.1
 """An interval of ten points and more leaves much open."""
@@ -62,9 +62,9 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
 
 def _judged(records: RunRecords) -> tuple[str, ...]:
     if records.evaluation is None:
-        return (gettext("Not judged on test pictures: nothing is known about how well it does."),)
-    judged = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
-    return judged(records.evaluation, records.model).remarks
+        return (gettext("Not evaluated on test pictures: nothing is known about how well it does."),)
+    evaluated = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
+    return evaluated(records.evaluation, records.model).remarks
 
 
 def _rough(records: RunRecords) -> tuple[str, ...]:
@@ -74,18 +74,18 @@ def _rough(records: RunRecords) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Judged on only %(pictures)s: the interval of the main score is %(width)s percentage points wide.",
-            pictures=side_pictures(main.n, "test"),
+            "Evaluated on only %(images)s: the interval of the main score is %(width)s percentage points wide.",
+            images=split_images(main.n, "test"),
             width=f"{(main.high - main.low) * 100:.0f}",
         ),
     )
 
 
 def _imbalance(records: RunRecords) -> tuple[str, ...]:
-    rows = balance_classes(((row.side, row.labels) for row in records.split if row.side == "train"), records.classes)
+    rows = balance_classes(((row.split, row.labels) for row in records.split if row.split == "train"), records.classes)
     if len(rows) < 2 or rows[0].number < LOPSIDED * max(1, rows[-1].number):
         return ()
-    few = [row for row in rows if row.number < FEW_PICTURES]
+    few = [row for row in rows if row.number < FEW_IMAGES]
     sentence = gettext(
         "Lopsided training pictures: %(most)s of %(largest)s, %(least)s of %(smallest)s.",
         most=count(rows[0].number),
@@ -99,7 +99,7 @@ def _imbalance(records: RunRecords) -> tuple[str, ...]:
     names = counted(len(few), "label", "labels") if several else counted(len(few), "class", "classes")
     return (
         sentence,
-        gettext("%(names)s have fewer than %(few)s training pictures.", names=names, few=FEW_PICTURES),
+        gettext("%(names)s have fewer than %(few)s training pictures.", names=names, few=FEW_IMAGES),
     )
 
 
@@ -136,7 +136,7 @@ def _left_out(records: RunRecords) -> tuple[str, ...]:
     if conflicts:
         sentences.append(
             gettext(
-                "%(files)s with contradicting labels were left out; others may be labelled wrongly.",
+                "%(files)s with contradicting labels were left out; others may be labeled wrongly.",
                 files=counted(conflicts, "file", "files"),
             )
         )

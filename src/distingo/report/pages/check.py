@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distingo.curation.findings import FINDING_KINDS, PICTURE_KINDS, Finding, FindingKind
+from distingo.curation.findings import FINDING_KINDS, IMAGE_KINDS, Finding, FindingKind
 from distingo.report.examples import take_turns
 from distingo.report.templating import write_page
 from distingo.report.thumbnails import Album, fill_album
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 60
 """Findings of a kind on the page; all are in the table."""
 
-_MOST_PICTURES = 700
+_MOST_IMAGES = 700
 
 _MOST_BYTES = 9_000_000
 
@@ -67,17 +67,17 @@ WORDS: dict[FindingKind, KindWords] = {
     "shortcut": KindWords(
         "Shortcuts",
         "How far one thing beside the subject tells the classes apart. A model takes what is easiest; if that is not"
-        " the subject, it fails elsewhere. Colour may well be the subject: look.",
+        " the subject, it fails elsewhere. Color may well be the subject: look.",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A finding as it is shown: its pictures by their names in the album."""
+    """A finding as it is shown: its images by their names in the album."""
 
     finding: Finding
-    picture: str
+    image: str
     other: str
 
 
@@ -110,7 +110,7 @@ def write_check_page(check: Check, path: Path) -> Path:
     """Write the page of a check.
 
     Args:
-        check: As made or read back; thumbnails are made from its pictures as they are now.
+        check: As made or read back; thumbnails are made from its images as they are now.
         path: Where the page shall be.
 
     Returns:
@@ -123,9 +123,7 @@ def write_check_page(check: Check, path: Path) -> Path:
 
     search = check.near_duplicates
     sections = [section for kind in FINDING_KINDS if (section := _section(check.findings, kind)) is not None]
-    files = take_turns(
-        [[name for card in section.cards for name in (card.picture, card.other)] for section in sections]
-    )
+    files = take_turns([[name for card in section.cards for name in (card.image, card.other)] for section in sections])
     album = _fill(check, [file for file in files if file])
     context = {
         "check": check,
@@ -133,7 +131,7 @@ def write_check_page(check: Check, path: Path) -> Path:
         "against_name": check.against.name if check.against else "",
         "search": "" if search is None else describe_search(search),
         "sections": sections,
-        "of_pictures": PICTURE_KINDS,
+        "of_images": IMAGE_KINDS,
         "total": sum(section.counting for section in sections),
         "clean": [WORDS[kind].name for kind in FINDING_KINDS if all(section.kind != kind for section in sections)],
         "album": album,
@@ -162,14 +160,14 @@ def _fill(check: Check, files: Sequence[str]) -> Album:
     """Thumbnails from the data set's folder and, for pairs across data sets, from the other one's."""
     inside = [file for file in files if "\0" not in file]
     ranges = check.value_ranges
-    album = fill_album(check.root, inside, value_ranges=ranges, most_pictures=_MOST_PICTURES, most_bytes=_MOST_BYTES)
+    album = fill_album(check.root, inside, value_ranges=ranges, most_images=_MOST_IMAGES, most_bytes=_MOST_BYTES)
     outside = [file for file in files if "\0" in file]
     if not outside or check.against is None:
         return album
     names = [file.partition("\0")[2] for file in outside]
     root = check.against if check.against.is_dir() else check.against.parent
-    most_pictures, most_bytes = _MOST_PICTURES // 2, _MOST_BYTES // 2
-    other = fill_album(root, names, value_ranges=ranges, most_pictures=most_pictures, most_bytes=most_bytes)
+    most_images, most_bytes = _MOST_IMAGES // 2, _MOST_BYTES // 2
+    other = fill_album(root, names, value_ranges=ranges, most_images=most_images, most_bytes=most_bytes)
     prefix = outside[0].partition("\0")[0]
     renamed = {f"{prefix}\0{file}": thumbnail for file, thumbnail in other.thumbnails.items()}
     lost = frozenset(f"{prefix}\0{file}" for file in other.unreadable)

@@ -41,11 +41,11 @@ MOST_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One test picture with what each run said.
+    """One test image with what each run said.
 
     Attributes:
         best: The best run's answer.
-        others: Each other answer with the names of the runs that gave it, the commonest first.
+        others: Each other answer with the names of the runs that gave it, the most frequent first.
     """
 
     best: PredictionRow
@@ -53,13 +53,13 @@ class Disagreement:
 
     @property
     def file(self) -> str:
-        """The picture."""
+        """The image."""
         return self.best.file
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreements:
-    """Pictures that the best run got right, or wrong, unlike at least one other run.
+    """Images that the best run got right, or wrong, unlike at least one other run.
 
     Attributes:
         shown: Those where most others differ first, then those where the best run was surest; at most `MOST_SHOWN`.
@@ -71,10 +71,10 @@ class Disagreements:
 
 
 def find_disagreements(comparison: Comparison, *, best_is_right: bool) -> Disagreements:
-    """Find the pictures on which the best run is right and others are wrong, or the reverse.
+    """Find the images on which the best run is right and others are wrong, or the reverse.
 
     Args:
-        comparison: Of runs with one label per picture; others have none here.
+        comparison: Of runs with one label per image; others have none here.
         best_is_right: Which of the two.
     """
     if comparison.score != "accuracy":
@@ -102,13 +102,13 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class LabelDisagreement:
-    """One test picture with what each run gave it.
+    """One test image with what each run gave it.
 
     Attributes:
-        file: The picture.
+        file: The image.
         truth: Its labels.
         best: The best run's.
-        others: Each other answer with the names of the runs that gave it, the commonest first.
+        others: Each other answer with the names of the runs that gave it, the most frequent first.
     """
 
     file: str
@@ -119,7 +119,7 @@ class LabelDisagreement:
 
 @dataclass(frozen=True, slots=True)
 class LabelDisagreements:
-    """Pictures on which the best run has fewer wrong labels, or more, than at least one other.
+    """Images on which the best run has fewer wrong labels, or more, than at least one other.
 
     Attributes:
         shown: Those with the largest difference first, at most `distingo.report.pages.comparison.MOST_SHOWN`.
@@ -131,15 +131,15 @@ class LabelDisagreements:
 
 
 def find_label_disagreements(comparison: Comparison) -> tuple[LabelDisagreements, LabelDisagreements]:
-    """Find the pictures on which the best run is nearer to the truth than others, and the reverse.
+    """Find the images on which the best run is nearer to the truth than others, and the reverse.
 
     Args:
-        comparison: Of runs with several labels per picture.
+        comparison: Of runs with several labels per image.
 
     Raises:
         RunError: A run's predictions are missing or damaged.
     """
-    files = [row.file for row in comparison.best.records.split if row.side == "test"]
+    files = [row.file for row in comparison.best.records.split if row.split == "test"]
     runs = [run.records.predicted_on(files) for run in comparison.runs]
     wrong = np.stack([(run.said != run.truth).sum(axis=1) for run in runs])
     behind = wrong[1:] - wrong[0]
@@ -176,7 +176,7 @@ def _named(row: npt.NDArray[np.bool_], classes: Labels) -> Labels:
     return tuple(classes[place] for place in np.flatnonzero(row))
 
 
-COLOURS = 8
+COLORS = 8
 """How many the page has; further runs begin again, in dashes."""
 
 
@@ -185,7 +185,7 @@ class RunLine:
     """One run's curve.
 
     Attributes:
-        place: The run's place in the comparison, from 0; it decides colour and dashes.
+        place: The run's place in the comparison, from 0; it decides color and dashes.
         name: The run's.
         path: The SVG path through its values.
         best: Where its kept epoch lies, in pixels, or None.
@@ -336,7 +336,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
 
 
 def _headings(comparison: Comparison) -> dict[str, str]:
-    """Of the pictures on which the best run does better, and of those on which it does worse."""
+    """Of the images on which the best run does better, and of those on which it does worse."""
     names = [isolated(run.name) for run in comparison.runs]
     if comparison.task == "multi-label":
         other = f"{names[1]} is" if len(names) == 2 else "Others are"
@@ -373,12 +373,12 @@ def draw_rail(comparison: Comparison) -> Rail:
 
 
 def _series(place: int) -> str:
-    """The style classes of a run's colour, dashed once the colours are used up."""
-    return f"s{place % COLOURS}{' again' if place >= COLOURS else ''}"
+    """The style classes of a run's color, dashed once the colors are used up."""
+    return f"s{place % COLORS}{' again' if place >= COLORS else ''}"
 
 
 def _data_folder(runs: Sequence[ComparedRun]) -> Path:
-    """The pictures' folder; where the best run's has moved away, another run's."""
+    """The images' folder; where the best run's has moved away, another run's."""
     folders = [run.records.root for run in runs]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 

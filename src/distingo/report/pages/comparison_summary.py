@@ -83,8 +83,8 @@ def _recipe(names: Sequence[str]) -> str:
     return f"the recipe of {join([isolated(name) for name in names])} ({trained})"
 
 
-_MOST_PICTURES = 1_000_000
-"""Beyond, the number of pictures that would be needed is not worth telling."""
+_MOST_IMAGES = 1_000_000
+"""Beyond, the number of images that would be needed is not worth telling."""
 
 _TOO_FEW = "the runs differ on too few images for an interval"
 
@@ -127,16 +127,16 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
             f"{names[0]} is better than {names[1]} by ",
             points(versus.score.difference),
             f", {_sure_it_is(versus)}: {_what(comparison)} {values} "
-            f"{_on_pictures(comparison)} ({p_value(versus.adjusted_p_value)}).",
+            f"{_on_images(comparison)} ({p_value(versus.adjusted_p_value)}).",
         )
     start = f"No difference can be seen between {names[0]} and {names[1]}: "
     if comparison.tied:
         reach = points(max(abs(versus.score.low), abs(versus.score.high)))
         unseen = _TOO_FEW if versus.score.too_few else f"a difference of up to {reach} could stay unseen"
-        after = f" {_on_pictures(comparison)}, and {unseen}."
+        after = f" {_on_images(comparison)}, and {unseen}."
         return f"{start}both are {_what(comparison)} ", value, after
     after = (
-        f" ahead on {_pictures(comparison)} can be chance ({p_value(versus.adjusted_p_value)}; {_sure_it_is(versus)})"
+        f" ahead on {_images(comparison)} can be chance ({p_value(versus.adjusted_p_value)}; {_sure_it_is(versus)})"
         f"{_needed(comparison, versus)}."
     )
     return f"{start}{names[0]}’s ", points(versus.score.difference), after
@@ -153,7 +153,7 @@ def _of_one_recipe(comparison: Comparison, names: tuple[str, str], versus: Versu
     return (
         f"{names[0]} and {names[1]} are one recipe trained with other seeds: the ",
         points(versus.score.difference),
-        f" that set them apart on {_pictures(comparison)} are luck in training, in the test pictures or in both "
+        f" that set them apart on {_images(comparison)} are luck in training, in the test pictures or in both "
         f"({between}; {p_value(versus.adjusted_p_value)}).",
     )
 
@@ -173,7 +173,7 @@ def _of_many(comparison: Comparison) -> tuple[str, str, str]:
         parts.append(f"no difference can be seen from {join([_unclear(run) for run in unclear])}")
     if clear:
         parts.append(f"better by {join([_clear(run) for run in clear])}")
-    after = f" {_on_pictures(comparison)} {interval}{' — ' if parts else ''}{'; '.join(parts)}."
+    after = f" {_on_images(comparison)} {interval}{' — ' if parts else ''}{'; '.join(parts)}."
     return before, score_value(comparison.score, score.value), after
 
 
@@ -204,10 +204,10 @@ def _between(versus: VersusBest, joint: str = "and") -> str:
 
 
 def _needed(comparison: Comparison, versus: VersusBest) -> str:
-    pictures = versus.pictures_needed
-    if pictures is None or pictures > _MOST_PICTURES:
+    images = versus.images_needed
+    if images is None or images > _MOST_IMAGES:
         return ""
-    instead = f"about {count(_rounded(pictures))} test pictures instead of {count(comparison.n)}"
+    instead = f"about {count(_rounded(images))} test pictures instead of {count(comparison.n)}"
     return f"; {instead} would be needed to see a difference of that size"
 
 
@@ -223,11 +223,11 @@ def _what(comparison: Comparison) -> str:
     return f"{score_name(comparison.score)[0].lower().replace(',', '')} of"
 
 
-def _on_pictures(comparison: Comparison) -> str:
-    return f"{'of' if comparison.score == 'accuracy' else 'on'} {_pictures(comparison)}"
+def _on_images(comparison: Comparison) -> str:
+    return f"{'of' if comparison.score == 'accuracy' else 'on'} {_images(comparison)}"
 
 
-def _pictures(comparison: Comparison) -> str:
+def _images(comparison: Comparison) -> str:
     return f"{count(comparison.n)}{NO_BREAK}test picture{'' if comparison.n == 1 else 's'}"
 
 

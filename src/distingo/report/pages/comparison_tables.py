@@ -80,9 +80,9 @@ def speed(cost: Cost) -> str:
 
 
 def _measured(cost: Cost) -> str:
-    if cost.predicted_pictures is None or cost.predicted_seconds is None:
+    if cost.predicted_images is None or cost.predicted_seconds is None:
         return ""
-    return f" ({count(cost.predicted_pictures)} in {cost.predicted_seconds:.1f}{NO_BREAK}s)"
+    return f" ({count(cost.predicted_images)} in {cost.predicted_seconds:.1f}{NO_BREAK}s)"
 
 
 def _reading(cost: Cost) -> str:
@@ -131,14 +131,14 @@ _KINDS: tuple[_Kind, ...] = (
     ),
     (
         "Prediction",
-        "from the files to the classes, on the machine that judged the run; more is better",
+        "from the files to the classes, on the machine that evaluated the run; more is better",
         lambda cost: cost.images_per_second,
         per_second,
         _precision,
     ),
     (
-        "Memory for judging",
-        "the most that the process held while it judged the test pictures",
+        "Memory for evaluating",
+        "the most that the process held while it evaluated the test pictures",
         lambda cost: cost.prediction_memory_bytes,
         _bytes,
         _nothing,
@@ -157,13 +157,13 @@ class ClassRow:
 
     Attributes:
         name: Of the class.
-        support: How many test pictures show it.
+        support: How many test images show it.
         best: The best run's recall, or average precision.
         other: The other run's.
         difference: The first minus the second.
         low: Lower end of its 95 % interval.
         high: Upper end of it.
-        too_few: Whether there are too few pictures for that interval.
+        too_few: Whether there are too few images for that interval.
         places: Where low, difference and high lie, in percent of the width; zero is in the middle.
         p_value: Corrected for the number of classes; None where the class was not tested.
         is_clear: Whether that is more than chance explains.
@@ -186,7 +186,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """All classes of the best run beside one other.
+    """All classes of the best run next to one other.
 
     Attributes:
         run: The other run.
@@ -205,7 +205,7 @@ class ClassTable:
 
 
 def view_classes(run: ComparedRun) -> ClassTable | None:
-    """Arrange the classes of one run beside the best.
+    """Arrange the classes of one run next to the best.
 
     Args:
         run: Any but the best; that has none.

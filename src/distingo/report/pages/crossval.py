@@ -11,10 +11,10 @@ from distingo.near_duplicates.keeping import describe_counts
 from distingo.records import ClassScores, LabelScores, Score
 from distingo.report.charts.confusion import often_taken_for, view_confusion
 from distingo.report.charts.curves import Tick, nice_ticks
-from distingo.report.examples import rank_pictures, surest_mistakes, worst_mistakes
+from distingo.report.examples import rank_images, surest_mistakes, worst_mistakes
 from distingo.report.pages.run import describe_cells, open_confusion
 from distingo.report.templating import write_page
-from distingo.report.text.summaries import FEW_PICTURES, Summary, beside_baselines, other_baselines
+from distingo.report.text.summaries import FEW_IMAGES, Summary, beside_baselines, other_baselines
 from distingo.report.text.wording import NO_BREAK, counted, interval_in_words, isolated, percent
 from distingo.report.thumbnails import fill_album
 from distingo.runs.predictions import PredictionRow, read_predicted, read_predictions
@@ -27,7 +27,7 @@ _UNEVEN = 0.1
 
 
 def summarize_cross_validation(found: CrossValidation) -> Summary:
-    """Put the mean over folds into one sentence, beside the baselines'.
+    """Put the mean over folds into one sentence, next to the baselines'.
 
     A baseline counts as surpassed where the corrected interval of the difference, fold by fold, leaves out zero.
 
@@ -56,8 +56,8 @@ def summarize_cross_validation(found: CrossValidation) -> Summary:
 
 def _unevenness(found: CrossValidation) -> tuple[str, ...]:
     key = found.main_score
-    judged = [(fold.scores[key], fold) for fold in found.folds if key in fold.scores]
-    (worst, low), (best, _) = min(judged, key=lambda pair: pair[0]), max(judged, key=lambda pair: pair[0])
+    evaluated = [(fold.scores[key], fold) for fold in found.folds if key in fold.scores]
+    (worst, low), (best, _) = min(evaluated, key=lambda pair: pair[0]), max(evaluated, key=lambda pair: pair[0])
     if best - worst < _UNEVEN:
         return ()
     which = f"fold {low.fold}" + (f" of division {low.repeat}" if found.repeats > 1 else "")
@@ -69,16 +69,16 @@ def _unevenness(found: CrossValidation) -> tuple[str, ...]:
 
 def _weakest(found: CrossValidation) -> tuple[str, ...]:
     entries: list[ClassScores | LabelScores] = [*found.pooled.per_class, *found.pooled.per_label]
-    judged = [entry for entry in entries if entry.support >= FEW_PICTURES]
-    if len(judged) < 2:
+    evaluated = [entry for entry in entries if entry.support >= FEW_IMAGES]
+    if len(evaluated) < 2:
         return ()
     if found.task == "single-label":
-        weakest = min(judged, key=lambda entry: entry.recall)
+        weakest = min(evaluated, key=lambda entry: entry.recall)
         if weakest.recall == 1.0:
             return ()
         said = f"found in {percent(weakest.recall)} of its {counted(weakest.support, 'picture')}"
         return (f"Weakest class: {isolated(weakest.name)}, {said}.",)
-    weakest = min(judged, key=_precision)
+    weakest = min(evaluated, key=_precision)
     value = _precision(weakest)
     return (f"Weakest label: {isolated(weakest.name)}, average precision {percent(value)}.",)
 
@@ -169,7 +169,7 @@ def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, object
     mistakes = worst_mistakes(rows)
     confusion = view_confusion(found.pooled)
     cells = open_confusion(rows, confusion)
-    album = fill_album(found.root, rank_pictures(mistakes, {}, cells), value_ranges=found.value_ranges)
+    album = fill_album(found.root, rank_images(mistakes, {}, cells), value_ranges=found.value_ranges)
     return {
         "records": _Judged(found.model, rows),
         "mistakes": mistakes,

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image, ImageDraw
 
-from distingo.explanation.records import ClassExplanation, CoverCheck, Explanation, Method, Neighbour
+from distingo.explanation.records import ClassExplanation, CoverCheck, Explanation, Method, Neighbor
 from distingo.files import write_bytes
 from distingo.report.text.lettering import Lettering
 from distingo.report.thumbnails import draw_heat
@@ -36,7 +36,7 @@ def describe_class(explained: ClassExplanation) -> tuple[str, ...]:
 
 
 def describe_answer(explanation: Explanation) -> str:
-    """What the model says of the picture."""
+    """What the model says of the image."""
     if explanation.task == "multi-label":
         pairs = dict(zip(explanation.labels, explanation.probabilities, strict=True))
         said = ", ".join(f"{label} ({chance(pairs[label])})" for label in explanation.given)
@@ -94,12 +94,12 @@ _MARGIN = 40
 
 _GAP = 36
 
-_PICTURE = 360
-"""Pixels that pictures and maps are fitted into, each way."""
+_IMAGE = 360
+"""Pixels that images and maps are fitted into, each way."""
 
 _MOST_BARS = 6
 
-_TEXT_LEFT = _MARGIN + 2 * (_PICTURE + _GAP)
+_TEXT_LEFT = _MARGIN + 2 * (_IMAGE + _GAP)
 
 _TEXT_WIDTH = WIDTH - _MARGIN - _TEXT_LEFT
 
@@ -116,7 +116,7 @@ def write_explanation(explanation: Explanation, path: Path) -> Path:
     """Draw an explanation and write it as PNG.
 
     Args:
-        explanation: Of one picture.
+        explanation: Of one image.
         path: The PNG file.
 
     Returns:
@@ -135,20 +135,20 @@ def write_explanation(explanation: Explanation, path: Path) -> Path:
 
 def _tallest(explanation: Explanation) -> int:
     """More than any sheet of this explanation takes."""
-    return 1000 + (_PICTURE + 320) * len(explanation.classes) + 30 * len(explanation.notes)
+    return 1000 + (_IMAGE + 320) * len(explanation.classes) + 30 * len(explanation.notes)
 
 
 def _draw(sheet: Image.Image, explanation: Explanation) -> int:
     _TITLE.draw(sheet, (_MARGIN, 30), _TITLE.fit(describe_answer(explanation), WIDTH - 2 * _MARGIN), _INK)
     name = f"{PurePath(explanation.file).name} · {explanation.size[0]} × {explanation.size[1]} pixels"
     _SMALL.draw(sheet, (_MARGIN, 66), _SMALL.fit(name, WIDTH - 2 * _MARGIN), _QUIET)
-    left = _draw_picture(sheet, explanation, 104)
+    left = _draw_image(sheet, explanation, 104)
     right = 104
     for explained in explanation.classes:
         right = _draw_class(sheet, explanation, explained, right) + _GAP
     bottom = max(left, right - _GAP) + _GAP
     if explanation.neighbours:
-        bottom = _draw_neighbours(sheet, explanation, bottom)
+        bottom = _draw_neighbors(sheet, explanation, bottom)
     for note in explanation.notes:
         for line in _TEXT.wrap(f"Note: {note}.", WIDTH - 2 * _MARGIN):
             _TEXT.draw(sheet, (_MARGIN, bottom), line, _QUIET)
@@ -156,9 +156,9 @@ def _draw(sheet: Image.Image, explanation: Explanation) -> int:
     return bottom + 24
 
 
-def _draw_picture(sheet: Image.Image, explanation: Explanation, top: int) -> int:
-    """The picture with the part that the model sees, and bars of the most probable classes; returns the bottom."""
-    shown = _fit(Image.fromarray(explanation.picture))
+def _draw_image(sheet: Image.Image, explanation: Explanation, top: int) -> int:
+    """The image with the part that the model sees, and bars of the most probable classes; returns the bottom."""
+    shown = _fit(Image.fromarray(explanation.image))
     sheet.paste(shown, (_MARGIN, top))
     bottom = top + shown.height + 6
     if explanation.seen != (0.0, 0.0, 1.0, 1.0):
@@ -178,21 +178,21 @@ def _draw_picture(sheet: Image.Image, explanation: Explanation, top: int) -> int
 def _draw_bar(sheet: Image.Image, label: str, probability: float, top: int, *, given: bool) -> int:
     said = chance(probability)
     across = _TEXT.width(said)
-    _TEXT.draw(sheet, (_MARGIN, top), _TEXT.fit(label, _PICTURE - across - 16), _INK if given else _QUIET)
-    _TEXT.draw(sheet, (_MARGIN + _PICTURE - across, top), said, _INK if given else _QUIET)
+    _TEXT.draw(sheet, (_MARGIN, top), _TEXT.fit(label, _IMAGE - across - 16), _INK if given else _QUIET)
+    _TEXT.draw(sheet, (_MARGIN + _IMAGE - across, top), said, _INK if given else _QUIET)
     pen = ImageDraw.Draw(sheet)
-    pen.rectangle((_MARGIN, top + 24, _MARGIN + _PICTURE, top + 30), fill="#eef1f3")
-    if probability * _PICTURE >= 1:
-        colour = _ACCENT if given else "#9fb4bb"
-        pen.rectangle((_MARGIN, top + 24, _MARGIN + round(probability * _PICTURE), top + 30), fill=colour)
+    pen.rectangle((_MARGIN, top + 24, _MARGIN + _IMAGE, top + 30), fill="#eef1f3")
+    if probability * _IMAGE >= 1:
+        color = _ACCENT if given else "#9fb4bb"
+        pen.rectangle((_MARGIN, top + 24, _MARGIN + round(probability * _IMAGE), top + 30), fill=color)
     return top + 42
 
 
 def _draw_class(sheet: Image.Image, explanation: Explanation, explained: ClassExplanation, top: int) -> int:
-    """One heat map with what it is worth beside it; returns the bottom."""
-    left = _MARGIN + _PICTURE + _GAP
+    """One heat map with what it is worth next to it; returns the bottom."""
+    left = _MARGIN + _IMAGE + _GAP
     heat = _fit(
-        draw_heat(np.asarray(_fit(Image.fromarray(explanation.picture))), explanation.seen, explained.heat.values)
+        draw_heat(np.asarray(_fit(Image.fromarray(explanation.image))), explanation.seen, explained.heat.values)
     )
     sheet.paste(heat, (left, top))
     at = _TEXT_LEFT
@@ -234,42 +234,42 @@ def _draw_check(sheet: Image.Image, check: CoverCheck, top: int) -> int:
         across = _SMALL.width(text)
         _SMALL.draw(sheet, (place(share) - across * share, middle + 16), text, _QUIET)
     at: float = _TEXT_LEFT
-    for text, colour in (("| nothing covered", _INK), ("● hottest part", _WRONG), ("● random parts", "#8d979f")):
-        _SMALL.draw(sheet, (at, top), text, colour)
+    for text, color in (("| nothing covered", _INK), ("● hottest part", _WRONG), ("● random parts", "#8d979f")):
+        _SMALL.draw(sheet, (at, top), text, color)
         at += _SMALL.width(text) + 14
     return middle + 44
 
 
-def _draw_neighbours(sheet: Image.Image, explanation: Explanation, top: int) -> int:
-    """The nearest training pictures in a row; returns the bottom."""
+def _draw_neighbors(sheet: Image.Image, explanation: Explanation, top: int) -> int:
+    """The nearest training images in a row; returns the bottom."""
     ImageDraw.Draw(sheet).line((_MARGIN, top, WIDTH - _MARGIN, top), fill=_LINE)
     heading = "The training pictures that the model takes for most like it, with their distances"
     _HEADING.draw(sheet, (_MARGIN, top + 18), heading, _INK)
     top += 56
     across = (WIDTH - 2 * _MARGIN + 16) // max(8, len(explanation.neighbours))
-    for number, neighbour in enumerate(explanation.neighbours):
-        agrees = bool(set(neighbour.labels) & set(explanation.given))
-        _draw_neighbour(sheet, neighbour, _MARGIN + number * across, top, agrees=agrees)
+    for number, neighbor in enumerate(explanation.neighbours):
+        agrees = bool(set(neighbor.labels) & set(explanation.given))
+        _draw_neighbor(sheet, neighbor, _MARGIN + number * across, top, agrees=agrees)
     return top + _TILE + 60
 
 
-def _draw_neighbour(sheet: Image.Image, neighbour: Neighbour, left: int, top: int, *, agrees: bool) -> None:
-    if neighbour.picture is None:
+def _draw_neighbor(sheet: Image.Image, neighbor: Neighbor, left: int, top: int, *, agrees: bool) -> None:
+    if neighbor.image is None:
         ImageDraw.Draw(sheet).rectangle((left, top, left + _TILE, top + _TILE), outline=_LINE)
         _SMALL.draw(sheet, (left + 8, top + 8), "not there any more", _QUIET)
     else:
-        tile = _fit(Image.fromarray(neighbour.picture), _TILE)
+        tile = _fit(Image.fromarray(neighbor.image), _TILE)
         sheet.paste(tile, (left + (_TILE - tile.width) // 2, top + _TILE - tile.height))
-    names = ", ".join(neighbour.labels) or "no label"
+    names = ", ".join(neighbor.labels) or "no label"
     _TEXT.draw(sheet, (left, top + _TILE + 8), _TEXT.fit(names, _TILE), _ACCENT if agrees else _WRONG)
-    _SMALL.draw(sheet, (left, top + _TILE + 30), f"{neighbour.distance:.2f}", _QUIET)
+    _SMALL.draw(sheet, (left, top + _TILE + 30), f"{neighbor.distance:.2f}", _QUIET)
 
 
-def _fit(picture: Image.Image, side: int = _PICTURE) -> Image.Image:
-    """As large as fits into a square: a small picture enlarged by a whole factor, so that every pixel is seen."""
-    factor = side / max(picture.size)
+def _fit(image: Image.Image, split: int = _IMAGE) -> Image.Image:
+    """As large as fits into a square: a small image enlarged by a whole factor, so that every pixel is seen."""
+    factor = split / max(image.size)
     if factor >= 2:
         whole = int(factor)
-        return picture.resize((picture.width * whole, picture.height * whole), Image.Resampling.NEAREST)
-    size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
-    return picture.resize(size, Image.Resampling.LANCZOS)
+        return image.resize((image.width * whole, image.height * whole), Image.Resampling.NEAREST)
+    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+    return image.resize(size, Image.Resampling.LANCZOS)

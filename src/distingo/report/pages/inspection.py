@@ -15,11 +15,11 @@ from PIL import Image
 
 from distingo.exploration.appearance import Appearance, Exploration
 from distingo.language import count
-from distingo.records import Dataset, Picture
-from distingo.report.charts.class_balance import balance_classes, count_labels, summarise_sizes, view_pairs
+from distingo.records import Dataset, LabeledImage
+from distingo.report.charts.class_balance import balance_classes, count_labels, summarize_sizes, view_pairs
 from distingo.report.charts.curves import Tick
 from distingo.report.charts.image_map import show_map
-from distingo.report.examples import choose_samples, group_skipped, rank_pictures
+from distingo.report.examples import choose_samples, group_skipped, rank_images
 from distingo.report.templating import write_page
 from distingo.report.text.wording import counted, file_size, percent
 from distingo.report.thumbnails import fill_album
@@ -62,7 +62,7 @@ class Histogram:
 
 
 def draw_file_sizes(sizes: Sequence[int | None]) -> Histogram | None:
-    """Count pictures by the bytes of their files, on a logarithmic axis.
+    """Count images by the bytes of their files, on a logarithmic axis.
 
     Args:
         sizes: None where unknown.
@@ -80,13 +80,13 @@ def draw_file_sizes(sizes: Sequence[int | None]) -> Histogram | None:
     return _draw(known, steps, lambda value: file_size(round(value)), summary)
 
 
-def draw_aspects(pictures: Sequence[Picture]) -> Histogram | None:
-    """Count pictures by width over height, on a logarithmic axis.
+def draw_aspects(images: Sequence[LabeledImage]) -> Histogram | None:
+    """Count images by width over height, on a logarithmic axis.
 
     Returns:
         None where all have the same.
     """
-    aspects = np.array([picture.width / picture.height for picture in pictures], np.float64)
+    aspects = np.array([image.width / image.height for image in images], np.float64)
     if not len(aspects) or aspects.max() == aspects.min():
         return None
     names = {width / height: f"{width}:{height}" for width, height in _ASPECTS}
@@ -139,13 +139,13 @@ MOST_ROWS = 60
 
 @dataclass(frozen=True, slots=True)
 class AppearanceRow:
-    """One class, or all pictures.
+    """One class, or all images.
 
     Attributes:
-        name: Empty for all pictures.
-        number: How many pictures.
-        picture: The mean picture as a ``data:`` address.
-        colour: The mean colour as CSS writes it.
+        name: Empty for all images.
+        number: How many images.
+        image: The mean image as a ``data:`` address.
+        color: The mean color as CSS writes it.
         brightness: The path of a small histogram.
         saturation: The path of a small histogram.
         median_brightness: As text.
@@ -155,8 +155,8 @@ class AppearanceRow:
 
     name: str
     number: int
-    picture: str
-    colour: str
+    image: str
+    color: str
     brightness: str
     saturation: str
     median_brightness: str
@@ -165,24 +165,24 @@ class AppearanceRow:
 
 
 def show_appearances(appearances: Sequence[Appearance]) -> tuple[AppearanceRow, ...]:
-    """Make a row of each, at most `MOST_ROWS`: all pictures first, then the classes with most pictures."""
+    """Make a row of each, at most `MOST_ROWS`: all images first, then the classes with most images."""
     everything, *classes = appearances
     ranked = sorted(classes, key=lambda each: -each.number)
     return tuple(_row(each) for each in (everything, *ranked[: MOST_ROWS - 1]))
 
 
-def has_colour(appearances: Sequence[Appearance]) -> bool:
-    """Whether any picture has a saturation worth showing."""
+def has_color(appearances: Sequence[Appearance]) -> bool:
+    """Whether any image has a saturation worth showing."""
     return bool(appearances[0].median_saturation > 0 or appearances[0].saturation[1:].any())
 
 
 def _row(appearance: Appearance) -> AppearanceRow:
-    red, green, blue = appearance.mean_colour
+    red, green, blue = appearance.mean_color
     return AppearanceRow(
         name=appearance.name,
         number=appearance.number,
-        picture=_address(appearance.mean_picture),
-        colour=f"#{red:02x}{green:02x}{blue:02x}",
+        image=_address(appearance.mean_image),
+        color=f"#{red:02x}{green:02x}{blue:02x}",
         brightness=draw_small(appearance.brightness),
         saturation=draw_small(appearance.saturation),
         median_brightness=percent(appearance.median_brightness, 0),
@@ -201,14 +201,14 @@ MOST_ON_THE_WALL = 96
 
 
 def write_inspection(dataset: Dataset, path: Path, exploration: Exploration | None = None) -> Path:
-    """Write a page about a dataset: pictures per class, sizes, samples, and files left out with reasons.
+    """Write a page about a dataset: images per class, sizes, samples, and files left out with reasons.
 
-    With several labels per picture it also shows how many labels pictures have, and which go together.
+    With several labels per image it also shows how many labels images have, and which go together.
 
     Args:
         dataset: As read by `distingo.datasets.gathering.read_dataset`.
         path: Where the page shall be.
-        exploration: What was found out about its colours, and the map; None leaves these out.
+        exploration: What was found out about its colors, and the map; None leaves these out.
 
     Returns:
         The path.
@@ -216,15 +216,15 @@ def write_inspection(dataset: Dataset, path: Path, exploration: Exploration | No
     Raises:
         ResourceError: The page can't be written.
     """
-    given = any(picture.given_side for picture in dataset.pictures)
-    labelled = [(picture.given_side or "train", picture.labels) for picture in dataset.pictures]
-    balance = balance_classes(labelled, dataset.classes)
+    given = any(image.given_split for image in dataset.images)
+    labeled = [(image.given_split or "train", image.labels) for image in dataset.images]
+    balance = balance_classes(labeled, dataset.classes)
     samples = choose_samples(
-        ((picture.source.file, picture.labels) for picture in dataset.pictures),
+        ((image.source.file, image.labels) for image in dataset.images),
         [entry.name for entry in balance],
     )
     several = dataset.task == "multi-label"
-    wall = draw_wall(dataset.pictures)
+    wall = draw_wall(dataset.images)
     context = {
         "dataset": dataset,
         "data_name": dataset.root.name or str(dataset.root),
@@ -232,31 +232,31 @@ def write_inspection(dataset: Dataset, path: Path, exploration: Exploration | No
         "many": "labels" if several else "classes",
         "given": given,
         "balance": balance,
-        "label_counts": count_labels(labelled) if several else (),
-        "pairs": view_pairs([labels for _, labels in labelled], dataset.classes) if several else None,
+        "label_counts": count_labels(labeled) if several else (),
+        "pairs": view_pairs([labels for _, labels in labeled], dataset.classes) if several else None,
         "samples": samples,
-        "sizes": summarise_sizes(dataset.pictures),
+        "sizes": summarize_sizes(dataset.images),
         "formats": Counter(row.format for row in dataset.manifest if row.status == "used").most_common(),
         "skipped": group_skipped(dataset.manifest),
         "several": several,
-        "wall": [(picture.source.file, picture.labels) for picture in wall],
+        "wall": [(image.source.file, image.labels) for image in wall],
         "album": fill_album(
             dataset.root,
-            [*rank_pictures((), samples, {}), *(picture.source.file for picture in wall)],
+            [*rank_images((), samples, {}), *(image.source.file for image in wall)],
             value_ranges=dataset.value_ranges,
         ),
-        "aspects": draw_aspects(dataset.pictures),
+        "aspects": draw_aspects(dataset.images),
         **_explored(exploration),
     }
     return write_page("inspection.html", path, context, scripts=("page.js", "map.js"))
 
 
-def draw_wall(pictures: Sequence[Picture], *, most: int = MOST_ON_THE_WALL) -> list[Picture]:
-    """Draw pictures by chance, always the same ones of the same data set; none where a sample shows all anyway."""
-    if len(pictures) < most // 2:
+def draw_wall(images: Sequence[LabeledImage], *, most: int = MOST_ON_THE_WALL) -> list[LabeledImage]:
+    """Draw images by chance, always the same ones of the same data set; none where a sample shows all anyway."""
+    if len(images) < most // 2:
         return []
-    order = np.random.default_rng(0).permutation(len(pictures))
-    return [pictures[at] for at in order[:most].tolist()]
+    order = np.random.default_rng(0).permutation(len(images))
+    return [images[at] for at in order[:most].tolist()]
 
 
 def _explored(exploration: Exploration | None) -> dict[str, object]:
@@ -264,8 +264,8 @@ def _explored(exploration: Exploration | None) -> dict[str, object]:
         return {"exploration": None, "map": None, "file_sizes": None}
     return {
         "exploration": exploration,
-        "map": None if exploration.picture_map is None else show_map(exploration.picture_map),
+        "map": None if exploration.image_map is None else show_map(exploration.image_map),
         "looks": show_appearances(exploration.appearances),
-        "coloured": has_colour(exploration.appearances),
+        "colored": has_color(exploration.appearances),
         "file_sizes": draw_file_sizes(exploration.sizes),
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from distingo.language import count
 from distingo.report.charts.curves import Tick, nice_ticks, path_through, scale_to
 from distingo.report.templating import write_page
-from distingo.report.text.summaries import FEW_PICTURES, Summary
+from distingo.report.text.summaries import FEW_IMAGES, Summary
 from distingo.report.text.wording import NO_BREAK, isolated, percent, points, points_range, score_range
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _WORTHWHILE = 0.01
-"""A gain from twice the pictures below this is little for so much work."""
+"""A gain from twice the images below this is little for so much work."""
 
 _WEAK = 3
 """Classes that are spoken of."""
@@ -27,7 +27,7 @@ _FACTOR_NAMES = {2.0: "twice", 5.0: "five times"}
 
 
 def summarize_learning_curve(found: LearningCurve) -> Summary:
-    """Say what twice and five times the pictures would be expected to give.
+    """Say what twice and five times the images would be expected to give.
 
     Args:
         found: Measured and forecast.
@@ -62,7 +62,7 @@ def _advice(twice: Forecast) -> str:
 
 def _gain(twice: Forecast) -> str:
     return (
-        f"The gain from {_name(twice)} the pictures is surer than the score, as both are judged on the same ones: "
+        f"The gain from {_name(twice)} the pictures is surer than the score, as both are evaluated on the same ones: "
         f"{points(twice.gain.value)} (95{NO_BREAK}% interval "
         f"{points_range(twice.gain.low, twice.gain.high)})."
         + (" For more than that, try another model, or fine-tuning." if twice.gain.high < _WORTHWHILE else "")
@@ -70,10 +70,10 @@ def _gain(twice: Forecast) -> str:
 
 
 def _classes(found: LearningCurve) -> tuple[str, ...]:
-    judged = [curve for curve in found.classes if curve.support >= FEW_PICTURES]
-    if len(judged) < 2:
+    evaluated = [curve for curve in found.classes if curve.support >= FEW_IMAGES]
+    if len(evaluated) < 2:
         return ()
-    weak = judged[:_WEAK]
+    weak = evaluated[:_WEAK]
     score = "recall" if found.class_score == "recall" else "average precision"
     told = "; ".join(_told(curve) for curve in weak)
     best = max(weak, key=lambda curve: curve.forecasts[0].gain.value)
@@ -92,8 +92,8 @@ def _basis(found: LearningCurve) -> str:
     sizes = found.overall.measured
     return (
         f"Measured at {len(sizes)} sizes from {count(sizes[0].size)} to {count(found.n)} pictures, {found.draws} draws "
-        f"each, on {count(found.judged)} judged pictures; carried on by power laws. It holds for more pictures of the "
-        "same kind, not for other places, cameras or times."
+        f"each, on {count(found.evaluated)} evaluated pictures; carried on by power laws. It holds for more pictures "
+        "of the same kind, not for other places, cameras or times."
     )
 
 
@@ -127,7 +127,7 @@ class ForecastChart:
     """A learning curve ready to draw.
 
     Attributes:
-        x_ticks: Along the bottom, numbers of pictures.
+        x_ticks: Along the bottom, numbers of images.
         y_ticks: Along the left, scores.
         measured: Measured scores with intervals.
         forecasts: Forecast ones.

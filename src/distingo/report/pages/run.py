@@ -36,7 +36,7 @@ from distingo.report.examples import (
     choose_samples,
     group_skipped,
     open_cells,
-    rank_pictures,
+    rank_images,
     show_samples,
     surest_mistakes,
     take_turns,
@@ -59,7 +59,7 @@ from distingo.runs.contents import RunRecords, read_other_evaluation, read_run
 from distingo.runs.history import EpochRecord
 from distingo.runs.predictions import Predicted, PredictionRow, read_predicted
 
-MOST_PICTURES = 600
+MOST_IMAGES = 600
 """More than other pages embed, as every label has cells of its own to open."""
 
 
@@ -67,7 +67,7 @@ def label_context(records: RunRecords) -> dict[str, object]:
     """The values that ``label_report.html`` names.
 
     Args:
-        records: Of a run with several labels per picture.
+        records: Of a run with several labels per image.
 
     Raises:
         RunError: ``predictions.parquet`` is damaged or does not fit the evaluation.
@@ -85,18 +85,18 @@ def label_context(records: RunRecords) -> dict[str, object]:
         "rail_end": _rail_end(records),
         "min_positives": MIN_POSITIVES,
         "baselines": other_baselines(evaluation, records.model, MAIN_SCORE),
-        **_judged_pictures(records),
+        **_judged_images(records),
         "curves": [chart for score in CURVE_SCORES if (chart := draw_curves(records.history, score, best=best))],
         "best": best,
-        "balance": balance_classes(((row.side, row.labels) for row in records.split), records.classes),
-        "label_counts": count_labels((row.side, row.labels) for row in records.split),
+        "balance": balance_classes(((row.split, row.labels) for row in records.split), records.classes),
+        "label_counts": count_labels((row.split, row.labels) for row in records.split),
         "pairs": view_pairs([row.labels for row in records.split], records.classes),
         "skipped": group_skipped(records.manifest),
     }
 
 
-def _judged_pictures(records: RunRecords) -> dict[str, object]:
-    """What needs predictions or pictures; without an evaluation nothing, without predictions only the scores."""
+def _judged_images(records: RunRecords) -> dict[str, object]:
+    """What needs predictions or images; without an evaluation nothing, without predictions only the scores."""
     evaluation, predictions = records.evaluation, _predictions(records)
     thresholds = [scores.threshold for scores in evaluation.per_label] if evaluation else []
     samples = show_samples(predictions, thresholds) if predictions else ()
@@ -106,7 +106,7 @@ def _judged_pictures(records: RunRecords) -> dict[str, object]:
     certainty = show_confidence(records.folder) if evaluation else None
     files = [*strange_files(certainty), *_rank_files(samples, (*invented, *missed), cards, predictions)]
     files = list(dict.fromkeys(files))
-    album = fill_album(records.root, files, value_ranges=records.value_ranges, most_pictures=MOST_PICTURES)
+    album = fill_album(records.root, files, value_ranges=records.value_ranges, most_images=MOST_IMAGES)
     return {
         "certainty": certainty,
         "label_samples": samples,
@@ -163,7 +163,7 @@ def _rank_files(
     cards: Sequence[LabelCard],
     predictions: Predicted | None,
 ) -> list[str]:
-    """All pictures of the page, the most important first: samples, mistakes, then one of every cell and so on."""
+    """All images of the page, the most important first: samples, mistakes, then one of every cell and so on."""
     ranked = [*(sample.file for sample in samples), *(mistake.file for mistake in mistakes)]
     if predictions:
         ranked += take_turns([[predictions.files[row] for row in cell.rows] for card in cards for cell in card.cells])
@@ -171,7 +171,7 @@ def _rank_files(
 
 
 def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album) -> dict[str, object]:
-    """What the page's script needs to open a cell, as plain values; each picture with its labels once."""
+    """What the page's script needs to open a cell, as plain values; each image with its labels once."""
     shown = {
         (cell.label, cell.outcome): _embedded(cell.rows, predictions, album) for card in cards for cell in card.cells
     }
@@ -203,7 +203,7 @@ def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album)
 
 
 def _embedded(rows: Sequence[int], predictions: Predicted, album: Album) -> list[int]:
-    """The rows up to the first whose picture was beyond the page's budget; one at least, to say so."""
+    """The rows up to the first whose image was beyond the page's budget; one at least, to say so."""
     for place, row in enumerate(rows):
         file = predictions.files[row]
         if album.get(file) is None and file not in album.unreadable:
@@ -214,21 +214,21 @@ def _embedded(rows: Sequence[int], predictions: Predicted, album: Album) -> list
 REPORT_FILE = "report.html"
 
 
-def write_report(run: Path, judged: Path | None = None) -> Path:
+def write_report(run: Path, evaluated: Path | None = None) -> Path:
     """Write a run's report: one HTML file with everything inside, readable offline.
 
     Args:
         run: The run folder; what it does not hold yet is left out of the report.
-        judged: The folder in it of an evaluation on other pictures, to report on those; None for the run's own.
+        evaluated: The folder in it of an evaluation on other images, to report on those; None for the run's own.
 
     Returns:
-        The path of ``report.html`` in the run folder, or in `judged`.
+        The path of ``report.html`` in the run folder, or in `evaluated`.
 
     Raises:
         RunError: The folder is no run, a file is damaged, or a newer version wrote it.
         ResourceError: The report can't be written.
     """
-    records = read_run(run) if judged is None else read_other_evaluation(run, judged)
+    records = read_run(run) if evaluated is None else read_other_evaluation(run, evaluated)
     several = records.task == "multi-label"
     template, context = ("label_report.html", label_context) if several else ("report.html", _context)
     return write_page(template, records.folder / REPORT_FILE, context(records))
@@ -237,15 +237,15 @@ def write_report(run: Path, judged: Path | None = None) -> Path:
 def _context(records: RunRecords) -> dict[str, object]:
     evaluation = records.evaluation
     best = best_epoch(records.history, str(records.recipe.get("monitor", "validation_accuracy")))
-    balance = balance_classes(((row.side, row.labels) for row in records.split), records.classes)
-    side = "train" if any(row.side == "train" for row in records.split) else "test"
-    shown = [(row.file, row.labels) for row in records.split if row.side == side]
+    balance = balance_classes(((row.split, row.labels) for row in records.split), records.classes)
+    split = "train" if any(row.split == "train" for row in records.split) else "test"
+    shown = [(row.file, row.labels) for row in records.split if row.split == split]
     samples = choose_samples(shown, [entry.name for entry in balance])
     mistakes = worst_mistakes(records.predictions)
     confusion = view_confusion(evaluation) if evaluation else None
     cells = open_confusion(records.predictions, confusion)
     certainty = show_confidence(records.folder) if evaluation else None
-    ranked = [*strange_files(certainty), *rank_pictures(mistakes, samples, cells)]
+    ranked = [*strange_files(certainty), *rank_images(mistakes, samples, cells)]
     album = fill_album(records.root, list(dict.fromkeys(ranked)), value_ranges=records.value_ranges)
     return {
         "records": records,
@@ -258,7 +258,7 @@ def _context(records: RunRecords) -> dict[str, object]:
         "baselines": other_baselines(evaluation, records.model, "accuracy"),
         "balance": balance,
         "samples": samples,
-        "sampled_from": "training" if side == "train" else "test",
+        "sampled_from": "training" if split == "train" else "test",
         "curves": [chart for score in CURVE_SCORES if (chart := draw_curves(records.history, score, best=best))],
         "best": best,
         "certainty": certainty,
@@ -293,7 +293,7 @@ def _unjudged(best: EpochRecord | None) -> Summary:
 def open_confusion(
     predictions: Sequence[PredictionRow], confusion: ConfusionView | None
 ) -> dict[CellKey, list[PredictionRow]]:
-    """The pictures behind each cell of a confusion matrix that is shown."""
+    """The images behind each cell of a confusion matrix that is shown."""
     if confusion is None:
         return {}
     return open_cells(group_by_cell(predictions), ((cell.truth, cell.predicted) for cell in confusion.cells))

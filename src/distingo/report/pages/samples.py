@@ -53,21 +53,21 @@ _NO_CHARACTER = "\U0010ffff"
 def write_contact_sheet(
     images: Sequence[np.ndarray | Image.Image], captions: Sequence[str], path: Path, *, columns: int
 ) -> Path:
-    """Draw pictures in a grid, a caption under each, and write it as PNG.
+    """Draw images in a grid, a caption under each, and write it as PNG.
 
-    Small pictures are enlarged by a whole factor without smoothing, so that every pixel can be seen.
+    Small images are enlarged by a whole factor without smoothing, so that every pixel can be seen.
 
     Args:
-        images: uint8 arrays (height, width) or (height, width, channels) with 1 or 3 channels, or pictures.
-        captions: One per picture, in any script; empty for none. A long one is cut with an ellipsis.
+        images: uint8 arrays (height, width) or (height, width, channels) with 1 or 3 channels, or images.
+        captions: One per image, in any script; empty for none. A long one is cut with an ellipsis.
         path: The PNG file.
-        columns: Pictures per row.
+        columns: Images per row.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: No picture, not one caption per picture, or fewer than one column.
+        ValueError: No image, not one caption per image, or fewer than one column.
         ResourceError: The file can't be written.
     """
     if not images or len(images) != len(captions) or columns < 1:
@@ -75,7 +75,7 @@ def write_contact_sheet(
             f"{len(images)} pictures, {len(captions)} captions, {columns} columns: "
             "give at least one picture, as many captions, and at least one column"
         )
-    tiles = [_enlarge(_as_picture(image)) for image in images]
+    tiles = [_enlarge(_as_image(image)) for image in images]
     width = max(_LEAST_TILE, *(tile.width for tile in tiles))
     height = max(tile.height for tile in tiles)
     row_height = height + (_LINE if any(captions) else 0) + _GAP
@@ -94,18 +94,18 @@ def write_contact_sheet(
     return path
 
 
-def _as_picture(image: np.ndarray | Image.Image) -> Image.Image:
+def _as_image(image: np.ndarray | Image.Image) -> Image.Image:
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     pixels = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     return Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
 
 
-def _enlarge(picture: Image.Image) -> Image.Image:
-    factor = _LEAST_TILE // max(picture.size)
+def _enlarge(image: Image.Image) -> Image.Image:
+    factor = _LEAST_TILE // max(image.size)
     if factor < 2:
-        return picture
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+        return image
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
 def _write_caption(draw: ImageDraw.ImageDraw, caption: str, left: int, top: int, width: int) -> None:
@@ -188,10 +188,10 @@ def write_layers(layers: NetworkLayers, path: Path) -> Path:
     """Draw first filters and feature maps, layer by layer, and write them as PNG.
 
     Each filter and each map is scaled to its own range: black is its least, white its greatest number. Filters over
-    three channels are shown as colours.
+    three channels are shown as colors.
 
     Args:
-        layers: Of a network and a picture.
+        layers: Of a network and an image.
         path: The PNG file.
 
     Returns:
@@ -200,8 +200,8 @@ def write_layers(layers: NetworkLayers, path: Path) -> Path:
     Raises:
         ResourceError: The file can't be written.
     """
-    rows = [_tiles([_tile_as_picture(each) for each in layers.filters], _SMALL_TILE)] if len(layers.filters) else []
-    rows += [_tiles([_tile_as_picture(each) for each in layer.maps], _TILE) for layer in layers.layers]
+    rows = [_tiles([_tile_as_image(each) for each in layers.filters], _SMALL_TILE)] if len(layers.filters) else []
+    rows += [_tiles([_tile_as_image(each) for each in layer.maps], _TILE) for layer in layers.layers]
     headings = [_filters_heading(layers)] if len(layers.filters) else []
     headings += [_maps_heading(layer) for layer in layers.layers]
     sheet = Image.new("RGB", (_WIDTH, 120 + sum(row.height + 64 for row in rows)), "white")
@@ -232,25 +232,25 @@ def _maps_heading(layer: LayerMaps) -> tuple[str, str]:
     return layer.name, f"{part}, {height} × {width}"
 
 
-def _tile_as_picture(numbers: np.ndarray) -> Image.Image:
+def _tile_as_image(numbers: np.ndarray) -> Image.Image:
     least, greatest = float(numbers.min()), float(numbers.max())
     shares = (numbers - least) / (greatest - least) if greatest > least else np.zeros_like(numbers)
     pixels = (shares * 255).round().astype(np.uint8)
     return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels).convert("RGB")
 
 
-def _tiles(pictures: list[Image.Image], side: int) -> Image.Image:
-    across = (_WIDTH - 2 * _MARGIN + _LAYER_GAP) // (side + _LAYER_GAP)
-    tiles = [_enlarge_tile(picture, side) for picture in pictures]
+def _tiles(images: list[Image.Image], split: int) -> Image.Image:
+    across = (_WIDTH - 2 * _MARGIN + _LAYER_GAP) // (split + _LAYER_GAP)
+    tiles = [_enlarge_tile(image, split) for image in images]
     height = max(tile.height for tile in tiles)
     rows = -(-len(tiles) // across)
     drawn = Image.new("RGB", (_WIDTH - 2 * _MARGIN, rows * (height + _LAYER_GAP) - _LAYER_GAP), "white")
     for at, tile in enumerate(tiles):
-        drawn.paste(tile, (at % across * (side + _LAYER_GAP), at // across * (height + _LAYER_GAP)))
+        drawn.paste(tile, (at % across * (split + _LAYER_GAP), at // across * (height + _LAYER_GAP)))
     return drawn
 
 
-def _enlarge_tile(picture: Image.Image, side: int) -> Image.Image:
-    scale = side / max(picture.size)
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return picture.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+def _enlarge_tile(image: Image.Image, split: int) -> Image.Image:
+    scale = split / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)

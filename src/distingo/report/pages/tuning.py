@@ -131,13 +131,13 @@ def _along(dimension: Dimension) -> tuple[Callable[[Trial], float], tuple[Tick, 
         ticks = tuple(Tick(x(power), f"{10**power:.2g}") for power in (low, middle, high))
         return (lambda trial: x(math.log10(float(trial.values[dimension.name] or 1.0)))), ticks
     width = (RIGHT - LEFT) / len(dimension.values)
-    centres = {value: LEFT + (place + 0.5) * width for place, value in enumerate(dimension.values)}
+    centers = {value: LEFT + (place + 0.5) * width for place, value in enumerate(dimension.values)}
 
     def place(trial: Trial) -> float:
         golden = trial.number * 0.618033988749895 % 1.0  # even, and the same in every drawing
-        return round(centres[trial.values[dimension.name]] + (golden - 0.5) * _SPREAD * width, 1)
+        return round(centers[trial.values[dimension.name]] + (golden - 0.5) * _SPREAD * width, 1)
 
-    return place, tuple(Tick(round(centre, 1), say_value(value)) for value, centre in centres.items())
+    return place, tuple(Tick(round(center, 1), say_value(value)) for value, center in centers.items())
 
 
 def _scale(scored: Sequence[Trial], monitor: str) -> tuple[Callable[[float], float], tuple[Tick, ...]]:

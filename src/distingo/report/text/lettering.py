@@ -86,7 +86,7 @@ _OTHER_SCRIPTS = (
 )
 
 _EMOJI = (("NotoColorEmoji.ttf", 109), ("Apple Color Emoji.ttc", 160), ("seguiemj.ttf", 109))
-"""Colour fonts, the first two with pictures of one size only."""
+"""Color fonts, the first two with images of one size only."""
 
 _FIRST_EMOJI = 0x1F000
 
@@ -142,7 +142,7 @@ class Lettering:
             sheet: RGB; drawn on.
             at: Left, and top of the letters' line.
             text: The line.
-            fill: Colour.
+            fill: Color.
         """
         left, top = at
         pen = ImageDraw.Draw(sheet)
@@ -178,7 +178,7 @@ class Lettering:
         return float(emoji.getlength(run)) * self.size * 1.15 / emoji.size
 
     def _runs(self, text: str) -> Iterator[tuple[str, _Font | None]]:
-        """The text in pieces of one font each; None is the colour font."""
+        """The text in pieces of one font each; None is the color font."""
         run = ""
         current: _Font | None = self._fonts[0]
         writing = writing_of(text)

@@ -16,11 +16,11 @@ from distingo.report.text.wording import (
     names_listed,
     percent,
     points,
-    side_pictures,
+    split_images,
 )
 
-FEW_PICTURES = 20
-"""Below this many test pictures a class's own scores say little (one picture moves recall by 5 points)."""
+FEW_IMAGES = 20
+"""Below this many test images a class's own scores say little (one image moves recall by 5 points)."""
 
 FIGURE = "\ufffc"
 """Stands for the figure in a sentence, so that it can be set apart wherever a language puts it."""
@@ -55,14 +55,14 @@ def set_apart(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Summ
 
 
 def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Summary:
-    """Put an evaluation's accuracy into one sentence, beside its baselines.
+    """Put an evaluation's accuracy into one sentence, next to its baselines.
 
-    Two accuracies are called different where the 95 % interval of their difference, picture by picture, leaves out
+    Two accuracies are called different where the 95 % interval of their difference, image by image, leaves out
     zero. "Not shown" never means "shown to be equal".
 
     Args:
         evaluation: The scores.
-        model: The judged model's name; a baseline of that name is not compared with itself.
+        model: The evaluated model's name; a baseline of that name is not compared with itself.
         leaks: What flatters the scores, which comes first among the remarks.
 
     Returns:
@@ -70,18 +70,18 @@ def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, .
     """
     accuracy = evaluation.scores.get("accuracy")
     notes = tuple(map(str, evaluation.notes))
-    pictures = side_pictures(evaluation.n, evaluation.side)
+    images = split_images(evaluation.n, evaluation.split)
     if accuracy is None:
-        return Summary("", gettext("Judged on %(pictures)s.", pictures=pictures), "", notes)
+        return Summary("", gettext("Evaluated on %(images)s.", images=images), "", notes)
     baselines = {
         name: scores["accuracy"]
         for name, scores in evaluation.baselines.items()
         if name != model and "accuracy" in scores
     }
     sentence = gettext(
-        "Right on %(figure)s of %(pictures)s (95\u00a0%% interval %(interval)s)%(beside)s.",
+        "Right on %(figure)s of %(images)s (95\u00a0%% interval %(interval)s)%(beside)s.",
         figure=FIGURE,
-        pictures=side_pictures(accuracy.n, evaluation.side),
+        images=split_images(accuracy.n, evaluation.split),
         interval=interval_in_words("accuracy", accuracy),
         beside=beside_baselines(accuracy, baselines, evaluation.accuracy_gains),
     )
@@ -90,12 +90,12 @@ def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, .
 
 
 def beside_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
-    """Say what a score is above, below and not told apart from, as the end of a sentence.
+    """Say what a score is above, below and not distinguished from, as the end of a sentence.
 
     Args:
         own: A share; higher is better.
         baselines: The same score of others.
-        gains: By how much it is above each of them, where that was judged picture by picture. Elsewhere two scores are
+        gains: By how much it is above each of them, where that was evaluated image by image. Elsewhere two scores are
             called different only where their intervals do not overlap, which is stricter.
 
     Returns:
@@ -135,7 +135,7 @@ def _unclear(unclear: Mapping[str, Score], *, paired: bool) -> str:
 
 
 def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> dict[str, dict[str, Score]]:
-    """The baselines that are not the judged model itself, the best by a score first."""
+    """The baselines that are not the evaluated model itself, the best by a score first."""
     if evaluation is None:
         return {}
     others = [(name, scores) for name, scores in evaluation.baselines.items() if name != model]
@@ -148,10 +148,10 @@ def _apart(own: Score, other: Score) -> str:
 
 
 def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
-    judged = [scores for scores in evaluation.per_class if scores.support >= FEW_PICTURES]
-    if len(judged) < 2 or not evaluation.confusion:
+    evaluated = [scores for scores in evaluation.per_class if scores.support >= FEW_IMAGES]
+    if len(evaluated) < 2 or not evaluation.confusion:
         return ()
-    weakest = min(judged, key=lambda scores: scores.recall)
+    weakest = min(evaluated, key=lambda scores: scores.recall)
     if weakest.recall == 1.0:
         return ()
     row = evaluation.classes.index(weakest.name)
@@ -164,11 +164,11 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
     found = percent(weakest.recall, int(weakest.recall > 0.99))
     return (
         gettext(
-            "Weakest class: %(name)s, found in %(found)s of its %(pictures)s; most often taken for %(other)s "
+            "Weakest class: %(name)s, found in %(found)s of its %(images)s; most often taken for %(other)s "
             "(%(times)s).",
             name=isolated(weakest.name),
             found=found,
-            pictures=counted(weakest.support, "picture", "pictures"),
+            images=counted(weakest.support, "picture", "pictures"),
             other=isolated(taken_for),
             times=counted(times, "time", "times"),
         ),
@@ -176,26 +176,26 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def _small_classes(evaluation: Evaluation) -> tuple[str, ...]:
-    small, total = sum(scores.support < FEW_PICTURES for scores in evaluation.per_class), len(evaluation.per_class)
+    small, total = sum(scores.support < FEW_IMAGES for scores in evaluation.per_class), len(evaluation.per_class)
     if not small:
         return ()
-    pictures = side_pictures(FEW_PICTURES, evaluation.side)
+    images = split_images(FEW_IMAGES, evaluation.split)
     if small == total:
         return (
             gettext(
-                "All %(total)s classes have fewer than %(pictures)s: scores by class are rough.",
+                "All %(total)s classes have fewer than %(images)s: scores by class are rough.",
                 total=count(total),
-                pictures=pictures,
+                images=images,
             ),
         )
     return (
         ngettext(
-            "%(small)s of %(total)s classes has fewer than %(pictures)s: scores by class are rough.",
-            "%(small)s of %(total)s classes have fewer than %(pictures)s: scores by class are rough.",
+            "%(small)s of %(total)s classes has fewer than %(images)s: scores by class are rough.",
+            "%(small)s of %(total)s classes have fewer than %(images)s: scores by class are rough.",
             small,
             small=count(small),
             total=count(total),
-            pictures=pictures,
+            images=images,
         ),
     )
 
@@ -218,13 +218,13 @@ MAIN_SCORE = "mean_average_precision_macro"
 
 
 def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Summary:
-    """Put an evaluation's mean average precision (macro) into one sentence, beside its baselines.
+    """Put an evaluation's mean average precision (macro) into one sentence, next to its baselines.
 
     Two scores are called different only where their 95 % intervals do not overlap.
 
     Args:
         evaluation: The scores.
-        model: The judged model's name; a baseline of that name is not compared with itself.
+        model: The evaluated model's name; a baseline of that name is not compared with itself.
         leaks: What flatters the scores, which comes first among the remarks.
 
     Returns:
@@ -233,8 +233,8 @@ def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[
     own = evaluation.scores.get(MAIN_SCORE)
     notes = tuple(map(str, evaluation.notes))
     if own is None:
-        judged = side_pictures(evaluation.n, evaluation.side)
-        said = gettext("Judged on %(pictures)s; too few have a label to score it.", pictures=judged)
+        evaluated = split_images(evaluation.n, evaluation.split)
+        said = gettext("Evaluated on %(images)s; too few have a label to score it.", images=evaluated)
         return Summary("", said, "", notes)
     baselines = {
         name: scores[MAIN_SCORE]
@@ -243,11 +243,10 @@ def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[
     }
     kept = _kept(evaluation)
     sentence = gettext(
-        "Mean average precision %(figure)s over %(labels)s on %(pictures)s (95\u00a0%% interval "
-        "%(interval)s)%(beside)s.",
+        "Mean average precision %(figure)s over %(labels)s on %(images)s (95\u00a0%% interval %(interval)s)%(beside)s.",
         figure=FIGURE,
         labels=counted(len(kept), "label", "labels"),
-        pictures=side_pictures(own.n, evaluation.side),
+        images=split_images(own.n, evaluation.split),
         interval=interval_in_words(MAIN_SCORE, own),
         beside=beside_baselines(own, baselines),
     )
@@ -301,8 +300,8 @@ def _hits(evaluation: Evaluation, model: str) -> tuple[str, ...]:
 
 
 def _best_and_worst(kept: list[LabelScores], n: int) -> tuple[str, ...]:
-    judged = [(scores, scores.average_precision) for scores in kept if scores.support >= FEW_PICTURES]
-    ranked = [(found.value, scores.support / n, scores) for scores, found in judged if found is not None]
+    evaluated = [(scores, scores.average_precision) for scores in kept if scores.support >= FEW_IMAGES]
+    ranked = [(found.value, scores.support / n, scores) for scores, found in evaluated if found is not None]
     if len(ranked) < 2:
         return ()
     best, worst = (choose(ranked, key=lambda entry: entry[0] - entry[1]) for choose in (max, min))
@@ -325,8 +324,8 @@ def _left_out(evaluation: Evaluation) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Left out of the means, as fewer than %(pictures)s have them: %(names)s.",
-            pictures=side_pictures(MIN_POSITIVES, evaluation.side),
+            "Left out of the means, as fewer than %(images)s have them: %(names)s.",
+            images=split_images(MIN_POSITIVES, evaluation.split),
             names=names_listed(evaluation.left_out),
         ),
     )

@@ -18,7 +18,7 @@ def known_scores() -> dict[str, tuple[str, str]]:
 
 
 def label_meanings() -> dict[str, str]:
-    """What scores mean of labels that say classes where a picture has one."""
+    """What scores mean of labels that say classes where an image has one."""
     return {
         "precision_macro": gettext("of the pictures called a label, the share that is; every label counts the same"),
         "recall_macro": gettext("of a label's pictures, the share found; every label counts the same"),
@@ -27,7 +27,7 @@ def label_meanings() -> dict[str, str]:
 
 
 def _single_label() -> dict[str, tuple[str, str]]:
-    by_pictures = gettext("classes count by their number of pictures")
+    by_images = gettext("classes count by their number of pictures")
     return {
         "accuracy": (gettext("Accuracy"), gettext("share of pictures given their true class")),
         "balanced_accuracy": (
@@ -46,9 +46,9 @@ def _single_label() -> dict[str, tuple[str, str]]:
             gettext("F1, macro"),
             gettext("harmonic mean of precision and recall; every class counts the same"),
         ),
-        "precision_weighted": (gettext("Precision, weighted"), by_pictures),
-        "recall_weighted": (gettext("Recall, weighted"), by_pictures),
-        "f1_weighted": (gettext("F1, weighted"), by_pictures),
+        "precision_weighted": (gettext("Precision, weighted"), by_images),
+        "recall_weighted": (gettext("Recall, weighted"), by_images),
+        "f1_weighted": (gettext("F1, weighted"), by_images),
         "log_loss": (gettext("Log loss"), gettext("lower is better; punishes confident mistakes most")),
         "loss": (gettext("Loss"), gettext("lower is better")),
     }
@@ -176,20 +176,20 @@ def file_size(size: int) -> str:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun, for example ``1 picture`` or ``2,100 pictures``.
+    """A number with its noun, for example ``1 image`` or ``2,100 images``.
 
     Args:
         number: The number.
-        one: The English noun for 1, found in the catalogues where both forms are given in the call.
+        one: The English noun for 1, found in the catalogs where both forms are given in the call.
         many: The noun for other numbers.
     """
     noun = ngettext(one, many or f"{one}s", number)
     return f"{count(number)}{NO_BREAK}{noun}"
 
 
-def side_pictures(number: int, side: str) -> str:
-    """A number of pictures of a side, for example ``420 test pictures``."""
-    match side:
+def split_images(number: int, split: str) -> str:
+    """A number of images of a side, for example ``420 test images``."""
+    match split:
         case "train":
             return counted(number, "training picture", "training pictures")
         case "validation":
@@ -278,7 +278,7 @@ def _hit_meaning(number: str) -> str:
 
 
 def score_meaning(score: str, *, of_labels: bool) -> str:
-    """What a score means; with several labels per picture, of labels where it would say classes."""
+    """What a score means; with several labels per image, of labels where it would say classes."""
     return (label_meanings().get(score) if of_labels else None) or score_name(score)[1]
 
 
@@ -286,11 +286,11 @@ def baseline_name(model: str) -> str:
     """What a baseline does, as part of a sentence."""
     match model:
         case "majority":
-            return gettext("always answering the commonest class")
+            return gettext("always answering the most frequent class")
         case "prevalence":
             return gettext("answering every label's frequency")
         case "descriptors":
-            return gettext("colour-and-texture descriptors")
+            return gettext("color-and-texture descriptors")
     return model
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from served_runs import picture
+from served_runs import image
 
 from distingo.serving.http.errors import RefusedError
 from distingo.serving.images import ACCEPTED, decode_upload
@@ -27,8 +27,8 @@ def test_accepted_formats_are_decoded(form: str) -> None:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-    image = decode_upload(picture(size=(64, 48), form=form), max_pixels=10_000, enough=None)
-    assert image.size == (64, 48) and image.mode in {"RGB", "L"}
+    drawn = decode_upload(image(size=(64, 48), form=form), max_pixels=10_000, enough=None)
+    assert drawn.size == (64, 48) and drawn.mode in {"RGB", "L"}
 
 
 def test_every_accepted_format_is_tried() -> None:
@@ -37,11 +37,11 @@ def test_every_accepted_format_is_tried() -> None:
 
 @pytest.mark.parametrize("form", ["JPEG2000", "PPM", "ICO", "TGA", "PDF"])
 def test_other_formats_are_refused_whatever_they_are(form: str) -> None:
-    assert refused(picture(form=form)).status == 415
+    assert refused(image(form=form)).status == 415
 
 
-def test_a_picture_of_too_many_pixels_is_refused_from_its_header() -> None:
-    whole = picture(size=(1000, 100), form="PNG")
+def test_a_image_of_too_many_pixels_is_refused_from_its_header() -> None:
+    whole = image(size=(1000, 100), form="PNG")
     assert refused(whole, 99_999).status == 413
     head = bytearray(whole)
     head[16:24] = (60_000).to_bytes(4, "big") * 2
@@ -61,6 +61,6 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_and_an_ordinary_progressive_one
 
 
 def test_reasons_name_no_file_of_this_machine() -> None:
-    for content in (picture()[:300], b"GIF89a" + bytes(20), b"\xff\xd8\xff" + bytes(99), b"II*\x00" + bytes(99)):
+    for content in (image()[:300], b"GIF89a" + bytes(20), b"\xff\xd8\xff" + bytes(99), b"II*\x00" + bytes(99)):
         found = refused(content)
         assert found.status == 422 and str(Path.cwd()) not in found.reason and "0x" not in found.reason

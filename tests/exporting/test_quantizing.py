@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from distingo.exporting import writing as quantising
+from distingo.exporting import writing as quantizing
 from distingo.exporting.agreement import original_answers
 from distingo.exporting.networks import ExportableNetwork
 from distingo.exporting.onnx_graph import PIXELS, network_graph
-from distingo.exporting.writing import _deciding_nodes, _quantise, quantise
+from distingo.exporting.writing import _deciding_nodes, _quantize, quantize
 from distingo.models.description import ModelDescription
 from distingo.models.saved import SavedModel, assemble_network
-from distingo.records import Rendition
+from distingo.records import ImageSpec
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-RENDITION = Rendition(16, 16, 3)
+RENDITION = ImageSpec(16, 16, 3)
 ROWS = np.random.default_rng(0).integers(0, 256, (37, 16, 16, 3), dtype=np.uint8)
 
 
@@ -28,19 +28,19 @@ def model() -> SavedModel:
 
 
 @pytest.mark.parametrize("method", ["MinMax", "Percentile"])
-def test_both_methods_take_any_number_of_pictures(model: SavedModel, method: str) -> None:
+def test_both_methods_take_any_number_of_images(model: SavedModel, method: str) -> None:
     import onnxruntime
 
     graph = network_graph(ExportableNetwork(model), RENDITION, PIXELS)
-    quantised = _quantise(graph, ROWS, method)
-    kinds = {node.op_type for node in quantised.graph.node}
+    quantized = _quantize(graph, ROWS, method)
+    kinds = {node.op_type for node in quantized.graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
-    session = onnxruntime.InferenceSession(quantised.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(quantized.SerializeToString(), providers=["CPUExecutionProvider"])
     found = np.concatenate([session.run(["probabilities"], {PIXELS: row[None]})[0] for row in ROWS])
     assert np.abs(found - original_answers(model, ROWS)[0]).max() < 0.05
-    weights = {tensor.name: tensor for tensor in quantised.graph.initializer}
-    deciding = set(_deciding_nodes(quantised))
-    matrices = [node for node in quantised.graph.node if node.name in deciding and node.op_type in {"Gemm", "MatMul"}]
+    weights = {tensor.name: tensor for tensor in quantized.graph.initializer}
+    deciding = set(_deciding_nodes(quantized))
+    matrices = [node for node in quantized.graph.node if node.name in deciding and node.op_type in {"Gemm", "MatMul"}]
     assert matrices
     assert all(weights[name].data_type == 1 for node in matrices for name in node.input if name in weights)
 
@@ -52,7 +52,7 @@ def test_the_second_method_is_tried_where_the_first_changes_answers(
     monkeypatch: pytest.MonkeyPatch, shares: list[float], chosen: str
 ) -> None:
     left = iter(shares)
-    monkeypatch.setattr(quantising, "_quantise", lambda model, rows, method: f"by {method}")
-    monkeypatch.setattr(quantising, "_share_kept", lambda *_, several: next(left))
-    assert quantise(None, ROWS, np.zeros((37, 3)), several=False) == (f"by {chosen}", chosen)
+    monkeypatch.setattr(quantizing, "_quantise", lambda model, rows, method: f"by {method}")
+    monkeypatch.setattr(quantizing, "_share_kept", lambda *_, several: next(left))
+    assert quantize(None, ROWS, np.zeros((37, 3)), several=False) == (f"by {chosen}", chosen)
     assert next(left, None) is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.walking import walk
 
 FILES = ("a.jpg", "Images/b.jpg", "Images/sub/c.d.png", "x/1.png", "y/1.png", "e.jpg", "e.txt", "Ünder.png", "f.jpg")
@@ -53,22 +53,22 @@ def root(tmp_path: Path) -> Path:
     ],
 )
 def test_a_name_is_found(root: Path, name: str, found: list[str]) -> None:
-    pictures = PictureFinder(root, walk(root))
-    assert sorted("/".join(file.parts) for file in pictures.find(name)) == found
+    images = ImageFinder(root, walk(root))
+    assert sorted("/".join(file.parts) for file in images.find(name)) == found
 
 
 def test_absolute_names_are_taken_as_they_are(root: Path, tmp_path: Path) -> None:
     (tmp_path / "outside.png").write_bytes(b"x")
-    pictures = PictureFinder(root, walk(root))
-    assert [file.parts for file in pictures.find(str(root / "y" / "1.png"))] == [("y", "1.png")]
-    (outside,) = pictures.find(str(tmp_path / "outside.png"))
+    images = ImageFinder(root, walk(root))
+    assert [file.parts for file in images.find(str(root / "y" / "1.png"))] == [("y", "1.png")]
+    (outside,) = images.find(str(tmp_path / "outside.png"))
     assert outside.path == tmp_path / "outside.png"
-    (outside,) = pictures.find("../outside.png")
+    (outside,) = images.find("../outside.png")
     assert outside.path.resolve() == tmp_path / "outside.png"
 
 
 def test_an_image_folder_narrows_the_search(root: Path) -> None:
-    pictures = PictureFinder(root, walk(root), below=("x",))
-    assert [file.parts for file in pictures.find("1")] == [("x", "1.png")]
-    assert [file.parts for file in pictures.find("x/1.png")] == [("x", "1.png")]
-    assert pictures.find("a.jpg") == []
+    images = ImageFinder(root, walk(root), below=("x",))
+    assert [file.parts for file in images.find("1")] == [("x", "1.png")]
+    assert [file.parts for file in images.find("x/1.png")] == [("x", "1.png")]
+    assert images.find("a.jpg") == []

@@ -43,7 +43,7 @@ class _EvidenceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class CalibrationSet:
     """Calibrated probabilities of given and of true labels, and distances to the bank.
 
     Attributes:
@@ -76,7 +76,7 @@ def gather_evidence(
     distances: npt.NDArray[np.float64],
     *,
     folds: int = 0,
-) -> Evidence:
+) -> CalibrationSet:
     """Evidence from what models say about images that they were not fitted on.
 
     Args:
@@ -84,42 +84,42 @@ def gather_evidence(
         targets: int64 (n,), or bool (n, classes) with several labels.
         given: Bool (n, classes): the labels that the model gives; of one label per image the most probable.
         distances: float64 (validation images,), or empty.
-        folds: As in `Evidence`.
+        folds: As in `CalibrationSet`.
     """
     truth = targets if targets.ndim == 2 else np.arange(probabilities.shape[1]) == targets[:, None]
     owners, labels = np.nonzero(given)
-    pictures, true_labels = np.nonzero(truth)
+    images, true_labels = np.nonzero(truth)
     wide = probabilities.astype(np.float64)
-    return Evidence(
+    return CalibrationSet(
         n=len(targets),
         owners=owners.astype(np.int64),
         confidences=wide[owners, labels],
         right=truth[owners, labels],
-        truths=wide[pictures, true_labels],
-        weights=1 / truth.sum(axis=1)[pictures],
+        truths=wide[images, true_labels],
+        weights=1 / truth.sum(axis=1)[images],
         distances=np.sort(distances),
         folds=folds,
     )
 
 
-def save_evidence(folder: Path, evidence: Evidence) -> None:
+def save_evidence(folder: Path, calibration_set: CalibrationSet) -> None:
     """Write ``confidence.json``, numbers to seven digits."""
     content = {
         "format": FORMAT,
-        "validation_pictures": evidence.n,
-        "folds": evidence.folds,
+        "validation_pictures": calibration_set.n,
+        "folds": calibration_set.folds,
         "given_labels": {
-            "picture": evidence.owners.tolist(),
-            "probability": _rounded(evidence.confidences),
-            "right": evidence.right.astype(int).tolist(),
+            "picture": calibration_set.owners.tolist(),
+            "probability": _rounded(calibration_set.confidences),
+            "right": calibration_set.right.astype(int).tolist(),
         },
-        "true_labels": {"probability": _rounded(evidence.truths), "weight": _rounded(evidence.weights)},
-        "distances": _rounded(evidence.distances),
+        "true_labels": {"probability": _rounded(calibration_set.truths), "weight": _rounded(calibration_set.weights)},
+        "distances": _rounded(calibration_set.distances),
     }
     write_json(folder / EVIDENCE_FILE, content)
 
 
-def load_evidence(folder: Path) -> Evidence | None:
+def load_evidence(folder: Path) -> CalibrationSet | None:
     """Read back what `save_evidence` wrote; None where a model has none.
 
     Args:
@@ -133,7 +133,7 @@ def load_evidence(folder: Path) -> Evidence | None:
         return None
     stored = read_record(path, _EvidenceFile, advice=_ADVICE, strict=True)
     given, true = stored.given_labels, stored.true_labels
-    evidence = Evidence(
+    calibration_set = CalibrationSet(
         n=stored.validation_pictures,
         owners=np.array(given.picture, np.int64),
         confidences=np.array(given.probability, np.float64),
@@ -143,18 +143,18 @@ def load_evidence(folder: Path) -> Evidence | None:
         distances=np.array(stored.distances, np.float64),
         folds=stored.folds,
     )
-    if fault := _find_fault(evidence):
+    if fault := _find_fault(calibration_set):
         raise RunError(f"{path}: damaged ({fault}); {_ADVICE}", code="damaged_file")
-    return evidence
+    return calibration_set
 
 
-def _find_fault(evidence: Evidence) -> str:
-    if not len(evidence.owners) == len(evidence.confidences) == len(evidence.right):
+def _find_fault(calibration_set: CalibrationSet) -> str:
+    if not len(calibration_set.owners) == len(calibration_set.confidences) == len(calibration_set.right):
         return "given labels of unequal number"
-    if len(evidence.truths) != len(evidence.weights):
+    if len(calibration_set.truths) != len(calibration_set.weights):
         return "true labels of unequal number"
-    if len(evidence.owners) and evidence.owners.max() >= evidence.n:
-        return f"a label of picture {evidence.owners.max()} of {evidence.n}"
+    if len(calibration_set.owners) and calibration_set.owners.max() >= calibration_set.n:
+        return f"a label of picture {calibration_set.owners.max()} of {calibration_set.n}"
     return ""
 
 

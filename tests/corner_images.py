@@ -1,4 +1,4 @@
-"""Pictures whose class shows in one known place, and runs that learned it."""
+"""Images whose class shows in one known place, and runs that learned it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw_corners(root: Path, *, per_class: int = 24) -> Path:
 
 
 def train_corner_runs(root: Path) -> dict[str, Path]:
-    """A CNN of our own and a head on a frozen random backbone that crops, on the same pictures."""
+    """A CNN of our own and a head on a frozen random backbone that crops, on the same images."""
     data = draw_corners(root / "pictures")
     backbone = write_backbone(root / "backbone", size=64)
     common = {"cache": root / "cache", "engine": "torch"}
@@ -52,7 +52,7 @@ def train_corner_runs(root: Path) -> dict[str, Path]:
 
 
 def hottest_point(explanation: Explanation, number: int = 0) -> tuple[float, float]:
-    """Where a map is hottest, in pixels across and down of a picture of `SIZE`."""
+    """Where a map is hottest, in pixels across and down of an image of `SIZE`."""
     values = explanation.classes[number].heat.values
     row, column = np.unravel_index(int(values.argmax()), values.shape)
     left, top, right, bottom = explanation.seen

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.errors import ErrorCode, UsageError
-from distingo.prediction.pictures import as_pictures, name_picture, open_picture
+from distingo.prediction.images import as_images, name_image, open_image
 from distingo.records import ValueRange, ValueRanges
 from raising import raises
 
@@ -21,8 +21,8 @@ _RGB = np.random.default_rng(3).integers(0, 256, (12, 20, 3), np.uint8)
 _RAMP = np.repeat(np.linspace(0, 1, 20)[None], 12, 0)
 
 
-def _pixels(picture: object, **options: object) -> np.ndarray:
-    return np.asarray(open_picture(picture, **options))
+def _pixels(image: object, **options: object) -> np.ndarray:
+    return np.asarray(open_image(image, **options))
 
 
 def _png(image: Image.Image, **options: object) -> bytes:
@@ -56,7 +56,7 @@ def test_an_open_file_counts_from_its_beginning(tmp_path: Path) -> None:
     with (tmp_path / "a.png").open("rb") as file:
         assert np.array_equal(_pixels(file), _RGB)
     with raises(UsageError, code="invalid_type", naming="'rb'"):
-        open_picture(io.StringIO("x"))
+        open_image(io.StringIO("x"))
 
 
 def _exif() -> bytes:
@@ -108,7 +108,7 @@ def test_a_truncated_file_that_pillow_opened_carries_the_error_of_its_file() -> 
     data = _png(Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)))
     opened = Image.open(io.BytesIO(data[: len(data) // 2]))
     with raises(UndecodableError, code="damaged_image"):
-        open_picture(opened)
+        open_image(opened)
 
 
 @pytest.mark.parametrize(
@@ -157,16 +157,16 @@ def test_deep_arrays_are_scaled_by_the_models_range() -> None:
 
 def test_one_or_many_become_a_list() -> None:
     image = Image.fromarray(_RGB)
-    assert as_pictures(image) == [image]
-    assert as_pictures("a.png") == ["a.png"]
-    assert as_pictures([b"x", "a.png"]) == [b"x", "a.png"]
-    assert as_pictures(part for part in ("a.png", "b.png")) == ["a.png", "b.png"]
-    assert as_pictures([]) == []
-    assert len(as_pictures(_RGB)) == 1
-    assert [each.shape for each in as_pictures(np.stack([_RGB, _RGB]))] == [(12, 20, 3)] * 2
+    assert as_images(image) == [image]
+    assert as_images("a.png") == ["a.png"]
+    assert as_images([b"x", "a.png"]) == [b"x", "a.png"]
+    assert as_images(part for part in ("a.png", "b.png")) == ["a.png", "b.png"]
+    assert as_images([]) == []
+    assert len(as_images(_RGB)) == 1
+    assert [each.shape for each in as_images(np.stack([_RGB, _RGB]))] == [(12, 20, 3)] * 2
     batch = torch.zeros(4, 3, 8, 9)
-    assert [tuple(each.shape) for each in as_pictures(batch)] == [(3, 8, 9)] * 4
-    assert [name_picture(each, at) for at, each in enumerate([Path("x/a.png"), b"x"])] == ["x/a.png", "picture 1"]
+    assert [tuple(each.shape) for each in as_images(batch)] == [(3, 8, 9)] * 4
+    assert [name_image(each, at) for at, each in enumerate([Path("x/a.png"), b"x"])] == ["x/a.png", "picture 1"]
 
 
 @pytest.mark.parametrize(
@@ -184,19 +184,19 @@ def test_one_or_many_become_a_list() -> None:
 )
 def test_what_is_no_image_is_refused_in_one_line(given: object, code: ErrorCode) -> None:
     with raises(UsageError, code=code) as caught:
-        as_pictures(given)
+        as_images(given)
     assert "\n" not in str(caught.value)
     assert "(H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels" in str(caught.value)
 
 
 def test_an_array_of_several_images_in_a_list_is_told_apart() -> None:
     with raises(UsageError, code="invalid_image_array"):
-        as_pictures([np.zeros((2, 8, 9, 3))])
+        as_images([np.zeros((2, 8, 9, 3))])
 
 
 def test_an_array_without_a_finite_value_is_no_image() -> None:
     with raises(UndecodableError, code="damaged_image"):
-        open_picture(np.full((4, 4), np.nan))
+        open_image(np.full((4, 4), np.nan))
 
 
 def test_integers_that_became_floats_keep_their_range() -> None:
@@ -209,4 +209,4 @@ def test_integers_that_became_floats_keep_their_range() -> None:
 
 def test_numbers_that_are_not_real_are_refused() -> None:
     with raises(UsageError, code="invalid_image_array"):
-        open_picture(np.zeros((4, 4), complex))
+        open_image(np.zeros((4, 4), complex))

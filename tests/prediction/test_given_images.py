@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import DataError, ErrorCode, UsageError
-from distingo.prediction.given_images import GivenPictures
+from distingo.prediction.given_images import GivenImages
 from raising import raises
 
 
@@ -26,7 +26,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(*paths: str, **options: object) -> list[str]:
-    return [path.as_posix() for path in GivenPictures(paths, **options)]  # type: ignore[arg-type]
+    return [path.as_posix() for path in GivenImages(paths, **options)]  # type: ignore[arg-type]
 
 
 def test_folders_patterns_and_files_in_the_order_given(photos: Path) -> None:
@@ -36,7 +36,7 @@ def test_folders_patterns_and_files_in_the_order_given(photos: Path) -> None:
     assert names("photos/**/*.jpg") == [*every[:3], every[4]]
     assert names(f"{photos.as_posix()}/?.jpg") == [f"{photos.as_posix()}/a.jpg"]
     assert names("photos/.*.jpg") == ["photos/.hidden.jpg"]
-    assert GivenPictures(("photos", "photos/*/1.jpg")).count() == 6
+    assert GivenImages(("photos", "photos/*/1.jpg")).count() == 6
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(photos: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(photos: Path) -> No
     assert names("photos/[1].jpg") == ["photos/[1].jpg"]
 
 
-def test_what_is_being_written_is_no_picture(photos: Path) -> None:
+def test_what_is_being_written_is_no_image(photos: Path) -> None:
     (photos / "out.csv").touch()
     (photos / "b" / "out.csv").touch()
     found = names("photos", left_out=(Path("photos/out.csv"),))
@@ -61,14 +61,14 @@ def test_nothing_at_all_is_an_error(photos: Path) -> None:
     )
     for paths, code in cases:
         with raises(UsageError, code=code):
-            GivenPictures(paths).require_any()
-    GivenPictures(["gone", "photos/a.jpg"]).require_any()
+            GivenImages(paths).require_any()
+    GivenImages(["gone", "photos/a.jpg"]).require_any()
 
 
 def test_paths_from_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = b"photos/a.jpg\r\n\nphotos/" + "猫".encode() + b"/\xff.jpg\nlast"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
-    given = GivenPictures(["-"])
+    given = GivenImages(["-"])
     given.require_any()
     assert given.count() is None
     assert [os.fsencode(path) for path in given] == [
@@ -84,11 +84,11 @@ def test_no_path_a_line_on_standard_input_is_said(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(came)))
     with raises(UsageError, code=code):
-        list(GivenPictures(["-"]))
+        list(GivenImages(["-"]))
 
 
 def test_options_about_tables_want_a_table(photos: Path) -> None:
-    for given in (GivenPictures(["photos"], image_column="file"), GivenPictures(["photos"], image_folder="photos")):
+    for given in (GivenImages(["photos"], image_column="file"), GivenImages(["photos"], image_folder="photos")):
         with raises(UsageError, code="option_not_applicable"):
             given.require_any()
 
@@ -125,7 +125,7 @@ def test_a_table_s_column_of_paths_is_found(photos: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize(("ending", "mark"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
-def test_a_table_without_a_line_of_names_loses_no_picture(photos: Path, ending: str, mark: str) -> None:
+def test_a_table_without_a_line_of_names_loses_no_image(photos: Path, ending: str, mark: str) -> None:
     (photos / f"list.{ending}").write_text(f"b/1.jpg{mark}red\n\na.jpg{mark}blue\nb/2.jpg{mark}red\n")
     every = ["photos/b/1.jpg", "photos/a.jpg", "photos/b/2.jpg"]
     assert names(f"photos/list.{ending}") == every
@@ -152,17 +152,17 @@ def test_a_table_without_paths_says_what_to_do(photos: Path) -> None:
         names("photos/t.csv")
     table.write_text("file,size\n")
     with raises(DataError, code="empty_file"):
-        GivenPictures(["photos/t.csv"]).require_any()
+        GivenImages(["photos/t.csv"]).require_any()
 
 
 def test_a_large_table_goes_by_row_by_row(photos: Path) -> None:
-    """Beyond the part by which encoding and column are recognised."""
+    """Beyond the part by which encoding and column are recognized."""
     table = photos / "large.csv"
     with table.open("w", encoding="latin-1") as file:
         file.write("name,path\n")
         for at in range(60_000):
             file.write(f"écran {at},b/{at}.jpg\n")
     assert table.stat().st_size > 1 << 20
-    found = GivenPictures(["photos/large.csv"])
+    found = GivenImages(["photos/large.csv"])
     assert found.count() == 60_000
     assert next(iter(found)) == Path("photos/b/0.jpg")

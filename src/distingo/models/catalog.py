@@ -1,4 +1,4 @@
-"""The catalogue of model names: which there are, and how each is built. Importing it loads no torch."""
+"""The catalog of model names: which there are, and how each is built. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueEntry:
+class CatalogEntry:
     """One model that can be trained by name.
 
     Attributes:
@@ -32,50 +32,50 @@ class CatalogueEntry:
 
 
 _ENTRIES = (
-    CatalogueEntry(
+    CatalogEntry(
         "small-cnn",
         "network",
         "our default from scratch: residual blocks, batch norm, global pooling; 8 to 224 pixels",
         ("distingo.models.small_cnn", "SmallCNN"),
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "sports-cnn",
         "network",
         "reference: three 3x3 convolutions, dense 128; published for two sports at 224x224",
         ("distingo.models.reference_networks", "SportsCNN"),
         (224, 224),
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "fashion-cnn",
         "network",
-        "reference: three 3x3 convolutions to 128 filters, dense 128; published for 28x28 grey",
+        "reference: three 3x3 convolutions to 128 filters, dense 128; published for 28x28 gray",
         ("distingo.models.reference_networks", "FashionCNN"),
         (28, 28),
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "poster-cnn",
         "network",
         "reference: four 5x5 convolutions with dropout, dense 128 and 64; published for posters at 400x300",
         ("distingo.models.reference_networks", "PosterCNN"),
         (400, 300),
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "descriptors",
         "classic",
-        "colour histogram and co-occurrence texture with a classic classifier chosen on validation",
+        "color histogram and co-occurrence texture with a classic classifier chosen on validation",
     ),
-    CatalogueEntry("majority", "classic", "always the commonest class: the floor every model must beat"),
-    CatalogueEntry("prevalence", "classic", "each label's frequency: the floor where a picture has several labels"),
+    CatalogEntry("majority", "classic", "always the most frequent class: the floor every model must beat"),
+    CatalogEntry("prevalence", "classic", "each label's frequency: the floor where a picture has several labels"),
 )
 
-CATALOGUE: dict[str, CatalogueEntry] = {entry.name: entry for entry in _ENTRIES}
+CATALOG: dict[str, CatalogEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
-def find_model(name: str) -> CatalogueEntry:
+def find_model(name: str) -> CatalogEntry:
     """Look a model up by name; what is none of ours is left for timm to know (`distingo.models.backbones`)."""
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    return CatalogueEntry(name, "pretrained", "a pretrained backbone")
+    if name in CATALOG:
+        return CATALOG[name]
+    return CatalogEntry(name, "pretrained", "a pretrained backbone")
 
 
 def build_network(
@@ -84,7 +84,7 @@ def build_network(
     """Build a network with fresh weights (from torch's global random state).
 
     Args:
-        name: Of a network in the catalogue.
+        name: Of a network in the catalog.
         classes: How many outputs.
         height: Of its images, in pixels.
         width: Of its images, in pixels.

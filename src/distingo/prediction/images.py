@@ -14,7 +14,7 @@ from distingo.datasets.decoding.decode import Decoded, decode, decode_array, dec
 from distingo.errors import UsageError, option
 from distingo.records import DEFAULT_MAX_PIXELS, Source, ValueRanges
 
-PictureLike = Any
+ImageLike = Any
 """A file's path; its content as bytes, bytearray, memoryview or an open binary file; a Pillow image; or pixels as a
 NumPy array or a tensor (of torch and others), (height, width) or with 1, 3 or 4 channels last or first."""
 
@@ -26,8 +26,8 @@ ACCEPTED = (
 _CHANNELS = (1, 3, 4)
 
 
-def open_picture(
-    picture: PictureLike,
+def open_image(
+    image: ImageLike,
     enough: int | None = None,
     value_range: ValueRanges | None = None,
     max_pixels: int | None = None,
@@ -40,7 +40,7 @@ def open_picture(
     that fits both ways has its channels last, a torch tensor first.
 
     Args:
-        picture: What a person gave.
+        image: What a person gave.
         enough: As for `distingo.datasets.decoding.decode.decode`.
         value_range: As for `distingo.datasets.decoding.decode.decode`.
         max_pixels: As for `distingo.datasets.decoding.decode.decode`; None takes the default, and for Pillow
@@ -50,28 +50,28 @@ def open_picture(
         UndecodableError: It is no image, or can't be read.
         UsageError: It is nothing that could be an image, or an array of another shape or type.
     """
-    return decode_picture(picture, enough, value_range, max_pixels).image
+    return decode_given_image(image, enough, value_range, max_pixels).image
 
 
-def decode_picture(
-    picture: PictureLike,
+def decode_given_image(
+    image: ImageLike,
     enough: int | None = None,
     value_range: ValueRanges | None = None,
     max_pixels: int | None = None,
 ) -> Decoded:
-    """Open an image as `open_picture` does, and keep what is known of its stored values; same arguments and errors."""
+    """Open an image as `open_image` does, and keep what is known of its stored values; same arguments and errors."""
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
-    if isinstance(picture, str | os.PathLike):
-        data = read_bytes(Source(os.fspath(picture), Path(picture)))
+    if isinstance(image, str | os.PathLike):
+        data = read_bytes(Source(os.fspath(image), Path(image)))
         return decode(data, enough=enough, value_range=value_range, max_pixels=limit)
-    if isinstance(picture, Image.Image):
-        return decode_image(picture, enough=enough, value_range=value_range, max_pixels=max_pixels)
-    if _is_array(picture):
-        return decode_array(_pixels(picture), value_range=value_range)
-    return decode(_content(picture), enough=enough, value_range=value_range, max_pixels=limit)
+    if isinstance(image, Image.Image):
+        return decode_image(image, enough=enough, value_range=value_range, max_pixels=max_pixels)
+    if _is_array(image):
+        return decode_array(_pixels(image), value_range=value_range)
+    return decode(_content(image), enough=enough, value_range=value_range, max_pixels=limit)
 
 
-def as_pictures(given: Any) -> list[PictureLike]:
+def as_images(given: Any) -> list[ImageLike]:
     """One image or many, as a list.
 
     Args:
@@ -81,28 +81,28 @@ def as_pictures(given: Any) -> list[PictureLike]:
         UsageError: It is, or one of them is, nothing that could be an image.
     """
     if _is_array(given) and len(given.shape) == 4:
-        pictures = list(given)
-    elif is_picture(given):
-        pictures = [given]
+        images = list(given)
+    elif is_image(given):
+        images = [given]
     elif isinstance(given, Iterable) and not isinstance(given, Mapping):
-        pictures = list(given)
+        images = list(given)
     else:
         raise UsageError(f"{_describe(given)} is no image; {ACCEPTED}", code="invalid_type")
-    for picture in pictures:
-        require_picture(picture)
-    return pictures
+    for image in images:
+        require_image(image)
+    return images
 
 
-def require_picture(picture: object) -> None:
+def require_image(image: object) -> None:
     """Look whether something could be an image, without reading it.
 
     Raises:
         UsageError: It could not.
     """
-    if not is_picture(picture):
-        raise UsageError(f"{_describe(picture)} is no image; {ACCEPTED}", code="invalid_type")
-    if _is_array(picture):
-        _channels_at(picture)
+    if not is_image(image):
+        raise UsageError(f"{_describe(image)} is no image; {ACCEPTED}", code="invalid_type")
+    if _is_array(image):
+        _channels_at(image)
 
 
 def require_limit(max_pixels: int | None) -> None:
@@ -117,15 +117,15 @@ def require_limit(max_pixels: int | None) -> None:
         )
 
 
-def is_picture(given: object) -> bool:
+def is_image(given: object) -> bool:
     """Whether something is of a type that a single image comes in."""
     plain = isinstance(given, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
     return plain or hasattr(given, "read") or _is_array(given)
 
 
-def name_picture(picture: PictureLike, position: int) -> str:
+def name_image(image: ImageLike, position: int) -> str:
     """What a prediction calls an image: its file, else its position among those that were given."""
-    return os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"picture {position}"
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else f"picture {position}"
 
 
 def _is_array(given: object) -> bool:
@@ -134,16 +134,16 @@ def _is_array(given: object) -> bool:
     return isinstance(given, np.ndarray) or (hasattr(given, "shape") and hasattr(given, "__array__"))
 
 
-def _content(picture: Any) -> bytes:
+def _content(image: Any) -> bytes:
     """The bytes of a file's content, or of an open file from its beginning."""
-    if not hasattr(picture, "read"):
-        return bytes(picture)
+    if not hasattr(image, "read"):
+        return bytes(image)
     try:
-        if picture.seekable():
-            picture.seek(0)
+        if image.seekable():
+            image.seek(0)
     except AttributeError:
         pass  # the least that a file can be: something to read from
-    content = picture.read()
+    content = image.read()
     if not isinstance(content, bytes | bytearray | memoryview):
         raise UsageError(
             f"an open file that gives {type(content).__name__}, not bytes; open it in mode 'rb'", code="invalid_type"
