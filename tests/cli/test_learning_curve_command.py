@@ -34,7 +34,7 @@ def test_the_command_tells_whether_more_would_help(
     assert "expected: 2 times" in said
     assert "With all 80 training pictures the accuracy is" in said
     content = json.loads((tmp_path / "lc" / "learning-curve.json").read_text(encoding="utf-8"))
-    assert (content["n"], content["judged"], content["draws"]) == (80, 120, 3)
+    assert (content["n"], content["evaluated"], content["draws"]) == (80, 120, 3)
     assert [entry["size"] for entry in content["overall"]["forecasts"]] == [160, 400]
     assert {curve["name"] for curve in content["classes"]} == {"blue", "green", "red"}
     page = (tmp_path / "lc" / "learning-curve.html").read_text(encoding="utf-8")

@@ -43,9 +43,9 @@ def image(name: str, width: int = 100, height: int = 100) -> LabeledImage:
     return LabeledImage(Source(name, Path(name)), ("a",), name, name, width, height)
 
 
-def kinds_of(image: Image.Image) -> dict[str, float]:
-    rows = np.stack([measure(image)])
-    found = quality_findings([image("x.png", *image.size)], rows, DEFAULT_THRESHOLDS)
+def kinds_of(drawn: Image.Image) -> dict[str, float]:
+    rows = np.stack([measure(drawn)])
+    found = quality_findings([image("x.png", *drawn.size)], rows, DEFAULT_THRESHOLDS)
     return {finding.kind: round(finding.score, 2) for finding in found if finding.counts}
 
 

@@ -35,7 +35,7 @@ def gather(site: LoopbackSite, tmp_path: Path):
     def run(name: str, **options: object) -> Gathered:
         named, files = tiny_set(name)
         site.pages = {f"{below}/{file}": content for file, content in files.items() for below in ("", "/elsewhere")}
-        named = replace(named, **{key: options.pop(key) for key in ("pictures", "files") if key in options})
+        named = replace(named, **{key: options.pop(key) for key in ("images", "files") if key in options})
         options = {"mirror": site.url, "limits": QUICK, "allow_private": True, **options}
         return gather_set(named, tmp_path / "out", **options)
 

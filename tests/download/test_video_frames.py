@@ -53,7 +53,7 @@ def test_times(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "1:75:00", "noon"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with raises(UsageError, code="invalid_value", parameter="--end"):
+    with raises(UsageError, code="invalid_value", parameter="end"):
         parse_time(text, "end")
 
 

@@ -52,7 +52,7 @@ def test_the_second_method_is_tried_where_the_first_changes_answers(
     monkeypatch: pytest.MonkeyPatch, shares: list[float], chosen: str
 ) -> None:
     left = iter(shares)
-    monkeypatch.setattr(quantizing, "_quantise", lambda model, rows, method: f"by {method}")
+    monkeypatch.setattr(quantizing, "_quantize", lambda model, rows, method: f"by {method}")
     monkeypatch.setattr(quantizing, "_share_kept", lambda *_, several: next(left))
     assert quantize(None, ROWS, np.zeros((37, 3)), several=False) == (f"by {chosen}", chosen)
     assert next(left, None) is None

@@ -129,7 +129,7 @@ def test_what_is_beside_the_model(tiny_exports: dict[str, Path]) -> None:
         "preprocessing.json",
     }
     facts = json.loads((folder / "distingo.json").read_text(encoding="utf-8"))
-    assert facts["agreement"]["pictures"] > 0
+    assert facts["agreement"]["images"] > 0
     assert facts["agreement"]["share_same"] == 1.0
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert "the same answer on" in readme
@@ -219,7 +219,7 @@ def test_int8_that_costs_more_than_a_point_is_refused(
                 tensor.raw_data = np.zeros(tensor.dims, np.float32).tobytes()
         return model, "MinMax"
 
-    monkeypatch.setattr(writing, "quantise", quantize)
+    monkeypatch.setattr(writing, "quantize", quantize)
     with raises(ExportError, code="export_differs"):
         distingo.export(tiny_network_runs["one label"], tmp_path / "out", int8=True)
     assert not list(tmp_path.iterdir())

@@ -272,7 +272,7 @@ def test_the_heat_map_lies_over_the_image(url: str, opening: Callable[..., Any])
     assert (layer.count(), entry.locator("[data-control=heat]").get_attribute("aria-pressed")) == (0, "false")
     entry.locator("[data-control=heat]").click()
     assert layer.count() == 1
-    nearest = entry.locator(".neighbors li")
+    nearest = entry.locator(".neighbours li")
     assert nearest.count() == 6
     assert nearest.first.locator("img").get_attribute("alt").startswith("training picture: ")
     assert nearest.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0

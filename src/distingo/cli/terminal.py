@@ -251,4 +251,4 @@ def describe_set(named: NamedSet) -> str:
 
 def describe_license(named: NamedSet) -> str:
     """A well-known set's license and what to cite."""
-    return f"{named.name}: {named.title}\nlicence: {named.licence}\nplease cite: {named.citation}"
+    return f"{named.name}: {named.title}\nlicense: {named.licence}\nplease cite: {named.citation}"

@@ -147,14 +147,14 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
         score=score,
         threshold=threshold,
         labels=split_labels(row["labels"]),
-        split=row["side"],
+        split=row.get("split", row.get("side", "")),
         content=row["content"],
         other=row["other"],
         other_labels=split_labels(row["other_labels"]),
         other_root=row["other_root"],
         suggested=split_labels(row["suggested"]),
         reason=row["reason"],
-        other_split=row["other_side"],
+        other_split=row.get("other_split", row.get("other_side", "")),
         other_content=row["other_content"],
     )
 

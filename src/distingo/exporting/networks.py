@@ -62,7 +62,7 @@ class WholeImage(nn.Module):
     def __init__(self, network: nn.Module, rendition: ImageSpec) -> None:
         super().__init__()
         self.network, self.rendition = network, rendition
-        self.register_buffer("grey", torch.tensor(GRAY))
+        self.register_buffer("gray", torch.tensor(GRAY))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """As the network's, of uint8 RGB (n, height, width, 3)."""

@@ -145,8 +145,8 @@ class _ConvolvePoolReLU(torch.autograd.Function):
         ctx.size = images.shape[1:3]
         height, width = (side // 2 for side in ctx.size)
         pooled = images.new_empty(len(images), height, width, len(bias))
-        ctx.part = max(1, BLOCK_BYTES // (4 * height * width * len(bias) * images.element_size()))
-        blocks = zip(torch.split(images, ctx.part), torch.split(_bits(pooled), ctx.part), strict=True)
+        ctx.images = max(1, BLOCK_BYTES // (4 * height * width * len(bias) * images.element_size()))
+        blocks = zip(torch.split(images, ctx.images), torch.split(_bits(pooled), ctx.images), strict=True)
         ctx.blocks = [_convolve_and_pool(part, weight, bias, maxima, dropout) for part, maxima in blocks]
         if not torch.isfinite(weight).all():
             pooled.fill_(torch.nan)  # among integers a negative NaN went for less than zero

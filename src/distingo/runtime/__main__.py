@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m distingo.runtime", description="Name what pictures show.")
     parser.add_argument("folder", metavar="FOLDER", help="an exported model")
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE")
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument(
         "--topk", "--top-k", type=int, help="so many labels per picture (default: all; with several: those given)"
     )

@@ -465,8 +465,8 @@ def lay_out(root: Path, files: Sequence[str], texts: Mapping[str, str]) -> Path:
 
 @pytest.mark.parametrize("name", GALLERY)
 def test_a_public_layout_is_read_right_or_refused_with_what_helps(tmp_path: Path, name: str) -> None:
-    files, texts, expected = GALLERY[name]
-    root = lay_out(tmp_path / "data", files, texts)
+    files, contents, expected = GALLERY[name]
+    root = lay_out(tmp_path / "data", files, contents)
     if isinstance(expected, Refused):
         with pytest.raises(DataError) as caught:
             find_layout(root, expected.options)
@@ -482,4 +482,4 @@ def test_a_public_layout_is_read_right_or_refused_with_what_helps(tmp_path: Path
     labels = {candidate.source.file: candidate.labels for candidate in layout.candidates}
     assert {file: labels[file] for file in expected.pairs} == {file: (label,) for file, label in expected.pairs.items()}
     accounted = [*labels, *(row.file for row in layout.ignored)]
-    assert sorted(accounted) == sorted([*files, *texts])
+    assert sorted(accounted) == sorted([*files, *contents])
