@@ -44,9 +44,9 @@ def test_python_names_the_keyword_and_the_command_line_its_option(
 ) -> None:
     with raises(UsageError, code="out_of_range", parameter="workers") as caught:
         distingo.serve(tmp_path, workers=0)
-    assert str(caught.value) == "workers 0: give a number from 1 to 256"
+    assert str(caught.value) == "workers is 0; it must lie between 1 and 256"
     assert main(["serve", str(tmp_path), "--workers", "0"]) == 2
-    assert capsys.readouterr().err == "distingo: --workers 0: give a number from 1 to 256\n"
+    assert capsys.readouterr().err == "distingo: --workers is 0; it must lie between 1 and 256\n"
     assert option("workers") == "workers"
 
 

@@ -66,7 +66,7 @@ def test_a_run_is_repeated_and_resumed_by_its_limit(tmp_path: Path, data: Path) 
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "max_pixels": "many"}))
     for read in (distingo.load, distingo.evaluate):
-        with raises(RunError, code="damaged_file", naming="'many'"):
+        with raises(RunError, code="damaged_file", naming="max_pixels"):
             read(run)
 
 

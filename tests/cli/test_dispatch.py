@@ -304,7 +304,7 @@ def test_unusable_class_and_too_few_images_are_named(tmp_path: Path, capsys: pyt
     assert "2" in line
     (data / "grey").mkdir()
     (data / "grey" / "a.jpg").write_text("no picture")
-    assert "'gray' has no usable picture" in refused(capsys, "train", str(data), "-o", str(tmp_path / "out"))
+    assert "'grey' has no usable picture" in refused(capsys, "train", str(data), "-o", str(tmp_path / "out"))
 
 
 def test_a_newer_or_damaged_run_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from drawing import encode, noise
 
 from distingo.datasets.gathering import Survey, survey
 from distingo.errors import DataError
+from distingo.messages.notes import note
 from raising import raises
 
 
@@ -16,7 +17,7 @@ def test_medians_and_color(class_folders: Callable[..., Path]) -> None:
     root = class_folders({"a": 3, "b": 2}, size=(30, 20))
     (root / "a" / "odd.png").write_bytes(encode(noise(1, (300, 200))))
     (root / "b" / "page.html").write_bytes(b"<html>")
-    assert survey(root) == Survey("class folders", ("a", "b"), 7, height=20, width=30, gray=False)
+    assert survey(root) == Survey(note("class-folders"), ("a", "b"), 7, height=20, width=30, gray=False)
 
 
 def test_all_gray(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("network", "rendition.interpolation", "magic", "rendition: "),
     ("network", "rendition", None, "a network without an image size"),
     ("network", "dropout", 2.0, "dropout: "),
-    ("network", "normalise", "pickle", "normalize: "),
+    ("network", "normalise", "pickle", "normalise: "),
     ("network", "weights_hash", "../x", "weights_hash: "),
     ("network", "settings", [], "settings: "),
     ("network", "extra", 1, "unknown field 'extra'"),

@@ -226,7 +226,7 @@ def _check_every_class(
         made = describe_makers(name, [examined[at].candidate.source.file for at in tried], decided)
         raise DataError(
             f"{root}: class {name!r} has no usable picture ({files} tried; most often: {why}); "
-            f"{made or 'mend it or move its folder away'}",
+            f"{made or 'fix it or move its folder away'}",
             code="empty_class",
         )
 

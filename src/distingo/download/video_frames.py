@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -68,7 +69,7 @@ class FrameChoice:
         Option(
             help="time to start at: seconds (83.5), or 1:02:03",
             metavar="TIME",
-            parse=lambda text: parse_time(text, "start"),
+            parse=partial(parse_time, parameter="start"),
         ),
     ] = 0.0
     end: Annotated[
@@ -77,7 +78,7 @@ class FrameChoice:
             help="time to stop before",
             default="the video's end",
             metavar="TIME",
-            parse=lambda text: parse_time(text, "end"),
+            parse=partial(parse_time, parameter="end"),
         ),
     ] = None
     similar: Annotated[

@@ -12,6 +12,7 @@ import pytest
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError
+from note_texts import texts
 
 ABC = ("apple", "banana", "cherry")
 

@@ -92,7 +92,7 @@ def test_the_question_says_what_was_found() -> None:
         recognize_image_column(table(nr=COUNT, filename=names, label=LABELS), TableOptions(), NUMBERED)
     assert str(caught.value) == (
         f"{ROOT / 'labels.csv'}: columns 'nr' (40 of 40 cells name a file) and 'filename' (5 of 40 cells name a file) "
-        "may both name the images, and lead to different files; name the right one by --image-column"
+        "may both name the images, and lead to different files; name the right one by image_column"
     )
 
 

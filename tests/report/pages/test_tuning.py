@@ -31,7 +31,7 @@ def test_the_page_says_by_how_much_and_what_to_doubt(tmp_path: Path) -> None:
     assert "The best recipe reaches <strong>91.0%</strong> accuracy" in page
     assert "<strong>10.0 points</strong> better" in page
     assert "the best of 25 trials evaluated on the same 150 validation pictures" in page
-    assert "The 200 test pictures were not looked at" in page
+    assert "The 200 test pictures were not used" in page
     assert "&lt;b&gt;data&lt;/b&gt;" in page
     assert "memory &lt;ran&gt; out" in page
 
