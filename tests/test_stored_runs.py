@@ -26,7 +26,7 @@ STORED = Path(__file__).parent / "stored_runs" / "version-0.1.0"
 CHOICES = (
     "image size: 16x16 (height x width), because the median picture is 16x16",
     "channels: 3, because there is colour",
-    "corrections.csv: 0 pictures relabeled, 0 set aside",
+    "corrections.csv: 0 pictures relabelled, 0 set aside",
     "near-duplicates were not searched for, as the images are smaller than 32 pixels",
     "precision: bfloat16 on cpu, because this processor computes in it (avx512_bf16)",
 )

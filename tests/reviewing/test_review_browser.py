@@ -173,7 +173,7 @@ def test_a_class_is_typed(root: Path, start: Callable[..., Review], opening: Cal
     assert written(root)["Äpfel/0.png"] == ("relabel", ("Birnen",))
     assert "3 questions of other kinds are open" in page.locator("#finished-text").inner_text()
     press(page, "ArrowLeft", until="Is this")
-    assert page.locator(".tag.relabel").inner_text() == "Relabelled"
+    assert page.locator(".tag.relabel").inner_text() == "Relabeled"
     page.keyboard.press("r")
     page.keyboard.type("Quitten qk")
     assert page.locator("#names .new").inner_text() == "New class Quitten qk"

@@ -168,7 +168,7 @@ const decide = guarded(async (action, labels = []) => {
   find("class").value = "";
   find("class").blur();
   await advance();
-  const what = action === "relabel" ? `Relabelled ${labels.join(", ") || "no label"}` : DONE[action];
+  const what = action === "relabel" ? `Relabeled ${labels.join(", ") || "no label"}` : DONE[action];
   say(`${what}: ${file}. ${find("count").textContent}. ${find("question").hidden ? "All is decided." : find("title").textContent}`);
 }, false);
 const keepAll = async () => {

@@ -17,7 +17,7 @@ export const KINDS = {
   "wrong-ending": ["Wrong endings", () => "The file’s ending is wrong."],
   "unreadable": ["Unreadable files", () => "This file gives no picture."],
 };
-export const DONE = { keep: "Kept", relabel: "Relabelled", quarantine: "In quarantine" };
+export const DONE = { keep: "Kept", relabel: "Relabeled", quarantine: "In quarantine" };
 
 export const find = (id) => document.getElementById(id);
 export const make = (tag, settings = {}, ...content) => {
