@@ -264,7 +264,7 @@ def test_several_labels_are_switched(tmp_path: Path, opening: Callable[..., Any]
         page.keyboard.press("Enter")
         page.wait_for_selector("#confirm[open]")
         press(page, "Enter", until="night on")
-        press(page, "Enter", until="Relabelled")
+        press(page, "Enter", until="Relabeled")
         assert written(root) == {"1.png": ("relabel", ("night", "sea", "town"))}
         assert title(page) == "Does no label fit?"
         press(page, "ArrowLeft", until="1 of 2")
