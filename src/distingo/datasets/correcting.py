@@ -139,9 +139,9 @@ def _row_set_aside(entry: Examined, correction: Correction, corrections: Correct
 def _check_labels(layout: Layout, correction: Correction, corrections: Corrections) -> None:
     count = len(correction.labels)
     if layout.task == "single-label" and count != 1:
-        given = ", ".join(correction.labels) or "none"
+        labels = ", ".join(correction.labels) or "none"
         raise DataError(
-            f"{corrections.path}: line {correction.line}: {correction.file} is given {count} labels ({given}), and "
+            f"{corrections.path}: line {correction.line}: {correction.file} is given {count} labels ({labels}), and "
             f"each picture of {layout.root} has exactly one; name one",
             code="task_differs",
             parameter="corrections",
@@ -151,9 +151,9 @@ def _check_labels(layout: Layout, correction: Correction, corrections: Correctio
 def _check_classes(layout: Layout, classes: Sequence[str], corrections: Corrections) -> None:
     fewest = 2 if layout.task == "single-label" else 1
     if len(classes) < fewest:
-        found = f"one class only ({classes[0]})" if classes else "no class"
+        remaining = f"one class only ({classes[0]})" if classes else "no class"
         raise DataError(
-            f"{corrections.path}: leaves {found} of {layout.root}; a classifier needs at least {fewest}",
+            f"{corrections.path}: leaves {remaining} of {layout.root}; a classifier needs at least {fewest}",
             code="too_few_classes",
             parameter="corrections",
         )
@@ -172,8 +172,8 @@ def _notes(
     present = {row.file for row in layout.ignored if row.status != "missing"}
     present |= {candidate.source.file for candidate in layout.candidates}
     if absent := [entry for entry in corrections.entries if entry.file not in present]:
-        root, which = str(layout.root), _some(absent)
-        notes.append(note("corrections-without-file", file=name, count=len(absent), root=root, which=which))
+        root, listing = str(layout.root), _some(absent)
+        notes.append(note("corrections-without-file", file=name, count=len(absent), root=root, which=listing))
     counts = Counter(label for entry in left for label in entry.candidate.labels)
     for label in classes:
         if label not in layout.classes:
@@ -186,5 +186,5 @@ def _notes(
 
 def _some(entries: Sequence[Correction]) -> tuple[Note, ...]:
     """Name the first few entries with their lines, and how many more there are."""
-    named = [note("correction", line=entry.line, file=entry.file) for entry in entries[:_NAMED]]
-    return (*named, *([note("and-more", count=len(entries) - _NAMED)] if len(entries) > _NAMED else []))
+    first_entries = [note("correction", line=entry.line, file=entry.file) for entry in entries[:_NAMED]]
+    return (*first_entries, *([note("and-more", count=len(entries) - _NAMED)] if len(entries) > _NAMED else []))

@@ -47,9 +47,10 @@ class Verdict:
 def evaluate(examined: Sequence[Examined]) -> list[Verdict]:
     """Decide for every file whether it is used.
 
-    Of images with identical bytes or identical pixels, one is used: the one in the test split, else in the validation
-    split, else the first by name. So nothing leaks from test to train, and a predefined test set stays unchanged. If
-    copies have different classes (or sets of labels), all of them are left out, as nobody can know which is right.
+    Of images with identical bytes or identical pixels, one is used: the one in the test split, otherwise in the
+    validation split, otherwise the first by name. So nothing leaks from test to train, and a predefined test set stays
+    unchanged. If copies have different classes (or sets of labels), all of them are left out, as the correct one is
+    unknown.
 
     Args:
         examined: All candidates of a dataset, sorted by name.
@@ -77,8 +78,8 @@ def _judge_group(members: list[Examined]) -> list[Verdict]:
     classes = {member.candidate.labels for member in members}
     if len(classes) > 1:
         return [_conflict(member, members) for member in members]
-    kept = min(members, key=lambda member: _KEPT_FIRST[member.candidate.split])
-    return [Verdict("used", member.facts.reason) if member is kept else _duplicate(member, kept) for member in members]
+    used = min(members, key=lambda member: _KEPT_FIRST[member.candidate.split])
+    return [Verdict("used", member.facts.reason) if member is used else _duplicate(member, used) for member in members]
 
 
 def _duplicate(member: Examined, kept: Examined) -> Verdict:

@@ -115,7 +115,7 @@ class Examiner:
         """
         with caught(), ThreadPoolExecutor(self.workers) as pool:
             hashed = self._hash(pool, candidates)
-            facts = {content: known for content, known in hashed if content and known is not None}
+            facts = {content: hashed_facts for content, hashed_facts in hashed if content and hashed_facts is not None}
             sources: dict[str, Source] = {}
             for candidate, (content, _) in zip(candidates, hashed, strict=True):
                 if content:
@@ -126,8 +126,8 @@ class Examiner:
                 self.value_ranges = decide_ranges([each.values for each in facts.values() if each.values is not None])
             self._decode(pool, self._deep_tasks(sources, facts), facts)
         return [
-            self._examined(candidate, content, known or facts[content])
-            for candidate, (content, known) in zip(candidates, hashed, strict=True)
+            self._examined(candidate, content, hashed_facts or facts[content])
+            for candidate, (content, hashed_facts) in zip(candidates, hashed, strict=True)
         ]
 
     def _examined(self, candidate: Candidate, content: str, facts: Facts) -> Examined:
@@ -251,16 +251,16 @@ class Examiner:
         size: int,
     ) -> Iterator[list[_Result]]:
         """Map chunks over the pool in order, a few at a time, so that results never accumulate in memory."""
-        waiting: deque[Future[list[_Result]]] = deque()
+        pending: deque[Future[list[_Result]]] = deque()
         try:
             for at in range(0, len(items), size):
-                waiting.append(pool.submit(work, items[at : at + size]))
-                if len(waiting) > 2 * self.workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(pool.submit(work, items[at : at + size]))
+                if len(pending) > 2 * self.workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in waiting:
+            for future in pending:
                 future.cancel()
 
 

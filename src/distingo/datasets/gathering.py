@@ -117,8 +117,8 @@ def _spread(candidates: tuple[Candidate, ...], limit: int) -> list[Candidate]:
     for candidate in candidates:
         classes[candidate.labels].append(candidate)
     per_class = -(-limit // len(classes))
-    chosen = [members[:: max(1, len(members) // per_class)] for members in classes.values()]
-    interleaved = [candidate for candidate in chain.from_iterable(zip_longest(*chosen)) if candidate is not None]
+    sampled = [members[:: max(1, len(members) // per_class)] for members in classes.values()]
+    interleaved = [candidate for candidate in chain.from_iterable(zip_longest(*sampled)) if candidate is not None]
     return interleaved[:limit]
 
 

@@ -73,14 +73,14 @@ def walk(root: Path) -> Iterator[FoundFile]:
         OSError: The root itself can't be opened.
     """
     # An explicit stack, as folders may be nested deeper than Python's recursion limit.
-    waiting: list[FoundFile | _Folder] = _open(_Folder((), root))
-    while waiting:
-        entry = waiting.pop()
+    pending: list[FoundFile | _Folder] = _open(_Folder((), root))
+    while pending:
+        entry = pending.pop()
         if isinstance(entry, FoundFile):
             yield entry
             continue
         try:
-            waiting += _open(entry)
+            pending += _open(entry)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             why = note("unopened-folder", error=reason)

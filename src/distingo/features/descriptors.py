@@ -1,9 +1,8 @@
 """Color histograms and gray-level co-occurrence: a classic description of an image by 52 numbers.
 
-The co-occurrence matrix is that of Haralick, Shanmugam and Dinstein (Textural Features for Image
-Classification, 1973) as scikit-image computes it. The four properties taken from it need no pass over its
-65,536 cells with weights: dissimilarity and homogeneity depend on the difference of two gray levels alone,
-correlation on five sums, energy on the squared counts.
+The co-occurrence matrix is that of Haralick, Shanmugam and Dinstein (Textural Features for Image Classification, 1973)
+as in scikit-image. Its four properties are computed without weighting its 65,536 cells: dissimilarity and homogeneity
+depend only on the difference of two gray levels, correlation on five sums, and energy on the squared counts.
 """
 
 from __future__ import annotations

@@ -123,14 +123,14 @@ def turn(images: npt.NDArray[Any], symmetries: npt.NDArray[np.integer[Any]]) -> 
     turned = images.copy()
     for symmetry in np.unique(symmetries).tolist():
         indices = np.flatnonzero(symmetries == symmetry)
-        chosen = images[indices]
+        selected = images[indices]
         if symmetry & _TRANSPOSED:
-            chosen = chosen.transpose(0, 2, 1)
+            selected = selected.transpose(0, 2, 1)
         if symmetry & _ACROSS:
-            chosen = chosen[:, :, ::-1]
+            selected = selected[:, :, ::-1]
         if symmetry & _DOWN:
-            chosen = chosen[:, ::-1]
-        turned[indices] = chosen
+            selected = selected[:, ::-1]
+        turned[indices] = selected
     return turned
 
 
@@ -217,7 +217,7 @@ def compare(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], fit: Fl
     Args:
         first: Signatures (n, 64, 64).
         second: The n to compare them with, one by one.
-        fit: The alignment of all pairs from `align`; if None, pairs are aligned here, and dissimilar ones get 0.
+        fit: The alignment of all pairs from `align`; if None, it is computed here, and dissimilar pairs get 0.
 
     Returns:
         Float32 (n,): the correlation of their fine structure where they overlap, from 0 to 1; 0 for pairs that differ
@@ -232,9 +232,11 @@ def compare(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], fit: Fl
         one, two = shrink(first[remaining], factor), shrink(second[remaining], factor)
         fit = _refine(one, two, fit, _STEPS)
         passing = _correlate(one, two, fit) >= _PROMISING[factor]
-        alike = _correlate(_structure(one[passing]), _structure(two[passing]), fit[passing])
+        structure_correlation = _correlate(_structure(one[passing]), _structure(two[passing]), fit[passing])
         # at a quarter of the size there may be no structure although there is some at half
-        passing[passing] = (alike >= _WORTH_MORE[factor]) | ((alike == 0) & (factor != _FINER[-1]))
+        passing[passing] = (structure_correlation >= _WORTH_MORE[factor]) | (
+            (structure_correlation == 0) & (factor != _FINER[-1])
+        )
         remaining, fit = remaining[passing], fit[passing]
     one, two = (images[remaining].astype(np.float32) for images in (first, second))
     fit = _refine(one, two, fit, _STEPS)

@@ -147,9 +147,9 @@ class _Nearest:
         all_likeness = np.concatenate([self._likeness[changed].ravel(), likeness])
         order = np.lexsort((all_places, -all_likeness, owners))
         first = np.searchsorted(owners[order], changed)
-        chosen = order[(first[:, None] + np.arange(count)).ravel()]
-        self._places[changed] = all_places[chosen].reshape(-1, count)
-        self._likeness[changed] = all_likeness[chosen].reshape(-1, count)
+        selected = order[(first[:, None] + np.arange(count)).ravel()]
+        self._places[changed] = all_places[selected].reshape(-1, count)
+        self._likeness[changed] = all_likeness[selected].reshape(-1, count)
 
     def pairs(self) -> tuple[Places, Places]:
         """All images with neighbors, one entry per neighbor, and these neighbors."""
@@ -176,7 +176,7 @@ def _compare_blocks(
 
     rows, columns = nearest
     total = len(known[0])
-    waiting: deque[Future[_Block]] = deque()
+    pending: deque[Future[_Block]] = deque()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(asked), _BLOCK):
             part = slice(start, min(start + _BLOCK, len(asked)))
@@ -185,10 +185,10 @@ def _compare_blocks(
             for column in range(0, total, _BLOCK):
                 other = slice(column, min(column + _BLOCK, total))
                 bars = rows.bars(part).copy(), columns.bars(other).copy()
-                waiting.append(pool.submit(_compare_block, orientations, known, (part, other), own[part], bars))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-        for future in waiting:
+                pending.append(pool.submit(_compare_block, orientations, known, (part, other), own[part], bars))
+                if len(pending) > 2 * workers:
+                    yield pending.popleft().result()
+        for future in pending:
             yield future.result()
 
 

@@ -90,8 +90,8 @@ def search_near_duplicates(
     sides = np.array([min(image.width, image.height) for image in dataset.images], np.int64)
     searched = np.flatnonzero(sides >= SMALLEST_SIDE)
     signatures = signature_product(cache).store.rows([dataset.images[at].row_key for at in searched])
-    found = find_copies(signatures, sides[searched], loosest=similarity, workers=workers)
-    pairs = [(int(searched[pair.first]), int(searched[pair.second])) for pair in found]
+    copies = find_copies(signatures, sides[searched], loosest=similarity, workers=workers)
+    pairs = [(int(searched[pair.first]), int(searched[pair.second])) for pair in copies]
     grouping = group_images(count, [Links("near-duplicate", pairs)])
     sizes = grouping.sizes()
     counts = NearDuplicateCounts(

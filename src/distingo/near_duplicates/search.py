@@ -139,9 +139,9 @@ def find_copies(
     workers = workers or count_processors()
     candidates = _candidates(signatures, coarse, further, workers)
     best: dict[tuple[int, int], CopyPair] = {}
-    for found in _compare_all(signatures, coarse, candidates, workers):
-        strictness = (SIDE / min(shorter[found.first], shorter[found.second])) ** 3
-        pair = replace(found, similarity=max(0.0, 1 - (1 - found.similarity) * float(strictness)))
+    for copy in _compare_all(signatures, coarse, candidates, workers):
+        strictness = (SIDE / min(shorter[copy.first], shorter[copy.second])) ** 3
+        pair = replace(copy, similarity=max(0.0, 1 - (1 - copy.similarity) * float(strictness)))
         previous = best.get((pair.first, pair.second))
         if pair.similarity >= loosest and (previous is None or pair.similarity > previous.similarity):
             best[pair.first, pair.second] = pair
@@ -208,13 +208,13 @@ def _neighbors(described: Described, sides: npt.NDArray[np.int64], workers: int)
 
 def _with_symmetries(described: Described, pairs: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """Add to pairs (n, 2) the symmetries under which they are similar: intp (n or more, 3)."""
-    chosen = [np.empty((0, 3), np.intp)]
+    rows_with_symmetry = [np.empty((0, 3), np.intp)]
     for at in range(0, len(pairs), _BLOCK):
         block = pairs[at : at + _BLOCK]
         likeness = np.stack([described.likeness(block[:, 0], block[:, 1], symmetry) for symmetry in SYMMETRIES], axis=1)
         rows, symmetries = np.nonzero(likeness >= likeness.max(axis=1, keepdims=True) - _NEARLY_AS_ALIKE)
-        chosen.append(np.column_stack([block[rows], symmetries]))
-    return np.concatenate(chosen)
+        rows_with_symmetry.append(np.column_stack([block[rows], symmetries]))
+    return np.concatenate(rows_with_symmetry)
 
 
 def _nearly_equal(
@@ -223,7 +223,7 @@ def _nearly_equal(
     candidates: npt.NDArray[np.intp],
     asked: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
-    """Which candidates (n, 3) are nearly equal, so that even small images show the same scene; False if not asked."""
+    """Which candidates (n, 3) are nearly equal, so that even small images show the same scene; only tests `asked`."""
     equal = np.zeros(len(candidates), bool)
     indices = np.flatnonzero(asked)
     for at in range(0, len(indices), _BLOCK):
@@ -262,14 +262,14 @@ def _compare_all(
     signatures: Rows, coarse: _Coarse, candidates: npt.NDArray[np.intp], workers: int
 ) -> Iterator[CopyPair]:
     blocks = [candidates[at : at + _PAIRS] for at in range(0, len(candidates), _PAIRS)]
-    waiting: deque[Future[list[CopyPair]]] = deque()
+    pending: deque[Future[list[CopyPair]]] = deque()
     with progress_bar("Comparing", len(candidates)) as advance, ThreadPoolExecutor(workers) as pool:
         for block in blocks:
-            waiting.append(pool.submit(_compare_block, signatures, coarse, block))
-            if len(waiting) > 2 * workers:
-                yield from waiting.popleft().result()
+            pending.append(pool.submit(_compare_block, signatures, coarse, block))
+            if len(pending) > 2 * workers:
+                yield from pending.popleft().result()
                 advance(_PAIRS)
-        for future in waiting:
+        for future in pending:
             yield from future.result()
 
 
@@ -282,7 +282,7 @@ def _compare_block(signatures: Rows, coarse: _Coarse, block: npt.NDArray[np.intp
     widths = _lost_detail(coarse.sides[block[:, :2]])
     similarity = compare(smooth(turn(first, block[:, 2]), widths), smooth(second, widths), fit)
     return [
-        CopyPair(int(one), int(other), float(alike), int(symmetry))
-        for (one, other, symmetry), alike in zip(block, similarity, strict=True)
-        if alike > 0
+        CopyPair(int(one), int(other), float(score), int(symmetry))
+        for (one, other, symmetry), score in zip(block, similarity, strict=True)
+        if score > 0
     ]

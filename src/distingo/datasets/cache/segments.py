@@ -34,7 +34,7 @@ ENDING = ".segment"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment mapped into memory and held against eviction for as long as it is referenced.
+    """A segment mapped into memory, which can't be evicted while it is referenced.
 
     Attributes:
         path: The file.

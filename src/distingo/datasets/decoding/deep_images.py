@@ -89,9 +89,9 @@ def read_netpbm_header(data: bytes) -> NetpbmHeader | None:
         except ValueError:
             return None
         at = match.end()
-    width, height, most = numbers
-    is_valid = width == int(width) > 0 and height == int(height) > 0 and (magic in _FLOAT or 1 <= most <= 65535)
-    return NetpbmHeader(magic, int(width), int(height), channels, most, at + 1) if is_valid else None
+    width, height, white = numbers
+    is_valid = width == int(width) > 0 and height == int(height) > 0 and (magic in _FLOAT or 1 <= white <= 65535)
+    return NetpbmHeader(magic, int(width), int(height), channels, white, at + 1) if is_valid else None
 
 
 def _read_pam_header(data: bytes) -> NetpbmHeader | None:
@@ -103,11 +103,11 @@ def _read_pam_header(data: bytes) -> NetpbmHeader | None:
             break
         fields[match[1]] = match[2].strip()
     try:
-        width, height, channels, most = (int(fields[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+        width, height, channels, white = (int(fields[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except (KeyError, ValueError):
         return None
-    is_valid = width > 0 and height > 0 and 1 <= channels <= 4 and 1 <= most <= 65535
-    return NetpbmHeader(b"P7", width, height, channels, most, at) if is_valid else None
+    is_valid = width > 0 and height > 0 and 1 <= channels <= 4 and 1 <= white <= 65535
+    return NetpbmHeader(b"P7", width, height, channels, white, at) if is_valid else None
 
 
 def read_netpbm_values(data: bytes, header: NetpbmHeader) -> np.ndarray:
@@ -146,8 +146,8 @@ def _read_plain(data: bytes, header: NetpbmHeader, count: int) -> np.ndarray:
     while count_read < count:
         if at >= len(text):
             raise EOFError("pixels are lacking")
-        after = _SPACE.search(text, at + _STRETCH)
-        end = after.start() if after is not None else len(text)
+        separator = _SPACE.search(text, at + _STRETCH)
+        end = separator.start() if separator is not None else len(text)
         part = np.array(text[at:end].split()[: count - count_read], dtype=np.uint32)
         if part.size and part.max() > header.most:
             raise ValueError(f"a value above {header.most:.0f}")

@@ -127,10 +127,10 @@ def completed(data: bytes) -> bytes | None:
     completed_data = body + _END
     try:
         expected = _pixels(completed_data)
-        alike = all(_pixels(body + filling + _END) == expected for filling in _fillings(body))
+        is_complete = all(_pixels(body + filling + _END) == expected for filling in _fillings(body))
     except (OSError, SyntaxError, ValueError, MemoryError):
         return None
-    return completed_data if alike else None
+    return completed_data if is_complete else None
 
 
 def _without_padding(data: bytes) -> bytes:

@@ -137,9 +137,9 @@ def show_image(
     if image.mode.startswith("I") or image.mode == "F":
         profile = profile_of(image, name, cicp, gray=True)
         return show_values(StoredValues(_with_transparent_value(image), None, profile, orientation), name, value_range)
-    plain, alpha = _split(image)
-    profile = profile_of(image, name, cicp, gray=plain.mode == "L")
-    return _finish(Decoded(plain, name), alpha, profile, orientation)
+    colors, alpha = _split(image)
+    profile = profile_of(image, name, cicp, gray=colors.mode == "L")
+    return _finish(Decoded(colors, name), alpha, profile, orientation)
 
 
 def profile_of(image: Image.Image, name: str, cicp: bytes | None, *, gray: bool) -> bytes | None:
@@ -206,8 +206,8 @@ def show_parts(
         As for `show_image`.
     """
     profile = None if image.mode == "LAB" else image.info.get("icc_profile")
-    plain = _lab_to_rgb(image) if image.mode == "LAB" else image
-    return _finish(Decoded(plain, name, values), alpha, profile, orientation)
+    colors = _lab_to_rgb(image) if image.mode == "LAB" else image
+    return _finish(Decoded(colors, name, values), alpha, profile, orientation)
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -232,9 +232,9 @@ def _finish(decoded: Decoded, alpha: Image.Image | None, profile: bytes | None, 
     """Convert colors to sRGB, composite over white, and rotate upright."""
     image, notes, values = decoded.image, decoded.notes, decoded.values
     if profile is not None:
-        plain, (image, fits) = image, to_srgb(image, profile)
+        original, (image, fits) = image, to_srgb(image, profile)
         notes = notes if fits else (*notes, "profile-ignored")
-        if values is not None and image is not plain:
+        if values is not None and image is not original:
             values = _mixed(values, profile)
     if image.mode not in {"RGB", "L"}:
         image = image.convert("RGB")
@@ -258,8 +258,8 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         image = image.convert("LA")  # the only conversion of this mode in Pillow
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        plain = layer.convert("RGB")
-        return plain.getchannel("R") if gray else plain, _telling(layer.getchannel("A"))
+        colors = layer.convert("RGB")
+        return colors.getchannel("R") if gray else colors, _telling(layer.getchannel("A"))
     if gray:
         return image.convert("L"), None
     if image.mode == "LAB":

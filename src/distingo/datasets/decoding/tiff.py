@@ -207,11 +207,11 @@ def _palette_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
 
 def _ycbcr_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
     """Convert by TIFF 6.0, section 21, with the file's coefficients and reference values, or else CCIR 601's."""
-    given = page.directory.array(529, 3)
-    red, green, blue = (0.299, 0.587, 0.114) if given is None or len(given) < 3 else map(float, given)
-    given = page.directory.array(532, 6)
-    low = (0.0, 128.0, 128.0) if given is None or len(given) < 6 else given[::2].astype(float)
-    high = (255.0, 255.0, 255.0) if given is None or len(given) < 6 else given[1::2].astype(float)
+    file_values = page.directory.array(529, 3)
+    red, green, blue = (0.299, 0.587, 0.114) if file_values is None or len(file_values) < 3 else map(float, file_values)
+    file_values = page.directory.array(532, 6)
+    low = (0.0, 128.0, 128.0) if file_values is None or len(file_values) < 6 else file_values[::2].astype(float)
+    high = (255.0, 255.0, 255.0) if file_values is None or len(file_values) < 6 else file_values[1::2].astype(float)
     spread = np.array([255.0, 127.0, 127.0]) / np.where(np.subtract(high, low) == 0, 1, np.subtract(high, low))
 
     def convert(block: np.ndarray) -> np.ndarray:

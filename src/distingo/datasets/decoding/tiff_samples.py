@@ -61,8 +61,8 @@ def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarr
                 padded_page = dataclasses.replace(page, height=page.strip_rows * page.segments_down)
                 decoded = _decoder(padded_page)(content, index)[0][0]
             part = result[row : row + decoded.shape[0], column : column + decoded.shape[1]]
-            chosen = decoded if page.planar else decoded[:, :, list(kept)]
-            part[:, :, channels] = chosen[: part.shape[0], : part.shape[1]]
+            selected = decoded if page.planar else decoded[:, :, list(kept)]
+            part[:, :, channels] = selected[: part.shape[0], : part.shape[1]]
     return result
 
 

@@ -153,14 +153,14 @@ def decide_ranges(summaries: Sequence[ValueSummary]) -> ValueRanges:
     kinds: dict[str, list[ValueSummary]] = {kind: [] for kind in KINDS}
     for summary in summaries:
         kinds[_kind(summary.dtype)].append(summary)
-    decided = {}
+    range_by_kind = {}
     for kind, members in kinds.items():
         if members:
             low, high = _pooled_ends(members)
-            decided[kind] = (
+            range_by_kind[kind] = (
                 _range_of_floats(low, high) if kind == "floating" else _range_of_integers(low, high, members)
             )
-    return ValueRanges(**decided)
+    return ValueRanges(**range_by_kind)
 
 
 def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, decided: bool) -> tuple[Note, ...]:

@@ -307,7 +307,7 @@ def _with_sides(layout: Layout, files: Sequence[FoundFile], table: Table) -> Lay
     for file, value in _cells_by_file(layout, files, table, "file_name", column):
         if file and (split := TABLE_SPLITS.get(value.lower())):
             named_splits.setdefault(file, set()).add(split)
-    unambiguous = {file: next(iter(found)) for file, found in named_splits.items() if len(found) == 1}
+    unambiguous = {file: next(iter(file_splits)) for file, file_splits in named_splits.items() if len(file_splits) == 1}
     candidates = tuple(replace(each, split=unambiguous.get(each.source.file)) for each in layout.candidates)
     splits = note("splits-from-column", column=column, table=table.path.name)
     return replace(layout, candidates=candidates, notes=(*layout.notes, splits))

@@ -98,7 +98,7 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
     by_top: dict[str, set[SplitName]] = {top.name: set() for top in tree}
     for each in splits:
         by_top[each.parts[-2]].add(each.split)
-    with_train = sum("train" in found for found in by_top.values())
+    with_train = sum("train" in top_splits for top_splits in by_top.values())
     if all(by_top.values()) and 2 * with_train > len(by_top):
         folder_notes = tuple(
             note("folder-of-split", folder=name, split=note(split)) for name, split in sorted(split_folders.items())
@@ -129,7 +129,7 @@ def ask_about_classes(tree: Folder) -> FolderSplits | None:
         partial(_ask_about_repeated_tops, tops),
         partial(_ask_about_one_set, tops),
     )
-    question = next((found for ask in checks if (found := ask())), "")
+    question = next((text for ask in checks if (text := ask())), "")
     return FolderSplits(question=question) if question else None
 
 
@@ -139,8 +139,8 @@ def _look_into(top: Folder) -> _Top:
     split_folders = [(each, split) for each in structured if (split := split_of_name(each.name, loose=True))]
     if not split_folders or len(split_folders) < len(structured):
         return _Top(top, (), tuple(inner))
-    inside = tuple(folder for each, _ in split_folders for folder in enter(each))
-    return _Top(top, in_order(as_split(each, split) for each, split in split_folders), inside)
+    subfolders = tuple(folder for each, _ in split_folders for folder in enter(each))
+    return _Top(top, in_order(as_split(each, split) for each, split in split_folders), subfolders)
 
 
 def _is_stray(top: _Top, largest: int) -> bool:
@@ -174,12 +174,12 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
     if len(divided) < 2 or 2 * len(divided) <= len(tops) - strays or not shared or len(set(keys)) < 2:
         return ""
     folders = sorted(top.folder.shown for top in divided)
-    inside = name_some(sorted({name for top in divided for name in top.names_of(shared)}), 3)
+    examples = name_some(sorted({name for top in divided for name in top.names_of(shared)}), 3)
     splits, at = [split for top in divided for split in top.splits], len(divided[0].folder.parts) - 1
     multiple_splits = len({split.split for split in splits}) > 1
     classes = f'"{_as_pattern(splits, at, CLASS_FOLDER)}"' if multiple_splits else NO_SPLITS
     return (
-        f"its folders {name_some(folders, 3)} hold the same folders ({inside}) in their split folders; if those are "
+        f"its folders {name_some(folders, 3)} hold the same folders ({examples}) in their split folders; if those are "
         f"the classes, read all of them together by {option('splits')} "
         f'"{_as_pattern(splits, at, ANY_FOLDER)}" (or only {divided[0].folder.shown} by {option("splits")} '
         f"{as_option(divided[0].splits)}); if {name_some(folders, 2)} are the classes, say so by "
@@ -201,12 +201,12 @@ def _ask_about_shared(tops: Sequence[_Top]) -> str:
         return ""
     names = sorted(top.folder.shown for top in sharing)
     every_name = sorted(top.folder.shown for top in tops)
-    subject = f"its folders {name_some(names, 3)}"
+    which = f"its folders {name_some(names, 3)}"
     if len(sharing) < len(tops):
-        subject = f"{len(names)} of its {len(tops)} folders ({name_some(names, 3)})"
-    inside = name_some(sharing[0].names_of(shared), 3)
+        which = f"{len(names)} of its {len(tops)} folders ({name_some(names, 3)})"
+    examples = name_some(sharing[0].names_of(shared), 3)
     return (
-        f"{subject} hold the same folders ({inside}); if those are the classes, name the splits by {option('splits')} "
+        f"{which} hold the same folders ({examples}); if those are the classes, name the splits by {option('splits')} "
         f"{_example(sharing, tops)}; if {name_some(every_name, 2)} are the classes, say so by {option('splits')} "
         f"{NO_SPLITS}"
     )
@@ -252,10 +252,10 @@ def _ask_about_one_set(tops: Sequence[_Top]) -> str:
     if not is_named_so and not all(_is_stray(top, only.folder.total) for top in others):
         return ""
     name, nearby = only.folder.shown, name_some(sorted(top.folder.shown for top in others), 3)
-    inside = name_some(only.names_of(only.keys), 3)
+    names = name_some(only.names_of(only.keys), 3)
     chosen = as_option(only.splits) or f"train={name}"
     return (
-        f"its folder {name} holds folders ({inside}), and beside it are only loose images ({nearby}); if the folders "
+        f"its folder {name} holds folders ({names}), and beside it are only loose images ({nearby}); if the folders "
         f"in {name} are the classes, give it as {option('data')} or say so by {option('splits')} {chosen}; if {name} "
         f"and {nearby} are the classes, say so by {option('splits')} {NO_SPLITS}"
     )

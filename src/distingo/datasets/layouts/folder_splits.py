@@ -132,11 +132,11 @@ def _requested(root: Path, tree: Folder, named_splits: dict[str, SplitName]) -> 
             )
         by_pattern += matches
     # a folder that is named explicitly has the split specified for it, even if patterns match it too
-    chosen = {each.parts: each for each in (*by_pattern, *by_path)}
+    folders_by_parts = {each.parts: each for each in (*by_pattern, *by_path)}
     if (other := named_splits.get(EVERY_OTHER)) is not None:
-        tops = {parts[0] for parts in chosen}
-        chosen |= {folder.parts: as_split(folder, other) for folder in tree if folder.name not in tops}
-    splits = in_order(chosen.values())
+        tops = {parts[0] for parts in folders_by_parts}
+        folders_by_parts |= {folder.parts: as_split(folder, other) for folder in tree if folder.name not in tops}
+    splits = in_order(folders_by_parts.values())
     return FolderSplits(splits, "", (*_described(splits), *_unread(tree, splits)), is_requested=True)
 
 
@@ -162,23 +162,23 @@ def _as_matched(folder: Folder, class_at: int | None, split: SplitName) -> Split
 
 def _by_name(folder: Folder) -> FolderSplits | None:
     """Find split folders by the names of the folders in a folder."""
-    loose = {each.name: split for each in folder if (split := split_of_name(each.name, loose=True))}
-    strict = {name: split for name, split in loose.items() if split_of_name(name)}
-    others = [each for each in folder if each.name not in loose and not is_unlabeled_name(each.name)]
-    inner = {name: enter(folder.folders[name]) for name in loose}
-    structured = [name for name in loose if inner[name].folders]
+    by_loose_name = {each.name: split for each in folder if (split := split_of_name(each.name, loose=True))}
+    by_strict_name = {name: split for name, split in by_loose_name.items() if split_of_name(name)}
+    others = [each for each in folder if each.name not in by_loose_name and not is_unlabeled_name(each.name)]
+    inner = {name: enter(folder.folders[name]) for name in by_loose_name}
+    structured = [name for name in by_loose_name if inner[name].folders]
     if not structured:
-        names = strict if others else loose
-        unlabeled = not others and len(loose) < len(folder.folders)
-        is_split = len(set(names.values())) > 1 or (unlabeled and len(strict) > 0)
+        names = by_strict_name if others else by_loose_name
+        unlabeled = not others and len(by_loose_name) < len(folder.folders)
+        is_split = len(set(names.values())) > 1 or (unlabeled and len(by_strict_name) > 0)
         return _flat(folder, names) if is_split else None
-    if any(name in strict for name in structured) and (len(set(strict.values())) > 1 or not others):
-        return _with_classes(folder, strict if len(set(strict.values())) > 1 else loose)
-    if len(set(loose.values())) > 1 and (
-        _share_classes([inner[name] for name in structured]) or all(name in strict for name in structured)
+    if any(name in by_strict_name for name in structured) and (len(set(by_strict_name.values())) > 1 or not others):
+        return _with_classes(folder, by_strict_name if len(set(by_strict_name.values())) > 1 else by_loose_name)
+    if len(set(by_loose_name.values())) > 1 and (
+        _share_classes([inner[name] for name in structured]) or all(name in by_strict_name for name in structured)
     ):
-        return _with_classes(folder, loose)
-    ambiguous = [name for name in structured if name in strict]
+        return _with_classes(folder, by_loose_name)
+    ambiguous = [name for name in structured if name in by_strict_name]
     return FolderSplits(question=_ask_about_one(folder.folders[ambiguous[0]], others)) if ambiguous else None
 
 
@@ -217,10 +217,10 @@ def _share_classes(folders: Sequence[Folder]) -> bool:
 
 
 def _ask_about_one(doubtful: Folder, others: Sequence[Folder]) -> str:
-    inside = name_some(sorted(doubtful.folders), 3)
+    subfolders = name_some(sorted(doubtful.folders), 3)
     nearby = name_some(sorted(each.name for each in others), 3)
     return (
-        f"its folder {doubtful.name} may be a split, with the classes {inside}, or a class beside {nearby}; say by "
+        f"its folder {doubtful.name} may be a split, with the classes {subfolders}, or a class beside {nearby}; say by "
         f"{option('splits')} train={doubtful.name} that it is a split, or by {option('splits')} {NO_SPLITS} that it "
         "is a class"
     )

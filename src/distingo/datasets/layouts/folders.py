@@ -133,10 +133,10 @@ def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree:
     if len(layout.classes) > 1 or layout.classes[0] in known:
         return
     hint = "the model does not know it" if known else "a classifier needs at least two"
-    only = root / layout.classes[0]
-    subfolders = folders_in(only)
+    class_folder = root / layout.classes[0]
+    subfolders = folders_in(class_folder)
     if len(subfolders) > 1 and not any(is_hidden_folder(path.name) for path in subfolders):
-        hint += f"; if the folders inside it are the classes, give {only}"
+        hint += f"; if the folders inside it are the classes, give {class_folder}"
     elif known:
         return  # evaluation reports which classes the model has
     raise DataError(
@@ -153,12 +153,12 @@ def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
         or any(each.split for each in layout.candidates)
     ):
         return
-    (only,) = tree
-    others = sorted(set(layout.classes) - {class_name(only.name)})
-    if len(only.folders) > 1 and others:
+    (image_folder,) = tree
+    others = sorted(set(layout.classes) - {class_name(image_folder.name)})
+    if len(image_folder.folders) > 1 and others:
         raise DataError(
             f"{root}: its folders {name_some(others, 3)} hold no file that may be an image; if the folders inside "
-            f"{only.name} are the classes, give {root / only.name}",
+            f"{image_folder.name} are the classes, give {root / image_folder.name}",
             code="empty_class",
         )
 
@@ -231,23 +231,29 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
         labels = _labels_beside(root, file, files_by_name)
         reasons[labels.parts] = note("holds-labels-of", file=file.parts[0])
         candidates += _idx_candidates(file, labels, split)
-    taken = {file.parts for file in used.values()}
+    used_parts = {file.parts for file in used.values()}
     ignored = [
         ignored_row(file, file.ignored or reasons.get(file.parts, note("unused-idx-file")))
         for file in files
-        if file.parts not in taken
+        if file.parts not in used_parts
     ]
     classes = sorted({candidate.labels[0] for candidate in candidates})
     return Layout(note("idx-files"), tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
 def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:
-    plain = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(".gz")
-    for name in (plain, plain + ".gz", plain.replace(".idx1", "-idx1"), plain.replace("-idx1", ".idx1")):
+    label_name = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(".gz")
+    for name in (
+        label_name,
+        label_name + ".gz",
+        label_name.replace(".idx1", "-idx1"),
+        label_name.replace("-idx1", ".idx1"),
+    ):
         if name in present:
             return present[name]
     raise DataError(
-        f"{root}: {images.parts[0]} has no labels beside it; put {plain}.gz in the same folder", code="missing_labels"
+        f"{root}: {images.parts[0]} has no labels beside it; put {label_name}.gz in the same folder",
+        code="missing_labels",
     )
 
 

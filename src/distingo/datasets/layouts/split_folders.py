@@ -160,11 +160,11 @@ def _key(name: str) -> str:
 
 def _words(name: str) -> list[str]:
     """Split a name into words, in lower case and without accents, at numbers and changes of case."""
-    plain = unicodedata.normalize("NFKD", name)
-    plain = unicodedata.normalize("NFC", "".join(char for char in plain if not unicodedata.combining(char)))
-    if plain.lower().replace("-", "").replace("_", "").replace(" ", "") in {"holdout", "heldout"}:
+    stripped = unicodedata.normalize("NFKD", name)
+    stripped = unicodedata.normalize("NFC", "".join(char for char in stripped if not unicodedata.combining(char)))
+    if stripped.lower().replace("-", "").replace("_", "").replace(" ", "") in {"holdout", "heldout"}:
         return ["holdout"]
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stripped)
     return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", spaced)]
 
 
@@ -347,11 +347,15 @@ class FolderSplits:
 def enter(folder: Folder) -> Folder:
     """Skip doubled folders (``seg_train/seg_train``) and those around images (``test/images``) or a data set."""
     while not folder.own and len(folder.folders) == 1:
-        (only,) = folder
-        is_wrapper = len(only.folders) > 1 and not only.own and is_wrapper_name(only.name)
-        if not is_wrapper and only.name.casefold() != folder.name.casefold() and not is_container_name(only.name):
+        (subfolder,) = folder
+        is_wrapper = len(subfolder.folders) > 1 and not subfolder.own and is_wrapper_name(subfolder.name)
+        if (
+            not is_wrapper
+            and subfolder.name.casefold() != folder.name.casefold()
+            and not is_container_name(subfolder.name)
+        ):
             break
-        folder = only
+        folder = subfolder
     return folder
 
 

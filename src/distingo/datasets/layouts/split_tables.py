@@ -138,12 +138,12 @@ def _rest(
     layouts: Mapping[SplitFolder, Layout],
 ) -> Layout:
     """The layout of what no table describes: the tables themselves, split folders without one, and other files."""
-    places = [each.place for each in used if each.folder in layouts]
-    rest = [file for file in files if not any(file.parts[: len(place)] == place for place in places)]
+    prefixes = [each.place for each in used if each.folder in layouts]
+    rest = [file for file in files if not any(file.parts[: len(prefix)] == prefix for prefix in prefixes)]
     by_file = {each.file.parts: each for each in used}
-    own = [by_file[file.parts] for file in files if file.parts in by_file]
+    described = [by_file[file.parts] for file in files if file.parts in by_file]
     layout = split_layout(root, [file for file in rest if file.parts not in by_file], splits)
-    rows = [ignored_row(each.file, _what_it_holds(each, layouts), each.folder.split) for each in own]
+    rows = [ignored_row(each.file, _what_it_holds(each, layouts), each.folder.split) for each in described]
     return replace(layout, ignored=(*rows, *layout.ignored))
 
 
@@ -157,16 +157,16 @@ def _assign(
     """Find the table of a split folder: the deepest one in it, or one next to it that is named like its split."""
     base = min(_common(splits.folders), len(folder.parts) - 1)
     for depth in range(len(folder.parts), base - 1, -1):
-        place = folder.parts[:depth]
-        tables = [file for file in files if _is_table_in(file, place)]
+        parts = folder.parts[:depth]
+        tables = [file for file in files if _is_table_in(file, parts)]
         if depth > base:
-            chosen = _choose_own(root, files, folder, [_read(folder, file, place, options) for file in tables])
+            assigned = _choose_own(root, files, folder, [_read(folder, file, parts, options) for file in tables])
         else:
             candidates = [file for file in tables if split_of_name(file.path.stem, loose=True) == folder.split]
             candidates = [] if folder.has_classes else candidates
-            chosen = _choose(root, files, [_read(folder, file, folder.parts, options) for file in candidates])
-        if chosen:
-            return chosen
+            assigned = _choose(root, files, [_read(folder, file, folder.parts, options) for file in candidates])
+        if assigned:
+            return assigned
     return None
 
 
@@ -184,10 +184,10 @@ def _assign_list(
     if folder.has_classes or not classes:
         return None
     for depth in range(len(folder.parts), base, -1):
-        place = folder.parts[:depth]
-        lists = [file for file in files if file.parts[:-1] == place and not file.ignored]
+        parts = folder.parts[:depth]
+        lists = [file for file in files if file.parts[:-1] == parts and not file.ignored]
         lists = [file for file in lists if file.path.suffix.lower() in _LIST_ENDINGS]
-        matching = [each for file in lists if (each := _read_list(root, files, folder, file, place, classes))]
+        matching = [each for file in lists if (each := _read_list(root, files, folder, file, parts, classes))]
         if len(matching) == 1:
             return matching[0]
     return None

@@ -89,13 +89,13 @@ def rejoin_groups(
     group_numbers, members = np.unique(groups, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(splits))
     _, first = np.unique(members[shuffled], return_index=True)
-    chosen = np.asarray(splits, np.int64)[shuffled[first]]
-    if (chosen[members] == splits).all():
-        return chosen[members]
+    group_splits = np.asarray(splits, np.int64)[shuffled[first]]
+    if (group_splits[members] == splits).all():
+        return group_splits[members]
     counts = _count_labels(np.asarray(labels, bool), members, len(group_numbers))
     expected = _count_on_splits(labels, splits)
     division = _Division(counts, expected, np.where(expected > 0, _MISSING, 0.0) * importance[:, None])
-    division.start(chosen)
+    division.start(group_splits)
     division.improve()
     return division.splits[members]
 
@@ -188,9 +188,9 @@ class _Division:
 
     def _costs(self, have: np.ndarray, columns: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Cost for each split with these counts to receive so many more (or, if negative, fewer): float64 (splits,)."""
-        expected, after = self._wanted[:, columns], have + numbers
-        chi_square = (numbers * (have + after - 2 * expected) / expected).sum(axis=1)
-        lacking = ((after < 0.5).astype(np.float64) - (have < 0.5)) * self._missing[:, columns]
+        expected, new_counts = self._wanted[:, columns], have + numbers
+        chi_square = (numbers * (have + new_counts - 2 * expected) / expected).sum(axis=1)
+        lacking = ((new_counts < 0.5).astype(np.float64) - (have < 0.5)) * self._missing[:, columns]
         costs: np.ndarray = chi_square + lacking.sum(axis=1)
         return costs
 
@@ -224,10 +224,10 @@ class _Division:
         a, b = int(self.splits[one]), int(self.splits[other])
         if a == b:
             return False
-        before = self._cost((a, b))
+        old_cost = self._cost((a, b))
         self._put(one, b)
         self._put(other, a)
-        if self._cost((a, b)) < before - 1e-9:
+        if self._cost((a, b)) < old_cost - 1e-9:
             return True
         self._put(one, a)
         self._put(other, b)

@@ -251,8 +251,10 @@ def _judge(
     columns = [("", np.ones(len(numbers), bool)), *zip(dataset.classes, table.T, strict=True)]
     shares = []
     for name, has in columns:
-        divided, given = (np.bincount(numbers[has & which], minlength=len(parts)).tolist() for which in (~fixed, fixed))
-        shares.append(ClassShare(name, tuple(asked.tolist()), tuple(divided), tuple(given)))
+        divided, predefined = (
+            np.bincount(numbers[has & mask], minlength=len(parts)).tolist() for mask in (~fixed, fixed)
+        )
+        shares.append(ClassShare(name, tuple(asked.tolist()), tuple(divided), tuple(predefined)))
     pairs = np.unique(np.stack([grouping.numbers, numbers], axis=1), axis=0)
     groups, times = np.unique(pairs[:, 0], return_counts=True)
     leaks = tuple(groups[times > 1].tolist())
@@ -265,12 +267,14 @@ def _missing(
 ) -> list[Note]:
     """Note the classes that are missing in some part."""
     noun = "class" if dataset.task == "single-label" else "label"
-    totals = [divided + given for divided, given in zip(shares[0].counts, shares[0].given, strict=True)]
+    totals = [divided + predefined for divided, predefined in zip(shares[0].counts, shares[0].given, strict=True)]
     notes = []
     for column, share in enumerate(shares[1:]):
-        both = zip(share.counts, share.given, strict=True)
-        without = [parts[at] for at, (divided, given) in enumerate(both) if totals[at] and not divided + given]
-        if without:
+        part_counts = zip(share.counts, share.given, strict=True)
+        missing_parts = [
+            parts[at] for at, (divided, predefined) in enumerate(part_counts) if totals[at] and not divided + predefined
+        ]
+        if missing_parts:
             groups = len(np.unique(grouping.numbers[table[:, column]]))
             number = int(table[:, column].sum())
             form = "form-groups" if number != 1 else "forms-groups"
@@ -278,7 +282,7 @@ def _missing(
                 note(
                     f"{noun}-not-in-parts",
                     name=share.name,
-                    parts=tuple(without),
+                    parts=tuple(missing_parts),
                     images=note("images", count=number),
                     groups=note(form, count=groups),
                 )
@@ -292,10 +296,10 @@ def _leaks(
     if not leaks:
         return []
     members = np.flatnonzero(grouping.numbers == leaks[0])
-    shown: dict[str, str] = {}
+    example_files: dict[str, str] = {}
     for at in members:
-        shown.setdefault(parts[numbers[at]], dataset.images[at].source.file)
-    example = tuple(note("file-of-split", file=file, split=split) for split, file in shown.items())
+        example_files.setdefault(parts[numbers[at]], dataset.images[at].source.file)
+    example = tuple(note("file-of-split", file=file, split=split) for split, file in example_files.items())
     count = int(np.isin(grouping.numbers, leaks).sum())
     groups = note("groups", count=len(leaks))
     return [note("groups-on-several-splits", groups=groups, count=count, example=example)]

@@ -55,23 +55,23 @@ def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int
         grouping: The groups of its images.
         seed: Not negative.
     """
-    before = split_numbers(dataset, split)
-    after, fixed = _follow_given(dataset, grouping, before)
+    old_numbers = split_numbers(dataset, split)
+    new_numbers, fixed = _follow_given(dataset, grouping, old_numbers)
     files = [image.source.file for image in dataset.images]
     movable = np.array(sorted(np.flatnonzero(~fixed), key=lambda at: files[at]), np.intp)  # independent of their order
     table = encode_labels(dataset.images, dataset.classes, "multi-label")
     too_large: tuple[int, ...] = ()
     if len(movable):
-        after[movable], too_large = _rejoin(
-            grouping.numbers[movable], table[movable], after[movable], dataset.task, seed
+        new_numbers[movable], too_large = _rejoin(
+            grouping.numbers[movable], table[movable], new_numbers[movable], dataset.task, seed
         )
-    moved = int((after != before).sum())
+    moved = int((new_numbers != old_numbers).sum())
     if not moved:
         return KeptGroups(split, 0, too_large)
     by_split: dict[SplitName, list[LabeledImage]] = {split_name: [] for split_name in SPLITS}
-    for image, number in zip(dataset.images, after.tolist(), strict=True):
+    for image, number in zip(dataset.images, new_numbers.tolist(), strict=True):
         by_split[SPLITS[number]].append(image)
-    notes = (*split.notes, *_lost(dataset, table, before, after))
+    notes = (*split.notes, *_lost(dataset, table, old_numbers, new_numbers))
     return KeptGroups(order_split(by_split, notes), moved, too_large)
 
 
@@ -90,12 +90,12 @@ def _follow_given(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> 
         The splits, int64 (n,), and which of them are fixed, bool (n,).
     """
     fixed = np.array([image.given_split in _GIVEN for image in dataset.images], bool)
-    free = np.array([image.given_split is None for image in dataset.images], bool)
+    unassigned = np.array([image.given_split is None for image in dataset.images], bool)
     group_counts = np.zeros((grouping.count, len(SPLITS)), np.int64)
     np.add.at(group_counts, (grouping.numbers[fixed], numbers[fixed]), 1)
     group_counts = group_counts[grouping.numbers]
-    follows = free & (group_counts.sum(axis=1) > 0)
-    return np.where(follows, group_counts.argmax(axis=1), numbers), fixed | follows
+    is_follower = unassigned & (group_counts.sum(axis=1) > 0)
+    return np.where(is_follower, group_counts.argmax(axis=1), numbers), fixed | is_follower
 
 
 def _rejoin(

@@ -60,8 +60,8 @@ def _deal(has: np.ndarray, sizes: np.ndarray, splits: np.ndarray, chance: np.nda
             split = _neediest(needed[label], room, rng)
             splits[index] = split
             room[split] -= 1
-            for own in np.flatnonzero(has[index]).tolist():
-                needed[own][split] -= 1
+            for other_label in np.flatnonzero(has[index]).tolist():
+                needed[other_label][split] -= 1
         remaining -= has[indices].sum(axis=0)
 
 
@@ -70,9 +70,9 @@ def _shuffled(places: np.ndarray, chance: np.ndarray) -> np.ndarray:
 
 
 def _neediest(wanted: Sequence[float], room: Sequence[int], rng: np.random.Generator) -> int:
-    open_splits = [split for split, free in enumerate(room) if free > 0]
-    most = max(wanted[split] for split in open_splits) - 1e-9  # sums of shares are exact to about 1e-12
-    best = [split for split in open_splits if wanted[split] >= most]
+    open_splits = [split for split, slots in enumerate(room) if slots > 0]
+    highest_need = max(wanted[split] for split in open_splits) - 1e-9  # sums of shares are exact to about 1e-12
+    best = [split for split in open_splits if wanted[split] >= highest_need]
     most_room = max(room[split] for split in best)
     best = [split for split in best if room[split] == most_room]
     return best[0] if len(best) == 1 else int(rng.choice(best))
@@ -112,17 +112,17 @@ def _swap_in(
     label: int,
 ) -> None:
     present_count = (counts > 0).sum()
-    inside = _shuffled(np.flatnonzero((splits == takers[at]) & ~has[:, label]), chance)
+    exchangeable = _shuffled(np.flatnonzero((splits == takers[at]) & ~has[:, label]), chance)
     for index in np.flatnonzero(has[:, label]):
         donor = int(np.searchsorted(takers, splits[index]))
         if counts[donor, label] < 2:
             continue
-        changes = has[index].astype(np.int64) - has[inside].astype(np.int64)  # (images inside, labels)
+        changes = has[index].astype(np.int64) - has[exchangeable].astype(np.int64)  # (images inside, labels)
         harmless = ((counts[at] + changes > 0).sum(axis=1) + (counts[donor] - changes > 0).sum(axis=1)) > (
             present_count - (np.delete(counts, [at, donor], axis=0) > 0).sum()
         )
         if harmless.any():
-            other = inside[int(harmless.argmax())]
+            other = exchangeable[int(harmless.argmax())]
             change = has[index].astype(np.int64) - has[other]
             counts[at] += change
             counts[donor] -= change
@@ -223,10 +223,10 @@ def _lacking_labels(dataset: Dataset, splits: dict[SplitName, list[LabeledImage]
     counts = {split: Counter(label for image in splits[split] for label in image.labels) for split in SPLITS}
     notes = []
     for label in dataset.classes:
-        without = [split for split in SPLITS if splits[split] and not counts[split][label]]
-        if without:
+        missing_splits = [split for split in SPLITS if splits[split] and not counts[split][label]]
+        if missing_splits:
             total = sum(counts[split][label] for split in SPLITS)
-            notes.append(note("label-not-on-split", name=label, count=total, said=tuple(map(Note, without))))
+            notes.append(note("label-not-on-split", name=label, count=total, said=tuple(map(Note, missing_splits))))
     return tuple(notes)
 
 

@@ -81,11 +81,11 @@ def recognize_shape(table: Table, options: TableOptions, images: ImageFinder) ->
         if name is not None:
             table.column(name)
     image = options.image_column or recognize_image_column(table, options, images)
-    named = {options.label_column, *options.label_columns}
-    other = {image, options.group_column, *named}
+    label_names = {options.label_column, *options.label_columns}
+    other = {image, options.group_column, *label_names}
     split = recognize_split_column(table, [name for name in table.columns if name not in other])
     rest = [name for name in table.columns if name not in {image, split, options.group_column}]
-    if image in named:
+    if image in label_names:
         raise UsageError(
             f"{table.path}: column {image!r} can't name both the pictures and their labels",
             code="options_conflict",

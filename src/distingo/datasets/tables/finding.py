@@ -117,9 +117,9 @@ def find_table(
             hold the labels.
         UsageError: Options for a table are set, but there is none.
     """
-    found = [file for file in tables_in(files) if options.about_labels or not is_unlabeled_name(file.path.stem)]
+    table_files = [file for file in tables_in(files) if options.about_labels or not is_unlabeled_name(file.path.stem)]
     required = options.about_labels or ((option("labels_from", "table"),) if options.labels_from == "table" else ())
-    if not found:
+    if not table_files:
         if (not classes or required) and (table := find_second_table(root, files, options)):
             return FoundTable(table, LabelSource("table"))
         if required:
@@ -128,19 +128,21 @@ def find_table(
             )
         return _beside_folders(root, files, classes, options)
     metadata = [
-        read_labels_table(file.path, header=options.header) for file in found if file.path.stem.lower() == "metadata"
+        read_labels_table(file.path, header=options.header)
+        for file in table_files
+        if file.path.stem.lower() == "metadata"
     ]
-    named = [table for table in metadata if "file_name" in table.columns]
-    if len(named) == 1:
-        return FoundTable(named[0], choose_label_source(named[0], "file_name", classes, options))
-    if not named:
+    candidates = [table for table in metadata if "file_name" in table.columns]
+    if len(candidates) == 1:
+        return FoundTable(candidates[0], choose_label_source(candidates[0], "file_name", classes, options))
+    if not candidates:
         if classes and not required:
             return _beside_folders(root, files, classes, options)
-        named = _naming(root, files, found, options)
-    if len(named) == 1:
-        return FoundTable(named[0], LabelSource("table"))
-    names = ", ".join(table.path.name for table in named) or ", ".join(file.path.name for file in found)
-    problem = "several tables name pictures" if named else "none of its tables names its pictures"
+        candidates = _naming(root, files, table_files, options)
+    if len(candidates) == 1:
+        return FoundTable(candidates[0], LabelSource("table"))
+    names = ", ".join(table.path.name for table in candidates) or ", ".join(file.path.name for file in table_files)
+    problem = "several tables name pictures" if candidates else "none of its tables names its pictures"
     raise DataError(
         f"{root}: {problem} ({names}); give the one with the labels as {option('data')}", code="ambiguous_table"
     )
@@ -190,21 +192,21 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fe
     if options.image_folder is not None:
         folder = _image_folder(root, options.image_folder)
         root = root if folder.is_relative_to(root.resolve()) else folder
-    below = folder.relative_to(root.resolve()).parts if folder != root else ()
+    image_parts = folder.relative_to(root.resolve()).parts if folder != root else ()
     try:
-        files = [FoundFile((*below, *file.parts), file.path, file.ignored) for file in walk(folder)]
+        files = [FoundFile((*image_parts, *file.parts), file.path, file.ignored) for file in walk(folder)]
     except OSError as error:
         raise DataError(
             f"{folder}: can't be opened ({error.strerror}); check the permissions", code="cannot_read"
         ) from error
-    if below:
+    if image_parts:
         files.append(FoundFile((path.name,), path))
     return table_layout(
         root,
         table,
         mark_own_files(files),
         options,
-        below=below,
+        below=image_parts,
         allow_missing=allow_missing,
         fewest_classes=fewest_classes,
     )
@@ -225,14 +227,14 @@ def layout_in_folder(
         DataError: As for `table_layout`.
         UsageError: As for `table_layout`, or the image folder does not exist.
     """
-    below: tuple[str, ...] = ()
+    image_parts: tuple[str, ...] = ()
     if options.image_folder is not None:
         folder = _image_folder(root, options.image_folder)
         if not folder.is_relative_to(root.resolve()):
             return layout_of_file(table.path, options, allow_missing=allow_missing, fewest_classes=fewest_classes)
-        below = folder.relative_to(root.resolve()).parts
+        image_parts = folder.relative_to(root.resolve()).parts
     return table_layout(
-        root, table, files, options, below=below, allow_missing=allow_missing, fewest_classes=fewest_classes
+        root, table, files, options, below=image_parts, allow_missing=allow_missing, fewest_classes=fewest_classes
     )
 
 

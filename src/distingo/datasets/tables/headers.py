@@ -94,17 +94,17 @@ def has_names(rows: Sequence[Sequence[str]]) -> bool:
     It does not if one of its cells ends like the name of an image file, if all rows are numbers, or if one of its cells
     recurs below it, as labels do. A cell that is a common column name, or is empty, shows that it does.
     """
-    first, *below = rows
+    first, *body = rows
     stripped = [cell.strip() for cell in first]
     if any(cell.lower().endswith(_ENDING) for cell in stripped):
         return False
-    if any(not cell or is_known_column(cell) for cell in stripped) or not below:
+    if any(not cell or is_known_column(cell) for cell in stripped) or not body:
         return True
     numbers = [_NUMBER.fullmatch(cell) is not None for cell in stripped]
     if all(numbers):
         is_counter = stripped == [str(at) for at in range(len(stripped))]
-        return is_counter or not all(_NUMBER.fullmatch(cell.strip()) for row in below for cell in row if cell.strip())
-    repeated = [cell in {row[at].strip() for row in below if at < len(row)} for at, cell in enumerate(stripped)]
+        return is_counter or not all(_NUMBER.fullmatch(cell.strip()) for row in body for cell in row if cell.strip())
+    repeated = [cell in {row[at].strip() for row in body if at < len(row)} for at, cell in enumerate(stripped)]
     return not any(repeated) or all(repeated)
 
 

@@ -138,8 +138,8 @@ class ImageColumn:
     def is_rival_of(self, best: ImageColumn) -> bool:
         """Whether it is an equally likely candidate that leads to different files."""
         common = self.found.keys() & best.found.keys()
-        same = bool(common) and all(self.found[at] == best.found[at] for at in common)
-        if same or not self.is_mostly_found:
+        agrees = bool(common) and all(self.found[at] == best.found[at] for at in common)
+        if agrees or not self.is_mostly_found:
             return False
         if best.calibration_set >= CERTAIN or not best.are_numbers:
             return self.calibration_set == best.calibration_set
@@ -202,8 +202,8 @@ def rank_image_columns(table: Table, options: TableOptions, images: ImageFinder)
         images: Finds the files that cells refer to.
     """
     assigned = {options.label_column, *options.label_columns, options.group_column}
-    free = [name for name in table.columns if name not in assigned and not is_switch(table.column(name))]
-    examined = [_examine(name, table.column(name), images) for name in free]
+    unassigned = [name for name in table.columns if name not in assigned and not is_switch(table.column(name))]
+    examined = [_examine(name, table.column(name), images) for name in unassigned]
 
     def key(column: ImageColumn) -> tuple[bool, bool, bool, int, int, float]:
         names_any = bool(column.found) or column.end_like_images or column.is_known
@@ -230,21 +230,21 @@ def names_images(table: Table, images: ImageFinder, *, fewest: int = 1) -> bool:
 
 def describe_columns(table: Table, names: Sequence[str]) -> str:
     """List columns with their numbers of distinct values, for a message."""
-    shown = [f"{name} ({len(set(table.column(name))):,} values)" for name in names[:8]]
-    return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    descriptions = [f"{name} ({len(set(table.column(name))):,} values)" for name in names[:8]]
+    return ", ".join(descriptions) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _examine(name: str, cells: Sequence[Cell], images: ImageFinder) -> ImageColumn:
     sample = [text_of(cell) for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
     filled = [cell for cell in sample if cell]
     matches = match_names(sample, images)
-    found = {at: files[0].parts for at, cell in enumerate(sample) if (files := matches.files(cell))}
+    files_by_index = {at: files[0].parts for at, cell in enumerate(sample) if (files := matches.files(cell))}
     local = [cell for cell in filled if not is_web_address(cell)]
     end_like_images = _are_most(sum(cell.lower().endswith(_ENDINGS) for cell in local), filled)
     path_count = sum("/" in cell or "\\" in cell or cell.lower().endswith(_ENDINGS) for cell in local)
     are_numbers = _are_most(sum(_NUMBER.fullmatch(cell) is not None for cell in filled), filled)
     evidence = _evidence(name, are_paths=_are_most(path_count, filled), are_numbers=are_numbers, cells=cells)
-    return ImageColumn(name, evidence, are_numbers, end_like_images, len(sample), found)
+    return ImageColumn(name, evidence, are_numbers, end_like_images, len(sample), files_by_index)
 
 
 def _are_most(count: int, filled: Sequence[str]) -> bool:

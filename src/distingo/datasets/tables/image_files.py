@@ -89,8 +89,8 @@ def _path_of_uri(text: str) -> str:
 def _without_dots(path: str) -> str:
     if not path or not ("/." in path or "//" in path or path.startswith(".") or path.endswith("/")):
         return path
-    plain = posixpath.normpath(path)
-    return "" if plain == "." else plain
+    normalized = posixpath.normpath(path)
+    return "" if normalized == "." else normalized
 
 
 _ENDINGS = IMAGE_ENDINGS | {".tga", ".ico", ".qoi", ".img"}
@@ -233,13 +233,13 @@ class ImageFinder:
         starts = ("",) if not path.startswith("../") else ("/".join(("", *self.below)), "") if self.below else ("",)
         for start in starts:
             target = path if not path.startswith("../") else f"{self._places[0]}{start}/{path}"
-            if found := self._at(posixpath.normpath(target), index):
-                return found
+            if matches := self._at(posixpath.normpath(target), index):
+                return matches
         return []
 
     def _at(self, place: str, index: _Index) -> list[FoundFile]:
-        if found := self._within(place, index):
-            return found
+        if matches := self._within(place, index):
+            return matches
         try:
             if index is self._exact and os.path.isabs(place) and os.path.isfile(place):  # noqa: PTH113, PTH117
                 real = os.path.realpath(place)
@@ -251,16 +251,16 @@ class ImageFinder:
     def _within(self, place: str, index: _Index) -> list[FoundFile]:
         for root in self._places:
             if place.startswith(f"{root}/"):
-                inside = place[len(root) + 1 :]
-                return index.find(inside if index is self._exact else _folded(inside))
+                relative = place[len(root) + 1 :]
+                return index.find(relative if index is self._exact else _folded(relative))
         return []
 
     @cached_property
     def _places(self) -> tuple[str, ...]:
-        """The absolute path of the root, as given and with links resolved."""
-        given = os.path.abspath(self.root)  # noqa: PTH100 - links are not resolved
-        places = (place.replace(os.sep, "/").rstrip("/") for place in (given, os.path.realpath(given)))
-        return tuple(dict.fromkeys(unicodedata.normalize("NFC", place) for place in places))
+        """The absolute path of the root, with and without its links resolved."""
+        absolute = os.path.abspath(self.root)  # noqa: PTH100 - links are not resolved
+        roots = (root.replace(os.sep, "/").rstrip("/") for root in (absolute, os.path.realpath(absolute)))
+        return tuple(dict.fromkeys(unicodedata.normalize("NFC", root) for root in roots))
 
     @cached_property
     def _exact(self) -> _Index:

@@ -159,8 +159,8 @@ def _with_class_names(records: Sequence[Mapping[str, Any]], content: dict[str, A
     def named(value: Any) -> Any:
         if isinstance(value, list):
             return [named(item) for item in value]
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return names[value] if whole and 0 <= value < len(names) else value
+        is_index = isinstance(value, int) and not isinstance(value, bool)
+        return names[value] if is_index and 0 <= value < len(names) else value
 
     labels = {"gt_label", "label", "labels", "target", "category_id", "class_id"}
     return [
@@ -217,7 +217,7 @@ def read_excel(path: Path, *, header: bool | None = None) -> Table:
             for sheet in book.worksheets
         }
         book.close()
-    except Exception as error:  # openpyxl raises zipfile's and the XML parser's errors besides its own
+    except Exception as error:  # besides its own errors, openpyxl raises zipfile's and the XML parser's
         raise DataError(
             f"{path}: is no readable Excel workbook ({error}); save it again, or as CSV", code="damaged_file"
         ) from error
@@ -272,9 +272,9 @@ def read_parquet(path: Path, data: bytes) -> Table:
         ) from error
     # Embedded images and other nested values are no labels.
     no_labels = (types.is_struct, types.is_map, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
-    plain = [field.name for field in content.schema if not any(is_one(field.type) for is_one in no_labels)]
-    columns = column_names(path, plain)
-    cells = tuple(cells_of(_values(content.column(name))) for name in plain)
+    column_fields = [field.name for field in content.schema if not any(is_one(field.type) for is_one in no_labels)]
+    columns = column_names(path, column_fields)
+    cells = tuple(cells_of(_values(content.column(name))) for name in column_fields)
     return Table(path, "Parquet", "row", columns, cells, tuple(range(1, content.num_rows + 1)))
 
 

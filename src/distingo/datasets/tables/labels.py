@@ -201,19 +201,19 @@ def merge_layout(layout: Layout, merge: MergeLabels | None) -> Layout:
     if not variants:
         return layout
     replacements = merged_labels(variants, merge)
-    kept, dropped = [], []
+    remaining, dropped = [], []
     for candidate in layout.candidates:
         labels = tuple(label for old in candidate.labels if (label := replacements.get(old, old)))
         if labels or not candidate.labels:
-            kept.append(replace(candidate, labels=labels))
+            remaining.append(replace(candidate, labels=labels))
         else:
             reason = note("in-folder-without-label", folder=candidate.labels[0])
             row = ManifestRow(candidate.source.file, "ignored", reason, (), candidate.split, "", 0, 0, "")
             dropped.append(row)
     return replace(
         layout,
-        classes=tuple(sorted({label for candidate in kept for label in candidate.labels})),
-        candidates=tuple(kept),
+        classes=tuple(sorted({label for candidate in remaining for label in candidate.labels})),
+        candidates=tuple(remaining),
         ignored=(*layout.ignored, *dropped),
         notes=(*layout.notes, *describe_variants(variants, merge, "files")),
         label_variants=variants,

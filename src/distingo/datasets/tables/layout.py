@@ -93,15 +93,15 @@ def table_layout(
     if _are_in_class_folders(rows, matches):
         images = ImageFinder(root, usable, below=below, anywhere=True)
         matches = match_names((row.name for row in rows), images)
-    named = _gather(rows, matches)
-    _check_missing(table, shape, named, matches, allow_missing=allow_missing)
-    per_label = shape.kind == "plain" and _is_row_per_label(named)
-    task: Task = "multi-label" if per_label or _has_several_or_none(named, shape) else "single-label"
-    candidates, left_out = _sort_out(table, named, matches, per_label=per_label, task=task)
+    images_by_name = _gather(rows, matches)
+    _check_missing(table, shape, images_by_name, matches, allow_missing=allow_missing)
+    per_label = shape.kind == "plain" and _is_row_per_label(images_by_name)
+    task: Task = "multi-label" if per_label or _has_several_or_none(images_by_name, shape) else "single-label"
+    candidates, left_out = _sort_out(table, images_by_name, matches, per_label=per_label, task=task)
     candidates = _splits_of_folders(candidates, shape)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     _check_classes(table, shape, candidates, left_out, fewest_classes if task == "single-label" else 1)
-    ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, named, below)]
+    ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, images_by_name, below)]
     facts = LayoutFacts(
         table,
         shape,
@@ -109,7 +109,7 @@ def table_layout(
         per_label,
         tuple(candidates),
         tuple(left_out),
-        len(named),
+        len(images_by_name),
         find_disagreements(table, shape, rows),
         matches,
         class_names,

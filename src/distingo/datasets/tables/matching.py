@@ -192,9 +192,9 @@ class Strays:
         """The parts of the deepest folder that contains all of these files and `folder`."""
         shared = list(self.folder)
         for file in self.files.values():
-            same = (one == other for one, other in zip(shared, file.parts[:-1], strict=False))
+            agreement = (one == other for one, other in zip(shared, file.parts[:-1], strict=False))
             shared = shared[
-                : next((at for at, each in enumerate(same) if not each), min(len(shared), len(file.parts) - 1))
+                : next((at for at, each in enumerate(agreement) if not each), min(len(shared), len(file.parts) - 1))
             ]
         return tuple(shared)
 
@@ -289,10 +289,10 @@ def _narrow(by_name: Mapping[str, Match]) -> Narrowing | None:
     if not any(len(each) > 1 for each in folders.values()):
         return None
     counts = Counter(folder for each in folders.values() for folder in each)
-    (best, found), *others = counts.most_common(2)
-    if found < _NEARLY_ALL * len(folders) or (others and others[0][1] >= _RIVAL * len(folders)):
+    (best, count), *others = counts.most_common(2)
+    if count < _NEARLY_ALL * len(folders) or (others and others[0][1] >= _RIVAL * len(folders)):
         return None
-    return Narrowing(best, len(folders), found, sum(bool(each - {best}) for each in folders.values()))
+    return Narrowing(best, len(folders), count, sum(bool(each - {best}) for each in folders.values()))
 
 
 def _narrowed(name: str, match: Match, narrowing: Narrowing) -> Match:
@@ -304,16 +304,16 @@ def _narrowed(name: str, match: Match, narrowing: Narrowing) -> Match:
 
 def _find_strays(by_name: Mapping[str, Match], images: ImageFinder) -> Strays:
     """The bare names that are missing in the folder that has nearly all others."""
-    found = {name: match.files for name, match in by_name.items() if match.files and _is_bare(name)}
-    folders = {name: {file.parts[:-1] for file in files} for name, files in found.items()}
+    bare_matches = {name: match.files for name, match in by_name.items() if match.files and _is_bare(name)}
+    folders = {name: {file.parts[:-1] for file in files} for name, files in bare_matches.items()}
     counts = Counter(folder for each in folders.values() for folder in each)
     if len(counts) < 2:
         return Strays()
     best, count = counts.most_common(1)[0]
-    if count < _MOST_OF_FOUND * len(found) or (images.anywhere and best != images.below):
+    if count < _MOST_OF_FOUND * len(bare_matches) or (images.anywhere and best != images.below):
         return Strays()
     # a name that is the path of a file from the root or the image folder is no stray
-    files = {name: found[name][0] for name, each in folders.items() if each.isdisjoint({best, images.below})}
+    files = {name: bare_matches[name][0] for name, each in folders.items() if each.isdisjoint({best, images.below})}
     return Strays(best, {name: file for name, file in files.items() if not _belong_together(best, file.parts[:-1])})
 
 

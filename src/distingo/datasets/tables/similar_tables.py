@@ -1,4 +1,4 @@
-"""Read the tables of several splits alike, even if their columns have different names."""
+"""Read the tables of several splits in the same way, even if their columns have different names."""
 
 from __future__ import annotations
 
@@ -53,26 +53,26 @@ def _options_of_its_own(
     detected = replace(options, label_column=None, label_columns=())
     if shape.kind == "plain":
         detected = replace(detected, delimiter="")
-    own = _shape_of(table, detected, images)
+    own_shape = _shape_of(table, detected, images)
     first_labels = _labels(first, shape)
-    if own is not None:
-        labels = _labels(table, own)
+    if own_shape is not None:
+        labels = _labels(table, own_shape)
         if labels and len(labels & first_labels) >= _ALIKE * len(labels):
-            columns = own.label_columns
-            has_one_column = own.kind != "0/1 columns"
+            columns = own_shape.label_columns
+            has_one_column = own_shape.kind != "0/1 columns"
             return replace(
                 detected,
                 label_column=columns[0] if has_one_column else None,
                 label_columns=() if has_one_column else columns,
             )
-    image = own.image_column if own else options.image_column
+    image = own_shape.image_column if own_shape else options.image_column
     column = known_label_column([name for name in table.columns if name != image])
     if column is None or not _are_filled(table, (column,)):
         return None
     names = shape.label_columns
-    shown = f"column {names[0]!r}" if len(names) == 1 else f"{len(names)} columns from {names[0]!r} to {names[-1]!r}"
+    expected = f"column {names[0]!r}" if len(names) == 1 else f"{len(names)} columns from {names[0]!r} to {names[-1]!r}"
     raise DataError(
-        f"{table.path}: its column {column!r} may hold labels, but not those of {shown} of {first.path}; give these "
+        f"{table.path}: its column {column!r} may hold labels, but not those of {expected} of {first.path}; give these "
         f"columns the same name, or clear the one that holds no labels",
         code="ambiguous_column",
     )
