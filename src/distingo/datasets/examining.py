@@ -308,7 +308,7 @@ def _chunk_size(sources: Sequence[Source]) -> int:
 
 
 class _IdxImages:
-    """Entries of IDX files; the array is loaded only when the path changes, as a lookup lets other threads run."""
+    """Entries of IDX files; the array is looked up only when the path changes, as that may switch threads."""
 
     def __init__(self) -> None:
         self._path = Path()

@@ -97,9 +97,9 @@ def decode(
     Args:
         data: The file's content.
         max_pixels: Maximum width times height; larger images are refused by their header alone.
-        enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
-            decoded at a half, a quarter or an eighth of its size, but at no less than twice that, which affects a
-            resized image no more than the choice of the filter. None decodes all pixels.
+        enough: Pixels of the shorter side that the caller will resize to. A JPEG with a shorter side of more than four
+            times that is decoded at a half, a quarter or an eighth of its size, but with at least ``2 * enough``
+            pixels, which affects a resized image no more than the choice of the filter. None decodes all pixels.
         value_range: The range that a deep image's values are scaled by: its own, or those of its data set or model.
             With None, or ranges without its kind, the range depends on the image alone
             (`distingo.datasets.decoding.value_ranges.range_of_one`). 8-bit images are not scaled.

@@ -272,9 +272,9 @@ def read_parquet(path: Path, data: bytes) -> Table:
         ) from error
     # Embedded images and other nested values are no labels.
     no_labels = (types.is_struct, types.is_map, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
-    column_fields = [field.name for field in content.schema if not any(is_one(field.type) for is_one in no_labels)]
-    columns = column_names(path, column_fields)
-    cells = tuple(cells_of(_values(content.column(name))) for name in column_fields)
+    field_names = [field.name for field in content.schema if not any(is_one(field.type) for is_one in no_labels)]
+    columns = column_names(path, field_names)
+    cells = tuple(cells_of(_values(content.column(name))) for name in field_names)
     return Table(path, "Parquet", "row", columns, cells, tuple(range(1, content.num_rows + 1)))
 
 
