@@ -256,16 +256,14 @@ def _account(
     renamed: Sequence[str],
     relabeled: Sequence[str],
 ) -> list[Note]:
-    files_by_code = (
+    listed = (
         (unnamed, "images-not-in-split-file"),
         (gone, "images-only-in-split-file"),
         (renamed, "images-renamed"),
         (relabeled, "images-relabelled"),
     )
     name = split_file.path.name
-    return [
-        note(code, count=len(files), file=name, names=name_first(files, 3)) for files, code in files_by_code if files
-    ]
+    return [note(code, count=len(files), file=name, names=name_first(files, 3)) for files, code in listed if files]
 
 
 def _as_split_name(part: str) -> SplitName:
