@@ -1,1 +1,1 @@
-"""Folders of images in, arrays and an account of every file out; nothing here imports torch."""
+"""Read folders of images into arrays, with a manifest that accounts for every file; nothing here imports torch."""

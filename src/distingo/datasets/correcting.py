@@ -1,4 +1,4 @@
-"""A person's corrections put into effect, before copies and contradictions are evaluated."""
+"""Apply a person's corrections to the data, before duplicates and label conflicts are resolved."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from distingo.messages.notes import Note, note
 from distingo.records import ManifestRow
 
 _NAMED = 5
-"""Corrections that a note names before it counts the rest."""
+"""How many corrections a note names before it counts the rest."""
 
 
 @dataclass(slots=True)
 class _Account:
-    """What became of the corrections."""
+    """Which corrections had which effect."""
 
     relabeled: list[Correction] = field(default_factory=list)
     set_aside: list[Correction] = field(default_factory=list)
@@ -28,17 +28,17 @@ class _Account:
 
 
 def with_relabeled(layout: Layout, corrections: Corrections | None) -> Layout:
-    """Take in the files that were no candidates for want of a clear label, and that corrections give one.
+    """Add the files that were no candidates for lack of a clear label, and that corrections give one.
 
-    Such are images that two rows of a table contradict each other about, and files outside the class folders.
+    These are images that two rows of a table label differently, and files outside the class folders.
     """
     if corrections is None:
         return layout
-    wanted = {entry.file: entry for entry in corrections.entries if entry.action == "relabel"}
+    relabeling = {entry.file: entry for entry in corrections.entries if entry.action == "relabel"}
     promoted = [
-        Candidate(source, wanted[row.file].labels, row.split, row.lines)
+        Candidate(source, relabeling[row.file].labels, row.split, row.lines)
         for row in layout.ignored
-        if row.file in wanted and (source := source_of(layout.root, row.file)).path.is_file()
+        if row.file in relabeling and (source := source_of(layout.root, row.file)).path.is_file()
     ]
     if not promoted:
         return layout
@@ -49,53 +49,56 @@ def with_relabeled(layout: Layout, corrections: Corrections | None) -> Layout:
 def correct(
     layout: Layout, examined: Sequence[Examined], corrections: Corrections | None
 ) -> tuple[Layout, list[Examined]]:
-    """Put corrections into effect.
+    """Apply corrections to the examined candidates.
 
     Args:
-        layout: As from `with_relabeled`; its ignored files still hold those that were taken in.
-        examined: Its candidates, in their order.
+        layout: As returned by `with_relabeled`; its ignored files still include those that were added.
+        examined: The layout's candidates, in the same order.
         corrections: What a person decided; None changes nothing.
 
     Returns:
-        The layout with what was set aside among the ignored files, its classes and notes brought up to date; and the
-        candidates that are left, with their labels.
+        The layout, with quarantined files among the ignored ones and its classes and notes updated; and the remaining
+        candidates, with their labels.
 
     Raises:
-        DataError: An image of a single-label task is given no label or several, or fewer than two classes are left.
+        DataError: A correction gives an image of a single-label task no label or several, or fewer than two classes
+            remain.
     """
     if corrections is None:
         return layout, list(examined)
-    account, known = _Account(), corrections.by_file
-    before = {row.file: row for row in layout.ignored}
-    left: list[Examined] = []
-    aside: list[ManifestRow] = []
+    account, by_file = _Account(), corrections.by_file
+    ignored_before = {row.file: row for row in layout.ignored}
+    remaining: list[Examined] = []
+    set_aside: list[ManifestRow] = []
     for entry in examined:
-        correction = known.get(entry.candidate.source.file)
+        correction = by_file.get(entry.candidate.source.file)
         if correction is None or correction.action == "keep":
-            left.append(entry)
+            remaining.append(entry)
         elif correction.content and correction.content != entry.content:
             account.changed.append(correction)
-            left += [] if entry.candidate.source.file in before else [entry]
+            remaining += [] if entry.candidate.source.file in ignored_before else [entry]
         elif correction.action == "quarantine":
             account.set_aside.append(correction)
-            aside.append(_row_set_aside(entry, correction, corrections))
+            set_aside.append(_row_set_aside(entry, correction, corrections))
         else:
             _check_labels(layout, correction, corrections)
-            left.append(_relabeled(entry, correction, account, was_candidate=correction.file not in before))
-    taken = {entry.candidate.source.file for entry in left}
-    ignored = [row for row in layout.ignored if row.file not in taken]
-    classes = tuple(sorted({label for entry in left for label in entry.candidate.labels}))
+            remaining.append(
+                _relabeled(entry, correction, account, was_candidate=correction.file not in ignored_before)
+            )
+    remaining_files = {entry.candidate.source.file for entry in remaining}
+    ignored = [row for row in layout.ignored if row.file not in remaining_files]
+    classes = tuple(sorted({label for entry in remaining for label in entry.candidate.labels}))
     _check_classes(layout, classes, corrections)
-    notes = (*layout.notes, *_notes(layout, left, classes, corrections, account))
-    return replace(layout, classes=classes, ignored=(*ignored, *aside), notes=notes), left
+    notes = (*layout.notes, *_notes(layout, remaining, classes, corrections, account))
+    return replace(layout, classes=classes, ignored=(*ignored, *set_aside), notes=notes), remaining
 
 
 def describe_makers(label: str, files: Sequence[str], corrections: Corrections | None) -> str:
-    """Say which corrections alone give a class its images; empty where others have it too.
+    """Describe the corrections that alone give a class its images; empty if it has other images too.
 
     Args:
         label: The class.
-        files: Every file that has it.
+        files: Every file that has this class.
         corrections: What a person decided.
     """
     if corrections is None:
@@ -103,8 +106,8 @@ def describe_makers(label: str, files: Sequence[str], corrections: Corrections |
     entries = [entry for file in files if (entry := corrections.by_file.get(file)) and label in entry.labels]
     if len(entries) < len(files):
         return ""
-    which = "; ".join(map(str, _some(entries)))
-    return f"only {corrections.path} gives it ({which}); take that back there"
+    listing = "; ".join(map(str, _some(entries)))
+    return f"only {corrections.path} gives it ({listing}); take that back there"
 
 
 def _relabeled(entry: Examined, correction: Correction, account: _Account, *, was_candidate: bool) -> Examined:
@@ -136,9 +139,9 @@ def _row_set_aside(entry: Examined, correction: Correction, corrections: Correct
 def _check_labels(layout: Layout, correction: Correction, corrections: Corrections) -> None:
     count = len(correction.labels)
     if layout.task == "single-label" and count != 1:
-        given = ", ".join(correction.labels) or "none"
+        labels = ", ".join(correction.labels) or "none"
         raise DataError(
-            f"{corrections.path}: line {correction.line}: {correction.file} is given {count} labels ({given}), and "
+            f"{corrections.path}: line {correction.line}: {correction.file} is given {count} labels ({labels}), and "
             f"each picture of {layout.root} has exactly one; name one",
             code="task_differs",
             parameter="corrections",
@@ -148,9 +151,9 @@ def _check_labels(layout: Layout, correction: Correction, corrections: Correctio
 def _check_classes(layout: Layout, classes: Sequence[str], corrections: Corrections) -> None:
     fewest = 2 if layout.task == "single-label" else 1
     if len(classes) < fewest:
-        found = f"one class only ({classes[0]})" if classes else "no class"
+        remaining = f"one class only ({classes[0]})" if classes else "no class"
         raise DataError(
-            f"{corrections.path}: leaves {found} of {layout.root}; a classifier needs at least {fewest}",
+            f"{corrections.path}: leaves {remaining} of {layout.root}; a classifier needs at least {fewest}",
             code="too_few_classes",
             parameter="corrections",
         )
@@ -160,17 +163,17 @@ def _notes(
     layout: Layout, left: Sequence[Examined], classes: Sequence[str], corrections: Corrections, account: _Account
 ) -> list[Note]:
     name = corrections.path.name
-    kept = sum(entry.action == "keep" for entry in corrections.entries)
+    kept_count = sum(entry.action == "keep" for entry in corrections.entries)
     applied = note("corrections-applied", file=name, count=len(account.relabeled), aside=len(account.set_aside))
-    notes = [Note("corrections-applied-and-kept", {**applied.values, "kept": kept}) if kept else applied]
+    notes = [Note("corrections-applied-and-kept", {**applied.values, "kept": kept_count}) if kept_count else applied]
     if account.changed:
         changed = account.changed
         notes.append(note("corrections-outdated", file=name, count=len(changed), which=_some(changed)))
     present = {row.file for row in layout.ignored if row.status != "missing"}
     present |= {candidate.source.file for candidate in layout.candidates}
     if absent := [entry for entry in corrections.entries if entry.file not in present]:
-        root, which = str(layout.root), _some(absent)
-        notes.append(note("corrections-without-file", file=name, count=len(absent), root=root, which=which))
+        root, listing = str(layout.root), _some(absent)
+        notes.append(note("corrections-without-file", file=name, count=len(absent), root=root, which=listing))
     counts = Counter(label for entry in left for label in entry.candidate.labels)
     for label in classes:
         if label not in layout.classes:
@@ -182,6 +185,6 @@ def _notes(
 
 
 def _some(entries: Sequence[Correction]) -> tuple[Note, ...]:
-    """The first few with their lines, and how many more there are."""
-    named = [note("correction", line=entry.line, file=entry.file) for entry in entries[:_NAMED]]
-    return (*named, *([note("and-more", count=len(entries) - _NAMED)] if len(entries) > _NAMED else []))
+    """Name the first few entries with their lines, and how many more there are."""
+    first_entries = [note("correction", line=entry.line, file=entry.file) for entry in entries[:_NAMED]]
+    return (*first_entries, *([note("and-more", count=len(entries) - _NAMED)] if len(entries) > _NAMED else []))

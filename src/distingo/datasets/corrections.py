@@ -1,4 +1,4 @@
-"""``corrections.csv``: what a person decided about single images, without touching a file of theirs."""
+"""Read and write ``corrections.csv``: a person's decisions about single images, which leave the files untouched."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from distingo.errors import DataError, RunError, name_the_nearest
 from distingo.files import content_hash, require_intact
 
 Action = Literal["keep", "relabel", "quarantine"]
-"""It is right as it is; other classes are right; it is not to be used."""
+"""The labels are right; other labels are right; the image is not to be used."""
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 CORRECTIONS_NAME = "corrections.csv"
-"""The name in a data set's root under which corrections are found by themselves."""
+"""The file name under which corrections in a data set's root are found automatically."""
 
 NO_CORRECTIONS = "none"
-"""What is said instead of a file to read the data as it lies there."""
+"""Value of the option that reads the data without any corrections."""
 
 _COLUMNS = ("file", "action", "labels", "content", "kinds", "at")
 _REQUIRED = ("file", "action")
@@ -44,12 +44,12 @@ class Correction:
 
     Attributes:
         file: As in `Source.file`.
-        action: What is to become of it.
-        labels: For ``relabel``, the class names that are right; with several labels per image perhaps none.
-        content: Hash of the file's bytes when it was decided; empty applies to whatever the file holds.
-        kinds: The kinds of findings that it answers; first those that the action was chosen for.
-        at: When it was decided, in UTC as ISO 8601; may be empty.
-        line: Where it stands in the table; 0 before it is written.
+        action: What to do with it.
+        labels: For ``relabel``, the correct class names; for multi-label data there may be none.
+        content: Hash of the file's bytes at the time of the decision; empty applies to any content.
+        kinds: The kinds of findings that the decision resolves; first those that the action was chosen for.
+        at: Time of the decision, in UTC as ISO 8601; may be empty.
+        line: Line of the table; 0 before it is written.
     """
 
     file: str
@@ -68,7 +68,7 @@ class Corrections:
     Attributes:
         path: The table.
         entries: One per file, in the table's order.
-        by_file: The same by the file that each is about.
+        by_file: The same entries, by file.
     """
 
     path: Path
@@ -80,12 +80,12 @@ class Corrections:
 
     @property
     def effective(self) -> tuple[Correction, ...]:
-        """Those that change what is trained on; one that keeps an image says only that it was looked at."""
+        """The entries that change the training data; ``keep`` only records that an image was reviewed."""
         return tuple(entry for entry in self.entries if entry.action != "keep")
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the effective ones; two tables with the same one give the same data set."""
+        """Hash of the effective entries; tables with the same fingerprint result in the same data set."""
         rows = sorted((entry.file, entry.action, join_labels(entry.labels), entry.content) for entry in self.effective)
         return content_hash(repr(rows).encode("utf-8", "backslashreplace"))
 
@@ -95,14 +95,14 @@ def find_corrections(root: Path, said: str | Path | None = None) -> Corrections 
 
     Args:
         root: The data set's root.
-        said: A table to read instead of the one in `root`; ``none`` reads none; None takes ``corrections.csv`` where
-            the root holds one, unless it is evidently a person's own table of labels.
+        said: A table to read instead of the one in `root`; ``none`` reads none; None uses ``corrections.csv`` in the
+            root if it exists, unless it is evidently a person's own table of labels.
 
     Returns:
-        The corrections, or None where there are none to honour.
+        The corrections, or None if there are none to apply.
 
     Raises:
-        DataError: The table is missing (where one was named), empty or damaged; the line is named.
+        DataError: The table is missing (if one was named), empty or damaged; the message names the line.
     """
     if said is not None:
         return None if str(said) == NO_CORRECTIONS else read_corrections(Path(said), root)
@@ -111,18 +111,18 @@ def find_corrections(root: Path, said: str | Path | None = None) -> Corrections 
 
 
 def is_corrections(path: Path) -> bool:
-    """Whether a file begins like a table of corrections; a person's own table may bear the same name."""
+    """Whether a file has the header of a table of corrections; a person's own table may have the same name."""
     return set(_REQUIRED) <= set(_look_at_header(path))
 
 
 def is_label_table(path: Path) -> bool:
-    """Whether a file of that name is by its columns a table of labels: one for images, one for labels, no action."""
+    """Whether the columns are those of a table of labels: one for images, one for labels, no action."""
     header = _look_at_header(path)
     return "action" not in header and names_labels(header)
 
 
 def _look_at_header(path: Path) -> list[str]:
-    """The names at the top of a table; none where it can't be read."""
+    """The column names of a table; none if it can't be read."""
     try:
         text, _ = decode_text(path, path.read_bytes())
         return _tidy_names(next(_rows(text), []))
@@ -135,24 +135,24 @@ def _tidy_names(row: Sequence[str]) -> list[str]:
 
 
 def _rows(text: str) -> Any:
-    """A reader of the text's rows; spreadsheets separate columns by commas, semicolons or tabs."""
-    first = text.partition("\n")[0]
-    headers = {each: set(_tidy_names(next(csv.reader([first], delimiter=each), []))) for each in _DELIMITERS}
-    chosen = max(_DELIMITERS, key=lambda each: (len(headers[each].intersection(_REQUIRED)), len(headers[each])))
-    return csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True)
+    """Read the text's rows; the delimiter is the comma, semicolon or tab that splits the header best."""
+    first_line = text.partition("\n")[0]
+    headers = {each: set(_tidy_names(next(csv.reader([first_line], delimiter=each), []))) for each in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=lambda each: (len(headers[each].intersection(_REQUIRED)), len(headers[each])))
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
 
 
 def read_corrections(path: Path, root: Path | None = None) -> Corrections:
     """Read a table of corrections.
 
     Args:
-        path: CSV with the columns ``file`` and ``action``, and perhaps ``labels`` (several separated by ``|``),
-            ``content``, ``kinds`` and ``at``; separated by commas, semicolons or tabs, in UTF-8 or as a spreadsheet
-            saves it.
-        root: The data set's root; with it, files may also be written with ``./`` or backslashes.
+        path: CSV with the columns ``file`` and ``action``, and optionally ``labels`` (several separated by ``|``),
+            ``content``, ``kinds`` and ``at``; separated by commas, semicolons or tabs, in UTF-8 or an encoding that
+            spreadsheets use.
+        root: The data set's root; if given, files may also be written with ``./`` or backslashes.
 
     Raises:
-        DataError: It is missing or damaged, or a row says what is not allowed; the line is named.
+        DataError: It is missing or damaged, or a row has an invalid value; the message names the line.
     """
     try:
         content = path.read_bytes()
@@ -176,9 +176,9 @@ def read_corrections(path: Path, root: Path | None = None) -> Corrections:
             entry = _read_entry(path, reader.line_num, header, restore_cells(row))
             entry = entry if root is None else replace(entry, file=_tidy_file(root, entry.file))
             if entry.file in entries:
-                first = entries[entry.file].line
+                first_line = entries[entry.file].line
                 raise DataError(
-                    f"{path}: lines {first} and {entry.line} are both about {entry.file}; keep one of them",
+                    f"{path}: lines {first_line} and {entry.line} are both about {entry.file}; keep one of them",
                     code="duplicate_entry",
                 )
             entries[entry.file] = entry
@@ -188,7 +188,7 @@ def read_corrections(path: Path, root: Path | None = None) -> Corrections:
 
 
 def write_corrections(corrections: Corrections, *, recorded: bool = False) -> None:
-    """Write a table of corrections, whole or not at all; record its checksum where nobody is to change it.
+    """Write a table of corrections atomically; record its checksum if nobody is to edit it.
 
     Raises:
         ResourceError: It can't be written.
@@ -242,7 +242,7 @@ def _read_entry(path: Path, line: int, header: list[str], row: list[str]) -> Cor
 
 
 def _tidy_file(root: Path, file: str) -> str:
-    """A file as `Source.file` has it; a backslash is a part of a name only where there is such a file."""
+    """A file as written in `Source.file`; a backslash is part of a name only if there is such a file."""
     tidy = PurePosixPath(file).as_posix()
     return (
         tidy if "\\" not in tidy or os.path.lexists(root / tidy) else PurePosixPath(tidy.replace("\\", "/")).as_posix()
@@ -274,5 +274,5 @@ def _one_of(text: str, known: tuple[_Known, ...], what: str) -> _Known:
 
 
 def utc_now() -> str:
-    """The time of a correction, in UTC as ISO 8601."""
+    """The current time, in UTC as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

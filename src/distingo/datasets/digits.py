@@ -18,18 +18,18 @@ _COUNT = 1797
 def write_digits(folder: Path) -> int:
     """Write scikit-learn's handwritten digits as gray PNG files in class folders ``0`` to ``9``.
 
-    The 1,797 images of `load_digits` (UCI, "Optical Recognition of Handwritten Digits") have 8x8 pixels;
-    they are enlarged to 32x32 so that people can see them. A folder that already holds them is left as it is.
+    The 1,797 images of `load_digits` (UCI, "Optical Recognition of Handwritten Digits") have 8x8 pixels; they are
+    enlarged to 32x32 to be easier to view. A folder that already holds them is left as it is.
 
     Args:
-        folder: Where to; appears whole or not at all.
+        folder: Destination; it is written completely or not at all.
 
     Returns:
-        How many images there are.
+        The number of images.
 
     Raises:
-        UsageError: The folder holds something else.
-        ResourceError: It can't be written.
+        UsageError: The folder holds other files.
+        ResourceError: The folder can't be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if folder.is_dir() and len(list(folder.glob("[0-9]/digit-*.png"))) == _COUNT:
@@ -45,7 +45,7 @@ def write_digits(folder: Path) -> int:
             finished = Path(temporary) / "digits"
             count = _write_files(finished)
             if folder.exists():
-                folder.rmdir()  # empty, as seen above; a folder can't be renamed onto one everywhere
+                folder.rmdir()  # empty, as checked above; not every system can rename onto an existing folder
             shutil.move(finished, folder)
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -63,7 +63,7 @@ def _write_files(folder: Path) -> int:
     digits = load_digits()
     for number, (values, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         gray = np.rint(values * (255.0 / 16.0)).astype(np.uint8)
-        place = folder / str(label) / f"digit-{number:04d}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(gray).resize((_SIZE, _SIZE), Image.Resampling.BICUBIC).save(place)
+        path = folder / str(label) / f"digit-{number:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(gray).resize((_SIZE, _SIZE), Image.Resampling.BICUBIC).save(path)
     return len(digits.images)

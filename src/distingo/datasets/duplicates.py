@@ -1,4 +1,4 @@
-"""Which copies of the same image are used, and which are left out."""
+"""Decide which of several copies of the same image is used and which are left out."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 3}
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A candidate with what its bytes turned out to be.
+    """A candidate together with its content hash and decoding facts.
 
     Attributes:
         candidate: The file.
-        content: Hash of its bytes; empty where it can't be opened.
-        facts: What decoding it showed.
+        content: Hash of its bytes; empty if it can't be opened.
+        facts: What decoding it revealed.
     """
 
     candidate: Candidate
@@ -31,7 +31,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a file.
+    """How a file is used.
 
     Attributes:
         status: As in the manifest.
@@ -47,27 +47,27 @@ class Verdict:
 def evaluate(examined: Sequence[Examined]) -> list[Verdict]:
     """Decide for every file whether it is used.
 
-    Of images with identical bytes or identical pixels one is used: the one on the test split, else on the
-    validation split, else the first by name; so nothing leaks from test to train and a given test set stays as
-    it is. Images found under different classes (or sets of labels) are all left out, as nobody can say which is
-    right.
+    Of images with identical bytes or identical pixels, one is used: the one in the test split, otherwise in the
+    validation split, otherwise the first by name. So nothing leaks from test to train, and a predefined test set stays
+    unchanged. If copies have different classes (or sets of labels), all of them are left out, as the correct one is
+    unknown.
 
     Args:
-        examined: All candidates of a dataset, in order of their names.
+        examined: All candidates of a dataset, sorted by name.
 
     Returns:
         One verdict for each, in the same order.
     """
     groups: dict[str, list[int]] = defaultdict(list)
-    for place, entry in enumerate(examined):
-        groups[entry.facts.pixels or entry.content].append(place)
+    for index, entry in enumerate(examined):
+        groups[entry.facts.pixels or entry.content].append(index)
     verdicts = [Verdict("used" if entry.facts.usable else "unusable", entry.facts.reason) for entry in examined]
-    for key, places in groups.items():
-        if len(places) == 1 or not key:
+    for key, indices in groups.items():
+        if len(indices) == 1 or not key:
             continue
-        members = [examined[place] for place in places]
-        for place, verdict in zip(places, _judge_group(members), strict=True):
-            verdicts[place] = verdict
+        members = [examined[index] for index in indices]
+        for index, verdict in zip(indices, _judge_group(members), strict=True):
+            verdicts[index] = verdict
     return verdicts
 
 
@@ -78,8 +78,8 @@ def _judge_group(members: list[Examined]) -> list[Verdict]:
     classes = {member.candidate.labels for member in members}
     if len(classes) > 1:
         return [_conflict(member, members) for member in members]
-    kept = min(members, key=lambda member: _KEPT_FIRST[member.candidate.split])
-    return [Verdict("used", member.facts.reason) if member is kept else _duplicate(member, kept) for member in members]
+    used = min(members, key=lambda member: _KEPT_FIRST[member.candidate.split])
+    return [Verdict("used", member.facts.reason) if member is used else _duplicate(member, used) for member in members]
 
 
 def _duplicate(member: Examined, kept: Examined) -> Verdict:

@@ -1,8 +1,4 @@
-"""Every content looked at once: hashed, and decoded only where the cache has no answer.
-
-Deep images (more than 8 bits, signed or float) are decoded a second time where something is to be computed from them
-and nobody gave their value range, which all of them decide together.
-"""
+"""Hash every image, and decode those whose facts or product rows are not in the cache."""
 
 from __future__ import annotations
 
@@ -46,16 +42,16 @@ from distingo.progress import progress_bar
 from distingo.records import Source, ValueRanges, row_key
 
 _CHUNK = 16
-_IDX_CHUNK = 1024  # the entries of IDX files are so small that handing them over one by one costs more than the work
+_IDX_CHUNK = 1024  # IDX entries are so small that dispatching them one by one would cost more than the work itself
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One content to decode, the products (by position) that lack its row, and whether its facts are known.
+    """A content to decode, the indices of the products that lack its row, and whether its facts are cached.
 
-    The source of a deep image whose facts are known has its value range.
+    If the facts of a deep image are cached, its source has a value range.
     """
 
     content: str
@@ -66,9 +62,9 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What decoding showed (None: known before), whether to remember it, a row for each product wanted.
+    """The facts from decoding (None: cached before), whether to cache them, and a row for each requested product.
 
-    The rows' key is that of the content and, of a deep image, its value range; empty is the content's.
+    The rows' key combines the content and, for a deep image, its value range; empty means the content's key.
     """
 
     facts: Facts | None
@@ -78,15 +74,15 @@ class _Outcome:
 
 
 class Examiner:
-    """Looks at candidates with several threads, a few chunks ahead of what is written.
+    """Examines candidates with several threads, a few chunks ahead of the writer.
 
     Attributes:
-        cache: Where facts are kept.
+        cache: Where facts are stored.
         products: What is computed from every usable image.
         max_pixels: As for `decoding.decode`.
-        workers: Threads.
-        value_ranges: What deep images are scaled by. None lets those that are examined decide, and is replaced by
-            what they decided.
+        workers: Number of threads.
+        value_ranges: The ranges that deep images (more than 8 bits, signed or float) are scaled by. None computes them
+            from the examined images, decoding these a second time, and is replaced by the result.
     """
 
     def __init__(
@@ -105,10 +101,10 @@ class Examiner:
         self.workers = workers
 
     def examine(self, candidates: Sequence[Candidate]) -> list[Examined]:
-        """Learn what every candidate is, and fill the products.
+        """Determine the facts of every candidate, and fill the products.
 
         Args:
-            candidates: All of a dataset.
+            candidates: All candidates of a dataset.
 
         Returns:
             One entry for each, in the same order; the sources of deep images have their value range.
@@ -119,7 +115,7 @@ class Examiner:
         """
         with caught(), ThreadPoolExecutor(self.workers) as pool:
             hashed = self._hash(pool, candidates)
-            facts = {content: known for content, known in hashed if content and known is not None}
+            facts = {content: hashed_facts for content, hashed_facts in hashed if content and hashed_facts is not None}
             sources: dict[str, Source] = {}
             for candidate, (content, _) in zip(candidates, hashed, strict=True):
                 if content:
@@ -130,8 +126,8 @@ class Examiner:
                 self.value_ranges = decide_ranges([each.values for each in facts.values() if each.values is not None])
             self._decode(pool, self._deep_tasks(sources, facts), facts)
         return [
-            self._examined(candidate, content, known or facts[content])
-            for candidate, (content, known) in zip(candidates, hashed, strict=True)
+            self._examined(candidate, content, hashed_facts or facts[content])
+            for candidate, (content, hashed_facts) in zip(candidates, hashed, strict=True)
         ]
 
     def _examined(self, candidate: Candidate, content: str, facts: Facts) -> Examined:
@@ -143,7 +139,7 @@ class Examiner:
         return replace(source, value_range=choose_range(self.value_ranges, values))
 
     def _hash(self, pool: ThreadPoolExecutor, candidates: Sequence[Candidate]) -> list[tuple[str, Facts | None]]:
-        """Hash every content (empty for what can't be opened), with facts where that already shows them."""
+        """Hash every content (empty if it can't be opened), with facts if hashing already reveals them."""
         hashed: list[tuple[str, Facts | None]] = []
         sources = [candidate.source for candidate in candidates]
         with progress_bar("Reading", len(sources)) as advance:
@@ -155,26 +151,26 @@ class Examiner:
     def _recall(self, contents: Sequence[str]) -> dict[str, Facts]:
         store = facts_store(self.cache)
         unknown = set(store.missing(contents))
-        known = [content for content in contents if content not in unknown]
-        rows = store.rows(known).take(np.arange(len(known)))
-        recalled = {content: unpack_facts(row) for content, row in zip(known, rows, strict=True)}
-        # An image over today's limit is looked at again, to be refused in today's words.
+        cached = [content for content in contents if content not in unknown]
+        rows = store.rows(cached).take(np.arange(len(cached)))
+        recalled = {content: unpack_facts(row) for content, row in zip(cached, rows, strict=True)}
+        # An image above the current pixel limit is decoded again, to be rejected with a current message.
         return {content: facts for content, facts in recalled.items() if facts.width * facts.height <= self.max_pixels}
 
     def _tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
-        """What is to be decoded of all but those contents that are known to be deep images."""
+        """The tasks for all contents except those already known to be deep images."""
         sources = {content: source for content, source in sources.items() if not _is_deep(facts.get(content))}
         promising = [content for content in sources if content not in facts or facts[content].usable]
         lacking = [set(product.store.missing(promising)) for product in self.products]
         tasks = []
         for content, source in sources.items():
-            wanted = tuple(at for at, keys in enumerate(lacking) if content in keys)
-            if wanted or content not in facts:
-                tasks.append(_Task(content, source, wanted, known=content in facts))
+            product_indices = tuple(at for at, keys in enumerate(lacking) if content in keys)
+            if product_indices or content not in facts:
+                tasks.append(_Task(content, source, product_indices, known=content in facts))
         return tasks
 
     def _deep_tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
-        """What is to be computed of deep images, which is kept by content and value range."""
+        """The tasks for deep images, whose product rows are cached by content and value range."""
         deep = {}
         for content, source in sources.items():
             if (values := facts[content].values) is not None:
@@ -183,28 +179,28 @@ class Examiner:
         lacking = [set(product.store.missing(keys.values())) for product in self.products]
         tasks = []
         for content, source in deep.items():
-            if wanted := tuple(at for at, lacked in enumerate(lacking) if keys[content] in lacked):
-                tasks.append(_Task(content, source, wanted, known=True))
+            if product_indices := tuple(at for at, lacked in enumerate(lacking) if keys[content] in lacked):
+                tasks.append(_Task(content, source, product_indices, known=True))
         return tasks
 
     def _decode(self, pool: ThreadPoolExecutor, tasks: Sequence[_Task], facts: dict[str, Facts]) -> None:
-        """Decode what is to be decoded; adds to `facts` and writes the products' rows."""
+        """Perform the tasks; adds to `facts` and writes the products' rows."""
         if not tasks:
             return
         size = _chunk_size([task.source for task in tasks])
         with ExitStack() as stack:
-            what = "Embedding" if any(product.finish for product in self.products) else "Decoding"
-            advance = stack.enter_context(progress_bar(what, len(tasks)))
-            memory = stack.enter_context(facts_store(self.cache).writer())
+            title = "Embedding" if any(product.finish for product in self.products) else "Decoding"
+            advance = stack.enter_context(progress_bar(title, len(tasks)))
+            facts_writer = stack.enter_context(facts_store(self.cache).writer())
             keepers = [stack.enter_context(row_keeper(product)) for product in self.products]
             for chunk in self._in_order(pool, self._perform_all, tasks, size):
                 for task, outcome in chunk:
                     if outcome.facts is not None:
                         if outcome.memorable and task.content not in facts:
-                            memory.add(task.content, pack_facts(outcome.facts))
+                            facts_writer.add(task.content, pack_facts(outcome.facts))
                         facts[task.content] = outcome.facts
-                    for at, row in zip(task.products, outcome.rows, strict=False):
-                        keepers[at].add(outcome.key or task.content, row)
+                    for index, row in zip(task.products, outcome.rows, strict=False):
+                        keepers[index].add(outcome.key or task.content, row)
                 advance(len(chunk))
 
     def _perform_all(self, tasks: Sequence[_Task]) -> list[tuple[_Task, _Outcome]]:
@@ -227,22 +223,22 @@ class Examiner:
             value_range = task.source.value_range or self.value_ranges
             decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task), value_range=value_range)
         except UndecodableError as error:
-            passing = isinstance(error, TooManyPixelsError | UnreadableError)
-            return _Outcome(facts_of_failure(error), memorable=not passing)
+            temporary = isinstance(error, TooManyPixelsError | UnreadableError)
+            return _Outcome(facts_of_failure(error), memorable=not temporary)
         facts = None if task.known else facts_of(decoded)
         if decoded.values is None:
             return _Outcome(facts, self._compute(task, decoded.image))
         if value_range is None:
-            return _Outcome(facts)  # its products wait for the value range that all images decide
+            return _Outcome(facts)  # its products wait for the value range computed from all images
         key = row_key(task.content, choose_range(value_range, decoded.values))
         return _Outcome(facts, self._compute(task, decoded.image), key=key)
 
     def _enough(self, task: _Task) -> int | None:
-        """How small an image may be decoded; at first sight all pixels count, as copies are known by them."""
-        splits = [self.products[at].enough for at in task.products]
-        if not task.known or None in splits:
+        """The smallest size to decode an image to; at first all pixels are needed, as their hash identifies copies."""
+        sizes = [self.products[at].enough for at in task.products]
+        if not task.known or None in sizes:
             return None
-        return max((split for split in splits if split is not None), default=None)
+        return max((size for size in sizes if size is not None), default=None)
 
     def _compute(self, task: _Task, image: Image.Image) -> tuple[np.ndarray, ...]:
         return tuple(self.products[at].compute(image) for at in task.products)
@@ -254,22 +250,22 @@ class Examiner:
         items: Sequence[_Item],
         size: int,
     ) -> Iterator[list[_Result]]:
-        """Map chunks over the pool in order, a few at a time, so that results never pile up in memory."""
-        waiting: deque[Future[list[_Result]]] = deque()
+        """Map chunks over the pool in order, a few at a time, so that results never accumulate in memory."""
+        pending: deque[Future[list[_Result]]] = deque()
         try:
             for at in range(0, len(items), size):
-                waiting.append(pool.submit(work, items[at : at + size]))
-                if len(waiting) > 2 * self.workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(pool.submit(work, items[at : at + size]))
+                if len(pending) > 2 * self.workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in waiting:
+            for future in pending:
                 future.cancel()
 
 
 class RowKeeper:
-    """Takes a product's computed rows to its store: at once, or in the batches that the product wants."""
+    """Writes a product's computed rows to its store: immediately, or in the product's batch size."""
 
     def __init__(self, product: Product, writer: RowWriter) -> None:
         self._product = product
@@ -277,7 +273,7 @@ class RowKeeper:
         self._waiting: dict[str, np.ndarray] = {}
 
     def add(self, content: str, row: np.ndarray) -> None:
-        """Keep one row under its key (`distingo.records.row_key`)."""
+        """Add one row under its key (`distingo.records.row_key`)."""
         if self._product.finish is None:
             self._writer.add(content, row)
             return
@@ -286,7 +282,7 @@ class RowKeeper:
             self.finish()
 
     def finish(self) -> None:
-        """Keep what is still waiting for its batch to be full."""
+        """Write the rows of an incomplete last batch."""
         if self._waiting and self._product.finish is not None:
             rows = self._product.finish(np.stack(list(self._waiting.values())))
             for content, row in zip(self._waiting, rows, strict=True):
@@ -296,7 +292,7 @@ class RowKeeper:
 
 @contextmanager
 def row_keeper(product: Product) -> Iterator[RowKeeper]:
-    """While the block lasts, take computed rows to a product; the last batch is kept at its end."""
+    """Write computed rows to a product's store within the block; the last batch is written at its end."""
     with product.store.writer() as writer:
         keeper = RowKeeper(product, writer)
         yield keeper
@@ -312,14 +308,14 @@ def _chunk_size(sources: Sequence[Source]) -> int:
 
 
 class _IdxImages:
-    """Entries of IDX files; the file is looked up only when it changes, as that lets other threads cut in."""
+    """Entries of IDX files; the array is looked up only when the path changes, as that may switch threads."""
 
     def __init__(self) -> None:
         self._path = Path()
         self._images = np.empty((0, 0, 0), np.uint8)
 
     def entry(self, source: Source) -> np.ndarray | None:
-        """The image as uint8 of shape (height, width), or None for a source that is no IDX entry."""
+        """The image as uint8 of shape (height, width), or None if the source is not an IDX entry."""
         if source.index is None:
             return None
         if source.path is not self._path:
@@ -342,11 +338,11 @@ def _hash_chunk(sources: Sequence[Source]) -> list[tuple[str, Facts | None]]:
 
 
 def hash_content(source: Source) -> str:
-    """Hash what a source holds, as in `Image.content`.
+    """Hash the content of a source, as in `Image.content`.
 
     Raises:
         DataError: An IDX file is damaged.
-        UndecodableError: A file of its own can't be opened.
+        UndecodableError: The file can't be opened.
     """
     if source.index is None:
         return content_hash(read_bytes(source))

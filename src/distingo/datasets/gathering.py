@@ -1,7 +1,4 @@
-"""A folder to a dataset: every file accounted for, every image's arrays in the cache.
-
-A quick look at a folder's images before any is decoded.
-"""
+"""Read a folder into a dataset with a manifest of every file, and survey its images before any is decoded."""
 
 from __future__ import annotations
 
@@ -39,14 +36,14 @@ _LOOKED_AT = 300
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a sample of the headers shows.
+    """Summary of a sample of image headers.
 
     Attributes:
         layout: As in `Dataset.layout`.
         classes: All class names, sorted.
-        count: How many files may be images.
-        height: Median of the sample, in pixels, upright.
-        width: Median of the sample, in pixels, upright.
+        count: Number of files that may be images.
+        height: Median height of the sample, in pixels, upright.
+        width: Median width of the sample, in pixels, upright.
         gray: Whether every image of the sample is stored without color.
         task: As in `Dataset.task`.
     """
@@ -67,19 +64,19 @@ def survey(
     reading: Reading | None = None,
     as_it_comes: bool = False,
 ) -> Survey:
-    """Look at the headers of some images, spread evenly over the classes.
+    """Inspect the headers of some images, spread evenly over the classes.
 
     Args:
         root: The dataset's folder.
-        limit: How many files to look at.
-        reading: Says what is known of the table of labels, and whether its images may be missing.
+        limit: Maximum number of files to inspect.
+        reading: Options for the table of labels, and whether its images may be missing.
         as_it_comes: As for `find_layout`.
 
     Returns:
-        What they have in common.
+        Summary of the sample.
 
     Raises:
-        DataError: As `find_layout`, or none of the files looked at is an image.
+        DataError: As for `find_layout`, or none of the inspected files is an image.
     """
     root = Path(root)
     reading = reading or Reading()
@@ -115,14 +112,14 @@ def _header(candidate: Candidate) -> Header:
 
 
 def _spread(candidates: tuple[Candidate, ...], limit: int) -> list[Candidate]:
-    """Take one of each class in turn, evenly over each class's files."""
+    """Take one candidate of each class in turn, evenly over each class's files."""
     classes: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         classes[candidate.labels].append(candidate)
-    each = -(-limit // len(classes))
-    chosen = [members[:: max(1, len(members) // each)] for members in classes.values()]
-    taken = [candidate for candidate in chain.from_iterable(zip_longest(*chosen)) if candidate is not None]
-    return taken[:limit]
+    per_class = -(-limit // len(classes))
+    sampled = [members[:: max(1, len(members) // per_class)] for members in classes.values()]
+    interleaved = [candidate for candidate in chain.from_iterable(zip_longest(*sampled)) if candidate is not None]
+    return interleaved[:limit]
 
 
 __all__ = ["Product", "Survey", "pixels_product", "read_dataset", "survey"]
@@ -138,26 +135,26 @@ def read_dataset(
 ) -> Dataset:
     """Read a folder of images: find, examine and account for every file, and fill the products.
 
-    Bytes are hashed first; only contents that the cache does not know, or that a product lacks, are decoded,
-    each once.
+    Bytes are hashed first; only contents that are not cached, or that a product lacks, are decoded, each once.
 
     Args:
         root: The folder, in one of the layouts of `find_layout`, or a table of labels.
-        reading: How images and labels are found and read. Its corrections are applied before copies are resolved; its
-            value range is, for example, that of a model (a kind of deep image that it does not know is scaled by
-            itself), and None lets all usable images decide (`distingo.datasets.decoding.value_ranges.decide_ranges`).
-        products: What to compute from every usable image; afterwards none of them lacks an image.
-        as_it_comes: As for `find_layout`; also go on, with a note, though no image of a class is usable.
+        reading: How images and labels are found and read. Its corrections are applied before copies are resolved. Its
+            value range is, for example, that of a model (deep images of a kind that the model has no range for are
+            scaled individually); None computes it from all usable images
+            (`distingo.datasets.decoding.value_ranges.decide_ranges`).
+        products: What to compute from every usable image; afterwards each has a row for every image.
+        as_it_comes: As for `find_layout`; also continue, with a note, if a class has no usable image.
         known_classes: As for `find_layout`.
 
     Returns:
-        The usable images and the manifest of every file found. With several labels per image, a label whose
-        last image turns out unusable is no class any more, which a note says.
+        The usable images and the manifest of every file found. For multi-label data, a label whose last image is
+        unusable is dropped from the classes, with a note.
 
     Raises:
-        DataError: As `find_layout`; or the corrections are damaged or do not fit; or, with one label per image, no
-            image of a class is usable.
-        UsageError: As `find_layout`.
+        DataError: As for `find_layout`; or the corrections are damaged or don't fit; or, for single-label data, a class
+            has no usable image.
+        UsageError: As for `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
     root = Path(root)
@@ -168,8 +165,8 @@ def read_dataset(
         as_it_comes=as_it_comes,
         known_classes=known_classes,
     )
-    decided = find_corrections(layout.root, reading.corrections)
-    layout = with_relabeled(layout, decided)
+    corrections = find_corrections(layout.root, reading.corrections)
+    layout = with_relabeled(layout, corrections)
     if not as_it_comes:
         _check_names(root, layout.classes)
     examiner = Examiner(
@@ -183,14 +180,14 @@ def read_dataset(
     ranges = examiner.value_ranges or NO_VALUE_RANGES
     deep = list({entry.content: entry.facts.values for entry in examined if entry.facts.values is not None}.values())
     warnings = () if reading.ranges is None else warn_of_ranges(ranges, deep)
-    described = describe_ranges(ranges, deep, decided=reading.ranges is None)
-    layout = replace(layout, notes=layout.notes + described + warnings)
-    layout, examined = correct(layout, examined, decided)
+    range_notes = describe_ranges(ranges, deep, decided=reading.ranges is None)
+    layout = replace(layout, notes=layout.notes + range_notes + warnings)
+    layout, examined = correct(layout, examined, corrections)
     verdicts = evaluate(examined)
     layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
     dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
     if layout.task == "single-label" and not as_it_comes:
-        _check_every_class(root, layout, examined, verdicts, decided)
+        _check_every_class(root, layout, examined, verdicts, corrections)
         return dataset
     if as_it_comes and not any(image.labels for image in dataset.images):
         return replace(dataset, classes=())
@@ -198,7 +195,7 @@ def read_dataset(
 
 
 def _check_names(root: Path, classes: Sequence[str]) -> None:
-    """Refuse names that no model could be saved under: a model is read with suspicion, wherever it comes from."""
+    """Refuse names that no model could be saved under: saved models are validated as untrusted files."""
     for name in classes:
         if why := find_name_fault(name):
             raise DataError(f"{root}: the name of class {quote(name)} {why}; rename it", code="invalid_name")
@@ -220,26 +217,26 @@ def _check_every_class(
     for name in layout.classes:
         if name in used:
             continue
-        tried = [at for at, entry in enumerate(examined) if name in entry.candidate.labels]
-        why = Counter(verdicts[at].reason for at in tried).most_common(1)[0][0]
-        files = "1 file" if len(tried) == 1 else f"{len(tried):,} files"
-        made = describe_makers(name, [examined[at].candidate.source.file for at in tried], decided)
+        indices = [at for at, entry in enumerate(examined) if name in entry.candidate.labels]
+        why = Counter(verdicts[at].reason for at in indices).most_common(1)[0][0]
+        files = "1 file" if len(indices) == 1 else f"{len(indices):,} files"
+        makers = describe_makers(name, [examined[at].candidate.source.file for at in indices], decided)
         raise DataError(
             f"{root}: class {name!r} has no usable picture ({files} tried; most often: {why}); "
-            f"{made or 'fix it or move its folder away'}",
+            f"{makers or 'fix it or move its folder away'}",
             code="empty_class",
         )
 
 
 def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
-    left = {label for image in dataset.images for label in image.labels}
-    if not left:
+    remaining = {label for image in dataset.images for label in image.labels}
+    if not remaining:
         raise DataError(
             f"{root}: no picture with a label is usable; `distingo check` lists why", code="no_usable_images"
         )
     code = "class-dropped" if dataset.task == "single-label" else "label-dropped"
-    lost = tuple(note(code, name=label) for label in dataset.classes if label not in left)
-    classes = tuple(label for label in dataset.classes if label in left)
+    lost = tuple(note(code, name=label) for label in dataset.classes if label not in remaining)
+    classes = tuple(label for label in dataset.classes if label in remaining)
     if not lost:
         return dataset
     return replace(dataset, classes=classes, notes=dataset.notes + lost)

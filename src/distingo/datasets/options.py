@@ -1,4 +1,4 @@
-"""What reading images needs: one record that every call passes on, and the keywords that it is made of."""
+"""The options for reading images: the record that all calls share, and the keywords it is built from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distingo.records import DEFAULT_MAX_PIXELS, ValueRanges
 
 
 class ReadingOptions(TypedDict, total=False):
-    """How images and their labels are found and read; what is left out is detected."""
+    """Keywords for how images and their labels are found and read; omitted ones are detected."""
 
     workers: int | None
     max_pixels: int | None
@@ -31,7 +31,7 @@ class ReadingOptions(TypedDict, total=False):
 class Reading:
     """How images and their labels are found and read.
 
-    What each field does stands in its `Option`.
+    Each field is documented by its `Option`.
 
     Raises:
         UsageError: A number is out of range.
@@ -89,11 +89,11 @@ class Reading:
 
     @classmethod
     def of(cls, **options: Unpack[ReadingOptions]) -> Reading:
-        """The record of a call's keywords.
+        """Build the record from the keywords of a call.
 
         Raises:
-            UsageError: A value can't be used.
-            TypeError: There is no such keyword.
+            UsageError: A value is invalid.
+            TypeError: A keyword is unknown.
         """
         require_known(options, ReadingOptions.__annotations__, "distingo")
         return cls(
@@ -108,7 +108,7 @@ class Reading:
 
     @property
     def threads(self) -> int:
-        """How many threads decode."""
+        """Number of decoding threads."""
         return self.workers or count_processors()
 
     @property
@@ -118,18 +118,18 @@ class Reading:
 
     @property
     def ranges(self) -> ValueRanges | None:
-        """What deep images are scaled by; None: all of them decide."""
+        """Value ranges that deep images are scaled by; None derives them from all of the images."""
         return None if self.value_range == "auto" else self.value_range
 
 
 def _settle(value_range: str | Sequence[float] | None) -> ValueRanges | Literal["auto"] | None:
-    """The ranges that were given; ``auto`` differs from None, which may stand for those of an earlier run."""
-    settled = settle_value_range(value_range)
-    return "auto" if settled is None and value_range is not None else settled
+    """Parse the option; ``auto`` differs from None, which may stand for the ranges of an earlier run."""
+    ranges = settle_value_range(value_range)
+    return "auto" if ranges is None and value_range is not None else ranges
 
 
 def count_processors() -> int:
-    """Count the processors that this process may use."""
+    """Number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # pragma: no cover - not on Linux

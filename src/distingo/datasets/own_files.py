@@ -1,4 +1,4 @@
-"""The files that distingo keeps for itself next to a person's images: what it decided, and what downloading needs."""
+"""Recognize the files that distingo itself writes next to a person's images, such as corrections and downloads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from distingo.messages.notes import Note, note
 from distingo.records import HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD
 
 DOWNLOAD_FOLDER = ".distingo-download"
-"""Inside the folder that a download fills: what only downloading needs. Hidden, so that nothing has it for a class."""
+"""Folder for what only downloading needs, inside the download's folder; hidden, so that it is never a class."""
 
 FINISHED_NAME = "finished"
-"""A file in `DOWNLOAD_FOLDER` once a download has come to its end."""
+"""A file in `DOWNLOAD_FOLDER` that exists once the download is complete."""
 
 MANIFEST_NAME = "manifest.csv"
 LICENSE_NAME = "LICENCE-AND-CITATION.txt"
@@ -26,13 +26,13 @@ BOXES_NAME = "boxes.csv"
 
 PROVENANCE_NAME = "provenance.csv"
 PROVENANCE_COLUMNS = ("file", "sha256", "labels", "predicted", "model", "version", "at", "times")
-"""What `distingo corrections export` writes next to the images that people corrected."""
+"""The table that `distingo corrections export` writes next to the images that people corrected."""
 
 _BESIDE = frozenset({MANIFEST_NAME, LICENSE_NAME, BOXES_NAME})
 
 
 def mark_own_files(files: Iterable[FoundFile]) -> list[FoundFile]:
-    """Say of distingo's own files what they are, so that nothing takes them for data and none is counted."""
+    """Mark distingo's own files as ignored, with the reason, so that they are neither data nor counted."""
     return [replace(file, ignored=note(why)) if (why := _why_own(file)) else file for file in files]
 
 
@@ -49,7 +49,7 @@ def _why_own(file: FoundFile) -> str:
 
 
 def is_provenance(path: Path) -> bool:
-    """Whether a file begins as the table of where corrected images come from; a person's own may bear its name."""
+    """Whether a file has the header of a provenance table; a person's own table may have the same name."""
     try:
         with path.open("rb") as file:
             return file.readline(200).rstrip() == ",".join(PROVENANCE_COLUMNS).encode()
@@ -58,20 +58,20 @@ def is_provenance(path: Path) -> bool:
 
 
 def is_download(folder: Path) -> bool:
-    """Whether a download fills a folder, or has filled it."""
-    return os.path.isdir(folder / DOWNLOAD_FOLDER)  # noqa: PTH112 - unlike Path.is_dir, False where nobody may look
+    """Whether a folder is the target of a download, finished or not."""
+    return os.path.isdir(folder / DOWNLOAD_FOLDER)  # noqa: PTH112 - unlike Path.is_dir, False without permission
 
 
 def describe_labels_table(table: Path) -> Note:
-    """What a table of labels is, for the manifest; the one that a download wrote is distingo's own."""
+    """Describe a table of labels for the manifest; the one that a download wrote is distingo's own."""
     return note(LABELS_OF_DOWNLOAD if table.name == METADATA_NAME and is_download(table.parent) else "holds-labels")
 
 
 def require_finished(folder: Path) -> None:
-    """Refuse a folder that a download has begun to fill.
+    """Refuse a folder whose download has not finished.
 
     Raises:
-        DataError: Its download has not come to its end.
+        DataError: The download is incomplete.
     """
     if is_download(folder) and not (folder / DOWNLOAD_FOLDER / FINISHED_NAME).is_file():
         raise DataError(

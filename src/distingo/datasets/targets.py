@@ -1,4 +1,4 @@
-"""The labels of images: which names they may have, and labels as arrays."""
+"""Valid class names, and the labels of images as arrays."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from distingo.errors import CONTROLS
 from distingo.records import LabeledImage, Task
 
 LONGEST_NAME = 1000
-"""Characters of a class's name."""
+"""Maximum number of characters in a class name."""
 
 
 def find_name_fault(name: str) -> str:
-    """Why a text can't be a class's name; empty where it can."""
+    """Explain why a text can't be a class name; empty if it can."""
     if len(name) > LONGEST_NAME:
         return f"has {len(name):,} characters, {LONGEST_NAME:,} are allowed"
     if re.search(f"[{CONTROLS}]", name):
@@ -28,16 +28,16 @@ def find_name_fault(name: str) -> str:
 
 
 def encode_labels(images: Sequence[LabeledImage], classes: Sequence[str], task: Task) -> np.ndarray:
-    """What a model is to say about images.
+    """Encode the labels of images as training targets.
 
     Args:
         images: n of them.
         classes: Names in the order of the model's outputs; every label is one of them.
-        task: One label per image, or several.
+        task: Single-label or multi-label.
 
     Returns:
-        Positions of the classes, int64 (n,); with several labels bool (n, classes), a row of False for an image
-        without any.
+        Class indices, int64 of shape (n,); for multi-label bool of shape (n, classes), with a row of False for an image
+        without labels.
     """
     position = {name: index for index, name in enumerate(classes)}
     if task == "single-label":

@@ -1,7 +1,4 @@
-"""Every file below a folder, each once, in an order that does not depend on the file system.
-
-What a folder holds before any image is decoded.
-"""
+"""Walk a folder in an order that does not depend on the file system, and describe its contents before decoding."""
 
 from __future__ import annotations
 
@@ -28,18 +25,18 @@ _OWN_FOLDERS = {
     ("check.json", "findings.csv"): "in-check-folder",
     ("config.json", "manifest.csv"): "in-run-folder",
 }
-"""Files that only a folder of distingo's own has together, and the code of why its files are ignored."""
+"""Files that together occur only in distingo's own folders, and the code of the reason for ignoring them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """One file as the walk met it.
+    """A file that the walk found.
 
     Attributes:
         parts: The names of the folders below the root and of the file itself, as the system spells them.
         path: The file on disk.
-        ignored: Why it is no candidate; None for a candidate.
-        is_unopened: Whether it is a folder whose files are unknown because it can't be opened.
+        ignored: Why it is not a candidate; None for a candidate.
+        is_unopened: Whether it is a folder that can't be opened, so that its files are unknown.
     """
 
     parts: tuple[str, ...]
@@ -50,7 +47,7 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder that is still to be opened, with the identities of those that it lies in."""
+    """A folder that is still to be opened, with the device and inode numbers of its parents."""
 
     parts: tuple[str, ...]
     path: Path
@@ -59,32 +56,31 @@ class _Folder:
 
 
 def is_hidden_folder(name: str) -> bool:
-    """Whether a folder is one that programs make for themselves."""
+    """Whether a folder is hidden or one that programs create for themselves."""
     return name.startswith(".") or name.lower() in _HIDDEN_FOLDERS
 
 
 def walk(root: Path) -> Iterator[FoundFile]:
-    """Find every file below a folder; links are followed, but never round in a circle.
+    """Find every file below a folder; links are followed, but not in cycles.
 
     Args:
         root: The folder.
 
     Yields:
-        Every file; also one entry for a link that leads nowhere or in a circle, or for a folder that can't be
-        opened.
+        Every file; also one entry for a link that is broken or forms a cycle, and for a folder that can't be opened.
 
     Raises:
         OSError: The root itself can't be opened.
     """
-    # A stack of our own: folders may be nested deeper than functions may.
-    waiting: list[FoundFile | _Folder] = _open(_Folder((), root))
-    while waiting:
-        entry = waiting.pop()
+    # An explicit stack, as folders may be nested deeper than Python's recursion limit.
+    pending: list[FoundFile | _Folder] = _open(_Folder((), root))
+    while pending:
+        entry = pending.pop()
         if isinstance(entry, FoundFile):
             yield entry
             continue
         try:
-            waiting += _open(entry)
+            pending += _open(entry)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             why = note("unopened-folder", error=reason)
@@ -92,14 +88,14 @@ def walk(root: Path) -> Iterator[FoundFile]:
 
 
 def _open(folder: _Folder) -> list[FoundFile | _Folder]:
-    """What is in a folder, the last by name first; the folder itself if it is one that it lies in."""
+    """The entries of a folder, last name first; the folder itself, ignored, if it is one of its own parents."""
     status = folder.path.stat()
     identity = (status.st_dev, status.st_ino)
     if identity in folder.above:
         return [FoundFile(folder.parts, folder.path, note("link-in-a-circle"))]
     with os.scandir(folder.path) as entries:
-        found = sorted(entries, key=lambda entry: entry.name, reverse=True)
-    return [_entry(folder, entry, (*folder.above, identity)) for entry in found]
+        sorted_entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
+    return [_entry(folder, entry, (*folder.above, identity)) for entry in sorted_entries]
 
 
 def _entry(folder: _Folder, entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> FoundFile | _Folder:
@@ -116,7 +112,7 @@ def _entry(folder: _Folder, entry: os.DirEntry[str], above: tuple[tuple[int, int
 
 def _why_own(folder: Path) -> Note | None:
     for names, why in _OWN_FOLDERS.items():
-        # unlike Path.is_file, this is False also where nobody may look
+        # unlike Path.is_file, this returns False also without permission
         if all(os.path.isfile(folder / name) for name in names):  # noqa: PTH113
             return note(why)
     return None
@@ -131,7 +127,7 @@ def _why_ignored(entry: os.DirEntry[str], *, is_file: bool) -> Note | None:
 
 
 def display_name(parts: tuple[str, ...]) -> str:
-    r"""Write a path with forward slashes, and bytes that are no UTF-8 as ``\xNN``."""
+    r"""Write a path with forward slashes, and bytes that are not UTF-8 as ``\xNN``."""
     return os.fsencode("/".join(parts)).decode("utf-8", "backslashreplace")
 
 
@@ -142,7 +138,7 @@ SPLIT_LABELS: dict[str, SplitName] = {
     "validation": "validation",
     "test": "test",
 }
-"""The names of folders that are sides of a split, in lower case."""
+"""Folder names, in lower case, that stand for splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +146,10 @@ class Candidate:
     """A file (or an entry of an IDX file) that may be an image.
 
     Attributes:
-        source: Where it is.
-        labels: The classes it was found under.
-        split: The side its author put it on, or None.
-        lines: The lines of a table that name it.
+        source: The file or entry.
+        labels: The classes of its folder or table row.
+        split: The split that the dataset's author assigned, or None.
+        lines: The lines of a table that refer to it.
     """
 
     source: Source
@@ -164,16 +160,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a folder holds before any image is decoded.
+    """The contents of a folder before any image is decoded.
 
     Attributes:
-        name: What it is: class folders, split folders, IDX files, or a table with one 0/1 column per label.
+        name: The kind of layout: class folders, split folders, IDX files, or a table with one 0/1 column per label.
         classes: All class names, sorted.
-        candidates: In order of their names.
-        ignored: One row per file that is no candidate, and per image of a table that can't be one.
-        root: The folder that the names of files are relative to.
-        task: Whether an image carries exactly one label or any number.
-        notes: What was recognized and what a person should know about it.
+        candidates: Sorted by name.
+        ignored: One row per file that is not a candidate, and per table row without a usable image.
+        root: The folder that file names are relative to.
+        task: Whether an image has exactly one label or any number.
+        notes: What was recognized, and what users should know about it.
         groups: As in `Dataset.groups`.
         label_variants: As in `Dataset.label_variants`.
     """
@@ -190,5 +186,5 @@ class Layout:
 
 
 def ignored_row(file: FoundFile, why: Note, split: SplitName | None = None) -> ManifestRow:
-    """Account for a file that is no candidate."""
+    """The manifest row of a file that is not a candidate."""
     return ManifestRow(display_name(file.parts), "ignored", why, (), split, "", 0, 0, "")

@@ -1,1 +1,1 @@
-"""From images to vectors without training: descriptors, measurements, signatures."""
+"""Compute vectors from images without training: descriptors, measurements, signatures."""

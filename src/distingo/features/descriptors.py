@@ -1,9 +1,8 @@
-"""Color histograms and gray-level co-occurrence: the classic description of an image in 52 numbers.
+"""Color histograms and gray-level co-occurrence: a classic description of an image by 52 numbers.
 
-The co-occurrence matrix is that of Haralick, Shanmugam and Dinstein (Textural Features for Image
-Classification, 1973) as scikit-image computes it. The four properties taken from it need no pass over its
-65,536 cells with weights: dissimilarity and homogeneity depend on the difference of two gray levels alone,
-correlation on five sums, energy on the squared counts.
+The co-occurrence matrix is that of Haralick, Shanmugam and Dinstein (Textural Features for Image Classification, 1973)
+as in scikit-image. Its four properties are computed without weighting its 65,536 cells: dissimilarity and homogeneity
+depend only on the difference of two gray levels, correlation on five sums, and energy on the squared counts.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Angles = Literal["first", "all"]
 Floats = npt.NDArray[np.float64]
 
 MAX_HEIGHT, MAX_WIDTH = 135, 240
-"""What an image is shrunk to at most: an eighth of 1080 x 1920 pixels."""
+"""Maximum size that images are shrunk to: an eighth of 1080 x 1920 pixels."""
 
 BINS = 16
 DISTANCE = 5
@@ -39,7 +38,7 @@ _LIKENESS = 1.0 / (1.0 + _DIFFERENCES**2)
 
 @cache
 def descriptor_names(angles: Angles = "first") -> tuple[str, ...]:
-    """What each number of `describe` is.
+    """The names of the numbers that `describe` computes.
 
     Args:
         angles: As for `describe`.
@@ -58,8 +57,8 @@ def descriptor_names(angles: Angles = "first") -> tuple[str, ...]:
 def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "first") -> npt.NDArray[np.float32]:
     """Describe an image: color histograms and co-occurrence properties after shrinking.
 
-    An image taller than 135 or wider than 240 pixels is shrunk to that in the dimension concerned, with
-    anti-aliasing; none is enlarged.
+    An image taller than 135 or wider than 240 pixels is shrunk to that in the dimension concerned, with anti-aliasing;
+    smaller ones are not enlarged.
 
     Args:
         image: An image of any mode, or uint8 of shape (height, width), (height, width, 1) or
@@ -74,7 +73,7 @@ def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "fi
     """
     decoded = image if isinstance(image, Image.Image) else _image(image)
     size = (min(decoded.width, MAX_WIDTH), min(decoded.height, MAX_HEIGHT))
-    # Shrinking a palette image would blend color numbers, so colors come first.
+    # Shrinking a palette image would blend color indices, so it is converted first.
     decoded = decoded if decoded.mode in {"RGB", "L"} else decoded.convert("RGB")
     if decoded.size != size:
         decoded = decoded.resize(size, Image.Resampling.BILINEAR)
@@ -82,13 +81,12 @@ def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "fi
 
 
 def describe_pixels(rgb: npt.NDArray[np.uint8], *, angles: Angles = "first") -> Floats:
-    """Describe an image's pixels as they are.
+    """Describe an image's pixels without shrinking.
 
-    The histograms are ``numpy.histogram(channel, bins=16, range=(0, 256), density=True)``, so that a bin
-    means the same in every image; gray and texture are scikit-image's ``rgb2gray``, ``graycomatrix`` and
-    ``graycoprops``. As there, an image too small for a single pair of pixels has dissimilarity, homogeneity
-    and energy 0 and correlation 1, and correlation is 1 where the first, or the second, pixels of all pairs
-    are of one gray.
+    The histograms are ``numpy.histogram(channel, bins=16, range=(0, 256), density=True)``, so that a bin means the same
+    in every image; gray and texture are scikit-image's ``rgb2gray``, ``graycomatrix`` and ``graycoprops``. As there, an
+    image too small for a single pair of pixels has dissimilarity, homogeneity and energy 0 and correlation 1, and
+    correlation is 1 if the first, or the second, pixels of all pairs have the same gray.
 
     Args:
         rgb: Shape (height, width, 3).
@@ -132,9 +130,9 @@ def _histograms(rgb: npt.NDArray[np.uint8]) -> Floats:
 
 
 def _gray(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    # Step by step as in scikit-image: a value just between two gray levels must be rounded to the same one.
-    shares = np.multiply(rgb, 1.0 / 255, dtype=np.float64)
-    luminance = shares @ _LUMINANCE
+    # Step by step as in scikit-image, as values halfway between two gray levels must be rounded the same way.
+    scaled = np.multiply(rgb, 1.0 / 255, dtype=np.float64)
+    luminance = scaled @ _LUMINANCE
     np.multiply(luminance, 255, out=luminance)
     np.rint(luminance, out=luminance)
     gray: npt.NDArray[np.uint8] = luminance.astype(np.uint8)
@@ -180,8 +178,8 @@ def _correlation(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], sq
 
 
 def _sums(values: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    """The sum of the values and of their squares."""
-    wide = values.astype(np.float64)
-    # einsum, not a BLAS product: BLAS would start threads, which stall when several images are described
-    # at once (a tenth of the speed, measured).
-    return int(wide.sum()), int(np.einsum("i,i->", wide, wide))
+    """The sum of the values and the sum of their squares."""
+    floats = values.astype(np.float64)
+    # einsum, not a BLAS product: BLAS would start threads, which stall if several images are described at once (a tenth
+    # of the speed, measured).
+    return int(floats.sum()), int(np.einsum("i,i->", floats, floats))

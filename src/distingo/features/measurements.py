@@ -1,4 +1,4 @@
-"""What can be measured on an image without knowing what it shows: brightness, contrast, sharpness, color."""
+"""Measure properties of an image that do not depend on its content: brightness, contrast, sharpness, color."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ MEASUREMENTS: Final = (
     "blue",
     "saturation",
 )
-"""Percentiles of brightness, its mean and standard deviation, all from 0 to 1 (white); the largest share of pixels that
-16 neighbouring levels of brightness hold; see `_sharpness`; mean color and mean saturation from 0 to 1."""
+"""Percentiles of brightness, its mean and standard deviation, all from 0 to 1 (white); the largest share of pixels
+within 16 neighboring levels of brightness; see `_sharpness`; mean color and mean saturation from 0 to 1."""
 
 SHARPNESS_SIDE = 128
 _TILES = 4
 _LEVELS_ALIKE = 16
 _NOISE = 25.0
-"""Variance, in squared levels, that a tile without any structure is taken to have: no division by nothing."""
+"""Assumed variance, in squared levels, of a tile without structure, to avoid a division by zero."""
 
 
 def measure(image: Image.Image) -> npt.NDArray[np.float32]:
-    """Measure one image.
+    """Measure an image.
 
     Args:
         image: Mode ``RGB`` or ``L``.
@@ -46,8 +46,8 @@ def measure(image: Image.Image) -> npt.NDArray[np.float32]:
     share = histogram / histogram.sum()
     levels = np.arange(256) / 255
     mean = float(share @ levels)
-    below = np.cumsum(share)
-    percentiles = [float(levels[np.searchsorted(below, q - 1e-9)]) for q in (0.01, 0.05, 0.95, 0.99)]
+    cumulative = np.cumsum(share)
+    percentiles = [float(levels[np.searchsorted(cumulative, q - 1e-9)]) for q in (0.01, 0.05, 0.95, 0.99)]
     contrast = float(np.sqrt(share @ (levels - mean) ** 2))
     uniformity = float(np.convolve(share, np.ones(_LEVELS_ALIKE), "valid").max())
     row = (*percentiles, mean, contrast, min(uniformity, 1.0), _sharpness(gray), *_color(image))
@@ -55,13 +55,13 @@ def measure(image: Image.Image) -> npt.NDArray[np.float32]:
 
 
 def _sharpness(gray: Image.Image) -> float:
-    """How fine the finest structure is, wherever it lies.
+    """The sharpness of the sharpest structures, wherever they are in the image.
 
-    The variance of the Laplacian (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000), divided
-    by the variance of brightness so that contrast does not count, in each of 16 tiles; the second largest, so that a
-    sharp subject before a soft background counts as sharp and a watermark does not. The image is shrunk to 128
-    pixels first, so that photos of all sizes compare; those in focus have 0.8 and more, blurred by a hundredth of
-    their side 0.3 and less.
+    The variance of the Laplacian (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000), divided by
+    the variance of brightness so that contrast does not count, in each of 16 tiles. The result is the second largest
+    value, so that a sharp subject in front of a soft background counts as sharp and a watermark does not. The image is
+    shrunk to 128 pixels first, so that photos of all sizes are comparable; those in focus have 0.8 and more, those
+    blurred by a hundredth of their side 0.3 and less.
     """
     scale = SHARPNESS_SIDE / min(gray.size)
     if scale < 1:
@@ -77,10 +77,10 @@ def _sharpness(gray: Image.Image) -> float:
 
 
 def _tiles(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Cut (height, width) into 16 tiles (16, pixels); what is left over at the edges is dropped."""
+    """Cut (height, width) into 16 tiles (16, pixels), dropping the rest at the edges."""
     height, width = (side // _TILES for side in values.shape)
-    cut = values[: height * _TILES, : width * _TILES].reshape(_TILES, height, _TILES, width)
-    tiles: npt.NDArray[np.float32] = cut.transpose(0, 2, 1, 3).reshape(_TILES**2, height * width)
+    grid = values[: height * _TILES, : width * _TILES].reshape(_TILES, height, _TILES, width)
+    tiles: npt.NDArray[np.float32] = grid.transpose(0, 2, 1, 3).reshape(_TILES**2, height * width)
     return tiles
 
 

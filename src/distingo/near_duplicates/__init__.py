@@ -1,1 +1,1 @@
-"""Images that show the same scene: searched for among all of a data set, and kept on one split."""
+"""Find images that show the same scene, and keep them in the same split."""

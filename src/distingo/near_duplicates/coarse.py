@@ -1,8 +1,8 @@
-"""The images worth a close look: those most alike in the coarse, under any of the eight symmetries.
+"""Select candidate pairs for a close comparison: images with similar coarse structure under any symmetry.
 
-Every image is described by its lowest frequencies, as a perceptual hash is before it is rounded to bits (Zauner,
-Implementation and benchmarking of perceptual image hash functions, 2010), twice: the whole of it, and its middle. An
-image that was cropped a little is more like the other's middle than like its whole.
+Every image is described by its lowest frequencies, like a perceptual hash before it is rounded to bits (Zauner,
+Implementation and benchmarking of perceptual image hash functions, 2010): once for the entire image, and once for its
+middle. An image that was cropped a little resembles the other's middle more than the entire image.
 """
 
 from __future__ import annotations
@@ -23,58 +23,58 @@ Places = npt.NDArray[np.intp]
 
 _FREQUENCIES = 8
 _MIDDLE = 0.94
-"""Width of the middle, as a share of the whole: between that of an image and that of a crop by a tenth."""
+"""Width of the middle as a share of the image's, between that of an image and that of a crop by a tenth."""
 
 _BLOCK = 512
-"""Images compared with as many others at once, so that what is computed stays in a processor's cache."""
+"""Number of images compared with as many others at once, so that the results fit into a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """Images by their lowest frequencies but the mean, scaled to length 1.
+    """Images described by their lowest frequencies except the mean, scaled to length 1.
 
     Attributes:
         whole: Float32 (n, 8, 8).
-        middle: The same of their middles.
+        middle: The same for their middles.
     """
 
     whole: Floats
     middle: Floats
 
     def likeness(self, first: Places, second: Places, symmetry: int) -> Floats:
-        """How alike pairs are if the first of each is turned, float32 (pairs,): the cosine, up to 1."""
-        ways = ((self.middle, self.whole), (self.whole, self.middle), (self.whole, self.whole))
-        found = [
+        """Similarity of pairs with the first image transformed, float32 (pairs,): the cosine, up to 1."""
+        combinations = ((self.middle, self.whole), (self.whole, self.middle), (self.whole, self.whole))
+        cosines = [
             np.einsum("nij,nij->n", turn_frequencies(one[first], symmetry), other[second], dtype=np.float32)
-            for one, other in ways
+            for one, other in combinations
         ]
-        likeness: Floats = np.maximum.reduce(found)
+        likeness: Floats = np.maximum.reduce(cosines)
         return likeness
 
 
 def describe(signatures: npt.NDArray[np.uint8]) -> Described:
-    """Describe signatures, uint8 (n, 64, 64)."""
+    """Compute the descriptions of signatures, uint8 (n, 64, 64)."""
     values = signatures.astype(np.float32)
     return Described(_frequencies(values, 1.0), _frequencies(values, _MIDDLE))
 
 
 def nearest_pairs(asked: Floats, known: Floats, own: Places, *, count: int, least: float, workers: int) -> Places:
-    """The images most alike under any symmetry: for each that is asked about, and for each that is known.
+    """Find the most similar images under any symmetry, both for each query and for each known image.
 
-    The cosine of two descriptions splits into four sums, over even and odd frequencies across and down, of which
-    mirroring only changes the signs. So the best of four symmetries costs four small products of matrices, and all
-    eight cost as much again with rows and columns exchanged.
+    The cosine of two descriptions is a sum of four parts, for even and odd frequencies in each direction, of which
+    mirroring only changes the signs. So the best of four symmetries costs four small matrix products, and all eight
+    cost twice that, with rows and columns exchanged.
 
     Args:
-        asked: Descriptions (m, 8, 8).
-        known: Descriptions (n, 8, 8).
-        own: The position among the known of each that is asked about (m,): no image is its own neighbor.
-        count: How many of each are kept.
-        least: The least cosine.
-        workers: Threads; the result does not depend on them.
+        asked: Descriptions of the query images (m, 8, 8).
+        known: Descriptions of the known images (n, 8, 8).
+        own: Index of each query among the known images (m,), as no image is its own neighbor.
+        count: Number of neighbors for each image.
+        least: Minimum cosine.
+        workers: Number of threads; the result does not depend on it.
 
     Returns:
-        Pairs of positions among the known, intp (pairs, 2), the smaller first, each once, in order.
+        Pairs of indices of known images, intp (pairs, 2), the smaller one first, sorted and without duplicates.
     """
     if not len(asked) or not len(known):
         return np.empty((0, 2), np.intp)
@@ -104,7 +104,7 @@ def _frequencies(values: Floats, share: float) -> Floats:
 
 
 def _basis(share: float) -> Floats:
-    """The lowest cosines over the middle of so many pixels, each taken over whole pixels: float32 (8, 64)."""
+    """The lowest cosines over the middle `share` of the pixels, integrated over each pixel: float32 (8, 64)."""
     edges = np.clip((np.arange(SIDE + 1) / SIDE - 0.5) / share + 0.5, 0, 1)
     numbers = np.arange(_FREQUENCIES)[:, None]
     angles = np.pi * np.maximum(numbers, 1)
@@ -116,7 +116,7 @@ def _basis(share: float) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Pairs found in one block of asked times known."""
+    """Pairs found in a block of query and known images."""
 
     rows: Places
     columns: Places
@@ -124,41 +124,41 @@ class _Block:
 
 
 class _Nearest:
-    """The most alike of every image so far."""
+    """The nearest neighbors of every image found so far."""
 
     def __init__(self, images: int, count: int, least: float) -> None:
         self._likeness = np.full((images, count), least, np.float32)
         self._places = np.full((images, count), -1, np.intp)
 
     def bars(self, part: slice) -> Floats:
-        """What another image must exceed to be among the nearest of these, float32 (n,)."""
+        """The similarity that another image must exceed to be among these images' neighbors, float32 (n,)."""
         return self._likeness[part, -1]
 
     def add(self, images: Places, places: Places, likeness: Floats) -> None:
-        """Consider further pairs; of equals the one at the lower place is kept."""
-        kept = likeness > self._likeness[images, -1]
-        images, places, likeness = images[kept], places[kept], likeness[kept]
+        """Add candidate pairs; among equally similar ones the lower index is kept."""
+        better = likeness > self._likeness[images, -1]
+        images, places, likeness = images[better], places[better], likeness[better]
         if not len(images):
             return
         changed = np.unique(images)
         count = self._places.shape[1]
-        of = np.concatenate([np.repeat(changed, count), images])
+        owners = np.concatenate([np.repeat(changed, count), images])
         all_places = np.concatenate([self._places[changed].ravel(), places])
         all_likeness = np.concatenate([self._likeness[changed].ravel(), likeness])
-        order = np.lexsort((all_places, -all_likeness, of))
-        first = np.searchsorted(of[order], changed)
-        chosen = order[(first[:, None] + np.arange(count)).ravel()]
-        self._places[changed] = all_places[chosen].reshape(-1, count)
-        self._likeness[changed] = all_likeness[chosen].reshape(-1, count)
+        order = np.lexsort((all_places, -all_likeness, owners))
+        first = np.searchsorted(owners[order], changed)
+        selected = order[(first[:, None] + np.arange(count)).ravel()]
+        self._places[changed] = all_places[selected].reshape(-1, count)
+        self._likeness[changed] = all_likeness[selected].reshape(-1, count)
 
     def pairs(self) -> tuple[Places, Places]:
-        """All images that have neighbors, one entry per neighbor, and those."""
+        """All images with neighbors, one entry per neighbor, and these neighbors."""
         images, numbers = np.nonzero(self._places >= 0)
         return images, self._places[images, numbers]
 
 
 def _parts(described: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """The four parts of descriptions whose signs mirroring changes: even and odd frequencies down and across."""
+    """Split descriptions into the four parts that mirroring affects: even and odd frequencies in each direction."""
     even, odd = slice(0, None, 2), slice(1, None, 2)
     first, second, third, fourth = (
         np.ascontiguousarray(described[:, down, across].reshape(len(described), -1))
@@ -171,24 +171,24 @@ def _parts(described: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 def _compare_blocks(
     asked: Floats, known: tuple[Floats, ...], own: Places, nearest: tuple[_Nearest, _Nearest], workers: int
 ) -> Iterator[_Block]:
-    """Compare everything block by block, in a fixed order."""
+    """Compare all images block by block, in a fixed order."""
     from threadpoolctl import threadpool_limits
 
     rows, columns = nearest
     total = len(known[0])
-    waiting: deque[Future[_Block]] = deque()
+    pending: deque[Future[_Block]] = deque()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(asked), _BLOCK):
             part = slice(start, min(start + _BLOCK, len(asked)))
-            plain = _parts(asked[part])
-            ways = (plain, _parts(turn_frequencies(asked[part], SYMMETRIES[4])))
-            for left in range(0, total, _BLOCK):
-                other = slice(left, min(left + _BLOCK, total))
+            untransposed = _parts(asked[part])
+            orientations = (untransposed, _parts(turn_frequencies(asked[part], SYMMETRIES[4])))
+            for column in range(0, total, _BLOCK):
+                other = slice(column, min(column + _BLOCK, total))
                 bars = rows.bars(part).copy(), columns.bars(other).copy()
-                waiting.append(pool.submit(_compare_block, ways, known, (part, other), own[part], bars))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-        for future in waiting:
+                pending.append(pool.submit(_compare_block, orientations, known, (part, other), own[part], bars))
+                if len(pending) > 2 * workers:
+                    yield pending.popleft().result()
+        for future in pending:
             yield future.result()
 
 
@@ -199,21 +199,21 @@ def _compare_block(
     own: Places,
     bars: tuple[Floats, Floats],
 ) -> _Block:
-    """The pairs of one block that are more alike than the bars of the one or the other."""
+    """Find the pairs of a block that exceed the thresholds of either image."""
     part, other = block
     best = np.maximum(*(_best_of_four(way, [each[other] for each in known]) for way in ways))
-    itself = np.flatnonzero((own >= other.start) & (own < other.stop))
-    best[itself, own[itself] - other.start] = -1
-    found = best > bars[0][:, None]
-    found |= best > bars[1][None, :]
-    rows, columns = np.nonzero(found)
+    with_self = np.flatnonzero((own >= other.start) & (own < other.stop))
+    best[with_self, own[with_self] - other.start] = -1
+    exceeds = best > bars[0][:, None]
+    exceeds |= best > bars[1][None, :]
+    rows, columns = np.nonzero(exceeds)
     return _Block(rows + part.start, columns + other.start, best[rows, columns])
 
 
 def _best_of_four(one: tuple[Floats, ...], other: list[Floats]) -> Floats:
-    """The largest cosine (m, n) over mirroring across, down and both."""
+    """The largest cosine (m, n) over mirroring in either direction, in both and in none."""
     both_even, odd_across, odd_down, both_odd = (mine @ yours.T for mine, yours in zip(one, other, strict=True))
-    # mirroring both ways leaves both_even and both_odd, mirroring one way changes the sign of both_odd
+    # mirroring in both directions keeps both_even and both_odd, mirroring in one changes the sign of both_odd
     turned = both_even - both_odd
     both_even += both_odd
     np.subtract(odd_across, odd_down, out=both_odd)

@@ -1,7 +1,4 @@
-"""Near-duplicates and other images that belong together stay on one split when a run divides its images.
-
-Where others divided them, near-duplicates are counted.
-"""
+"""Keep near-duplicates and other linked images in one split, and count those in several splits."""
 
 from __future__ import annotations
 
@@ -24,10 +21,10 @@ from distingo.records import Dataset, Split
 from distingo.runs.near_duplicates import DividedBy, NearDuplicateCounts
 
 SMALLEST_SIDE = 32
-"""Pixels; in less there is too little to know a scene by, and any two digits or shirts would be one group."""
+"""In pixels; smaller images contain too little detail, so that any two digits or shirts would be one group."""
 
 Similarity = float | Literal["none"] | None
-"""What a person says of near-duplicates: from which similarity on, none of them, or nothing."""
+"""Option for near-duplicates: the minimum similarity, "none" to turn them off, or None for the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +32,9 @@ class FoundNearDuplicates:
     """Near-duplicates among a data set's images.
 
     Attributes:
-        pairs: Positions of two images each.
-        grouping: Of all images by these pairs.
-        counts: What was searched and found, without what became of it.
+        pairs: Indices of two images each.
+        grouping: Groups of all images by these pairs.
+        counts: Numbers of searched and found images, without the effects on splits.
     """
 
     pairs: Sequence[tuple[int, int]]
@@ -46,10 +43,10 @@ class FoundNearDuplicates:
 
 
 def settle_similarity(wanted: Similarity) -> float | None:
-    """From which similarity on two images are near-duplicates; None: they are not searched for.
+    """The minimum similarity of near-duplicates; None to not search for them.
 
     Args:
-        wanted: The option's value; None for the default, 0.8.
+        wanted: The option's value; None for the default of 0.8.
 
     Raises:
         UsageError: It is out of range.
@@ -68,39 +65,39 @@ def settle_similarity(wanted: Similarity) -> float | None:
 
 
 def are_large_enough(height: int, width: int) -> bool:
-    """Whether near-duplicates are searched for among images of this size, their median in pixels."""
+    """Whether to search for near-duplicates among images of this median size in pixels."""
     return min(height, width) >= SMALLEST_SIDE
 
 
 def search_near_duplicates(
     dataset: Dataset, *, similarity: float | None, large_enough: bool, cache: Cache, workers: int
 ) -> FoundNearDuplicates:
-    """Search for near-duplicates among a data set's images, turned and mirrored ones too.
+    """Search for near-duplicates among a data set's images, including turned and mirrored ones.
 
     Args:
-        dataset: Read with `signature_product`, unless nothing is searched.
-        similarity: As from `settle_similarity`.
-        large_enough: As from `are_large_enough`.
-        cache: The one that the signatures are in.
-        workers: Threads.
+        dataset: A data set read with `signature_product`, unless nothing is searched.
+        similarity: As returned by `settle_similarity`.
+        large_enough: As returned by `are_large_enough`.
+        cache: The cache of the signatures.
+        workers: Number of threads.
     """
     count = len(dataset.images)
     if similarity is None or not large_enough:
-        none = NearDuplicateCounts(
+        empty_counts = NearDuplicateCounts(
             images=count, not_searched="off" if similarity is None else "small-images", smallest_side=SMALLEST_SIDE
         )
-        return FoundNearDuplicates((), group_images(count, ()), none)
+        return FoundNearDuplicates((), group_images(count, ()), empty_counts)
     sides = np.array([min(image.width, image.height) for image in dataset.images], np.int64)
-    places = np.flatnonzero(sides >= SMALLEST_SIDE)
-    signatures = signature_product(cache).store.rows([dataset.images[at].row_key for at in places])
-    found = find_copies(signatures, sides[places], loosest=similarity, workers=workers)
-    pairs = [(int(places[pair.first]), int(places[pair.second])) for pair in found]
+    searched = np.flatnonzero(sides >= SMALLEST_SIDE)
+    signatures = signature_product(cache).store.rows([dataset.images[at].row_key for at in searched])
+    copies = find_copies(signatures, sides[searched], loosest=similarity, workers=workers)
+    pairs = [(int(searched[pair.first]), int(searched[pair.second])) for pair in copies]
     grouping = group_images(count, [Links("near-duplicate", pairs)])
     sizes = grouping.sizes()
     counts = NearDuplicateCounts(
         images=count,
-        searched=len(places),
-        too_small=count - len(places),
+        searched=len(searched),
+        too_small=count - len(searched),
         similarity=similarity,
         smallest_side=SMALLEST_SIDE,
         symmetries=len(SYMMETRIES),
@@ -131,38 +128,37 @@ def _name_groups(dataset: Dataset, grouping: Grouping) -> tuple[tuple[str, ...],
 def keep_together(
     dataset: Dataset, split: Split, found: FoundNearDuplicates, *, seed: int
 ) -> tuple[Split, NearDuplicateCounts]:
-    """Put near-duplicates on one split as far as that can be.
+    """Put near-duplicates into the same split as far as possible.
 
     Args:
         dataset: All images.
-        split: As distingo divided them, without regard to near-duplicates.
-        found: Among the data set's images.
+        split: A split made without regard to near-duplicates.
+        found: The near-duplicates among the data set's images.
         seed: Not negative.
 
     Returns:
-        The split, the same if nothing had to change, with a note for every thing that a person should know; and the
-        counts.
+        The split, unchanged if nothing had to move, with notes for the user; and the counts.
     """
-    kept = keep_groups(dataset, split, found.grouping, seed=seed)
-    given = any(image.given_split is not None for image in dataset.images)
-    counts = replace(found.counts, moved=kept.moved, too_large=len(kept.too_large))
-    return _count(dataset, kept.split, found, counts, "data" if given else "distingo")
+    kept_groups = keep_groups(dataset, split, found.grouping, seed=seed)
+    has_predefined_splits = any(image.given_split is not None for image in dataset.images)
+    counts = replace(found.counts, moved=kept_groups.moved, too_large=len(kept_groups.too_large))
+    return _count(dataset, kept_groups.split, found, counts, "data" if has_predefined_splits else "distingo")
 
 
 def count_straddling(dataset: Dataset, split: Split, found: FoundNearDuplicates) -> tuple[Split, NearDuplicateCounts]:
-    """Count the near-duplicates that a split file puts on several splits; its splits stay as they are."""
+    """Count the near-duplicates that a split file puts into several splits; these stay as they are."""
     return _count(dataset, split, found, found.counts, "split-file")
 
 
 def count_on_folds(
     dataset: Dataset, folds: Mapping[str, int], found: FoundNearDuplicates, *, divided_by: DividedBy
 ) -> NearDuplicateCounts:
-    """Count the near-duplicates whose images are on two folds of a cross-validation.
+    """Count the near-duplicates whose images are in different folds of a cross-validation.
 
     Args:
-        dataset: That was searched.
-        folds: The fold of each image, by its file; images without one are on none.
-        found: Among the data set's images.
+        dataset: The data set that was searched.
+        folds: The fold of each image, by file; other images are in none.
+        found: The near-duplicates among the data set's images.
         divided_by: ``distingo``, or ``split-file``.
     """
     numbers = [folds.get(image.source.file, -1) for image in dataset.images]
@@ -185,11 +181,11 @@ def _count(
 
 
 def describe_counts(counts: NearDuplicateCounts, *, folds: bool = False) -> list[Note]:
-    """What a person should know of a run's near-duplicates.
+    """Notes on a run's near-duplicates.
 
     Args:
-        counts: What was found.
-        folds: Whether the images are divided into folds in place of the three splits.
+        counts: The counts of a search.
+        folds: Whether the images are divided into folds instead of splits.
     """
     if counts.not_searched == "off":
         return [note("duplicates-off")]
@@ -229,11 +225,11 @@ _STRADDLING: dict[DividedBy, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """What holds images together, besides the group column of their table.
+    """Which images belong together, besides those in the same group of their table.
 
     Attributes:
-        near_duplicates: From which similarity on two images show the same scene (`find_copies`); None: not looked at.
-        burst: Seconds from one image of a camera to the next of the same burst; None: not looked at.
+        near_duplicates: Minimum similarity of images of the same scene (`find_copies`); None disables the search.
+        burst: Maximum seconds between two images of a burst; None disables the search.
 
     Raises:
         UsageError: A number is out of range.
@@ -257,16 +253,16 @@ class Belonging:
             )
 
     def products(self, cache: Cache) -> list[Product]:
-        """What is to be computed from every image for it."""
+        """The products to compute from every image for the search."""
         return [] if self.near_duplicates is None else [signature_product(cache)]
 
     def link(self, dataset: Dataset, cache: Cache, workers: int) -> list[Links]:
         """Find all links between a data set's images.
 
         Args:
-            dataset: Read with these products.
-            cache: The one that the products are in.
-            workers: Threads.
+            dataset: A data set read with these products.
+            cache: The cache of the products.
+            workers: Number of threads.
         """
         links = [link_column(dataset)]
         images = dataset.images

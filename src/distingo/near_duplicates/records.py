@@ -1,4 +1,4 @@
-"""What `distingo check` searched for near-duplicates, as a record and as a sentence."""
+"""Record and describe how `distingo check` searched for near-duplicates."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from distingo.records import LabeledImage
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicateSearch:
-    """What was searched for; what was found are findings.
+    """The extent of a search; its results are findings.
 
     Attributes:
-        images: How many images of the data set were compared with each other.
-        against: How many images of the other data set these were compared with too; 0 without one.
-        small: How many of all these have a shorter side below `full_side`, and must be nearly equal.
+        images: Number of images of the data set, which were compared with each other.
+        against: Number of images of the other data set that these were also compared with; 0 without one.
+        small: Number of images whose shorter side is below `full_side`, so that only nearly equal ones are found.
         full_side: In pixels.
-        symmetries: Under how many symmetries of the square images were compared; 8 are all turns by quarters, each
-            mirrored and not.
-        similarity: From which similarity on two images count as near-duplicates, from 0 to 1: the threshold of that
-            kind. Leaks and contradictions have thresholds of their own.
-        kept_from: From which similarity on pairs are kept, so that a threshold can be moved.
+        symmetries: Number of symmetries of the square under which images were compared; 8 are all quarter turns, with
+            and without mirroring.
+        similarity: Minimum similarity of near-duplicates, from 0 to 1; leaks and contradictions have their own
+            thresholds.
+        kept_from: Minimum similarity of the pairs that are kept, so that the threshold can be changed.
     """
 
     images: int
@@ -38,10 +38,10 @@ class NearDuplicateSearch:
 def record_search(
     images: Sequence[LabeledImage], others: Sequence[LabeledImage], similarity: float
 ) -> NearDuplicateSearch:
-    """Record a search among a data set's images and, where there is another data set, its images.
+    """Record a search among the images of a data set and of another one, if any.
 
     Args:
-        images: The usable ones of the data set.
+        images: The usable images of the data set.
         others: Those of the other data set; empty without one.
         similarity: The threshold of near-duplicates.
     """
@@ -50,7 +50,7 @@ def record_search(
 
 
 def describe_search(search: NearDuplicateSearch) -> str:
-    """What a person should know of the search, in one sentence."""
+    """Describe a search in one sentence for the user."""
     among = f"among {search.images:,} images"
     if search.against:
         among += f", and between these and {search.against:,} of the other data set"

@@ -1,4 +1,4 @@
-"""Pairs of images that show the same scene: resized, recompressed, cropped, brightened, turned or mirrored."""
+"""Find pairs of images that show the same scene: resized, recompressed, cropped, brightened, turned or mirrored."""
 
 from __future__ import annotations
 
@@ -32,41 +32,42 @@ from distingo.options.training import LOOSEST
 from distingo.progress import progress_bar
 
 _NEIGHBORS = 3
-"""Of each image: so many whose middle it is like, and so many that are like its own middle."""
+"""Neighbors of each image: so many whose middle it resembles, and so many that resemble its own middle."""
 
 _ALIKE_IN_THE_COARSE = 0.45
-"""Cosine of descriptions; of 480 copies cropped by a tenth 99 in 100 were above 0.57, most strangers are below."""
+"""Minimum cosine of descriptions: 99 of 100 copies cropped by a tenth are above 0.57 (of 480), most other pairs
+below."""
 
 _NEIGHBORS_WHEN_SMALL = 6
 _ALIKE_WHEN_SMALL = 0.997
-"""The same where one image is smaller than a signature: so little is in it that strangers are alike too."""
+"""The same if one image is smaller than a signature, as different images are similar too at so little detail."""
 
 _FIRST_SIEVE = 0.99
-"""What smaller images must reach before they are taken from the cache and compared by that."""
+"""Minimum cosine for smaller images before their signatures are read and compared more precisely."""
 
 _RESIZED = 1.25
-"""An image that is larger than a small one by this factor shows detail that the small one has lost, if it is a copy."""
+"""A copy that is larger than a small image by this factor shows detail that the small one has lost."""
 
 _ALIKE_WHEN_RESIZED = 0.99
 _SMOOTHED = 0.94
-"""What such pairs must reach instead, and the Gaussian that both are smoothed by before they are compared closely, in
-pixels of the small one: of copies of 50 pixels of tiles of 100, 98 in 100 are found then instead of 7."""
+"""Minimum cosine for such pairs, and the Gaussian that smooths both before a close comparison, in pixels of the small
+image: for copies of 100-pixel tiles at 50 pixels, this finds 98 in 100 instead of 7."""
 
 _NEARLY_AS_ALIKE = 0.1
-"""Symmetries whose cosine is so near the best one's are compared closely too: a round tank is like itself turned."""
+"""Symmetries whose cosine is this close to the best one's are also compared: a round tank resembles itself turned."""
 
 _BLOCK = 2048
 _PAIRS = 512
 
 
 class Rows(Protocol):
-    """Signatures by position: a NumPy array's or a store's rows."""
+    """Signatures by index: a NumPy array or the rows of a store."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of signatures."""
 
     def take(self, indices: npt.NDArray[np.intp], /) -> npt.NDArray[np.uint8]:
-        """Those at these positions, uint8 (n, 64, 64)."""
+        """The signatures at these indices, uint8 (n, 64, 64)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,10 @@ class CopyPair:
     """Two images of the same scene.
 
     Attributes:
-        first: Position of the one, the smaller number.
-        second: Position of the other.
+        first: Index of one image, the smaller one.
+        second: Index of the other.
         similarity: From 0 to 1, see `distingo.features.signatures.compare`.
-        symmetry: What turns the first into the second (`distingo.features.signatures`); 0 for nothing.
+        symmetry: The symmetry that turns the first into the second (`distingo.features.signatures`); 0 for none.
     """
 
     first: int
@@ -88,12 +89,12 @@ class CopyPair:
 
 @dataclass(frozen=True, slots=True)
 class _Coarse:
-    """What is held of all images at once.
+    """The data on all images that is held in memory.
 
     Attributes:
-        small: Float32 (n, 8, 8).
-        described: Of all.
-        sides: Pixels of each image's shorter side (n,).
+        small: Shrunk signatures, float32 (n, 8, 8).
+        described: Descriptions of all images.
+        sides: Shorter side of each image in pixels (n,).
     """
 
     small: npt.NDArray[np.float32]
@@ -102,7 +103,7 @@ class _Coarse:
 
 
 def signature_product(cache: Cache) -> Product:
-    """The signature of every image, uint8 (64, 64), to be computed while it is decoded."""
+    """The product that computes the signature of every image, uint8 (64, 64), while it is decoded."""
     return Product(cache.store(f"signature-1-decoded-{DECODING}", (SIDE, SIDE), "uint8"), sign, enough=SIDE)
 
 
@@ -114,47 +115,48 @@ def find_copies(
     loosest: float = LOOSEST,
     workers: int | None = None,
 ) -> tuple[CopyPair, ...]:
-    """Find all pairs that show the same scene.
+    """Find all pairs of images that show the same scene.
 
-    Every image is compared closely with those most alike in the coarse, under any of the eight symmetries of the
-    square (`distingo.near_duplicates.coarse`). Images smaller than 64 pixels have little to be known by (any two shirts
-    of 28 pixels are alike): what their similarity lacks to 1 counts (64 / side) cubed times, and no cut-outs of them
-    are found.
+    Every image is compared closely with those whose coarse structure is most similar, under any of the eight symmetries
+    of the square (`distingo.near_duplicates.coarse`). Images smaller than 64 pixels contain little detail (any two
+    shirts of 28 pixels are similar), so the difference of their similarity to 1 is multiplied by (64 / side) cubed, and
+    crops of them are not found.
 
     Args:
-        signatures: Of all images (`signature_product`); they are read in blocks and never all held at once.
-        sides: Pixels of each image's shorter side (n,).
-        further: Pairs of positions that are to be compared closely too, for example neighbors among embeddings, which
-            also know copies of which little is left.
-        loosest: The least similarity that is kept.
-        workers: Threads; default: one per processor.
+        signatures: Signatures of all images (`signature_product`); they are read in blocks and never all held in
+            memory.
+        sides: Shorter side of each image in pixels (n,).
+        further: Additional pairs of indices for a close comparison, for example neighbors among embeddings, which also
+            match copies with little of the original left.
+        loosest: Minimum similarity of the results.
+        workers: Number of threads; default: one per processor.
 
     Returns:
-        Every pair once, the most alike first.
+        Every pair once, the most similar first.
     """
     coarse = _coarse(signatures, np.asarray(sides, np.int64))
     shorter = np.minimum(coarse.sides, SIDE)
     workers = workers or count_processors()
     candidates = _candidates(signatures, coarse, further, workers)
     best: dict[tuple[int, int], CopyPair] = {}
-    for found in _compare_all(signatures, coarse, candidates, workers):
-        strictness = (SIDE / min(shorter[found.first], shorter[found.second])) ** 3
-        pair = replace(found, similarity=max(0.0, 1 - (1 - found.similarity) * float(strictness)))
-        known = best.get((pair.first, pair.second))
-        if pair.similarity >= loosest and (known is None or pair.similarity > known.similarity):
+    for copy in _compare_all(signatures, coarse, candidates, workers):
+        strictness = (SIDE / min(shorter[copy.first], shorter[copy.second])) ** 3
+        pair = replace(copy, similarity=max(0.0, 1 - (1 - copy.similarity) * float(strictness)))
+        previous = best.get((pair.first, pair.second))
+        if pair.similarity >= loosest and (previous is None or pair.similarity > previous.similarity):
             best[pair.first, pair.second] = pair
     return tuple(sorted(best.values(), key=lambda pair: (-pair.similarity, pair.first, pair.second)))
 
 
 def group_copies(pairs: Iterable[tuple[int, int]], count: int) -> npt.NDArray[np.intp]:
-    """Put what is linked by pairs, directly or through others, into one group.
+    """Group indices that are linked by pairs, directly or through others.
 
     Args:
-        pairs: Positions that belong together.
-        count: How many positions there are.
+        pairs: Indices that belong together.
+        count: Number of indices.
 
     Returns:
-        The group of each position (count,): the smallest position in it.
+        The group of each index (count,): the smallest index in it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -171,20 +173,20 @@ def group_copies(pairs: Iterable[tuple[int, int]], count: int) -> npt.NDArray[np
 def _candidates(
     signatures: Rows, coarse: _Coarse, further: Iterable[tuple[int, int]], workers: int
 ) -> npt.NDArray[np.intp]:
-    """Pairs worth a close look: rows of first, second, symmetry; each once, in order."""
+    """Candidates for a close comparison: rows of first, second, symmetry; sorted and without duplicates."""
     described = coarse.described
-    found = _with_symmetries(described, _neighbors(described, coarse.sides, workers))
-    small = coarse.sides[found[:, :2]].min(axis=1) < SIDE
-    found = found[~small | _nearly_equal(signatures, coarse.sides, found, small)]
-    given = np.array([sorted(pair) for pair in further], np.intp).reshape(-1, 2)
-    plain, mirrored = (np.column_stack([given, np.full(len(given), symmetry)]) for symmetry in (0, 1))
-    return np.unique(np.concatenate([found, plain, mirrored, _with_symmetries(described, given)]), axis=0)
+    neighbors = _with_symmetries(described, _neighbors(described, coarse.sides, workers))
+    small = coarse.sides[neighbors[:, :2]].min(axis=1) < SIDE
+    neighbors = neighbors[~small | _nearly_equal(signatures, coarse.sides, neighbors, small)]
+    extra = np.array([sorted(pair) for pair in further], np.intp).reshape(-1, 2)
+    unmirrored, mirrored = (np.column_stack([extra, np.full(len(extra), symmetry)]) for symmetry in (0, 1))
+    return np.unique(np.concatenate([neighbors, unmirrored, mirrored, _with_symmetries(described, extra)]), axis=0)
 
 
 def _neighbors(described: Described, sides: npt.NDArray[np.int64], workers: int) -> npt.NDArray[np.intp]:
-    """Pairs alike in the coarse, intp (pairs, 2): cut-outs too among large images, equals only where one is small."""
-    everything = np.arange(len(sides))
-    large, small = everything[sides >= SIDE], everything[sides < SIDE]
+    """Pairs with similar coarse structure, intp (pairs, 2): including crops for large images, equal ones for small."""
+    indices = np.arange(len(sides))
+    large, small = indices[sides >= SIDE], indices[sides < SIDE]
     among_large = nearest_pairs(
         described.middle[large],
         described.whole[large],
@@ -205,14 +207,14 @@ def _neighbors(described: Described, sides: npt.NDArray[np.int64], workers: int)
 
 
 def _with_symmetries(described: Described, pairs: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Pairs (n, 2) with the symmetries they are alike under: intp (n or more, 3)."""
-    chosen = [np.empty((0, 3), np.intp)]
+    """Add to pairs (n, 2) the symmetries under which they are similar: intp (n or more, 3)."""
+    rows_with_symmetry = [np.empty((0, 3), np.intp)]
     for at in range(0, len(pairs), _BLOCK):
         block = pairs[at : at + _BLOCK]
         likeness = np.stack([described.likeness(block[:, 0], block[:, 1], symmetry) for symmetry in SYMMETRIES], axis=1)
         rows, symmetries = np.nonzero(likeness >= likeness.max(axis=1, keepdims=True) - _NEARLY_AS_ALIKE)
-        chosen.append(np.column_stack([block[rows], symmetries]))
-    return np.concatenate(chosen)
+        rows_with_symmetry.append(np.column_stack([block[rows], symmetries]))
+    return np.concatenate(rows_with_symmetry)
 
 
 def _nearly_equal(
@@ -221,11 +223,11 @@ def _nearly_equal(
     candidates: npt.NDArray[np.intp],
     asked: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
-    """Which of the candidates (n, 3) are so alike that even small images are of one scene; False for others."""
+    """Which candidates (n, 3) are nearly equal, so that even small images show the same scene; only tests `asked`."""
     equal = np.zeros(len(candidates), bool)
-    places = np.flatnonzero(asked)
-    for at in range(0, len(places), _BLOCK):
-        block = places[at : at + _BLOCK]
+    indices = np.flatnonzero(asked)
+    for at in range(0, len(indices), _BLOCK):
+        block = indices[at : at + _BLOCK]
         first = turn(signatures.take(candidates[block, 0]), candidates[block, 2])
         pairs = low_frequencies(first), low_frequencies(signatures.take(candidates[block, 1]))
         resized = _lost_detail(sides[candidates[block, :2]]) > 0
@@ -235,7 +237,7 @@ def _nearly_equal(
 
 
 def _lost_detail(sides: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """By which Gaussian pairs of images with these sides (n, 2) are to be smoothed, in pixels of signatures (n,).
+    """Standard deviation of the Gaussian to smooth pairs of images with these sides (n, 2), in signature pixels (n,).
 
     It is 0 unless one image is smaller than a signature and the other is larger.
     """
@@ -260,14 +262,14 @@ def _compare_all(
     signatures: Rows, coarse: _Coarse, candidates: npt.NDArray[np.intp], workers: int
 ) -> Iterator[CopyPair]:
     blocks = [candidates[at : at + _PAIRS] for at in range(0, len(candidates), _PAIRS)]
-    waiting: deque[Future[list[CopyPair]]] = deque()
+    pending: deque[Future[list[CopyPair]]] = deque()
     with progress_bar("Comparing", len(candidates)) as advance, ThreadPoolExecutor(workers) as pool:
         for block in blocks:
-            waiting.append(pool.submit(_compare_block, signatures, coarse, block))
-            if len(waiting) > 2 * workers:
-                yield from waiting.popleft().result()
+            pending.append(pool.submit(_compare_block, signatures, coarse, block))
+            if len(pending) > 2 * workers:
+                yield from pending.popleft().result()
                 advance(_PAIRS)
-        for future in waiting:
+        for future in pending:
             yield from future.result()
 
 
@@ -280,7 +282,7 @@ def _compare_block(signatures: Rows, coarse: _Coarse, block: npt.NDArray[np.intp
     widths = _lost_detail(coarse.sides[block[:, :2]])
     similarity = compare(smooth(turn(first, block[:, 2]), widths), smooth(second, widths), fit)
     return [
-        CopyPair(int(one), int(other), float(alike), int(symmetry))
-        for (one, other, symmetry), alike in zip(block, similarity, strict=True)
-        if alike > 0
+        CopyPair(int(one), int(other), float(score), int(symmetry))
+        for (one, other, symmetry), score in zip(block, similarity, strict=True)
+        if score > 0
     ]

@@ -1,1 +1,1 @@
-"""What is computed once from images, kept on disk by their content."""
+"""Cache on disk for what is computed from images, keyed by their content."""

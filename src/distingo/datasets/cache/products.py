@@ -1,4 +1,4 @@
-"""What is kept of every image that is decoded: arrays computed from it, and facts about its file."""
+"""What is cached for every decoded image: arrays computed from it, and facts about its file."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Product:
     """An array to compute from every image.
 
     Attributes:
-        store: Where its rows are kept.
-        compute: From a decoded image (mode ``RGB`` or ``L``) to a row; called from several threads.
-        compute_from_array: The same from gray pixels, uint8 of shape (height, width), where that is quicker
-            than making an image of them first; None where it is not.
-        finish: From a batch of computed rows (n, ...) to the n rows that are kept, for work that wants whole batches,
-            such as a network's; called from one thread. None keeps the computed rows themselves.
-        enough: Pixels of an image's shorter side that are enough to compute from (`decoding.decode`); None needs all.
-        batch_size: How many rows `finish` is given at once; the last batch may be smaller.
+        store: The store of its rows.
+        compute: Computes the row of a decoded image (mode ``RGB`` or ``L``); called from several threads.
+        compute_from_array: The same for gray pixels, uint8 of shape (height, width), if that is faster than creating an
+            image first; None if it is not.
+        finish: Converts a batch of computed rows (n, ...) to the n rows to store, for work that is done in batches,
+            such as a network's; called from one thread. None stores the computed rows themselves.
+        enough: Pixels of an image's shorter side that suffice for computing (`decoding.decode`); None needs all.
+        batch_size: Number of rows passed to `finish` at once; the last batch may be smaller.
     """
 
     store: ArrayStore
@@ -55,11 +55,11 @@ class Product:
 
 
 def pixels_product(cache: Cache, rendition: ImageSpec) -> Product:
-    """The images themselves at one size.
+    """A product for the images themselves at a fixed size.
 
     Args:
-        cache: Where the rows are kept.
-        rendition: Size, channels and way of fitting.
+        cache: The cache of the rows.
+        rendition: Size, channels and resize mode.
 
     Returns:
         A product with uint8 rows of shape (height, width, channels).
@@ -83,7 +83,7 @@ _RECORD = struct.Struct("<BB16s24sII")
 """Whether usable, notes as bits, hash of the pixels, format, width, height."""
 
 _VALUES = struct.Struct("<8sB6dB")
-"""The summary of a deep image: type (empty for an 8-bit image), bits, its four ends, up to two marks of no data."""
+"""Summary of a deep image: type (empty for an 8-bit image), bits, its four ends, up to two no-data values."""
 
 _ROW_BYTES = 512
 
@@ -94,20 +94,20 @@ _FAULTS: dict[ImageNote, str] = {
     "profile-ignored": "with-ignored-profile",
     "decoder-warning": "with-decoder-warning",
 }
-"""The codes that count the files with each fault."""
+"""The codes of notes that count the files with each fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about a file's bytes.
+    """Facts about the content of a file.
 
     Attributes:
-        usable: Whether they decode.
-        reason: Why not; if they do, the faults that they are used in spite of, mostly None.
-        format: What they really are.
+        usable: Whether it can be decoded.
+        reason: Why not; for usable files, the faults that were tolerated, or None.
+        format: The actual format.
         width: In pixels, upright; 0 if unusable.
         height: In pixels, upright; 0 if unusable.
-        pixels: Hash of the decoded pixels, of a deep image of its stored values; empty if unusable.
+        pixels: Hash of the decoded pixels, or of the stored values for a deep image; empty if unusable.
         values: The stored values of a deep image, without their digest; None for an 8-bit image.
         notes: As in `ManifestRow.notes`.
     """
@@ -123,19 +123,19 @@ class Facts:
 
 
 def facts_of(decoded: Decoded) -> Facts:
-    """Describe a decoded image; gray and its RGB form count as the same pixels.
+    """Describe a decoded image; a gray image and its RGB form have the same pixel hash.
 
     Args:
-        decoded: As `decode` gives it.
+        decoded: As returned by `decode`.
 
     Returns:
-        Its facts. What identifies the pixels of a deep image are its stored values, whatever range they are shown by.
+        Its facts. A deep image is identified by its stored values, whatever range they are scaled by.
     """
     image, values = decoded.image, decoded.values
     if values is not None:
         pixels = content_hash(f"{image.size} {values.digest}".encode())
     else:
-        # SHA-256 rather than `content_hash`: processors have instructions for it, and these are the most bytes hashed.
+        # SHA-256 instead of `content_hash`: processors accelerate it, and these are most of the hashed bytes.
         digest = hashlib.sha256(struct.pack("<II", *image.size))
         digest.update(image.convert("RGB").tobytes() if image.mode == "L" else image.tobytes())
         pixels = digest.hexdigest()[:32]
@@ -153,7 +153,7 @@ def facts_of(decoded: Decoded) -> Facts:
 
 
 def facts_of_failure(error: UndecodableError) -> Facts:
-    """Describe a file that gives no image."""
+    """Describe a file that can't be decoded."""
     notes: tuple[ImageNote, ...] = ()
     if isinstance(error, UnsupportedError):
         notes = ("unsupported",)
@@ -163,31 +163,31 @@ def facts_of_failure(error: UndecodableError) -> Facts:
 
 
 def describe_notes(facts: Iterable[Facts]) -> tuple[Note, ...]:
-    """A note on files that are used in spite of a fault, and one on images of kinds that are not read.
+    """Write notes on files with tolerated faults, and on unsupported images.
 
     Args:
-        facts: Of all files of a data set.
+        facts: The facts of all files of a data set.
     """
-    noted = [each for each in facts if each.notes]
-    faulty = Counter(_FAULTS[fault] for each in noted if each.usable for fault in each.notes)
-    unread = Counter(each.format for each in noted if "unsupported" in each.notes)
-    found = []
+    with_notes = [each for each in facts if each.notes]
+    faulty = Counter(_FAULTS[fault] for each in with_notes if each.usable for fault in each.notes)
+    unsupported = Counter(each.format for each in with_notes if "unsupported" in each.notes)
+    summary = []
     if faulty:
         kinds = tuple(note(code, count=count) for code, count in faulty.most_common())
-        found.append(note("files-with-faults", kinds=kinds))
-    if unread:
-        kinds = tuple(note("files-of-kind", count=count, kind=kind) for kind, count in unread.most_common())
-        found.append(note("kinds-not-read", kinds=kinds))
-    return tuple(found)
+        summary.append(note("files-with-faults", kinds=kinds))
+    if unsupported:
+        kinds = tuple(note("files-of-kind", count=count, kind=kind) for kind, count in unsupported.most_common())
+        summary.append(note("kinds-not-read", kinds=kinds))
+    return tuple(summary)
 
 
 def facts_store(cache: Cache) -> ArrayStore:
-    """Open the store of facts; another Pillow may decode what this one can't, so each version has its own."""
+    """Open the store of facts; each Pillow version has its own, as another one may decode other files."""
     return cache.store(f"facts-2-{DECODING}-pillow-{PIL.__version__}", (_ROW_BYTES,), "uint8")
 
 
 def pack_facts(facts: Facts) -> np.ndarray:
-    """Write facts as a row of the store: uint8 of shape (512,)."""
+    """Encode facts as a row of the store: uint8 of shape (512,)."""
     notes = sum(1 << _NOTES.index(each) for each in facts.notes)
     pixels, stored_as = bytes.fromhex(facts.pixels), facts.format.encode()[:24]
     head = _RECORD.pack(facts.usable, notes, pixels, stored_as, facts.width, facts.height)
@@ -196,19 +196,19 @@ def pack_facts(facts: Facts) -> np.ndarray:
 
 
 def unpack_facts(row: np.ndarray) -> Facts:
-    """Read facts from a row of the store."""
+    """Decode facts from a row of the store."""
     content = row.tobytes()
     usable, bits, pixels, stored_as, width, height = _RECORD.unpack_from(content)
     notes = tuple(each for at, each in enumerate(_NOTES) if bits >> at & 1)
     values = _unpack_values(content[_RECORD.size :])
-    kept = content[_RECORD.size + _VALUES.size :].rstrip(b"\0")
-    reason = Note.from_json(json.loads(kept)) if kept else None
+    reason_json = content[_RECORD.size + _VALUES.size :].rstrip(b"\0")
+    reason = Note.from_json(json.loads(reason_json)) if reason_json else None
     pixels = pixels.hex() if usable else ""
     return Facts(bool(usable), reason, stored_as.rstrip(b"\0").decode(), width, height, pixels, values, notes)
 
 
 def _pack_reason(reason: Note | None, room: int) -> bytes:
-    """A reason as JSON; one that takes too much room is kept as a text of its beginning."""
+    """Encode a reason as JSON; one that is too long is stored as the beginning of its text."""
     if reason is None:
         return b""
     content = json.dumps(asdict(reason), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

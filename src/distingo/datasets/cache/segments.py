@@ -1,8 +1,7 @@
-"""One file of the cache: rows of equal size, their keys and their checksums.
+"""A segment file of the cache: rows of equal size, their keys and their checksums.
 
-Layout: the rows one after another; 16 bytes of key per row; 4 bytes of CRC-32 per row (both in row order); a
-footer. The footer comes last so that rows can be written while they are computed, and a file that breaks off
-has none.
+Layout: the rows; a key of 16 bytes per row; a CRC-32 of 4 bytes per row (both in row order); and a footer. The footer
+    comes last so that rows can be written while they are computed, and an incomplete file has none.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 
 try:
     import fcntl
-except ImportError:  # pragma: no cover - Windows has no flock and refuses to remove an open file by itself
+except ImportError:  # pragma: no cover - Windows has no flock, but refuses to remove an open file
     fcntl = None  # type: ignore[assignment]
 
 _FOOTER = struct.Struct("<8sQQI")
@@ -35,7 +34,7 @@ ENDING = ".segment"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment mapped into memory and held against eviction for as long as it is referenced.
+    """A segment mapped into memory, which can't be evicted while it is referenced.
 
     Attributes:
         path: The file.
@@ -50,7 +49,7 @@ class Segment:
     values: np.ndarray
 
     def is_intact(self) -> bool:
-        """Whether every row still has the checksum it was written with."""
+        """Whether every row still matches its checksum."""
         width = self.values.shape[1]
         content = self.values.reshape(-1).data
         return all(
@@ -64,10 +63,10 @@ def open_segment(path: Path, row_bytes: int) -> Segment | None:
 
     Args:
         path: The file.
-        row_bytes: The size that its rows must have.
+        row_bytes: The expected size of its rows.
 
     Returns:
-        The segment, its rows not verified yet; None where the file is damaged.
+        The segment with rows that are not verified yet; None if the file is damaged.
 
     Raises:
         OSError: It can't be opened.
@@ -78,7 +77,7 @@ def open_segment(path: Path, row_bytes: int) -> Segment | None:
 
 
 def single_row_bytes(path: Path) -> int:
-    """The size of a segment's row if it has no more than one.
+    """The size of a segment's row if it has at most one.
 
     Raises:
         OSError: There is no such file.
@@ -87,14 +86,14 @@ def single_row_bytes(path: Path) -> int:
 
 
 def write_footer(file: IO[bytes], keys: Sequence[str], checksums: Sequence[int], row_bytes: int) -> None:
-    """Finish a segment whose rows have all been written."""
+    """Finish a segment after all rows have been written."""
     index = bytes.fromhex("".join(keys)) + np.array(checksums, "<u4").tobytes()
     file.write(index)
     file.write(_FOOTER.pack(_MAGIC, len(keys), row_bytes, zlib.crc32(index)))
 
 
 def hold_written(file: IO[bytes], path: Path, row_bytes: int) -> Segment:
-    """Map a segment that is just being finished, so that nobody evicts it before it is read."""
+    """Map a segment while it is being finished, so that it can't be evicted before it is read."""
     file.flush()
     duplicate = os.fdopen(os.dup(file.fileno()), "rb")
     with duplicate:
@@ -105,7 +104,7 @@ def hold_written(file: IO[bytes], path: Path, row_bytes: int) -> Segment:
 
 
 def try_to_remove(path: Path) -> bool:
-    """Remove a segment unless a process is using it; whether it is gone."""
+    """Remove a segment unless a process is using it; returns whether it is gone."""
     try:
         with path.open("rb") as file:
             if fcntl is not None:
@@ -119,9 +118,9 @@ def try_to_remove(path: Path) -> bool:
 
 
 def _share(file: IO[bytes]) -> None:
-    """Take a shared lock, which the memory map keeps after the file is closed."""
+    """Acquire a shared lock, which the memory map keeps after the file is closed."""
     if fcntl is not None:
-        # Some network file systems know no locks; a mapped file survives its removal on them anyway.
+        # Some network file systems do not support locks; mapped files survive their removal there anyway.
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
@@ -150,11 +149,11 @@ def _map(file: IO[bytes], path: Path, row_bytes: int) -> Segment | None:
 
 
 class StoredRows:
-    """Chosen rows of a store in a chosen order, read through a memory map.
+    """Selected rows of a store in a given order, read through a memory map.
 
     Attributes:
         shape: (n, *shape of a row).
-        dtype: Of the values.
+        dtype: Data type of the values.
     """
 
     def __init__(
@@ -175,13 +174,13 @@ class StoredRows:
         return len(self._rows)
 
     def take(self, indices: np.ndarray | Sequence[int] | slice) -> np.ndarray:
-        """Copy some rows into an array of their own.
+        """Copy rows into a new array.
 
         Args:
-            indices: Positions in 0..n-1, in the wanted order; repetitions are fine.
+            indices: Indices from 0 to n-1, in any order and with repetitions.
 
         Returns:
-            Of shape (len(indices), *shape of a row), writable.
+            Array of shape (len(indices), *shape of a row), writable.
         """
         rows = self._rows[indices]
         if len(self._arrays) == 1:
@@ -189,6 +188,6 @@ class StoredRows:
         parts = self._parts[indices]
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for part in np.unique(parts):
-            places = np.flatnonzero(parts == part)
-            out[places] = self._arrays[part][rows[places]]
+            positions = np.flatnonzero(parts == part)
+            out[positions] = self._arrays[part][rows[positions]]
         return out

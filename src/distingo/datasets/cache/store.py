@@ -1,4 +1,4 @@
-"""The cache on the disk: arrays of one shape, keyed by the content of the images they were computed from; and bytes."""
+"""The cache on disk: arrays of one shape, keyed by the content of their images; and bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["ArrayStore", "Cache", "RowWriter", "StoredRows", "keep_bytes", "reca
 _SEGMENT_BYTES = 256 * 2**20
 _WRITE_BYTES = 4 * 2**20
 _SEGMENT_SECONDS = 20.0
-"""Rows that took longer to compute are sealed in a segment of their own: a killed process loses no more than that."""
+"""Maximum time for computing the rows of a segment before it is sealed, which limits what a killed process loses."""
 
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -36,10 +36,10 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "K
 
 
 class ArrayStore:
-    """Rows of one shape and dtype on disk, keyed by content hash; made by `Cache.store`.
+    """Rows with the same shape and dtype on disk, keyed by content hash; created by `Cache.store`.
 
-    Rows are appended in segments that are written whole or not at all. Every row's checksum is verified when
-    a segment is opened; a damaged segment is removed, and its rows count as missing.
+    Rows are appended in segments that are written atomically. Every row's checksum is verified when a segment is
+    opened; a damaged segment is removed, and its rows count as missing.
     """
 
     def __init__(self, cache: Cache, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
@@ -59,26 +59,26 @@ class ArrayStore:
             keys: Content hashes (`distingo.files.content_hash`).
 
         Returns:
-            Those without a row, each once, in order.
+            The keys without a row, without duplicates, in order.
 
         Raises:
             ResourceError: The cache can't be read.
         """
-        wanted = dict.fromkeys(key for key in keys if key not in self._where)
-        if wanted:
+        candidates = dict.fromkeys(key for key in keys if key not in self._where)
+        if candidates:
             with self._opening:
-                self._open_segments({key for key in wanted if key not in self._where})
-        return [key for key in wanted if key not in self._where]
+                self._open_segments({key for key in candidates if key not in self._where})
+        return [key for key in candidates if key not in self._where]
 
     def writer(self) -> RowWriter:
         """Open the store for adding rows; use it in a ``with`` statement."""
         return RowWriter(self)
 
     def rows(self, keys: Sequence[str]) -> StoredRows:
-        """Open the rows of these keys, in this order.
+        """Open the rows for these keys, in this order.
 
         Args:
-            keys: Content hashes; repetitions are fine.
+            keys: Content hashes, possibly with repetitions.
 
         Returns:
             The rows; no value is read until `StoredRows.take`.
@@ -92,12 +92,12 @@ class ArrayStore:
                 "run the same command again",
                 code="changed_meanwhile",
             )
-        places = np.array([self._where[key] for key in keys], np.int64).reshape(-1, 2)
-        used, parts = np.unique(places[:, 0], return_inverse=True)
+        locations = np.array([self._where[key] for key in keys], np.int64).reshape(-1, 2)
+        used, parts = np.unique(locations[:, 0], return_inverse=True)
         arrays = [self._typed(self._segments[number]) for number in used]
         if not arrays:
             arrays = [np.empty((0, *self.shape), self.dtype)]
-        return StoredRows(arrays, parts.reshape(-1), places[:, 1], self.shape, self.dtype.str)
+        return StoredRows(arrays, parts.reshape(-1), locations[:, 1], self.shape, self.dtype.str)
 
     def _typed(self, segment: Segment) -> np.ndarray:
         return segment.values.view(self.dtype).reshape(-1, *self.shape)
@@ -111,7 +111,7 @@ class ArrayStore:
                 continue
             try:
                 segment = segments.open_segment(path, self._row_bytes)
-            except FileNotFoundError:  # evicted by another process a moment ago
+            except FileNotFoundError:  # evicted by another process in the meantime
                 continue
             except OSError as error:
                 raise _unreadable(path, error) from error
@@ -130,11 +130,11 @@ class ArrayStore:
         for row, key in enumerate(segment.keys):
             self._where.setdefault(key, (number, row))
         with contextlib.suppress(OSError):
-            os.utime(segment.path)  # the time of last use, which eviction goes by
+            os.utime(segment.path)  # the time of last use, which determines eviction
 
 
 class RowWriter:
-    """Appends rows to a store; what was added is kept even if the block ends in the caller's error."""
+    """Appends rows to a store; added rows are kept even if the block raises an error."""
 
     def __init__(self, store: ArrayStore) -> None:
         self._store = store
@@ -160,11 +160,11 @@ class RowWriter:
         self._store._cache.evict()
 
     def add(self, key: str, row: np.ndarray) -> None:
-        """Append one row; a key that was already added is left alone.
+        """Append a row; keys that were already added are ignored.
 
         Args:
             key: Content hash, 32 hexadecimal digits.
-            row: Of the store's shape and dtype.
+            row: Array of the store's shape and dtype.
 
         Raises:
             ResourceError: The disk is full or the cache can't be written.
@@ -195,7 +195,7 @@ class RowWriter:
             self._begun = time.monotonic()
 
     def _flush(self) -> None:
-        """Write in large pieces: each write may switch threads, which costs milliseconds."""
+        """Write in large chunks: each write may switch threads, which costs milliseconds."""
         assert self._file is not None
         try:
             self._file.write(self._pending)
@@ -229,36 +229,36 @@ class RowWriter:
 
 
 class Cache:
-    """The folder that keeps what was computed from images, up to a size.
+    """The folder for arrays computed from images, with a maximum size.
 
     Attributes:
-        folder: Where it is.
-        limit_bytes: Above this size the least recently used segments are removed, except those in use.
+        folder: Path of the folder.
+        limit_bytes: Maximum size, above which the least recently used segments are removed, except those in use.
     """
 
     def __init__(self, folder: str | Path | None = None, limit_bytes: int | None = None) -> None:
-        """Name a cache; nothing is written yet.
+        """Set up a cache, without writing anything yet.
 
         Args:
             folder: Default: the environment variable ``DISTINGO_CACHE``, else ``distingo`` in
                 ``XDG_CACHE_HOME`` or ``~/.cache``.
-            limit_bytes: Default: ``DISTINGO_CACHE_LIMIT`` (bytes, or such as ``20GB``), else 50 GB.
+            limit_bytes: Default: ``DISTINGO_CACHE_LIMIT`` (bytes, or for example ``20GB``), else 50 GB.
 
         Raises:
-            UsageError: The limit in the environment is no size.
+            UsageError: The limit in the environment is not a valid size.
         """
         self.folder = Path(folder) if folder is not None else _default_folder()
         self.limit_bytes = limit_bytes if limit_bytes is not None else _default_limit()
-        # Weak, so that an unused store releases its segments.
+        # Weak references, so that an unused store releases its segments.
         self._stores: weakref.WeakValueDictionary[Path, ArrayStore] = weakref.WeakValueDictionary()
 
     def store(self, kind: str, shape: tuple[int, ...], dtype: str) -> ArrayStore:
-        """Open the store of one kind of array; the same one for the same arguments.
+        """Open the store of one kind of array; equal arguments return the same store.
 
         Args:
-            kind: Names all that the values depend on besides the image, for example the way of resizing.
-            shape: Of one row.
-            dtype: NumPy's name of the values' type.
+            kind: Identifies everything except the image that the values depend on, for example the resize method.
+            shape: Shape of a row.
+            dtype: NumPy name of the values' type.
 
         Returns:
             The store.
@@ -279,32 +279,32 @@ class Cache:
             ResourceError: The cache can't be read.
         """
         pattern = f"*{segments.ENDING}" if folder is not None else f"*/*{segments.ENDING}"
-        place = folder or self.folder
+        parent = folder or self.folder
         try:
-            if not place.is_dir():
+            if not parent.is_dir():
                 return []
-            os.scandir(place).close()  # glob ignores a folder that can't be read
-            return sorted(path for path in place.glob(pattern) if not path.name.startswith("."))
+            os.scandir(parent).close()  # glob ignores a folder that can't be read
+            return sorted(path for path in parent.glob(pattern) if not path.name.startswith("."))
         except OSError as error:
-            raise _unreadable(place, error) from error
+            raise _unreadable(parent, error) from error
 
     def evict(self) -> None:
-        """Remove the least recently used segments above the limit; never one that a process has open."""
+        """Remove the least recently used segments until the size is below the limit, except those in use."""
         self._remove_abandoned()
-        found = []
+        entries = []
         for path in self.list_segments():
             with contextlib.suppress(OSError):
                 status = path.stat()
-                found.append((status.st_mtime_ns, status.st_size, path))
-        excess = sum(size for _, size, _ in found) - self.limit_bytes
-        for _, size, path in sorted(found):
+                entries.append((status.st_mtime_ns, status.st_size, path))
+        excess = sum(size for _, size, _ in entries) - self.limit_bytes
+        for _, size, path in sorted(entries):
             if excess <= 0:
                 return
             if segments.try_to_remove(path):
                 excess -= size
 
     def _remove_abandoned(self) -> None:
-        """Remove the unfinished files of processes that were killed."""
+        """Remove unfinished files of processes that were killed."""
         for path in self.folder.glob(f"*/.*{segments.ENDING}.*"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
@@ -312,16 +312,16 @@ class Cache:
 
 
 def keep_bytes(cache: Cache, kind: str, key: str, content: bytes) -> bool:
-    """Keep bytes, such as a converted network, under a key; a cache that can't be written keeps nothing.
+    """Store bytes, such as a converted network, under a key; write errors are ignored.
 
     Args:
-        cache: Where to.
+        cache: The cache.
         kind: A folder's name, for example ``networks``.
         key: 32 hexadecimal digits.
         content: At least one byte.
 
     Returns:
-        Whether they are kept.
+        Whether they were stored.
     """
     path = cache.folder / kind / f"{key}{segments.ENDING}"
     try:
@@ -336,16 +336,16 @@ def keep_bytes(cache: Cache, kind: str, key: str, content: bytes) -> bool:
 
 
 def recall_bytes(cache: Cache, kind: str, key: str) -> np.ndarray | None:
-    """The bytes that `keep_bytes` wrote.
+    """Read the bytes that `keep_bytes` stored.
 
     Args:
-        cache: Where from.
+        cache: The cache.
         kind: The folder's name.
         key: 32 hexadecimal digits.
 
     Returns:
-        uint8 (n,), mapped from the file, which stays while they are in use; None where there are none, or the file is
-        damaged, which is then removed.
+        uint8 (n,), mapped from the file, which can't be evicted while in use; None if there is none, or if the file is
+        damaged, in which case it is removed.
     """
     path = cache.folder / kind / f"{key}{segments.ENDING}"
     try:
@@ -354,7 +354,7 @@ def recall_bytes(cache: Cache, kind: str, key: str) -> np.ndarray | None:
             path.unlink(missing_ok=True)
             return None
         with contextlib.suppress(OSError):
-            os.utime(path)  # the time of last use, which eviction goes by
+            os.utime(path)  # the time of last use, which determines eviction
     except OSError:
         return None
     row: np.ndarray = segment.values[0]
@@ -369,10 +369,10 @@ def _unreadable(path: Path, error: OSError) -> ResourceError:
 
 
 def _default_folder() -> Path:
-    if named := os.environ.get("DISTINGO_CACHE"):
-        return Path(named).expanduser()
+    if configured := os.environ.get("DISTINGO_CACHE"):
+        return Path(configured).expanduser()
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification says that a relative path is to be ignored.
+    # The XDG specification requires relative paths to be ignored.
     if Path(base).is_absolute():
         return Path(base) / "distingo"
     try:

@@ -1,1 +1,1 @@
-"""Bytes to images as a viewer shows them: formats, pixels, value ranges, arrays of a fixed size."""
+"""Decode files to images as viewers display them: formats, pixels, value ranges, arrays of a fixed size."""

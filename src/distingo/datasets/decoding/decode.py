@@ -1,4 +1,4 @@
-"""Bytes to an image: RGB or gray, upright, 8 bits; or the reason why not."""
+"""Decode bytes to an image (RGB or gray, upright, 8 bits), or raise an error with the reason."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ __all__ = [
 ]
 
 NO_LIMIT = 2**62
-"""As a pixel limit, for images that were checked when their data set was read, and where only a header is read."""
+"""Pixel limit for images that were checked when their data set was read, and for reading headers only."""
 
 DECODING = 5
-"""Counts up whenever the same file may give other pixels than before; the cache names it."""
+"""Version of decoding, incremented whenever a file may yield different pixels; part of cache keys."""
 
 _MOST_COMPONENTS = 4
 
 _MOST_REMARKS = 3
 
 _reading = threading.Lock()
-"""The caller may pass the same image twice, to two threads."""
+"""Guards reading, as callers may pass the same image to two threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +89,26 @@ def decode(
     enough: int | None = None,
     value_range: ValueRange | ValueRanges | None = None,
 ) -> Decoded:
-    """Decode an image file, whatever its name ends in.
+    """Decode an image file, independently of its file extension.
 
-    The first frame of an animation counts. Transparent pixels are laid over white, EXIF rotation is applied,
-    deep images are scaled to 8 bits.
+    Of an animation, the first frame is decoded. Transparent pixels are composited over white, EXIF rotation is applied,
+    and deep images are scaled to 8 bits.
 
     Args:
         data: The file's content.
-        max_pixels: Width times height above which an image is refused, from its header alone.
-        enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
-            decoded at a half, a quarter or an eighth of its size, never at less than twice what is enough, which
-            changes a resized image by no more than another filter would. None decodes all pixels.
-        value_range: What a deep image's values are scaled by: its own, or those of its data set or model. None, and
-            ranges without its kind, decide by the image alone
+        max_pixels: Maximum width times height; larger images are refused by their header alone.
+        enough: Pixels of the shorter side that the caller will resize to. A JPEG with a shorter side of more than four
+            times that is decoded at a half, a quarter or an eighth of its size, but with at least ``2 * enough``
+            pixels, which affects a resized image no more than the choice of the filter. None decodes all pixels.
+        value_range: The range that a deep image's values are scaled by: its own, or those of its data set or model.
+            With None, or ranges without its kind, the range depends on the image alone
             (`distingo.datasets.decoding.value_ranges.range_of_one`). 8-bit images are not scaled.
 
     Returns:
         The image in mode ``RGB`` or ``L`` and the format it was stored in.
 
     Raises:
-        UndecodableError: Whatever is wrong with the bytes; no other error leaves this function.
+        UndecodableError: The image can't be decoded; no other error is raised.
     """
     with complaints_of_decoding() as complaints:
         error: UndecodableError | None = None
@@ -121,9 +121,9 @@ def decode(
         return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MOST_REMARKS]))
     if isinstance(error, TooManyPixelsError):
         raise error
-    said = str(error.reason.values.get("error", ""))
-    if news := tuple(line for line in complaints[:_MOST_REMARKS] if line not in said):
-        reason = note("with-complaints", reason=error.reason, complaints=news)
+    known_error = str(error.reason.values.get("error", ""))
+    if new_complaints := tuple(line for line in complaints[:_MOST_REMARKS] if line not in known_error):
+        reason = note("with-complaints", reason=error.reason, complaints=new_complaints)
         raise type(error)(reason, error.format, code=error.code) from error
     raise error
 
@@ -139,19 +139,19 @@ def _decode(data: bytes, max_pixels: int, enough: int | None, value_range: Value
         if name == "TIFF":
             page, layout = open_checked(data, max_pixels)
             width, height = page.upright_size
-            most = Image.MAX_IMAGE_PIXELS or NO_LIMIT
-            if width * height > most or not tiff.read_by_pillow(page, layout):
-                shown = tiff.show(page, layout, max_pixels, value_range)
-                return show_parts(shown.image, shown.alpha, name, page.orientation, shown.values)
+            pillow_limit = Image.MAX_IMAGE_PIXELS or NO_LIMIT
+            if width * height > pillow_limit or not tiff.read_by_pillow(page, layout):
+                decoded_page = tiff.show(page, layout, max_pixels, value_range)
+                return show_parts(decoded_page.image, decoded_page.alpha, name, page.orientation, decoded_page.values)
         try:
             if name == "JPEG" and is_padded(data):
                 raise EOFError("zero bytes instead of its end")
             return _decode_by_pillow(data, max_pixels, enough, value_range)
         except (OSError, EOFError):
-            whole = completed(data) if name == "JPEG" else None
-            if whole is None:
+            completed_data = completed(data) if name == "JPEG" else None
+            if completed_data is None:
                 raise
-        decoded = _decode_by_pillow(whole, max_pixels, enough, value_range)
+        decoded = _decode_by_pillow(completed_data, max_pixels, enough, value_range)
         return replace(decoded, notes=("missing-end-marker", *decoded.notes))
 
 
@@ -162,13 +162,13 @@ def decode_image(
     enough: int | None = None,
     value_range: ValueRange | ValueRanges | None = None,
 ) -> Decoded:
-    """Convert a Pillow image as `decode` converts its file.
+    """Convert a Pillow image like `decode` converts a file.
 
-    An opened file that was not read yet is decoded from its beginning, in all its bits; of any other image Pillow's
+    An opened file that was not read yet is decoded from its beginning with all its bits; for other images, Pillow's
     pixels are used.
 
     Args:
-        image: Of any mode. It is loaded at most, not changed.
+        image: Image of any mode. It may be loaded, but is not changed.
         max_pixels: As for `decode`; None sets no limit.
         enough: As for `decode`, for files that were not read yet.
         value_range: As for `decode`.
@@ -177,7 +177,7 @@ def decode_image(
         As `decode`.
 
     Raises:
-        UndecodableError: Its file turns out to be damaged.
+        UndecodableError: Its file is damaged.
     """
     name = NAMES.get(image.format or "", image.format or "image")
     limit = max_pixels or max(DEFAULT_MAX_PIXELS, image.width * image.height)
@@ -194,15 +194,15 @@ def decode_image(
 
 
 def decode_array(values: np.ndarray, *, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
-    """Convert an array of pixels as `decode` converts a file of them.
+    """Convert an array of pixels like `decode` converts a file.
 
     Args:
-        values: (height, width) or (height, width, 1, 2, 3 or 4), the last of 2 and 4 being alpha: uint8, wider
-            integers, floats, or bool.
+        values: (height, width) or (height, width, 1, 2, 3 or 4), where the last of 2 or 4 channels is alpha: uint8,
+            wider integers, floats, or bool.
         value_range: As for `decode`; uint8 and bool are not scaled.
 
     Returns:
-        As `decode`, of format ``array``.
+        As `decode`, with format ``array``.
     """
     if values.dtype == np.bool_:
         values = values.astype(np.uint8) * np.uint8(255)
@@ -210,21 +210,21 @@ def decode_array(values: np.ndarray, *, value_range: ValueRange | ValueRanges | 
 
 
 def _unread_bytes(image: Image.Image) -> bytes | None:
-    """The content of the file that an image was opened from and not read yet; None for any other image."""
+    """The content of the file that an unread image was opened from; None for any other image."""
     stream = getattr(image, "fp", None)
     if stream is None or not getattr(image, "tile", None) or image.format is None:
         return None
     try:
         if image.tell() != 0:
             return None
-        place = stream.tell()
+        position = stream.tell()
         stream.seek(0)
         data: bytes = stream.read()
-        stream.seek(place)
+        stream.seek(position)
         as_opened = open_by_pillow(data, image.width * image.height)[0]
     except (OSError, ValueError, AttributeError, UndecodableError):
         return None
-    # Another size: the caller has asked the decoder for a smaller image.
+    # Another size: the caller requested a smaller image from the decoder.
     return data if as_opened.size == image.size and as_opened.mode == image.mode else None
 
 
@@ -253,7 +253,7 @@ def _decode_by_pillow(
 
 
 def _reader_of_values(data: bytes, name: str, max_pixels: int) -> Callable[[], StoredValues] | None:
-    """The reader of a file that Pillow can't read; None for all others."""
+    """The reader for a file that Pillow can't read; None for other files."""
     if name == "JPEG XL":
         if deep_images.jpeg_of_jpeg_xl(data) is not None:
             return None
@@ -266,17 +266,17 @@ def _reader_of_values(data: bytes, name: str, max_pixels: int) -> Callable[[], S
 
 
 def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
-    """Read an image's size and kind without decoding its pixels (those of JPEG XL and of deep JPEG are decoded).
+    """Read an image's size and kind without decoding its pixels (JPEG XL and deep JPEG have to be decoded).
 
     Args:
         data: The file's content.
         max_pixels: As for `decode`.
 
     Returns:
-        Its header, with the size it will have once upright.
+        The header, with the size of the upright image.
 
     Raises:
-        UndecodableError: As `decode`, where the header already shows it.
+        UndecodableError: As for `decode`, if the header is sufficient to detect it.
     """
     with _translated(data) as detected:
         if detected == "JPEG XL" or _reader_of_values(data, detected, max_pixels) is not None:
@@ -294,16 +294,16 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
 
 
 def read_exif(data: bytes) -> dict[int, Any]:
-    """Read an image's EXIF tags, those of the whole file and of the exposure, without decoding its pixels.
+    """Read an image's EXIF tags, those of the main and of the exposure directory, without decoding its pixels.
 
     Raises:
-        UndecodableError: As `read_header`.
+        UndecodableError: As for `read_header`.
     """
     with _translated(data) as name:
         if name == "JPEG XL" or _reader_of_values(data, name, NO_LIMIT) is not None:
             return {}
         if name == "TIFF" and is_classic(data):
-            # Pillow reads the tags of a TIFF whose pixels it doesn't.
+            # Pillow reads tags even if it can't read the pixels of a TIFF.
             quiet_pillow()
             exif = Image.Exif()
             exif.load_from_fp(io.BytesIO(data))
@@ -322,16 +322,16 @@ def open_source(
     """Decode the image a source names: a file of its own or an entry of an IDX file.
 
     Args:
-        source: Where the pixels are.
+        source: The location of the pixels.
         max_pixels: As for `decode`; the default is for images that were checked when their data set was read.
         enough: As for `decode`.
-        value_range: As for `decode`; None takes the source's own.
+        value_range: As for `decode`; None uses the source's own.
 
     Returns:
         The image in mode ``RGB`` or ``L``.
 
     Raises:
-        UndecodableError: The file can't be opened or gives no image.
+        UndecodableError: The file can't be opened or decoded.
     """
     if source.index is not None:
         images = idx.load_images(source.path)
@@ -346,7 +346,7 @@ def read_bytes(source: Source) -> bytes:
     """Read a source's file.
 
     Raises:
-        UndecodableError: It can't be opened, with the system's reason.
+        UndecodableError: It can't be opened; the message has the system's reason.
     """
     try:
         return source.path.read_bytes()
@@ -356,7 +356,7 @@ def read_bytes(source: Source) -> bytes:
 
 @contextlib.contextmanager
 def _translated(data: bytes) -> Iterator[str]:
-    """Yield the name of the format, and translate what decoders raise on malformed bytes."""
+    """Yield the name of the format, and translate the errors of decoders for malformed bytes."""
     name = detect_format(data)
     if (reason := describe_non_image(name)) is not None:
         raise (UnsupportedError if is_unsupported(name) else UndecodableError)(reason, name)

@@ -1,4 +1,4 @@
-"""Images that Pillow reduces to 8 bits or can't read: deep PNG, JPEG, JPEG 2000 and Netpbm (PAM, PFM), and JPEG XL."""
+"""Read images that Pillow reduces to 8 bits or can't read: deep PNG, JPEG, JPEG 2000, Netpbm, and JPEG XL."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class NetpbmHeader:
     """The header of a Netpbm file.
 
     Attributes:
-        magic: Its first two letters.
+        magic: Its first two bytes.
         width: In pixels.
         height: In pixels.
         channels: Samples per pixel.
-        most: The value of white; of PFM the scale, negative for little-endian.
-        at: Where the pixels begin.
+        most: The value of white; for PFM the scale, negative for little-endian.
+        at: Offset of the pixels.
     """
 
     magic: bytes
@@ -59,19 +59,19 @@ class NetpbmHeader:
 
     @property
     def deep(self) -> bool:
-        """Whether its values are more than the 256 levels that Pillow keeps."""
+        """Whether it has more than the 256 levels that Pillow preserves."""
         return self.magic in _FLOAT or self.most > 255
 
     @property
     def dtype(self) -> np.dtype:
-        """Of one stored sample."""
+        """Type of a stored sample."""
         if self.magic in _FLOAT:
             return np.dtype("<f4" if self.most < 0 else ">f4")
         return np.dtype(np.uint8 if self.most < 256 else ">u2")
 
 
 def read_netpbm_header(data: bytes) -> NetpbmHeader | None:
-    """Read the header of a PGM, PPM, PAM or PFM file; None for another kind (bitmaps) or a damaged one."""
+    """Read the header of a PGM, PPM, PAM or PFM file; None if it is damaged or of another kind (bitmaps)."""
     magic = data[:2]
     if magic == b"P7":
         return _read_pam_header(data)
@@ -89,9 +89,9 @@ def read_netpbm_header(data: bytes) -> NetpbmHeader | None:
         except ValueError:
             return None
         at = match.end()
-    width, height, most = numbers
-    sound = width == int(width) > 0 and height == int(height) > 0 and (magic in _FLOAT or 1 <= most <= 65535)
-    return NetpbmHeader(magic, int(width), int(height), channels, most, at + 1) if sound else None
+    width, height, white = numbers
+    is_valid = width == int(width) > 0 and height == int(height) > 0 and (magic in _FLOAT or 1 <= white <= 65535)
+    return NetpbmHeader(magic, int(width), int(height), channels, white, at + 1) if is_valid else None
 
 
 def _read_pam_header(data: bytes) -> NetpbmHeader | None:
@@ -103,26 +103,26 @@ def _read_pam_header(data: bytes) -> NetpbmHeader | None:
             break
         fields[match[1]] = match[2].strip()
     try:
-        width, height, channels, most = (int(fields[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+        width, height, channels, white = (int(fields[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except (KeyError, ValueError):
         return None
-    sound = width > 0 and height > 0 and 1 <= channels <= 4 and 1 <= most <= 65535
-    return NetpbmHeader(b"P7", width, height, channels, most, at) if sound else None
+    is_valid = width > 0 and height > 0 and 1 <= channels <= 4 and 1 <= white <= 65535
+    return NetpbmHeader(b"P7", width, height, channels, white, at) if is_valid else None
 
 
 def read_netpbm_values(data: bytes, header: NetpbmHeader) -> np.ndarray:
-    """Read the pixels.
+    """Read the pixels of a Netpbm file.
 
     Args:
         data: The file's content.
-        header: Of this file.
+        header: The header of the file.
 
     Returns:
         The stored values, (height, width) or (height, width, channels): uint8, uint16 or float32.
 
     Raises:
-        EOFError: Pixels are lacking.
-        ValueError: A number of a plain file is none.
+        EOFError: Pixels are missing.
+        ValueError: A plain file contains an invalid number.
     """
     count = header.width * header.height * header.channels
     if header.magic in _PLAIN:
@@ -138,43 +138,43 @@ def read_netpbm_values(data: bytes, header: NetpbmHeader) -> np.ndarray:
 
 
 def _read_plain(data: bytes, header: NetpbmHeader, count: int) -> np.ndarray:
-    """The numbers of a plain file, uint16, a stretch of its text at a time."""
+    """Parse the numbers of a plain file as uint16, one part of its text at a time."""
     text, at = data, header.at - 1
     if b"#" in data:
         text, at = re.sub(rb"#[^\n]*", b"", data[at:]), 0
-    numbers, found = np.empty(count, np.uint16), 0
-    while found < count:
+    numbers, count_read = np.empty(count, np.uint16), 0
+    while count_read < count:
         if at >= len(text):
             raise EOFError("pixels are lacking")
-        after = _SPACE.search(text, at + _STRETCH)
-        end = after.start() if after is not None else len(text)
-        part = np.array(text[at:end].split()[: count - found], dtype=np.uint32)
+        separator = _SPACE.search(text, at + _STRETCH)
+        end = separator.start() if separator is not None else len(text)
+        part = np.array(text[at:end].split()[: count - count_read], dtype=np.uint32)
         if part.size and part.max() > header.most:
             raise ValueError(f"a value above {header.most:.0f}")
-        numbers[found : found + part.size] = part
-        found, at = found + part.size, end
+        numbers[count_read : count_read + part.size] = part
+        count_read, at = count_read + part.size, end
     return numbers
 
 
 _DEEP_PNG_BYTES = 18
-"""Memory that a pixel of a deep RGB PNG with alpha takes at most, with a color profile; without alpha it takes less."""
+"""Maximum memory in bytes per pixel of a deep RGB PNG with alpha and a color profile; less without alpha."""
 
 _JXL_BYTES = 24
-"""Memory that a pixel of JPEG XL takes at most: the decoder works with floats, whatever it gives."""
+"""Maximum memory in bytes per pixel of JPEG XL, as the decoder always works with floats."""
 
 _JPEG_2000_BYTES = 6.75
-"""Memory that a sample of JPEG 2000 takes at most, deep or not: the decoder works with 32-bit integers."""
+"""Maximum memory in bytes per sample of JPEG 2000, as the decoder always works with 32-bit integers."""
 
 
 def require_codecs(what: str, name: str) -> Any:
-    """The package that reads deep images.
+    """Import the package that reads deep images.
 
     Args:
-        what: Kind of file, for the error.
+        what: Kind of file, for the error message.
         name: Its format.
 
     Raises:
-        UnsupportedError: It is not installed, which only happens with the small distribution of exported models.
+        UnsupportedError: It is not installed, which only happens in the small distribution for exported models.
     """
     try:
         import imagecodecs
@@ -184,16 +184,16 @@ def require_codecs(what: str, name: str) -> Any:
 
 
 def check_cost(data: bytes, image: Image.Image, name: str, max_pixels: int) -> None:
-    """Refuse a PNG or JPEG 2000 file that takes more memory than the pixel limit allows for.
+    """Refuse a PNG or JPEG 2000 file that needs more memory than the pixel limit allows.
 
     Args:
         data: The file's content.
         image: The same file opened by Pillow.
-        name: Its format; others are left alone.
+        name: Its format; others are not checked.
         max_pixels: As for `check_size`.
 
     Raises:
-        TooManyPixelsError: It does.
+        TooManyPixelsError: It needs more memory.
     """
     if name == "PNG" and (image.mode == "RGBA" or "transparency" in image.info):
         facts = read_png_facts(data)
@@ -206,20 +206,20 @@ def check_cost(data: bytes, image: Image.Image, name: str, max_pixels: int) -> N
 
 
 def is_deep_png(image: Image.Image, facts: PngFacts) -> bool:
-    """Whether Pillow would lose something of an opened PNG: bits of color or alpha, or how many of them count."""
+    """Whether Pillow would lose information of an opened PNG: bits of color or alpha, or the significant bits."""
     return facts.depth == 16 and (not image.mode.startswith("I") or facts.bits is not None)
 
 
 def read_deep_png(data: bytes, image: Image.Image, facts: PngFacts) -> StoredValues:
     """Read a PNG of 16 bits per sample.
 
-    A file that states fewer significant bits (sBIT) holds them scaled up to 16, as the specification demands; they
-    are scaled down again to the values of the device.
+    If a file declares fewer significant bits (sBIT), its values are scaled up to 16 bits, as the specification
+    requires; they are scaled down again to the original values.
 
     Args:
         data: The file's content.
         image: The same file opened by Pillow, for its profile and orientation.
-        facts: Of this file.
+        facts: The facts of the file.
     """
     values = require_codecs("a PNG of 16 bits per color", "PNG").png_decode(data)
     bits = facts.bits or 16
@@ -237,7 +237,7 @@ def read_deep_jpeg2000(data: bytes, image: Image.Image, bits: int) -> StoredValu
 
 
 def deep_frame(data: bytes) -> JpegFrame | None:
-    """The frame header of a JPEG that Pillow doesn't read because it has more than 8 bits; None for any other."""
+    """The frame header of a JPEG with more than 8 bits, which Pillow can't read; None for any other."""
     frame = read_jpeg_frame(data)
     return frame if frame is not None and (frame.precision > 8 or frame.lossless) else None
 
@@ -247,7 +247,7 @@ def read_deep_jpeg(data: bytes, frame: JpegFrame, max_pixels: int) -> StoredValu
 
     Raises:
         UnsupportedError: It is a lossless JPEG.
-        TooManyPixelsError: It is over the limit.
+        TooManyPixelsError: It exceeds the limit.
     """
     check_size(frame.width, frame.height, "JPEG", max_pixels)
     if frame.lossless:
@@ -260,7 +260,7 @@ def read_deep_jpeg(data: bytes, frame: JpegFrame, max_pixels: int) -> StoredValu
 
 
 def netpbm_header(data: bytes) -> NetpbmHeader | None:
-    """The header of a Netpbm file that Pillow would cut down or not read; None for any other."""
+    """The header of a Netpbm file that Pillow would reduce or can't read; None for any other."""
     header = read_netpbm_header(data)
     return header if header is not None and (header.deep or header.magic == b"P7") else None
 
@@ -269,8 +269,8 @@ def read_netpbm(data: bytes, header: NetpbmHeader, max_pixels: int) -> StoredVal
     """Read a Netpbm file.
 
     Raises:
-        TooManyPixelsError: It is over the limit.
-        EOFError: Pixels are lacking.
+        TooManyPixelsError: It exceeds the limit.
+        EOFError: Pixels are missing.
     """
     check_size(header.width, header.height, "PPM", max_pixels)
     values = read_netpbm_values(data, header)
@@ -278,7 +278,7 @@ def read_netpbm(data: bytes, header: NetpbmHeader, max_pixels: int) -> StoredVal
         values = by_block(lambda block: np.rint(block * (255 / header.most)).astype(np.uint8), values)
     bits = int(header.most).bit_length() if values.dtype == np.uint16 else None
     if bits is not None and header.most != 2**bits - 1:
-        # A white that no number of bits has as its largest value.
+        # The white value is not the largest value of any number of bits.
         for block in blocks_of(values):
             values[block] = np.rint(values[block] * (65535 / header.most))
         bits = 16
@@ -289,8 +289,8 @@ def read_jpeg_xl(data: bytes, max_pixels: int) -> StoredValues:
     """Read the first frame of a JPEG XL file; the decoder turns it upright.
 
     Raises:
-        TooManyPixelsError: It is over the limit.
-        UnsupportedError: What reads it is not installed.
+        TooManyPixelsError: It exceeds the limit.
+        UnsupportedError: The package for reading it is not installed.
     """
     codecs = require_codecs("a JPEG XL file", "JPEG XL")
     check_size(*jpeg_xl_size(data), "JPEG XL", max_pixels, bytes_per_pixel=_JXL_BYTES)
@@ -298,10 +298,10 @@ def read_jpeg_xl(data: bytes, max_pixels: int) -> StoredValues:
 
 
 def jpeg_of_jpeg_xl(data: bytes) -> bytes | None:
-    """The very JPEG that was packed into a JPEG XL file; None where there is none, or it can't be had."""
+    """The original JPEG that a JPEG XL file was made from; None if there is none, or it can't be restored."""
     if b"jbrd" not in data[:65536]:
         return None
     try:
         return bytes(require_codecs("a JPEG XL file", "JPEG XL").jpegxl_decode_jpeg(data))
-    except RuntimeError:  # the base of imagecodecs' errors
+    except RuntimeError:  # the base class of imagecodecs' errors
         return None

@@ -1,8 +1,8 @@
-"""The warnings of decoders, kept with the image instead of on the terminal; and why a file gives no image.
+"""Collect decoders' warnings with the image instead of printing them; and errors for files that can't be decoded.
 
-Python packages log their complaints; these are caught thread by thread wherever an image is decoded. libtiff, which
-Pillow uses, writes to the process's standard error itself. That is caught only in commands of ours (`enable`), while
-images are read, since it concerns the whole process; a complaint is kept with the TIFF that was being read then.
+Python packages log their warnings, which are collected by thread wherever an image is decoded. libtiff, which Pillow
+uses, writes to the process's standard error. As that affects the entire process, it is captured only in distingo's own
+commands (`enable`), while images are read; a warning belongs to the TIFF that was being read at the time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _heard = threading.local()
 
 
 class _State:
-    """Whether standard error may be caught, by how many passes it is, and what it is caught in."""
+    """Whether standard error may be captured, by how many blocks it is, and the file it is captured in."""
 
     enabled = False
     passes = 0
@@ -49,33 +49,33 @@ class _Listener(logging.Handler):
 
 @functools.cache
 def listen() -> None:
-    """Catch what decoding packages log, which else goes to the terminal where nobody set logging up."""
+    """Collect what decoding packages log, which is printed otherwise if logging is not configured."""
     handler = _Listener(logging.WARNING)
     for name in _LOGGERS:
         logging.getLogger(name).addHandler(handler)
 
 
 def enable() -> None:
-    """Allow `caught` to catch the process's standard error: for the command line only."""
+    """Allow `caught` to capture the process's standard error; only for the command line."""
     _State.enabled = True
 
 
 @contextlib.contextmanager
 def complaints_of_decoding() -> Iterator[list[str]]:
-    """Collect the warnings of decoders in this thread, each line once; filled when the block ends."""
+    """Collect the warnings of decoders in this thread without duplicates; the list is complete when the block ends."""
     listen()
-    before = getattr(_heard, "complaints", None)
-    found: list[str] = []
-    _heard.complaints = found
+    previous = getattr(_heard, "complaints", None)
+    complaints: list[str] = []
+    _heard.complaints = complaints
     start = _caught_bytes()
     try:
-        yield found
+        yield complaints
     finally:
-        _heard.complaints = before
+        _heard.complaints = previous
         if (end := _caught_bytes()) > start and _State.file is not None:
             text = os.pread(_State.file.fileno(), min(end - start, 10_000), start).decode("utf-8", "replace")
-            found += (line.removeprefix("tempfile.tif: ") for line in text.splitlines())
-        found[:] = dict.fromkeys(" ".join(line.split())[:_MOST_LETTERS] for line in found if line.strip())
+            complaints += (line.removeprefix("tempfile.tif: ") for line in text.splitlines())
+        complaints[:] = dict.fromkeys(" ".join(line.split())[:_MOST_LETTERS] for line in complaints if line.strip())
 
 
 def _caught_bytes() -> int:
@@ -85,9 +85,9 @@ def _caught_bytes() -> int:
 
 @contextlib.contextmanager
 def caught() -> Iterator[None]:
-    """While images are read, keep what C libraries write to standard error; nothing unless `enable` was called.
+    """Capture what C libraries write to standard error while images are read, if `enable` was called.
 
-    Python's own standard error goes on to the terminal.
+    Python's own standard error is still printed.
     """
     if not _State.enabled:
         yield
@@ -107,12 +107,12 @@ def caught() -> Iterator[None]:
 
 
 def _redirect() -> None:
-    """Let the file descriptor of standard error lead to a file, and Python's streams past it to the terminal."""
+    """Redirect the file descriptor of standard error to a file, and Python's streams to the terminal."""
     try:
         sys.stderr.flush()
         number = sys.stderr.fileno()
         terminal = os.dup(number)
-    except (OSError, ValueError, AttributeError):  # replaced by a stream without a file, as test runners do
+    except (OSError, ValueError, AttributeError):  # replaced by a stream without a file, as in test runners
         return
     restore = contextlib.ExitStack()
     _State.restore = restore
@@ -135,7 +135,7 @@ def _redirect() -> None:
         _State.file = None
 
     os.dup2(file.fileno(), number)
-    # Appending: several threads and libraries write to it.
+    # Append mode, as several threads and libraries write to it.
     sys.stderr = stream
     for handler in handlers:
         handler.setStream(stream)
@@ -144,12 +144,12 @@ def _redirect() -> None:
 
 
 class UndecodableError(DataError):
-    """A file that gives no image.
+    """An image file that can't be decoded.
 
     Attributes:
-        reason: Why.
-        format: What the file really is, ``unknown`` where nothing is known.
-        usual_code: The code of errors of this class for which no other is named.
+        reason: The reason.
+        format: The actual format, or ``unknown``.
+        usual_code: Default error code of the class.
     """
 
     usual_code: ErrorCode = "damaged_image"
@@ -161,39 +161,39 @@ class UndecodableError(DataError):
 
 
 class UnreadableError(UndecodableError):
-    """A file that can't be read now, whatever its bytes are."""
+    """A file that can't be read at the moment, independently of its content."""
 
     usual_code = "unreadable_image"
 
 
 class TooManyPixelsError(UndecodableError):
-    """An image over the pixel limit: fine in itself, but not decoded."""
+    """A valid image that exceeds the pixel limit and is not decoded."""
 
     usual_code = "too_many_pixels"
 
 
 class UnsupportedError(UndecodableError):
-    """A valid file of a format that is not supported; the reason names the format and what helps."""
+    """A valid file in an unsupported format; the reason names the format and a remedy."""
 
     usual_code = "unsupported_image"
 
 
 BYTES_PER_PIXEL = 16
-"""Memory that decoding one pixel may take within the pixel limit; a file that takes more counts as more pixels."""
+"""Memory for decoding a pixel within the pixel limit; a file that needs more counts as more pixels."""
 
 
 def check_size(width: int, height: int, name: str, max_pixels: int, *, bytes_per_pixel: float = 0.0) -> None:
-    """Refuse an image over the pixel limit, or without pixels.
+    """Refuse an image that exceeds the pixel limit, or has no pixels.
 
     Args:
         width: In pixels.
         height: In pixels.
         name: Its format.
-        max_pixels: Width times height of an ordinary image that is just decoded.
-        bytes_per_pixel: What decoding takes, where it may be more than `BYTES_PER_PIXEL`.
+        max_pixels: Maximum width times height of an ordinary image.
+        bytes_per_pixel: Memory for decoding, if it may exceed `BYTES_PER_PIXEL`.
 
     Raises:
-        TooManyPixelsError: It is over the limit.
+        TooManyPixelsError: It exceeds the limit.
         UndecodableError: It has no pixels.
     """
     if width * height > max_pixels:

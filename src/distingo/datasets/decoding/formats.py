@@ -1,4 +1,4 @@
-"""What a file's bytes really are, whatever its name ends in; and the usual endings of the names of images."""
+"""Detect the actual format of a file from its bytes; and the common file extensions of images."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _SIGNATURES: dict[str, tuple[bytes, ...]] = {
     "AppleDouble": (b"\x00\x05\x16\x07",),
     "Git LFS pointer": (b"version https://git-lfs.github.com/spec/",),
 }
-"""By format; those of TIFF are also the beginning of some raw files, which come first."""
+"""Signatures by format; those of TIFF also match some raw files, which are listed first."""
 
 _HEIF_BRANDS = frozenset(b"heic heix hevc hevx heim heis hevm hevs mif1 msf1 heif".split())
 
@@ -78,7 +78,7 @@ _UNSUPPORTED = {
     "NumPy array": "numpy-array",
     "HDF5": "hdf5",
 }
-"""Images and drawings of kinds that are not read, and the codes of what helps: such a file is not damaged."""
+"""Unsupported images and drawings, and the codes of messages with remedies; such files need not be damaged."""
 
 _NOT_IMAGES = {
     "empty": "empty",
@@ -106,14 +106,14 @@ _HEAD = 2048
 
 
 def detect_format(data: bytes) -> str:
-    """Name the format by the first bytes.
+    """Detect the format from the first bytes.
 
     Args:
-        data: A file's content, or its first two kilobytes. A TGA file, which has no signature, is recognized from the
-            whole content only.
+        data: A file's content, or its first two kilobytes. A TGA file, which has no signature, is recognized only from
+            its entire content.
 
     Returns:
-        For example ``JPEG``, ``HEIF``, ``HTML``; ``empty`` for no bytes, ``unknown`` where nothing fits.
+        For example ``JPEG``, ``HEIF``, ``HTML``; ``empty`` for no bytes, ``unknown`` if nothing matches.
     """
     if not data:
         return "empty"
@@ -124,7 +124,7 @@ def detect_format(data: bytes) -> str:
 
 
 def detect_file_format(path: Path) -> str:
-    """As `detect_format`, from the beginning of a file.
+    """Detect the format from the beginning of a file, like `detect_format`.
 
     Raises:
         OSError: It can't be read.
@@ -134,7 +134,7 @@ def detect_file_format(path: Path) -> str:
 
 
 def _detect_by_marks(data: bytes) -> str | None:
-    """Formats whose marks are not at the very beginning."""
+    """Detect formats whose signatures are not at the beginning of the file."""
     if data[:4] == b"RIFF":
         return {b"WEBP": "WebP", b"AVI ": "AVI video", b"WAVE": "WAV audio"}.get(data[8:12], "unknown")
     if data[4:8] == b"ftyp":
@@ -149,7 +149,7 @@ def _detect_by_marks(data: bytes) -> str | None:
 
 
 def _detect_by_header(data: bytes) -> str:
-    """Formats without a reliable signature: their whole headers must be plausible."""
+    """Detect formats without a reliable signature, by checking their entire headers."""
     if _is_icon(data):
         return "ICO" if data[2] == 1 else "CUR"
     if _is_pcx(data):
@@ -158,7 +158,7 @@ def _detect_by_header(data: bytes) -> str:
 
 
 def _is_icon(data: bytes) -> bool:
-    """Whether the directory of an ICO or CUR file fits: its first image begins after it."""
+    """Whether the directory of an ICO or CUR file is valid: its first image begins after it."""
     if data[:4] not in {b"\0\0\1\0", b"\0\0\2\0"} or len(data) < 22:
         return False
     count, size, at = int.from_bytes(data[4:6], "little"), *struct.unpack_from("<II", data, 14)
@@ -173,7 +173,7 @@ def _is_pcx(data: bytes) -> bool:
 
 
 def _is_tga(data: bytes) -> bool:
-    """Whether a whole file is a TGA image: its header fits, and it has the footer or just the length of its pixels."""
+    """Whether a complete file is a TGA image: its header is valid, and it has the footer or the expected length."""
     if len(data) < 18:
         return False
     id_length, mapped, kind = data[:3]
@@ -194,7 +194,7 @@ def _is_tga(data: bytes) -> bool:
 
 
 def _end_of_runs(data: bytes, at: int, pixels: int, bytes_per_pixel: int) -> int:
-    """Where the run-length coded pixels of a TGA file end; -1 where they don't come out even."""
+    """The offset after the run-length encoded pixels of a TGA file; -1 if their number does not match."""
     while pixels > 0 and at < len(data):
         count = (data[at] & 127) + 1
         at += 1 + bytes_per_pixel * (1 if data[at] & 128 else count)
@@ -222,7 +222,7 @@ def _detect_text(head: bytes) -> str:
     if any(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in text):
         return "unknown"
     try:
-        # The head may end within a character, which an incremental decoder takes for unfinished.
+        # The head may end within a character, which an incremental decoder treats as incomplete.
         codecs.getincrementaldecoder("utf-8")().decode(text, final=len(head) < _HEAD)
     except UnicodeDecodeError:
         return "unknown"
@@ -232,18 +232,18 @@ def _detect_text(head: bytes) -> str:
 
 
 def describe_non_image(name: str) -> Note | None:
-    """What is wrong with a file of this format; None if it could be an image."""
+    """Explain why a file of this format is not a supported image; None if it could be one."""
     code = _NOT_IMAGES.get(name) or _UNSUPPORTED.get(name)
     return note(code) if code else None
 
 
 def why_no_image(name: str) -> str:
-    """As `describe_non_image`, for any format that is not accepted."""
+    """Explain why any format that is not accepted is not an image, as text."""
     return str(describe_non_image(name) or f"not a picture ({name})")
 
 
 def is_unsupported(name: str) -> bool:
-    """Whether files of this format are images or drawings that are not read, but need not be damaged."""
+    """Whether this is an unsupported format for images or drawings, whose files need not be damaged."""
     return name in _UNSUPPORTED
 
 
@@ -270,6 +270,6 @@ ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
     }
 )
-"""By the name of the format, the usual ending first; in lower case."""
+"""File extensions in lower case by format, the most common one first."""
 
 IMAGE_ENDINGS = frozenset(ending for endings in ENDINGS.values() for ending in endings)

@@ -1,6 +1,6 @@
-"""What the headers of image files tell before anything is decoded: sizes, bits, profiles.
+"""Read sizes, bits and profiles from the headers of image files, before they are decoded.
 
-Pillow does not read all of it, and decoders that trust a header need its size checked before.
+Pillow does not read all of these, and decoders that trust a header need its size checked first.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _JXL_WIDTHS = (9, 13, 18, 30)
 
 @dataclass(frozen=True, slots=True)
 class JpegFrame:
-    """The frame header of a JPEG.
+    """The frame header of a JPEG, with metadata.
 
     Attributes:
         precision: Bits per sample.
         width: In pixels, as stored.
         height: In pixels, as stored.
         components: 1 for gray, 3 for color, 4 for CMYK.
-        lossless: Whether it is of the lossless kind, which ordinary decoders don't read.
-        exif: The content of the EXIF segment; empty where there is none.
-        profile: The ICC profile; None where there is none.
+        lossless: Whether it is a lossless JPEG, which ordinary decoders can't read.
+        exif: The content of the EXIF segment; empty if there is none.
+        profile: The ICC profile; None if there is none.
     """
 
     precision: int
@@ -48,7 +48,7 @@ class JpegFrame:
 
 
 def read_jpeg_frame(data: bytes) -> JpegFrame | None:
-    """Read the segments up to the first scan; None where there is no frame header among them."""
+    """Read the segments up to the first scan; None if they contain no frame header."""
     exif, parts = b"", {}
     frame: tuple[int, bytes] | None = None
     for marker, at, length in jpeg_segments(data):
@@ -70,7 +70,7 @@ def read_jpeg_frame(data: bytes) -> JpegFrame | None:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield of every segment its marker, and the position and length of its content; coded pixels are skipped."""
+    """Yield the marker, content offset and content length of every segment, skipping encoded pixels."""
     at = 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 3 < len(data):
         marker = data[at + 1]
@@ -86,12 +86,12 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class PngFacts:
-    """What a PNG's chunks before its pixels tell.
+    """Facts from the chunks before a PNG's pixels.
 
     Attributes:
-        depth: Bits per stored sample; 0 where the file is damaged.
-        bits: Significant bits of a sample, from the sBIT chunk; None where there is none.
-        cicp: The four bytes of the cICP chunk (color primaries, transfer, matrix, range); None where there is none.
+        depth: Bits per stored sample; 0 if the file is damaged.
+        bits: Significant bits of a sample, from the sBIT chunk; None if it has none.
+        cicp: The four bytes of the cICP chunk (color primaries, transfer, matrix, range); None if it has none.
     """
 
     depth: int
@@ -119,7 +119,7 @@ def read_png_facts(data: bytes) -> PngFacts:
 
 
 def icon_sizes(data: bytes, name: str) -> Iterator[tuple[int, int]]:
-    """Yield the sizes of the images in an icon file (ICO, CUR or ICNS), which its directory may give otherwise."""
+    """Yield the actual sizes of the images in an icon file (ICO, CUR or ICNS), as its directory may be wrong."""
     at = -1
     while (at := data.find(_PNG, at + 1)) >= 0 and at + 24 <= len(data):
         yield struct.unpack_from(">II", data, at + 16)
@@ -130,8 +130,8 @@ def icon_sizes(data: bytes, name: str) -> Iterator[tuple[int, int]]:
             yield right - left, bottom - top
         return
     for entry in range(int.from_bytes(data[4:6], "little")):
-        place = 6 + 16 * entry + 12
-        (start,) = struct.unpack_from("<I", data, place) if place + 4 <= len(data) else (len(data),)
+        position = 6 + 16 * entry + 12
+        (start,) = struct.unpack_from("<I", data, position) if position + 4 <= len(data) else (len(data),)
         if data[start : start + 4] == b"\x28\0\0\0" and start + 12 <= len(data):
             width, height = struct.unpack_from("<ii", data, start + 4)
             yield abs(width), abs(height) // 2
@@ -150,10 +150,10 @@ def jpeg_2000_bits(data: bytes) -> tuple[int, int, int] | None:
 
 
 def jpeg_xl_size(data: Any) -> tuple[int, int]:
-    """Width and height of a JPEG XL codestream, alone or in a container, as stored (ISO/IEC 18181-1, D.2 and 18181-2).
+    """The stored width and height of a JPEG XL codestream, bare or in a container (ISO/IEC 18181-1, D.2 and 18181-2).
 
     Raises:
-        EOFError: The header is cut off.
+        EOFError: The header is incomplete.
         ValueError: There is no codestream.
     """
     start = 0
@@ -181,7 +181,7 @@ def jpeg_xl_size(data: Any) -> tuple[int, int]:
 
 
 def _box(data: Any, kinds: set[bytes]) -> int:
-    """Where the content of the first box of these kinds starts, in a container of boxes (ISO/IEC 15444-1, I.4)."""
+    """The offset of the content of the first box of these kinds, in a container (ISO/IEC 15444-1, I.4)."""
     at = 0
     while at + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
@@ -197,17 +197,17 @@ def _box(data: Any, kinds: set[bytes]) -> int:
 
 
 def claimed_size(compression: int, content: Any) -> tuple[int, int] | None:
-    """Read the width and height that a compressed strip or tile of a TIFF claims to have.
+    """Read the width and height in the header of a compressed strip or tile of a TIFF.
 
     Args:
         compression: The TIFF's Compression tag.
         content: The segment, a bytes-like object.
 
     Returns:
-        In pixels; None for a compression whose output the TIFF's own tags limit.
+        In pixels; None for a compression whose output is limited by the TIFF's own tags.
 
     Raises:
-        ValueError: A segment of any other compression claims none.
+        ValueError: A segment of any other compression contains no size.
     """
     for kinds, read in (
         ({6, 7, 33007, 34892}, _jpeg_size),
@@ -227,7 +227,7 @@ def claimed_size(compression: int, content: Any) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: Any) -> tuple[int, int]:
-    """That of the first frame header, which is the one that a decoder takes."""
+    """Read the size from the first frame header, which decoders use."""
     at = 2
     while data[at] == 0xFF or data[at + 1]:
         marker = data[at + 1]

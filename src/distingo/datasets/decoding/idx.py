@@ -1,4 +1,4 @@
-"""IDX files, the format of the MNIST family (described at yann.lecun.com/exdb/mnist)."""
+"""Read IDX files, the format of the MNIST family (described at yann.lecun.com/exdb/mnist)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNSIGNED_BYTE = 8
 
 
 def load_images(path: Path) -> np.ndarray:
-    """Read all images of an IDX file, gzip or not; the last few files read are kept in memory.
+    """Read all images of an IDX file, gzip-compressed or not; the last few files are kept in memory.
 
     Args:
         path: The file.
@@ -25,13 +25,13 @@ def load_images(path: Path) -> np.ndarray:
         uint8 of shape (n, height, width), not writable.
 
     Raises:
-        DataError: It is no IDX file of images, is damaged or can't be opened.
+        DataError: It is not an IDX file of images, is damaged or can't be opened.
     """
     return _load(path, 3)
 
 
 def load_labels(path: Path) -> np.ndarray:
-    """Read all labels of an IDX file, gzip or not.
+    """Read all labels of an IDX file, gzip-compressed or not.
 
     Args:
         path: The file.
@@ -40,13 +40,13 @@ def load_labels(path: Path) -> np.ndarray:
         uint8 of shape (n,), not writable.
 
     Raises:
-        DataError: It is no IDX file of labels, is damaged or can't be opened.
+        DataError: It is not an IDX file of labels, is damaged or can't be opened.
     """
     return _load(path, 1)
 
 
 def read_shape(path: Path) -> tuple[int, ...]:
-    """Read the shape an IDX file announces, without reading the rest.
+    """Read the shape in the header of an IDX file, without reading the rest.
 
     Raises:
         DataError: As for `load_images`.
@@ -74,7 +74,7 @@ def _load(path: Path, dimensions: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def _load_version(path: Path, modified: int, size: int) -> np.ndarray:
-    del modified, size  # they tell versions of the file apart
+    del modified, size  # only part of the cache key
     try:
         with _opened(path) as file:
             content = file.read()
@@ -92,7 +92,7 @@ def _load_version(path: Path, modified: int, size: int) -> np.ndarray:
 
 
 def _opened(path: Path) -> gzip.GzipFile:
-    # A gzip file is known by its first bytes, as names may lie.
+    # gzip is detected by the first bytes, as file names may be wrong.
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]

@@ -1,7 +1,4 @@
-"""Files that Pillow opens: by their real format, within the caller's pixel limit, and silently.
-
-A JPEG whose end marker is missing is completed, if all its pixels are there.
-"""
+"""Open files with Pillow, by their actual format and within the caller's pixel limit; and complete cut-off JPEGs."""
 
 from __future__ import annotations
 
@@ -22,20 +19,20 @@ from distingo.datasets.decoding.headers import JPEG_FRAMES, JPEG_SCAN, icon_size
 from distingo.messages.notes import note
 
 _READERS = {name: name.upper().replace(" ", "") for name in ENDINGS if name != "JPEG XL"}
-"""Pillow's name of each format that it reads for us."""
+"""Pillow's names of the formats that it reads for distingo."""
 
 _UNKNOWN = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""Pillow's formats that are tried in turn where the first bytes do not tell."""
+"""Pillow's formats to try in turn if the first bytes are not conclusive."""
 
 NAMES = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "DIB": "BMP"}
-"""Our names of Pillow's formats, where they differ."""
+"""distingo's names of Pillow's formats, where they differ."""
 
 _preparing = threading.Lock()
 
 _END = b"\xff\xd9"
 _PROGRESSIVE = frozenset({0xC2, 0xCA})
 _PADDING = 16
-"""A file that ends in so many zero bytes was not written to its end."""
+"""Number of trailing zero bytes that show that a file was not written completely."""
 
 _FILLINGS = (
     b"\xaa" * 64,
@@ -43,12 +40,12 @@ _FILLINGS = (
     b"\xfe" * 64,
     *(bytes((start * step + 7 * start) % 255 for step in range(64)) for start in (3, 29, 58, 101, 140, 177, 203, 238)),
 )
-"""Made-up data that begin with different bits: a decoder that lacks even one bit takes it from them. Many, as a pixel
-beyond black or white looks the same whatever it lacks."""
+"""Arbitrary data beginning with different bits, from which a decoder reads any missing bits. There are many of them, as
+a saturated black or white pixel may hide a difference."""
 
 
 def open_by_pillow(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
-    """Open a file by Pillow, with the caller's pixel limit in place of Pillow's own, which is one for the process."""
+    """Open a file with Pillow, under the caller's pixel limit instead of Pillow's own, which is global."""
     quiet_pillow()
     detected = detect_format(data)
     if detected == "HEIF":
@@ -71,7 +68,7 @@ def _check_icon(data: bytes, name: str, max_pixels: int) -> None:
 
 
 def _open_as(data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """`PIL.Image.open` without its check of the size, which has one limit for the process."""
+    """Open an image like `PIL.Image.open`, but without its size check, as its limit is global."""
     for name in formats:
         factory, accept = Image.OPEN[name]
         try:
@@ -83,9 +80,9 @@ def _open_as(data: bytes, formats: tuple[str, ...]) -> Image.Image:
 
 
 def quiet_pillow() -> None:
-    """Keep Pillow's warnings about malformed files off the terminal: the manifest gives the reasons.
+    """Suppress Pillow's warnings about malformed files, as the manifest contains the reasons.
 
-    Checked on every call because test runners and `warnings.catch_warnings` restore the filters.
+    Done on every call because test runners and `warnings.catch_warnings` restore the filters.
     """
     _load_plugins()
     for category in (Image.DecompressionBombWarning, UserWarning):
@@ -112,40 +109,40 @@ def _register_heif() -> None:
 
 
 def completed(data: bytes) -> bytes | None:
-    """A JPEG that lacks nothing but its end marker, with the marker.
+    """Complete a JPEG that lacks nothing but its end marker.
 
-    Whether all pixels are there shows by decoding the file with different made-up data before the end marker: they
-    are passed over where no pixel lacks, and change pixels where even a bit is lacking. A progressive file must also
-    have all its scans.
+    To check that all pixels are present, the file is decoded with different arbitrary data before the end marker: the
+    data is skipped if no pixel is missing, and changes pixels if even a bit is missing. A progressive file must also
+    contain all its scans.
 
     Args:
-        data: A file that a decoder calls truncated.
+        data: A file that a decoder reports as truncated.
 
     Returns:
-        The file to decode; None where more is lacking, or it is damaged in another way.
+        The file to decode; None if more is missing, or it is damaged in another way.
     """
     body = _without_padding(data)
     if not _has_all_scans(body):
         return None
-    whole = body + _END
+    completed_data = body + _END
     try:
-        expected = _pixels(whole)
-        alike = all(_pixels(body + filling + _END) == expected for filling in _fillings(body))
+        expected = _pixels(completed_data)
+        is_complete = all(_pixels(body + filling + _END) == expected for filling in _fillings(body))
     except (OSError, SyntaxError, ValueError, MemoryError):
         return None
-    return whole if alike else None
+    return completed_data if is_complete else None
 
 
 def _without_padding(data: bytes) -> bytes:
     if not data.endswith(bytes(_PADDING)):
         return data.removesuffix(b"\xff")
     body = data.rstrip(b"\0")
-    # In the pixels' data a byte of ones is followed by one of zeros.
+    # In encoded pixels, a byte of ones is followed by a byte of zeros.
     return body + b"\0" if body.endswith(b"\xff") else body
 
 
 def _fillings(body: bytes) -> Iterator[bytes]:
-    """Made-up data; where intervals are marked, also data that the next mark introduces."""
+    """Yield arbitrary data; if the file has restart intervals, also data after the next restart marker."""
     yield from _FILLINGS
     if b"\xff\xdd" not in body:
         return
@@ -155,35 +152,35 @@ def _fillings(body: bytes) -> Iterator[bytes]:
 
 
 def _pixels(data: bytes) -> bytes:
-    """The decoded samples, before they become RGB, which is cut off at black and white and so hides differences."""
+    """The decoded samples before their conversion to RGB, which would hide differences by clipping."""
     image = JpegImageFile(io.BytesIO(data))
     image.draft("YCbCr", image.size)
     return image.tobytes()
 
 
 def is_padded(data: bytes) -> bool:
-    """Whether a file ends in zero bytes where pixels or the end marker should be, as after a power cut."""
+    """Whether a file ends in zero bytes instead of pixels or the end marker, for example after a power failure."""
     return data.endswith(bytes(_PADDING)) and data.rfind(_END) < data.rfind(b"\xff\xda")
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Whether every coefficient of every component has come, down to its last bit."""
+    """Whether every coefficient of every component is complete, down to its last bit."""
     components: list[int] = []
     progressive = False
-    left: dict[int, set[int]] = {}
+    incomplete: dict[int, set[int]] = {}
     last_bits: dict[tuple[int, int], int] = defaultdict(lambda: 1)
     for marker, at, length in jpeg_segments(data):
         content = data[at : at + length]
         if marker in JPEG_FRAMES:
             components = list(content[6 : 6 + 3 * content[5] : 3]) if len(content) > 5 else []
             progressive = marker in _PROGRESSIVE
-            left = {component: set(range(64)) for component in components}
+            incomplete = {component: set(range(64)) for component in components}
         elif marker == JPEG_SCAN and content:
-            named = content[1 : 1 + 2 * content[0] : 2]
+            scan_components = content[1 : 1 + 2 * content[0] : 2]
             first, last, bits = content[-3:] if len(content) >= 3 else (0, 63, 0)
-            for component in named:
+            for component in scan_components:
                 for coefficient in range(first, last + 1) if progressive else range(64):
                     last_bits[component, coefficient] = bits & 15 if progressive else 0
                     if last_bits[component, coefficient] == 0:
-                        left.get(component, set()).discard(coefficient)
-    return bool(components) and not any(left.values())
+                        incomplete.get(component, set()).discard(coefficient)
+    return bool(components) and not any(incomplete.values())

@@ -1,4 +1,4 @@
-"""A decoded image to an array of a fixed size; and the views of it that a frozen backbone is given during training."""
+"""Render a decoded image to an array of a fixed size, and create its views for training with a frozen backbone."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LONGEST_ASPECT = 20
 
 
 def render(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
-    """Resize an image (with anti-aliasing) and give it the requested channels.
+    """Resize an image with anti-aliasing, and convert it to the requested channels.
 
     ``crop`` follows torchvision's ``Resize`` of the shorter side with ``CenterCrop``, which is how timm
     evaluates its pretrained models.
 
     Args:
         image: Mode ``RGB`` or ``L``.
-        rendition: Size, channels and way of fitting.
+        rendition: Size, channels and resize mode.
 
     Returns:
         uint8 of shape (height, width, channels).
@@ -42,20 +42,20 @@ def render(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
 
 
 def shorter_side_for(rendition: ImageSpec) -> int:
-    """Pixels of an image's shorter side, upright or not, from which rendering never enlarges."""
+    """The minimum shorter side of an image in pixels, upright or not, for which rendering never enlarges it."""
     return math.ceil(max(rendition.height, rendition.width) / rendition.crop_fraction)
 
 
 def seen_part(width: int, height: int, rendition: ImageSpec) -> tuple[float, float, float, float]:
-    """Which part of an image `render` uses.
+    """The part of an image that `render` uses.
 
     Args:
-        width: Of the image, upright, in pixels.
-        height: Of the image, upright, in pixels.
+        width: Width of the upright image in pixels.
+        height: Height of the upright image in pixels.
         rendition: As for `render`.
 
     Returns:
-        Left, top, right and bottom in shares of the image's sides; (0, 0, 1, 1) where nothing is cut off.
+        Left, top, right and bottom as shares of the image's sides; (0, 0, 1, 1) if nothing is cropped.
     """
     if rendition.fit == "stretch":
         return 0.0, 0.0, 1.0, 1.0
@@ -84,7 +84,7 @@ def _crop(image: Image.Image, rendition: ImageSpec) -> Image.Image:
 
 
 def _resized_and_cut(original: tuple[int, int], rendition: ImageSpec) -> tuple[tuple[int, int], int, int]:
-    """The width and height an image is resized to, and the left and top of the cut."""
+    """The width and height that an image is resized to, and the left and top of the crop."""
     width, height = original
     if rendition.height == rendition.width:
         shorter = math.floor(rendition.height / rendition.crop_fraction)
@@ -97,13 +97,13 @@ def _resized_and_cut(original: tuple[int, int], rendition: ImageSpec) -> tuple[t
 
 
 def _shorten(image: Image.Image) -> Image.Image:
-    """Cut the middle out of a very long strip, whose ends would be enlarged and then dropped."""
+    """Crop a very long strip to its middle, as its ends would be enlarged and then dropped."""
     box = _middle_of_strip(image.size)
     return image if box == (0, 0, *image.size) else image.crop(box)
 
 
 def _middle_of_strip(size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the part that is used, in pixels: all but of a very long strip."""
+    """The box of the part that is used, in pixels: the entire image unless it is a very long strip."""
     width, height = size
     limit = _LONGEST_ASPECT * min(width, height)
     left, top = max(0, (width - limit) // 2), max(0, (height - limit) // 2)
@@ -111,7 +111,7 @@ def _middle_of_strip(size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 _CORNER = 0.8
-"""Share of each side that a corner view keeps."""
+"""Share of each side in a corner view."""
 
 
 def _corner(image: Image.Image, across: float, down: float) -> Image.Image:
@@ -136,11 +136,11 @@ VIEW_SETS: dict[str, tuple[str, ...]] = {
     "flip": ("whole", "mirrored"),
     "crops": ("whole", "mirrored", *_CORNERS),
 }
-"""By name, as for ``--views``: the views that are used in training, the image itself first."""
+"""Views used in training, by the value of ``--views``; the image itself comes first."""
 
 
 def require_views(name: str) -> tuple[str, ...]:
-    """The views of a set.
+    """Look up the views of a set.
 
     Raises:
         UsageError: There is no such set.
@@ -155,12 +155,12 @@ def require_views(name: str) -> tuple[str, ...]:
 
 
 def share_of_split(view: str) -> float:
-    """How much of an image's sides a view shows."""
+    """The share of an image's sides that a view contains."""
     return _CORNER if view in _CORNERS else 1.0
 
 
 def look(image: Image.Image, view: str) -> Image.Image:
-    """One view of an image.
+    """Create a view of an image.
 
     Args:
         image: Mode ``RGB`` or ``L``.

@@ -1,4 +1,4 @@
-"""An image as viewers show it: RGB or gray, upright, 8 bits, laid over white, whether from a file or from memory."""
+"""Convert an image from a file or memory as viewers display it: RGB or gray, upright, 8 bits, over white."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _OVERSHOOT = 1.05
 
 
 def opaque_value(alpha: np.ndarray, colors: np.ndarray, bits: int | None) -> tuple[float, int | None]:
-    """The value of an alpha that is opaque: its own white, as colors have theirs.
+    """Determine which alpha value is opaque.
 
-    A file that packs fewer bits than its type has says so. Else an alpha whose largest value is the white of 8, 10, 12
-    or 14 bits, with no color above it, shows how many bits count in a wider type. Without that the type's largest
-    value is opaque in a file; in an array, of whose type nothing can be concluded, 255 or 65535, whichever is the
-    first to hold the alpha. Floats have an alpha up to 1, 255 or 65535, exceeded by no more than 5 %.
+    If a file declares fewer bits than its type has, these apply. Otherwise, if the largest alpha is the white of 8, 10,
+    12 or 14 bits, and no color exceeds it, it determines the number of significant bits. In other cases, the type's
+    largest value is opaque for a file, and the smallest of 255 and 65535 that holds the alpha for an array, whose type
+    is not conclusive. A floating-point alpha ranges up to 1, 255 or 65535, exceeded by no more than 5 %.
 
     Args:
         alpha: Integer or float, of shape (height, width).
@@ -34,12 +34,12 @@ def opaque_value(alpha: np.ndarray, colors: np.ndarray, bits: int | None) -> tup
         bits: Bits of a sample in a file; None for an array.
 
     Returns:
-        The value, and the bits of the colors where the alpha shows them, else `bits`.
+        The value, and the bits of the colors if the alpha determines them, else `bits`.
     """
     if alpha.dtype.kind == "f":
         return _opaque_float(alpha), bits
-    of_type = alpha.dtype.itemsize * 8
-    if alpha.dtype == np.uint8 or (bits is not None and bits < of_type):
+    type_bits = alpha.dtype.itemsize * 8
+    if alpha.dtype == np.uint8 or (bits is not None and bits < type_bits):
         return float(2 ** (bits or 8) - 1), bits
     highest, largest = int(alpha.max()), int(np.iinfo(alpha.dtype).max)
     opaque = highest if highest in _WHITES_OF_BITS else largest
@@ -75,7 +75,7 @@ _UPRIGHT = {
 }
 
 _TELLING_KEYS = {"transparency", "icc_profile", "gamma", "chromaticity"}
-"""What Pillow keeps in an image's info that changes how it looks."""
+"""Entries of a Pillow image's info that affect its appearance."""
 
 _PIXELS_AT_ONCE = 2**18
 
@@ -86,9 +86,9 @@ class Decoded:
 
     Attributes:
         image: Mode ``RGB`` or ``L``, upright.
-        format: What the file really was, for example ``JPEG``.
+        format: The actual format of the file, for example ``JPEG``.
         values: The stored values of a deep image (more than 8 bits, signed or float); None for an 8-bit one.
-        notes: Codes of the small faults that were tolerated.
+        notes: Codes of the minor faults that were tolerated.
         remarks: The decoder's warnings.
     """
 
@@ -101,12 +101,12 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class StoredValues:
-    """The values of a deep image as its file has them, before they are scaled to 8 bits.
+    """The values of a deep image as stored in its file, before they are scaled to 8 bits.
 
     Attributes:
         values: (height, width) gray, (height, width, 2) gray with alpha, or (height, width, 3 or 4) RGB without or
             with alpha; integer or float.
-        bits: As for `ValueSummary.bits`; None takes those of the type.
+        bits: As for `ValueSummary.bits`; None uses those of the type.
         profile: An ICC profile; None for sRGB.
         orientation: As in EXIF, 1 to 8.
     """
@@ -120,16 +120,16 @@ class StoredValues:
 def show_image(
     image: Image.Image, name: str, value_range: ValueRange | ValueRanges | None = None, *, cicp: bytes | None = None
 ) -> Decoded:
-    """Show a Pillow image of any mode.
+    """Convert a Pillow image of any mode.
 
     Args:
-        image: Loaded.
+        image: A loaded image.
         name: Its format, for `Decoded.format`.
         value_range: As for `decoding.decode`.
         cicp: The content of a PNG's cICP chunk.
 
     Returns:
-        It in mode ``RGB`` or ``L``: values scaled, colors converted to sRGB, laid over white, turned upright.
+        The image in mode ``RGB`` or ``L``: values scaled, colors converted to sRGB, composited over white, upright.
     """
     orientation = orientation_of(image)
     if image.mode in {"RGB", "L"} and cicp is None and not image.info.keys() & _TELLING_KEYS:
@@ -137,22 +137,22 @@ def show_image(
     if image.mode.startswith("I") or image.mode == "F":
         profile = profile_of(image, name, cicp, gray=True)
         return show_values(StoredValues(_with_transparent_value(image), None, profile, orientation), name, value_range)
-    plain, alpha = _split(image)
-    profile = profile_of(image, name, cicp, gray=plain.mode == "L")
-    return _finish(Decoded(plain, name), alpha, profile, orientation)
+    colors, alpha = _split(image)
+    profile = profile_of(image, name, cicp, gray=colors.mode == "L")
+    return _finish(Decoded(colors, name), alpha, profile, orientation)
 
 
 def profile_of(image: Image.Image, name: str, cicp: bytes | None, *, gray: bool) -> bytes | None:
-    """The color profile of an image that Pillow opened.
+    """The color profile of an image opened by Pillow.
 
     Args:
-        image: It need not be loaded.
-        name: Its format; a PNG may describe its colors by chunks of its own.
+        image: The image, loaded or not.
+        name: Its format; a PNG may define its colors in its own chunks.
         cicp: As for `show_image`.
         gray: Whether its pixels are gray.
 
     Returns:
-        An ICC profile, empty where there is one that can't be used; None for sRGB.
+        An ICC profile, empty if there is an unusable one; None for sRGB.
     """
     profile: bytes | None = image.info.get("icc_profile")
     if profile is None and "icc_profile" in image.info:
@@ -163,10 +163,10 @@ def profile_of(image: Image.Image, name: str, cicp: bytes | None, *, gray: bool)
 
 
 def show_values(stored: StoredValues, name: str, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
-    """Show an array of stored values.
+    """Convert an array of stored values.
 
     Args:
-        stored: uint8 is taken as it is, anything else is scaled.
+        stored: uint8 values are not scaled, all others are.
         name: Its format, for `Decoded.format`.
         value_range: As for `decoding.decode`.
 
@@ -175,7 +175,7 @@ def show_values(stored: StoredValues, name: str, value_range: ValueRange | Value
     """
     values, alpha, bits = _without_alpha(stored)
     profile, orientation = stored.profile, stored.orientation
-    del stored  # large images take much memory
+    del stored  # large images need a lot of memory
     summary = None
     if values.dtype != np.uint8:
         require_finite(values, name)
@@ -193,11 +193,11 @@ def show_parts(
     orientation: int,
     values: ValueSummary | None = None,
 ) -> Decoded:
-    """Show an image that was decoded apart from its alpha.
+    """Convert an image that was decoded separately from its alpha.
 
     Args:
-        image: Mode ``L``, ``RGB``, ``CMYK`` or ``LAB``, with ``icc_profile`` among its info where it has one.
-        alpha: Mode ``L``; None where it is opaque, or an unused channel of zeros.
+        image: Mode ``L``, ``RGB``, ``CMYK`` or ``LAB``, with ``icc_profile`` in its info if it has one.
+        alpha: Mode ``L``; None if the image is opaque, or the channel is unused and all zeros.
         name: Its format.
         orientation: As in EXIF, 1 to 8.
         values: As for `Decoded.values`.
@@ -206,12 +206,12 @@ def show_parts(
         As for `show_image`.
     """
     profile = None if image.mode == "LAB" else image.info.get("icc_profile")
-    plain = _lab_to_rgb(image) if image.mode == "LAB" else image
-    return _finish(Decoded(plain, name, values), alpha, profile, orientation)
+    colors = _lab_to_rgb(image) if image.mode == "LAB" else image
+    return _finish(Decoded(colors, name, values), alpha, profile, orientation)
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The orientation of an image, as in EXIF; 1 where it has none that can be read."""
+    """The orientation of an image, as in EXIF; 1 if it has none or it can't be read."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:
@@ -223,18 +223,18 @@ def _turned(image: Image.Image, orientation: int) -> Image.Image:
     if orientation not in _UPRIGHT:
         return image
     upright = image.transpose(_UPRIGHT[orientation])
-    upright.info.pop("exif", None)  # else who opens the result as an image in memory turns it once more
+    upright.info.pop("exif", None)  # otherwise, code that opens the result would rotate it again
     upright.info.pop("xmp", None)
     return upright
 
 
 def _finish(decoded: Decoded, alpha: Image.Image | None, profile: bytes | None, orientation: int) -> Decoded:
-    """Convert colors to sRGB, lay over white, turn upright."""
+    """Convert colors to sRGB, composite over white, and rotate upright."""
     image, notes, values = decoded.image, decoded.notes, decoded.values
     if profile is not None:
-        plain, (image, fits) = image, to_srgb(image, profile)
+        original, (image, fits) = image, to_srgb(image, profile)
         notes = notes if fits else (*notes, "profile-ignored")
-        if values is not None and image is not plain:
+        if values is not None and image is not original:
             values = _mixed(values, profile)
     if image.mode not in {"RGB", "L"}:
         image = image.convert("RGB")
@@ -247,19 +247,19 @@ def _finish(decoded: Decoded, alpha: Image.Image | None, profile: bytes | None, 
 
 
 def _mixed(values: ValueSummary, content: bytes) -> ValueSummary:
-    """The same with another digest: stored values that are shown in another way are another image."""
+    """Change the digest, as stored values that are displayed differently are a different image."""
     return replace(values, digest=hashlib.sha256(values.digest.encode() + content).hexdigest()[:32])
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colors in mode ``L``, ``RGB`` or ``CMYK``, and the alpha where it is not constant."""
+    """Split into the colors in mode ``L``, ``RGB`` or ``CMYK``, and the alpha if it is not constant."""
     gray = image.mode in {"1", "L", "LA", "La"}
     if image.mode == "La":
-        image = image.convert("LA")  # the only conversion that Pillow has of it
+        image = image.convert("LA")  # the only conversion of this mode in Pillow
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        plain = layer.convert("RGB")
-        return plain.getchannel("R") if gray else plain, _telling(layer.getchannel("A"))
+        colors = layer.convert("RGB")
+        return colors.getchannel("R") if gray else colors, _telling(layer.getchannel("A"))
     if gray:
         return image.convert("L"), None
     if image.mode == "LAB":
@@ -268,13 +268,13 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _telling(alpha: Image.Image) -> Image.Image | None:
-    """The alpha, or None where it is the same all over: opaque, or an unused channel of zeros."""
+    """The alpha, or None if it is constant: opaque, or an unused channel of zeros."""
     lowest, highest = alpha.getextrema()
     return None if highest == 0 or lowest == 255 else alpha
 
 
 def _over_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Lay an image over white, some rows at a time: each step takes four bytes per pixel."""
+    """Composite an image over white, some rows at a time, as each step needs four bytes per pixel."""
     result = Image.new(image.mode, image.size)
     width, height = image.size
     rows = max(_PIXELS_AT_ONCE // width, 1)
@@ -297,7 +297,7 @@ def _lab_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _with_transparent_value(image: Image.Image) -> np.ndarray:
-    """The values of a deep gray image; with an alpha channel where one value is said to be transparent."""
+    """The values of a deep gray image; with an alpha channel if one value is declared transparent."""
     values = np.asarray(image)
     key = image.info.get("transparency")
     if not isinstance(key, int) or values.dtype.kind == "f":
@@ -307,7 +307,7 @@ def _with_transparent_value(image: Image.Image) -> np.ndarray:
 
 
 def _without_alpha(stored: StoredValues) -> tuple[np.ndarray, Image.Image | None, int | None]:
-    """The values of the colors, the alpha in 8 bits where it says anything, and the bits of the colors."""
+    """The values of the colors, the alpha in 8 bits if it is in use, and the bits of the colors."""
     values = stored.values
     if values.ndim == 2 or values.shape[2] in {1, 3}:
         return values.squeeze(2) if values.ndim == 3 and values.shape[2] == 1 else values, None, stored.bits
@@ -320,8 +320,8 @@ def _without_alpha(stored: StoredValues) -> tuple[np.ndarray, Image.Image | None
 
 
 def _valid(values: np.ndarray, alpha: Image.Image | None) -> np.ndarray | None:
-    """Which values count: those of pixels that are not wholly transparent."""
+    """Which values count: those of pixels that are not fully transparent."""
     if alpha is None:
         return None
-    seen = np.asarray(alpha) > 0
-    return seen if values.ndim == 2 else np.broadcast_to(seen[..., None], values.shape)
+    is_visible = np.asarray(alpha) > 0
+    return is_visible if values.ndim == 2 else np.broadcast_to(is_visible[..., None], values.shape)

@@ -1,4 +1,4 @@
-"""TIFF pages to images as viewers show them: whatever their samples are, in 8 bits, by the conversions of TIFF 6.0."""
+"""Convert TIFF pages with any kind of samples to 8-bit images as viewers display them, following TIFF 6.0."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from distingo.datasets.decoding.value_summaries import (
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A page as an image, before its color profile, its alpha and its orientation are applied.
+    """A page as an image, before its color profile, alpha and orientation are applied.
 
     Attributes:
-        image: Mode ``L``, ``RGB``, ``CMYK`` or ``LAB``, with ``icc_profile`` among its info where the file has one.
-        alpha: Mode ``L``, None for an opaque image.
+        image: Mode ``L``, ``RGB``, ``CMYK`` or ``LAB``, with ``icc_profile`` in its info if the file has one.
+        alpha: Mode ``L``; None for an opaque image.
         values: The stored values of deep gray or RGB.
     """
 
@@ -45,13 +45,13 @@ class Shown:
 
 
 def read_by_pillow(page: Page, layout: Layout) -> bool:
-    """Whether a page is read by Pillow: where it is exact, and best at it or alone.
+    """Whether to read a page with Pillow: where it is exact, and the better or only choice.
 
-    What tifffile decompresses as well is left to it where it is installed: libtiff, which Pillow uses, prints what is
-    wrong with a damaged file.
+    Pages that tifffile can also decompress are read with that if it is installed, as libtiff, which Pillow uses, prints
+    errors of damaged files.
 
     Raises:
-        EOFError: The file breaks off before its last strip or tile is complete.
+        EOFError: The file ends before its last strip or tile is complete.
     """
     if not pillow_reads_exactly(page, layout):
         return False
@@ -68,19 +68,19 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
         page: From `open_checked`.
         layout: From `open_checked`.
         max_pixels: As for `open_checked`.
-        value_range: What deep gray and RGB are scaled by; None decides by the image alone. All other colors have a
-            meaning of their own, the full range of their type; for alpha see `opaque_value`.
+        value_range: The range that deep gray and RGB are scaled by; None depends on the image alone. All other colors
+            have a defined meaning, the full range of their type; for alpha see `opaque_value`.
 
     Returns:
-        The image, not turned. Where white is zero, its gray is inverted after scaling; no-data values and what is not
-        finite are black.
+        The image before rotation. If white is zero, gray values are inverted after scaling; no-data and non-finite
+        values are black.
 
     Raises:
-        UndecodableError: It has floats, and none of its colors is a finite number.
-        Exception: As `read_samples`.
+        UndecodableError: It has floats, and none of its colors is finite.
+        Exception: As for `read_samples`.
     """
-    kept = layout.colors if layout.alpha is None else (*layout.colors, layout.alpha)
-    samples = read_samples(page, kept, max_pixels)
+    channels = layout.colors if layout.alpha is None else (*layout.colors, layout.alpha)
+    samples = read_samples(page, channels, max_pixels)
     colors, alpha, visible = samples[..., : len(layout.colors)], None, None
     require_finite(colors, "TIFF")
     bits = _significant_bits(page, colors)
@@ -88,7 +88,7 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
         opacity = samples[..., -1]
         full, bits = _opaque_value(page, opacity, colors, bits)
         shares = _by_full_range(opacity, full)
-        # An alpha of zero everywhere is a writer's mistake, not an image of nothing.
+        # An alpha of zero everywhere is a writer's mistake, not an empty image.
         if shares.any():
             visible = (opacity != 0)[..., None]
             if layout.associated:
@@ -102,7 +102,7 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
     if page.photometric == 0 and layout.kind == "gray":
         pixels = 255 - pixels
         if values is not None:
-            # The same values shown the other way round are another image.
+            # The same values with inverted display are a different image.
             values = replace(values, digest=f"0{values.digest}"[:32])
     if values is not None and (colors.dtype.kind == "f" or stored_no_data(page) is not None):
         pixels[~_valid(page, colors)] = 0
@@ -120,52 +120,52 @@ def _scale(
     value_range: ValueRange | ValueRanges | None,
     bits: int | None,
 ) -> tuple[np.ndarray, ValueSummary]:
-    """Deep gray or RGB in 8 bits, all colors by one range, and what is known of its stored values."""
+    """Scale deep gray or RGB to 8 bits, with one range for all colors, and summarize the stored values."""
     missing = stored_no_data(page)
     valid = visible
     if missing is not None:
-        stored = colors != missing
-        valid = stored if valid is None else stored & valid
+        has_data = colors != missing
+        valid = has_data if valid is None else has_data & valid
     summary = summarize_values(colors, bits=bits, valid=valid)
     scale = choose_range(value_range, summary)
     return to_eight_bits(colors, scale), summary
 
 
 def _opaque_value(page: Page, opacity: np.ndarray, colors: np.ndarray, bits: int | None) -> tuple[float, int | None]:
-    """As `opaque_value`; an alpha that needs more bits than the colors has all bits of a sample."""
+    """Like `opaque_value`, but an alpha that needs more bits than the colors has all bits of a sample."""
     if bits is not None and bits < page.bits[0] and opacity.max() >= 2**bits:
         return _full_scale(page), bits
     return opaque_value(opacity, colors, bits)
 
 
 def _valid(page: Page, colors: np.ndarray) -> np.ndarray:
-    """Where samples are finite and not marked as missing."""
+    """Which samples are finite and not marked as missing."""
     valid = np.isfinite(colors) if colors.dtype.kind == "f" else np.ones(colors.shape, np.bool_)
     missing = stored_no_data(page)
     return valid if missing is None else valid & (colors != missing)
 
 
 def _significant_bits(page: Page, colors: np.ndarray) -> int | None:
-    """BitsPerSample, or fewer where MaxSampleValue is the largest number of fewer bits and no value is above it."""
+    """BitsPerSample, or fewer if MaxSampleValue is the largest number of fewer bits and no value exceeds it."""
     if stored_dtype(page).kind == "f":
         return None
-    most = page.directory.number(281, 0)
-    fewer = most.bit_length()
-    if 8 <= fewer < page.bits[0] and most == 2**fewer - 1 and colors.max() <= most:
-        return fewer
+    declared_max = page.directory.number(281, 0)
+    declared_bits = declared_max.bit_length()
+    if 8 <= declared_bits < page.bits[0] and declared_max == 2**declared_bits - 1 and colors.max() <= declared_max:
+        return declared_bits
     return page.bits[0]
 
 
 def _to_image(pixels: np.ndarray, mode: str) -> Image.Image:
     height, width = pixels.shape[:2]
     if mode == "LAB":
-        # Pillow's raw form of it is that of TIFF: a* and b* signed.
+        # Pillow's raw form of this mode is the same as in TIFF: a* and b* are signed.
         pixels = pixels ^ np.array([0, 128, 128], np.uint8)
     return Image.frombytes(mode, (width, height), np.ascontiguousarray(pixels).tobytes())
 
 
 def _full_scale(page: Page) -> float:
-    """The largest value of a page's type, 1 for floats."""
+    """The largest value of a page's type; 1 for floats."""
     dtype = stored_dtype(page)
     if dtype.kind == "f":
         return 1.0
@@ -173,21 +173,21 @@ def _full_scale(page: Page) -> float:
 
 
 def _by_full_range(values: np.ndarray, full: float) -> np.ndarray:
-    """Scale values of 0 to their largest to 8 bits, without a copy where they are that already."""
+    """Scale values from 0 to `full` to 8 bits, without a copy if they already are."""
     if values.dtype == np.uint8 and full == 255.0:
         return values
     return to_eight_bits(values, ValueRange(0.0, full))
 
 
 def _divide_by_alpha(colors: np.ndarray, opacity: np.ndarray, full: float) -> None:
-    """Undo in place that colors are stored multiplied by their alpha; a color without any stays."""
-    # The largest 64-bit integer is no float: the next one above it would wrap.
-    most = full if full < 2**53 else np.nextafter(full, 0.0)
+    """Undo in place the multiplication of colors by their alpha; colors with an alpha of zero stay."""
+    # The largest 64-bit integer is not representable as float: the next larger one would overflow.
+    largest = full if full < 2**53 else np.nextafter(full, 0.0)
     for block in blocks_of(colors):
         share = np.clip(opacity[block].astype(np.float64) / full, 0.0, None)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             divided = np.where(share > 0, colors[block] / share, colors[block])
-        colors[block] = divided if colors.dtype.kind == "f" else np.rint(np.clip(divided, 0, most))
+        colors[block] = divided if colors.dtype.kind == "f" else np.rint(np.clip(divided, 0, largest))
 
 
 def _plain_to_eight_bits(page: Page, colors: np.ndarray) -> np.ndarray:
@@ -195,23 +195,23 @@ def _plain_to_eight_bits(page: Page, colors: np.ndarray) -> np.ndarray:
 
 
 def _palette_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
-    """Look up a palette of 16-bit colors; one without a value above 255 holds 8-bit colors, as libtiff takes it."""
+    """Convert palette indices to RGB; palettes have 16-bit colors, or as in libtiff 8-bit ones if none is above 255."""
     size = 2 ** page.bits[0]
-    found = page.directory.array(320, 3 * size)
-    if found is None or len(found) < 3 * size:
+    palette = page.directory.array(320, 3 * size)
+    if palette is None or len(palette) < 3 * size:
         raise ValueError("its palette is incomplete")
-    table = found if found.max() <= 255 else found >> 8
+    table = palette if palette.max() <= 255 else palette >> 8
     rgb: np.ndarray = table.reshape(3, size).T.astype(np.uint8)[colors[..., 0]]
     return rgb
 
 
 def _ycbcr_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
-    """TIFF 6.0, section 21: with the file's coefficients and reference values, those of CCIR 601 without any."""
-    given = page.directory.array(529, 3)
-    red, green, blue = (0.299, 0.587, 0.114) if given is None or len(given) < 3 else map(float, given)
-    given = page.directory.array(532, 6)
-    low = (0.0, 128.0, 128.0) if given is None or len(given) < 6 else given[::2].astype(float)
-    high = (255.0, 255.0, 255.0) if given is None or len(given) < 6 else given[1::2].astype(float)
+    """Convert by TIFF 6.0, section 21, with the file's coefficients and reference values, or else CCIR 601's."""
+    file_values = page.directory.array(529, 3)
+    red, green, blue = (0.299, 0.587, 0.114) if file_values is None or len(file_values) < 3 else map(float, file_values)
+    file_values = page.directory.array(532, 6)
+    low = (0.0, 128.0, 128.0) if file_values is None or len(file_values) < 6 else file_values[::2].astype(float)
+    high = (255.0, 255.0, 255.0) if file_values is None or len(file_values) < 6 else file_values[1::2].astype(float)
     spread = np.array([255.0, 127.0, 127.0]) / np.where(np.subtract(high, low) == 0, 1, np.subtract(high, low))
 
     def convert(block: np.ndarray) -> np.ndarray:
@@ -226,10 +226,10 @@ def _ycbcr_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
 
 
 def _lab_to_eight_bits(page: Page, colors: np.ndarray) -> np.ndarray:
-    """L* 0 to 255 for 0 to 100, a* and b* with 128 for 0, as Pillow's mode LAB has them.
+    """Scale L* from 0..100 to 0..255, and offset a* and b* by 128, as in Pillow's mode LAB.
 
-    CIE L*a*b* (8) stores a* and b* signed, in 8 bits or in 1/256 of it; ICC L*a*b* (9) with an offset of 128 and, in
-    16 bits, 100 as 65280 (TIFF 6.0, section 23; TIFF Technical Note of Photoshop). Floats are the numbers themselves.
+    CIE L*a*b* (8) stores a* and b* signed, as 8 bits or in units of 1/256; ICC L*a*b* (9) with an offset of 128 and, in
+    16 bits, 100 as 65280 (TIFF 6.0, section 23; TIFF Technical Note of Photoshop). Floats are not scaled.
     """
     icc, bits = page.photometric == 9, page.bits[0]
     if colors.dtype.kind != "f" and bits == 32:

@@ -1,4 +1,4 @@
-"""A TIFF's directories: which page is the image, and what its tags say. Reads no pixels and needs NumPy alone."""
+"""Read a TIFF's directories: which page is the image, and its tags. Reads no pixels and needs NumPy only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from distingo.datasets.decoding.failures import UndecodableError
 from distingo.messages.notes import note
 
-# A file may list more tags and pages than anyone reads: what lies beyond these is not looked at.
+# Limits for tags and pages, as a file may contain excessive numbers; anything beyond is ignored.
 _MOST_TAGS = 4096
 
 _MOST_PAGES = 1000
@@ -39,7 +39,7 @@ _TYPES = {
 
 _RATIONALS = {5: "u4", 10: "i4"}
 
-# Tags without which pixels are misread: one that is there has to be readable.
+# Tags that are necessary to interpret pixels: if present, they must be readable.
 _NEEDED = (256, 257, 258, 259, 262, 266, 277, 278, 284, 317, 322, 323, 338, 339)
 
 _REDUCED, _MASK, _DEPTH_MAP = 1, 4, 8
@@ -49,15 +49,15 @@ _CCITT = {2, 3, 4, 32771}
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One directory of a TIFF: its tags, whose values are read when they are needed.
+    """A directory of a TIFF, with tags whose values are read on demand.
 
     Attributes:
-        data: The whole file.
+        data: The complete file.
         order: Byte order in NumPy's notation, ``<`` or ``>``.
         big: Whether the file is a BigTIFF.
-        offset: Where it starts.
-        next: Where the next one of its chain starts, 0 for none.
-        entries: Tag to type, count of values and their position in the file.
+        offset: Offset of the directory.
+        next: Offset of the next directory in its chain; 0 for none.
+        entries: Tag to type, number of values and their offset in the file.
     """
 
     data: bytes
@@ -68,7 +68,7 @@ class Directory:
     entries: dict[int, tuple[int, int, int]]
 
     def array(self, tag: int, most: int) -> np.ndarray | None:
-        """The first `most` values of a tag as float64 or an integer type, or None where it is missing or broken."""
+        """The first `most` values of a tag as float64 or an integer type; None if it is missing or broken."""
         kind, count, position = self.entries.get(tag, (0, 0, 0))
         count = min(count, most)
         if kind in _RATIONALS:
@@ -79,19 +79,19 @@ class Directory:
         return self._read(_TYPES[kind], count, position) if kind in _TYPES and count else None
 
     def number(self, tag: int, default: int) -> int:
-        """The first value of a tag as an integer, or the default where it is missing or broken."""
-        found = self.array(tag, 1)
-        return default if found is None or not np.isfinite(found[0]) else int(found[0])
+        """The first value of a tag as an integer, or the default if it is missing or broken."""
+        values = self.array(tag, 1)
+        return default if values is None or not np.isfinite(values[0]) else int(values[0])
 
     def numbers(self, tag: int, most: int) -> tuple[int, ...]:
-        """The values of an integer tag, empty where it is missing or broken."""
-        found = self.array(tag, most)
-        return () if found is None or found.dtype.kind == "f" else tuple(found.tolist())
+        """The values of an integer tag; empty if it is missing or broken."""
+        values = self.array(tag, most)
+        return () if values is None or values.dtype.kind == "f" else tuple(values.tolist())
 
     def content(self, tag: int) -> bytes | None:
-        """The bytes of a tag, or None where it is missing or broken."""
-        found = self.array(tag, len(self.data))
-        return None if found is None or found.dtype.itemsize != 1 else found.tobytes()
+        """The bytes of a tag, or None if it is missing or broken."""
+        values = self.array(tag, len(self.data))
+        return None if values is None or values.dtype.itemsize != 1 else values.tobytes()
 
     def _read(self, kind: str, count: int, position: int) -> np.ndarray | None:
         dtype = np.dtype(self.order + kind)
@@ -102,26 +102,26 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the tags of one page of a TIFF say about its pixels, with the defaults of the specification (TIFF 6.0).
+    """The tags of a TIFF page that describe its pixels, with the defaults of the specification (TIFF 6.0).
 
     Attributes:
-        directory: Where it was read, for the tags that few need.
+        directory: The page's directory, for rarely needed tags.
         first: Whether it is the file's first page.
         width: In pixels, as stored.
         height: In pixels, as stored.
-        samples: Per pixel, those of color and the extra ones.
-        bits: Per sample, as many as there are samples.
-        sample_format: 1 unsigned integer, 2 signed integer, 3 float, 4 undefined, 5 and 6 complex; 0 where they differ.
+        samples: Number of samples per pixel, including extra ones.
+        bits: Bits of each sample.
+        sample_format: 1 unsigned integer, 2 signed integer, 3 float, 4 undefined, 5 and 6 complex; 0 if samples differ.
         photometric: PhotometricInterpretation.
         compression: Compression.
-        planar: Whether each sample has a plane of its own.
+        planar: Whether each sample has its own plane.
         reversed_bits: Whether the first pixel is in a byte's lowest bit (FillOrder 2).
         predictor: Predictor, 1 for none.
-        tile: Width and height of a tile, None for strips.
+        tile: Width and height of a tile; None for strips.
         strip_rows: Rows of a strip.
-        depth: Slices of a volume, 1 for an image.
+        depth: Number of slices of a volume; 1 for an image.
         extra: ExtraSamples as the file lists them: 0 unspecified, 1 associated alpha, 2 unassociated alpha.
-        subsampling: Horizontal and vertical, of YCbCr.
+        subsampling: Horizontal and vertical subsampling of YCbCr.
         orientation: 1 to 8.
     """
 
@@ -146,12 +146,12 @@ class Page:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height once turned as `orientation` demands."""
+        """Width and height after applying `orientation`."""
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
     @property
     def no_data(self) -> int | float | None:
-        """The value that marks missing samples (GDAL_NODATA), None where the file names none."""
+        """The value for missing samples (GDAL_NODATA); None if the file has none."""
         text = (self.directory.content(42113) or b"").split(b"\0")[0].decode("latin-1").strip().replace(",", ".")
         for number in (int, float):
             with contextlib.suppress(ValueError):
@@ -165,45 +165,45 @@ class Page:
 
     @property
     def segments_across(self) -> int:
-        """Tiles in a row, 1 for strips."""
+        """Number of tiles in a row; 1 for strips."""
         return -(-self.width // self.segment_size[0])
 
     @property
     def segments_down(self) -> int:
-        """Strips, or rows of tiles."""
+        """Number of strips, or rows of tiles."""
         return -(-self.height // self.segment_size[1])
 
 
 def open_page(data: bytes) -> Page:
-    """Find the page of a TIFF that is the image.
+    """Find the page of a TIFF that contains the image.
 
-    That is the first one, unless the file marks it as a reduced version or as a mask of another; then the first that
-    it marks as neither, subdirectories included; without any such one the largest that is no mask, else the first.
+    This is the first page, unless it is marked as a reduced version or as a mask of another; then the first page that
+    is not marked, including subdirectories; otherwise the largest one that is not a mask, or the first.
 
     Args:
-        data: The whole file.
+        data: The complete file.
 
     Returns:
-        The page, its tags checked for being complete, not for being supported.
+        The page, with tags checked for completeness, but not for support.
 
     Raises:
-        UndecodableError: The file has no directory, or the page no size.
-        EOFError: It breaks off before its first directory is complete.
+        UndecodableError: The file has no directory, or the page has no size.
+        EOFError: It ends before its first directory is complete.
     """
-    seen = [first := _read_directory(data, *_header(data))]
+    directories = [first := _read_directory(data, *_header(data))]
     if not _mark(first):
         return _read_page(first, first=True)
     for directory in _walk(data, first):
-        seen.append(directory)
+        directories.append(directory)
         if not _mark(directory):
             return _read_page(directory, first=False)
-    whole = [each for each in seen if not _mark(each) & ~_REDUCED] or [first]
-    largest = max(whole, key=lambda each: each.number(256, 0) * each.number(257, 0))
+    candidates = [each for each in directories if not _mark(each) & ~_REDUCED] or [first]
+    largest = max(candidates, key=lambda each: each.number(256, 0) * each.number(257, 0))
     return _read_page(largest, first=largest is first)
 
 
 def _header(data: bytes) -> tuple[str, bool, int]:
-    """Byte order, whether it is a BigTIFF, and where the first directory starts."""
+    """Read the byte order, whether it is a BigTIFF, and the offset of the first directory."""
     order = "<" if data[:2] == b"II" else ">"
     big = int(np.frombuffer(data, order + "u2", 1, 2)[0]) == 43
     if len(data) < (16 if big else 8):
@@ -212,7 +212,7 @@ def _header(data: bytes) -> tuple[str, bool, int]:
 
 
 def _read_directory(data: bytes, order: str, big: bool, offset: int) -> Directory:  # noqa: FBT001
-    """Read where a directory's values are, with numbers that fit a BigTIFF or a classic one."""
+    """Read the locations of a directory's values, in the number sizes of a BigTIFF or a classic TIFF."""
     counter, number, inline = ("u8", "u8", 8) if big else ("u2", "u4", 4)
     entry = np.dtype(
         [("tag", order + "u2"), ("kind", order + "u2"), ("count", order + number), ("value", order + number)]
@@ -240,18 +240,18 @@ def _size(kind: int) -> int:
 
 
 def _walk(data: bytes, first: Directory) -> Iterator[Directory]:
-    """Yield the directories after the first, each followed by its subdirectories; a broken one ends its chain."""
-    waiting, seen = [*_below(first), first.next], {first.offset}
-    while waiting and len(seen) < _MOST_PAGES:
-        offset = waiting.pop(0)
-        if not offset or offset in seen:
+    """Yield the directories after the first one, each followed by its subdirectories; a broken one ends its chain."""
+    pending, visited = [*_below(first), first.next], {first.offset}
+    while pending and len(visited) < _MOST_PAGES:
+        offset = pending.pop(0)
+        if not offset or offset in visited:
             continue
-        seen.add(offset)
+        visited.add(offset)
         try:
             directory = _read_directory(data, first.order, first.big, offset)
         except (EOFError, UndecodableError):
             continue
-        waiting = [*_below(directory), directory.next, *waiting]
+        pending = [*_below(directory), directory.next, *pending]
         yield directory
 
 
@@ -260,9 +260,9 @@ def _below(directory: Directory) -> tuple[int, ...]:
 
 
 def _mark(directory: Directory) -> int:
-    """What a directory says that it is instead of the image: bits of NewSubfileType, 0 for the image itself."""
+    """How a directory is marked instead of as the image: bits of NewSubfileType; 0 for the image itself."""
     mark = directory.number(254, 0) & (_REDUCED | _MASK | _DEPTH_MAP)
-    # SubfileType is the older tag; a page of photometric interpretation 4 is a transparency mask whatever it says.
+    # SubfileType is the older tag; photometric interpretation 4 always means a transparency mask.
     reduced = _REDUCED if directory.number(255, 0) == 2 else 0
     return mark | reduced | (_MASK if directory.number(262, 0) == 4 else 0)
 
@@ -310,7 +310,7 @@ def _read_page(directory: Directory, *, first: bool) -> Page:
 
 
 def _usual_photometric(colors: int, compression: int) -> int:
-    """What a page without PhotometricInterpretation is taken for, as libtiff does."""
+    """The default for a page without PhotometricInterpretation, as in libtiff."""
     if compression == 6:
         return 6
     if colors >= 3:

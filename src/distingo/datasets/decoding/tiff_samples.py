@@ -1,4 +1,4 @@
-"""The samples of a TIFF's page as the file stores them, decoded strip by strip or tile by tile."""
+"""Decode the samples of a TIFF page as stored in the file, strip by strip or tile by tile."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarr
     """Decode some of a page's samples.
 
     Args:
-        page: Checked by `check_supported` and `check_size`.
-        kept: Numbers of the samples to keep.
-        max_pixels: What a compressed segment may claim to hold.
+        page: A page checked by `check_supported` and `check_size`.
+        kept: Indices of the samples to decode.
+        max_pixels: Maximum size of a compressed segment according to its header.
 
     Returns:
-        Height x width x kept, of `stored_dtype`, in native byte order, not turned; missing segments are filled with
-        the no-data value, else 0.
+        Array (height, width, kept) of `stored_dtype`, in native byte order, not rotated; missing segments are filled
+        with the no-data value, or else 0.
 
     Raises:
-        EOFError: The file breaks off.
-        UnsupportedError: The libraries that decode it aren't installed.
-        Exception: Whatever a codec raises on malformed bytes.
+        EOFError: The file is incomplete.
+        UnsupportedError: The required libraries are not installed.
+        Exception: Any error of a codec for malformed bytes.
     """
     decode = _decoder(page)
     fill = stored_no_data(page)
@@ -57,17 +57,17 @@ def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarr
             except Exception:
                 if row + page.strip_rows <= page.height or page.tile:
                     raise
-                # Some writers fill the last strip up to the size of the others.
-                whole = dataclasses.replace(page, height=page.strip_rows * page.segments_down)
-                decoded = _decoder(whole)(content, index)[0][0]
+                # Some writers pad the last strip to the size of the others.
+                padded_page = dataclasses.replace(page, height=page.strip_rows * page.segments_down)
+                decoded = _decoder(padded_page)(content, index)[0][0]
             part = result[row : row + decoded.shape[0], column : column + decoded.shape[1]]
-            chosen = decoded if page.planar else decoded[:, :, list(kept)]
-            part[:, :, channels] = chosen[: part.shape[0], : part.shape[1]]
+            selected = decoded if page.planar else decoded[:, :, list(kept)]
+            part[:, :, channels] = selected[: part.shape[0], : part.shape[1]]
     return result
 
 
 def _segments(page: Page, plane: int) -> Iterator[tuple[int, int, int, Any]]:
-    """Yield each stored segment of a plane: its number, its first row and column, and its bytes."""
+    """Yield the number, first row, first column and bytes of each stored segment of a plane."""
     across, down = page.segments_across, page.segments_down
     total = across * down * (page.samples if page.planar else 1)
     offsets, counts = _places(page, total)
@@ -77,7 +77,7 @@ def _segments(page: Page, plane: int) -> Iterator[tuple[int, int, int, Any]]:
         row, column = at // across * high, at % across * wide
         offset, count = int(offsets[index]), int(counts[index])
         if page.compression == RAW and offset:
-            # What uncompressed rows take is known, whatever the file says.
+            # The size of uncompressed rows is known, whatever the file contains.
             rows = high if page.tile else min(high, page.height - row)
             count = segment_bytes(page, rows)
         if not offset or not count:
@@ -88,7 +88,7 @@ def _segments(page: Page, plane: int) -> Iterator[tuple[int, int, int, Any]]:
 
 
 def _places(page: Page, total: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offset and size of each segment, checked to cost no more reading than the image is worth."""
+    """Read the offset and size of each segment, and check that their total is plausible for the image."""
     directory = page.directory
     tags = (324, 325) if page.tile and 324 in directory.entries else (273, 279)
     offsets, counts = (directory.array(tag, total) for tag in tags)
@@ -99,18 +99,21 @@ def _places(page: Page, total: int) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError("the sizes of its strips or tiles are missing")
         counts = np.maximum(len(directory.data) - offsets.astype(np.int64), 0)
     pixels = page.segment_size[0] * page.segment_size[1] * total
-    worth = 2 * pixels * (1 if page.planar else page.samples) * max(page.bits) // 8
-    if page.compression != RAW and counts.astype(np.float64).sum() > len(directory.data) + worth + 1024 * total:
+    plausible_bytes = 2 * pixels * (1 if page.planar else page.samples) * max(page.bits) // 8
+    if (
+        page.compression != RAW
+        and counts.astype(np.float64).sum() > len(directory.data) + plausible_bytes + 1024 * total
+    ):
         raise ValueError("its strips or tiles hold more bytes than the file")
     return offsets, counts
 
 
 def check_complete(page: Page) -> None:
-    """Check that each compressed strip or tile is within the file.
+    """Check that each compressed strip or tile is inside the file.
 
     Raises:
-        EOFError: One isn't.
-        ValueError: There are too few of them.
+        EOFError: A segment is outside of it.
+        ValueError: There are too few segments.
     """
     if page.compression in {RAW, 6}:
         return
@@ -121,7 +124,7 @@ def check_complete(page: Page) -> None:
 
 
 def segment_bytes(page: Page, rows: int) -> int:
-    """Bytes of an uncompressed segment."""
+    """Number of bytes of an uncompressed segment."""
     wide = page.segment_size[0]
     if is_subsampled(page):
         horizontal, vertical = page.subsampling
@@ -131,10 +134,10 @@ def segment_bytes(page: Page, rows: int) -> int:
 
 
 def stored_no_data(page: Page) -> Any:
-    """The no-data value as it is stored, None where there is none that the type can hold."""
+    """The no-data value in the stored type; None if there is none, or it is out of range."""
     value, dtype = page.no_data, stored_dtype(page)
     if value is None or dtype.kind == "f":
-        # Values beyond those of the type become infinite, as GDAL's texts of a float's limits may.
+        # Values outside the type's range become infinite, as may happen to GDAL's texts of a float's limits.
         with np.errstate(over="ignore"):
             return None if value is None else dtype.type(value)
     limits = np.iinfo(dtype)
@@ -142,7 +145,7 @@ def stored_no_data(page: Page) -> Any:
 
 
 def _check_claim(page: Page, content: Any, max_pixels: int) -> None:
-    """Refuse a compressed segment that says to hold more than the whole page may."""
+    """Refuse a compressed segment whose header gives more pixels than a page may have."""
     claim = claimed_size(page.compression, content)
     if claim is not None and claim[0] * claim[1] > max_pixels:
         reason = note("too-many-pixels-in-a-part", width=claim[0], height=claim[1], limit=max_pixels)
@@ -157,7 +160,7 @@ def _tifffile(page: Page) -> Any:
 
 @functools.cache
 def _quiet_tifffile() -> Any:
-    """Tifffile, kept off the terminal: the manifest says what is wrong with a file."""
+    """Import tifffile and silence its logger, as the manifest contains the faults of a file."""
     import tifffile
 
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -165,16 +168,16 @@ def _quiet_tifffile() -> Any:
 
 
 def _decoder(page: Page) -> Callable[[Any, int], Any]:
-    """The function that decodes a segment of a page, given its bytes and its number.
+    """The function that decodes a segment of a page from its bytes and number.
 
-    Tifffile makes it from a directory that holds nothing but what decoding takes, each value checked before.
+    Tifffile creates it from a directory with only the tags required for decoding, all of them checked.
     """
     tifffile = _tifffile(page)
     if is_subsampled(page):
         return functools.partial(
             _decode_blocks, page, functools.cache(lambda size: _open_stand_in(tifffile, _block_tags(page, size), "<"))
         )
-    # LERC has a byte order of its own and samples of odd sizes have none; tifffile would swap them all the same.
+    # LERC has its own byte order and samples of odd sizes have none, but tifffile would swap their bytes.
     packed = page.sample_format != 3 and page.bits[0] not in {8, 16, 32, 64}
     order = "<" if packed or page.compression == LERC else page.directory.order
     stand_in = _open_stand_in(tifffile, _tags(page), order)
@@ -190,7 +193,7 @@ def _decoder(page: Page) -> Callable[[Any, int], Any]:
 
 
 def _tags(page: Page) -> dict[int, tuple[int, list[int]]]:
-    """The tags that decoding takes: their number to type and values."""
+    """The tags required for decoding: their number to type and values."""
     total = page.segments_across * page.segments_down * (page.samples if page.planar else 1)
     tags = {
         256: (4, [page.width]),
@@ -218,37 +221,37 @@ def _tags(page: Page) -> dict[int, tuple[int, list[int]]]:
 
 
 def _open_stand_in(tifffile: Any, tags: dict[int, tuple[int, list[int]]], order: str) -> Any:
-    """Tifffile's page of a TIFF in memory that has these tags and no pixels."""
+    """Tifffile's page of a TIFF in memory with these tags and without pixels."""
     start = 10 + 12 * len(tags) + 4
     entries, values = b"", b""
     for tag, (kind, numbers) in sorted(tags.items()):
         packed = struct.pack(f"{order}{len(numbers)}{'H' if kind == 3 else 'I'}", *numbers)
         if len(packed) <= 4:
-            place = packed.ljust(4, b"\0")
+            field = packed.ljust(4, b"\0")
         else:
-            place = struct.pack(f"{order}I", start + len(values))
+            field = struct.pack(f"{order}I", start + len(values))
             values += packed
-        entries += struct.pack(f"{order}HHI", tag, kind, len(numbers)) + place
+        entries += struct.pack(f"{order}HHI", tag, kind, len(numbers)) + field
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(tags))
     return tifffile.TiffFile(io.BytesIO(head + entries + b"\0\0\0\0" + values)).pages[0]
 
 
 def _decode_lerc(page: Page, decode: Callable[[Any, int], Any], content: Any, index: int) -> Any:
-    """Undo what LERC blobs are compressed with in turn, as LercParameters (tag 50674) says."""
+    """Undo the additional compression of LERC blobs, as defined by LercParameters (tag 50674)."""
     import imagecodecs
 
     parameters = page.directory.numbers(50674, 2)
     outer = parameters[1] if len(parameters) > 1 else 0
     wide, high = page.segment_size
-    most = 4096 + 2 * wide * high * page.samples * stored_dtype(page).itemsize
+    max_bytes = 4096 + 2 * wide * high * page.samples * stored_dtype(page).itemsize
     if outer:
         unpack = {1: imagecodecs.zlib_decode, 2: imagecodecs.zstd_decode}[outer]
-        content = unpack(content, out=most)
+        content = unpack(content, out=max_bytes)
     return decode(content, index)
 
 
 def _block_tags(page: Page, size: int) -> dict[int, tuple[int, list[int]]]:
-    """Tags of one strip of bytes, under which tifffile undoes the compression and leaves what was packed."""
+    """Tags of one strip of bytes, with which tifffile only undoes the compression."""
     tags = _tags(page)
     for tag in (322, 323, 324, 325, 338, 530):
         tags.pop(tag, None)
@@ -258,7 +261,7 @@ def _block_tags(page: Page, size: int) -> dict[int, tuple[int, list[int]]]:
 
 
 def _decode_blocks(page: Page, stand_in: Callable[[int], Any], content: Any, index: int) -> Any:
-    """Decode a segment of subsampled YCbCr: blocks of luma, each followed by the color that its pixels share."""
+    """Decode a segment of subsampled YCbCr: blocks of luma, each followed by the color shared by its pixels."""
     wide, high = page.segment_size
     horizontal, vertical = page.subsampling
     row = index // page.segments_across * high

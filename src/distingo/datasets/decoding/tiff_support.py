@@ -1,4 +1,4 @@
-"""Which TIFF pages are read, which of their samples and by which library; and what decoding them may cost."""
+"""Determine which TIFF pages are supported, which samples are read by which library, and the cost of decoding."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _COMPRESSION_NAMES = {
 
 _FORMAT_NAMES = {1: "unsigned integer", 2: "signed integer", 3: "float", 4: "undefined", 5: "complex", 6: "complex"}
 
-# A segment's own size fields are checked before it is decoded; so many segments take a while without being an image.
+# The sizes in segments' headers are checked before decoding; this many segments would still take too long.
 _MOST_SEGMENTS = 1_000_000
 
 Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
@@ -77,7 +77,7 @@ Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
 _COLORS: dict[Kind, int] = {"gray": 1, "rgb": 3, "palette": 1, "cmyk": 4, "ycbcr": 3, "lab": 3}
 
 _KINDS: tuple[Kind | None, ...] = ("gray", "gray", "rgb", "palette", "gray", "cmyk", "ycbcr", None, "lab", "lab")
-"""By PhotometricInterpretation."""
+"""Kinds by PhotometricInterpretation."""
 
 _UNSUPPORTED_KINDS = {
     10: "ITU L*a*b* color",
@@ -97,18 +97,18 @@ _APERIO_YCBCR = 33003
 _PILLOW_ALONE = {6: 8, 32771: 1, 32809: 4}
 
 LOSSLESS = {5, 8, 32773, 32946}
-"""Compressions that Pillow and tifffile decode alike."""
+"""Compressions that Pillow and tifffile decode identically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which samples of a page are shown, and as what.
+    """Which samples of a page are used, and how.
 
     Attributes:
-        kind: What the colors are.
-        colors: Numbers of the samples that hold them.
-        alpha: Number of the sample that is the alpha, None without one.
-        associated: Whether the colors are multiplied by the alpha.
+        kind: The kind of color.
+        colors: Indices of the color samples.
+        alpha: Index of the alpha sample; None if there is none.
+        associated: Whether the colors are premultiplied by the alpha.
     """
 
     kind: Kind
@@ -118,19 +118,19 @@ class Layout:
 
 
 def open_checked(data: bytes, max_pixels: int) -> tuple[Page, Layout]:
-    """Find the page of a TIFF that is the image, and refuse it where its tags show that it can't be decoded.
+    """Find the page of a TIFF that contains the image, and refuse it if its tags show that it can't be decoded.
 
     Args:
-        data: The whole file.
+        data: The complete file.
         max_pixels: As for `decoding.decode`.
 
     Returns:
-        The page and what of it is shown: of many bands the first three where the file calls them RGB, else the first
-        one as gray; extra samples count only where the file calls them alpha.
+        The page and the samples to use: of many bands the first three if the file declares them as RGB, else the first
+        one as gray; extra samples are used only if the file declares them as alpha.
 
     Raises:
         UndecodableError: It can't be decoded.
-        EOFError: The file breaks off before its directory is complete.
+        EOFError: The file ends before its directory is complete.
     """
     page = open_page(data)
     layout = _layout(page)
@@ -152,16 +152,16 @@ def open_checked(data: bytes, max_pixels: int) -> tuple[Page, Layout]:
 
 
 def is_classic(data: bytes) -> bool:
-    """Whether a TIFF is one of the classic kind, not a BigTIFF."""
+    """Whether a TIFF is a classic one and not a BigTIFF."""
     return data[2:4] in {b"*\0", b"\0*"}
 
 
 def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
-    """Whether Pillow gives the same pixels: ordinary 8-bit and bilevel pages, read without tifffile and its import.
+    """Whether Pillow yields exact pixels, as for ordinary 8-bit and bilevel pages, without importing tifffile.
 
-    Gray, RGB, palette and CMYK of 8 bits without extra samples, bilevel gray, uncompressed or compressed without loss
-    by the methods of TIFF 6.0, fax included; `test_tiff.py` compares them. Old-style JPEG, ThunderScan
-    and word-aligned fax are left to Pillow too, as nothing else decodes them.
+    These are gray, RGB and CMYK of 8 bits without extra samples, and bilevel gray, uncompressed or losslessly
+    compressed by the methods of TIFF 6.0 including fax; `test_tiff.py` compares them. Old-style JPEG, ThunderScan and
+    word-aligned fax also count, as nothing else decodes them.
     """
     if not page.first or page.directory.big:
         return False
@@ -200,32 +200,36 @@ def _layout(page: Page) -> Layout:
     if page.samples < count:
         error = f"{page.samples} samples per pixel for {kind} color"
         raise UndecodableError(note("damaged-because", format="TIFF", error=error), "TIFF")
-    before = page.samples - len(page.extra)
-    kinds = {before + at: kind for at, kind in enumerate(page.extra) if kind in {1, 2, 999} and before + at >= count}
+    color_samples = page.samples - len(page.extra)
+    kinds = {
+        color_samples + at: kind
+        for at, kind in enumerate(page.extra)
+        if kind in {1, 2, 999} and color_samples + at >= count
+    }
     if kind == "rgb" and not page.extra and page.samples == 4:
-        # Writers that leave ExtraSamples out mean an alpha, as Pillow and libtiff take it.
+        # Writers that omit ExtraSamples mean an alpha, as Pillow and libtiff assume.
         kinds = {3: 2}
     alpha = min(kinds, default=None)
     return Layout(kind, tuple(range(count)), alpha, alpha is not None and kinds[alpha] == 1)
 
 
 def unsupported(feature: str, code: str = "unsupported-tiff") -> UnsupportedError:
-    """A sound TIFF of a kind that is not read."""
+    """Create the error for a valid TIFF of an unsupported kind."""
     return UnsupportedError(note(code, feature=feature), "TIFF")
 
 
 def describe_samples(page: Page) -> str:
-    """For example ``3 x 16-bit unsigned integer``."""
+    """Describe a page's samples, for example ``3 x 16-bit unsigned integer``."""
     kinds = sorted(set(page.bits))
     bits = f"{kinds[0]}-bit" if len(kinds) == 1 else " and ".join(map(str, kinds)) + " bits of"
     return f"{page.samples} x {bits} {_FORMAT_NAMES.get(page.sample_format, 'mixed')}"
 
 
 def stored_dtype(page: Page) -> np.dtype[Any]:
-    """The type that a page's samples are read into.
+    """The NumPy type for a page's samples.
 
     Raises:
-        UnsupportedError: There is none.
+        UnsupportedError: There is no such type.
     """
     bits = page.bits[0]
     width = {(3, 24): 32}.get((page.sample_format, bits), bits)
@@ -240,7 +244,7 @@ def stored_dtype(page: Page) -> np.dtype[Any]:
 
 
 def _check_supported(page: Page) -> None:
-    """Refuse what isn't read, by its name.
+    """Refuse an unsupported page, naming the feature.
 
     Raises:
         UnsupportedError: It is not supported.
@@ -263,12 +267,12 @@ def _check_supported(page: Page) -> None:
 
 
 def ignores_predictor(page: Page) -> bool:
-    """Whether a page's compression codes whole images, to which predictors don't apply, nor the order of bits."""
+    """Whether a page's compression encodes entire images, so that predictors and bit order do not apply."""
     return page.compression in JPEG | JPEG_2000 | _RGB_CODECS | {22610, 34933, 34934}
 
 
 def is_subsampled(page: Page) -> bool:
-    """Whether color is stored for blocks of pixels and interleaved with their luma (TIFF 6.0, section 21)."""
+    """Whether color is stored per block of pixels, interleaved with their luma (TIFF 6.0, section 21)."""
     return (
         page.photometric == 6
         and page.samples == 3
@@ -279,23 +283,23 @@ def is_subsampled(page: Page) -> bool:
 
 
 def is_rgb_already(page: Page) -> bool:
-    """Whether decoding turns a page's YCbCr into RGB because its compression does so."""
+    """Whether decoding converts a page's YCbCr to RGB as part of its compression."""
     return page.compression in _RGB_CODECS or (page.compression in JPEG and not page.planar and not page.extra)
 
 
 def _check_cost(page: Page, kept: int, max_pixels: int) -> None:
-    """Refuse a page that takes more memory than the pixel limit allows for.
+    """Refuse a page that needs more memory than the pixel limit allows.
 
-    Counted are the pixels with the padding of tiles, a decoded segment in full and what is kept of it: the samples, a
-    copy to summarize deep ones and the 8-bit image.
+    The memory includes the pixels with the padding of tiles, a complete decoded segment, and what is kept of it: the
+    samples, a copy for summarizing deep ones, and the 8-bit image.
 
     Args:
-        page: To decode.
-        kept: Samples of each pixel that are shown, alpha included.
-        max_pixels: Width times height of an 8-bit image that is just decoded.
+        page: The page to decode.
+        kept: Number of samples per pixel that are used, including alpha.
+        max_pixels: Maximum width times height of an ordinary 8-bit image.
 
     Raises:
-        TooManyPixelsError: It takes more.
+        TooManyPixelsError: It needs more memory.
     """
     width, height = page.upright_size
     check_size(width, height, "TIFF", max_pixels)
@@ -319,5 +323,5 @@ def _check_cost(page: Page, kept: int, max_pixels: int) -> None:
 
 @functools.cache
 def is_installed() -> bool:
-    """Whether the libraries are there that read all kinds of TIFF."""
+    """Whether the libraries for all kinds of TIFF are installed."""
     return all(importlib.util.find_spec(name) for name in ("imagecodecs", "tifffile"))

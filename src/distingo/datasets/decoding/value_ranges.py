@@ -1,4 +1,4 @@
-"""Which stored values of deep images (more than 8 bits, signed or float) are shown as black and as white."""
+"""Choose which stored values of deep images (more than 8 bits, signed or float) are mapped to black and white."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _WHITES_OF_BITS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 _WHITES_OF_FLOATS = (1.0, 255.0)
 
 _OVERSHOOT = 0.05
-"""Share of white by which values may leave a customary range, which clips them: interpolation overshoots."""
+"""Share of white by which values may exceed a customary range and are clipped, as interpolation overshoots."""
 
 _LEAST_USED = 0.25
-"""A customary range of floats is taken for a data set whose values fill this share of it; bits leave no more unused
-either. One image alone may be dark or pale, so its range is not requested that."""
+"""Minimum share of a customary range of floats that a data set's values must fill; for bits, the rest is never larger
+either. It does not apply to a single image, which may be dark or pale."""
 
 
 class _Customary(NamedTuple):
-    """A customary range, and which values of an image that is read alone it is taken for.
+    """A customary range, and the condition for using it for a single image.
 
     Attributes:
-        white: Its white; black is 0.
-        brightest: The smallest that the highest value may be, of more values than one.
+        white: The value of white; black is 0.
+        brightest: The minimum of the highest value, unless all values are equal.
     """
 
     white: float
@@ -54,18 +54,18 @@ class _Customary(NamedTuple):
 
 
 _OF_ONE_FLOAT = (_Customary(1.0), _Customary(255.0, 4.0), _Customary(65535.0, 16384.0))
-"""Floats between 1.05 and 4 are far more often light that exceeds 1 than levels of 255, all of them near black; those
-above 255 are 16-bit integers where they need all 16 bits, else they may be anything."""
+"""Floats between 1.05 and 4 are far more often light that exceeds 1 than very dark levels of 255; those above 255 are
+16-bit integers if they need all 16 bits, and anything else otherwise."""
 
 _OF_ONE_INTEGER = (_Customary(255.0), _Customary(65535.0))
 
 
 def to_eight_bits(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
-    """Scale stored values to 0..255, rounded to nearest; what is not finite becomes 0.
+    """Scale stored values to 0..255, rounded to nearest; non-finite values become 0.
 
     Args:
         values: As for `distingo.datasets.decoding.value_summaries.blocks_of`, integer or float.
-        value_range: What becomes 0 and what becomes 255.
+        value_range: The values that become 0 and 255.
 
     Returns:
         uint8 of the same shape.
@@ -86,8 +86,8 @@ def choose_range(value_range: ValueRange | ValueRanges | None, summary: ValueSum
     """The range that an image is scaled by.
 
     Args:
-        value_range: What is known: of the image, or of its data set or model; None where nothing is.
-        summary: Of the image, which decides for itself where nothing is known of its kind.
+        value_range: The range of the image, or the ranges of its data set or model; None if there are none.
+        summary: Summary of the image, which determines the range if there is none for its kind.
     """
     if isinstance(value_range, ValueRanges):
         value_range = value_range.find(summary.dtype) or _range_of_integers_as_floats(value_range, summary)
@@ -95,9 +95,9 @@ def choose_range(value_range: ValueRange | ValueRanges | None, summary: ValueSum
 
 
 def _range_of_integers_as_floats(ranges: ValueRanges, summary: ValueSummary) -> ValueRange | None:
-    """The range of integers where floats are within it and no customary range of floats holds them.
+    """The range of integers, if floats are within it and no customary range of floats contains them.
 
-    Programs that compute with an image make floats of its integers.
+    Programs that process an image may convert its integers to floats.
     """
     integers = ranges.unsigned or ranges.signed
     if integers is None or not summary.dtype.startswith("float") or summary.high <= max(_WHITES_OF_FLOATS):
@@ -106,13 +106,13 @@ def _range_of_integers_as_floats(ranges: ValueRanges, summary: ValueSummary) -> 
 
 
 def range_of_one(summary: ValueSummary) -> ValueRange:
-    """The range of an image that is read alone, by a model that knows of none.
+    """The range for a single image, without a data set or model.
 
-    It is never stretched for being dark or pale, so that an image is the same whatever type holds it. Unsigned
-    integers go by the bits that their file declares, 16-bit ones by their whole range. The wider types and floats,
-    which carry no agreed white, go by the smallest customary range that holds them: 255 or 65535 for integers, 1, 255
-    or 65535 for floats, exceeded by no more than 5 %. What is within none (values further below zero, floats between
-    1.05 and 4 or between 267 and 16384, integers above 68811) goes from its own black to its own white.
+    It is never stretched for dark or pale images, so that an image looks the same in any type. Unsigned integers use
+    the bits that their file declares, 16-bit ones their entire range. Wider types and floats, which have no standard
+    white, use the smallest customary range that contains them: 255 or 65535 for integers, 1, 255 or 65535 for floats,
+    exceeded by no more than 5 %. Images in none of these (values further below zero, floats between 1.05 and 4 or
+    between 267 and 16384, integers above 68811) use their own black and white.
     """
     if summary.dtype.startswith("float"):
         return _range_of_one(summary.low_percentile, summary.high_percentile, _OF_ONE_FLOAT)
@@ -123,7 +123,7 @@ def range_of_one(summary: ValueSummary) -> ValueRange:
 
 
 def _range_of_one(low: float, high: float, customary: Sequence[_Customary]) -> ValueRange:
-    """The first of some customary ranges that holds the values; else their own."""
+    """The first customary range that contains the values; else the range that they span."""
     for white, brightest in customary:
         holds = -_OVERSHOOT * max(high, 1.0) <= low and high <= (1 + _OVERSHOOT) * white
         if holds and (high >= brightest or high == low):
@@ -132,44 +132,44 @@ def _range_of_one(low: float, high: float, customary: Sequence[_Customary]) -> V
 
 
 def decide_ranges(summaries: Sequence[ValueSummary]) -> ValueRanges:
-    """Decide by what all deep images of a data set are scaled, each kind of stored type for itself.
+    """Compute the ranges of all deep images of a data set, separately for each kind of stored type.
 
-    Every image gives its 0.1th and 99.9th percentile without no-data values, so that a few pixels decide nothing; of
-    those of all images the most extreme hundredth (from 20 images on at least one) is passed over at either end, so
-    that a few files decide nothing either. Then:
+    Each image contributes its 0.1th and 99.9th percentile without no-data values, so that a few pixels have no
+    influence; the most extreme hundredth of the images (at least one of 20 images or more) is ignored at either end, so
+    that a few files have no influence either. Then:
 
     - unsigned integers, and signed ones without negative values, go from 0 to 2**k - 1 for the smallest k of 8, 10,
       12, 14 and 16 that holds them, or for the bits that all files declare; above 16 bits to their own white;
-    - signed integers with negative values go from their own black to their own white;
-    - floats go from 0 to 1 or 255 where they fill a quarter of that and leave it by no more than 5 %, else from
-      their own black to their own white.
+    - signed integers with negative values use the range that they span;
+    - floats go from 0 to 1 or 255 if they fill a quarter of that and exceed it by no more than 5 %, else they use the
+    range that they span.
 
     Args:
         summaries: One for each deep image, in any order.
 
     Returns:
-        A range for each kind that there is.
+        A range for each kind that is present.
     """
     kinds: dict[str, list[ValueSummary]] = {kind: [] for kind in KINDS}
     for summary in summaries:
         kinds[_kind(summary.dtype)].append(summary)
-    decided = {}
+    range_by_kind = {}
     for kind, members in kinds.items():
         if members:
             low, high = _pooled_ends(members)
-            decided[kind] = (
+            range_by_kind[kind] = (
                 _range_of_floats(low, high) if kind == "floating" else _range_of_integers(low, high, members)
             )
-    return ValueRanges(**decided)
+    return ValueRanges(**range_by_kind)
 
 
 def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, decided: bool) -> tuple[Note, ...]:
-    """A note on every kind of deep image: how many there are and what is shown as black and white.
+    """Write a note on every kind of deep image: their number, and the values of black and white.
 
     Args:
-        ranges: What they are scaled by.
+        ranges: The ranges that they are scaled by.
         summaries: One for each deep image.
-        decided: Whether the ranges were decided by these images; else they were given, and may not fit.
+        decided: Whether the ranges were computed from these images; else they were specified, and may not fit.
     """
     notes = []
     for kind in KINDS:
@@ -191,10 +191,10 @@ def _ends(value_range: ValueRange) -> dict[str, str]:
 
 
 def warn_of_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary]) -> tuple[Note, ...]:
-    """A note on every kind of deep image that has values further outside a given range than half its width.
+    """Write a note on every kind of deep image with values outside a given range by more than half its width.
 
     Args:
-        ranges: What they are scaled by.
+        ranges: The ranges that they are scaled by.
         summaries: One for each deep image.
     """
     notes = []
@@ -208,22 +208,22 @@ def warn_of_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary]) -> tu
 
 
 def format_number(value: float) -> str:
-    """A value of a range in as few digits as say it: ``4095``, ``-1024``, ``0.25``."""
+    """Format a value of a range with as few digits as necessary: ``4095``, ``-1024``, ``0.25``."""
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
 
 
 def settle_value_range(value_range: str | Sequence[float] | ValueRanges | None) -> ValueRanges | None:
-    """Read a value range as a person gives it.
+    """Parse a value range as specified by the user.
 
     Args:
-        value_range: ``auto`` or None; ``LOW,HIGH`` or a pair of numbers, which hold for every kind of deep image; or
-            a range for each kind.
+        value_range: ``auto`` or None; ``LOW,HIGH`` or a pair of numbers, which apply to every kind of deep image; or a
+            range for each kind.
 
     Returns:
-        The ranges; None where the data set is to decide.
+        The ranges; None if they are computed from the data set.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: The value has none of these forms.
     """
     if value_range is None or isinstance(value_range, ValueRanges):
         return value_range
@@ -251,7 +251,7 @@ def _kind(dtype: str) -> str:
 
 
 def _pooled_ends(members: Sequence[ValueSummary]) -> tuple[float, float]:
-    """The lowest and highest value of all images, but for those of a few images and those that mark no data."""
+    """The lowest and highest value of all images, except those of a few images and no-data values."""
     marks = _shared_marks(members)
     with_data = [member for member in members if not (member.low == member.high and member.low in marks)]
     lows = sorted(member.low_percentile for member in with_data if member.low_percentile not in marks)
@@ -267,11 +267,11 @@ def _passed_over(images: int) -> int:
 
 
 def _shared_marks(members: Sequence[ValueSummary]) -> set[float]:
-    """No-data values of a data set: customary ones, and those that mark no data in more images than not."""
+    """The no-data values of a data set: customary ones, and those that mark no data in most images they occur in."""
     marks = Counter(mark for member in members for mark in member.no_data)
     ends = Counter(end for member in members for end in {member.low, member.high})
-    found = {mark for mark, count in marks.items() if count > ends[mark]}
-    return found | {end for end in ends if is_customary_mark(end)}
+    mostly_no_data = {mark for mark, count in marks.items() if count > ends[mark]}
+    return mostly_no_data | {end for end in ends if is_customary_mark(end)}
 
 
 def _range_of_integers(low: float, high: float, members: Sequence[ValueSummary]) -> ValueRange:
@@ -298,6 +298,6 @@ def _spanning(low: float, high: float) -> ValueRange:
 
 
 def _is_beyond(member: ValueSummary, value_range: ValueRange) -> bool:
-    """Whether an image has values further outside a range than half its width."""
+    """Whether an image has values outside a range by more than half its width."""
     margin = (value_range.white - value_range.black) / 2
     return member.high_percentile > value_range.white + margin or member.low_percentile < value_range.black - margin

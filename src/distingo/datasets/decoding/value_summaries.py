@@ -1,6 +1,6 @@
-"""The stored values of one deep image in summary: their ends, what marks no data, and a hash.
+"""Summarize the stored values of a deep image: their range, no-data values, and a hash.
 
-Arrays are processed a block at a time: a copy of all values would take many times the image's memory.
+Arrays are processed in blocks, as a copy of all values would need many times the image's memory.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from distingo.datasets.decoding.failures import UndecodableError
 from distingo.messages.notes import note
 
 _BLOCK = 1 << 18
-"""Values of a block."""
+"""Number of values in a block."""
 
 
 def blocks_of(values: np.ndarray) -> Iterator[tuple[slice, ...]]:
-    """Yield where the blocks of an array are: some rows, or a part of a row that is longer.
+    """Yield the indices of an array's blocks: some rows, or a part of a row that is longer than a block.
 
     Args:
-        values: Of shape (height,), (height, width) or (height, width, channels).
+        values: Array of shape (height,), (height, width) or (height, width, channels).
 
     Yields:
-        Slices to index it by, in the order of its values.
+        Slices to index it with, in the order of its values.
     """
-    in_row = max(values[:1].size, 1)
-    if in_row <= _BLOCK or values.ndim == 1:
-        rows = _BLOCK // in_row
+    row_size = max(values[:1].size, 1)
+    if row_size <= _BLOCK or values.ndim == 1:
+        rows = _BLOCK // row_size
         yield from ((slice(at, at + rows),) for at in range(0, len(values), rows))
         return
     columns = max(_BLOCK // max(values[:1, :1].size, 1), 1)
@@ -38,10 +38,10 @@ def blocks_of(values: np.ndarray) -> Iterator[tuple[slice, ...]]:
 
 
 def by_block(convert: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
-    """Convert values to uint8 a block at a time.
+    """Convert values to uint8 block by block.
 
     Args:
-        convert: From a block to uint8 of the same shape.
+        convert: Converts a block to uint8 of the same shape.
         values: As for `blocks_of`.
 
     Returns:
@@ -54,12 +54,12 @@ def by_block(convert: Callable[[np.ndarray], np.ndarray], values: np.ndarray) ->
 
 
 _NO_DATA = (-9999.0, -99999.0, -32768.0, -32767.0, -2147483648.0)
-"""Customary marks of no data; numbers of a magnitude from `_NO_DATA_MAGNITUDE` on are too."""
+"""Customary no-data values; so are numbers with a magnitude of at least `_NO_DATA_MAGNITUDE`."""
 
 _NO_DATA_MAGNITUDE = 1e18
 
 _FAR = 3.0
-"""A lone extreme value is no data where it is so many times the spread of the others away from them."""
+"""A single extreme value is no-data if its distance to the others is this many times their spread."""
 
 _FEWEST_OTHERS = 100
 
@@ -68,18 +68,18 @@ _MOST_LOOKED_AT = 2**20
 
 @dataclass(frozen=True, slots=True)
 class ValueSummary:
-    """The stored values of one deep image, from which the range of a whole data set is decided.
+    """Summary of the stored values of a deep image, for computing the range of a data set.
 
     Attributes:
         dtype: NumPy name of the stored type, for example ``uint16``, ``int16`` or ``float32``.
-        bits: Bits of a sample where the file packs so many (a TIFF of 12-bit samples), or where its alpha shows it;
-            else those of the type.
-        low: Smallest finite value that is no no-data value.
-        high: Largest finite value that is no no-data value.
+        bits: Bits per sample if the file declares them (a TIFF of 12-bit samples), or if its alpha implies them; else
+            those of the type.
+        low: Smallest finite value that is not a no-data value.
+        high: Largest finite value that is not a no-data value.
         low_percentile: The 0.1th percentile of these values.
         high_percentile: The 99.9th percentile of these values.
-        no_data: Values that were left out because they mark no data: a customary mark (-9999, the lowest number of
-            the type) or another lone extreme far outside the rest.
+        no_data: Values that were ignored as no-data: a customary one (-9999, the lowest number of the type) or another
+            single extreme far from the rest.
         digest: Hash of all stored values (hexadecimal), the same for every file format and every range.
     """
 
@@ -94,17 +94,17 @@ class ValueSummary:
 
 
 def summarize_values(values: np.ndarray, *, bits: int | None = None, valid: np.ndarray | None = None) -> ValueSummary:
-    """Summarize the stored values of a deep image, a block at a time.
+    """Summarize the stored values of a deep image block by block.
 
-    Percentiles are those of at most about a million values, evenly spaced in the image.
+    Percentiles are computed from at most about a million values, evenly spaced in the image.
 
     Args:
         values: Integer or float, of shape (height, width) or (height, width, channels).
-        bits: As for `ValueSummary.bits`; None takes those of the type.
-        valid: Boolean, of the same shape or one that broadcasts to it: False for no-data. None counts all.
+        bits: As for `ValueSummary.bits`; None uses those of the type.
+        valid: Boolean array of the same or a broadcastable shape: False for no-data. None uses all values.
 
     Returns:
-        Their summary; all zeros where no value is finite and valid.
+        The summary; all zeros if no value is finite and valid.
     """
     bits = bits or values.dtype.itemsize * 8
     digest = _digest(values)
@@ -118,31 +118,31 @@ def summarize_values(values: np.ndarray, *, bits: int | None = None, valid: np.n
 
 
 def require_finite(values: np.ndarray, name: str) -> None:
-    """Check that there is anything to show.
+    """Check that at least one value can be displayed.
 
     Args:
         values: Stored values, as for `blocks_of`.
-        name: Their format.
+        name: The image's format.
 
     Raises:
-        UndecodableError: They are floats, and none is a finite number.
+        UndecodableError: They are floats, and none is finite.
     """
     if values.dtype.kind == "f" and not any(np.isfinite(values[block]).any() for block in blocks_of(values)):
         raise UndecodableError(note("no-finite-value"), name)
 
 
 def is_customary_mark(value: float) -> bool:
-    """Whether a value customarily marks no data."""
+    """Whether a value is customarily used for no data."""
     return value in _NO_DATA or abs(value) >= _NO_DATA_MAGNITUDE
 
 
 class _Counted:
-    """The values of an image that count: finite, valid, and none of some marks.
+    """The values of an image that are finite, valid, and different from given no-data values.
 
     Attributes:
-        size: How many they are.
-        low: The smallest, of the image's type; 0 where there is none.
-        high: The largest, likewise.
+        size: Number of these values.
+        low: The smallest one, in the image's type; 0 if there is none.
+        high: The largest one, likewise.
     """
 
     def __init__(self, values: np.ndarray, valid: np.ndarray | None, marks: tuple[np.generic, ...] = ()) -> None:
@@ -158,11 +158,11 @@ class _Counted:
 
     @property
     def is_unsigned(self) -> bool:
-        """Whether its type is that of unsigned integers."""
+        """Whether its type is an unsigned integer."""
         return self._values.dtype.kind == "u"
 
     def sample(self) -> np.ndarray:
-        """At most about a million of them, evenly spaced, of shape (values,)."""
+        """At most about a million of the values, evenly spaced, of shape (values,)."""
         step, at, parts = -(-self.size // _MOST_LOOKED_AT), 0, []
         for block in self._blocks():
             parts.append(block[-at % step :: step].copy())
@@ -170,27 +170,27 @@ class _Counted:
         return np.concatenate(parts)
 
     def without(self, mark: np.generic) -> _Counted:
-        """Those that are not a mark."""
+        """The values without another no-data value."""
         return _Counted(self._values, self._valid, (*self._marks, mark))
 
     def _blocks(self) -> Iterator[np.ndarray]:
-        """Yield those of each block that has any, of shape (values,)."""
+        """Yield the values of each block that contains any, of shape (values,)."""
         for block in blocks_of(self._values):
             values = self._values[block]
-            counts = np.isfinite(values) if values.dtype.kind == "f" else None
+            is_counted = np.isfinite(values) if values.dtype.kind == "f" else None
             if self._valid is not None:
-                counts = self._valid[block] if counts is None else counts & self._valid[block]
+                is_counted = self._valid[block] if is_counted is None else is_counted & self._valid[block]
             for mark in self._marks:
-                counts = values != mark if counts is None else counts & (values != mark)
-            kept = values.reshape(-1) if counts is None else values[counts]
-            if kept.size:
-                yield kept
+                is_counted = values != mark if is_counted is None else is_counted & (values != mark)
+            counted = values.reshape(-1) if is_counted is None else values[is_counted]
+            if counted.size:
+                yield counted
 
 
 def _without_no_data(counted: _Counted) -> tuple[_Counted, tuple[float, ...]]:
-    """Values without a lone lowest and a lone highest one that mark no data, and these.
+    """Exclude a single lowest and a single highest value that mark no data, and return these.
 
-    Unsigned integers are left as they are: their files declare what marks no data, or it is 0, which is black.
+    Unsigned integers are unchanged: their files declare no-data values, or it is 0, which is black.
     """
     marks: list[float] = []
     if counted.is_unsigned:
@@ -206,7 +206,7 @@ def _without_no_data(counted: _Counted) -> tuple[_Counted, tuple[float, ...]]:
 
 
 def _marks_no_data(mark: float, others: np.ndarray) -> bool:
-    """Whether a value outside all the others marks no data; of few others only a customary mark is told."""
+    """Whether a value outside all others marks no data; with few others, only customary values count."""
     low, high = float(others.min()), float(others.max())
     gap, spread = (low - mark if mark < low else mark - high), high - low
     if is_customary_mark(mark):
@@ -215,7 +215,7 @@ def _marks_no_data(mark: float, others: np.ndarray) -> bool:
 
 
 def _digest(values: np.ndarray) -> str:
-    """Hash values in a type that their own is a part of, so that it does not depend on what held them."""
+    """Hash values in a common type, so that the hash does not depend on the stored type."""
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
     if values.ndim == 3 and values.shape[2] == 3 and _is_gray(values):

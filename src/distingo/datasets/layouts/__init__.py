@@ -1,1 +1,1 @@
-"""Which layout a folder has, and which of its files are images of which class."""
+"""Detect the layout of a folder, and which of its files are images of which class."""

@@ -1,7 +1,4 @@
-"""Which layout a folder has, and which files are candidates for images of which class.
-
-A table next to class folders may add what their names do not give: splits and groups.
-"""
+"""Detect a folder's layout and list its candidates; tables may add labels, splits and groups."""
 
 from __future__ import annotations
 
@@ -71,22 +68,21 @@ def find_layout(
 
     Args:
         root: The dataset's folder: one folder per class; or split folders (``train``, ``val`` and ``test``, or other
-            usual names) with class folders or a table of labels in each; or the IDX files of the MNIST family; or a
+            common names) with class folders or a table of labels in each; or the IDX files of the MNIST family; or a
             table of labels next to images. Or the table itself.
-        table: The options about splits and the table; what is left out is recognized.
+        table: The options about splits and the table; everything else is detected.
         allow_missing: Accept that half or more of the images that the table names are missing.
-        as_it_comes: Accept what nothing can be trained on: one class, empty class folders, images without a class.
-        known_classes: Those of a model that is to be evaluated: one of them alone is enough, and `root` may be its
-            class folder itself.
+        as_it_comes: Accept data that can't be trained on: one class, empty class folders, images without a class.
+        known_classes: The classes of a model that is to be evaluated: a single one of them suffices, and `root` may be
+            its class folder itself.
 
     Returns:
-        Every file found, either as a candidate or as ignored, and with a table every row of it.
+        Every file, either as a candidate or as ignored, and with a table every row of it.
 
     Raises:
-        DataError: There is no such folder, it is empty, a download has not finished filling it, it has no or one
-            class only, its IDX files do not fit, its table can't be understood, or it can't be told whether its folders
-            are splits or classes.
-        UsageError: An option does not fit the table or the folders, or there is none.
+        DataError: The folder does not exist, is empty, has an unfinished download, has no class or one only, its IDX
+            files don't match, its table can't be read, or it is ambiguous whether its folders are splits or classes.
+        UsageError: An option does not apply to the table or the folders, or there is no table.
     """
     options = table or TableOptions()
     fewest = 1 if known_classes else 2
@@ -107,14 +103,14 @@ def find_layout(
 
 
 class _Folders:
-    """A data set in folders: its split folders, and the ways to read it."""
+    """A data set in folders: its split folders, and the ways to read its labels."""
 
     def __init__(self, root: Path, files: Sequence[FoundFile], options: TableOptions) -> None:
         self._root, self._files, self._options = root, files, options
         self._tree = build_tree(files)
         corrected = any(file.ignored is not None and file.ignored.code == HOLDS_PROVENANCE for file in files)
         if corrected and options.splits is None:
-            self._splits = FolderSplits()  # classes that a served model knows, whatever their names
+            self._splits = FolderSplits()  # classes of a served model, whatever their names
         else:
             self._splits = find_splits(root, self._tree, options.splits)
         wrapped = not self._splits.folders and not corrected
@@ -123,7 +119,7 @@ class _Folders:
         self._notes: tuple[Note, ...] = ()
 
     def by_tables(self, *, allow_missing: bool, fewest: int) -> Layout | None:
-        """Read the labels from a table, or one for each split; None where the folders' names are the labels."""
+        """Read the labels from a table, or one for each split; None if the folders' names are the labels."""
         root, files, options = self._root, self._files, self._options
         if options.labels_from == "folders":
             return None
@@ -135,7 +131,7 @@ class _Folders:
                 if layout.task == "single-label":
                     check_classes(root, layout, layout.classes if fewest < 2 else ())
                 return merge_layout(layout, options.merge_labels)
-        # a column of groups alone gives no labels: the folders still do
+        # a column of groups alone gives no labels: these still come from the folders
         self._found = find_table(root, files, options, classes=self._class_names())
         if self._found is None or self._found.source.labels_from == "folders":
             return None
@@ -153,18 +149,20 @@ class _Folders:
                 raise DataError(f"{root}: {splits.question}", code="ambiguous_folders")
             return replace(unlabeled_layout(root, files, tables, splits), notes=splits.notes)
         wrapper = self._wrapper_of_classes(known)
-        inside = wrapper.parts if wrapper else ()
-        layout = split_layout(root, files, splits) if splits.folders else class_layout(root, files, known, inside)
+        wrapper_parts = wrapper.parts if wrapper else ()
+        layout = (
+            split_layout(root, files, splits) if splits.folders else class_layout(root, files, known, wrapper_parts)
+        )
         if wrapper:
             layout = replace(layout, notes=(note("wrapped-class-folders", folder=wrapper.shown),))
         if not as_it_comes:
-            check_no_class_is_empty(root, layout, splits, inside)
+            check_no_class_is_empty(root, layout, splits, wrapper_parts)
             check_classes(root, layout, known, None if wrapper else self._tree)
         elif not layout.candidates:
             return unlabeled_layout(root, files, tables, splits)
-        without = [folder for folder in splits.folders if not folder.has_classes]
+        unlabeled = [folder for folder in splits.folders if not folder.has_classes]
         layout = replace(
-            layout, notes=(*layout.notes, *splits.notes, *describe_unlabeled(self._tree, without), *self._notes)
+            layout, notes=(*layout.notes, *splits.notes, *describe_unlabeled(self._tree, unlabeled), *self._notes)
         )
         layout = merge_layout(layout, self._options.merge_labels)
         if self._options.group_column is not None:
@@ -172,7 +170,7 @@ class _Folders:
         return self._with_metadata(layout, tables)
 
     def _with_metadata(self, layout: Layout, tables: Sequence[FoundFile]) -> Layout:
-        """Add the splits of a table next to class folders, and a note that no more is read from it."""
+        """Add the splits of a table next to class folders, and a note that nothing else is read from it."""
         if self._found is not None:
             layout = _with_sides(layout, self._files, self._found.table)
             return replace(layout, notes=(*layout.notes, *self._found.source.notes))
@@ -182,47 +180,49 @@ class _Folders:
         return replace(layout, notes=(*layout.notes, note("tables-not-read", tables=names)))
 
     def _wrapper_of_classes(self, known: Collection[str]) -> Folder | None:
-        """The folder around the class folders; None where a model knows it as a class, or knows nothing in it.
+        """The folder around the class folders; None if it is a class of the model itself, or has none of its classes.
 
         Raises:
-            DataError: The folders in it may as well be splits.
+            DataError: The folders in it may also be splits.
         """
         wrapper = self._wrapper
         if wrapper is None:
             return None
-        around = {class_name(name) for name in (self._root.resolve().name, *wrapper.parts)}
-        if known and (not around.isdisjoint(known) or set(map(class_name, wrapper.folders)).isdisjoint(known)):
+        outer_names = {class_name(name) for name in (self._root.resolve().name, *wrapper.parts)}
+        if known and (not outer_names.isdisjoint(known) or set(map(class_name, wrapper.folders)).isdisjoint(known)):
             return None
-        asks = self._options.splits is None and not _are_known(wrapper, known)
-        if asks and (doubt := ask_about_classes(wrapper)):
+        may_ask = self._options.splits is None and not _are_known(wrapper, known)
+        if may_ask and (doubt := ask_about_classes(wrapper)):
             raise DataError(f"{self._root}: {doubt.question}", code="ambiguous_folders")
         return wrapper
 
     def _class_names(self) -> frozenset[str]:
-        """The names of the folders that may be classes; none where the labels must come from a table."""
+        """The names of the folders that may be classes; none if the labels have to come from a table."""
         if not self._splits.folders:
             folder, tables = self._tree, tables_in(self._files)
             if self._wrapper and all(self._wrapper.parts == file.parts[:-1] for file in tables):
                 folder = self._wrapper
-            several = len(folder.folders) > 1 and not self._are_parts()
-            return frozenset(map(class_name, folder.folders)) if several else frozenset()
-        inside = [self._tree.find(each.parts[: each.class_at]) for each in self._splits.folders if each.has_classes]
-        return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
+            is_plausible = len(folder.folders) > 1 and not self._are_parts()
+            return frozenset(map(class_name, folder.folders)) if is_plausible else frozenset()
+        class_parents = [
+            self._tree.find(each.parts[: each.class_at]) for each in self._splits.folders if each.has_classes
+        ]
+        return frozenset(class_name(name) for folder in class_parents if folder for name in folder.folders)
 
     def _are_parts(self) -> bool:
-        """Whether the folders are merely parts of one set, which a table describes.
+        """Whether the folders are only parts of one set, which a table describes.
 
-        Such as ``images_001`` and ``images_002``, or ``images`` and ``masks``.
+        Examples are ``images_001`` and ``images_002``, or ``images`` and ``masks``.
         """
         names = [folder.name for folder in self._tree]
         if not are_numbered_parts(names) and not all(map(is_part_name, names)):
             return False
-        found = tables_in(self._files)
-        images = ImageFinder(self._root, [file for file in self._files if file not in found])
-        return any(names_images(read_labels_table(file.path, header=self._options.header), images) for file in found)
+        tables = tables_in(self._files)
+        images = ImageFinder(self._root, [file for file in self._files if file not in tables])
+        return any(names_images(read_labels_table(file.path, header=self._options.header), images) for file in tables)
 
     def _on_requested_splits(self, layout: Layout) -> Layout:
-        """Put the images of a table on the splits whose folders they are in, where these were requested."""
+        """Assign the images of a table to the splits that the user specified for their folders."""
         if not self._splits.is_requested or any(each.split for each in layout.candidates):
             return layout
         by_file = {display_name(file.parts): self._splits.folder_of(file.parts) for file in self._files}
@@ -232,12 +232,12 @@ class _Folders:
 
 
 def _are_known(tree: Folder, known: Collection[str]) -> bool:
-    """Whether the folders in a folder are all classes that a model knows."""
+    """Whether all folders in a folder are classes of the model."""
     return bool(known) and {class_name(folder.name) for folder in tree}.issubset(known)
 
 
 def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) -> Source:
-    """Turn the ``file`` of a manifest or split back into a source.
+    """Create the source for the ``file`` of a manifest or split.
 
     Args:
         root: The dataset's folder.
@@ -245,7 +245,7 @@ def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) ->
         value_ranges: As in `Source.value_range`: those of the data set or of a model.
 
     Returns:
-        The source; whether the file is still there shows when it is opened.
+        The source; a missing file is only noticed when it is opened.
     """
     path = root / file
     if path.exists():
@@ -254,8 +254,8 @@ def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) ->
     if entry and IDX_IMAGES.fullmatch(entry["file"].rpartition("/")[2]):
         return Source(file, root / entry["file"], int(entry["index"]))
     if "\\x" in file:
-        written = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), file)
-        return Source(file, root / written, value_range=value_ranges)
+        raw_file = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), file)
+        return Source(file, root / raw_file, value_range=value_ranges)
     return Source(file, path, value_range=value_ranges)
 
 
@@ -281,10 +281,10 @@ def _find_files(root: Path) -> list[FoundFile]:
 
 
 def _refuse_folder_options(root: Path, options: TableOptions, what: str) -> None:
-    given = [option(name) for name in ("splits", "labels_from") if getattr(options, name) is not None]
-    if given:
+    specified = [option(name) for name in ("splits", "labels_from") if getattr(options, name) is not None]
+    if specified:
         raise UsageError(
-            f"{', '.join(given)}: is about folders, and {root} {what}; leave it out", code="option_not_applicable"
+            f"{', '.join(specified)}: is about folders, and {root} {what}; leave it out", code="option_not_applicable"
         )
 
 
@@ -296,9 +296,9 @@ def _describe_unopened(files: Sequence[FoundFile]) -> tuple[Note, ...]:
 
 
 def _with_sides(layout: Layout, files: Sequence[FoundFile], table: Table) -> Layout:
-    """Add to class folders the splits that a table of metadata gives, unless split folders give them already.
+    """Add the splits of a metadata table to class folders, unless split folders define them already.
 
-    An image that the table puts on two splits, or on none, is on none.
+    An image with several splits in the table, or none, gets none.
     """
     column = recognize_split_column(table, [name for name in table.columns if name != "file_name"])
     if column is None or any(candidate.split for candidate in layout.candidates):
@@ -307,47 +307,47 @@ def _with_sides(layout: Layout, files: Sequence[FoundFile], table: Table) -> Lay
     for file, value in _cells_by_file(layout, files, table, "file_name", column):
         if file and (split := TABLE_SPLITS.get(value.lower())):
             named_splits.setdefault(file, set()).add(split)
-    certain = {file: next(iter(found)) for file, found in named_splits.items() if len(found) == 1}
-    candidates = tuple(replace(each, split=certain.get(each.source.file)) for each in layout.candidates)
+    unambiguous = {file: next(iter(file_splits)) for file, file_splits in named_splits.items() if len(file_splits) == 1}
+    candidates = tuple(replace(each, split=unambiguous.get(each.source.file)) for each in layout.candidates)
     splits = note("splits-from-column", column=column, table=table.path.name)
     return replace(layout, candidates=candidates, notes=(*layout.notes, splits))
 
 
 def _with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_column: str | None) -> Layout:
-    """Add to class folders the groups that a column of a table gives; the image column is recognized where None."""
+    """Add the groups of a table's column to class folders; the image column is detected if None."""
     tables = tables_in(files)
     table = _table_of_groups(layout, [read_labels_table(file.path) for file in tables], column)
     images = ImageFinder(layout.root, [file for file in files if file not in tables])
     image = image_column or recognize_image_column(table, TableOptions(group_column=column), images)
     groups: dict[str, set[str]] = defaultdict(set)
-    unclear = 0
+    unmatched_rows = 0
     for file, value in _cells_by_file(layout, files, table, image, column):
-        unclear += not file
+        unmatched_rows += not file
         if file and value:
             groups[file].add(value)
-    alone = sum(candidate.source.file not in groups for candidate in layout.candidates)
+    ungrouped = sum(candidate.source.file not in groups for candidate in layout.candidates)
     gaps = (
-        *([note("images-without-group", count=alone)] if alone else []),
-        *([note("rows-without-image", count=unclear)] if unclear else []),
+        *([note("images-without-group", count=ungrouped)] if ungrouped else []),
+        *([note("rows-without-image", count=unmatched_rows)] if unmatched_rows else []),
     )
     rest = note("groups-incomplete", gaps=gaps) if gaps else ""
-    found = note("groups-from-column", column=column, table=table.path.name, rest=rest)
+    summary = note("groups-from-column", column=column, table=table.path.name, rest=rest)
     return replace(
-        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(found, *layout.notes)
+        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(summary, *layout.notes)
     )
 
 
 def _cells_by_file(
     layout: Layout, files: Sequence[FoundFile], table: Table, image_column: str, column: str
 ) -> Iterator[tuple[str, str]]:
-    """Yield the image that each row names, empty for none or several, and the row's cell of a column."""
+    """Yield the image that each row names (empty for none or several) and the row's cell in a column."""
     tables = tables_in(files)
     images = ImageFinder(layout.root, [file for file in files if file not in tables])
     names = [text_of(cell) for cell in table.column(image_column)]
     matches = match_names(names, images)
     for name, value in zip(names, table.column(column), strict=True):
-        found = matches.files(name)
-        yield display_name(found[0].parts) if len(found) == 1 else "", text_of(value)
+        matched = matches.files(name)
+        yield display_name(matched[0].parts) if len(matched) == 1 else "", text_of(value)
 
 
 def _table_of_groups(layout: Layout, tables: Sequence[Table], column: str) -> Table:
@@ -357,15 +357,15 @@ def _table_of_groups(layout: Layout, tables: Sequence[Table], column: str) -> Ta
             code="no_table",
             parameter="group_column",
         )
-    having = [table for table in tables if column in table.columns]
-    if len(having) > 1:
-        names = ", ".join(table.path.name for table in having)
+    matching = [table for table in tables if column in table.columns]
+    if len(matching) > 1:
+        names = ", ".join(table.path.name for table in matching)
         raise UsageError(
             f"{layout.root}: several tables have a column {column!r} ({names}); move all but one away",
             code="ambiguous_table",
             parameter="group_column",
         )
-    if not having:
+    if not matching:
         names_of_columns = [name for table in tables for name in table.columns]
         names = ", ".join(table.path.name for table in tables)
         raise UsageError(
@@ -373,4 +373,4 @@ def _table_of_groups(layout: Layout, tables: Sequence[Table], column: str) -> Ta
             code="unknown_column",
             parameter="group_column",
         )
-    return having[0]
+    return matching[0]

@@ -1,8 +1,8 @@
-"""Where folders do not say which of them are the classes: the top folders, or those inside of them.
+"""Ask the user if folders are ambiguous: the classes may be the top folders, or the folders inside them.
 
-Class folders below sites, patients or copies look like the parts of class folders, so the names alone can't decide.
-What speaks for a question: folders of the same names under most top folders, also below their split folders; the
-parts of one set (images and masks); one data set next to loose images that are none of its classes.
+Class folders below sites, patients or copies look like parts of class folders, so names alone are not conclusive. Signs
+of ambiguity are: folders of the same names in most top folders or in their splits; the parts of one set (images and
+masks); and one data set next to loose images that belong to none of its classes.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from distingo.messages.notes import note
 from distingo.records import SPLITS, SplitName
 
 _FEWEST_SHARED = 2
-"""Folders that two top folders have in common before these may be the classes."""
+"""Number of folders that two top folders must share before these may be the classes."""
 
 _TINY = 2
 
 _TINY_SHARE = 50
-"""A top folder with at most so many images, one in so many of the largest's, may be no part of the data set."""
+"""A top folder with so few images, and with so small a share of the largest's, may not belong to the data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class _Top:
 
     Attributes:
         folder: The top folder.
-        splits: Its split folders with folders in them, where it holds no other folders that hold some.
-        inside: The folders that may be classes: in its split folders, or in itself.
+        splits: Its split folders that contain folders, unless it has other folders that contain some.
+        inside: The folders that may be classes: in its split folders, or directly in it.
     """
 
     folder: Folder
@@ -64,23 +64,23 @@ class _Top:
 
     @property
     def is_loose(self) -> bool:
-        """Whether images lie in it that are in none of these folders."""
+        """Whether it has images outside of these folders."""
         return bool(enter(self.folder).own) or not self.inside
 
     def names_of(self, keys: Iterable[str]) -> list[str]:
-        wanted = set(keys)
-        return sorted({each.name for each in self.inside if class_name(each.name).casefold() in wanted})
+        key_set = set(keys)
+        return sorted({each.name for each in self.inside if class_name(each.name).casefold() in key_set})
 
 
 def splits_inside_classes(tree: Folder) -> FolderSplits | None:
-    """Find split folders inside of class folders: ``cat/train``, ``cat/test``, ``dog/train``, ``dog/test``.
+    """Find split folders inside class folders: ``cat/train``, ``cat/test``, ``dog/train``, ``dog/test``.
 
     Args:
         tree: The folder whose folders may be the classes.
 
     Returns:
-        The splits; with a question where the class folders may as well be those inside of the splits
-        (``paris/train/cat``), or where some top folders have splits and others have none; None where there are none.
+        The splits; with a question if the classes may also be the folders inside the splits (``paris/train/cat``), or
+        if some top folders have splits and others have none. None if there are no such splits.
     """
     splits = [
         SplitFolder(each.parts, split, has_classes=True, class_at=len(tree.parts))
@@ -98,12 +98,12 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
     by_top: dict[str, set[SplitName]] = {top.name: set() for top in tree}
     for each in splits:
         by_top[each.parts[-2]].add(each.split)
-    learned = sum("train" in found for found in by_top.values())
-    if all(by_top.values()) and 2 * learned > len(by_top):
-        named = tuple(
+    with_train = sum("train" in top_splits for top_splits in by_top.values())
+    if all(by_top.values()) and 2 * with_train > len(by_top):
+        folder_notes = tuple(
             note("folder-of-split", folder=name, split=note(split)) for name, split in sorted(split_folders.items())
         )
-        return FolderSplits(in_order(splits), "", (note("split-folders-inside", folders=named),))
+        return FolderSplits(in_order(splits), "", (note("split-folders-inside", folders=folder_notes),))
     divided = [top for top in tree if len(by_top[top.name]) > 1]
     if 2 * len(divided) < len(by_top) or any(_look_into(top).splits for top in divided):
         return None
@@ -111,25 +111,25 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
 
 
 def ask_about_classes(tree: Folder) -> FolderSplits | None:
-    """Ask where the folders in a folder may be the classes as well as those inside of them.
+    """Ask if the classes may also be the folders inside of a folder's folders.
 
     Args:
         tree: The folder whose folders would be the classes.
 
     Returns:
-        The question, with the options that decide; None where nothing speaks against the folders being the classes.
+        The question, with the options that resolve it; None if nothing suggests that the folders are not the classes.
     """
     if len(tree.folders) < 2:
         return None
     tops = [_look_into(top) for top in tree]
-    asks: Sequence[Callable[[], str]] = (
+    checks: Sequence[Callable[[], str]] = (
         partial(_ask_about_parts, tree),
         partial(_ask_about_shared_in_splits, tops),
         partial(_ask_about_shared, tops),
         partial(_ask_about_repeated_tops, tops),
         partial(_ask_about_one_set, tops),
     )
-    question = next((found for ask in asks if (found := ask())), "")
+    question = next((text for ask in checks if (text := ask())), "")
     return FolderSplits(question=question) if question else None
 
 
@@ -139,12 +139,12 @@ def _look_into(top: Folder) -> _Top:
     split_folders = [(each, split) for each in structured if (split := split_of_name(each.name, loose=True))]
     if not split_folders or len(split_folders) < len(structured):
         return _Top(top, (), tuple(inner))
-    inside = tuple(folder for each, _ in split_folders for folder in enter(each))
-    return _Top(top, in_order(as_split(each, split) for each, split in split_folders), inside)
+    subfolders = tuple(folder for each, _ in split_folders for folder in enter(each))
+    return _Top(top, in_order(as_split(each, split) for each, split in split_folders), subfolders)
 
 
 def _is_stray(top: _Top, largest: int) -> bool:
-    """Whether a top folder's images are probably no part of the data set: by its name, or because they are so few."""
+    """Whether a top folder probably does not belong to the data set, by its name or its few images."""
     total = top.folder.total
     return len(top.inside) < 2 and (
         is_stray_name(top.folder.name) or (total <= _TINY and total * _TINY_SHARE <= largest)
@@ -152,10 +152,10 @@ def _is_stray(top: _Top, largest: int) -> bool:
 
 
 def _ask_about_parts(tree: Folder) -> str:
-    """Where folders are named like the parts of one set: images and masks, whatever else lies next to these two."""
+    """Ask if folders are named like the parts of one set (images and masks), whatever other folders there are."""
     parts = [top for top in tree if is_part_name(top.name)]
-    holders = [top for top in parts if is_container_name(top.name)]
-    if len(parts) < 2 or not (len(parts) == len(tree.folders) or 0 < len(holders) < len(parts)):
+    containers = [top for top in parts if is_container_name(top.name)]
+    if len(parts) < 2 or not (len(parts) == len(tree.folders) or 0 < len(containers) < len(parts)):
         return ""
     return (
         f"its folders {name_some(sorted(top.shown for top in parts), 3)} look like the parts of one set, not like "
@@ -165,7 +165,7 @@ def _ask_about_parts(tree: Folder) -> str:
 
 
 def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
-    """Where most top folders hold the same folders below their splits: ``paris/train/cat``, ``rome/train/cat``."""
+    """Ask if most top folders have the same folders in their splits: ``paris/train/cat``, ``rome/train/cat``."""
     divided = [top for top in tops if top.splits]
     keys = [key for top in divided for key in top.keys if not is_part_name(key) and not is_source_name(key)]
     shared = {key for key, count in Counter(keys).items() if count > 1 and 2 * count > len(divided)}
@@ -174,12 +174,12 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
     if len(divided) < 2 or 2 * len(divided) <= len(tops) - strays or not shared or len(set(keys)) < 2:
         return ""
     folders = sorted(top.folder.shown for top in divided)
-    inside = name_some(sorted({name for top in divided for name in top.names_of(shared)}), 3)
+    examples = name_some(sorted({name for top in divided for name in top.names_of(shared)}), 3)
     splits, at = [split for top in divided for split in top.splits], len(divided[0].folder.parts) - 1
-    several = len({split.split for split in splits}) > 1
-    classes = f'"{_as_pattern(splits, at, CLASS_FOLDER)}"' if several else NO_SPLITS
+    multiple_splits = len({split.split for split in splits}) > 1
+    classes = f'"{_as_pattern(splits, at, CLASS_FOLDER)}"' if multiple_splits else NO_SPLITS
     return (
-        f"its folders {name_some(folders, 3)} hold the same folders ({inside}) in their split folders; if those are "
+        f"its folders {name_some(folders, 3)} hold the same folders ({examples}) in their split folders; if those are "
         f"the classes, read all of them together by {option('splits')} "
         f'"{_as_pattern(splits, at, ANY_FOLDER)}" (or only {divided[0].folder.shown} by {option("splits")} '
         f"{as_option(divided[0].splits)}); if {name_some(folders, 2)} are the classes, say so by "
@@ -188,7 +188,7 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
 
 
 def _ask_about_shared(tops: Sequence[_Top]) -> str:
-    """Where most top folders hold the same folders: they are splits of some kind, or classes of one structure."""
+    """Ask if most top folders have the same folders: they are splits of some kind, or classes with one structure."""
     counts = Counter(key for top in tops for key in top.keys)
     divided = any(top.splits for top in tops)
     shared = {
@@ -204,22 +204,22 @@ def _ask_about_shared(tops: Sequence[_Top]) -> str:
     which = f"its folders {name_some(names, 3)}"
     if len(sharing) < len(tops):
         which = f"{len(names)} of its {len(tops)} folders ({name_some(names, 3)})"
-    inside = name_some(sharing[0].names_of(shared), 3)
+    examples = name_some(sharing[0].names_of(shared), 3)
     return (
-        f"{which} hold the same folders ({inside}); if those are the classes, name the splits by {option('splits')} "
+        f"{which} hold the same folders ({examples}); if those are the classes, name the splits by {option('splits')} "
         f"{_example(sharing, tops)}; if {name_some(every_name, 2)} are the classes, say so by {option('splits')} "
         f"{NO_SPLITS}"
     )
 
 
 def _example(sharing: Sequence[_Top], tops: Sequence[_Top]) -> str:
-    """How to take the folders that several top folders share for the classes."""
+    """An option for reading the folders that several top folders share as the classes."""
     if any(top.splits for top in sharing):
         return as_option(split for top in sharing for split in top.splits or (as_split(top.folder, "train"),))
     names = sorted(top.folder.shown for top in sharing)
-    every = "/".join((*sharing[0].folder.parts[:-1], ANY_FOLDER))
-    some = f"train={names[0]},test={names[1]}" if len(tops) == 2 else f"test={names[-1]},train={every}"
-    return f"{some} (or read all of them together by {option('splits')} train={every})"
+    pattern = "/".join((*sharing[0].folder.parts[:-1], ANY_FOLDER))
+    example = f"train={names[0]},test={names[1]}" if len(tops) == 2 else f"test={names[-1]},train={pattern}"
+    return f"{example} (or read all of them together by {option('splits')} train={pattern})"
 
 
 def _holds_most(top: _Top, shared: set[str]) -> bool:
@@ -228,7 +228,7 @@ def _holds_most(top: _Top, shared: set[str]) -> bool:
 
 
 def _are_most(sharing: Sequence[_Top], tops: Sequence[_Top], shared: set[str]) -> bool:
-    """Whether the top folders that share folders outweigh those that do not: with other folders, or loose images."""
+    """Whether the top folders that share folders outweigh those with other folders or loose images."""
     if len(sharing) < 2 or sum(not is_source_name(key) for key in shared) < _FEWEST_SHARED:
         return False
     largest = max(top.folder.total for top in tops)
@@ -240,29 +240,29 @@ def _are_most(sharing: Sequence[_Top], tops: Sequence[_Top], shared: set[str]) -
 
 
 def _ask_about_one_set(tops: Sequence[_Top]) -> str:
-    """Where one top folder is a data set, and next to it are loose images: ``dataset/cat``, ``docs/logo.png``."""
-    sets = [top for top in tops if not top.is_loose and sum(not is_source_name(key) for key in top.keys) > 1]
-    if len(sets) != 1:
+    """Ask if one top folder is a data set, next to loose images: ``dataset/cat``, ``docs/logo.png``."""
+    datasets = [top for top in tops if not top.is_loose and sum(not is_source_name(key) for key in top.keys) > 1]
+    if len(datasets) != 1:
         return ""
-    (only,) = sets
+    (only,) = datasets
     others = [top for top in tops if top is not only]
     if any(len(top.inside) > 1 for top in others):
         return ""
-    named = bool(only.splits) or is_wrapper_name(only.folder.name)
-    if not named and not all(_is_stray(top, only.folder.total) for top in others):
+    is_named_so = bool(only.splits) or is_wrapper_name(only.folder.name)
+    if not is_named_so and not all(_is_stray(top, only.folder.total) for top in others):
         return ""
-    name, beside = only.folder.shown, name_some(sorted(top.folder.shown for top in others), 3)
-    inside = name_some(only.names_of(only.keys), 3)
+    name, nearby = only.folder.shown, name_some(sorted(top.folder.shown for top in others), 3)
+    names = name_some(only.names_of(only.keys), 3)
     chosen = as_option(only.splits) or f"train={name}"
     return (
-        f"its folder {name} holds folders ({inside}), and beside it are only loose images ({beside}); if the folders "
+        f"its folder {name} holds folders ({names}), and beside it are only loose images ({nearby}); if the folders "
         f"in {name} are the classes, give it as {option('data')} or say so by {option('splits')} {chosen}; if {name} "
-        f"and {beside} are the classes, say so by {option('splits')} {NO_SPLITS}"
+        f"and {nearby} are the classes, say so by {option('splits')} {NO_SPLITS}"
     )
 
 
 def _ask_about_repeated_tops(tops: Sequence[_Top]) -> str:
-    """Where one top folder holds the others once more: ``cat``, ``dog`` and ``archive/cat``, ``archive/dog``."""
+    """Ask if one top folder repeats the others: ``cat``, ``dog`` and ``archive/cat``, ``archive/dog``."""
     names = {class_name(top.folder.name).casefold() for top in tops}
     for top in tops:
         common = (top.keys & names) - {class_name(top.folder.name).casefold()}
@@ -278,22 +278,26 @@ def _ask_about_repeated_tops(tops: Sequence[_Top]) -> str:
 
 
 def _ask_about_undivided(tree: Folder, divided: Sequence[Folder], splits: Sequence[SplitFolder]) -> str:
-    """Where some top folders hold split folders, and others do not: ``cat/train``, ``cat/test``, ``docs/logo.png``."""
-    kept = {top.name for top in divided}
+    """Ask if only some top folders hold split folders: ``cat/train``, ``cat/test``, ``docs/logo.png``."""
+    divided_names = {top.name for top in divided}
     names = name_some(sorted(top.shown for top in divided), 3)
-    others = name_some(sorted(top.shown for top in tree if top.name not in kept), 3)
-    kept_splits = [each for each in splits if each.parts[-2] in kept]
-    words = name_some(sorted({each.parts[-1] for each in kept_splits}), 3)
-    chosen = _as_pattern(kept_splits, len(tree.parts), CLASS_FOLDER)
-    alone = f'read only what is divided by {option("splits")} "{chosen}"' if len(kept) > 1 else f"divide {others} too"
+    others = name_some(sorted(top.shown for top in tree if top.name not in divided_names), 3)
+    divided_splits = [each for each in splits if each.parts[-2] in divided_names]
+    inside = name_some(sorted({each.parts[-1] for each in divided_splits}), 3)
+    pattern = _as_pattern(divided_splits, len(tree.parts), CLASS_FOLDER)
+    advice = (
+        f'read only what is divided by {option("splits")} "{pattern}"'
+        if len(divided_names) > 1
+        else f"divide {others} too"
+    )
     return (
-        f"not all of its folders are divided into splits: {names} into {words}, but not {others}; {alone}, or take "
+        f"not all of its folders are divided into splits: {names} into {inside}, but not {others}; {advice}, or take "
         f"every folder for a class without splits by {option('splits')} {NO_SPLITS}"
     )
 
 
 def _as_pattern(splits: Iterable[SplitFolder], at: int, placeholder: str) -> str:
-    """Split folders in one option, with a placeholder for the part of their paths that differs."""
+    """Format split folders as one option, with a placeholder for the part of their paths that differs."""
     pairs = {
         (SPLITS.index(each.split), f"{each.split}={'/'.join((*each.parts[:at], placeholder, *each.parts[at + 1 :]))}")
         for each in splits

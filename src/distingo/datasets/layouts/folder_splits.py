@@ -1,4 +1,4 @@
-"""Which folders of a data set are splits: by their names, by the class folders that they share, or as requested."""
+"""Find the folders that are splits: by their names, by the class folders that they share, or as specified."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ _HOW = "write none, or train=FOLDER,test=FOLDER (validation=FOLDER too; * is eve
 
 
 def parse_splits(text: str) -> dict[str, SplitName]:
-    """Read what a person wrote for ``--splits``.
+    """Parse the value of ``--splits``.
 
     Args:
         text: ``none``, or pairs such as ``train=Training,test=Testing``. In a path ``*`` stands for any folder
             (``train=*/train``), and ``{class}`` for any folder whose name is the class (``train={class}/train``).
 
     Returns:
-        The split of every folder named; nothing for ``none``.
+        The split of every named folder; empty for ``none``.
 
     Raises:
-        UsageError: It is written otherwise, or puts a folder on two splits.
+        UsageError: The text is malformed, or assigns a folder to two splits.
     """
     if text.strip().lower() == NO_SPLITS:
         return {}
@@ -83,65 +83,65 @@ def parse_splits(text: str) -> dict[str, SplitName]:
 def find_splits(root: Path, tree: Folder, requested: str | None) -> FolderSplits:
     """Find the folders that are splits.
 
-    A folder is a split if its name says so (``Training``, ``test_set``) and it holds class folders, or if it shares
-    class folders with another whose name also contains a word for a split (``seg_train``, ``seg_test``). Folders
-    around splits (``dataset/train``) and doubled ones (``seg_train/seg_train``) are seen through. Where the folders do
-    not say which of them are the classes, that is a question (`folder_questions`).
+    A folder is a split if it is named like one (``Training``, ``test_set``) and holds class folders, or if it shares
+    class folders with another and both names contain a word for a split (``seg_train``, ``seg_test``). Folders around
+    splits (``dataset/train``) and doubled ones (``seg_train/seg_train``) are skipped. If it is ambiguous which folders
+    are the classes, the result is a question (`folder_questions`).
 
     Args:
-        root: The data set's folder, for errors.
-        tree: Of its folders.
-        requested: As in `parse_splits`; None recognizes.
+        root: The data set's folder, for error messages.
+        tree: The tree of its folders.
+        requested: As for `parse_splits`; None detects the splits.
 
     Returns:
-        The splits, or a question, or neither. Splits without class folders come with a question too: their labels
+        The splits, or a question, or neither. Splits without class folders also come with a question, as their labels
         have to come from a table.
 
     Raises:
-        UsageError: A requested folder is not there.
+        UsageError: A requested folder does not exist.
     """
     if requested is not None:
         named_splits = parse_splits(requested)
         return _requested(root, tree, named_splits) if named_splits else FolderSplits()
     folder = tree
     for _ in range(DEEPEST_WRAPPER):
-        found = _by_name(folder)
-        if found is not None or folder.own or len(folder.folders) != 1:
+        by_name = _by_name(folder)
+        if by_name is not None or folder.own or len(folder.folders) != 1:
             break
         (folder,) = folder
-    inside = None if found else splits_inside_classes(tree if folder.own else folder)
-    return found or inside or ask_about_classes(tree) or FolderSplits()
+    in_classes = None if by_name else splits_inside_classes(tree if folder.own else folder)
+    return by_name or in_classes or ask_about_classes(tree) or FolderSplits()
 
 
 def _requested(root: Path, tree: Folder, named_splits: dict[str, SplitName]) -> FolderSplits:
-    named, patterns = [], []
+    by_path, by_pattern = [], []
     for name, split in named_splits.items():
         if name == EVERY_OTHER:
             continue
         folder = tree.find(name.split("/"))
         if folder is not None:
-            named.append(as_split(folder, split))
+            by_path.append(as_split(folder, split))
             continue
-        found = [_as_matched(*each, split) for each in _matching(tree, name.split("/"))]
-        if not found:
-            near = name_the_nearest(name, [each.shown for each in tree])
+        matches = [_as_matched(*each, split) for each in _matching(tree, name.split("/"))]
+        if not matches:
+            suggestion = name_the_nearest(name, [each.shown for each in tree])
             raise UsageError(
-                f"{option('splits')}: {root} has no folder {name!r} with images in it; {near}",
+                f"{option('splits')}: {root} has no folder {name!r} with images in it; {suggestion}",
                 code="unknown_name",
                 parameter="splits",
             )
-        patterns += found
-    # a folder that is named itself is on the split it is named for, whatever patterns match it too
-    chosen = {each.parts: each for each in (*patterns, *named)}
+        by_pattern += matches
+    # a folder that is named explicitly has the split specified for it, even if patterns match it too
+    folders_by_parts = {each.parts: each for each in (*by_pattern, *by_path)}
     if (other := named_splits.get(EVERY_OTHER)) is not None:
-        tops = {parts[0] for parts in chosen}
-        chosen |= {folder.parts: as_split(folder, other) for folder in tree if folder.name not in tops}
-    splits = in_order(chosen.values())
+        tops = {parts[0] for parts in folders_by_parts}
+        folders_by_parts |= {folder.parts: as_split(folder, other) for folder in tree if folder.name not in tops}
+    splits = in_order(folders_by_parts.values())
     return FolderSplits(splits, "", (*_described(splits), *_unread(tree, splits)), is_requested=True)
 
 
 def _matching(folder: Folder, names: Sequence[str], class_at: int | None = None) -> Iterator[tuple[Folder, int | None]]:
-    """The folders that a path with placeholders stands for, and which part of their paths is the class, if one is."""
+    """Yield the folders that match a path with placeholders, and the index of the class in their paths, if any."""
     if not names:
         yield folder, class_at
         return
@@ -150,8 +150,8 @@ def _matching(folder: Folder, names: Sequence[str], class_at: int | None = None)
         at = len(folder.parts) if name == CLASS_FOLDER else class_at
         for each in folder:
             yield from _matching(each, rest, at)
-    elif (found := folder.find([name])) is not None:
-        yield from _matching(found, rest, class_at)
+    elif (child := folder.find([name])) is not None:
+        yield from _matching(child, rest, class_at)
 
 
 def _as_matched(folder: Folder, class_at: int | None, split: SplitName) -> SplitFolder:
@@ -161,25 +161,25 @@ def _as_matched(folder: Folder, class_at: int | None, split: SplitName) -> Split
 
 
 def _by_name(folder: Folder) -> FolderSplits | None:
-    """Find split folders by the names of the folders in one folder."""
-    loose = {each.name: split for each in folder if (split := split_of_name(each.name, loose=True))}
-    strict = {name: split for name, split in loose.items() if split_of_name(name)}
-    others = [each for each in folder if each.name not in loose and not is_unlabeled_name(each.name)]
-    inner = {name: enter(folder.folders[name]) for name in loose}
-    structured = [name for name in loose if inner[name].folders]
+    """Find split folders by the names of the folders in a folder."""
+    by_loose_name = {each.name: split for each in folder if (split := split_of_name(each.name, loose=True))}
+    by_strict_name = {name: split for name, split in by_loose_name.items() if split_of_name(name)}
+    others = [each for each in folder if each.name not in by_loose_name and not is_unlabeled_name(each.name)]
+    inner = {name: enter(folder.folders[name]) for name in by_loose_name}
+    structured = [name for name in by_loose_name if inner[name].folders]
     if not structured:
-        names = strict if others else loose
-        unlabeled = not others and len(loose) < len(folder.folders)
-        several = len(set(names.values())) > 1 or (unlabeled and len(strict) > 0)
-        return _flat(folder, names) if several else None
-    if any(name in strict for name in structured) and (len(set(strict.values())) > 1 or not others):
-        return _with_classes(folder, strict if len(set(strict.values())) > 1 else loose)
-    if len(set(loose.values())) > 1 and (
-        _share_classes([inner[name] for name in structured]) or all(name in strict for name in structured)
+        names = by_strict_name if others else by_loose_name
+        unlabeled = not others and len(by_loose_name) < len(folder.folders)
+        is_split = len(set(names.values())) > 1 or (unlabeled and len(by_strict_name) > 0)
+        return _flat(folder, names) if is_split else None
+    if any(name in by_strict_name for name in structured) and (len(set(by_strict_name.values())) > 1 or not others):
+        return _with_classes(folder, by_strict_name if len(set(by_strict_name.values())) > 1 else by_loose_name)
+    if len(set(by_loose_name.values())) > 1 and (
+        _share_classes([inner[name] for name in structured]) or all(name in by_strict_name for name in structured)
     ):
-        return _with_classes(folder, loose)
-    doubtful = [name for name in structured if name in strict]
-    return FolderSplits(question=_ask_about_one(folder.folders[doubtful[0]], others)) if doubtful else None
+        return _with_classes(folder, by_loose_name)
+    ambiguous = [name for name in structured if name in by_strict_name]
+    return FolderSplits(question=_ask_about_one(folder.folders[ambiguous[0]], others)) if ambiguous else None
 
 
 def _splits(folder: Folder, named_splits: Mapping[str, SplitName]) -> tuple[SplitFolder, ...]:
@@ -191,9 +191,9 @@ def _with_classes(folder: Folder, named_splits: Mapping[str, SplitName]) -> Fold
     keys = {key for name in named_splits for key in enter(folder.folders[name]).keys}
     question = ""
     if len(keys) > 1 and all(map(is_part_name, keys)):
-        shown = name_some(sorted(keys), 3)
+        parts = name_some(sorted(keys), 3)
         question = (
-            f"the folders in {splits[0].shown} ({shown}) look like the parts of a detection or segmentation set, not "
+            f"the folders in {splits[0].shown} ({parts}) look like the parts of a detection or segmentation set, not "
             f"like classes; distingo names whole images: put those of each class in a folder of its own, or take these "
             f"for classes by {option('splits')} {as_option(splits)}"
         )
@@ -217,27 +217,27 @@ def _share_classes(folders: Sequence[Folder]) -> bool:
 
 
 def _ask_about_one(doubtful: Folder, others: Sequence[Folder]) -> str:
-    inside = name_some(sorted(doubtful.folders), 3)
-    beside = name_some(sorted(each.name for each in others), 3)
+    subfolders = name_some(sorted(doubtful.folders), 3)
+    nearby = name_some(sorted(each.name for each in others), 3)
     return (
-        f"its folder {doubtful.name} may be a split, with the classes {inside}, or a class beside {beside}; say by "
+        f"its folder {doubtful.name} may be a split, with the classes {subfolders}, or a class beside {nearby}; say by "
         f"{option('splits')} train={doubtful.name} that it is a split, or by {option('splits')} {NO_SPLITS} that it "
         "is a class"
     )
 
 
 def _described(splits: Sequence[SplitFolder]) -> list[Note]:
-    """Which folder is which split, unless their names are the plain ones; and where a missing test split is from."""
-    named = [note("folder-of-split", folder=each.shown, split=note(each.split)) for each in splits]
-    plain = all(len(each.parts) == 1 and each.parts[0].lower() in _SPLITS for each in splits)
-    notes = [] if plain else [note("split-folders-are", folders=name_first(named, _MOST_SHOWN))]
+    """Note which folder is which split, unless the names are the standard ones, and if no folder is a test split."""
+    folder_notes = [note("folder-of-split", folder=each.shown, split=note(each.split)) for each in splits]
+    has_plain_names = all(len(each.parts) == 1 and each.parts[0].lower() in _SPLITS for each in splits)
+    notes = [] if has_plain_names else [note("split-folders-are", folders=name_first(folder_notes, _MOST_SHOWN))]
     if {each.split for each in splits} == {"train", "validation"}:
         notes.append(note("no-test-folder"))
     return notes
 
 
 def _unread(folder: Folder, splits: Sequence[SplitFolder]) -> list[Note]:
-    """Which folders next to the splits are not read."""
+    """Note which folders next to the splits are not read."""
     depth = len(folder.parts)
     read = {each.parts[depth] for each in splits}
     unread = sorted((each for each in folder if each.name not in read), key=lambda each: each.name)

@@ -1,4 +1,4 @@
-"""Folders to candidates: the names of class folders are the labels, in split folders or without; and IDX files."""
+"""Turn folders into candidates, labeled by the names of class folders, with or without splits; and IDX files."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ NO_CLASS_FOLDER = note("outside-classes")
 def class_layout(
     root: Path, files: Sequence[FoundFile], known: Collection[str] = (), wrapper: tuple[str, ...] = ()
 ) -> Layout:
-    """Take the folders at the top of a data set, or in the folder wrapped around them, for its classes.
+    """Read the folders at the top of a data set, or in the folder wrapped around them, as its classes.
 
     Args:
         root: The data set's folder.
         files: Every file in it.
-        known: The classes that a model knows: a folder called like one of them, with no folder inside of it that is,
-            holds this class only.
-        wrapper: The path of the folder that holds the class folders; empty where that is the root.
+        known: The classes of a model: if the data set's folder is named like one of them, and none of its folders is,
+            it holds this class only.
+        wrapper: The path of the folder that holds the class folders; empty if that is the root.
     """
-    own = class_name(root.resolve().name)
+    root_class = class_name(root.resolve().name)
     tops = {class_name(file.parts[0]) for file in files if len(file.parts) > 1 and not file.ignored}
-    if not wrapper and own in known and tops.isdisjoint(known):
+    if not wrapper and root_class in known and tops.isdisjoint(known):
         reasons = [file.ignored for file in files]
-        return _layout("one-class-folder", root, files, reasons, [own] * len(files))
+        return _layout("one-class-folder", root, files, reasons, [root_class] * len(files))
     at = len(wrapper)
     reasons = [file.ignored or (NO_CLASS_FOLDER if len(file.parts) < at + 2 else None) for file in files]
     labels = ["" if reason else file.parts[at] for file, reason in zip(files, reasons, strict=True)]
@@ -46,7 +46,7 @@ def class_layout(
 
 
 def split_layout(root: Path, files: Sequence[FoundFile], splits: FolderSplits) -> Layout:
-    """Take the folders in split folders for classes; what lies elsewhere is ignored."""
+    """Read the folders in split folders as classes; files elsewhere are ignored."""
     folders = [splits.folder_of(file.parts) for file in files]
     reasons = [file.ignored or why_no_candidate(file, folder) for file, folder in zip(files, folders, strict=True)]
     labels = [
@@ -57,7 +57,7 @@ def split_layout(root: Path, files: Sequence[FoundFile], splits: FolderSplits) -
 
 
 def why_no_candidate(file: FoundFile, folder: SplitFolder | None) -> Note | None:
-    """Why a file that is not ignored by itself is no candidate in its split folder; None if it is one."""
+    """Explain why a file is not a candidate in its split folder, apart from its own reason; None if it is one."""
     if folder is None:
         return OUTSIDE_SPLITS
     if not folder.has_classes or len(file.parts) <= max(folder.class_at + 1, len(folder.parts)):
@@ -68,13 +68,13 @@ def why_no_candidate(file: FoundFile, folder: SplitFolder | None) -> Note | None
 def unlabeled_layout(
     root: Path, files: Sequence[FoundFile], tables: Iterable[FoundFile], splits: FolderSplits
 ) -> Layout:
-    """Take every file that may be an image, without any class.
+    """Read every file that may be an image, without a class.
 
     Raises:
-        DataError: There is none.
+        DataError: There is no such file.
     """
-    parts = {file.parts for file in tables}
-    reasons = [file.ignored or (note("a-table") if file.parts in parts else None) for file in files]
+    table_parts = {file.parts for file in tables}
+    reasons = [file.ignored or (note("a-table") if file.parts in table_parts else None) for file in files]
     if all(reasons):
         raise DataError(f"{root}: holds no file that may be a picture", code="no_images")
     folders = [splits.folder_of(file.parts) for file in files]
@@ -96,18 +96,18 @@ def _layout(
         if reason:
             ignored.append(ignored_row(file, reason, split))
         else:
-            given = () if labels is None else (class_name(labels[at]),)
-            candidates.append(Candidate(Source(display_name(file.parts), file.path), given, split))
+            file_labels = () if labels is None else (class_name(labels[at]),)
+            candidates.append(Candidate(Source(display_name(file.parts), file.path), file_labels, split))
     candidates.sort(key=lambda candidate: candidate.source.file)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     return Layout(note(code), tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
 def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits, wrapper: tuple[str, ...] = ()) -> None:
-    """Refuse a class folder without a file in it, unless the class has images on another split.
+    """Refuse an empty class folder, unless the class has images in another split.
 
     Raises:
-        DataError: There is one.
+        DataError: There is an empty class folder.
     """
     parents = {root.joinpath(*each.parts[: each.class_at]) for each in splits.folders if each.has_classes}
     parents = parents or {root.joinpath(*wrapper)}
@@ -120,25 +120,25 @@ def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits, wr
 
 
 def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree: Folder | None = None) -> None:
-    """Refuse a data set without classes, or with one only that is not among the known ones.
+    """Refuse a data set without classes, or with a single one that is not among the known ones.
 
     Raises:
-        DataError: It has none, or one.
+        DataError: There is no class, or only one.
     """
     if not layout.classes:
-        lying = sum(not row.is_own for row in layout.ignored)
-        found = f"its {lying:,} files lie in no class folder" if lying else "it holds no file"
-        raise DataError(f"{root}: no class folders with files in them ({found}); {HOW}", code="no_images")
+        file_count = sum(not row.is_own for row in layout.ignored)
+        problem = f"its {file_count:,} files lie in no class folder" if file_count else "it holds no file"
+        raise DataError(f"{root}: no class folders with files in them ({problem}); {HOW}", code="no_images")
     _refuse_companions(root, layout, tree)
     if len(layout.classes) > 1 or layout.classes[0] in known:
         return
     hint = "the model does not know it" if known else "a classifier needs at least two"
-    only = root / layout.classes[0]
-    below = folders_in(only)
-    if len(below) > 1 and not any(is_hidden_folder(path.name) for path in below):
-        hint += f"; if the folders inside it are the classes, give {only}"
+    class_folder = root / layout.classes[0]
+    subfolders = folders_in(class_folder)
+    if len(subfolders) > 1 and not any(is_hidden_folder(path.name) for path in subfolders):
+        hint += f"; if the folders inside it are the classes, give {class_folder}"
     elif known:
-        return  # evaluation says which classes the model knows
+        return  # evaluation reports which classes the model has
     raise DataError(
         f"{root}: one class only ({layout.classes[0]}, {len(layout.candidates)} files); {hint}", code="too_few_classes"
     )
@@ -153,12 +153,12 @@ def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
         or any(each.split for each in layout.candidates)
     ):
         return
-    (only,) = tree
-    others = sorted(set(layout.classes) - {class_name(only.name)})
-    if len(only.folders) > 1 and others:
+    (image_folder,) = tree
+    others = sorted(set(layout.classes) - {class_name(image_folder.name)})
+    if len(image_folder.folders) > 1 and others:
         raise DataError(
             f"{root}: its folders {name_some(others, 3)} hold no file that may be an image; if the folders inside "
-            f"{only.name} are the classes, give {root / only.name}",
+            f"{image_folder.name} are the classes, give {root / image_folder.name}",
             code="empty_class",
         )
 
@@ -167,16 +167,16 @@ def describe_unlabeled(tree: Folder, folders: Iterable[SplitFolder]) -> list[Not
     """Note which split folders hold images without labels."""
     notes = []
     for folder in folders:
-        found = tree.find(folder.parts)
-        count = found.total if found else 0
+        node = tree.find(folder.parts)
+        count = node.total if node else 0
         notes.append(note("unlabelled-folder", count=count, folder=folder.shown))
     return notes
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder; none where it can't be opened."""
+    """The folders in a folder; none if it can't be opened."""
     try:
-        return [path for path in folder.iterdir() if os.path.isdir(path)]  # noqa: PTH112 - False where nobody may look
+        return [path for path in folder.iterdir() if os.path.isdir(path)]  # noqa: PTH112 - False without permission
     except OSError:
         return []  # listed as a folder that can't be opened
 
@@ -189,11 +189,11 @@ def _has_files(folder: Path) -> bool:
 
 
 IDX_IMAGES = re.compile(r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE)
-"""The names of the files that hold images."""
+"""Pattern for the names of files with images."""
 
 
 def idx_images(files: Sequence[FoundFile]) -> list[FoundFile]:
-    """The files at the top of a folder that hold the images of an IDX data set."""
+    """The image files of IDX data sets at the top of a folder."""
     return [file for file in files if len(file.parts) == 1 and not file.ignored and IDX_IMAGES.fullmatch(file.parts[0])]
 
 
@@ -203,12 +203,12 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
     Args:
         root: The folder.
         files: Every file in it.
-        images: As from `idx_images`.
+        images: As returned by `idx_images`.
 
     Raises:
-        DataError: The files of several data sets are there, or the labels of one are missing or do not fit.
+        DataError: There are files of several data sets, or labels are missing or don't match.
     """
-    present = {file.parts[0]: file for file in files if len(file.parts) == 1}
+    files_by_name = {file.parts[0]: file for file in files if len(file.parts) == 1}
     used: dict[SplitName, FoundFile] = {}
     candidates: list[Candidate] = []
     reasons: dict[tuple[str, ...], Note] = {}
@@ -228,26 +228,32 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
             code="ambiguous_folders",
         )
     for split, file in used.items():
-        labels = _labels_beside(root, file, present)
+        labels = _labels_beside(root, file, files_by_name)
         reasons[labels.parts] = note("holds-labels-of", file=file.parts[0])
         candidates += _idx_candidates(file, labels, split)
-    taken = {file.parts for file in used.values()}
+    used_parts = {file.parts for file in used.values()}
     ignored = [
         ignored_row(file, file.ignored or reasons.get(file.parts, note("unused-idx-file")))
         for file in files
-        if file.parts not in taken
+        if file.parts not in used_parts
     ]
     classes = sorted({candidate.labels[0] for candidate in candidates})
     return Layout(note("idx-files"), tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
 def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:
-    plain = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(".gz")
-    for name in (plain, plain + ".gz", plain.replace(".idx1", "-idx1"), plain.replace("-idx1", ".idx1")):
+    label_name = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(".gz")
+    for name in (
+        label_name,
+        label_name + ".gz",
+        label_name.replace(".idx1", "-idx1"),
+        label_name.replace("-idx1", ".idx1"),
+    ):
         if name in present:
             return present[name]
     raise DataError(
-        f"{root}: {images.parts[0]} has no labels beside it; put {plain}.gz in the same folder", code="missing_labels"
+        f"{root}: {images.parts[0]} has no labels beside it; put {label_name}.gz in the same folder",
+        code="missing_labels",
     )
 
 

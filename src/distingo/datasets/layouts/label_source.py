@@ -1,7 +1,4 @@
-"""Whether labels come from class folders or from the table next to them, where there are both.
-
-The folders may be no classes at all: ``images`` and ``docs``.
-"""
+"""Choose whether labels come from class folders or from a table next to them, if there are both."""
 
 from __future__ import annotations
 
@@ -27,11 +24,11 @@ _LABEL_ITSELF = frozenset({"label", "labels"})
 
 @dataclass(frozen=True, slots=True)
 class LabelSource:
-    """Where labels come from.
+    """The source of a data set's labels.
 
     Attributes:
         labels_from: The class folders or the table.
-        notes: Why, for a person; nothing where there is no doubt.
+        notes: The reason, for the user; empty if there is no doubt.
     """
 
     labels_from: LabelsFrom
@@ -41,19 +38,19 @@ class LabelSource:
 def choose_label_source(
     table: Table, image_column: str, classes: Collection[str], options: TableOptions
 ) -> LabelSource:
-    """Choose between class folders and a table of metadata.
+    """Choose between class folders and a metadata table.
 
-    Hugging Face's rule: a column ``label`` goes before the folders' names. Without any column that is named like a
-    label the folders' names are the labels.
+    Follows Hugging Face's rule: a column ``label`` takes precedence over the folders' names. If no column is named like
+    a label, the folders' names are the labels.
 
     Args:
-        table: Of metadata, next to or above class folders.
-        image_column: The one that names the images.
-        classes: The names of the class folders; none where folders are no classes, and the table is all there is.
-        options: What a person requested goes first.
+        table: A metadata table, next to or above class folders.
+        image_column: The column that names the images.
+        classes: The names of the class folders; empty if folders are not classes, so that only the table has labels.
+        options: The user's options, which take precedence.
 
     Raises:
-        DataError: It can't be told; the text names the options that decide.
+        DataError: It is ambiguous; the message names the options that decide.
     """
     if not classes:
         return LabelSource("table")
@@ -78,8 +75,8 @@ def choose_label_source(
         return LabelSource("folders", (note("table-without-label-column", table=name, columns=columns),))
     values = {text_of(cell) for cell in table.column(column)} - {""}
     folded = {each.casefold() for each in classes}
-    alike = sum(value.casefold() in folded for value in values)
-    if column.lower().strip() in _LABEL_ITSELF or 2 * alike >= len(values):
+    matching = sum(value.casefold() in folded for value in values)
+    if column.lower().strip() in _LABEL_ITSELF or 2 * matching >= len(values):
         return from_table(column, table)
     raise DataError(
         f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and its column {column!r} "
@@ -90,19 +87,19 @@ def choose_label_source(
 
 
 def from_table(column: str | None, table: Table) -> LabelSource:
-    """Labels that are taken from a table although there are folders.
+    """A label source for labels from a table next to folders.
 
     Args:
-        column: That of the labels; None for columns of 0 and 1.
+        column: The label column; None for 0/1 columns.
         table: As read.
     """
     name = table.path.name
-    said = (
+    reason = (
         note("labels-from-switches", table=name)
         if column is None
         else note("labels-from-table", column=column, table=name)
     )
-    return LabelSource("table", (said,))
+    return LabelSource("table", (reason,))
 
 
 def _say_which() -> str:
@@ -111,13 +108,13 @@ def _say_which() -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Naming:
-    """A table that names images of some folders.
+    """A table that names the images in some folders.
 
     Attributes:
         table: As read.
-        image_column: The one that names them.
+        image_column: The column that names the images.
         calibration_set: As `distingo.datasets.tables.image_column.ImageColumn.calibration_set`.
-        files: The images, by the position of their row.
+        files: The images, by row index.
     """
 
     table: Table
@@ -126,7 +123,7 @@ class _Naming:
     files: Mapping[int, FoundFile]
 
     def folders(self, classes: Collection[str]) -> dict[int, str]:
-        """The class folder of every image, by the position of its row; empty where it is in none."""
+        """The class folder of every image, by row index; empty if it is in none."""
         return {
             at: next((name for part in file.parts[:-1] if (name := class_name(part)) in classes), "")
             for at, file in self.files.items()
@@ -136,60 +133,60 @@ class _Naming:
 def find_table_beside_folders(
     root: Path, files: Sequence[FoundFile], classes: Collection[str], options: TableOptions
 ) -> tuple[Table, LabelSource] | None:
-    """Find a table of labels at the top of a folder that could be read by its folders' names too.
+    """Find a table of labels at the top of a folder that could also be read by its folders' names.
 
-    It counts if it names more than half of the images, or if none of those it names is in a folder that may be a class
-    (``images``), and if it does not merely repeat the folders' names.
+    The table counts if it names more than half of the images, or if none of the images it names is in a folder that may
+    be a class (``images`` is not), and if it does not just repeat the folders' names.
 
     Args:
         root: The folder.
         files: Every file in it.
         classes: The names of the folders that may be classes.
-        options: What a person says about a table.
+        options: What the user specified about a table.
 
     Returns:
-        The table and whether its labels are taken; None where there is none, and the folders' names are the labels.
+        The table and whether its labels are used; None if there is none, so that the folders' names are the labels.
 
     Raises:
-        DataError: It can't be told; the text names the options that decide.
+        DataError: It is ambiguous; the message names the options that decide.
     """
-    top = [file for file in files if len(file.parts) == 1 and not file.ignored]
-    top = [file for file in top if not is_unlabeled_name(file.path.stem)]
+    top_files = [file for file in files if len(file.parts) == 1 and not file.ignored]
+    top_files = [file for file in top_files if not is_unlabeled_name(file.path.stem)]
     images = [file for file in files if not file.ignored and file.path.suffix.lower() in IMAGE_ENDINGS]
     finder = ImageFinder(root, images)
     for endings in (FOLDER_ENDINGS, SECOND_ENDINGS):
-        named = [
+        naming = [
             each
-            for file in top
+            for file in top_files
             if file.path.suffix.lower() in endings and (each := _read(file.path, finder, options))
             if _counts(each, classes, len(images))
         ]
-        if named:
-            return _choose(root, named, classes, options)
+        if naming:
+            return _choose(root, naming, classes, options)
     return None
 
 
 def _read(path: Path, images: ImageFinder, options: TableOptions) -> _Naming | None:
-    """Read a table, if it has one that most cells of a column name an image each."""
+    """Read a table if one of its columns names an image in most of its cells."""
     try:
         table = with_first_row(read_labels_table(path, header=options.header), images)
     except (DataError, UsageError):
-        return None  # folders do without it
+        return None  # folders suffice without it
     ranked = rank_image_columns(table, options, images)
     if len(table.columns) < 2 or not ranked or not ranked[0].is_mostly_found:
         return None
     names = [text_of(cell) for cell in table.column(ranked[0].name)]
     matches = match_names(names, images)
-    files = {at: found[0] for at, name in enumerate(names) if len(found := matches.files(name)) == 1}
+    files = {at: matched[0] for at, name in enumerate(names) if len(matched := matches.files(name)) == 1}
     if 2 * len(files) < len(names):
         return None
     return _Naming(table, ranked[0].name, ranked[0].calibration_set, files)
 
 
 def _counts(each: _Naming, classes: Collection[str], images: int) -> bool:
-    """Whether a table is about the images, and more than the folders' names."""
-    most = 2 * len({file.parts for file in each.files.values()}) > images
-    return (most or (each.calibration_set >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(
+    """Whether a table is about the images, and adds to the folders' names."""
+    names_most = 2 * len({file.parts for file in each.files.values()}) > images
+    return (names_most or (each.calibration_set >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(
         each, classes
     )
 
@@ -199,7 +196,7 @@ def _is_in_no_class(each: _Naming, classes: Collection[str]) -> bool:
 
 
 def _repeats(each: _Naming, classes: Collection[str]) -> bool:
-    """Whether a column has the folders' names, or the column of labels one label for each folder."""
+    """Whether a column repeats the folders' names, or the label column has one label for each folder."""
     folders = each.folders(classes)
     if not all(folders.values()):
         return False

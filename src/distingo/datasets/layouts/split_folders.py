@@ -1,4 +1,4 @@
-"""The folders of a data set as a tree; which split a folder is by its name (``val2017``); split folders as records."""
+"""The folders of a data set as a tree, the split that a folder's name stands for, and records of split folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORDS: dict[str, SplitName] = {
         ("test", "testing", "tst", "holdout", "heldout", "prueba", "pruebas", "teste", "测试", "測試"), "test"
     ),
 }
-"""Words for the splits, in lower case and without accents where the language can do without."""
+"""Words for the splits, in lower case, without accents where these are optional."""
 
 _FILLERS = frozenset(
     {"set", "sets", "data", "dataset", "split", "folder", "dir", "images", "image", "imgs", "img", "pictures"}
@@ -41,7 +41,7 @@ _FILLERS = frozenset(
     }
     | {"conjunto", "datos", "imagenes", "de", "list", "file", "files", "full", "all"}
 )
-"""Words that say nothing about which split it is."""
+"""Words that do not distinguish splits."""
 
 _PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", "shard", "archive", "zip", "folder"})
 
@@ -65,19 +65,19 @@ _SOURCES = frozenset(
     {"cam", "camera", "session", "seq", "sequence", "video", "clip", "batch", "part", "chunk", "shard", "fold", "run"}
     | {"source", "scan", "device", "site", "hospital", "patient", "subject"}
 )
-"""Words for where images come from, in the names of folders that are no classes when a number follows."""
+"""Words for image sources; a folder named by one with a number is not a class."""
 
 
 def split_of_name(name: str, *, loose: bool = False) -> SplitName | None:
-    """Tell which split a name stands for.
+    """Recognize which split a name stands for.
 
     Args:
-        name: Of a folder, or of a table without its ending.
-        loose: Also accept a name with other words and numbers in it, such as ``seg_train`` or ``val2017``. A class may
-            bear such a name, so something else has to speak for a split too.
+        name: Name of a folder, or of a table without its extension.
+        loose: Also accept a name with other words and numbers in it, such as ``seg_train`` or ``val2017``. As a class
+            may have such a name, callers need further evidence.
 
     Returns:
-        The split; None where the name stands for none, or for several.
+        The split; None if the name stands for none, or for several.
     """
     words = _words(name)
     splits = [split for word in words if (split := _split_of_word(word)) is not None]
@@ -88,23 +88,23 @@ def split_of_name(name: str, *, loose: bool = False) -> SplitName | None:
 
 
 def split_of_path(file: str) -> SplitName | None:
-    """Tell which split a file is on by the name of the top folder in its path; None where that says nothing."""
+    """The split of a file, by the name of the top folder in its path; None if that is not a split's name."""
     top, slash, _ = file.partition("/")
     return split_of_name(top) if slash else None
 
 
 def is_unlabeled_name(name: str) -> bool:
-    """Whether a folder's or table's name says that there are no labels in it: ``seg_pred``, ``sample_submission``."""
+    """Whether a folder's or table's name implies that it has no labels: ``seg_pred``, ``sample_submission``."""
     return any(word in _UNLABELED or word in _UNLABELED_MORE for word in _words(name))
 
 
 def is_container_name(name: str) -> bool:
-    """Whether a folder's name says no more than that there are images in it."""
+    """Whether a folder's name only means that it holds images."""
     return _key(name) in {"image", "images", "img", "imgs", "pictures", "photos", "jpegimages", "data"}
 
 
 def is_part_name(name: str) -> bool:
-    """Whether a folder's name is usual for one of several files per image, as in detection and segmentation."""
+    """Whether a name is common for one of several folders with a file per image, as for detection or segmentation."""
     return is_container_name(name) or _key(name) in {
         *("label", "labels", "mask", "masks", "annotation", "annotations", "segmentation", "segmentations"),
         *("groundtruth", "gt", "bbox", "bboxes", "boxes", "depth"),
@@ -112,19 +112,19 @@ def is_part_name(name: str) -> bool:
 
 
 def is_wrapper_name(name: str) -> bool:
-    """Whether a folder's name is usual for one around a data set: ``dataset``, ``archive``, ``data_v2``."""
+    """Whether a name is common for a folder around a data set: ``dataset``, ``archive``, ``data_v2``."""
     words = [word for word in _words(name) if not word.isdigit()]
     return bool(words) and all(word in _WRAPPERS for word in words)
 
 
 def is_stray_name(name: str) -> bool:
-    """Whether a folder's name is usual for images next to a data set that are no part of it: ``docs``, ``figures``."""
+    """Whether a name is common for images that do not belong to a data set next to them: ``docs``, ``figures``."""
     words = _words(name)
     return bool(words) and all(word in _STRAYS for word in words)
 
 
 def is_source_name(name: str) -> bool:
-    """Whether a folder's name says from where or when its images are, and no class: ``camera_2``, ``2019-05-01``."""
+    """Whether a folder is named by the origin or date of its images, not a class: ``camera_2``, ``2019-05-01``."""
     words = _words(name)
     numbers = [word for word in words if word.isdigit()]
     if words and len(numbers) == len(words):
@@ -138,16 +138,20 @@ def is_source_name(name: str) -> bool:
 
 
 def are_numbered_parts(names: Iterable[str]) -> bool:
-    """Whether folders' names differ in a number only and call themselves parts: ``images_001``, ``images_002``."""
-    every = list(names)
-    return differ_in_a_number(every) and not _PARTS.isdisjoint(_words(every[0]))
+    """Whether folders' names differ in a number only and mean parts: ``images_001``, ``images_002``."""
+    all_names = list(names)
+    return differ_in_a_number(all_names) and not _PARTS.isdisjoint(_words(all_names[0]))
 
 
 def differ_in_a_number(names: Iterable[str]) -> bool:
-    """Whether names, two at least, have the same words and a number each: ``patient 1``, ``patient 2``."""
-    found = [_words(name) for name in names]
-    words = {tuple(word for word in each if not word.isdigit()) for each in found}
-    return len(found) > 1 and all(any(word.isdigit() for word in each) for each in found) and len(words) == 1
+    """Whether two or more names have the same words and a number each: ``patient 1``, ``patient 2``."""
+    words_by_name = [_words(name) for name in names]
+    words = {tuple(word for word in each if not word.isdigit()) for each in words_by_name}
+    return (
+        len(words_by_name) > 1
+        and all(any(word.isdigit() for word in each) for each in words_by_name)
+        and len(words) == 1
+    )
 
 
 def _key(name: str) -> str:
@@ -155,22 +159,22 @@ def _key(name: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """The words of a name, in lower case, without accents: numbers and changes of case end a word."""
-    plain = unicodedata.normalize("NFKD", name)
-    plain = unicodedata.normalize("NFC", "".join(char for char in plain if not unicodedata.combining(char)))
-    if plain.lower().replace("-", "").replace("_", "").replace(" ", "") in {"holdout", "heldout"}:
+    """Split a name into words, in lower case and without accents, at numbers and changes of case."""
+    stripped = unicodedata.normalize("NFKD", name)
+    stripped = unicodedata.normalize("NFC", "".join(char for char in stripped if not unicodedata.combining(char)))
+    if stripped.lower().replace("-", "").replace("_", "").replace(" ", "") in {"holdout", "heldout"}:
         return ["holdout"]
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
-    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", parted)]
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stripped)
+    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", spaced)]
 
 
 @lru_cache(maxsize=4096)
 def _split_of_word(word: str) -> SplitName | None:
-    """``train``, and with a filler ``trainset`` and ``testdata``."""
+    """The split of a single word: ``train``, or with a filler ``trainset`` and ``testdata``."""
     if word in _WORDS:
         return _WORDS[word]
-    for known, split in _WORDS.items():
-        if word.startswith(known) and word[len(known) :] in _FILLERS:
+    for split_word, split in _WORDS.items():
+        if word.startswith(split_word) and word[len(split_word) :] in _FILLERS:
             return split
     return None
 
@@ -184,18 +188,18 @@ _NO_IMAGE_ENDINGS = frozenset(
 _NO_IMAGE_NAMES = frozenset({"license", "licence", "readme", "copying", "notice", "makefile", "citation", "changelog"})
 
 DEEPEST_WRAPPER = 3
-"""Folders that may be wrapped around a data set."""
+"""Maximum number of folders wrapped around a data set."""
 
 
 @dataclass(slots=True)
 class Folder:
-    """A folder that holds images, itself or further down.
+    """A folder that contains images, directly or in its subfolders.
 
     Attributes:
-        parts: The names from the root down to it.
-        folders: Those in it that hold images, by name.
-        own: How many files directly in it may be images.
-        total: The same with everything below.
+        parts: The folder names from the root down to it.
+        folders: Its subfolders that contain images, by name.
+        own: Number of files directly in it that may be images.
+        total: Number of such files including all subfolders.
     """
 
     parts: tuple[str, ...]
@@ -210,42 +214,42 @@ class Folder:
 
     @property
     def shown(self) -> str:
-        """Its path below the root, for a person."""
+        """Its path relative to the root, for messages."""
         return display_name(self.parts)
 
     @property
     def keys(self) -> frozenset[str]:
-        """The names of the folders in it, without case."""
+        """The case-folded class names of its subfolders."""
         return frozenset(class_name(name).casefold() for name in self.folders)
 
     def find(self, parts: Iterable[str]) -> Folder | None:
-        """The folder of that path below it, in any letter case if the given one is not there."""
+        """The folder at a path below it, ignoring case if there is no exact match; None if there is none."""
         folder = self
         for part in parts:
-            found = folder.folders.get(part)
-            if found is None:
-                alike = [other for name, other in folder.folders.items() if name.casefold() == part.casefold()]
-                if len(alike) != 1:
+            child = folder.folders.get(part)
+            if child is None:
+                matches = [other for name, other in folder.folders.items() if name.casefold() == part.casefold()]
+                if len(matches) != 1:
                     return None
-                found = alike[0]
-            folder = found
+                child = matches[0]
+            folder = child
         return folder
 
     def __iter__(self) -> Iterator[Folder]:
-        """The folders in it that hold images."""
+        """Iterate over its subfolders."""
         return iter(self.folders.values())
 
 
 def build_tree(files: Iterable[FoundFile]) -> Folder:
-    """Build the tree of the folders that hold files which may be images, by their endings.
+    """Build the tree of the folders that contain possible images, judging by file extensions.
 
     Args:
-        files: Every file found; ignored ones do not count.
+        files: Every file; ignored ones do not count.
     """
     root = Folder(())
     for file in files:
-        own = PurePath(file.parts[-1])
-        if file.ignored or own.suffix.lower() in _NO_IMAGE_ENDINGS or own.name.lower() in _NO_IMAGE_NAMES:
+        file_name = PurePath(file.parts[-1])
+        if file.ignored or file_name.suffix.lower() in _NO_IMAGE_ENDINGS or file_name.name.lower() in _NO_IMAGE_NAMES:
             continue
         folder = root
         folder.total += 1
@@ -257,20 +261,20 @@ def build_tree(files: Iterable[FoundFile]) -> Folder:
 
 
 def find_wrapper(tree: Folder, files: Iterable[FoundFile]) -> Folder | None:
-    """Find the folder whose folders are the classes, where others are only wrapped around it (``archive/Dataset/cat``).
+    """Find the folder whose subfolders are the classes, if others are only wrapped around it (``archive/Dataset/cat``).
 
     Args:
-        tree: Of the folders.
-        files: Every file found; next to a wrapper there is no other folder, with images or without.
+        tree: The tree of the folders.
+        files: Every file; a wrapper has no other folder next to it, with or without images.
 
     Returns:
-        It, at most `DEEPEST_WRAPPER` folders below the root; None where the root holds images or several folders
-        itself, or where the folders inside are named like the parts of one set (images and masks).
+        The folder, at most `DEEPEST_WRAPPER` levels below the root; None if the root itself holds images or several
+        folders, or if its subfolders are named like the parts of one set (images and masks).
     """
-    folder, found = tree, [file.parts for file in files if not file.ignored]
+    folder, paths = tree, [file.parts for file in files if not file.ignored]
     for depth in range(DEEPEST_WRAPPER):
-        beside = {parts[depth] for parts in found if len(parts) > depth + 1}
-        if folder.own or len(folder.folders) != 1 or len(beside) != 1:
+        siblings = {parts[depth] for parts in paths if len(parts) > depth + 1}
+        if folder.own or len(folder.folders) != 1 or len(siblings) != 1:
             break
         (folder,) = folder
     if folder is tree or folder.own or len(folder.folders) < 2:
@@ -280,7 +284,7 @@ def find_wrapper(tree: Folder, files: Iterable[FoundFile]) -> Folder | None:
 
 
 def class_name(folder: str) -> str:
-    """The name of a class from that of its folder: one may come in two Unicode forms, for example from a Mac."""
+    """The class name of a folder, normalized to NFC as, for example, macOS uses another Unicode form."""
     return unicodedata.normalize("NFC", display_name((folder,)))
 
 
@@ -289,18 +293,18 @@ NO_SPLITS = "none"
 ANY_FOLDER = "*"
 
 CLASS_FOLDER = "{class}"
-"""In a path after ``--splits``: any folder, whose name is the class."""
+"""Placeholder in ``--splits`` for any folder whose name is the class."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitFolder:
-    """A folder whose images are all on one split.
+    """A folder whose images all belong to one split.
 
     Attributes:
-        parts: The names from the root down to it.
+        parts: The folder names from the root down to it.
         split: The split.
         has_classes: Whether it holds class folders; else its labels have to come from a table.
-        class_at: Which part of a file's path is its class.
+        class_at: Index of the class in a file's path parts.
     """
 
     parts: tuple[str, ...]
@@ -310,19 +314,19 @@ class SplitFolder:
 
     @property
     def shown(self) -> str:
-        """Its path below the root, for a person."""
+        """Its path relative to the root, for messages."""
         return display_name(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSplits:
-    """What the folders of a data set say about splits.
+    """The splits that the folders of a data set define.
 
     Attributes:
-        folders: The split folders; none where folders are no splits.
-        question: What a person has to decide before the folders' names can be labels; empty where nothing.
-        notes: What was recognized, for a person.
-        is_requested: Whether a person named the splits.
+        folders: The split folders; empty if folders are not splits.
+        question: What the user has to decide before folders' names can be labels; empty if nothing.
+        notes: What was recognized, for the user.
+        is_requested: Whether the user specified the splits.
     """
 
     folders: tuple[SplitFolder, ...] = ()
@@ -336,32 +340,36 @@ class FolderSplits:
         return any(folder.has_classes for folder in self.folders)
 
     def folder_of(self, parts: tuple[str, ...]) -> SplitFolder | None:
-        """The split folder that a file lies in."""
+        """The split folder that contains a file, or None."""
         return next((each for each in self.folders if parts[: len(each.parts)] == each.parts), None)
 
 
 def enter(folder: Folder) -> Folder:
-    """See through a doubled folder (``seg_train/seg_train``) and one around images or a data set (``test/images``)."""
+    """Skip doubled folders (``seg_train/seg_train``) and those around images (``test/images``) or a data set."""
     while not folder.own and len(folder.folders) == 1:
-        (only,) = folder
-        is_wrapper = len(only.folders) > 1 and not only.own and is_wrapper_name(only.name)
-        if not is_wrapper and only.name.casefold() != folder.name.casefold() and not is_container_name(only.name):
+        (subfolder,) = folder
+        is_wrapper = len(subfolder.folders) > 1 and not subfolder.own and is_wrapper_name(subfolder.name)
+        if (
+            not is_wrapper
+            and subfolder.name.casefold() != folder.name.casefold()
+            and not is_container_name(subfolder.name)
+        ):
             break
-        folder = only
+        folder = subfolder
     return folder
 
 
 def as_split(folder: Folder, split: SplitName) -> SplitFolder:
-    """The record of a folder that is on one split, with its class folders inside or without any."""
+    """Create the record of a split's folder, with or without class folders in it."""
     inner = enter(folder)
     return SplitFolder(inner.parts, split, bool(inner.folders), len(inner.parts))
 
 
 def in_order(splits: Iterable[SplitFolder]) -> tuple[SplitFolder, ...]:
-    """Sort split folders: train, validation, test, and by their names."""
+    """Sort split folders by split (train, validation, test) and name."""
     return tuple(sorted(splits, key=lambda each: (SPLITS.index(each.split), each.parts)))
 
 
 def as_option(splits: Iterable[SplitFolder]) -> str:
-    """Write split folders as a person does after ``--splits``."""
+    """Format split folders as the value of ``--splits``."""
     return ",".join(f"{each.split}={each.shown}" for each in splits)

@@ -1,4 +1,4 @@
-"""Split folders whose labels are in tables: one in each folder, or next to them one for each split."""
+"""Read split folders whose labels are in tables: one in each folder, or one for each split next to them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Assigned:
         folder: The split folder.
         file: The table.
         table: As read.
-        place: The folder that the names in the table start from.
+        place: The folder that the names in the table are relative to.
     """
 
     folder: SplitFolder
@@ -67,38 +67,38 @@ def layout_of_split_tables(
     *,
     allow_missing: bool = False,
 ) -> tuple[Layout | None, tuple[Note, ...]]:
-    """Read split folders by their own tables.
+    """Read split folders with tables of their own.
 
-    A folder's table is ``metadata`` or the only table in it, or else one next to it that is named like its split
-    (``train.csv``), or else a text list in it of images and names of the other splits' class folders, whatever else is
-    on its lines (Tiny ImageNet's ``val_annotations.txt``). Folders without one keep the names of their class folders;
-    those without either are not used.
+    A folder's table is ``metadata`` or the only table in it; or else one next to it that is named like its split
+    (``train.csv``); or else a text list in it with images and the class names of other splits, whatever other columns
+    it has (Tiny ImageNet's ``val_annotations.txt``). Folders without a table keep the names of their class folders as
+    labels; folders with neither are not used.
 
     Args:
         root: The data set's folder.
-        tree: Of its folders.
+        tree: The tree of its folders.
         files: Every file in it.
         splits: The split folders.
-        options: What a person says about the tables.
+        options: What the user specified about the tables.
         allow_missing: Accept that half or more of the images that a table names are missing.
 
     Returns:
-        The layout, None where no split folder has a table of its own for its labels; and why such a table was not
-        read, for a person.
+        The layout, or None if no split folder has a table with its labels; and the reasons why tables were not read,
+        for the user.
 
     Raises:
-        DataError: A table can't be understood, or it can't be told whether it holds the labels.
-        UsageError: An option does not fit a table.
+        DataError: A table can't be read, or it is ambiguous whether it holds the labels.
+        UsageError: An option does not apply to a table.
     """
     classes = _classes_of(tree, splits)
-    found = [
+    assigned = [
         each
         for folder in splits.folders
         if (each := _assign(root, files, folder, splits, options) or _assign_list(root, files, folder, splits, classes))
     ]
     notes: list[Note] = []
     used: list[_Assigned] = []
-    for each in sorted(found, key=lambda one: SPLITS.index(one.folder.split)):
+    for each in sorted(assigned, key=lambda one: SPLITS.index(one.folder.split)):
         source = _source_of(tree, each, options)
         notes += [note("of-folder", folder=each.shown, note=one) for one in source.notes]
         if source.labels_from == "table":
@@ -107,25 +107,25 @@ def layout_of_split_tables(
         return None, tuple(notes)
     first = used[0]
     shape = recognize_shape(first.table, options, _images(root, files, first))
-    settled = {first: options}
+    options_by_table = {first: options}
     for each in used[1:]:
-        if found_options := options_like(first.table, shape, each.table, _images(root, files, each), options):
-            settled[each] = found_options
-    labeled = list(settled)
+        if table_options := options_like(first.table, shape, each.table, _images(root, files, each), options):
+            options_by_table[each] = table_options
+    labeled = list(options_by_table)
     layouts = {
         each.folder: table_layout(
             root,
             each.table,
             _part_of(files, each),
-            settled[each],
+            options_by_table[each],
             below=each.place,
             allow_missing=allow_missing,
             fewest_classes=1,
         )
         for each in labeled
     }
-    without = [each for each in splits.folders if each not in layouts and not each.has_classes]
-    notes += describe_unlabeled(tree, without)
+    unlabeled = [each for each in splits.folders if each not in layouts and not each.has_classes]
+    notes += describe_unlabeled(tree, unlabeled)
     rest = _rest(root, files, splits, used, layouts)
     return _combine(layouts, rest, labeled, [*splits.notes, *notes]), ()
 
@@ -137,13 +137,13 @@ def _rest(
     used: Sequence[_Assigned],
     layouts: Mapping[SplitFolder, Layout],
 ) -> Layout:
-    """What no table is about: the tables themselves, split folders without one, and all that is in none."""
-    places = [each.place for each in used if each.folder in layouts]
-    rest = [file for file in files if not any(file.parts[: len(place)] == place for place in places)]
-    about = {each.file.parts: each for each in used}
-    own = [about[file.parts] for file in files if file.parts in about]
-    layout = split_layout(root, [file for file in rest if file.parts not in about], splits)
-    rows = [ignored_row(each.file, _what_it_holds(each, layouts), each.folder.split) for each in own]
+    """The layout of what no table describes: the tables themselves, split folders without one, and other files."""
+    prefixes = [each.place for each in used if each.folder in layouts]
+    rest = [file for file in files if not any(file.parts[: len(prefix)] == prefix for prefix in prefixes)]
+    by_file = {each.file.parts: each for each in used}
+    described = [by_file[file.parts] for file in files if file.parts in by_file]
+    layout = split_layout(root, [file for file in rest if file.parts not in by_file], splits)
+    rows = [ignored_row(each.file, _what_it_holds(each, layouts), each.folder.split) for each in described]
     return replace(layout, ignored=(*rows, *layout.ignored))
 
 
@@ -154,42 +154,42 @@ def _what_it_holds(each: _Assigned, layouts: Mapping[SplitFolder, Layout]) -> No
 def _assign(
     root: Path, files: Sequence[FoundFile], folder: SplitFolder, splits: FolderSplits, options: TableOptions
 ) -> _Assigned | None:
-    """Find the table of a split folder: the deepest that is in it, or one next to it that is named like its split."""
+    """Find the table of a split folder: the deepest one in it, or one next to it that is named like its split."""
     base = min(_common(splits.folders), len(folder.parts) - 1)
     for depth in range(len(folder.parts), base - 1, -1):
-        place = folder.parts[:depth]
-        tables = [file for file in files if _is_table_in(file, place)]
+        parts = folder.parts[:depth]
+        tables = [file for file in files if _is_table_in(file, parts)]
         if depth > base:
-            chosen = _choose_own(root, files, folder, [_read(folder, file, place, options) for file in tables])
+            assigned = _choose_own(root, files, folder, [_read(folder, file, parts, options) for file in tables])
         else:
-            named = [file for file in tables if split_of_name(file.path.stem, loose=True) == folder.split]
-            named = [] if folder.has_classes else named
-            chosen = _choose(root, files, [_read(folder, file, folder.parts, options) for file in named])
-        if chosen:
-            return chosen
+            candidates = [file for file in tables if split_of_name(file.path.stem, loose=True) == folder.split]
+            candidates = [] if folder.has_classes else candidates
+            assigned = _choose(root, files, [_read(folder, file, folder.parts, options) for file in candidates])
+        if assigned:
+            return assigned
     return None
 
 
 def _classes_of(tree: Folder, splits: FolderSplits) -> frozenset[str]:
     """The names of the class folders in all splits."""
-    inside = [tree.find(folder.parts) for folder in splits.folders if folder.has_classes]
-    return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
+    class_parents = [tree.find(folder.parts) for folder in splits.folders if folder.has_classes]
+    return frozenset(class_name(name) for folder in class_parents if folder for name in folder.folders)
 
 
 def _assign_list(
     root: Path, files: Sequence[FoundFile], folder: SplitFolder, splits: FolderSplits, classes: Collection[str]
 ) -> _Assigned | None:
-    """Find the text list in a split folder without classes that gives its images those of the other splits."""
+    """Find a text list in a split folder without classes that labels its images with the classes of other splits."""
     base = min(_common(splits.folders), len(folder.parts) - 1)
     if folder.has_classes or not classes:
         return None
     for depth in range(len(folder.parts), base, -1):
-        place = folder.parts[:depth]
-        lists = [file for file in files if file.parts[:-1] == place and not file.ignored]
+        parts = folder.parts[:depth]
+        lists = [file for file in files if file.parts[:-1] == parts and not file.ignored]
         lists = [file for file in lists if file.path.suffix.lower() in _LIST_ENDINGS]
-        found = [each for file in lists if (each := _read_list(root, files, folder, file, place, classes))]
-        if len(found) == 1:
-            return found[0]
+        matching = [each for file in lists if (each := _read_list(root, files, folder, file, parts, classes))]
+        if len(matching) == 1:
+            return matching[0]
     return None
 
 
@@ -201,11 +201,11 @@ def _read_list(
     place: tuple[str, ...],
     classes: Collection[str],
 ) -> _Assigned | None:
-    """Read the column of images and the one of classes; None where it has no such two columns, or several."""
+    """Read the columns of images and of classes; None if there are none, or several."""
     try:
         each = _Assigned(folder, file, read_labels_table(file.path), place)
     except DataError:
-        return None  # a text of another kind
+        return None  # another kind of text
     finder = _images(root, files, each)
     table = with_first_row(each.table, finder)
     labels = [name for name in table.columns if {text_of(cell) for cell in table.column(name)} <= set(classes)]
@@ -220,7 +220,7 @@ def _narrowed(table: Table, *names: str) -> Table:
 
 
 def _common(folders: Sequence[SplitFolder]) -> int:
-    """How many parts the paths of all split folders begin with in common."""
+    """Number of leading parts that the paths of all split folders share."""
     first, last = min(each.parts for each in folders), max(each.parts for each in folders)
     return next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
 
@@ -250,15 +250,15 @@ def _choose_own(
 
 
 def _choose(root: Path, files: Sequence[FoundFile], tables: Sequence[_Assigned]) -> _Assigned | None:
-    """The only table; of several, the only one that names images of its folder."""
+    """The only table, or of several the only one that names images of its folder."""
     if len(tables) < 2:
         return tables[0] if tables else None
     naming = [each for each in tables if names_images(each.table, _images(root, files, each))]
     if len(naming) == 1:
         return naming[0]
     names = ", ".join(each.shown for each in naming or tables)
-    several = "several tables name pictures" if naming else "none of its tables names its pictures"
-    raise DataError(f"{root}: {several} ({names}); move all but the one with the labels away", code="ambiguous_table")
+    problem = "several tables name pictures" if naming else "none of its tables names its pictures"
+    raise DataError(f"{root}: {problem} ({names}); move all but the one with the labels away", code="ambiguous_table")
 
 
 def _part_of(files: Sequence[FoundFile], each: _Assigned) -> list[FoundFile]:
@@ -270,22 +270,22 @@ def _images(root: Path, files: Sequence[FoundFile], each: _Assigned) -> ImageFin
 
 
 def _source_of(tree: Folder, each: _Assigned, options: TableOptions) -> LabelSource:
-    inside = tree.find(each.folder.parts)
-    if not each.folder.has_classes or inside is None:
+    split_folder = tree.find(each.folder.parts)
+    if not each.folder.has_classes or split_folder is None:
         return LabelSource("table")
-    classes = [class_name(name) for name in inside.folders]
+    classes = [class_name(name) for name in split_folder.folders]
     return choose_label_source(each.table, "file_name", classes, options)
 
 
 def _combine(
     layouts: Mapping[SplitFolder, Layout], folders: Layout, labeled: Sequence[_Assigned], notes: Sequence[Note]
 ) -> Layout:
-    """One layout of those of all splits, and of the folders whose names are their labels."""
+    """Combine the layouts of all splits and of the folders whose names are their labels."""
     parts = [*layouts.items()]
     candidates = [replace(one, split=folder.split) for folder, layout in parts for one in layout.candidates]
     candidates = sorted([*candidates, *folders.candidates], key=lambda candidate: candidate.source.file)
     ignored = [_placed(row, folder) for folder, layout in parts for row in layout.ignored]
-    said = [
+    layout_notes = [
         one if len(labeled) == 1 else note("of-folder", folder=each.folder.shown, note=one)
         for each in labeled
         for one in layouts[each.folder].notes
@@ -297,13 +297,13 @@ def _combine(
         (*ignored, *folders.ignored),
         folders.root,
         "multi-label" if any(layout.task == "multi-label" for layout in layouts.values()) else "single-label",
-        (*notes, *said),
+        (*notes, *layout_notes),
         {file: values for layout in layouts.values() for file, values in layout.groups.items()},
     )
 
 
 def _placed(row: ManifestRow, folder: SplitFolder) -> ManifestRow:
-    """A row of one split folder among those of all; what is missing in two of them may bear the same name."""
+    """Convert a split folder's row to one of the whole data set; missing files of two splits may have the same name."""
     name = (
         row.file if row.status != "missing" or row.file.startswith(f"{folder.shown}/") else f"{folder.shown}/{row.file}"
     )

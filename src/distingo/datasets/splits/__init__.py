@@ -1,1 +1,1 @@
-"""Which images are trained on, chosen by and tested on, and which must stay together."""
+"""Divide images into train, validation and test splits or folds, and group those that must stay together."""

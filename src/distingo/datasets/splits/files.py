@@ -1,4 +1,4 @@
-"""Split files: which side or fold each image is to fall on, decided once and honored by every training."""
+"""Split files: the split or fold of each image, determined once and used by every training."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from distingo.records import SPLITS, Dataset, LabeledImage, Split, SplitName
 
 @dataclass(frozen=True, slots=True)
 class SplitLine:
-    """What a split file says of one image.
+    """A split file's entry for one image.
 
     Attributes:
         file: As in `Source.file`.
-        part: Its side, or its fold's number.
-        group: Its group; images of one group are on one side.
-        labels: The class names it had; None where the file does not say.
-        content: Hash of the file's bytes; empty where the file does not say.
+        part: Its split, or its fold's number.
+        group: Its group; images of a group are in the same split.
+        labels: Its class names at that time; None if the file does not contain them.
+        content: Hash of the image file's bytes; empty if the file does not contain it.
     """
 
     file: str
@@ -41,11 +41,11 @@ class SplitLine:
 
 @dataclass(frozen=True, slots=True)
 class SplitFile:
-    """A split file as it was read.
+    """The contents of a split file.
 
     Attributes:
         path: The file.
-        folds: How many folds it has; 0 where it has sides.
+        folds: Number of folds; 0 if it has splits.
         lines: One per image.
     """
 
@@ -55,12 +55,12 @@ class SplitFile:
 
 
 def write_split_file(dataset: Dataset, division: Division, path: Path, *, recorded: bool = False) -> None:
-    """Write a division as UTF-8 CSV: file, side (or fold), group, why, labels, content; record its checksum on demand.
+    """Write a division as UTF-8 CSV, optionally with a checksum: file, side (or fold), group, why, labels, content.
 
-    Groups are counted from 1; ``why`` says what holds a group together, and is empty for a single image.
+    Groups are counted from 1; ``why`` lists what links a group's images, and is empty for a single image.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The file can't be written.
     """
     grouping = division.grouping
     rows = [
@@ -79,13 +79,13 @@ def write_split_file(dataset: Dataset, division: Division, path: Path, *, record
 
 
 def read_split_file(path: Path) -> SplitFile:
-    """Read what `write_split_file` wrote, or any table with the columns file and side (or fold).
+    """Read a file from `write_split_file`, or any table with the columns file and side (or fold).
 
-    The ``split.csv`` of a run is one such. Without a column ``content`` nothing tells whether an image is still the
-    same, and without ``group`` each stands alone.
+    A run's ``split.csv`` is an example. Without a column ``content``, changed images are not detected, and without
+    ``group``, each image is a group of its own.
 
     Raises:
-        DataError: It is missing or damaged, or names a file twice.
+        DataError: The file is missing or damaged, or names a file twice.
     """
     if not path.exists():
         raise DataError(
@@ -107,10 +107,10 @@ def read_split_file(path: Path) -> SplitFile:
         raise DataError(
             f"{error}; `distingo split DATA -o FILE` writes a split file", code=error.code, parameter=error.parameter
         ) from error
-    times = Counter(line.file for line in lines)
-    if twice := [file for file, count in times.items() if count > 1]:
+    counts = Counter(line.file for line in lines)
+    if duplicates := [file for file, count in counts.items() if count > 1]:
         raise DataError(
-            f"{path}: names {name_some(twice, 3)} twice; keep one line for each",
+            f"{path}: names {name_some(duplicates, 3)} twice; keep one line for each",
             code="duplicate_entry",
             parameter="split",
         )
@@ -137,35 +137,35 @@ def _line(path: Path, number: int, row: dict[str, str]) -> SplitLine:
 def apply_split_file(
     split_file: SplitFile, dataset: Dataset, *, fold: int | None = None, validation: float = 0.15, seed: int = 0
 ) -> Split:
-    """Put a data set's images on the sides that a split file names.
+    """Assign a data set's images to the splits of a split file.
 
-    An image is found by its name, or else by its content (it was renamed, or another copy of it is used now). With
-    folds, one of them is the test split, and validation is cut from the others by whole groups.
+    An image is matched by its name, or else by its content (if it was renamed, or another copy of it is used now). With
+    folds, one of them is the test split, and validation is split off the others by whole groups.
 
     Args:
         split_file: As read.
-        dataset: The images; those that the file does not name are on no side, which a note says.
-        fold: Which fold is the test split; for a file with folds only.
-        validation: With folds, the share of the other folds' images.
-        seed: With folds, of the cut.
+        dataset: The images; those that the file does not name are in no split, which a note reports.
+        fold: Which fold is the test split; only for files with folds.
+        validation: Share of the other folds' images for validation, for files with folds.
+        seed: Seed for choosing these.
 
     Returns:
-        The split, with notes on what did not fit.
+        The split, with notes on mismatches.
 
     Raises:
-        DataError: An image's content is another than the file says, a side is empty, or a class has nothing to learn
-            from.
-        UsageError: The fold is missing or out of range, or the file has none.
+        DataError: An image's content differs from the file's hash, a split is empty, or a class has no images to train
+            on.
+        UsageError: The fold is missing or out of range, or the file has no folds.
     """
     _check_fold(split_file, fold)
-    found, notes = _find_images(split_file, dataset)
+    matches, notes = _find_images(split_file, dataset)
     splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
     if fold is None:
-        for line, image in found:
+        for line, image in matches:
             splits[_as_split_name(line.part)].append(image)
     else:
-        splits["test"] = [image for line, image in found if int(line.part) == fold]
-        rest = [(line, image) for line, image in found if int(line.part) != fold]
+        splits["test"] = [image for line, image in matches if int(line.part) == fold]
+        rest = [(line, image) for line, image in matches if int(line.part) != fold]
         for (_, image), split in zip(rest, _cut_validation(dataset, rest, validation, seed), strict=True):
             splits[split].append(image)
         notes.append(note("test-fold", fold=fold, folds=split_file.folds, file=split_file.path.name))
@@ -177,14 +177,14 @@ def apply_split_file(
 def match_folds(
     split_file: SplitFile, dataset: Dataset
 ) -> tuple[tuple[LabeledImage, ...], np.ndarray, np.ndarray, tuple[Note, ...]]:
-    """Find a data set's images in a split file with folds, as `apply_split_file` does.
+    """Match a data set's images to a split file with folds, as `apply_split_file` does.
 
     Returns:
-        The images that it names, in the data set's order; the fold of each, from 1, and its group, int64 (n,) each;
-        and notes on what did not fit.
+        The images that it names, in the data set's order; the fold of each, from 1, and its group, int64 (n,) each; and
+        notes on mismatches.
 
     Raises:
-        DataError: An image's content is another than the file says.
+        DataError: An image's content differs from the file's hash.
         UsageError: The file has no folds.
     """
     if not split_file.folds:
@@ -193,10 +193,10 @@ def match_folds(
             code="option_not_applicable",
             parameter="split",
         )
-    found, notes = _find_images(split_file, dataset)
-    folds = np.array([int(line.part) for line, _ in found], np.int64)
-    groups = _group_numbers([line for line, _ in found])
-    return tuple(image for _, image in found), folds, groups, tuple(notes)
+    matches, notes = _find_images(split_file, dataset)
+    folds = np.array([int(line.part) for line, _ in matches], np.int64)
+    groups = _group_numbers([line for line, _ in matches])
+    return tuple(image for _, image in matches), folds, groups, tuple(notes)
 
 
 def _check_fold(split_file: SplitFile, fold: int | None) -> None:
@@ -222,18 +222,18 @@ def _check_fold(split_file: SplitFile, fold: int | None) -> None:
 
 
 def _find_images(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[SplitLine, LabeledImage]], list[Note]]:
-    """The images that the file names, in the data set's order, and notes on what does not fit."""
+    """Match the images that the file names, in the data set's order; with notes on mismatches."""
     lines = {line.file: line for line in split_file.lines}
     names = {image.source.file for image in dataset.images}
-    gone = {line.content or line.file: line for line in split_file.lines if line.file not in names}
-    found, renamed, unnamed, changed, relabeled = [], [], [], [], []
+    unmatched = {line.content or line.file: line for line in split_file.lines if line.file not in names}
+    matches, renamed, unnamed, changed, relabeled = [], [], [], [], []
     for image in dataset.images:
         file = image.source.file
-        line = lines.get(file) or gone.pop(image.content, None)
+        line = lines.get(file) or unmatched.pop(image.content, None)
         if line is None:
             unnamed.append(file)
             continue
-        found.append((line, image))
+        matches.append((line, image))
         if line.file != file:
             renamed.append(file)
         if line.content not in {"", image.content}:
@@ -246,7 +246,7 @@ def _find_images(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[Sp
             code="split_differs",
             parameter="split",
         )
-    return found, _account(split_file, unnamed, [line.file for line in gone.values()], renamed, relabeled)
+    return matches, _account(split_file, unnamed, [line.file for line in unmatched.values()], renamed, relabeled)
 
 
 def _account(
@@ -256,14 +256,14 @@ def _account(
     renamed: Sequence[str],
     relabeled: Sequence[str],
 ) -> list[Note]:
-    found = (
+    listed = (
         (unnamed, "images-not-in-split-file"),
         (gone, "images-only-in-split-file"),
         (renamed, "images-renamed"),
         (relabeled, "images-relabelled"),
     )
     name = split_file.path.name
-    return [note(code, count=len(files), file=name, names=name_first(files, 3)) for files, code in found if files]
+    return [note(code, count=len(files), file=name, names=name_first(files, 3)) for files, code in listed if files]
 
 
 def _as_split_name(part: str) -> SplitName:
@@ -306,19 +306,19 @@ def _lacking(dataset: Dataset, splits: dict[SplitName, list[LabeledImage]]) -> l
     noun = "class" if dataset.task == "single-label" else "label"
     notes = []
     for split in SPLITS:
-        there = {label for image in splits[split] for label in image.labels}
-        notes += [note(f"{noun}-not-in-{split}", name=name) for name in dataset.classes if name not in there]
+        present = {label for image in splits[split] for label in image.labels}
+        notes += [note(f"{noun}-not-in-{split}", name=name) for name in dataset.classes if name not in present]
     return notes
 
 
 @dataclass(frozen=True, slots=True)
 class WantedSplit:
-    """A split file that a person wants to be honored.
+    """A split file that the user requested.
 
     Attributes:
-        file: Its path.
-        fold: Which fold is the test split; None where the file has sides.
-        content: Hash that the file must have; empty where any will do.
+        file: Path of the file.
+        fold: Which fold is the test split; None if the file has splits.
+        content: Hash that the file must have; empty for any content.
     """
 
     file: Path
@@ -327,10 +327,10 @@ class WantedSplit:
 
 
 def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:
-    """What a person named by ``--split`` and ``--fold``.
+    """Combine the options ``--split`` and ``--fold``.
 
     Raises:
-        UsageError: A fold without a file.
+        UsageError: There is a fold without a file.
     """
     if path is not None:
         return WantedSplit(Path(path), fold)
@@ -344,10 +344,10 @@ def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:
 
 
 def require_unchanged(split: WantedSplit) -> None:
-    """Refuse a split file that is another than it was for the run that is to be repeated.
+    """Refuse a split file that changed since the run that is to be repeated.
 
     Raises:
-        DataError: It was changed, or can't be read.
+        DataError: It has changed, or can't be read.
     """
     if split.content and hash_split(split.file) != split.content:
         raise DataError(
@@ -358,10 +358,10 @@ def require_unchanged(split: WantedSplit) -> None:
 
 
 def require_same_split(split: WantedSplit, started: WantedSplit | None, output: Path) -> None:
-    """Refuse to resume a run with another split file than it was started with.
+    """Refuse to resume a run with a different split file or fold.
 
     Raises:
-        UsageError: It is another one, or another fold.
+        UsageError: The file or the fold differs.
         DataError: It can't be read.
     """
     if started is None or (hash_split(split.file), split.fold) != (started.content, started.fold):
@@ -374,7 +374,7 @@ def require_same_split(split: WantedSplit, started: WantedSplit | None, output: 
 
 
 def hashed(split: WantedSplit) -> WantedSplit:
-    """The same file by its absolute path, with the hash of its bytes.
+    """Add the hash of the file's bytes, and make its path absolute.
 
     Raises:
         DataError: It can't be read.

@@ -1,4 +1,4 @@
-"""A data set divided by whole groups, into the three sides or into folds."""
+"""Divide a data set by whole groups, into the three splits or into folds."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from distingo.messages.notes import Note, note
 from distingo.records import SPLITS, Dataset, SplitName
 
 DEFAULT_SHARES: dict[SplitName, float] = {"validation": 0.15, "test": 0.2}
-"""Of the images to divide, where a person asks for no other."""
+"""Default shares of the images to divide."""
 
 _SPLIT_NUMBERS = {split: number for number, split in enumerate(SPLITS)}
 
 
 @dataclass(frozen=True, slots=True)
 class ClassShare:
-    """How one class or label, or all images, came out.
+    """The resulting shares of a class or label, or of all images.
 
     Attributes:
-        name: Of the class; empty for all images.
-        asked: The share of the divided images requested, one per part; 0 where a part is not divided into.
-        counts: How many of the divided images each part got.
-        given: How many images their author had put there already.
+        name: Name of the class; empty for all images.
+        asked: The requested share of the divided images for each part; 0 for parts that images are not divided into.
+        counts: Number of divided images in each part.
+        given: Number of images that the dataset's author had assigned to each part.
     """
 
     name: str
@@ -39,13 +39,13 @@ class ClassShare:
 
     @property
     def got(self) -> tuple[float, ...]:
-        """The share of the divided images that each part got; all 0 where there were none."""
+        """The share of the divided images in each part; all 0 if there were none."""
         total = sum(self.counts)
         return tuple(count / total if total else 0.0 for count in self.counts)
 
     @property
     def farthest(self) -> float:
-        """The largest difference between what was requested and what came out, in shares."""
+        """The largest difference between a requested and an actual share."""
         if not sum(self.counts):
             return 0.0
         return max(abs(got - asked) for got, asked in zip(self.got, self.asked, strict=True))
@@ -53,16 +53,16 @@ class ClassShare:
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """Which part of a division each image of a data set fell on.
+    """The assignment of a data set's images to parts.
 
     Attributes:
-        parts: Names of the parts: the sides, or ``1`` to ``k`` for folds.
+        parts: Names of the parts: the splits, or ``1`` to ``k`` for folds.
         folds: Whether the parts are folds.
-        numbers: The part of each image (its position in `parts`), int64 (n,).
+        numbers: The part of each image (its index in `parts`), int64 (n,).
         grouping: Which images belong together.
         shares: All images first, then one entry per class.
-        leaks: Groups (their numbers) with images on several parts, as their author had put them there.
-        notes: What a person should know.
+        leaks: Numbers of the groups with images in several parts, as their author assigned them.
+        notes: Notes for the user.
     """
 
     parts: tuple[str, ...]
@@ -82,49 +82,49 @@ class Division:
 def settle_shares(
     dataset: Dataset, *, validation: float | None, test: float | None, resplit: bool = False
 ) -> dict[SplitName, float]:
-    """Settle which shares are divided off where a person did not say so.
+    """Fill in default shares, and check them against predefined splits.
 
     Args:
-        dataset: What is to be divided.
-        validation: Share that was requested, or None: 0.15.
-        test: The same for the test split, or None: 0.2.
-        resplit: Whether the sides that the author gave are ignored.
+        dataset: The data set to divide.
+        validation: The requested share, or None for 0.15.
+        test: The same for the test split, or None for 0.2.
+        resplit: Whether predefined splits are ignored.
 
     Returns:
         The shares of ``validation`` and ``test``.
 
     Raises:
-        UsageError: A share was requested a side that the author gave.
+        UsageError: A share is requested for a split that is predefined.
     """
-    given = {image.given_split for image in dataset.images}
-    wanted: dict[SplitName, float | None] = {"validation": validation, "test": test}
-    for split, share in wanted.items():
-        if share is not None and split in given and not resplit:
+    predefined = {image.given_split for image in dataset.images}
+    requested: dict[SplitName, float | None] = {"validation": validation, "test": test}
+    for split, share in requested.items():
+        if share is not None and split in predefined and not resplit:
             raise UsageError(
                 f"{option(split)} {share:g}: {dataset.root} has a {split} split of its own; leave {option(split)} out "
                 f"to keep it, or add {option('resplit', value=True)} to divide all anew",
                 code="own_splits",
                 parameter=split,
             )
-    return {split: DEFAULT_SHARES[split] if share is None else share for split, share in wanted.items()}
+    return {split: DEFAULT_SHARES[split] if share is None else share for split, share in requested.items()}
 
 
 def divide_splits(
     dataset: Dataset, grouping: Grouping, *, validation: float, test: float, seed: int, resplit: bool = False
 ) -> Division:
-    """Divide a data set's images over train, validation and test by whole groups.
+    """Divide a data set's images into train, validation and test splits by whole groups.
 
-    What the author put on the validation or test split stays there, and what was put on the train split is divided only
-    over the sides that the author did not give, unless all is to be divided anew. An image without a side follows the
-    images of its group that have one.
+    Images of predefined validation and test splits stay there, and images of a predefined train split are divided only
+    over the splits that are not predefined, unless everything is to be divided anew. An image without a split follows
+    the images of its group that have one.
 
     Args:
-        dataset: What to divide.
-        grouping: Of its images.
-        validation: Share of the images to divide for validation, 0 for none.
+        dataset: The data set to divide.
+        grouping: The groups of its images.
+        validation: Share of the images to divide for validation; 0 for none.
         test: The same for the test split.
         seed: Not negative.
-        resplit: Ignore the sides that the author gave.
+        resplit: Ignore predefined splits.
 
     Raises:
         DataError: There are too few groups.
@@ -132,36 +132,36 @@ def divide_splits(
     """
     _check_shares(validation, test, seed)
     fixed = _fixed_splits(dataset, grouping, resplit=resplit)
-    given = set() if resplit else {image.given_split for image in dataset.images}
-    wanted = {"validation": validation, "test": test}
-    open_splits = [split for split in SPLITS if split == "train" or (split not in given and wanted[split] > 0)]
-    loose = np.flatnonzero(fixed < 0)
-    parts = np.array([wanted.get(split, 0.0) for split in open_splits])
+    predefined = set() if resplit else {image.given_split for image in dataset.images}
+    requested = {"validation": validation, "test": test}
+    open_splits = [split for split in SPLITS if split == "train" or (split not in predefined and requested[split] > 0)]
+    divisible = np.flatnonzero(fixed < 0)
+    parts = np.array([requested.get(split, 0.0) for split in open_splits])
     parts[0] = 1.0 - parts.sum()
     numbers = fixed.copy()
-    _require_groups(dataset, grouping, loose, len(open_splits))
-    if len(loose):
-        table = _label_table(dataset)[loose]
-        divided = divide_groups(table, grouping.numbers[loose], parts.tolist(), seed=seed, needed=0)
-        numbers[loose] = np.array([_SPLIT_NUMBERS[split] for split in open_splits])[divided]
-    asked = np.zeros(len(SPLITS))
-    asked[[_SPLIT_NUMBERS[split] for split in open_splits]] = parts
-    return _judge(dataset, grouping, SPLITS, numbers, asked, fixed >= 0, folds=False)
+    _require_groups(dataset, grouping, divisible, len(open_splits))
+    if len(divisible):
+        table = _label_table(dataset)[divisible]
+        divided = divide_groups(table, grouping.numbers[divisible], parts.tolist(), seed=seed, needed=0)
+        numbers[divisible] = np.array([_SPLIT_NUMBERS[split] for split in open_splits])[divided]
+    requested_shares = np.zeros(len(SPLITS))
+    requested_shares[[_SPLIT_NUMBERS[split] for split in open_splits]] = parts
+    return _judge(dataset, grouping, SPLITS, numbers, requested_shares, fixed >= 0, folds=False)
 
 
 def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int, resplit: bool = False) -> Division:
-    """Divide all images of a data set into folds of the same size by whole groups.
+    """Divide all images of a data set into folds of equal size by whole groups.
 
     Args:
-        dataset: What to divide.
-        grouping: Of its images.
-        folds: How many, at least 2.
+        dataset: The data set to divide.
+        grouping: The groups of its images.
+        folds: Number of folds, at least 2.
         seed: Not negative.
-        resplit: Go on although the author gave sides.
+        resplit: Ignore predefined splits.
 
     Raises:
         DataError: There are fewer groups than folds.
-        UsageError: The number or the seed is out of range, or the author gave sides.
+        UsageError: The number or the seed is out of range, or there are predefined splits.
     """
     if folds < 2:
         raise UsageError(f"{option('folds')} {folds}: choose 2 or more", code="out_of_range", parameter="folds")
@@ -173,12 +173,12 @@ def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int,
             code="own_splits",
             parameter="folds",
         )
-    everything = np.arange(len(dataset.images))
-    _require_groups(dataset, grouping, everything, folds)
+    all_indices = np.arange(len(dataset.images))
+    _require_groups(dataset, grouping, all_indices, folds)
     numbers = divide_groups(_label_table(dataset), grouping.numbers, [1 / folds] * folds, seed=seed)
     names = tuple(str(number) for number in range(1, folds + 1))
-    none = np.zeros(len(numbers), bool)
-    return _judge(dataset, grouping, names, numbers, np.full(folds, 1 / folds), none, folds=True)
+    no_fixed = np.zeros(len(numbers), bool)
+    return _judge(dataset, grouping, names, numbers, np.full(folds, 1 / folds), no_fixed, folds=True)
 
 
 def _check_shares(validation: float, test: float, seed: int) -> None:
@@ -203,18 +203,18 @@ def _check_shares(validation: float, test: float, seed: int) -> None:
 
 
 def _fixed_splits(dataset: Dataset, grouping: Grouping, *, resplit: bool) -> np.ndarray:
-    """The side that each image stays on, -1 where it is to be divided: int64 (n,)."""
+    """The split that each image stays in, or -1 if it is to be divided: int64 (n,)."""
     fixed = np.full(len(dataset.images), -1, np.int64)
     if resplit:
         return fixed
-    around: dict[int, Counter[int]] = defaultdict(Counter)
+    group_splits: dict[int, Counter[int]] = defaultdict(Counter)
     for at, image in enumerate(dataset.images):
         if image.given_split is not None:
-            around[int(grouping.numbers[at])][_SPLIT_NUMBERS[image.given_split]] += 1
+            group_splits[int(grouping.numbers[at])][_SPLIT_NUMBERS[image.given_split]] += 1
         if image.given_split in {"validation", "test"}:
             fixed[at] = _SPLIT_NUMBERS[image.given_split]
     for at, image in enumerate(dataset.images):
-        splits = around.get(int(grouping.numbers[at]))
+        splits = group_splits.get(int(grouping.numbers[at]))
         if image.given_split is None and splits:
             split = max(splits, key=lambda split: (splits[split], split))
             fixed[at] = split if split != _SPLIT_NUMBERS["train"] else -1
@@ -251,8 +251,10 @@ def _judge(
     columns = [("", np.ones(len(numbers), bool)), *zip(dataset.classes, table.T, strict=True)]
     shares = []
     for name, has in columns:
-        divided, given = (np.bincount(numbers[has & which], minlength=len(parts)).tolist() for which in (~fixed, fixed))
-        shares.append(ClassShare(name, tuple(asked.tolist()), tuple(divided), tuple(given)))
+        divided, predefined = (
+            np.bincount(numbers[has & mask], minlength=len(parts)).tolist() for mask in (~fixed, fixed)
+        )
+        shares.append(ClassShare(name, tuple(asked.tolist()), tuple(divided), tuple(predefined)))
     pairs = np.unique(np.stack([grouping.numbers, numbers], axis=1), axis=0)
     groups, times = np.unique(pairs[:, 0], return_counts=True)
     leaks = tuple(groups[times > 1].tolist())
@@ -263,14 +265,16 @@ def _judge(
 def _missing(
     dataset: Dataset, grouping: Grouping, shares: Sequence[ClassShare], parts: Sequence[str], table: np.ndarray
 ) -> list[Note]:
-    """Note which classes some part has nothing of."""
+    """Note the classes that are missing in some part."""
     noun = "class" if dataset.task == "single-label" else "label"
-    totals = [divided + given for divided, given in zip(shares[0].counts, shares[0].given, strict=True)]
+    totals = [divided + predefined for divided, predefined in zip(shares[0].counts, shares[0].given, strict=True)]
     notes = []
     for column, share in enumerate(shares[1:]):
-        both = zip(share.counts, share.given, strict=True)
-        without = [parts[at] for at, (divided, given) in enumerate(both) if totals[at] and not divided + given]
-        if without:
+        part_counts = zip(share.counts, share.given, strict=True)
+        missing_parts = [
+            parts[at] for at, (divided, predefined) in enumerate(part_counts) if totals[at] and not divided + predefined
+        ]
+        if missing_parts:
             groups = len(np.unique(grouping.numbers[table[:, column]]))
             number = int(table[:, column].sum())
             form = "form-groups" if number != 1 else "forms-groups"
@@ -278,7 +282,7 @@ def _missing(
                 note(
                     f"{noun}-not-in-parts",
                     name=share.name,
-                    parts=tuple(without),
+                    parts=tuple(missing_parts),
                     images=note("images", count=number),
                     groups=note(form, count=groups),
                 )
@@ -292,10 +296,10 @@ def _leaks(
     if not leaks:
         return []
     members = np.flatnonzero(grouping.numbers == leaks[0])
-    shown: dict[str, str] = {}
+    example_files: dict[str, str] = {}
     for at in members:
-        shown.setdefault(parts[numbers[at]], dataset.images[at].source.file)
-    example = tuple(note("file-of-split", file=file, split=split) for split, file in shown.items())
+        example_files.setdefault(parts[numbers[at]], dataset.images[at].source.file)
+    example = tuple(note("file-of-split", file=file, split=split) for split, file in example_files.items())
     count = int(np.isin(grouping.numbers, leaks).sum())
     groups = note("groups", count=len(leaks))
     return [note("groups-on-several-splits", groups=groups, count=count, example=example)]

@@ -1,7 +1,4 @@
-"""Images that belong together: copies and bursts of one scene, and what a table says is one group.
-
-Bursts: images that one camera took within seconds of each other, by the time in their EXIF data.
-"""
+"""Group images that belong together: near-duplicates, bursts of one camera, and groups in a table's column."""
 
 from __future__ import annotations
 
@@ -22,18 +19,18 @@ from distingo.progress import progress_bar
 from distingo.records import Dataset, LabeledImage, Source
 
 LinkKind = Literal["near-duplicate", "burst", "group"]
-"""Why two images belong together: copies of one scene; taken in one burst; the same value in the group column."""
+"""Why images belong together: they show the same scene, are from one burst, or have the same value in a column."""
 
 LINK_KINDS: tuple[LinkKind, ...] = ("near-duplicate", "burst", "group")
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Pairs of images that belong together for one reason.
+    """Pairs of images that belong together for the same reason.
 
     Attributes:
         kind: The reason.
-        pairs: Positions of two images each, in any order.
+        pairs: Indices of two images each, in any order.
     """
 
     kind: LinkKind
@@ -42,12 +39,12 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Which images must stay on one side of a split.
+    """Groups of images that must stay in the same split.
 
     Attributes:
-        numbers: Of each image's group, int64 (n,), counted from 0 in the order of their first images; an image
-            that belongs to no other is a group of its own.
-        kinds: By group, why its images belong together; empty for a single image.
+        numbers: Number of each image's group, int64 (n,), counted from 0 in the order of their first images; an
+            unlinked image is a group of its own.
+        kinds: For each group, why its images belong together; empty for a single image.
     """
 
     numbers: np.ndarray
@@ -55,26 +52,26 @@ class Grouping:
 
     @property
     def count(self) -> int:
-        """How many groups there are, those of one image among them."""
+        """Number of groups, including those of a single image."""
         return len(self.kinds)
 
     def sizes(self) -> np.ndarray:
-        """Images per group, int64 (groups,)."""
+        """Number of images in each group, int64 (groups,)."""
         return np.bincount(self.numbers, minlength=self.count)
 
 
 def group_images(n: int, links: Iterable[Links]) -> Grouping:
-    """Put together what is linked, directly or by a chain.
+    """Group images that are linked, directly or through others.
 
     Args:
-        n: How many images there are.
-        links: Of every kind.
+        n: Number of images.
+        links: Links of all kinds.
 
     Returns:
         The connected components of the images.
 
     Raises:
-        ValueError: A pair names an image that there is not.
+        ValueError: A pair has an index that is out of range.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -84,41 +81,41 @@ def group_images(n: int, links: Iterable[Links]) -> Grouping:
     if pairs.size and (pairs.min() < 0 or pairs.max() >= n):
         raise ValueError(f"pairs name pictures from {pairs.min()} to {pairs.max()}, and there are {n}")
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    count, found = connected_components(graph, directed=False)
-    _, first = np.unique(found, return_index=True)
-    renamed = np.empty(count, np.int64)
-    renamed[np.argsort(first, kind="stable")] = np.arange(count)
-    numbers = renamed[found] if n else np.empty(0, np.int64)
+    count, components = connected_components(graph, directed=False)
+    _, first = np.unique(components, return_index=True)
+    number_of_component = np.empty(count, np.int64)
+    number_of_component[np.argsort(first, kind="stable")] = np.arange(count)
+    numbers = number_of_component[components] if n else np.empty(0, np.int64)
     kinds: list[set[LinkKind]] = [set() for _ in range(count)]
     for each in links:
         for one, other in each.pairs:
             if one != other:
                 kinds[numbers[one]].add(each.kind)
-    return Grouping(numbers, tuple(tuple(kind for kind in LINK_KINDS if kind in found) for found in kinds))
+    return Grouping(numbers, tuple(tuple(kind for kind in LINK_KINDS if kind in components) for components in kinds))
 
 
 def link_column(dataset: Dataset) -> Links:
-    """Link the images that the group column gives the same value, and the copies of such images.
+    """Link images with the same value in the group column, including copies of such images.
 
-    An empty cell says nothing. A copy that is left out of the data set still speaks for the image that is used in its
-    place: two groups that share an image become one.
+    Empty cells are ignored. A copy that is left out of the data set still counts for the image that is used in its
+    place: two groups that share an image are merged.
 
     Args:
         dataset: Read with `TableOptions.group_column`.
     """
-    places = {image.source.file: at for at, image in enumerate(dataset.images)}
-    used = {row.file: row.same_as for row in dataset.manifest if row.status == "duplicate"}
+    index_by_file = {image.source.file: index for index, image in enumerate(dataset.images)}
+    kept_file = {row.file: row.same_as for row in dataset.manifest if row.status == "duplicate"}
     members: dict[str, list[int]] = defaultdict(list)
     for file, values in dataset.groups.items():
-        at = places.get(used.get(file, file))
-        if at is not None:
+        index = index_by_file.get(kept_file.get(file, file))
+        if index is not None:
             for value in values:
-                members[value].append(at)
+                members[value].append(index)
     return Links("group", tuple(pair for each in members.values() for pair in chain_pairs(each)))
 
 
 def chain_pairs(members: Sequence[int]) -> list[tuple[int, int]]:
-    """The pairs that link members one after another, which puts all of them together."""
+    """Pair each member with the next one, which links all of them."""
     return list(pairwise(members))
 
 
@@ -131,12 +128,12 @@ _CHUNK = 32
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """When and with what an image was taken.
+    """Time and camera of a photo.
 
     Attributes:
-        camera: Make, model and, where the file says it, serial number.
-        seconds: The camera's own clock (EXIF's DateTimeOriginal with SubSecTimeOriginal), in seconds; only
-            differences mean something.
+        camera: Make, model and, if the file contains it, serial number.
+        seconds: Time of the camera's clock (EXIF's DateTimeOriginal with SubSecTimeOriginal), in seconds; only
+            differences are meaningful.
     """
 
     camera: tuple[str, str, str]
@@ -144,15 +141,15 @@ class Shot:
 
 
 def find_bursts(images: Sequence[LabeledImage], *, within: float = BURST_SECONDS, workers: int = 1) -> Links:
-    """Link images of one camera that follow each other closely; a long burst is a chain.
+    """Link images that a camera took in quick succession; a long burst forms a chain.
 
     Args:
-        images: Whose files are looked at again, their headers only; entries of IDX files say nothing.
-        within: Seconds between one image and the next; 0 links only those of the same instant.
-        workers: Threads.
+        images: The images; only the headers of their files are read, and entries of IDX files are ignored.
+        within: Maximum number of seconds between one image and the next; 0 only links images with the same time.
+        workers: Number of threads.
 
     Returns:
-        Pairs of positions in `images`. An image without camera or without time is in none.
+        Pairs of indices in `images`; images without camera or time are in none.
     """
     cameras: dict[tuple[str, str, str], list[tuple[float, int]]] = defaultdict(list)
     for at, shot in enumerate(_read_shots(images, workers)):
@@ -168,10 +165,10 @@ def find_bursts(images: Sequence[LabeledImage], *, within: float = BURST_SECONDS
 
 
 def read_shot(source: Source) -> Shot | None:
-    """When and with what an image was taken.
+    """Read the time and camera of a photo from its EXIF data.
 
     Returns:
-        None where the file does not say both, or can't be read.
+        None if the file lacks one of them, or can't be read.
     """
     if source.index is not None:
         return None
@@ -191,9 +188,9 @@ def _read_shots(images: Sequence[LabeledImage], workers: int) -> list[Shot | Non
     chunks = [sources[at : at + _CHUNK] for at in range(0, len(sources), _CHUNK)]
     shots: list[Shot | None] = []
     with ThreadPoolExecutor(workers) as pool, progress_bar("Looking for bursts", len(sources)) as advance:
-        for found in pool.map(lambda chunk: [read_shot(source) for source in chunk], chunks):
-            shots += found
-            advance(len(found))
+        for chunk_shots in pool.map(lambda chunk: [read_shot(source) for source in chunk], chunks):
+            shots += chunk_shots
+            advance(len(chunk_shots))
     return shots
 
 
@@ -204,7 +201,7 @@ def _text(value: object) -> str:
 
 
 def _seconds(taken: str, fraction: str) -> float | None:
-    """The camera's clock, or None where it was never set (0000:00:00) or is no time."""
+    """Convert EXIF's time to seconds; None if it is invalid or was never set (0000:00:00)."""
     with contextlib.suppress(ValueError, OverflowError):
         moment = datetime.datetime.strptime(taken, "%Y:%m:%d %H:%M:%S")
         digits = fraction if fraction.isdecimal() and fraction.isascii() else "0"

@@ -1,4 +1,4 @@
-"""A split that took no notice of groups, changed so that every group is on one split, and as little as that allows."""
+"""Change a split that ignored groups so that every group is in one split, with as few moves as possible."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from distingo.messages.notes import Note, note
 from distingo.records import SPLITS, Dataset, LabeledImage, Split, SplitName, Task
 
 _NEEDED = 2
-"""Splits on which a class should have images, whatever groups there are: it is trained on and tested."""
+"""Number of splits in which a class should have images, whatever its groups: for training and for testing."""
 
 _IMPORTANCE = np.array([100.0, 1.0, 10.0])
-"""Of having a class on train, validation and test, where groups don't allow all three."""
+"""Importance of having a class in train, validation and test, if groups don't allow all three."""
 
 _TOLERANCE = 0.5
-"""By what share of its size a split may grow or shrink so that groups stay together."""
+"""Share of its size by which a split may grow or shrink to keep groups together."""
 
 _GIVEN = ("validation", "test")
-"""Splits that nothing is moved to or away from where an author gave them."""
+"""Splits that stay unchanged if they are predefined."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptGroups:
-    """A split on which groups were kept together.
+    """A split in which groups were kept together.
 
     Attributes:
-        split: The new one; the old one, notes and all, where nothing had to change.
-        moved: How many images are on another split than before.
-        too_large: Numbers of the groups that were divided image by image all the same: without that, a class would be
-            missing on a split, or a split half as large again or half as small as before.
+        split: The new split, or the old one with its notes if nothing had to change.
+        moved: Number of images whose split changed.
+        too_large: Numbers of the groups that were divided nevertheless: otherwise, a class would be missing in a split,
+            or a split would be half as large again or half as small as before.
     """
 
     split: Split
@@ -43,79 +43,83 @@ class KeptGroups:
 
 
 def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int) -> KeptGroups:
-    """Put every group on one split, with as many images of each class on every split as before if that can be.
+    """Put every group into one split, if possible with as many images of each class in every split as before.
 
-    What its author put on the validation or test split stays there, with whatever of its group has no split of its own;
-    what was put on the train split stays away from a test split that was given. So groups on several splits remain only
-    where the data came so, and where a group is too large.
+    Images of a predefined validation or test split stay there, along with images of their groups without a split;
+    images of a predefined train split are never moved to a predefined test split. So groups remain in several splits
+    only if they were predefined so, or if a group is too large.
 
     Args:
-        dataset: What is divided.
-        split: As `distingo.datasets.splits.splitting.split_dataset` divided it.
-        grouping: Of the data set's images.
+        dataset: The data set.
+        split: Its split from `distingo.datasets.splits.splitting.split_dataset`.
+        grouping: The groups of its images.
         seed: Not negative.
     """
-    before = split_numbers(dataset, split)
-    after, settled = _follow_given(dataset, grouping, before)
+    old_numbers = split_numbers(dataset, split)
+    new_numbers, fixed = _follow_given(dataset, grouping, old_numbers)
     files = [image.source.file for image in dataset.images]
-    loose = np.array(sorted(np.flatnonzero(~settled), key=lambda at: files[at]), np.intp)  # whatever order they came in
+    movable = np.array(sorted(np.flatnonzero(~fixed), key=lambda at: files[at]), np.intp)  # independent of their order
     table = encode_labels(dataset.images, dataset.classes, "multi-label")
     too_large: tuple[int, ...] = ()
-    if len(loose):
-        after[loose], too_large = _rejoin(grouping.numbers[loose], table[loose], after[loose], dataset.task, seed)
-    moved = int((after != before).sum())
+    if len(movable):
+        new_numbers[movable], too_large = _rejoin(
+            grouping.numbers[movable], table[movable], new_numbers[movable], dataset.task, seed
+        )
+    moved = int((new_numbers != old_numbers).sum())
     if not moved:
         return KeptGroups(split, 0, too_large)
     by_split: dict[SplitName, list[LabeledImage]] = {split_name: [] for split_name in SPLITS}
-    for image, number in zip(dataset.images, after.tolist(), strict=True):
+    for image, number in zip(dataset.images, new_numbers.tolist(), strict=True):
         by_split[SPLITS[number]].append(image)
-    notes = (*split.notes, *_lost(dataset, table, before, after))
+    notes = (*split.notes, *_lost(dataset, table, old_numbers, new_numbers))
     return KeptGroups(order_split(by_split, notes), moved, too_large)
 
 
 def split_numbers(dataset: Dataset, split: Split) -> np.ndarray:
-    """The split of every image, int64 (n,): its position in `distingo.records.SPLITS`, -1 for an image on none."""
-    where = {image.source.file: number for number, split_name in enumerate(SPLITS) for image in split.split(split_name)}
-    return np.array([where.get(image.source.file, -1) for image in dataset.images], np.int64)
+    """The split of every image, int64 (n,): its index in `distingo.records.SPLITS`, or -1 for none."""
+    number_by_file = {
+        image.source.file: number for number, split_name in enumerate(SPLITS) for image in split.split(split_name)
+    }
+    return np.array([number_by_file.get(image.source.file, -1) for image in dataset.images], np.int64)
 
 
 def _follow_given(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Put what has no split of its own next to images of its group that have one.
+    """Assign images without a split to a predefined split of their group.
 
     Returns:
-        The splits, int64 (n,), and which of them are settled, bool (n,).
+        The splits, int64 (n,), and which of them are fixed, bool (n,).
     """
-    settled = np.array([image.given_split in _GIVEN for image in dataset.images], bool)
-    free = np.array([image.given_split is None for image in dataset.images], bool)
-    around = np.zeros((grouping.count, len(SPLITS)), np.int64)
-    np.add.at(around, (grouping.numbers[settled], numbers[settled]), 1)
-    around = around[grouping.numbers]
-    follows = free & (around.sum(axis=1) > 0)
-    return np.where(follows, around.argmax(axis=1), numbers), settled | follows
+    fixed = np.array([image.given_split in _GIVEN for image in dataset.images], bool)
+    unassigned = np.array([image.given_split is None for image in dataset.images], bool)
+    group_counts = np.zeros((grouping.count, len(SPLITS)), np.int64)
+    np.add.at(group_counts, (grouping.numbers[fixed], numbers[fixed]), 1)
+    group_counts = group_counts[grouping.numbers]
+    is_follower = unassigned & (group_counts.sum(axis=1) > 0)
+    return np.where(is_follower, group_counts.argmax(axis=1), numbers), fixed | is_follower
 
 
 def _rejoin(
     groups: np.ndarray, table: np.ndarray, splits: np.ndarray, task: Task, seed: int
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Put groups on one split each, and take apart as few of the large ones as leave every split about its size.
+    """Put each group into one split, breaking up as few large groups as needed to keep the splits' sizes.
 
     Args:
-        groups: Of every image, int (n,).
-        table: Its labels, bool (n, labels).
-        splits: Its split so far, int64 (n,).
+        groups: The group of every image, int (n,).
+        table: The images' labels, bool (n, labels).
+        splits: The current splits, int64 (n,).
         task: As for `_take_apart`.
         seed: Not negative.
 
     Returns:
-        The splits, int64 (n,), and the numbers of the groups that were taken apart.
+        The splits, int64 (n,), and the numbers of the groups that were broken up.
     """
     parts, numbers = np.unique(splits, return_inverse=True)
     sizes = np.bincount(numbers)
     limit = int(sizes.max())
     while True:
-        kept, too_large = _take_apart(groups, table, numbers, limit=limit, task=task)
-        rejoined = rejoin_groups(table, _by_first(kept), numbers, seed=seed, importance=_IMPORTANCE[parts])
-        largest = int(np.unique(kept, return_counts=True)[1].max())
+        remaining_groups, too_large = _take_apart(groups, table, numbers, limit=limit, task=task)
+        rejoined = rejoin_groups(table, _by_first(remaining_groups), numbers, seed=seed, importance=_IMPORTANCE[parts])
+        largest = int(np.unique(remaining_groups, return_counts=True)[1].max())
         change = np.abs(np.bincount(rejoined, minlength=len(parts)) - sizes)
         if largest == 1 or (change <= np.maximum(1, _TOLERANCE * sizes)).all():
             return parts[rejoined], too_large
@@ -125,30 +129,30 @@ def _rejoin(
 def _take_apart(
     groups: np.ndarray, table: np.ndarray, splits: np.ndarray, *, limit: int, task: Task
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Make single images of the groups that can't be kept together.
+    """Break up groups that can't be kept together into single images.
 
     Args:
-        groups: Of every image, int (n,).
-        table: Its labels, bool (n, labels).
-        splits: Its split so far, int64 (n,).
-        limit: Larger groups are taken apart.
-        task: With several labels per image, a label may be missing on a split: it is one of many.
+        groups: The group of every image, int (n,).
+        table: The images' labels, bool (n, labels).
+        splits: The current splits, int64 (n,).
+        limit: Larger groups are broken up.
+        task: For multi-label data a label may be missing in a split, so only the limit applies.
 
     Returns:
-        The groups, with numbers of their own for those that were taken apart; and the numbers of these.
+        The groups, with new numbers for images of broken groups; and the numbers of these groups.
     """
     too_large: list[int] = []
     numbers, sizes = np.unique(groups, return_counts=True)
     too_large += numbers[sizes > limit].tolist()
     for has in table.T if task == "single-label" else ():
         parts = min(_NEEDED, len(np.unique(splits[has])))
-        own, sizes = np.unique(groups[has & ~np.isin(groups, too_large)], return_counts=True)
-        alone = int((has & np.isin(groups, too_large)).sum())
-        for number, _ in sorted(zip(own.tolist(), sizes.tolist(), strict=True), key=lambda entry: -entry[1]):
-            if len(own) + alone >= parts:
+        whole_groups, sizes = np.unique(groups[has & ~np.isin(groups, too_large)], return_counts=True)
+        single_images = int((has & np.isin(groups, too_large)).sum())
+        for number, _ in sorted(zip(whole_groups.tolist(), sizes.tolist(), strict=True), key=lambda entry: -entry[1]):
+            if len(whole_groups) + single_images >= parts:
                 break
             too_large.append(number)
-            alone += int((groups == number).sum())
+            single_images += int((groups == number).sum())
     if not too_large:
         return groups, ()
     apart = np.isin(groups, too_large)
@@ -157,14 +161,14 @@ def _take_apart(
 
 
 def _by_first(groups: np.ndarray) -> np.ndarray:
-    """Groups named by the position of their first image."""
-    _, first, places = np.unique(groups, return_index=True, return_inverse=True)
-    named: np.ndarray = first[places]
-    return named
+    """Renumber groups by the index of their first image."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    renumbered: np.ndarray = first[inverse]
+    return renumbered
 
 
 def _lost(dataset: Dataset, table: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[Note]:
-    """Note of which classes a split has none any more."""
+    """Note the classes that are no longer in a split."""
     noun = "class" if dataset.task == "single-label" else "label"
     notes = []
     for number, split in enumerate(SPLITS):

@@ -1,7 +1,4 @@
-"""Which images are learned from, which are chosen by, and which are evaluated by.
-
-Images with several labels divided so that every label is shared out alike.
-"""
+"""Divide a data set's images into train, validation and test splits, stratified by class or label."""
 
 from __future__ import annotations
 
@@ -19,53 +16,53 @@ from distingo.records import SPLITS, Dataset, LabeledImage, Split, SplitName
 def stratify(labels: np.ndarray, sizes: Sequence[int], *, seed: int) -> np.ndarray:
     """Divide images by iterative stratification (Sechidis, Tsoumakas and Vlahavas, 2011).
 
-    The label with the fewest images left is dealt out first, each image to the side that lacks most of that
-    label, then to the one that lacks most images, then by chance. Two things go beyond the paper: no side
-    takes more than its size, and a label wants at least one image on every side that it has images enough for.
+    The label with the fewest remaining images is distributed first, each image to the split that needs most images of
+    that label, then to the one that needs most images, then at random. There are two additions to the paper: no split
+    exceeds its size, and every split should get at least one image of each label that has enough images.
 
     Sechidis, Tsoumakas, Vlahavas: "On the Stratification of Multi-label Data", ECML PKDD 2011, algorithm 1.
 
     Args:
         labels: bool of shape (images, labels); an image may have none.
-        sizes: How many images each side gets; together as many as there are.
+        sizes: Number of images for each split; together as many as there are.
         seed: Not negative.
 
     Returns:
-        The side (its position in `sizes`) of every image: int64 of shape (images,).
+        The split (its index in `sizes`) of every image: int64 of shape (images,).
 
     Raises:
         ValueError: The sizes do not add up.
     """
     has = np.asarray(labels, bool)
-    room = np.array(sizes, np.int64)
-    if room.sum() != len(has) or (room < 0).any():
+    free = np.array(sizes, np.int64)
+    if free.sum() != len(has) or (free < 0).any():
         raise ValueError(f"sizes {tuple(sizes)} do not add up to {len(has)} pictures")
     rng = np.random.default_rng(seed)
-    chance = rng.permutation(len(has))
+    random_order = rng.permutation(len(has))
     splits = np.full(len(has), -1, np.int64)
-    _deal(has, room, splits, chance, rng)
-    rest = _shuffled(np.flatnonzero(splits < 0), chance)
-    splits[rest] = np.repeat(np.arange(len(room)), room - np.bincount(splits[splits >= 0], minlength=len(room)))
-    _give_every_split_one(has, splits, chance)
+    _deal(has, free, splits, random_order, rng)
+    rest = _shuffled(np.flatnonzero(splits < 0), random_order)
+    splits[rest] = np.repeat(np.arange(len(free)), free - np.bincount(splits[splits >= 0], minlength=len(free)))
+    _give_every_split_one(has, splits, random_order)
     return splits
 
 
 def _deal(has: np.ndarray, sizes: np.ndarray, splits: np.ndarray, chance: np.ndarray, rng: np.random.Generator) -> None:
-    """Deal out every image that has a label, the rarest label first; fills `sides`."""
-    left = has.sum(axis=0)
-    # Plain lists: there are a handful of sides, and NumPy would take longer to start than to finish.
-    wanted = _wanted(left, sizes).T.tolist()
+    """Distribute every image that has a label, the rarest label first; fills `splits`."""
+    remaining = has.sum(axis=0)
+    # Plain lists: for a handful of splits, NumPy's overhead would dominate.
+    needed = _wanted(remaining, sizes).T.tolist()
     room = sizes.tolist()
-    while left.any():
-        label = int(np.where(left > 0, left, len(has) + 1).argmin())
-        places = _shuffled(np.flatnonzero(has[:, label] & (splits < 0)), chance)
-        for place in places.tolist():
-            split = _neediest(wanted[label], room, rng)
-            splits[place] = split
+    while remaining.any():
+        label = int(np.where(remaining > 0, remaining, len(has) + 1).argmin())
+        indices = _shuffled(np.flatnonzero(has[:, label] & (splits < 0)), chance)
+        for index in indices.tolist():
+            split = _neediest(needed[label], room, rng)
+            splits[index] = split
             room[split] -= 1
-            for own in np.flatnonzero(has[place]).tolist():
-                wanted[own][split] -= 1
-        left -= has[places].sum(axis=0)
+            for other_label in np.flatnonzero(has[index]).tolist():
+                needed[other_label][split] -= 1
+        remaining -= has[indices].sum(axis=0)
 
 
 def _shuffled(places: np.ndarray, chance: np.ndarray) -> np.ndarray:
@@ -73,36 +70,36 @@ def _shuffled(places: np.ndarray, chance: np.ndarray) -> np.ndarray:
 
 
 def _neediest(wanted: Sequence[float], room: Sequence[int], rng: np.random.Generator) -> int:
-    open_splits = [split for split, free in enumerate(room) if free > 0]
-    most = max(wanted[split] for split in open_splits) - 1e-9  # sums of shares are exact to about 1e-12
-    best = [split for split in open_splits if wanted[split] >= most]
+    open_splits = [split for split, slots in enumerate(room) if slots > 0]
+    highest_need = max(wanted[split] for split in open_splits) - 1e-9  # sums of shares are exact to about 1e-12
+    best = [split for split in open_splits if wanted[split] >= highest_need]
     most_room = max(room[split] for split in best)
     best = [split for split in best if room[split] == most_room]
     return best[0] if len(best) == 1 else int(rng.choice(best))
 
 
 def _wanted(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """How many images of each label each side should get: float64 of shape (sides, labels)."""
-    wanted = np.outer(sizes / max(1, sizes.sum()), counts)
-    takers = sizes > 0
-    enough = counts >= takers.sum()
-    raised = np.where(takers[:, None] & enough, np.maximum(wanted, 1.0), wanted)
-    # what the small sides get more, the largest gets less
+    """Number of images of each label that each split should get: float64 of shape (splits, labels)."""
+    expected = np.outer(sizes / max(1, sizes.sum()), counts)
+    nonempty = sizes > 0
+    enough = counts >= nonempty.sum()
+    raised = np.where(nonempty[:, None] & enough, np.maximum(expected, 1.0), expected)
+    # the largest split gives up what the small ones gain
     raised[sizes.argmax()] -= raised.sum(axis=0) - counts
     return raised
 
 
 def _give_every_split_one(has: np.ndarray, splits: np.ndarray, chance: np.ndarray) -> None:
-    """Swap images so that a label that a side lacks comes to it; changes `sides` in place.
+    """Swap images so that every split has the labels it lacks, if possible; changes `splits` in place.
 
-    A swap is made only if no other label loses its only image on a side.
+    Images are swapped only if no other label loses its only image in a split.
     """
-    takers = np.unique(splits)
-    counts = np.array([has[splits == split].sum(axis=0) for split in takers]).reshape(len(takers), has.shape[1])
+    nonempty = np.unique(splits)
+    counts = np.array([has[splits == split].sum(axis=0) for split in nonempty]).reshape(len(nonempty), has.shape[1])
     for label in np.argsort(has.sum(axis=0), kind="stable"):
         for at in np.flatnonzero(counts[:, label] == 0):
-            if has[:, label].sum() >= len(takers):
-                _swap_in(has, splits, counts, takers, chance, int(at), int(label))
+            if has[:, label].sum() >= len(nonempty):
+                _swap_in(has, splits, counts, nonempty, chance, int(at), int(label))
 
 
 def _swap_in(
@@ -114,22 +111,22 @@ def _swap_in(
     at: int,
     label: int,
 ) -> None:
-    held = (counts > 0).sum()
-    inside = _shuffled(np.flatnonzero((splits == takers[at]) & ~has[:, label]), chance)
-    for place in np.flatnonzero(has[:, label]):
-        giver = int(np.searchsorted(takers, splits[place]))
-        if counts[giver, label] < 2:
+    present_count = (counts > 0).sum()
+    exchangeable = _shuffled(np.flatnonzero((splits == takers[at]) & ~has[:, label]), chance)
+    for index in np.flatnonzero(has[:, label]):
+        donor = int(np.searchsorted(takers, splits[index]))
+        if counts[donor, label] < 2:
             continue
-        moved = has[place].astype(np.int64) - has[inside].astype(np.int64)  # (images inside, labels)
-        kept = ((counts[at] + moved > 0).sum(axis=1) + (counts[giver] - moved > 0).sum(axis=1)) > (
-            held - (np.delete(counts, [at, giver], axis=0) > 0).sum()
+        changes = has[index].astype(np.int64) - has[exchangeable].astype(np.int64)  # (images inside, labels)
+        harmless = ((counts[at] + changes > 0).sum(axis=1) + (counts[donor] - changes > 0).sum(axis=1)) > (
+            present_count - (np.delete(counts, [at, donor], axis=0) > 0).sum()
         )
-        if kept.any():
-            other = inside[int(kept.argmax())]
-            change = has[place].astype(np.int64) - has[other]
+        if harmless.any():
+            other = exchangeable[int(harmless.argmax())]
+            change = has[index].astype(np.int64) - has[other]
             counts[at] += change
-            counts[giver] -= change
-            splits[place], splits[other] = takers[at], takers[giver]
+            counts[donor] -= change
+            splits[index], splits[other] = takers[at], takers[donor]
             return
 
 
@@ -139,34 +136,34 @@ _COLUMNS = ["file", "side", "labels"]
 def split_dataset(
     dataset: Dataset, *, seed: int, validation: float = 0.15, test: float = 0.2, few: bool = False
 ) -> Split:
-    """Divide the images over the three sides, every class or label alike.
+    """Divide images into three splits, stratified by class or label.
 
-    What the author put on the test or validation split stays there. The rest of each class is shuffled by the
-    seed and the class's name, so the result depends neither on the file system's order nor on the other
-    classes. Images with several labels are divided by iterative stratification (`stratifying.stratify`); those
-    without a label are spread too. A dataset holds no image twice (`read_dataset`), so none falls on two sides.
+    Images of predefined test and validation splits stay there. The rest of each class is shuffled by the seed and the
+    class's name, so the result depends neither on the file system's order nor on the other classes. Images with several
+    labels are divided by iterative stratification (`stratify`), including those without a label. A dataset holds no
+    image twice (`read_dataset`), so none is in two splits.
 
     Args:
-        dataset: What to divide.
+        dataset: The data set to divide.
         seed: Not negative.
-        validation: Share of the images to divide (not counting those on given test and validation splits)
-            for validation; at least one image of each class unless 0.
+        validation: Share of the images to divide (not counting those in predefined test and validation splits) for
+            validation; at least one image of each class unless 0.
         test: The same for the test split.
-        few: Allow classes of two images where three are needed: they have none for validation. Only with one
-            label per image.
+        few: Allow classes of two images where three are needed; these get no validation image. Only for single-label
+            data.
 
     Returns:
-        The split, each side in order of file names.
+        The split, with images sorted by file name.
 
     Raises:
         DataError: A class has too few images.
         UsageError: The shares or the seed are out of range.
     """
     _check_shares(seed, validation, test)
-    given = {image.given_split for image in dataset.images}
+    predefined = {image.given_split for image in dataset.images}
     shares: dict[SplitName, float] = {
-        "test": 0.0 if "test" in given else test,
-        "validation": 0.0 if "validation" in given else validation,
+        "test": 0.0 if "test" in predefined else test,
+        "validation": 0.0 if "validation" in predefined else validation,
     }
     shares = {split: share for split, share in shares.items() if share > 0}
     if dataset.task == "multi-label":
@@ -175,73 +172,73 @@ def split_dataset(
 
 
 def _split_classes(dataset: Dataset, seed: int, shares: dict[SplitName, float], *, few: bool) -> Split:
-    given = {image.given_split for image in dataset.images}
+    predefined = {image.given_split for image in dataset.images}
     splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
     notes = []
     for label, images in sorted(_by_class(dataset).items()):
-        loose = _place_given(images, splits)
-        wanted = shares
-        if few and len(loose) == 2 and len(wanted) == 2:
-            wanted = {"test": shares["test"]}
+        divisible = _place_given(images, splits)
+        class_shares = shares
+        if few and len(divisible) == 2 and len(class_shares) == 2:
+            class_shares = {"test": shares["test"]}
             notes.append(note("class-without-validation", name=label))
-        if len(loose) < 1 + len(wanted):
-            raise _too_few(dataset, label, len(loose), list(wanted))
+        if len(divisible) < 1 + len(class_shares):
+            raise _too_few(dataset, label, len(divisible), list(class_shares))
         notes += [
             note(f"class-not-in-{split}", name=label)
             for split in ("test", "validation")
-            if split in given and all(image.given_split != split for image in images)
+            if split in predefined and all(image.given_split != split for image in images)
         ]
-        order = np.random.default_rng([seed, zlib.crc32(label.encode())]).permutation(len(loose))
+        order = np.random.default_rng([seed, zlib.crc32(label.encode())]).permutation(len(divisible))
         at = 0
-        for split, count in _counts(len(loose), wanted).items():
-            splits[split] += [loose[place] for place in order[at : at + count]]
+        for split, count in _counts(len(divisible), class_shares).items():
+            splits[split] += [divisible[index] for index in order[at : at + count]]
             at += count
-        splits["train"] += [loose[place] for place in order[at:]]
+        splits["train"] += [divisible[index] for index in order[at:]]
     return order_split(splits, tuple(notes))
 
 
 def _split_labels(dataset: Dataset, seed: int, shares: dict[SplitName, float]) -> Split:
     splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
-    loose = _place_given(sorted(dataset.images, key=_place), splits)
-    if len(loose) < 1 + len(shares):
+    divisible = _place_given(sorted(dataset.images, key=_place), splits)
+    if len(divisible) < 1 + len(shares):
         raise DataError(
-            f"{dataset.root}: {len(loose)} usable pictures to divide, and {1 + len(shares)} are needed to have one "
+            f"{dataset.root}: {len(divisible)} usable pictures to divide, and {1 + len(shares)} are needed to have one "
             f"each for {', '.join(['train', *sorted(shares, reverse=True)])}; add pictures",
             code="too_few_images",
         )
-    counts = _counts(len(loose), shares)
+    counts = _counts(len(divisible), shares)
     sizes = [counts.get(split, 0) for split in SPLITS]
-    sizes[SPLITS.index("train")] = len(loose) - sum(sizes)
+    sizes[SPLITS.index("train")] = len(divisible) - sum(sizes)
     columns = {label: at for at, label in enumerate(dataset.classes)}
-    has = np.zeros((len(loose), len(columns)), bool)
-    for row, image in zip(has, loose, strict=True):
+    has = np.zeros((len(divisible), len(columns)), bool)
+    for row, image in zip(has, divisible, strict=True):
         row[[columns[label] for label in image.labels]] = True
-    for split, image in zip(stratify(has, sizes, seed=seed), loose, strict=True):
+    for split, image in zip(stratify(has, sizes, seed=seed), divisible, strict=True):
         splits[SPLITS[split]].append(image)
     return order_split(splits, _lacking_labels(dataset, splits))
 
 
 def _lacking_labels(dataset: Dataset, splits: dict[SplitName, list[LabeledImage]]) -> tuple[Note, ...]:
-    """Note which labels could not be put on every side that has images."""
+    """Note the labels that are missing in a split."""
     counts = {split: Counter(label for image in splits[split] for label in image.labels) for split in SPLITS}
     notes = []
     for label in dataset.classes:
-        without = [split for split in SPLITS if splits[split] and not counts[split][label]]
-        if without:
+        missing_splits = [split for split in SPLITS if splits[split] and not counts[split][label]]
+        if missing_splits:
             total = sum(counts[split][label] for split in SPLITS)
-            notes.append(note("label-not-on-split", name=label, count=total, said=tuple(map(Note, without))))
+            notes.append(note("label-not-on-split", name=label, count=total, said=tuple(map(Note, missing_splits))))
     return tuple(notes)
 
 
 def _place_given(images: Sequence[LabeledImage], splits: dict[SplitName, list[LabeledImage]]) -> list[LabeledImage]:
-    """Put images where their author put them; what is left (also of a given train split) is to be divided."""
-    loose = []
+    """Assign images to their predefined splits; returns the rest, which also includes a predefined train split."""
+    divisible = []
     for image in images:
         if image.given_split in {None, "train"}:
-            loose.append(image)
+            divisible.append(image)
         elif image.given_split is not None:
             splits[image.given_split].append(image)
-    return loose
+    return divisible
 
 
 def _check_shares(seed: int, validation: float, test: float) -> None:
@@ -275,7 +272,7 @@ def _place(image: LabeledImage) -> tuple[str, int]:
 
 
 def _counts(total: int, shares: dict[SplitName, float]) -> dict[SplitName, int]:
-    """Share out whole images: each side at least one, and at least one is left for training."""
+    """Compute the size of each split, at least one, leaving at least one image for training."""
     counts = {split: max(1, round(share * total)) for split, share in shares.items()}
     while sum(counts.values()) >= total:
         largest = max(counts, key=lambda split: counts[split])
@@ -299,6 +296,6 @@ def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[SplitNam
 
 
 def order_split(splits: dict[SplitName, list[LabeledImage]], notes: tuple[Note, ...]) -> Split:
-    """A split with each side in order of file names."""
+    """Create a split with images sorted by file name."""
     train, validation, test = (tuple(sorted(splits[split], key=_place)) for split in SPLITS)
     return Split(train, validation, test, notes)

@@ -1,1 +1,1 @@
-"""Tables of labels: read, matched to files, and turned into candidates."""
+"""Tables of labels: reading them, matching them to files, and turning them into candidates."""

@@ -1,4 +1,4 @@
-"""Which columns of a table name the images, their labels and their sides."""
+"""Recognize which columns of a table name the images, their labels and their splits."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ _FEW_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a table says which image has which labels.
+    """How a table assigns labels to images.
 
     Attributes:
-        kind: One column of 0 and 1 per label; a list per row; labels joined by a delimiter; one label per row.
-        image_column: Names the images.
-        label_columns: One per label for 0/1 columns, else the only one.
-        list_column: For 0/1 columns: the column that says the same as a text, or None.
+        kind: One 0/1 column per label; a list per row; labels joined by a delimiter; or one label per row.
+        image_column: The column that names the images.
+        label_columns: One per label for 0/1 columns, else a single one.
+        list_column: For 0/1 columns: the column that holds the same labels as text, or None.
         delimiter: For joined labels.
-        split_column: Names the sides, or None.
-        unused: Columns of 0 and 1 that are not read as labels, because another column holds these.
+        split_column: The column that names the splits, or None.
+        unused: 0/1 columns that are not read as labels, because another column holds the labels.
     """
 
     kind: ShapeKind
@@ -63,53 +63,53 @@ class Shape:
 
 
 def recognize_shape(table: Table, options: TableOptions, images: ImageFinder) -> Shape:
-    """Find out which column says what.
+    """Recognize which column has which role.
 
     Args:
         table: As read.
-        options: What a person says about it.
-        images: What the names in it may mean.
+        options: What the user specified about it.
+        images: Finds the files that its cells refer to.
 
     Returns:
-        The shape.
+        The roles of the columns.
 
     Raises:
-        DataError: No column is recognized, or the label column looks like an identifier.
+        DataError: No column is recognized, or the label column appears to be an identifier.
         UsageError: An option names a column that the table does not have.
     """
     for name in (options.image_column, options.label_column, *options.label_columns, options.group_column):
         if name is not None:
             table.column(name)
     image = options.image_column or recognize_image_column(table, options, images)
-    named = {options.label_column, *options.label_columns}
-    other = {image, options.group_column, *named}
+    label_names = {options.label_column, *options.label_columns}
+    other = {image, options.group_column, *label_names}
     split = recognize_split_column(table, [name for name in table.columns if name not in other])
     rest = [name for name in table.columns if name not in {image, split, options.group_column}]
-    if image in named:
+    if image in label_names:
         raise UsageError(
             f"{table.path}: column {image!r} can't name both the pictures and their labels",
             code="options_conflict",
             parameter="image_column",
         )
     if options.label_columns:
-        twin = options.label_column or _twin(table, rest, options.label_columns)
-        return Shape("0/1 columns", image, options.label_columns, twin, split_column=split)
+        list_column = options.label_column or _twin(table, rest, options.label_columns)
+        return Shape("0/1 columns", image, options.label_columns, list_column, split_column=split)
     if options.label_column is not None:
         return _text_shape(table, image, options.label_column, split, options)
     switches = tuple(name for name in rest if column_key(name) not in LABEL_NAMES and is_switch(table.column(name)))
     if len(switches) >= 2:
-        twin = _twin(table, rest, switches)
-        if twin or not (known := known_label_column(rest)):
-            return Shape("0/1 columns", image, switches, twin, split_column=split)
-        return _text_shape(table, image, known, split, options, unused=switches)
+        list_column = _twin(table, rest, switches)
+        if list_column or not (label_column := known_label_column(rest)):
+            return Shape("0/1 columns", image, switches, list_column, split_column=split)
+        return _text_shape(table, image, label_column, split, options, unused=switches)
     return _text_shape(table, image, _recognize_label_column(table, image, rest), split, options)
 
 
 def recognize_split_column(table: Table, columns: Sequence[str]) -> str | None:
-    """The first of some columns that is named for the splits and says nothing else; None where there is none.
+    """The first column that is named like a split and holds only split names; None if there is none.
 
     Raises:
-        DataError: A column ``split`` has other values among the splits.
+        DataError: A column ``split`` has other values among the split names.
     """
     return next((name for name in columns if _is_split(table, name)), None)
 
@@ -130,15 +130,15 @@ def _is_split(table: Table, name: str) -> bool:
 
 
 def _recognize_label_column(table: Table, image: str, rest: Sequence[str]) -> str:
-    if known := known_label_column(rest):
-        return known
+    if label_column := known_label_column(rest):
+        return label_column
     listed = [name for name in rest if any(looks_listed(cell) for cell in table.column(name))]
     for names in (rest, listed, _groupings(table, rest)):
         if len(names) == 1:
             return names[0]
-    saw = f"beside {image!r} it has {describe_columns(table, rest)}" if rest else f"it has the column {image!r} only"
+    found = f"beside {image!r} it has {describe_columns(table, rest)}" if rest else f"it has the column {image!r} only"
     raise DataError(
-        f"{table.path}: can't tell which column holds the labels; {saw}; "
+        f"{table.path}: can't tell which column holds the labels; {found}; "
         f"give {option('label_column')}, or {option('label_columns')} for columns of 0 and 1",
         code="ambiguous_column",
         parameter="label_column",
@@ -146,13 +146,13 @@ def _recognize_label_column(table: Table, image: str, rest: Sequence[str]) -> st
 
 
 def _groupings(table: Table, names: Sequence[str]) -> list[str]:
-    """Columns whose values occur several times, as those of labels do."""
+    """The columns whose values repeat, as labels do."""
     counts = {name: len({text_of(cell) for cell in table.column(name)}) for name in names}
     return [name for name in names if 2 <= counts[name] <= min(_MOST_LABELS, len(table.lines) / 2)]
 
 
 def _twin(table: Table, names: Sequence[str], switches: Sequence[str]) -> str | None:
-    """The column that says as a text what the 0/1 columns say: most of its labels are their names."""
+    """The column that holds the 0/1 columns' labels as text: most of its labels are their names."""
     keys = {switch.casefold() for switch in switches}
     for name in names:
         if name in switches or is_switch(table.column(name)):
@@ -164,7 +164,7 @@ def _twin(table: Table, names: Sequence[str], switches: Sequence[str]) -> str | 
 
 
 def text_labels(cells: Sequence[Cell]) -> list[tuple[str, ...] | None]:
-    """The labels of every cell, read as a list where it looks like one; None for a damaged list."""
+    """The labels of every cell, parsed as a list if it is written like one; None for a damaged list."""
     if any(looks_listed(cell) for cell in cells):
         return [parse_list(cell) if cell else () for cell in cells]
     delimiter = recognize_delimiter([text_of(cell) for cell in cells])

@@ -1,7 +1,4 @@
-"""Which table in a folder holds the labels, and where its images are.
-
-Tables that a folder may hold besides CSV and its kin: workbooks, JSON, text lists, and what is refused by name.
-"""
+"""Find the table in a folder that holds the labels, and the images that it refers to."""
 
 from __future__ import annotations
 
@@ -34,18 +31,18 @@ _SHEETS = frozenset({".xls", ".xlsb", ".ods", ".numbers"})
 
 
 def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOptions) -> Table | None:
-    """Find the one file at the top of a folder that names its images, of those that often hold something else.
+    """Find the only workbook, JSON file or text list at the top of a folder that names its images.
 
     Args:
-        root: The folder, which holds no CSV file or the like.
+        root: The folder, which holds no CSV or similar file.
         files: Every file in it.
-        options: What a person says about a table.
+        options: What the user specified about a table.
 
     Returns:
-        The workbook, JSON file or text list; None where none names images.
+        The table; None if none names images.
 
     Raises:
-        DataError: Several do; or none, but there is a sheet of another program.
+        DataError: Several do; or none does, but there is another program's spreadsheet.
         UsageError: There is an Excel workbook, and openpyxl is not installed.
     """
     top = [file for file in files if len(file.parts) == 1 and not file.ignored]
@@ -87,11 +84,11 @@ class FoundTable:
 
 def is_table_file(path: Path) -> bool:
     """Whether a path is a file that may be a table."""
-    return path.suffix.lower() in FILE_ENDINGS and os.path.isfile(path)  # noqa: PTH113 - False where nobody may look
+    return path.suffix.lower() in FILE_ENDINGS and os.path.isfile(path)  # noqa: PTH113 - False without permission
 
 
 def tables_in(files: Sequence[FoundFile]) -> list[FoundFile]:
-    """The tables that lie at the top of a folder."""
+    """The table files at the top of a folder."""
     return [
         file
         for file in files
@@ -107,22 +104,22 @@ def find_table(
     Args:
         root: The folder.
         files: Every file in it.
-        options: What a person says about a table.
-        classes: The names of class folders that the folder may be read by without a table; none where it has none.
+        options: What the user specified about a table.
+        classes: Names of class folders that could be the labels instead of a table; empty if there are none.
 
     Returns:
-        The Hugging Face ``metadata`` file; else, unless class folders do without, the only table that names
-        images and is not one of predictions to hand in; else, next to folders that may be classes, the table of
+        The Hugging Face ``metadata`` file; else, unless class folders suffice, the only table that names images and is
+        not a table of predictions to submit; else, next to folders that may be classes, the table of
         `find_table_beside_folders`; else None.
 
     Raises:
-        DataError: Several tables name images, a table is damaged, or it can't be told whether the table or the
-            folders hold the labels.
-        UsageError: There are options for a table, but none.
+        DataError: Several tables name images, a table is damaged, or it is ambiguous whether the table or the folders
+            hold the labels.
+        UsageError: Options for a table are set, but there is none.
     """
-    found = [file for file in tables_in(files) if options.about_labels or not is_unlabeled_name(file.path.stem)]
+    table_files = [file for file in tables_in(files) if options.about_labels or not is_unlabeled_name(file.path.stem)]
     required = options.about_labels or ((option("labels_from", "table"),) if options.labels_from == "table" else ())
-    if not found:
+    if not table_files:
         if (not classes or required) and (table := find_second_table(root, files, options)):
             return FoundTable(table, LabelSource("table"))
         if required:
@@ -131,21 +128,23 @@ def find_table(
             )
         return _beside_folders(root, files, classes, options)
     metadata = [
-        read_labels_table(file.path, header=options.header) for file in found if file.path.stem.lower() == "metadata"
+        read_labels_table(file.path, header=options.header)
+        for file in table_files
+        if file.path.stem.lower() == "metadata"
     ]
-    named = [table for table in metadata if "file_name" in table.columns]
-    if len(named) == 1:
-        return FoundTable(named[0], choose_label_source(named[0], "file_name", classes, options))
-    if not named:
+    candidates = [table for table in metadata if "file_name" in table.columns]
+    if len(candidates) == 1:
+        return FoundTable(candidates[0], choose_label_source(candidates[0], "file_name", classes, options))
+    if not candidates:
         if classes and not required:
             return _beside_folders(root, files, classes, options)
-        named = _naming(root, files, found, options)
-    if len(named) == 1:
-        return FoundTable(named[0], LabelSource("table"))
-    names = ", ".join(table.path.name for table in named) or ", ".join(file.path.name for file in found)
-    several = "several tables name pictures" if named else "none of its tables names its pictures"
+        candidates = _naming(root, files, table_files, options)
+    if len(candidates) == 1:
+        return FoundTable(candidates[0], LabelSource("table"))
+    names = ", ".join(table.path.name for table in candidates) or ", ".join(file.path.name for file in table_files)
+    problem = "several tables name pictures" if candidates else "none of its tables names its pictures"
     raise DataError(
-        f"{root}: {several} ({names}); give the one with the labels as {option('data')}", code="ambiguous_table"
+        f"{root}: {problem} ({names}); give the one with the labels as {option('data')}", code="ambiguous_table"
     )
 
 
@@ -157,7 +156,7 @@ def _beside_folders(
 
 
 def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], options: TableOptions) -> list[Table]:
-    """The tables that name images: those of the train split go before tables of other splits without its labels."""
+    """The tables that name images; a train table takes precedence over other splits' tables without its labels."""
     tables = [read_labels_table(file.path, header=options.header) for file in found]
     if len(tables) == 1:
         return tables
@@ -171,16 +170,16 @@ def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], 
 
 
 def _may_hold_labels(table: Table, train: Table) -> bool:
-    """Whether a table is not merely the train split's table without its labels."""
+    """Whether a table is more than another split's table without the train table's labels."""
     return split_of_name(table.path.stem, loose=True) is None or set(train.columns) <= set(table.columns)
 
 
 def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fewest_classes: int = 2) -> Layout:
-    """Read a table that is named itself; its images are in the image folder, or somewhere below its own.
+    """Read a table that was named directly; its images are in the image folder, or somewhere below its own folder.
 
     Raises:
-        DataError: As `table_layout`, or the folder can't be opened.
-        UsageError: As `table_layout`, or there is no such image folder.
+        DataError: As for `table_layout`, or the folder can't be opened.
+        UsageError: As for `table_layout`, or the image folder does not exist.
     """
     if is_corrections(path):
         raise DataError(
@@ -193,21 +192,21 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fe
     if options.image_folder is not None:
         folder = _image_folder(root, options.image_folder)
         root = root if folder.is_relative_to(root.resolve()) else folder
-    below = folder.relative_to(root.resolve()).parts if folder != root else ()
+    image_parts = folder.relative_to(root.resolve()).parts if folder != root else ()
     try:
-        files = [FoundFile((*below, *file.parts), file.path, file.ignored) for file in walk(folder)]
+        files = [FoundFile((*image_parts, *file.parts), file.path, file.ignored) for file in walk(folder)]
     except OSError as error:
         raise DataError(
             f"{folder}: can't be opened ({error.strerror}); check the permissions", code="cannot_read"
         ) from error
-    if below:
+    if image_parts:
         files.append(FoundFile((path.name,), path))
     return table_layout(
         root,
         table,
         mark_own_files(files),
         options,
-        below=below,
+        below=image_parts,
         allow_missing=allow_missing,
         fewest_classes=fewest_classes,
     )
@@ -222,20 +221,20 @@ def layout_in_folder(
     allow_missing: bool,
     fewest_classes: int = 2,
 ) -> Layout:
-    """Read a table that lies in the folder of its images.
+    """Read a table that is in the folder of its images.
 
     Raises:
-        DataError: As `table_layout`.
-        UsageError: As `table_layout`, or there is no such image folder.
+        DataError: As for `table_layout`.
+        UsageError: As for `table_layout`, or the image folder does not exist.
     """
-    below: tuple[str, ...] = ()
+    image_parts: tuple[str, ...] = ()
     if options.image_folder is not None:
         folder = _image_folder(root, options.image_folder)
         if not folder.is_relative_to(root.resolve()):
             return layout_of_file(table.path, options, allow_missing=allow_missing, fewest_classes=fewest_classes)
-        below = folder.relative_to(root.resolve()).parts
+        image_parts = folder.relative_to(root.resolve()).parts
     return table_layout(
-        root, table, files, options, below=below, allow_missing=allow_missing, fewest_classes=fewest_classes
+        root, table, files, options, below=image_parts, allow_missing=allow_missing, fewest_classes=fewest_classes
     )
 
 

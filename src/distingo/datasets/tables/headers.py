@@ -1,4 +1,4 @@
-"""Whether the first row of a table holds the names of its columns, and rows to a table either way."""
+"""Detect whether the first row of a table holds its column names, and build a table from rows."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def table_of_rows(
     header: bool | None = None,
     finish: Callable[[Sequence[str]], tuple[Cell, ...]] = tuple,
 ) -> Table:
-    """Put rows of equal kinds together to a table.
+    """Build a table from rows with the same columns.
 
     Args:
         path: The file.
-        form: What it is, in words.
-        unit: What is counted: ``line`` or ``row``.
-        rows: Where each begins, and its cells; not empty.
-        header: Whether the first row holds names; None finds out.
-        finish: What makes the cells of a column of its texts.
+        form: The file's format, for messages.
+        unit: The unit that rows are counted in: ``line`` or ``row``.
+        rows: The line of each row, and its cells; not empty.
+        header: Whether the first row holds names; None detects it.
+        finish: Converts the texts of a column into cells.
 
     Returns:
-        Columns without names are ``column 1``, ``column 2`` and so on.
+        The table; columns without names are called ``column 1``, ``column 2`` and so on.
 
     Raises:
-        DataError: Two columns have one name, or a row has more filled cells than there are columns, or fewer.
+        DataError: Two columns have the same name, or a row has more filled cells than there are columns, or fewer.
     """
     names = has_names([cells for _, cells in rows[:_LOOKED_AT]]) if header is None else header
     first = rows[0][1]
@@ -76,10 +76,10 @@ def table_of_rows(
 
 
 def column_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """The names of columns; one without gets ``column`` and its number, as pandas leaves the index without a name.
+    """Fill in missing column names as ``column`` and a number; pandas leaves the index without a name.
 
     Raises:
-        DataError: Two columns have one name.
+        DataError: Two columns have the same name.
     """
     columns = tuple(name.strip() or f"column {at}" for at, name in enumerate(names, 1))
     for name in columns:
@@ -89,32 +89,31 @@ def column_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def has_names(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first of some rows holds names of columns.
+    """Whether the first row holds column names.
 
-    It does not where one of its cells ends like the name of an image; or where all rows are numbers; or where one of
-    its cells is repeated below it, as labels are. A cell that is a usual name of a column, or is empty, settles that it
-    does.
+    It does not if one of its cells ends like the name of an image file, if all rows are numbers, or if one of its cells
+    recurs below it, as labels do. A cell that is a common column name, or is empty, shows that it does.
     """
-    first, *below = rows
+    first, *body = rows
     stripped = [cell.strip() for cell in first]
     if any(cell.lower().endswith(_ENDING) for cell in stripped):
         return False
-    if any(not cell or is_known_column(cell) for cell in stripped) or not below:
+    if any(not cell or is_known_column(cell) for cell in stripped) or not body:
         return True
     numbers = [_NUMBER.fullmatch(cell) is not None for cell in stripped]
     if all(numbers):
-        counted = stripped == [str(at) for at in range(len(stripped))]
-        return counted or not all(_NUMBER.fullmatch(cell.strip()) for row in below for cell in row if cell.strip())
-    again = [cell in {row[at].strip() for row in below if at < len(row)} for at, cell in enumerate(stripped)]
-    return not any(again) or all(again)
+        is_counter = stripped == [str(at) for at in range(len(stripped))]
+        return is_counter or not all(_NUMBER.fullmatch(cell.strip()) for row in body for cell in row if cell.strip())
+    repeated = [cell in {row[at].strip() for row in body if at < len(row)} for at, cell in enumerate(stripped)]
+    return not any(repeated) or all(repeated)
 
 
 def with_first_row(table: Table, images: ImageFinder) -> Table:
-    """Take what was read as the names of columns for the first row, where it names an image as the rows below do.
+    """Turn the header into the first row if it names an image as the rows below do.
 
     Args:
-        table: As read; nothing is changed where a person said whether it has a line of names.
-        images: The files.
+        table: As read; it stays unchanged if the user specified whether it has a header.
+        images: Finds the files that cells refer to.
     """
     if not table.header_line:
         return table

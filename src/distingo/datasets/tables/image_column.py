@@ -1,9 +1,4 @@
-"""Which column of a table names the images: by what its cells look like, by its name, and by the files found.
-
-Usual names of the columns of a table: of images, labels and splits.
-
-Columns of 0 and 1, one per label.
-"""
+"""Recognize the column that names the images, by its name, its cells and the files found; also 0/1 columns."""
 
 from __future__ import annotations
 
@@ -18,7 +13,7 @@ from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.table import Cell, Table, TableOptions, text_of
 from distingo.errors import DataError, option
 
-# The likeliest first, without case and marks: "File_Name" is "filename".
+# The likeliest first, in lower case and without punctuation: "File_Name" is "filename".
 IMAGE_NAMES = (
     *("filename", "file", "filepath", "filepaths", "path", "imagepath", "imagename", "imagefile", "image", "images"),
     *("imageid", "img", "imgname", "imgid", "imgpath", "picture", "photo", "poster", "fname", "id", "name"),
@@ -33,25 +28,25 @@ SPLIT_NAMES = frozenset({"split", "set", "subset", "partition", "dataset", "side
 
 
 def names_labels(columns: Sequence[str]) -> bool:
-    """Whether a table's columns are by their names one for images and one for labels."""
+    """Whether a table has, by the column names, one column for images and one for labels."""
     keys = {column_key(name) for name in columns}
     return not keys.isdisjoint(IMAGE_NAMES) and not keys.isdisjoint(LABEL_NAMES)
 
 
 def named_like_images(columns: Sequence[str]) -> list[str]:
-    """The columns that by their names hold images, the likeliest first."""
-    known = [name for name in columns if column_key(name) in IMAGE_NAMES]
-    return sorted(known, key=lambda name: name_rank(name, IMAGE_NAMES))
+    """The columns that hold images according to their names, the likeliest first."""
+    matching = [name for name in columns if column_key(name) in IMAGE_NAMES]
+    return sorted(matching, key=lambda name: name_rank(name, IMAGE_NAMES))
 
 
 def is_known_column(name: str) -> bool:
-    """Whether a text is a usual name of a column of images, labels or splits."""
+    """Whether a text is a common name of a column of images, labels or splits."""
     key = column_key(name)
     return key in IMAGE_NAMES or key in LABEL_NAMES or key in SPLIT_NAMES
 
 
 def known_label_column(names: Sequence[str]) -> str | None:
-    """The column that is most likely the label's, by its name alone; None where no name says so."""
+    """The column that is most likely the label's, by its name alone; None if no name is a common one."""
     ranked = sorted(
         (name for name in names if column_key(name) in LABEL_NAMES), key=lambda name: name_rank(name, LABEL_NAMES)
     )
@@ -59,12 +54,12 @@ def known_label_column(names: Sequence[str]) -> str | None:
 
 
 def column_key(name: str) -> str:
-    """A name of a column without case and marks, as the usual names are written here."""
+    """Normalize a column's name to lower case without punctuation, as the common names are written here."""
     return re.sub(r"[\W_]", "", name).lower()
 
 
 def name_rank(name: str, known: Sequence[str]) -> int:
-    """The place of a column's name among usual ones; their number where it is none of them."""
+    """The index of a column's name among common ones; their number if it is none of them."""
     return known.index(column_key(name)) if column_key(name) in known else len(known)
 
 
@@ -73,7 +68,7 @@ YES = frozenset({"1", "1.0", "true", "yes"})
 NO = frozenset({"0", "0.0", "false", "no"})
 
 SPARSE_NO = frozenset({"", "-1", "-1.0"})
-"""What means no in a column that holds no 0 at all."""
+"""Values that mean no in a column without any 0."""
 
 _SWITCHES = YES | NO | SPARSE_NO
 
@@ -81,11 +76,11 @@ _MOSTLY = 0.9
 
 
 def is_switch(cells: Sequence[Cell]) -> bool:
-    """Whether a column holds 0 and 1, but for a few unknown values."""
+    """Whether a column holds 0 and 1, except for a few unknown values."""
     counts = Counter(cells)
     filled = {cell: count for cell, count in counts.items() if cell}
-    known = sum(count for cell, count in filled.items() if text_of(cell).lower() in _SWITCHES)
-    return bool(filled) and known >= _MOSTLY * sum(filled.values())
+    switch_count = sum(count for cell, count in filled.items() if text_of(cell).lower() in _SWITCHES)
+    return bool(filled) and switch_count >= _MOSTLY * sum(filled.values())
 
 
 _LOOKED_AT = 500
@@ -97,25 +92,25 @@ _NUMBER = re.compile(r"([0-9]{1,18})(\.0+)?")
 _UNNAMED = re.compile(r"(column|unnamed:?|level|index|idx) *[0-9]*|index level [0-9]+")
 
 _WEAK_NAMES = frozenset({"id", "name"})
-"""Usual names of the column of images that other columns bear as often."""
+"""Common names of the image column that are as common for other columns."""
 
 CERTAIN = 2
-"""From this evidence on a column is about images by itself, and not only because numbers in it name files."""
+"""From this level of evidence on, a column names images by itself, not only because its numbers match files."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageColumn:
-    """What speaks for a column as the one that names the images.
+    """The evidence that a column names the images.
 
     Attributes:
-        name: Of the column.
-        calibration_set: 4: cells are paths, in a column of a usual name. 3: a usual name. 2: cells are paths; or
-            numbers or a counter in a column of a usual name. 1: neither. 0: numbers without a name, or a counter. -1:
-            the column is by its name one of labels or splits.
+        name: Name of the column.
+        calibration_set: Level of the evidence. 4: cells are paths, in a column with a common name. 3: a common name. 2:
+            cells are paths; or numbers or a counter in a column with a common name. 1: neither. 0: numbers without a
+            name, or a counter. -1: by its name, the column holds labels or splits.
         are_numbers: Whether nearly all cells are whole numbers.
         end_like_images: Whether nearly all cells end like the names of image files.
-        cells: How many cells were looked up.
-        found: The file of each that names one, by its position.
+        cells: Number of cells that were looked up.
+        found: The file of each cell that names one, by the cell's index.
     """
 
     name: str
@@ -127,7 +122,7 @@ class ImageColumn:
 
     @property
     def different(self) -> int:
-        """How many different files it names."""
+        """Number of distinct files that it names."""
         return len(set(self.found.values()))
 
     @property
@@ -137,42 +132,42 @@ class ImageColumn:
 
     @property
     def is_known(self) -> bool:
-        """Whether it has a usual name of the column of images."""
+        """Whether it has a common name for an image column."""
         return column_key(self.name) in IMAGE_NAMES
 
     def is_rival_of(self, best: ImageColumn) -> bool:
-        """Whether it may as well be the one: as likely, and not the same files."""
-        both = self.found.keys() & best.found.keys()
-        same = bool(both) and all(self.found[at] == best.found[at] for at in both)
-        if same or not self.is_mostly_found:
+        """Whether it is an equally likely candidate that leads to different files."""
+        common = self.found.keys() & best.found.keys()
+        agrees = bool(common) and all(self.found[at] == best.found[at] for at in common)
+        if agrees or not self.is_mostly_found:
             return False
         if best.calibration_set >= CERTAIN or not best.are_numbers:
             return self.calibration_set == best.calibration_set
-        # among mere numbers, few different ones (stars, years) are not those of images
-        few = 2 if self.calibration_set == best.calibration_set else 0.25 if self.calibration_set >= 0 else 0
-        return few * self.different > best.different
+        # among plain numbers, columns with few distinct values (stars, years) do not name images
+        factor = 2 if self.calibration_set == best.calibration_set else 0.25 if self.calibration_set >= 0 else 0
+        return factor * self.different > best.different
 
     def casts_doubt_on(self, best: ImageColumn) -> bool:
-        """Whether it is likelier by its name and cells, though few files are there, while the best are numbers."""
+        """Whether its name and cells are more likely ones, though few of its files exist, and `best` holds numbers."""
         if not best.are_numbers or self.is_mostly_found or self.calibration_set <= best.calibration_set:
             return False
         return bool(self.found) or (self.end_like_images and not best.is_known)
 
     def described(self) -> str:
-        """Its name and how many of the cells that were looked up name a file."""
+        """Its name and the number of inspected cells that name a file, for messages."""
         return f"{self.name!r} ({len(self.found):,} of {self.cells:,} cells name a file)"
 
 
 def recognize_image_column(table: Table, options: TableOptions, images: ImageFinder) -> str:
     """Find the column that names the images.
 
-    Cells that are paths, and a usual name of the column, go before numbers: a counter of rows names files too where
-    these are numbered, and not those that the row is about.
+    Cells that are paths and a common column name take precedence over numbers: a row counter also matches numbered
+    files, but not those that the row is about.
 
     Args:
         table: As read.
-        options: Says which columns are taken.
-        images: What the names in it may mean.
+        options: Which columns have another role.
+        images: Finds the files that cells refer to.
 
     Raises:
         DataError: No column names images, or several do and lead to different files.
@@ -199,16 +194,16 @@ def recognize_image_column(table: Table, options: TableOptions, images: ImageFin
 
 
 def rank_image_columns(table: Table, options: TableOptions, images: ImageFinder) -> list[ImageColumn]:
-    """The columns that may name the images, the likeliest first; those mostly found go before all others.
+    """Rank the columns that may name the images, the likeliest first; columns with most files found come first.
 
     Args:
         table: As read.
-        options: Says which columns are taken.
-        images: What the names in it may mean.
+        options: Which columns have another role.
+        images: Finds the files that cells refer to.
     """
-    taken = {options.label_column, *options.label_columns, options.group_column}
-    free = [name for name in table.columns if name not in taken and not is_switch(table.column(name))]
-    found = [_examine(name, table.column(name), images) for name in free]
+    assigned = {options.label_column, *options.label_columns, options.group_column}
+    unassigned = [name for name in table.columns if name not in assigned and not is_switch(table.column(name))]
+    examined = [_examine(name, table.column(name), images) for name in unassigned]
 
     def key(column: ImageColumn) -> tuple[bool, bool, bool, int, int, float]:
         names_any = bool(column.found) or column.end_like_images or column.is_known
@@ -224,32 +219,32 @@ def rank_image_columns(table: Table, options: TableOptions, images: ImageFinder)
             -amount,
         )
 
-    return sorted(found, key=key)
+    return sorted(examined, key=key)
 
 
 def names_images(table: Table, images: ImageFinder, *, fewest: int = 1) -> bool:
-    """Whether a column of a table names at least half of a sample's images, and so many different ones."""
+    """Whether a column names a file in half of a sample's cells or more, and at least `fewest` distinct files."""
     columns = (_examine(name, table.column(name), images) for name in table.columns)
     return any(column.is_mostly_found and column.different >= fewest for column in columns)
 
 
 def describe_columns(table: Table, names: Sequence[str]) -> str:
-    """Columns with their numbers of values, for a message."""
-    shown = [f"{name} ({len(set(table.column(name))):,} values)" for name in names[:8]]
-    return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    """List columns with their numbers of distinct values, for a message."""
+    descriptions = [f"{name} ({len(set(table.column(name))):,} values)" for name in names[:8]]
+    return ", ".join(descriptions) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _examine(name: str, cells: Sequence[Cell], images: ImageFinder) -> ImageColumn:
     sample = [text_of(cell) for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
     filled = [cell for cell in sample if cell]
     matches = match_names(sample, images)
-    found = {at: files[0].parts for at, cell in enumerate(sample) if (files := matches.files(cell))}
+    files_by_index = {at: files[0].parts for at, cell in enumerate(sample) if (files := matches.files(cell))}
     local = [cell for cell in filled if not is_web_address(cell)]
     end_like_images = _are_most(sum(cell.lower().endswith(_ENDINGS) for cell in local), filled)
-    paths = sum("/" in cell or "\\" in cell or cell.lower().endswith(_ENDINGS) for cell in local)
+    path_count = sum("/" in cell or "\\" in cell or cell.lower().endswith(_ENDINGS) for cell in local)
     are_numbers = _are_most(sum(_NUMBER.fullmatch(cell) is not None for cell in filled), filled)
-    calibration_set = _evidence(name, are_paths=_are_most(paths, filled), are_numbers=are_numbers, cells=cells)
-    return ImageColumn(name, calibration_set, are_numbers, end_like_images, len(sample), found)
+    evidence = _evidence(name, are_paths=_are_most(path_count, filled), are_numbers=are_numbers, cells=cells)
+    return ImageColumn(name, evidence, are_numbers, end_like_images, len(sample), files_by_index)
 
 
 def _are_most(count: int, filled: Sequence[str]) -> bool:
@@ -260,17 +255,17 @@ def _evidence(name: str, *, are_paths: bool, are_numbers: bool, cells: Sequence[
     key = column_key(name)
     if key in LABEL_NAMES or key in SPLIT_NAMES:
         return -1
-    known = key in IMAGE_NAMES
+    has_known_name = key in IMAGE_NAMES
     if are_paths:
-        return 4 if known else 2
+        return 4 if has_known_name else 2
     counts = are_numbers and _is_counter(cells)
-    if known:
+    if has_known_name:
         return 3 - (counts or (are_numbers and key in _WEAK_NAMES)) - (counts and key in _WEAK_NAMES)
     unnamed = _UNNAMED.fullmatch(re.sub(r"[\W_]+", " ", name).strip().lower()) is not None
     return 0 if counts or (are_numbers and unnamed) else 1
 
 
 def _is_counter(cells: Sequence[Cell]) -> bool:
-    """Whether whole numbers count the rows from 0 or 1."""
+    """Whether the cells are whole numbers that count the rows from 0 or 1."""
     numbers = [int(match[1]) for cell in cells if (match := _NUMBER.fullmatch(text_of(cell)))]
     return len(numbers) == len(cells) > 0 and numbers in ([*range(len(cells))], [*range(1, len(cells) + 1)])

@@ -1,7 +1,4 @@
-"""Which file a table means by one name: with or without ending, in the right case or another.
-
-A name as a table writes it to the path it means: slashes of Windows, URIs, percent signs, dots, Unicode forms.
-"""
+"""Find the file that a name in a table refers to: with or without extension, in any case, as a path or a URI."""
 
 from __future__ import annotations
 
@@ -28,14 +25,14 @@ _FILE_URI = "file:"
 
 
 def path_of(name: str) -> str:
-    r"""The likeliest path that a name means, with forward slashes and in Unicode's composed form.
+    r"""The likeliest path that a name stands for, with forward slashes and in Unicode's composed form.
 
     Args:
         name: ``a.jpg``, ``./x/a.jpg``, ``x\a.jpg``, ``C:\x\a.jpg``, ``file:///x/a%20b.jpg``.
 
     Returns:
-        Without ``.`` and inner ``..``; a path that leads up begins with ``../``; nothing stays nothing. Percent signs
-        are resolved in URIs only.
+        The path without ``.`` and inner ``..``; one that leads upwards begins with ``../``; empty stays empty. Percent
+        signs are decoded in URIs only.
     """
     text = name.strip()
     if not text.isascii():
@@ -48,11 +45,11 @@ def path_of(name: str) -> str:
 
 
 def other_readings(name: str) -> tuple[str, ...]:
-    r"""What a name may mean besides, where `path_of` leads to no file, the likeliest first.
+    r"""Other interpretations of a name, for when `path_of` leads to no file; the likeliest first.
 
     Args:
-        name: ``my%20photo.jpg`` may have been made for a web page; ``x\a.jpg`` may be one file's name; quotes may have
-            been taken along from another program.
+        name: ``my%20photo.jpg`` may have been encoded for a web page; ``x\a.jpg`` may be a single file's name; quotes
+            may have been copied from another program.
     """
     readings = []
     text = unicodedata.normalize("NFC", name.strip())
@@ -66,17 +63,17 @@ def other_readings(name: str) -> tuple[str, ...]:
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path from `path_of` begins at a root, a drive or a server."""
+    """Whether a path from `path_of` begins with a root, a drive or a server."""
     return path.startswith("/") or _DRIVE.match(path) is not None
 
 
 def leads_outside(path: str) -> bool:
-    """Whether a path from `path_of` is absolute or leads above the folder that it starts from."""
+    """Whether a path from `path_of` is absolute or leads above the folder that it is relative to."""
     return path.startswith(("/", "../")) or _DRIVE.match(path) is not None
 
 
 def is_web_address(name: str) -> bool:
-    """Whether a name is the address of something on the web."""
+    """Whether a name is a web address."""
     return name.lstrip()[:8].lower().startswith(("http://", "https://"))
 
 
@@ -92,8 +89,8 @@ def _path_of_uri(text: str) -> str:
 def _without_dots(path: str) -> str:
     if not path or not ("/." in path or "//" in path or path.startswith(".") or path.endswith("/")):
         return path
-    plain = posixpath.normpath(path)
-    return "" if plain == "." else plain
+    normalized = posixpath.normpath(path)
+    return "" if normalized == "." else normalized
 
 
 _ENDINGS = IMAGE_ENDINGS | {".tga", ".ico", ".qoi", ".img"}
@@ -102,12 +99,12 @@ _Keys = dict[str, list[FoundFile]]
 
 
 class Match(NamedTuple):
-    """What a name leads to.
+    """The files that a name refers to.
 
     Attributes:
-        files: One; several where the name may mean each of them; none where there is no such file.
-        any_case: Whether they were found only by taking upper and lower case for the same.
-        decoded: Whether they were found only by another reading of the name, such as without percent signs.
+        files: One file; several if the name is ambiguous; none if there is no such file.
+        any_case: Whether they were found only by ignoring case.
+        decoded: Whether they were found only by another interpretation of the name, such as decoding percent signs.
     """
 
     files: tuple[FoundFile, ...] = ()
@@ -120,7 +117,7 @@ NOTHING = Match()
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """Files by their path from the root, and by their bare name; both with and without ending."""
+    """Files by their path from the root, and by their bare name; both with and without extension."""
 
     whole: _Keys
     whole_stems: _Keys
@@ -135,12 +132,12 @@ class _Index:
 
 
 class ImageFinder:
-    """Finds the files that names in a table mean.
+    """Finds the files that names in a table refer to.
 
     Attributes:
         root: The folder that the files' parts are relative to.
         below: The image folder's parts.
-        anywhere: Whether a bare name may mean a file anywhere in the image folder, wherever most of them are.
+        anywhere: Whether a bare name may refer to a file anywhere in the image folder, wherever most of them are.
     """
 
     def __init__(
@@ -150,9 +147,10 @@ class ImageFinder:
 
         Args:
             root: The folder that the files' parts are relative to.
-            files: All that may be meant.
-            below: The image folder's parts: relative names mean files in it only, and may leave the parts out.
-            anywhere: Whether a person named the image folder, so that bare names are taken from all folders in it.
+            files: All files that names may refer to.
+            below: The image folder's parts: relative names refer to files in it only, and may omit the parts.
+            anywhere: Whether the user specified the image folder, so that bare names are looked up in all folders in
+                it.
         """
         self.root = root
         self.below = below
@@ -161,15 +159,16 @@ class ImageFinder:
         self._before = "".join(f"{unicodedata.normalize('NFC', part)}/" for part in below)
 
     def find(self, name: str) -> list[FoundFile]:
-        """The files of `match`."""
+        """The files found by `match`."""
         return list(self.match(name).files)
 
     def match(self, name: str) -> Match:
-        """Find what a name means, without regard to the other names in its table.
+        """Find the files that a name refers to, independently of the other names in its table.
 
-        A path with folders means the file of that path, relative to the image folder or else the root. A bare name
-        means the file of that name at the top of the image folder, or else anywhere in it. Each is tried with the
-        ending before without, in the given case before any case, and as it is written before any other reading.
+        A path with folders refers to the file of that path, relative to the image folder or else the root. A bare name
+        refers to the file of that name at the top of the image folder, or else anywhere in it. Matches with the
+        extension are preferred to those without, those in the same case to others, and the literal name to other
+        interpretations.
 
         Args:
             name: As in the table: ``tt01``, ``tt01.jpg``, ``Images/tt01.jpg`` or absolute.
@@ -191,7 +190,7 @@ class ImageFinder:
         return NOTHING
 
     def match_inside(self, path: str) -> Match:
-        """Find the file of exactly this path, from the root and with all its folders; nothing else is tried.
+        """Find the file of exactly this path, from the root and with all its folders, ignoring case if necessary.
 
         Args:
             path: With forward slashes.
@@ -203,7 +202,7 @@ class ImageFinder:
         return NOTHING
 
     def ending_in(self, path: str, *, any_case: bool = False) -> list[FoundFile]:
-        """The files in the image folder whose last parts are those of a path, whose ending may be left out."""
+        """The files in the image folder whose path ends with the parts of a path; its extension may be omitted."""
         ends = self._ends_of_any_case if any_case else self._ends
         return ends.get(_folded(path) if any_case else path, [])
 
@@ -213,34 +212,34 @@ class ImageFinder:
         return self._places[0]
 
     def of_number(self, number: int) -> FoundFile | None:
-        """A file whose name is this number with zeros before it (``007.jpg``); None where there is none."""
+        """The file whose name is this number with leading zeros (``007.jpg``); None if there is none."""
         return self._with_zeros.get(number)
 
     def is_in_image_folder(self, file: FoundFile) -> bool:
-        """Whether a file is in the image folder; every file is where there is none."""
+        """Whether a file is in the image folder; always true if there is none."""
         return file.parts[: len(self.below)] == self.below
 
     def _find(self, path: str, index: _Index, *, outside: str = "") -> list[FoundFile]:
         if leads_outside(path):
             return self._find_outside(outside or path, index)
-        before = self._before if index is self._exact else _folded(self._before)
-        found = index.find(before + path)
-        if not found and before and path.startswith(before):
-            found = index.find(path)
-        return found or ([] if "/" in path else index.find_bare(path))
+        prefix = self._before if index is self._exact else _folded(self._before)
+        matches = index.find(prefix + path)
+        if not matches and prefix and path.startswith(prefix):
+            matches = index.find(path)
+        return matches or ([] if "/" in path else index.find_bare(path))
 
     def _find_outside(self, path: str, index: _Index) -> list[FoundFile]:
-        """A file by an absolute path, or one that leads upwards; it need not be among those that were walked."""
+        """Find a file by an absolute path, or one that leads upwards; it need not be among the walked files."""
         starts = ("",) if not path.startswith("../") else ("/".join(("", *self.below)), "") if self.below else ("",)
         for start in starts:
-            place = path if not path.startswith("../") else f"{self._places[0]}{start}/{path}"
-            if found := self._at(posixpath.normpath(place), index):
-                return found
+            target = path if not path.startswith("../") else f"{self._places[0]}{start}/{path}"
+            if matches := self._at(posixpath.normpath(target), index):
+                return matches
         return []
 
     def _at(self, place: str, index: _Index) -> list[FoundFile]:
-        if found := self._within(place, index):
-            return found
+        if matches := self._within(place, index):
+            return matches
         try:
             if index is self._exact and os.path.isabs(place) and os.path.isfile(place):  # noqa: PTH113, PTH117
                 real = os.path.realpath(place)
@@ -252,16 +251,16 @@ class ImageFinder:
     def _within(self, place: str, index: _Index) -> list[FoundFile]:
         for root in self._places:
             if place.startswith(f"{root}/"):
-                inside = place[len(root) + 1 :]
-                return index.find(inside if index is self._exact else _folded(inside))
+                relative = place[len(root) + 1 :]
+                return index.find(relative if index is self._exact else _folded(relative))
         return []
 
     @cached_property
     def _places(self) -> tuple[str, ...]:
-        """The root as it was given and as links lead to it, both absolute."""
-        given = os.path.abspath(self.root)  # noqa: PTH100 - a link in it stays one
-        places = (place.replace(os.sep, "/").rstrip("/") for place in (given, os.path.realpath(given)))
-        return tuple(dict.fromkeys(unicodedata.normalize("NFC", place) for place in places))
+        """The absolute path of the root, with and without its links resolved."""
+        absolute = os.path.abspath(self.root)  # noqa: PTH100 - links are not resolved
+        roots = (root.replace(os.sep, "/").rstrip("/") for root in (absolute, os.path.realpath(absolute)))
+        return tuple(dict.fromkeys(unicodedata.normalize("NFC", root) for root in roots))
 
     @cached_property
     def _exact(self) -> _Index:
@@ -324,13 +323,13 @@ def _folded(path: str) -> str:
 
 
 def _without_ending(path: str) -> str:
-    """As `pathlib.PurePath.stem` has it: the dot of a hidden file begins no ending, a last one neither."""
+    """Like `pathlib.PurePath.stem`: neither the dot of a hidden file nor a trailing dot begins an extension."""
     at = path.rfind(".")
     return path[:at] if at > path.rfind("/") + 1 and at < len(path) - 1 else path
 
 
 def _images_first(found: list[FoundFile]) -> tuple[FoundFile, ...]:
-    """Of ``a.jpg`` and ``a.txt``, a name without ending means the image."""
+    """Of ``a.jpg`` and ``a.txt``, a name without extension refers to the image."""
     if len(found) < 2:
         return tuple(found)
     return tuple(file for file in found if file.path.suffix.lower() in _ENDINGS) or tuple(found)

@@ -1,9 +1,4 @@
-"""JSON files to tables: maps of files to labels, lists of records, COCO and its kin.
-
-Sheets of Excel to rows.
-
-Parquet files to tables.
-"""
+"""Read labels from JSON (maps, lists of records, COCO and similar), Excel and Parquet files into tables."""
 
 from __future__ import annotations
 
@@ -21,7 +16,7 @@ from distingo.errors import DataError, UsageError
 from distingo.files import parse_json
 
 FILE, LABEL = "file", "label"
-"""The columns of a table that is made of a map."""
+"""The columns of a table that is built from a map."""
 
 _ENDINGS = tuple(IMAGE_ENDINGS)
 
@@ -38,12 +33,12 @@ def read_json(path: Path, text: str, encoding: str) -> Table:
     Args:
         path: The file.
         text: Its content.
-        encoding: In words.
+        encoding: Its encoding, for messages.
 
     Returns:
-        One row per entry. Read are ``{file: label}``, ``{file: [labels]}``, ``{file: {record}}``, ``{label: [files]}``,
-        lists of records or of pairs, records in one of the usual wrappers, columns, and COCO, whose boxes become labels
-        of their image.
+        One row per entry. Supported are ``{file: label}``, ``{file: [labels]}``, ``{file: {record}}``, ``{label:
+        [files]}``, lists of records or of pairs, records in one of the common wrappers, columns, and COCO, whose boxes
+        become labels of their image.
 
     Raises:
         DataError: It is none of these, or damaged.
@@ -88,9 +83,9 @@ def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[
     values = list(content.values())
     if values and all(isinstance(value, dict) for value in values):
         return "JSON, a record for each file", [{FILE: name, **value} for name, value in content.items()]
-    lists = bool(values) and all(isinstance(value, list) for value in values)
+    all_lists = bool(values) and all(isinstance(value, list) for value in values)
     if (
-        lists
+        all_lists
         and not any(_is_image(name) for name in content)
         and any(_is_image(item) for each in values for item in each)
     ):
@@ -98,11 +93,11 @@ def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[
         for label, files in content.items():
             for file in files:
                 labels[str(file)].append(label)
-        several = any(len(each) > 1 for each in labels.values())
+        multi_label = any(len(each) > 1 for each in labels.values())
         return "JSON, files by label", [
-            {FILE: file, LABEL: each if several else each[0]} for file, each in labels.items()
+            {FILE: file, LABEL: each if multi_label else each[0]} for file, each in labels.items()
         ]
-    if lists and all(not isinstance(item, dict | list) for each in values for item in each):
+    if all_lists and all(not isinstance(item, dict | list) for each in values for item in each):
         return "JSON, labels by file", [{FILE: name, LABEL: value} for name, value in content.items()]
     if all(not isinstance(value, dict | list) for value in values):
         return "JSON, a label for each file", [{FILE: name, LABEL: value} for name, value in content.items()]
@@ -110,7 +105,7 @@ def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[
 
 
 def _are_columns(content: dict[str, Any]) -> bool:
-    """Whether it holds columns: lists of one length, or as pandas writes them, by the number of the row."""
+    """Whether it holds columns: lists of the same length, or as pandas writes them, maps from the row's number."""
     if not named_like_images(list(content)) or not all(isinstance(value, list | dict) for value in content.values()):
         return False
     if len({type(value) for value in content.values()}) > 1 or len(content) < 2:
@@ -134,35 +129,38 @@ def _is_coco(content: dict[str, Any]) -> bool:
 
 def _of_coco(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
     try:
-        names = {each["id"]: str(each["name"]) for each in content.get("categories", ())}
-        found: dict[Any, set[str]] = defaultdict(set)
-        for each in content["annotations"]:
-            category = each["category_id"]
-            found[each["image_id"]].add(names.get(category, str(category)))
+        names = {item["id"]: str(item["name"]) for item in content.get("categories", ())}
+        labels_by_image: dict[Any, set[str]] = defaultdict(set)
+        for item in content["annotations"]:
+            category = item["category_id"]
+            labels_by_image[item["image_id"]].add(names.get(category, str(category)))
         ids = [image["id"] for image in content["images"]]
     except (KeyError, TypeError) as error:
         raise DataError(
             f"{path}: is no complete COCO file ({error} is missing or odd); {_HOW}", code="damaged_file"
         ) from error
-    several = any(len(found[each]) != 1 for each in ids)
+    multi_label = any(len(labels_by_image[item]) != 1 for item in ids)
     return [
-        {"file_name": image["file_name"], LABEL: sorted(found[each]) if several else next(iter(found[each]))}
-        for image, each in zip(content["images"], ids, strict=True)
+        {
+            "file_name": image["file_name"],
+            LABEL: sorted(labels_by_image[item]) if multi_label else next(iter(labels_by_image[item])),
+        }
+        for image, item in zip(content["images"], ids, strict=True)
     ]
 
 
 def _with_class_names(records: Sequence[Mapping[str, Any]], content: dict[str, Any]) -> list[Mapping[str, Any]]:
-    """Names instead of the numbers of classes, where the file lists them (OpenMMLab's ``metainfo``)."""
-    about = content.get("metainfo", content)
-    names = about.get("classes", about.get("CLASSES")) if isinstance(about, dict) else None
+    """Replace class numbers by names if the file lists them (OpenMMLab's ``metainfo``)."""
+    metadata = content.get("metainfo", content)
+    names = metadata.get("classes", metadata.get("CLASSES")) if isinstance(metadata, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return list(records)
 
     def named(value: Any) -> Any:
         if isinstance(value, list):
             return [named(item) for item in value]
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return names[value] if whole and 0 <= value < len(names) else value
+        is_index = isinstance(value, int) and not isinstance(value, bool)
+        return names[value] if is_index and 0 <= value < len(names) else value
 
     labels = {"gt_label", "label", "labels", "target", "category_id", "class_id"}
     return [
@@ -175,7 +173,7 @@ def _with_class_names(records: Sequence[Mapping[str, Any]], content: dict[str, A
 
 
 def _plain(value: Any) -> Any:
-    """A value as a cell holds it; what is nested deeper is no label."""
+    """A value as a cell contains it; nested values are no labels and become JSON text."""
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
@@ -191,15 +189,15 @@ EXCEL_ENDINGS = frozenset({".xlsx", ".xlsm"})
 
 
 def read_excel(path: Path, *, header: bool | None = None) -> Table:
-    """Read the first sheet of a workbook that holds anything.
+    """Read the first non-empty sheet of a workbook.
 
     Args:
         path: ``.xlsx`` or ``.xlsm``.
         header: As for `distingo.datasets.tables.headers.table_of_rows`.
 
     Returns:
-        Its cells as texts; formulas as the values that Excel kept with them. A number that is shown with zeros before
-        it keeps them.
+        Its cells as texts; formulas as the values that Excel stored with them. A number that is displayed with leading
+        zeros keeps them.
 
     Raises:
         DataError: It is damaged or empty.
@@ -219,7 +217,7 @@ def read_excel(path: Path, *, header: bool | None = None) -> Table:
             for sheet in book.worksheets
         }
         book.close()
-    except Exception as error:  # openpyxl lets zipfile's, its own and the parser's errors through
+    except Exception as error:  # besides its own errors, openpyxl raises zipfile's and the XML parser's
         raise DataError(
             f"{path}: is no readable Excel workbook ({error}); save it again, or as CSV", code="damaged_file"
         ) from error
@@ -242,9 +240,9 @@ def read_excel(path: Path, *, header: bool | None = None) -> Table:
 def _value(cell: Any) -> Any:
     value = cell.value
     if isinstance(value, int) and not isinstance(value, bool):
-        shown = cell.number_format
-        if len(shown) > 1 and set(shown) == {"0"}:
-            return str(value).zfill(len(shown))
+        number_format = cell.number_format
+        if len(number_format) > 1 and set(number_format) == {"0"}:
+            return str(value).zfill(len(number_format))
     return value
 
 
@@ -256,11 +254,11 @@ def read_parquet(path: Path, data: bytes) -> Table:
         data: Its content.
 
     Returns:
-        Its columns, without those of bytes and nested values, such as embedded images. Numbers of 16 and 32 bits are
-        written as shortly as they are meant (0.1, not 0.10000000149).
+        Its columns, without those of bytes and nested values, such as embedded images. Floats of 16 and 32 bits are
+        converted by their shortest representation (0.1, not 0.10000000149).
 
     Raises:
-        DataError: It is damaged, or two columns have one name.
+        DataError: It is damaged, or two columns have the same name.
     """
     import pyarrow
     from pyarrow import parquet, types
@@ -274,9 +272,9 @@ def read_parquet(path: Path, data: bytes) -> Table:
         ) from error
     # Embedded images and other nested values are no labels.
     no_labels = (types.is_struct, types.is_map, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
-    plain = [field.name for field in content.schema if not any(is_one(field.type) for is_one in no_labels)]
-    columns = column_names(path, plain)
-    cells = tuple(cells_of(_values(content.column(name))) for name in plain)
+    field_names = [field.name for field in content.schema if not any(is_one(field.type) for is_one in no_labels)]
+    columns = column_names(path, field_names)
+    cells = tuple(cells_of(_values(content.column(name))) for name in field_names)
     return Table(path, "Parquet", "row", columns, cells, tuple(range(1, content.num_rows + 1)))
 
 
@@ -290,7 +288,7 @@ def _values(column: Any) -> list[Any]:
 
         single = np.float16 if types.is_float16(kind) else np.float32
         return [None if value is None else float(str(single(value))) for value in column.to_pylist()]
-    if types.is_timestamp(kind) and kind.unit == "ns":  # Python's moments know microseconds
+    if types.is_timestamp(kind) and kind.unit == "ns":  # Python's datetimes have microseconds
         column = column.cast(pyarrow.timestamp("us", kind.tz), safe=False)
     values: list[Any] = column.to_pylist()
     return values

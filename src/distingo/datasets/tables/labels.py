@@ -1,7 +1,4 @@
-"""One cell to the labels in it: a list as text, labels with a delimiter between them, or one label.
-
-Labels that differ only in how they are written: found, counted, and merged where a person wants it.
-"""
+"""Parse the labels of a cell, and find and merge labels that differ only in spelling."""
 
 from __future__ import annotations
 
@@ -39,13 +36,13 @@ def looks_listed(cell: Cell) -> bool:
 
 
 def parse_list(cell: Cell) -> tuple[str, ...] | None:
-    """Read a list: of JSON, of Python, as numpy prints it, or without quotes.
+    """Parse a list as JSON, as Python, as printed by numpy, or without quotes.
 
     Args:
         cell: For example ``['Comedy', 'Drama']``.
 
     Returns:
-        Its items as texts, or None for what is no list of texts or numbers.
+        Its items as texts, or None if it is not a list of texts or numbers.
     """
     if not isinstance(cell, str):
         return tidy_labels(cell)
@@ -53,7 +50,7 @@ def parse_list(cell: Cell) -> tuple[str, ...] | None:
     if not looks_listed(text) or len(text) > _LONGEST:
         return None
     if re.search(r"""['"]\s+['"]""", text) and "," not in text:
-        # numpy writes no commas, and Python would join the neighbors into one
+        # numpy writes no commas, and Python would concatenate adjacent strings
         return tidy_labels([first or second for first, second in re.findall(r"""'([^']*)'|"([^"]*)\"""", text)])
     items = _parse_literal(text)
     if items is None:
@@ -76,14 +73,14 @@ def _parse_literal(text: str) -> list[object] | None:
 
 
 def split_labels_of(cell: Cell, delimiter: str | None) -> tuple[str, ...]:
-    """Split a cell at a delimiter (None or empty: it is one label).
+    """Split a cell at a delimiter (None or empty: the cell is one label).
 
     Args:
-        cell: A text, or a list of which every item is a label already.
-        delimiter: What stands between two labels; a space stands for any white space.
+        cell: A text, or a list whose items are labels already.
+        delimiter: The separator of two labels; a space matches any white space.
 
     Returns:
-        The labels, sorted, each once.
+        The labels, sorted and without duplicates.
     """
     if not isinstance(cell, str):
         return tidy_labels(cell)
@@ -93,32 +90,32 @@ def split_labels_of(cell: Cell, delimiter: str | None) -> tuple[str, ...]:
 
 
 def tidy_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Strip labels and bring them into one Unicode form; sorted, each once, without empty ones."""
+    """Strip labels and normalize them to Unicode NFC; sorted, without duplicates or empty ones."""
     stripped = (unicodedata.normalize("NFC", label.strip()) for label in labels)
     return tuple(sorted({label for label in stripped if label}))
 
 
 def recognize_delimiter(cells: Sequence[str]) -> str | None:
-    """Find out what stands between the labels of a cell.
+    """Detect the delimiter between the labels of a cell.
 
-    A comma or a space may as well be part of a name (``golf ball``). It counts as a delimiter only where
-    splitting at it makes few labels out of many different cells.
+    A comma or a space may also be part of a name (``golf ball``). It counts as a delimiter only if splitting at it
+    results in few labels for many distinct cells.
 
     Args:
         cells: A column.
 
     Returns:
-        The delimiter, or None where every cell is one label.
+        The delimiter, or None if every cell is one label.
     """
-    different = {cell.strip() for cell in cells if cell.strip()}
+    distinct = {cell.strip() for cell in cells if cell.strip()}
     for delimiter in ("|", ";", "\t"):
-        if any(delimiter in cell for cell in different):
+        if any(delimiter in cell for cell in distinct):
             return delimiter
-    commas = {label for cell in different for label in split_labels_of(cell, ",")}
-    if any("," in cell for cell in different) and len(commas) <= len(different):
+    comma_labels = {label for cell in distinct for label in split_labels_of(cell, ",")}
+    if any("," in cell for cell in distinct) and len(comma_labels) <= len(distinct):
         return ","
-    words = {label for cell in different for label in cell.split()}
-    if any(" " in cell for cell in different) and 2 * len(words) <= len(different):
+    space_labels = {label for cell in distinct for label in cell.split()}
+    if any(" " in cell for cell in distinct) and 2 * len(space_labels) <= len(distinct):
         return " "
     return None
 
@@ -130,38 +127,38 @@ _SPACES = re.compile(r"[\s\u200b\u200c\u200d\u2060\ufeff\u00ad]+")
 _MISSING = frozenset(
     {"na", "n/a", "#n/a", "<na>", "nan", "-nan", "none", "null", "nil", "nat", "-", "--", "?", ".", "missing"}
 )
-"""How programs write that there is no value, in lower case."""
+"""Spellings of missing values, in lower case."""
 
 _MOST_SPELLINGS = 5
-"""So many spellings are named in a sentence."""
+"""Maximum number of spellings that a note names."""
 
 
 def find_variants(counts: Counter[str]) -> tuple[LabelVariants, ...]:
-    """Find labels that differ only in case, spaces, Unicode form or number format, and those that mean no value.
+    """Find labels that differ only in case, spaces, Unicode form or number format, and those for missing values.
 
     Args:
-        counts: How often each label is given.
+        counts: Number of occurrences of each label.
 
     Returns:
-        One entry per group of labels, those with most occurrences first; labels that mean no value are one group.
+        One entry per group of labels, the most frequent first; labels for missing values are one group.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for label in counts:
         groups[_key(label)].append(label)
-    found = [_group(_kind(labels), labels, counts) for labels in groups.values() if len(labels) > 1]
+    variants = [_group(_kind(labels), labels, counts) for labels in groups.values() if len(labels) > 1]
     missing = [label for label in counts if is_missing(label)]
     if missing:
-        found = [each for each in found if each.spellings[0][0] not in missing]
-        found.append(_group("missing value", missing, counts))
-    return tuple(sorted(found, key=lambda each: (-sum(count for _, count in each.spellings), each.spellings)))
+        variants = [each for each in variants if each.spellings[0][0] not in missing]
+        variants.append(_group("missing value", missing, counts))
+    return tuple(sorted(variants, key=lambda each: (-sum(count for _, count in each.spellings), each.spellings)))
 
 
 def merged_labels(variants: Iterable[LabelVariants], merge: MergeLabels | None) -> dict[str, str]:
-    """Which label becomes which; one that means no value becomes an empty text.
+    """Map labels to the ones that replace them; a label for a missing value becomes an empty text.
 
     Args:
-        variants: As found.
-        merge: Which of them become one; None keeps all.
+        variants: As returned by `find_variants`.
+        merge: Which of them to merge; None merges none.
 
     Returns:
         Only labels that change. The most frequent spelling is kept.
@@ -177,46 +174,46 @@ def merged_labels(variants: Iterable[LabelVariants], merge: MergeLabels | None) 
 
 
 def is_missing(label: str) -> bool:
-    """Whether a label is how a program writes that there is no value."""
+    """Whether a label is a common spelling of a missing value."""
     return label.strip().lower() in _MISSING
 
 
 def describe_variants(variants: Sequence[LabelVariants], merge: MergeLabels | None, unit: str) -> list[Note]:
-    """A note for every group of labels.
+    """Write a note for every group of labels.
 
     Args:
-        variants: As found.
+        variants: As returned by `find_variants`.
         merge: As for `merged_labels`.
-        unit: What is counted: ``lines``, ``rows``, ``entries`` or ``files``.
+        unit: The unit that rows are counted in: ``lines``, ``rows``, ``entries`` or ``files``.
     """
     return [_described(each, merge, unit) for each in variants]
 
 
 def merge_layout(layout: Layout, merge: MergeLabels | None) -> Layout:
-    """Report class folders whose names differ only in how they are written, and make them one where a person wants it.
+    """Report class folders whose names differ only in spelling, and merge them if requested.
 
     Args:
-        layout: Of class folders.
-        merge: As for `merged_labels`; a folder that means no value then gives no label.
+        layout: A layout of class folders.
+        merge: As for `merged_labels`; a folder named like a missing value then gives no label.
     """
     counts = Counter(label for candidate in layout.candidates for label in candidate.labels)
     variants = find_variants(counts)
     if not variants:
         return layout
-    changed = merged_labels(variants, merge)
-    kept, dropped = [], []
+    replacements = merged_labels(variants, merge)
+    remaining, dropped = [], []
     for candidate in layout.candidates:
-        labels = tuple(label for old in candidate.labels if (label := changed.get(old, old)))
+        labels = tuple(label for old in candidate.labels if (label := replacements.get(old, old)))
         if labels or not candidate.labels:
-            kept.append(replace(candidate, labels=labels))
+            remaining.append(replace(candidate, labels=labels))
         else:
             reason = note("in-folder-without-label", folder=candidate.labels[0])
             row = ManifestRow(candidate.source.file, "ignored", reason, (), candidate.split, "", 0, 0, "")
             dropped.append(row)
     return replace(
         layout,
-        classes=tuple(sorted({label for candidate in kept for label in candidate.labels})),
-        candidates=tuple(kept),
+        classes=tuple(sorted({label for candidate in remaining for label in candidate.labels})),
+        candidates=tuple(remaining),
         ignored=(*layout.ignored, *dropped),
         notes=(*layout.notes, *describe_variants(variants, merge, "files")),
         label_variants=variants,
@@ -244,7 +241,7 @@ _KINDS: dict[VariantKind, str] = {
     "case, spaces and Unicode form": "by-writing",
     "number format": "by-number-format",
 }
-"""The codes of what labels differ in."""
+"""The codes of the kinds of differences."""
 
 
 def _group(kind: VariantKind, labels: Sequence[str], counts: Counter[str]) -> LabelVariants:
@@ -256,7 +253,7 @@ def _key(label: str) -> str:
     if number := _number(label):
         return number
     text = unicodedata.normalize("NFKC", label).casefold()
-    # "golf ball" may be "golfball", but "1 0" is never "10"
+    # "golf ball" may equal "golfball", but "1 0" is never "10"
     text = _SPACES.sub(" ", text).strip()
     return re.sub(r"(?<![0-9]) | (?![0-9])", "", text)
 
@@ -270,7 +267,7 @@ def _number(label: str) -> str:
 
 
 def _kind(labels: Sequence[str]) -> VariantKind:
-    """The least that makes the labels one."""
+    """The smallest set of differences that the labels have."""
     if all(map(_number, labels)):
         return "number format"
     steps: tuple[tuple[VariantKind, tuple[bool, bool, bool]], ...] = (

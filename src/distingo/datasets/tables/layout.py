@@ -1,4 +1,4 @@
-"""A table next to images to candidates: every row and every file accounted for."""
+"""Turn a table next to images into candidates, accounting for every row and every file."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from distingo.messages.notes import Note, note
 from distingo.records import ManifestRow, ManifestStatus, Source, SplitName, Task
 
 _SEVERAL_ROWS = 0.2
-"""From this share of images with rows of different labels on, the rows are one per image and label."""
+"""If at least this share of images has rows with different labels, the table has one row per image and label."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """All rows that name one image, and the files that they may mean (none: it is missing)."""
+    """All rows that name one image, and the files that they may refer to (none: the image is missing)."""
 
     name: str
     files: tuple[FoundFile, ...]
@@ -63,19 +63,19 @@ def table_layout(
     allow_missing: bool = False,
     fewest_classes: int = 2,
 ) -> Layout:
-    """Say which files a table names, and with which labels.
+    """Match a table's rows to files and their labels.
 
     Args:
         root: The folder that the files' parts are relative to.
         table: As read.
         files: Every file found; the table itself may be among them.
-        options: What a person says about the table.
+        options: What the user specified about the table.
         below: The image folder's parts.
-        allow_missing: Go on even if half of the table's images are missing.
-        fewest_classes: With one label per image, refuse a table with fewer.
+        allow_missing: Continue even if half of the table's images are missing.
+        fewest_classes: For single-label data, refuse a table with fewer classes.
 
     Returns:
-        The layout. An image with contradicting rows is a conflict, unless rows are one per image and label.
+        The layout. An image with contradicting rows is a conflict, unless the table has one row per image and label.
 
     Raises:
         DataError: The table can't be understood, or too many images are missing.
@@ -93,15 +93,15 @@ def table_layout(
     if _are_in_class_folders(rows, matches):
         images = ImageFinder(root, usable, below=below, anywhere=True)
         matches = match_names((row.name for row in rows), images)
-    named = _gather(rows, matches)
-    _check_missing(table, shape, named, matches, allow_missing=allow_missing)
-    per_label = shape.kind == "plain" and _is_row_per_label(named)
-    task: Task = "multi-label" if per_label or _has_several_or_none(named, shape) else "single-label"
-    candidates, left_out = _sort_out(table, named, matches, per_label=per_label, task=task)
+    images_by_name = _gather(rows, matches)
+    _check_missing(table, shape, images_by_name, matches, allow_missing=allow_missing)
+    per_label = shape.kind == "plain" and _is_row_per_label(images_by_name)
+    task: Task = "multi-label" if per_label or _has_several_or_none(images_by_name, shape) else "single-label"
+    candidates, left_out = _sort_out(table, images_by_name, matches, per_label=per_label, task=task)
     candidates = _splits_of_folders(candidates, shape)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     _check_classes(table, shape, candidates, left_out, fewest_classes if task == "single-label" else 1)
-    ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, named, below)]
+    ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, images_by_name, below)]
     facts = LayoutFacts(
         table,
         shape,
@@ -109,7 +109,7 @@ def table_layout(
         per_label,
         tuple(candidates),
         tuple(left_out),
-        len(named),
+        len(images_by_name),
         find_disagreements(table, shape, rows),
         matches,
         class_names,
@@ -123,12 +123,12 @@ def table_layout(
 
 
 def _groups(table: Table, options: TableOptions, candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
-    """By file, the different values of the group column in the rows that name it."""
+    """Map each file to the distinct values of the group column in the rows that name it."""
     if options.group_column is None:
         return {}
     cells = dict(zip(table.lines, map(text_of, table.column(options.group_column)), strict=True))
-    found = {each.source.file: sorted({cells[line] for line in each.lines} - {""}) for each in candidates}
-    return {file: tuple(values) for file, values in found.items() if values}
+    values_by_file = {each.source.file: sorted({cells[line] for line in each.lines} - {""}) for each in candidates}
+    return {file: tuple(values) for file, values in values_by_file.items() if values}
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -136,27 +136,29 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _are_in_class_folders(rows: Sequence[LabeledRow], matches: Matches) -> bool:
-    """Whether names in other folders than most have labels of their own, or these folders are named like labels."""
+    """Whether the names outside the main folder have labels of their own, or their folders are named like labels."""
     strays = matches.strays.files
     if not strays:
         return False
-    here = {label for row in rows if matches.files(row.name) for label in row.labels}
-    there = {label for row in rows if row.name in strays for label in row.labels}
+    found_labels = {label for row in rows if matches.files(row.name) for label in row.labels}
+    stray_labels = {label for row in rows if row.name in strays for label in row.labels}
     folders = {file.parts[-2].casefold() for file in strays.values() if len(file.parts) > 1}
-    return here.isdisjoint(there) or not folders.isdisjoint(label.casefold() for label in here | there)
+    return found_labels.isdisjoint(stray_labels) or not folders.isdisjoint(
+        label.casefold() for label in found_labels | stray_labels
+    )
 
 
 def _gather(rows: Sequence[LabeledRow], matches: Matches) -> list[_Named]:
-    """Put the rows of each image together, however they spell its name."""
+    """Collect the rows of each image, however they spell its name."""
     groups: dict[tuple[str, ...], list[LabeledRow]] = defaultdict(list)
-    found: dict[tuple[str, ...], tuple[FoundFile, ...]] = {}
+    files_by_key: dict[tuple[str, ...], tuple[FoundFile, ...]] = {}
     for row in rows:
         files = matches.files(row.name)
-        # a name that leads to one file goes by the file, any other by itself, and no name by its line
+        # a name that leads to one file is identified by the file, any other by itself, and an empty one by its line
         key = files[0].parts if len(files) == 1 else ("", row.name) if row.name else ("", "", str(row.line))
         groups[key].append(row)
-        found[key] = files
-    return [_Named(members[0].name, found[key], tuple(members)) for key, members in groups.items()]
+        files_by_key[key] = files
+    return [_Named(members[0].name, files_by_key[key], tuple(members)) for key, members in groups.items()]
 
 
 def _check_missing(
@@ -165,27 +167,27 @@ def _check_missing(
     missing = [each for each in named if not each.files]
     if len(missing) == len(named) or (2 * len(missing) >= len(named) and not allow_missing):
         first = missing[0]
-        go_on = (
+        allow_hint = (
             "" if len(missing) == len(named) else f", or go on with the others by {option('allow_missing', value=True)}"
         )
-        check = f"check {option('image_folder')} and {option('image_column')}"
+        check_hint = f"check {option('image_folder')} and {option('image_column')}"
         raise DataError(
             f"{table.path}: {len(missing):,} of {len(named):,} pictures named in column {shape.image_column!r} are "
             f"missing (first: {first.name!r}, {table.place(first.lines[0])}); "
-            f"{why_missing(matches) or check}{go_on}",
+            f"{why_missing(matches) or check_hint}{allow_hint}",
             code="missing_images",
         )
 
 
 def _is_row_per_label(named: Sequence[_Named]) -> bool:
-    several = sum(len({row.labels for row in each.rows if row.labels}) > 1 for each in named)
-    return several >= _SEVERAL_ROWS * len(named)
+    differing = sum(len({row.labels for row in each.rows if row.labels}) > 1 for each in named)
+    return differing >= _SEVERAL_ROWS * len(named)
 
 
 def _has_several_or_none(named: Sequence[_Named], shape: Shape) -> bool:
-    """Whether an image that is there has several labels, or none where none can be meant.
+    """Whether an existing image has several labels, or none in a table where that is meaningful.
 
-    An empty cell in a column of single labels says that nobody looked, not that no label fits.
+    An empty cell in a column of single labels means that the image was not labeled, not that no label fits.
     """
     if shape.kind == "plain":
         return False
@@ -238,11 +240,11 @@ def _why_missing(table: Table, each: _Named, matches: Matches) -> Note | None:
 
 
 def _contradiction(table: Table, rows: Sequence[LabeledRow], *, per_label: bool) -> Note | None:
-    known = [row for row in rows if not row.problem]
-    if not per_label and (pair := _first_different(known, [row.labels for row in known])):
+    valid = [row for row in rows if not row.problem]
+    if not per_label and (pair := _first_different(valid, [row.labels for row in valid])):
         return note("contradicting-rows", rows=tuple(_says_of_labels(table, row) for row in pair))
-    given = [row for row in known if row.split]
-    if pair := _first_different(given, [row.split for row in given]):
+    with_split = [row for row in valid if row.split]
+    if pair := _first_different(with_split, [row.split for row in with_split]):
         return note("contradicting-rows", rows=tuple(_says_of_side(table, row) for row in pair))
     return None
 
@@ -266,7 +268,7 @@ def _first_different(rows: Sequence[LabeledRow], values: Sequence[object]) -> tu
 
 
 def _splits_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candidate]:
-    """Take the sides from folders called train, val and test where every image lies in one of them."""
+    """Derive the splits from folders called train, val and test if every image is in one of them."""
     splits = [split_of_path(candidate.source.file) for candidate in candidates]
     if shape.split_column or None in splits or len(set(splits)) < 2:
         return candidates
@@ -311,7 +313,7 @@ def _unnamed_rows(
 ) -> list[ManifestRow]:
     """Account for the files that are neither candidates nor left out by a row."""
     accounted = {candidate.source.file for candidate in candidates} | {row.file for row in left_out}
-    unclear = {file.parts: each.name for each in named if len(each.files) > 1 for file in each.files}
+    ambiguous = {file.parts: each.name for each in named if len(each.files) > 1 for file in each.files}
     rows = []
     for file in files:
         if display_name(file.parts) in accounted:
@@ -319,8 +321,8 @@ def _unnamed_rows(
         why = file.ignored
         if not why and _is_same(file.path, table.path):
             why = describe_labels_table(table.path)
-        if not why and file.parts in unclear:
-            why = note("maybe-named", table=table.path.name, name=unclear[file.parts])
+        if not why and file.parts in ambiguous:
+            why = note("maybe-named", table=table.path.name, name=ambiguous[file.parts])
         if not why and file.parts[: len(below)] != below:
             why = note("outside-image-folder", folder="/".join(below))
         rows.append(ignored_row(file, why or note("not-named", table=table.path.name)))

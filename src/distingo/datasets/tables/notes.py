@@ -1,4 +1,4 @@
-"""What was recognized in a table, as notes."""
+"""Describe what was recognized in a table, as notes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from distingo.records import LabelVariants, ManifestRow, Task
 
 @dataclass(frozen=True, slots=True)
 class LayoutFacts:
-    """What there is to say about a table's layout.
+    """The facts about a table's layout that notes report.
 
     Attributes:
         table: As read.
         shape: As recognized.
         task: As decided.
         per_label: Whether there is one row per image and label.
-        candidates: The images.
-        left_out: What the table names and can't be used.
-        named: How many different images the table names.
-        disagreements: Lines where the 0/1 columns and the text next to them differ.
-        matches: What the names of images led to.
-        class_names: The names of numbered classes; None where there are none.
-        variants: Labels that differ only in how they are written.
-        merge: Which of these were merged.
-        may_name_folder: Whether --image-folder may be given, and was not.
+        candidates: The usable images.
+        left_out: Images that the table names but that can't be used.
+        named: Number of distinct images that the table names.
+        disagreements: Lines where the 0/1 columns and the text column differ.
+        matches: The files that the images' names refer to.
+        class_names: The names of numbered classes; None if there are none.
+        variants: Labels that differ only in spelling.
+        merge: Which of them were merged.
+        may_name_folder: Whether --image-folder could have been specified, but was not.
     """
 
     table: Table
@@ -54,28 +54,28 @@ def describe_layout(facts: LayoutFacts) -> tuple[Note, tuple[Note, ...]]:
     """Describe a layout.
 
     Args:
-        facts: What there is to say.
+        facts: The facts about the layout.
 
     Returns:
-        Its name, and notes for a person: what was recognized first, then what is remarkable.
+        Its name, and notes for the user: first what was recognized, then anything unusual.
     """
     units = plural(facts.table.unit)
     labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, units))
-    noticed = (*_columns(facts), *labels, *_paths(facts.matches), *_strays(facts), *_repeats(facts), *_left_out(facts))
-    notes = [_recognized(facts), _task(facts), *noticed]
+    unusual = (*_columns(facts), *labels, *_paths(facts.matches), *_strays(facts), *_repeats(facts), *_left_out(facts))
+    notes = [_recognized(facts), _task(facts), *unusual]
     return note(_LAYOUTS[_shape(facts)], **_of_shape(facts), table=facts.table.path.name), tuple(notes)
 
 
 def plural(unit: str) -> str:
-    """What the lines of a table are, in the plural."""
+    """The plural of a table's unit, such as lines or entries."""
     return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
 
 
 def why_missing(matches: Matches) -> Note | None:
-    """What may help where images are missing; None where nothing is known."""
-    moved = matches.rerooting
-    if moved is not None and not moved.certain:
-        return _in_doubt(moved)
+    """A hint on why images are missing; None if there is none."""
+    rerooting = matches.rerooting
+    if rerooting is not None and not rerooting.certain:
+        return _in_doubt(rerooting)
     if matches.web_addresses:
         return note("web-addresses")
     if matches.lost_zeros:
@@ -85,56 +85,60 @@ def why_missing(matches: Matches) -> Note | None:
 
 
 def _in_doubt(moved: Rerooting) -> Note:
-    under = note("paths-under", prefix=moved.prefix) if moved.prefix else note("relative-paths")
+    paths = note("paths-under", prefix=moved.prefix) if moved.prefix else note("relative-paths")
     folder = folder_name(moved.folder)
     if not moved.rivals:
-        return note("paths-maybe-moved", folder=folder, found=moved.found, total=moved.named, said=under, again=folder)
+        return note("paths-maybe-moved", folder=folder, found=moved.found, total=moved.named, said=paths, again=folder)
     folders = [(moved.folder, moved.found), *moved.rivals][:3]
     with_counts = tuple(note("folder-with", folder=folder_name(each), count=count) for each, count in folders)
-    return note("paths-maybe-in", said=under, folders=with_counts)
+    return note("paths-maybe-in", said=paths, folders=with_counts)
 
 
 def _paths(matches: Matches) -> list[Note]:
-    """How names were read where they do not stand for themselves."""
+    """Notes on names that were not matched literally."""
     notes = []
-    moved, narrowed = matches.rerooting, matches.narrowing
-    if moved is not None and moved.certain:
-        where: dict[str, Value] = {"folder": folder_name(moved.folder), "found": moved.found, "total": moved.named}
-        if moved.prefix:
-            notes.append(Note("paths-moved", {"prefix": moved.prefix, **where}))
+    rerooting, narrowing = matches.rerooting, matches.narrowing
+    if rerooting is not None and rerooting.certain:
+        values: dict[str, Value] = {
+            "folder": folder_name(rerooting.folder),
+            "found": rerooting.found,
+            "total": rerooting.named,
+        }
+        if rerooting.prefix:
+            notes.append(Note("paths-moved", {"prefix": rerooting.prefix, **values}))
         else:
-            notes.append(Note("relative-paths-moved", where))
-    elif moved is not None:
-        notes.append(_in_doubt(moved))
-    if narrowed is not None:
+            notes.append(Note("relative-paths-moved", values))
+    elif rerooting is not None:
+        notes.append(_in_doubt(rerooting))
+    if narrowing is not None:
         notes.append(
             note(
                 "names-in-one-folder",
-                folder=folder_name(narrowed.folder),
-                found=narrowed.found,
-                total=narrowed.named,
-                elsewhere=narrowed.elsewhere,
+                folder=folder_name(narrowing.folder),
+                found=narrowing.found,
+                total=narrowing.named,
+                elsewhere=narrowing.elsewhere,
             )
         )
     for names, code in ((matches.any_case, "names-in-other-case"), (matches.decoded, "names-decoded")):
         if names:
             (file,) = matches.files(names[0])
             notes.append(note(code, count=len(names), name=names[0], file=display_name(file.parts)))
-    if matches.lost_zeros and not (moved is not None and not moved.certain) and (why := why_missing(matches)):
+    if matches.lost_zeros and not (rerooting is not None and not rerooting.certain) and (why := why_missing(matches)):
         notes.append(note("numbers-name-nothing", count=len(matches.lost_zeros), said=why))
     return notes
 
 
 def _strays(facts: LayoutFacts) -> list[Note]:
-    """Bare names that are in other folders only, and the option that takes them."""
+    """Note bare names that are in other folders only, and the option that includes them."""
     strays = facts.matches.strays
     if not strays.files:
         return []
     name, file = next(iter(strays.files.items()))
     shared = strays.shared_folder
-    take = note("image-folder-takes-them", folder=display_name(shared) if shared else ".")
+    hint = note("image-folder-takes-them", folder=display_name(shared) if shared else ".")
     if not facts.may_name_folder or shared == strays.folder:
-        take = note("write-their-folders")
+        hint = note("write-their-folders")
     return [
         note(
             "names-elsewhere",
@@ -142,7 +146,7 @@ def _strays(facts: LayoutFacts) -> list[Note]:
             folder=folder_name(strays.folder),
             name=name,
             file=display_name(file.parts),
-            said=take,
+            said=hint,
         )
     ]
 
@@ -154,7 +158,7 @@ _LAYOUTS = {
     "row-per-label": "table-of-labels",
     "row-per-image": "table-of-images",
 }
-"""By the code of a shape that of a layout of this shape."""
+"""The code of the layout, by the code of the table's shape."""
 
 
 def _shape(facts: LayoutFacts) -> str:
@@ -163,7 +167,7 @@ def _shape(facts: LayoutFacts) -> str:
 
 
 def _of_shape(facts: LayoutFacts) -> dict[str, str | Note]:
-    """The value of the codes of joined labels."""
+    """The delimiter for the codes of joined labels; empty for other shapes."""
     if facts.shape.kind != "joined":
         return {}
     delimiter = facts.shape.delimiter or ""
@@ -190,10 +194,10 @@ def _recognized(facts: LayoutFacts) -> Note:
 
 def _task(facts: LayoutFacts) -> Note:
     counts = [len(candidate.labels) for candidate in facts.candidates]
-    none, several = counts.count(0), sum(count > 1 for count in counts)
+    none, multiple = counts.count(0), sum(count > 1 for count in counts)
     if facts.task == "single-label":
         return note("single-label-task", count=len(counts))
-    return note("multi-label-task", count=len(counts), several=several, none=none)
+    return note("multi-label-task", count=len(counts), several=multiple, none=none)
 
 
 def _columns(facts: LayoutFacts) -> list[Note]:
@@ -201,12 +205,12 @@ def _columns(facts: LayoutFacts) -> list[Note]:
     if shape.unused:
         notes.append(note("unused-switches", columns=tuple(shape.unused)))
     if shape.kind == "0/1 columns":
-        had = {label for candidate in facts.candidates for label in candidate.labels}
+        used = {label for candidate in facts.candidates for label in candidate.labels}
         notes += [
             note("label-without-image", name=label)
             for column in shape.label_columns
             for label in tidy_labels([column])
-            if label not in had
+            if label not in used
         ]
     if facts.disagreements:
         rows = _rows(len(facts.disagreements), table.unit)

@@ -1,7 +1,4 @@
-"""The bytes of a table to its cells, whatever kind of file it is.
-
-Lists of a path and a label on each line with white space between them, as many training programs take them.
-"""
+"""Read a table file of any supported kind into cells, including text lists of a path and a label on each line."""
 
 from __future__ import annotations
 
@@ -33,36 +30,36 @@ _LOOKED_AT = 64
 
 
 def is_list(lines: Sequence[str], *, any_name: bool) -> bool:
-    """Whether lines are a path and a label each.
+    """Whether each line holds a path and a label.
 
     Args:
-        lines: Of a text.
-        any_name: Whether names without the ending of an image count too; then each line holds exactly two words.
+        lines: Lines of a text.
+        any_name: Also accept names without an image's extension; then each line must hold exactly two words.
     """
-    looked_at = list(islice((line for line in lines if line.strip()), _LOOKED_AT))
-    if not looked_at or any("\t" in line.strip() for line in looked_at):
-        return False  # tabs make a table
-    body = looked_at[1:] or looked_at  # the first line may hold names
+    sample = list(islice((line for line in lines if line.strip()), _LOOKED_AT))
+    if not sample or any("\t" in line.strip() for line in sample):
+        return False  # tabs indicate a table
+    body = sample[1:] or sample  # the first line may hold names
     if all(_LINE.fullmatch(line) for line in body):
-        return len(looked_at[0].split()) > 1
-    return any_name and all(len(line.split()) == 2 and not set(line) & set(",;|") for line in looked_at)
+        return len(sample[0].split()) > 1
+    return any_name and all(len(line.split()) == 2 and not set(line) & set(",;|") for line in sample)
 
 
 def split_list(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
-    """The rows of a list.
+    """Split a list into rows.
 
     Args:
-        lines: For which `is_list` is true.
+        lines: Lines for which `is_list` is True.
 
     Returns:
-        The number of each line that is not empty, with the path and what follows it: one label, or, where as many
-        numbers follow every path, each of them.
+        The number of each nonempty line, with the path and what follows it: one label, or, if the same number of
+        numbers follows every path, each of them.
     """
     rows = [(at, _halves(line)) for at, line in enumerate(lines, 1) if line.strip()]
     words = [row[1].split() if len(row) > 1 else [] for _, row in rows]
-    several = len(words[-1])
-    numbers = all(len(each) == several and all(map(_NUMBER.fullmatch, each)) for each in words[1:] or words)
-    if several > 1 and numbers and len(words[0]) == several:
+    word_count = len(words[-1])
+    all_numbers = all(len(each) == word_count and all(map(_NUMBER.fullmatch, each)) for each in words[1:] or words)
+    if word_count > 1 and all_numbers and len(words[0]) == word_count:
         return [(at, [row[0], *each]) for (at, row), each in zip(rows, words, strict=True)]
     return rows
 
@@ -74,7 +71,7 @@ def _halves(line: str) -> list[str]:
     return [match["quoted"] or match["plain"], match["rest"].rstrip()]
 
 
-# UTF-32's mark begins with UTF-16's and is therefore requested first.
+# UTF-32's byte order mark begins with UTF-16's and is therefore checked first.
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32", "UTF-32"),
     (b"\x00\x00\xfe\xff", "utf-32", "UTF-32"),
@@ -93,18 +90,18 @@ _SAMPLE = 1_000_000
 
 
 def read_labels_table(path: Path, *, header: bool | None = None) -> Table:
-    """Read a table, whatever its encoding and delimiter.
+    """Read a table in any encoding and with any delimiter.
 
     Args:
         path: ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.lst`` or ``.list``; ``.jsonl`` or ``.ndjson``; ``.json``;
             ``.parquet``; ``.xlsx`` or ``.xlsm``.
-        header: Whether the first line of a text or a sheet holds the names of the columns; None finds out.
+        header: Whether the first line of a text or a sheet holds the column names; None detects it.
 
     Returns:
-        Its cells as texts; whole numbers without a decimal point, nothing as an empty text.
+        Its cells as texts; whole numbers without a decimal point, missing values as empty texts.
 
     Raises:
-        DataError: It is empty or damaged, where the line is named; or of a kind that is not read.
+        DataError: It is empty or damaged (the message names the line), or of an unsupported kind.
         UsageError: It is an Excel workbook, and openpyxl is not installed.
     """
     ending = path.suffix.lower()
@@ -144,16 +141,16 @@ def _read(path: Path, data: bytes, *, header: bool | None) -> Table:
 
 
 def _are_json_lines(text: str) -> bool:
-    """Whether a text has an object on each of its first two lines."""
+    """Whether each of the first two lines of a text is an object."""
     lines = [line.strip() for line in text[:_SAMPLE].split("\n") if line.strip()][:2]
     return len(lines) == 2 and all(line[0] == "{" and line[-1] == "}" for line in lines)
 
 
 def decode_text(path: Path, data: bytes) -> tuple[str, str]:
-    """The text of a table and the name of its encoding: UTF-8, what a byte order mark says, or Western European.
+    """Decode a table's text and name its encoding: UTF-8, that of a byte order mark, or Western European.
 
     Raises:
-        DataError: It does not fit its byte order mark, or holds a NUL byte.
+        DataError: It is invalid for its byte order mark, or contains a NUL byte.
     """
     for mark, codec, name in _MARKS:
         if data.startswith(mark):
@@ -168,7 +165,7 @@ def decode_text(path: Path, data: bytes) -> tuple[str, str]:
         return _without_nul(path, data.decode("utf-8")), "UTF-8"
     except UnicodeDecodeError:
         pass
-    # Latin-1 has no printable characters from 80 to 9F, where Windows has its curly quotes and the euro.
+    # Latin-1 has no printable characters from 80 to 9F, where Windows-1252 has curly quotes and the euro sign.
     if any(0x80 <= byte <= 0x9F for byte in set(data)):
         try:
             return _without_nul(path, data.decode("cp1252")), "Windows-1252"
@@ -190,8 +187,8 @@ def _without_nul(path: Path, text: str) -> str:
 
 def _read_csv(path: Path, text: str, encoding: str, *, header: bool | None) -> Table:
     lines = text[:_SAMPLE].split("\n")
-    plain = path.suffix.lower() in _PLAIN_ENDINGS
-    if path.suffix.lower() not in _TAB_ENDINGS and is_list(lines, any_name=plain):
+    any_name = path.suffix.lower() in _PLAIN_ENDINGS
+    if path.suffix.lower() not in _TAB_ENDINGS and is_list(lines, any_name=any_name):
         rows = split_list(text.split("\n"))
         return table_of_rows(
             path, f"a list of paths and labels, {encoding}", "line", rows, header=header, finish=cells_of_texts
@@ -218,7 +215,7 @@ def _read_csv(path: Path, text: str, encoding: str, *, header: bool | None) -> T
 
 
 def find_column_delimiter(path: Path, text: str) -> str:
-    """The delimiter that gives every record of a text the same number of fields, the more the better."""
+    """The delimiter that splits every record into the same number of fields, preferring the largest number."""
     if path.suffix.lower() in _TAB_ENDINGS:
         return "\t"
     ranks = {}
@@ -234,15 +231,15 @@ def find_column_delimiter(path: Path, text: str) -> str:
 
 
 def json_records(path: Path, lines: Iterable[str], *, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of JSON lines, each with the number of its line; empty lines are passed over.
+    """Parse the objects of JSON Lines, each with its line number; empty lines are skipped.
 
     Args:
-        path: Of the file, for errors.
-        lines: As they come.
-        example: What a line should look like, for errors.
+        path: The file, for error messages.
+        lines: Lines of the file.
+        example: What a line should look like, for error messages.
 
     Raises:
-        DataError: A line is no JSON object.
+        DataError: A line is not a JSON object.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -1,7 +1,4 @@
-"""The rows of a table to labels: what each row says about its image, in one form for every shape.
-
-Names for classes that a table numbers: ``classes.txt`` and its kin next to it.
-"""
+"""Extract the labels of each row of a table, and names for numbered classes from ``classes.txt`` and similar."""
 
 from __future__ import annotations
 
@@ -26,11 +23,11 @@ class LabeledRow:
     """One row of a table.
 
     Attributes:
-        line: Where it begins.
-        name: The image as the row names it; may be empty.
-        labels: Sorted, each once.
-        split: The side it puts the image on, or None.
-        problem: Why its labels can't be told; None if they can.
+        line: Line or row number at which it begins.
+        name: The image's name as written; may be empty.
+        labels: Sorted, without duplicates.
+        split: The image's split, or None.
+        problem: Why its labels are unknown; None if they are known.
     """
 
     line: int
@@ -51,7 +48,7 @@ def read_rows(table: Table, shape: Shape) -> list[LabeledRow]:
         One entry per row, in the table's order.
 
     Raises:
-        DataError: A list is damaged; the line is named.
+        DataError: A list is damaged; the message names the line.
     """
     if shape.kind == "0/1 columns":
         labels, problems = _read_switches(table, shape.label_columns)
@@ -60,46 +57,46 @@ def read_rows(table: Table, shape: Shape) -> list[LabeledRow]:
     splits: Sequence[Cell] = table.column(shape.split_column) if shape.split_column else [""] * len(table.lines)
     names = table.column(shape.image_column)
     return [
-        LabeledRow(line, text_of(name), found, TABLE_SPLITS.get(text_of(split).lower()), problem)
-        for line, name, found, split, problem in zip(table.lines, names, labels, splits, problems, strict=True)
+        LabeledRow(line, text_of(name), row_labels, TABLE_SPLITS.get(text_of(split).lower()), problem)
+        for line, name, row_labels, split, problem in zip(table.lines, names, labels, splits, problems, strict=True)
     ]
 
 
 def merge_variants(
     rows: Sequence[LabeledRow], merge: MergeLabels | None
 ) -> tuple[list[LabeledRow], tuple[LabelVariants, ...]]:
-    """Find labels that differ only in how they are written, and make them one where a person wants it.
+    """Find labels that differ only in spelling, and merge them if requested.
 
     Args:
         rows: As read.
-        merge: As `TableOptions.merge_labels`.
+        merge: As for `TableOptions.merge_labels`.
 
     Returns:
-        The rows, and what was found in them before.
+        The rows, and the variants that were found before merging.
     """
     counts = Counter(label for row in rows for label in row.labels)
     variants = find_variants(counts)
-    changed = merged_labels(variants, merge)
-    if not changed:
+    replacements = merged_labels(variants, merge)
+    if not replacements:
         return list(rows), variants
     return [
         row
-        if changed.keys().isdisjoint(row.labels)
-        else replace(row, labels=tidy_labels([changed.get(label, label) for label in row.labels]))
+        if replacements.keys().isdisjoint(row.labels)
+        else replace(row, labels=tidy_labels([replacements.get(label, label) for label in row.labels]))
         for row in rows
     ], variants
 
 
 def find_disagreements(table: Table, shape: Shape, rows: Sequence[LabeledRow]) -> list[int]:
-    """The lines where the 0/1 columns and the text next to them differ about a label that both know."""
+    """The lines where the 0/1 columns and the text column differ about a label that both have."""
     if shape.list_column is None:
         return []
-    known = set(tidy_labels(shape.label_columns))
-    said = text_labels(table.column(shape.list_column))
+    column_labels = set(tidy_labels(shape.label_columns))
+    texts = text_labels(table.column(shape.list_column))
     return [
         row.line
-        for row, labels in zip(rows, said, strict=True)
-        if not row.problem and set(row.labels) != known.intersection(labels or ())
+        for row, labels in zip(rows, texts, strict=True)
+        if not row.problem and set(row.labels) != column_labels.intersection(labels or ())
     ]
 
 
@@ -109,32 +106,32 @@ def _read_texts(table: Table, shape: Shape) -> list[tuple[str, ...]]:
         return [split_labels_of(cell, shape.delimiter) for cell in cells]
     labels = []
     for line, cell in zip(table.lines, cells, strict=True):
-        found = parse_list(cell) if cell else ()
-        if found is None:
+        items = parse_list(cell) if cell else ()
+        if items is None:
             raise DataError(
                 f"{table.path}: {table.place(line)}: {text_of(cell)[:60]!r} in column {shape.label_columns[0]!r} is no "
                 f"list; write it like ['Comedy', 'Drama']",
                 code="damaged_line",
             )
-        labels.append(found)
+        labels.append(items)
     return labels
 
 
 def _read_switches(table: Table, columns: Sequence[str]) -> tuple[list[tuple[str, ...]], list[Note | None]]:
-    """The labels of every row, and what can't be told about it."""
+    """The labels of every row, and the reason if they are unknown."""
     labels: list[list[str]] = [[] for _ in table.lines]
     problems: list[Note | None] = [None] * len(table.lines)
     for column in columns:
         cells = table.column(column)
         texts = {cell: text_of(cell).lower() for cell in set(cells)}
         values = [texts[cell] for cell in cells]
-        no = NO if any(value in NO for value in values) else NO | SPARSE_NO
-        for at, value in enumerate(values):
+        no_values = NO if any(value in NO for value in values) else NO | SPARSE_NO
+        for row, value in enumerate(values):
             if value in YES:
-                labels[at].append(column)
-            elif value not in no and not problems[at]:
-                place = table.place(table.lines[at])
-                problems[at] = note("neither-0-nor-1", said_place=place, value=value, column=column)
+                labels[row].append(column)
+            elif value not in no_values and not problems[row]:
+                place = table.place(table.lines[row])
+                problems[row] = note("neither-0-nor-1", said_place=place, value=value, column=column)
     return [tidy_labels(each) for each in labels], problems
 
 
@@ -150,7 +147,7 @@ _NUMBERED = re.compile(r"([0-9]+)\s*[:,;]?\s+(\S.*)")
 
 @dataclass(frozen=True, slots=True)
 class ClassNames:
-    """The names that a table's numbers stand for.
+    """The class names that a table's numbers stand for.
 
     Attributes:
         path: The file with the names.
@@ -171,26 +168,26 @@ def find_class_names(table: Table, rows: Sequence[LabeledRow], options: TableOpt
     Args:
         table: As read.
         rows: Its labels.
-        options: `TableOptions.class_names` names the file. Otherwise it has a usual name and is in the table's
-            folder, with one name per class: as many as there are numbers up to the highest, counted from 0, or from 1
-            if no label is 0.
+        options: `TableOptions.class_names` names the file. Otherwise a file with a common name in the table's folder is
+            used, with one name per class: as many as there are numbers up to the highest, counted from 0, or from 1 if
+            no label is 0.
 
     Returns:
-        The names; with `ClassNames.used` false where a file of a usual name has another number of names, so that
-        nobody knows where it begins to count. None where there is no such file, or labels are no numbers.
+        The names, with `ClassNames.used` False if a file with a common name has another number of names, so that it is
+        unclear where counting starts. None if there is no such file, or labels are not numbers.
 
     Raises:
-        UsageError: The file that is named is not there, or labels are no numbers.
-        DataError: It has too few names, or one twice.
+        UsageError: The named file does not exist, or labels are not numbers.
+        DataError: It has too few names, or duplicates.
     """
     if options.class_names == NO_CLASS_NAMES:
         return None
     labels = {label for row in rows for label in row.labels}
     numbers = {int(label) for label in labels if _NUMBER.fullmatch(label) and str(int(label)) == label}
-    whole = bool(labels) and len(numbers) == len(labels)
+    all_numbers = bool(labels) and len(numbers) == len(labels)
     if options.class_names is not None:
-        return _named_by_option(table, options.class_names, numbers if whole else set())
-    return _usual(table, numbers) if whole else None
+        return _named_by_option(table, options.class_names, numbers if all_numbers else set())
+    return _usual(table, numbers) if all_numbers else None
 
 
 def _usual(table: Table, numbers: set[int]) -> ClassNames | None:
@@ -210,7 +207,7 @@ def _usual(table: Table, numbers: set[int]) -> ClassNames | None:
 
 
 def with_class_names(rows: Sequence[LabeledRow], names: ClassNames | None) -> list[LabeledRow]:
-    """Put names in place of numbers."""
+    """Replace numbers by class names."""
     if names is None or not names.used:
         return list(rows)
     return [replace(row, labels=tidy_labels([names.by_number[label] for label in row.labels])) for row in rows]
@@ -243,9 +240,9 @@ def _named_by_option(table: Table, name: str, numbers: set[int]) -> ClassNames:
 
 def _numbered(path: Path, names: Sequence[str], first: int) -> ClassNames:
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        repeated = next(name for name in names if names.count(name) > 1)
         raise DataError(
-            f"{path}: names {twice!r} twice; give every class a name of its own, or {option('class_names', 'none')}",
+            f"{path}: names {repeated!r} twice; give every class a name of its own, or {option('class_names', 'none')}",
             code="duplicate_entry",
             parameter="class_names",
         )
@@ -253,11 +250,15 @@ def _numbered(path: Path, names: Sequence[str], first: int) -> ClassNames:
 
 
 def _read_names(path: Path) -> list[str]:
-    """One name a line; numbers that count the lines are left away."""
+    """Read one name per line; line numbers are removed."""
     text, _ = decode_text(path, path.read_bytes())
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    counted = [int(match[1]) for match in numbered if match]
-    if lines and len(counted) == len(lines) and counted == list(range(counted[0], counted[0] + len(lines))):
+    line_numbers = [int(match[1]) for match in numbered if match]
+    if (
+        lines
+        and len(line_numbers) == len(lines)
+        and line_numbers == list(range(line_numbers[0], line_numbers[0] + len(lines)))
+    ):
         lines = [match[2] for match in numbered if match]
     return [name for line in lines for name in tidy_labels([line])]

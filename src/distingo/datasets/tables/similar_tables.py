@@ -1,4 +1,4 @@
-"""The tables of several splits: how one is read like another, whose columns may bear other names."""
+"""Read the tables of several splits in the same way, even if their columns have different names."""
 
 from __future__ import annotations
 
@@ -12,62 +12,67 @@ from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.errors import DataError
 
 _ALIKE = 0.5
-"""This share of a table's labels must be known from the other for its columns to be those of labels."""
+"""For a column to count as one of labels, at least this share of its labels must occur in the other table."""
 
 
 def options_like(
     first: Table, shape: Shape, table: Table, images: ImageFinder, options: TableOptions
 ) -> TableOptions | None:
-    """Options that make one split's table be read as another split's was.
+    """Options for reading one split's table like another split's.
 
     Args:
-        first: The table that was recognized.
-        shape: Of `first`.
-        table: Of another split.
-        images: What the names in `table` may mean.
-        options: What a person says about the tables.
+        first: The table whose columns were recognized.
+        shape: The shape of `first`.
+        table: The table of another split.
+        images: Finds the files that names in `table` refer to.
+        options: What the user specified about the tables.
 
     Returns:
-        The options; None where `table` has no labels, as those of many test splits.
+        The options; None if `table` has no labels, as is common for test splits.
 
     Raises:
-        DataError: The table has a column of labels by its name, but of another name and with other labels.
+        DataError: The table has a column that is named like labels, but with another name and other labels than
+            `first`.
     """
     group = options.group_column if options.group_column in table.columns else None
-    settled = replace(options, group_column=group)
+    adapted = replace(options, group_column=group)
     if shape.kind == "0/1 columns" and set(shape.label_columns) <= set(table.columns):
-        settled = replace(settled, label_columns=shape.label_columns, label_column=None)
-        return settled if _are_filled(table, shape.label_columns) else None
+        adapted = replace(adapted, label_columns=shape.label_columns, label_column=None)
+        return adapted if _are_filled(table, shape.label_columns) else None
     if shape.kind != "0/1 columns" and shape.label_columns[0] in table.columns:
-        joined = "" if shape.kind == "plain" else shape.delimiter
-        settled = replace(settled, label_column=shape.label_columns[0], delimiter=joined)
-        return settled if _are_filled(table, shape.label_columns) else None
-    return _options_of_its_own(first, shape, table, images, settled)
+        delimiter = "" if shape.kind == "plain" else shape.delimiter
+        adapted = replace(adapted, label_column=shape.label_columns[0], delimiter=delimiter)
+        return adapted if _are_filled(table, shape.label_columns) else None
+    return _options_of_its_own(first, shape, table, images, adapted)
 
 
 def _options_of_its_own(
     first: Table, shape: Shape, table: Table, images: ImageFinder, options: TableOptions
 ) -> TableOptions | None:
-    """Read a table by its own columns of labels, if they hold labels of the other one."""
-    plain = replace(options, label_column=None, label_columns=())
+    """Read a table by its own label columns, if they hold labels of the other table."""
+    detected = replace(options, label_column=None, label_columns=())
     if shape.kind == "plain":
-        plain = replace(plain, delimiter="")
-    own = _shape_of(table, plain, images)
-    known = _labels(first, shape)
-    if own is not None:
-        labels = _labels(table, own)
-        if labels and len(labels & known) >= _ALIKE * len(labels):
-            columns = own.label_columns
-            one = own.kind != "0/1 columns"
-            return replace(plain, label_column=columns[0] if one else None, label_columns=() if one else columns)
-    image = own.image_column if own else options.image_column
+        detected = replace(detected, delimiter="")
+    own_shape = _shape_of(table, detected, images)
+    first_labels = _labels(first, shape)
+    if own_shape is not None:
+        labels = _labels(table, own_shape)
+        if labels and len(labels & first_labels) >= _ALIKE * len(labels):
+            columns = own_shape.label_columns
+            has_one_column = own_shape.kind != "0/1 columns"
+            return replace(
+                detected,
+                label_column=columns[0] if has_one_column else None,
+                label_columns=() if has_one_column else columns,
+            )
+    image = own_shape.image_column if own_shape else options.image_column
     column = known_label_column([name for name in table.columns if name != image])
     if column is None or not _are_filled(table, (column,)):
         return None
     names = shape.label_columns
-    shown = f"column {names[0]!r}" if len(names) == 1 else f"{len(names)} columns from {names[0]!r} to {names[-1]!r}"
+    expected = f"column {names[0]!r}" if len(names) == 1 else f"{len(names)} columns from {names[0]!r} to {names[-1]!r}"
     raise DataError(
-        f"{table.path}: its column {column!r} may hold labels, but not those of {shown} of {first.path}; give these "
+        f"{table.path}: its column {column!r} may hold labels, but not those of {expected} of {first.path}; give these "
         f"columns the same name, or clear the one that holds no labels",
         code="ambiguous_column",
     )

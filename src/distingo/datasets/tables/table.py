@@ -1,7 +1,4 @@
-"""Labels in a table: what a person says about it, and its cells once read.
-
-Typed values to cells, alike from every kind of file: what CSV writes as text is the same label in Parquet.
-"""
+"""The options for a table of labels, and its cells, normalized so that all file formats yield the same labels."""
 
 from __future__ import annotations
 
@@ -19,23 +16,23 @@ from distingo.messages.notes import Note, note
 from distingo.options.fields import Option
 
 Cell = str | tuple[str, ...]
-"""A text, or the items of a list (JSON Lines and Parquet have such); nothing is an empty text."""
+"""A text, or the items of a list (in JSON Lines and Parquet); a missing value is an empty text."""
 
 LabelsFrom = Literal["folders", "table"]
 
 MergeLabels = Literal["spelling", "missing", "all"]
 
 NO_CLASS_NAMES = "none"
-"""What is given instead of a file of class names to keep the numbers."""
+"""Value of `TableOptions.class_names` that keeps the numbers."""
 
 _ABOUT_FOLDERS = frozenset({"--group-column", "--merge-labels", "--splits", "--labels-from"})
-"""Options that make sense for class folders too."""
+"""Options that also apply to class folders."""
 
 FOLDER_ENDINGS = frozenset({".csv", ".tsv", ".tab", ".parquet", ".jsonl", ".ndjson"})
-"""What a table inside a folder is known by."""
+"""File extensions of tables in a folder."""
 
 SECOND_ENDINGS = frozenset({".xlsx", ".xlsm", ".json", ".txt", ".lst", ".list"})
-"""What may be a table inside a folder that has none of `FOLDER_ENDINGS`."""
+"""File extensions of possible tables in a folder that has none of `FOLDER_ENDINGS`."""
 
 OTHER_PROGRAMS = {
     ".xls": "an old Excel workbook; save it as .xlsx or .csv",
@@ -51,20 +48,20 @@ OTHER_PROGRAMS = {
     ".yaml": "YAML; write the labels as .csv or .json",
     ".yml": "YAML; write the labels as .csv or .json",
 }
-"""Files with labels that are not read, by ending: what they are, and what to do."""
+"""Unsupported files that may hold labels, by extension: what they are, and what to do."""
 
 READ_ENDINGS = FOLDER_ENDINGS | SECOND_ENDINGS
-"""What a table that is read may end in."""
+"""File extensions of all supported tables."""
 
 FILE_ENDINGS = READ_ENDINGS | OTHER_PROGRAMS.keys()
-"""What is taken for a table when it is named itself."""
+"""File extensions that are treated as a table if the file is named directly."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """What is known of a table of labels and of folders before they are read; what is left out is detected.
+    """What the user specified about tables of labels and about folders; everything else is detected.
 
-    What each field does stands in its `Option`.
+    Each field is documented by its `Option`.
     """
 
     image_column: Annotated[
@@ -143,19 +140,19 @@ class TableOptions:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of the options that were given, as on the command line."""
-        given = [field.name for field in fields(self) if getattr(self, field.name) not in (None, (), [])]
-        return tuple("--no-header" if self.header is False and name == "header" else _option(name) for name in given)
+        """The names of the specified options, as on the command line."""
+        names = [field.name for field in fields(self) if getattr(self, field.name) not in (None, (), [])]
+        return tuple("--no-header" if self.header is False and name == "header" else _option(name) for name in names)
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The same for a message."""
-        given = (field.name for field in fields(self) if getattr(self, field.name) not in (None, (), []))
-        return tuple(option(name, value=False if name == "header" and not self.header else None) for name in given)
+        """The names of the specified options, for messages."""
+        names = (field.name for field in fields(self) if getattr(self, field.name) not in (None, (), []))
+        return tuple(option(name, value=False if name == "header" and not self.header else None) for name in names)
 
     @property
     def about_labels(self) -> tuple[str, ...]:
-        """Those that can only be meant for a table of labels: class folders are then not requested their names."""
+        """The specified options that only apply to a table of labels; class folders are then not an alternative."""
         return tuple(name for name in self.given if name not in _ABOUT_FOLDERS)
 
 
@@ -164,11 +161,11 @@ def _option(name: str) -> str:
 
 
 def settle_image_folder(table: TableOptions | None, data: Path) -> TableOptions | None:
-    """Make an image folder and a file of class names absolute where they are relative to the working folder.
+    """Make an image folder and a file of class names absolute if they are relative to the working folder.
 
     Args:
-        table: What was said.
-        data: The folder or the table that was given.
+        table: The options.
+        data: The folder or table that they apply to.
     """
     if table is None:
         return table
@@ -186,12 +183,12 @@ class Table:
 
     Attributes:
         path: The file.
-        form: What it turned out to be, in words, with its encoding.
-        unit: What `lines` count: ``line`` of a text, ``row`` of a Parquet file or a sheet, ``entry`` of a JSON file.
-        columns: Names of the columns, all different.
+        form: Description of the file's format, with its encoding.
+        unit: What `lines` counts: ``line`` of a text, ``row`` of a Parquet file or a sheet, ``entry`` of a JSON file.
+        columns: Names of the columns, without duplicates.
         cells: One entry per column: its cells from top to bottom.
-        lines: Where each row begins, counted from 1.
-        header_line: Where the names of the columns were taken from, if that was found out and not said; else 0.
+        lines: Where each row begins, starting from 1.
+        header_line: Line of the column names, if the header was detected and not specified; else 0.
     """
 
     path: Path
@@ -206,22 +203,22 @@ class Table:
         """The cells of a column.
 
         Raises:
-            UsageError: There is none of that name.
+            UsageError: There is no such column.
         """
         if name not in self.columns:
-            near = name_the_nearest(name, list(self.columns), otherwise="")
-            every = ", ".join(self.columns)
-            choose = f"{near} It has {every}" if near else f"choose one of {every}"
+            suggestion = name_the_nearest(name, list(self.columns), otherwise="")
+            columns = ", ".join(self.columns)
+            choose = f"{suggestion} It has {columns}" if suggestion else f"choose one of {columns}"
             raise UsageError(f"{self.path}: no column {name!r}; {choose}", code="unknown_column")
         return self.cells[self.columns.index(name)]
 
     def place(self, line: int) -> Note:
-        """Which line or row, for a person: ``line 7``."""
+        """Describe a line or row for messages: ``line 7``."""
         return note(self.unit, number=line)
 
 
 def text_of(cell: Cell) -> str:
-    """A cell as one text."""
+    """Join a cell into one text."""
     return cell.strip() if isinstance(cell, str) else ", ".join(cell)
 
 
@@ -231,14 +228,14 @@ _TRUTHS = ({"True", "False"}, {"TRUE", "FALSE"})
 
 
 def cells_of(values: Iterable[Any]) -> tuple[Cell, ...]:
-    """The cells of a column of typed values.
+    """Convert a column of typed values to cells.
 
     Args:
-        values: Texts, numbers, truth values, dates, lists of them, or nothing (None, NaN).
+        values: Texts, numbers, booleans, dates, lists of them, or missing values (None, NaN).
 
     Returns:
-        Whole numbers without a decimal point, truth values as ``true`` and ``false``, nothing as an empty text, and
-        points in time that are all midnight as dates.
+        Whole numbers without a decimal point, booleans as ``true`` and ``false``, missing values as empty texts, and
+        datetimes as dates if all of them are midnight.
     """
     column = list(values)
     moments = [value for value in column if isinstance(value, datetime.datetime)]
@@ -248,18 +245,18 @@ def cells_of(values: Iterable[Any]) -> tuple[Cell, ...]:
 
 
 def cells_of_texts(texts: Sequence[str]) -> tuple[Cell, ...]:
-    """The cells of a column of a text file.
+    """Convert a column of a text file to cells.
 
-    A column of numbers with a decimal point in every one (as pandas writes whole numbers where some are missing), or of
-    truth values only, becomes what it was before it was written; any other stays as it is.
+    If all numbers have a decimal point (as pandas writes integers with missing values), or all values are booleans,
+    they are converted back to what they were before they were written; other columns stay unchanged.
     """
     first = next((text for text in texts if text), "")
     if _DECIMAL.fullmatch(first.strip()):
         if all(_DECIMAL.fullmatch(text.strip()) for text in texts if text):
             return tuple(text.strip().removesuffix(".0") for text in texts)
     elif any(first.strip() in truths for truths in _TRUTHS):
-        different = {text.strip() for text in texts if text}
-        if any(different <= truths for truths in _TRUTHS):
+        distinct = {text.strip() for text in texts if text}
+        if any(distinct <= truths for truths in _TRUTHS):
             return tuple(text.strip().lower() for text in texts)
     return tuple(texts)
 
