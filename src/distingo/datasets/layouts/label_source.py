@@ -113,13 +113,13 @@ class _Naming:
     Attributes:
         table: As read.
         image_column: The column that names the images.
-        calibration_set: As `distingo.datasets.tables.image_column.ImageColumn.calibration_set`.
+        certainty: As `distingo.datasets.tables.image_column.ImageColumn.certainty`.
         files: The images, by row index.
     """
 
     table: Table
     image_column: str
-    calibration_set: int
+    certainty: int
     files: Mapping[int, FoundFile]
 
     def folders(self, classes: Collection[str]) -> dict[int, str]:
@@ -180,13 +180,13 @@ def _read(path: Path, images: ImageFinder, options: TableOptions) -> _Naming | N
     files = {at: matched[0] for at, name in enumerate(names) if len(matched := matches.files(name)) == 1}
     if 2 * len(files) < len(names):
         return None
-    return _Naming(table, ranked[0].name, ranked[0].calibration_set, files)
+    return _Naming(table, ranked[0].name, ranked[0].certainty, files)
 
 
 def _counts(each: _Naming, classes: Collection[str], images: int) -> bool:
     """Whether a table is about the images, and adds to the folders' names."""
     names_most = 2 * len({file.parts for file in each.files.values()}) > images
-    return (names_most or (each.calibration_set >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(
+    return (names_most or (each.certainty >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(
         each, classes
     )
 

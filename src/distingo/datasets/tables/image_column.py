@@ -104,7 +104,7 @@ class ImageColumn:
 
     Attributes:
         name: Name of the column.
-        calibration_set: Level of the evidence. 4: cells are paths, in a column with a common name. 3: a common name. 2:
+        certainty: Level of certainty. 4: cells are paths, in a column with a common name. 3: a common name. 2:
             cells are paths; or numbers or a counter in a column with a common name. 1: neither. 0: numbers without a
             name, or a counter. -1: by its name, the column holds labels or splits.
         are_numbers: Whether nearly all cells are whole numbers.
@@ -114,7 +114,7 @@ class ImageColumn:
     """
 
     name: str
-    calibration_set: int
+    certainty: int
     are_numbers: bool
     end_like_images: bool
     cells: int
@@ -141,15 +141,15 @@ class ImageColumn:
         agrees = bool(common) and all(self.found[at] == best.found[at] for at in common)
         if agrees or not self.is_mostly_found:
             return False
-        if best.calibration_set >= CERTAIN or not best.are_numbers:
-            return self.calibration_set == best.calibration_set
+        if best.certainty >= CERTAIN or not best.are_numbers:
+            return self.certainty == best.certainty
         # among plain numbers, columns with few distinct values (stars, years) do not name images
-        factor = 2 if self.calibration_set == best.calibration_set else 0.25 if self.calibration_set >= 0 else 0
+        factor = 2 if self.certainty == best.certainty else 0.25 if self.certainty >= 0 else 0
         return factor * self.different > best.different
 
     def casts_doubt_on(self, best: ImageColumn) -> bool:
         """Whether its name and cells are more likely ones, though few of its files exist, and `best` holds numbers."""
-        if not best.are_numbers or self.is_mostly_found or self.calibration_set <= best.calibration_set:
+        if not best.are_numbers or self.is_mostly_found or self.certainty <= best.certainty:
             return False
         return bool(self.found) or (self.end_like_images and not best.is_known)
 
@@ -208,13 +208,13 @@ def rank_image_columns(table: Table, options: TableOptions, images: ImageFinder)
     def key(column: ImageColumn) -> tuple[bool, bool, bool, int, int, float]:
         names_any = bool(column.found) or column.end_like_images or column.is_known
         share = len(column.found) / max(1, column.cells)
-        amount = share if column.calibration_set >= CERTAIN else float(column.different)
+        amount = share if column.certainty >= CERTAIN else float(column.different)
         rank = name_rank(column.name, IMAGE_NAMES)
         return (
             not names_any,
-            column.calibration_set < 0,
+            column.certainty < 0,
             not column.is_mostly_found,
-            -column.calibration_set,
+            -column.certainty,
             rank,
             -amount,
         )
