@@ -1,4 +1,4 @@
-"""Why a file is not used, or is used in spite of a fault: the reasons in ``manifest.csv`` and of failed predictions."""
+"""Messages about files that are not used or have a fault: the reasons in ``manifest.csv`` and of failed predictions."""
 
 from __future__ import annotations
 
@@ -169,4 +169,4 @@ REASONS: Final[dict[str, Sentence]] = {
     "validation": says("validation"),
     "test": says("test"),
 }
-"""The codes in ``manifest.csv``, among them those of what stands inside of other reasons."""
+"""Messages by code, including those that are parts of other messages."""
