@@ -41,7 +41,7 @@ ErrorCode = Literal[
     # Files and folders
     "not_found",  # a file or folder does not exist
     "already_exists",  # an output exists, and nothing is overwritten
-    "not_empty",  # an output folder holds other files
+    "not_empty",  # an output folder contains other files
     "not_a_folder",  # a file is where a folder is needed
     "is_link",  # a symbolic link is where links are not followed
     "not_regular_file",  # a device, pipe or link is where a file is needed
@@ -64,7 +64,7 @@ ErrorCode = Literal[
     "newer_version",  # a file was written by a newer distingo
     "cannot_undo",  # files can't be put back where they came from
     # Tables
-    "no_table",  # a table is needed, and there is none
+    "no_table",  # a table is needed, but there is none
     "ambiguous_table",  # several tables may contain the labels
     "missing_column",  # a table lacks a column that is needed
     "unknown_column",  # a table has no column of that name
@@ -103,7 +103,7 @@ ErrorCode = Literal[
     # Models
     "no_weights",  # there are no pretrained weights, or none that are safe to load
     "weights_differ",  # weights belong to another architecture
-    "ambiguous_weights",  # a folder holds several weights files
+    "ambiguous_weights",  # a folder contains several weights files
     "unsupported_model",  # a model can't be built or used
     "unsupported_image_size",  # a model does not take images of that size
     "too_large_model",  # arguments make a model larger than any known one
@@ -285,15 +285,15 @@ def escape_controls(text: str, kept: str = "\n") -> str:
 
 def join_faults(faults: Sequence[str], advice: str) -> str:
     """Join the first twenty faults of a file, one per line, and append the advice to the last line."""
-    left = len(faults) - _SHOWN_FAULTS
-    shown = [*faults[:_SHOWN_FAULTS], *([f"and {left:,} faults more"] if left > 0 else [])]
+    remaining = len(faults) - _SHOWN_FAULTS
+    shown = [*faults[:_SHOWN_FAULTS], *([f"and {remaining:,} faults more"] if remaining > 0 else [])]
     return "\n".join([*shown[:-1], f"{shown[-1]}; {advice}"])
 
 
 def name_some(names: Sequence[str], most: int) -> str:
     """Join the first `most` names and add the number of the remaining ones."""
-    left = len(names) - most
-    return ", ".join(names[:most]) + (f" and {left:,} more" if left > 0 else "")
+    remaining = len(names) - most
+    return ", ".join(names[:most]) + (f" and {remaining:,} more" if remaining > 0 else "")
 
 
 def find_near(name: str, known: Sequence[str], limit: int = 3) -> list[str]:

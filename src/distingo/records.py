@@ -544,8 +544,8 @@ class Prediction:
             f"{_shorten(label)!r} {probability:.1%}"
             for label, probability in zip(self.labels[:_REPR_LABELS], self.probabilities, strict=False)
         ]
-        left = len(self.labels) - _REPR_LABELS
-        marks = [f"{left:,} more"] if left > 0 else []
+        remaining = len(self.labels) - _REPR_LABELS
+        marks = [f"{remaining:,} more"] if remaining > 0 else []
         marks += ["abstained"] if self.abstained else []
         marks += ["unlike training"] if self.unlike else []
         return f"Prediction({', '.join([name, *(ranked or ['no label']), *marks])})"

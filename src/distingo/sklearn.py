@@ -257,11 +257,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         check_is_fitted(self, "predictor_")
         from distingo.models.saved import save_model
 
-        place = Path(folder)
-        if not is_free(place):
-            raise ResourceError(f"{place}: exists and is not an empty folder; choose another", code="not_empty")
-        save_model(place, self.predictor_.model)
-        return place
+        path = Path(folder)
+        if not is_free(path):
+            raise ResourceError(f"{path}: exists and is not an empty folder; choose another", code="not_empty")
+        save_model(path, self.predictor_.model)
+        return path
 
     def _settle(self, X: Any, y: Any) -> tuple[list[Any], npt.NDArray[Any]]:  # noqa: N803
         """Validate the arguments of `fit`; returns the list of images and the array of classes."""

@@ -175,14 +175,14 @@ def clean(
     from distingo.curation.quarantine import apply_plan, choose_quarantine
     from distingo.datasets.corrections import find_corrections
 
-    chosen = _chosen(read_findings(Path(findings)), kinds, threshold)
+    selected = _chosen(read_findings(Path(findings)), kinds, threshold)
     root = _root_of(Path(data), table)
-    place = choose_quarantine(root, None if quarantine is None else Path(quarantine))
-    plan = plan_cleaning(root, chosen, find_corrections(root, corrections))
+    folder = choose_quarantine(root, None if quarantine is None else Path(quarantine))
+    plan = plan_cleaning(root, selected, find_corrections(root, corrections))
     plan = replace(plan, notes=(*plan.notes, *_note_on_tables(root, Path(data), plan)))
     if not apply:
-        return Cleaning(plan, place, applied=False)
-    return Cleaning(apply_plan(plan, place), place, applied=True)
+        return Cleaning(plan, folder, applied=False)
+    return Cleaning(apply_plan(plan, folder), folder, applied=True)
 
 
 def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Restoration:

@@ -118,8 +118,8 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
             print(f"{kind}: 0")
         moves = [move for move in plan.moves if move.kinds[0] == kind]
         _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
-    left = [_describe_left(entry) for entry in plan.left_alone]
-    _print_files(f"left alone: {len(left):,}", left, most)
+    left_alone = [_describe_left(entry) for entry in plan.left_alone]
+    _print_files(f"left alone: {len(left_alone):,}", left_alone, most)
     for note in plan.notes:
         print(escape_controls(note))
     if cleaning.applied and plan.moves:
@@ -138,8 +138,8 @@ def _print_restoration(restored: Restoration) -> None:
         print(f"{_files(len(restored.in_place))} in place already")
     if restored.copies:
         print(f"{len(restored.copies):,} of them left a copy in the quarantine, where it stays")
-    left = [_describe_left(entry) for entry in restored.left]
-    _print_files(f"can't be put back: {len(left):,}", left, len(left))
+    not_restored = [_describe_left(entry) for entry in restored.left]
+    _print_files(f"can't be put back: {len(not_restored):,}", not_restored, len(not_restored))
 
 
 def _print_files(heading: str, lines: list[str], most: int) -> None:

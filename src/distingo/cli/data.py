@@ -65,9 +65,9 @@ def run_inspect(options: argparse.Namespace) -> int:
         print(f"  {name:<24} {count:>7,}")
     for row in dataset.left_out[:20]:
         print(f"  {row.status:<10} {row.file}: {row.reason}")
-    left = len(dataset.left_out) - 20
-    if left > 0:
-        print(f"  ... and {left:,} more in {output}")
+    remaining = len(dataset.left_out) - 20
+    if remaining > 0:
+        print(f"  ... and {remaining:,} more in {output}")
     print(f"Page: {output}")
     return 0
 

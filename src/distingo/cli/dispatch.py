@@ -123,8 +123,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     name = next((word for word in words if not word.startswith("-")), "")
     options, unknown = build_parser(name).parse_known_args(words)
     if unknown:
-        known = [word for action in options.parser._actions for word in action.option_strings]
-        near = name_the_nearest(unknown[0], known, limit=2, otherwise="")
+        flags = [word for action in options.parser._actions for word in action.option_strings]
+        near = name_the_nearest(unknown[0], flags, limit=2, otherwise="")
         advice = f", {near}" if near else ""
         options.parser.error(f"unknown: {' '.join(unknown)}{advice}")
     return options

@@ -99,8 +99,8 @@ def _refusing(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def given(options: argparse.Namespace, record: Any, names: Iterable[str] = ()) -> dict[str, Any]:
     """Collect the options of a record that were set on the command line, by field name."""
-    known = names or options_of(record)
-    return {name: getattr(options, name) for name in known if getattr(options, name, None) is not None}
+    fields = names or options_of(record)
+    return {name: getattr(options, name) for name in fields if getattr(options, name, None) is not None}
 
 
 def add_reading(parser: argparse.ArgumentParser, *, left_out: Iterable[str] = (), **changes: Mapping[str, Any]) -> None:

@@ -110,8 +110,8 @@ def print_comparison(comparison: Comparison) -> None:
 
     table = Table(title=f"{comparison.score} on {comparison.n:,} test pictures")
     for heading in ("run", "model", "score", "95 %", "vs best", "p"):
-        left = heading in {"run", "model"}
-        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
+        is_text = heading in {"run", "model"}
+        table.add_column(heading, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
     for run in comparison.runs:
         score, versus = run.evaluation.scores[comparison.score], run.versus_best
         difference_cells = ("", "")
@@ -202,15 +202,15 @@ def print_division(division: Division) -> None:
     if len(classes) > _MOST_CLASSES:
         classes = sorted(classes, key=lambda share: -share.farthest)[:_MOST_CLASSES]
     for share in (everything, *classes):
-        numbers = [divided + given for divided, given in zip(share.counts, share.given, strict=True)]
+        numbers = [divided + preassigned for divided, preassigned in zip(share.counts, share.given, strict=True)]
         total = max(1, sum(numbers))
         cells = [f"{number:,}" if division.folds else f"{number:,} ({number / total:.1%})" for number in numbers]
         table.add_row(Text(_plain(share.name or "all")), *cells, f"{share.farthest * 100:.1f}")
     Console().print(table)
     if hidden := len(division.shares) - 1 - len(classes):
         print(f"and {hidden:,} more that came out closer to what was requested")
-    given = sum(everything.given)
-    besides = f", not counting the {given:,} that had a side" if given else ""
+    preassigned = sum(everything.given)
+    besides = f", not counting the {preassigned:,} that had a side" if preassigned else ""
     print(f"off: the largest difference from what was requested, in points{besides}")
     for note in division.notes:
         print(_plain(str(note)))

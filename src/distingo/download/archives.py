@@ -63,24 +63,24 @@ def extract_archive(archive: Path, folder: Path, limits: ArchiveLimits | None = 
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        place = _Place(archive, Path(temporary) / "unpacked", limits or ArchiveLimits())
+        target = _Place(archive, Path(temporary) / "unpacked", limits or ArchiveLimits())
         try:
             with archive.open("rb") as file:
                 head = file.read(4)
             if head in _ZIP:
-                _extract_zip(archive, place)
+                _extract_zip(archive, target)
             else:
                 opener: Any = _OPENERS.get(head[:2], open)
                 with opener(archive, "rb") as packed:
-                    _extract_tar(_Counted(packed, place), place)
+                    _extract_tar(_Counted(packed, target), target)
         except _DAMAGED as error:
             raise DataError(
                 f"{archive}: is no archive, or damaged ({error}); fetch it again", code="damaged_file"
             ) from error
         if folder.exists():
             raise DataError(f"{folder}: exists already; move it away", code="already_exists")
-        shutil.move(place.root, folder)
-    return place.count
+        shutil.move(target.root, folder)
+    return target.count
 
 
 class _Place:

@@ -113,7 +113,7 @@ def resolve(host: str, *, public_only: bool) -> list[str]:
         results = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise PassingError(f"{host}: no such host, or no network") from error
-    addresses = [str(place[0]) for *_, place in results]
+    addresses = [str(socket_address[0]) for *_, socket_address in results]
     allowed = [address for address in addresses if not public_only or is_public(address)]
     if not allowed:
         raise _private_address(host)

@@ -74,19 +74,19 @@ def gather_imagenet(
     folders = dict(zip(folder_names(classes), classes, strict=True))
     command = " ".join(["distingo download imagenet", *(f"--class {each.identifier}" for each in classes)])
     with open_folder(output, {"command": command, "imagenet": sorted(each.identifier for each in classes)}) as folder:
-        wanted = [_archive(each, address or ARCHIVES) for each in classes]
-        missing = [file for name, file in zip(folders, wanted, strict=True) if not (output / name).exists()]
+        archive_files = [_archive(each, address or ARCHIVES) for each in classes]
+        missing = [file for name, file in zip(folders, archive_files, strict=True) if not (output / name).exists()]
         fetch(missing, folder, limits, description="archives", try_refused=try_refused, allow_private=allow_private)
-        for name, file in zip(folders, wanted, strict=True):
+        for name, file in zip(folders, archive_files, strict=True):
             _unpack(folder, file, name)
         if not any((output / name).is_dir() for name in folders):
-            raise DataError(_first_reason(folder, wanted), code="download_failed")
+            raise DataError(_first_reason(folder, archive_files), code="download_failed")
         write_text(output / LICENSE_NAME, TERMS)
-        images, others = _account(folder, folders, wanted)
+        images, others = _account(folder, folders, archive_files)
         write_table(output / METADATA_NAME, _COLUMNS, images)
         folder.write_manifest()
         folder.finish()
-        archives = [outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None]
+        archives = [outcome for file in archive_files if (outcome := folder.outcome_of(file.name)) is not None]
     counts = Counter(row[1] for row in images)
     notes = tuple(f"{name}: {counts[_labels(name)]:,} pictures" for name in folders)
     return Gathered(output, (*archives, *others), notes, folder.arrived)
@@ -194,14 +194,14 @@ def _account(
     rows: list[tuple[str, ...]] = []
     others: list[Outcome] = []
     for (name, synset), archive in zip(folders.items(), wanted, strict=True):
-        for found in walk(folder.root / name) if (folder.root / name).is_dir() else ():
-            file = "/".join((name, *found.parts))
-            kind = detect_file_format(found.path)
+        for extracted in walk(folder.root / name) if (folder.root / name).is_dir() else ():
+            file = "/".join((name, *extracted.parts))
+            kind = detect_file_format(extracted.path)
             if kind in IMAGES:
                 rows.append((file, _labels(name), synset.identifier, archive.url))
                 continue
             reason = why_no_image(kind)
-            others.append(Outcome(file, "refused", reason, file, archive.url, size=found.path.stat().st_size))
+            others.append(Outcome(file, "refused", reason, file, archive.url, size=extracted.path.stat().st_size))
             folder.record(others[-1])
     return rows, others
 

@@ -266,8 +266,12 @@ def _lay_out_folders(named: NamedSet, files: Path, folders: _ClassFolders) -> tu
     for split, label, folder in class_folders:
         for path in sorted(folder.iterdir()):
             folders.move(path, split, label)
-    left = [file for file in walk(unpacked) if not file.ignored]
-    return (f"{len(left):,} other files of the archive are left out ({left[0].parts[-1]} ...)",) if left else ()
+    other_files = [file for file in walk(unpacked) if not file.ignored]
+    return (
+        (f"{len(other_files):,} other files of the archive are left out ({other_files[0].parts[-1]} ...)",)
+        if other_files
+        else ()
+    )
 
 
 _FLOWERS = {"train": "trnid", "val": "valid", "test": "tstid"}
@@ -309,8 +313,12 @@ def _lay_out_pets(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple
     for split, names in splits.items():
         for name in names:
             folders.move(photos / f"{name}.jpg", split, _breed(name))
-    left = sum(path.is_file() for path in photos.iterdir())
-    return (f"{left:,} files among the photos are in neither list of the authors, and left out",) if left else ()
+    other_files = sum(path.is_file() for path in photos.iterdir())
+    return (
+        (f"{other_files:,} files among the photos are in neither list of the authors, and left out",)
+        if other_files
+        else ()
+    )
 
 
 def _read_names(path: Path) -> list[str]:

@@ -154,17 +154,17 @@ def gather_open_images(
         with open_folder(output, _describe(request, classes)) as folder:
             plan = _make_plan(request, classes, _Tables(folder.own / "tables", source, addresses))
             _fetch(plan, folder, addresses, limits, try_refused=try_refused, allow_private=allow_private)
-            kept = _keep_images(plan, folder, request.smallest)
-            write_table(output / METADATA_NAME, _METADATA, (_metadata(each, plan) for each in kept))
+            kept_images = _keep_images(plan, folder, request.smallest)
+            write_table(output / METADATA_NAME, _METADATA, (_metadata(each, plan) for each in kept_images))
             if request.boxes:
-                write_table(output / BOXES_NAME, _BOXES, (row for each in kept for row in _box_rows(each, plan)))
+                write_table(output / BOXES_NAME, _BOXES, (row for each in kept_images for row in _box_rows(each, plan)))
             write_text(output / LICENSE_NAME, LICENSE)
             folder.write_manifest()
             folder.finish()
             outcomes = [folder.outcome_of(plan.place(image)) for image in plan.selection.images]
     known_outcomes = tuple(filter(None, outcomes))
     return Gathered(
-        output, known_outcomes, (*_notes(plan, kept), *removed_since(output, known_outcomes)), folder.arrived
+        output, known_outcomes, (*_notes(plan, kept_images), *removed_since(output, known_outcomes)), folder.arrived
     )
 
 
@@ -172,11 +172,11 @@ def _find_classes(
     request: OpenImagesRequest, source: TableSource, addresses: OpenImagesAddresses
 ) -> tuple[KnownClass, ...]:
     url = addresses.classes(boxable=request.boxes)
-    known = read_class_list(source.read(url), url)
+    all_classes = read_class_list(source.read(url), url)
     if not request.boxes:
-        return find_classes(request.classes, known, "Open Images")
+        return find_classes(request.classes, all_classes, "Open Images")
     try:
-        return find_classes(request.classes, known, "Open Images with boxes")
+        return find_classes(request.classes, all_classes, "Open Images with boxes")
     except UsageError as error:
         raise UsageError(
             f"{error} (of its 20,000 classes 600 have boxes; {option('boxes', value=False)} takes the others)",
@@ -212,12 +212,12 @@ class _Tables:
 
 def _make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables: _Tables) -> _Plan:
     addresses = tables.addresses
-    positions = {each.identifier: at for at, each in enumerate(classes)}
+    positions = {each.identifier: index for index, each in enumerate(classes)}
     table_of = addresses.boxes if request.boxes else addresses.labels
     extracts = {split: tables.lines(table_of(split), "LabelName", positions.keys()) for split in request.splits}
     images_by_class: dict[tuple[OpenImagesSplit, int], array[int]] = {}
     for split, path in extracts.items():
-        images_by_class.update({(split, at): images for at, images in read_labels(path, positions).items()})
+        images_by_class.update({(split, index): images for index, images in read_labels(path, positions).items()})
     selection = select_images(
         images_by_class, len(classes), limit=request.limit, seed=request.seed, single=request.single
     )
@@ -258,7 +258,7 @@ def _fetch(
         return addresses.image(image.split, image.identifier)
 
     images = {plan.place(image): image for image in plan.selection.images}
-    wanted = [WantedFile(first_choice(image), place, IMAGES, ending=True) for place, image in images.items()]
+    wanted = [WantedFile(first_choice(image), path, IMAGES, ending=True) for path, image in images.items()]
     settings = {"try_refused": try_refused, "allow_private": allow_private}
     outcomes = fetch(wanted, folder, limits, description="pictures", **settings)
     missing = [
@@ -271,7 +271,7 @@ def _fetch(
 
 def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_KeptImage, ...]:
     """Return the valid images that are large enough; remove the others and record the reason."""
-    kept = []
+    kept_images = []
     for image in plan.selection.images:
         outcome = folder.outcome_of(plan.place(image))
         if outcome is None or outcome.status != "fetched":
@@ -283,14 +283,14 @@ def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_K
             _remove(path, folder, replace(outcome, status="absent", reason="its author took it down"))
             continue
         boxes = tuple(plan.boxes.get(image.identifier, ()))
-        stays, reason = _check_size(_KeptImage(image, outcome, image.classes, boxes), path, smallest)
+        checked, reason = _check_size(_KeptImage(image, outcome, image.classes, boxes), path, smallest)
         if (
             reason and path.stat().st_size == outcome.size
         ):  # a file of another size was changed by a person, and is kept
             _remove(path, folder, replace(outcome, status="refused", reason=reason))
         else:
-            kept.append(stays)
-    return tuple(kept)
+            kept_images.append(checked)
+    return tuple(kept_images)
 
 
 def _check_size(whole: _KeptImage, path: Path, smallest: int) -> tuple[_KeptImage, str]:
@@ -329,7 +329,7 @@ def _remove(path: Path, folder: DownloadFolder, outcome: Outcome) -> None:
 def _metadata(kept: _KeptImage, plan: _Plan) -> tuple[str, ...]:
     """Return an image's row of ``metadata.csv``, which distingo and Hugging Face's ``imagefolder`` can read."""
     facts, image = plan.facts_of(kept.image), kept.image
-    labels = json.dumps([plan.names[at] for at in kept.labels], ensure_ascii=False)
+    labels = json.dumps([plan.names[index] for index in kept.labels], ensure_ascii=False)
     origin = (facts.source, facts.landing_page, facts.licence, facts.author, facts.author_profile, facts.title)
     named = (kept.outcome.file, labels, image.split, image.identifier)
     return (*named, *origin, facts.rotation, kept.outcome.final_url)
@@ -342,9 +342,9 @@ def _box_rows(kept: _KeptImage, plan: _Plan) -> Iterator[tuple[str, ...]]:
 
 
 def _notes(plan: _Plan, kept: Sequence[_KeptImage]) -> Iterator[str]:
-    counts = Counter(at for each in kept for at in each.labels)
-    for at, (name, found) in enumerate(zip(plan.names, plan.selection.found, strict=True)):
-        yield f"{name}: {counts[at]:,} of the {found:,} pictures that the tables name"
+    counts = Counter(index for each in kept for index in each.labels)
+    for index, (name, total) in enumerate(zip(plan.names, plan.selection.found, strict=True)):
+        yield f"{name}: {counts[index]:,} of the {total:,} pictures that the tables name"
     if plan.selection.has_several:
         yield "some pictures have several of the classes: all are in images/, their labels in metadata.csv"
     if plan.selection.dropped:

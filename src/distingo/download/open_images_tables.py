@@ -92,11 +92,11 @@ def read_class_list(content: bytes, url: str) -> tuple[KnownClass, ...]:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{url}: is no list of classes ({error})", code="unexpected_answer") from error
-    known = tuple(KnownClass(row[0], (row[1],)) for row in rows if len(row) >= 2 and row[0].startswith("/"))
-    if not known:
+    classes = tuple(KnownClass(row[0], (row[1],)) for row in rows if len(row) >= 2 and row[0].startswith("/"))
+    if not classes:
         begins = content[:60].decode("utf-8", "replace")
         raise DataError(f"{url}: is no list of classes; it begins {begins!r}", code="unexpected_answer")
-    return known
+    return classes
 
 
 def read_labels(path: Path, classes: Mapping[str, int]) -> dict[int, array[int]]:
@@ -310,18 +310,18 @@ def select_images(
     every = _union(by_class)
     has: Flags = np.stack([np.isin(every, each, assume_unique=True) for each in by_class], axis=1)
     allowed: Flags = has.sum(axis=1) == 1 if single else np.ones(len(every), np.bool_)
-    chosen: Flags = np.zeros(len(every), np.bool_)
+    is_selected: Flags = np.zeros(len(every), np.bool_)
     order = np.argsort(_scatter(every, seed), kind="stable")
     for at in range(classes):
         ranked = order[(has[:, at] & allowed)[order]]
-        chosen[ranked[:limit]] = True
+        is_selected[ranked[:limit]] = True
     names = sorted({split for split, _ in sets})
     splits = np.zeros(len(every), np.uint8)
     for (split, _), ids in sets.items():
         splits[np.searchsorted(every, ids)] = names.index(split)
     images = tuple(
         SelectedImage(f"{int(every[at]):016x}", names[splits[at]], tuple(np.flatnonzero(has[at]).tolist()))
-        for at in np.flatnonzero(chosen)
+        for at in np.flatnonzero(is_selected)
     )
     return Selection(images, tuple(len(each) for each in by_class), int((~allowed).sum()))
 

@@ -155,8 +155,8 @@ def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedImage, 
             continue
         earlier = images_by_url.get(address)
         merged_labels = tidy_labels([*row_labels, *(earlier.labels if earlier else ())])
-        first, given = (earlier.line, earlier.name) if earlier else (line, text_of(file_name))
-        images_by_url[address] = ListedImage(first, address, merged_labels, given)
+        first, file_name_given = (earlier.line, earlier.name) if earlier else (line, text_of(file_name))
+        images_by_url[address] = ListedImage(first, address, merged_labels, file_name_given)
     if not images_by_url:
         raise DataError(
             f"{path}: column {url!r} holds no address; name the column of addresses by {option('url_column')}",
@@ -172,35 +172,37 @@ def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedImage, 
 
 
 def _columns(table: Table, columns: UrlColumns) -> tuple[str, str, str | None]:
-    for given in (columns.url, columns.label, columns.name):
-        if given is not None:
-            table.column(given)
+    for requested in (columns.url, columns.label, columns.name):
+        if requested is not None:
+            table.column(requested)
     url = columns.url or _url_column(table)
     rest = [name for name in table.columns if name != url]
     label = columns.label or known_label_column(rest)
     if label is None:
-        left = [name for name in rest if column_key(name) not in _NAME_NAMES]
-        if len(left) != 1:
+        candidates = [name for name in rest if column_key(name) not in _NAME_NAMES]
+        if len(candidates) != 1:
             raise DataError(
                 f"{table.path}: can't tell which column holds the labels; beside {url!r} it has "
                 f"{', '.join(rest) or 'nothing'}; give {option('label_column')}",
                 code="ambiguous_column",
                 parameter="label_column",
             )
-        label = left[0]
+        label = candidates[0]
     if url == label:
         raise UsageError(
             f"{table.path}: column {url!r} can't hold both addresses and labels",
             code="options_conflict",
             parameter="url_column",
         )
-    name_columns = (name for wanted in _NAME_NAMES for name in rest if column_key(name) == wanted and name != label)
+    name_columns = (
+        name for usual_name in _NAME_NAMES for name in rest if column_key(name) == usual_name and name != label
+    )
     return url, label, columns.name or next(name_columns, None)
 
 
 def _url_column(table: Table) -> str:
     with_addresses = [name for name in table.columns if _share_of_addresses(table.column(name)) >= _MOSTLY]
-    named = [name for wanted in _URL_NAMES for name in with_addresses if column_key(name) == wanted]
+    named = [name for usual_name in _URL_NAMES for name in with_addresses if column_key(name) == usual_name]
     if named or len(with_addresses) == 1:
         return (named or with_addresses)[0]
     reason = f"columns {', '.join(with_addresses)} all do" if with_addresses else f"it has {', '.join(table.columns)}"

@@ -100,9 +100,9 @@ def extract_frames(
     with contextlib.closing(VideoReader(video)) as reader:
         _check_times(video, choice, reader.duration)
         record = output / ".".join(filter(None, ("frames", label, video.stem, "json")))
-        if begun := _claim(record, video):
+        if was_begun := _claim(record, video):
             _remove_half_written(folder, video.stem)
-        writer = _FrameWriter(folder, video.stem, image_format, SimilarityGate(choice.similar), begun=begun)
+        writer = _FrameWriter(folder, video.stem, image_format, SimilarityGate(choice.similar), begun=was_begun)
         rows = tuple(_write_all(reader, choice, writer, limit))
         fault = reader.fault()
         if not rows and reader.last < 0:
@@ -133,17 +133,17 @@ def _check_times(video: Path, choice: FrameChoice, duration: float) -> None:
 
 def _write_all(reader: VideoReader, choice: FrameChoice, writer: _FrameWriter, limit: int | None) -> Iterator[FrameRow]:
     end = reader.duration if choice.end is None else min(choice.end, reader.duration)
-    kept = 0
+    kept_count = 0
     with progress_bar(f"Reading {writer.stem}", math.ceil(max(0.0, end - choice.start))) as advance:
         shown = 0
         for frame in choose_frames(reader.frames(choice.start), choice):
             row = writer.write(frame.seconds, frame.pixels())
             yield row
-            kept += row.outcome != "near-identical"
+            kept_count += row.outcome != "near-identical"
             reached = max(shown, int(frame.seconds - choice.start))
-            advance(reached - shown, f"{kept:,} frames")
+            advance(reached - shown, f"{kept_count:,} frames")
             shown = reached
-            if limit is not None and kept >= limit:
+            if limit is not None and kept_count >= limit:
                 return
 
 

@@ -64,8 +64,8 @@ def read_notes(content: Sequence[object]) -> tuple[Note, ...]:
 
 def name_first(names: Sequence[str | Note], most: int) -> tuple[str | Note, ...]:
     """Return the first `most` names as a value of a note, followed by a note with the number of the remaining ones."""
-    left = len(names) - most
-    return (*names[:most], *([Note("more", {"count": left})] if left > 0 else []))
+    remaining = len(names) - most
+    return (*names[:most], *([Note("more", {"count": remaining})] if remaining > 0 else []))
 
 
 _DEEPEST = 8

@@ -269,7 +269,7 @@ def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMista
     truth, predicted = predictions.truth, predictions.said
     rows, columns = np.nonzero(truth & ~predicted if missed else predicted & ~truth)
     probabilities = predictions.probabilities[rows, columns]
-    chosen: list[LabelMistake] = []
+    mistakes: list[LabelMistake] = []
     used_rows: set[int] = set()
     label_counts: Counter[int] = Counter()
     for index in np.argsort(probabilities if missed else -probabilities, kind="stable"):
@@ -278,7 +278,7 @@ def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMista
             continue
         used_rows.add(row)
         label_counts[column] += 1
-        chosen.append(
+        mistakes.append(
             LabelMistake(
                 predictions.files[row],
                 predictions.classes[column],
@@ -286,6 +286,6 @@ def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMista
                 predictions.labels_of(row),
             )
         )
-        if len(chosen) == MOST_LABEL_MISTAKES:
+        if len(mistakes) == MOST_LABEL_MISTAKES:
             break
-    return tuple(chosen)
+    return tuple(mistakes)

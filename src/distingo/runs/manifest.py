@@ -89,15 +89,15 @@ def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
         dataset: The data set.
         where: Name of the command or page that lists the reasons.
     """
-    left = Counter(row.status for row in dataset.left_out)
-    if not left:
+    status_counts = Counter(row.status for row in dataset.left_out)
+    if not status_counts:
         return ()
-    kinds = ", ".join(f"{count:,} {status}" for status, count in left.most_common())
+    kinds = ", ".join(f"{count:,} {status}" for status, count in status_counts.most_common())
     return (f"of {dataset.file_count:,} files found {len(dataset.images):,} are used; {kinds}: {where} says why",)
 
 
 def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
-    status = next((known for known in get_args(ManifestStatus) if known == fields["status"]), None)
+    status = next((name for name in get_args(ManifestStatus) if name == fields["status"]), None)
     if status is None or not (fields["width"].isdecimal() and fields["height"].isdecimal()):
         raise RunError(
             f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)",

@@ -53,7 +53,7 @@ class Predicted:
         Raises:
             KeyError: There is no prediction for one of the images.
         """
-        row_of = {file: place for place, file in enumerate(self.files)}
+        row_of = {file: row for row, file in enumerate(self.files)}
         rows = np.array([row_of[file] for file in files], dtype=np.int64)
         return Predicted(self.classes, tuple(files), self.truth[rows], self.said[rows], self.probabilities[rows])
 
@@ -90,14 +90,14 @@ def write_predictions(
     columns = {"file": pa.array([image.source.file for image in images], pa.string())}
     if given is None:
         columns["truth"] = pa.array([image.label for image in images], pa.string())
-        columns["predicted"] = pa.array([classes[at] for at in probabilities.argmax(axis=1)], pa.string())
+        columns["predicted"] = pa.array([classes[index] for index in probabilities.argmax(axis=1)], pa.string())
         columns["confidence"] = pa.array(probabilities.max(axis=1), pa.float32())
     else:
         truth = encode_labels(images, classes, "multi-label")
         for name, table in (("truth", truth), ("predicted", given)):
-            lists = [[classes[at] for at in np.flatnonzero(row)] for row in table]
+            lists = [[classes[index] for index in np.flatnonzero(row)] for row in table]
             columns[name] = pa.array(lists, pa.list_(pa.string()))
-    class_columns = [pa.array(probabilities[:, at], pa.float32()) for at in range(len(classes))]
+    class_columns = [pa.array(probabilities[:, index], pa.float32()) for index in range(len(classes))]
     columns["probabilities"] = pa.StructArray.from_arrays(class_columns, names=list(classes))
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, compression="zstd")
@@ -164,7 +164,7 @@ def encode_names(names: Sequence[str] | Sequence[Sequence[str]], classes: Sequen
     Raises:
         KeyError: A name is not one of the classes.
     """
-    index_of = {name: place for place, name in enumerate(classes)}
+    index_of = {name: index for index, name in enumerate(classes)}
     if names and isinstance(names[0], str):
         return np.array([index_of[str(name)] for name in names], dtype=np.int64)
     table = np.zeros((len(names), len(classes)), dtype=np.bool_)
@@ -196,7 +196,7 @@ def read_probabilities(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], np
         table = parquet.read_table(path, columns=["file", "probabilities"])
         struct: Any = table.column("probabilities").combine_chunks()
         classes = tuple(field.name for field in struct.type)
-        columns = [struct.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
+        columns = [struct.field(index).to_numpy(zero_copy_only=False) for index in range(len(classes))]
         return tuple(table.column("file").to_pylist()), classes, np.stack(columns, axis=1)
     except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
         raise RunError(

@@ -94,8 +94,8 @@ def read_split(path: Path, dataset: Dataset) -> Split:
             )
         listed_files.add(file)
         splits[read_split_name(fields["side"], path, line)].append(image)
-    left = len(images_by_file) - len(listed_files)
-    return order_split(splits, (note("images-on-no-split", count=left, file=path.name),) if left else ())
+    unlisted = len(images_by_file) - len(listed_files)
+    return order_split(splits, (note("images-on-no-split", count=unlisted, file=path.name),) if unlisted else ())
 
 
 def _named(labels: Sequence[str]) -> str:
