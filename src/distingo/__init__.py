@@ -89,7 +89,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the public calls when they are first requested: importing distingo stays light."""
+    """Import a public call on first access, so that ``import distingo`` stays light."""
     if name not in __all__:
         raise AttributeError(f"module 'distingo' has no attribute {name!r}")
     module = "distingo.errors" if name == "DistingoError" else "distingo.api"

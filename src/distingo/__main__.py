@@ -14,18 +14,18 @@ from typing import Any
 from distingo.machine.process import collect_seldom
 
 _ONE_PRESS = 1.0
-"""Seconds within which a second Ctrl-C is the same option: it must not cut into what the first one tidies up."""
+"""Seconds within which a second Ctrl-C counts as the same press, so that it can't interrupt the cleanup."""
 
 
 class _CtrlC:
-    """What Ctrl-C does: quietly end what has not begun, stop what is at work once, leave at once when pressed again."""
+    """Handles Ctrl-C: exit quietly before work begins, interrupt running work, exit at once on a second press."""
 
     def __init__(self) -> None:
         self.is_working = False
         self.pressed: float | None = None
 
     def install(self) -> None:
-        """Listen, unless whoever started us wants Ctrl-C to be ignored."""
+        """Install the handlers, unless the parent process set Ctrl-C to be ignored."""
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._hear)
             sys.unraisablehook = self._hear_lost
@@ -41,19 +41,19 @@ class _CtrlC:
         self.leave()
 
     def leave(self) -> None:
-        """End now; whatever is half-written has no name yet."""
+        """Exit immediately; half-written files have no final name yet."""
         os.write(2, b"distingo: stopped\n")
         os._exit(130)
 
     def end(self, code: int) -> None:
-        """End after all is told and tidied up, without waiting for threads of engines, which may abort the process."""
+        """Flush the output and exit without waiting for engine threads, which may abort the process."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
 
     def _hear_lost(self, lost: Any) -> None:
-        """Ctrl-C came while a destructor or a callback ran, which swallows it: stop all the same."""
+        """Exit when Ctrl-C was pressed during a destructor or callback, where Python discards the exception."""
         if lost.exc_type is not None and issubclass(lost.exc_type, KeyboardInterrupt):
             self.leave()
         sys.__unraisablehook__(lost)
@@ -63,10 +63,10 @@ _ctrl_c = _CtrlC()
 
 
 def run() -> int:
-    """The command as a process of its own.
+    """Run the command line in a process of its own.
 
-    Nearly all that a short command allocates are the modules that it imports; to look through them for garbage again
-    and again, and twice more at the end, would take a quarter of its time.
+    Nearly everything that a short command allocates is its imported modules. Scanning them for garbage repeatedly,
+    and twice more at exit, would take a quarter of its run time, so the garbage collector runs seldom.
 
     Returns:
         The exit code, as from `distingo.cli.main`.
@@ -81,16 +81,16 @@ def run() -> int:
         if _ctrl_c.pressed is not None:
             _ctrl_c.end(code)
         return code
-    except KeyboardInterrupt:  # while an error was being told
+    except KeyboardInterrupt:  # while an error was being printed
         return 130
     except BaseException as error:
         if _ctrl_c.pressed is not None and not isinstance(error, SystemExit):
-            _ctrl_c.leave()  # a library made another error of it
+            _ctrl_c.leave()  # a library turned the interrupt into another error
         raise
     finally:
         _ctrl_c.is_working = False
         gc.disable()
-        if "triton" not in sys.modules:  # it would complain at length of all that is not collected
+        if "triton" not in sys.modules:  # triton would print a long warning about uncollected objects
             gc.freeze()
 
 

@@ -1,4 +1,4 @@
-"""Option names that other libraries have taught people, next to our own."""
+"""Aliases of options: the names that other libraries use for them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from distingo.errors import UsageError
 Value = TypeVar("Value")
 
 RECIPE_ALIASES = {"learning_rate": "lr", "normalize": "normalise"}
-"""Other names of recipe fields; files and records have the fields' own."""
+"""Alias of a recipe field: the field's own name, which files and records use."""
 
 
 def choose_alias(name: str, value: Value | None, alias: str, other: Value | None) -> Value | None:
-    """The value of an option that has two names.
+    """Return the value of an option that has two names.
 
     Args:
-        name: The option's own.
-        value: What was given under it; None where nothing was.
-        alias: Its other name.
-        other: What was given under that.
+        name: The option's own name.
+        value: The value passed under `name`, or None.
+        alias: The option's other name.
+        other: The value passed under `alias`, or None.
 
     Raises:
-        UsageError: Something was given under both.
+        UsageError: A value was passed under both names.
     """
     if value is not None and other is not None:
         raise UsageError(
@@ -35,13 +35,13 @@ def choose_alias(name: str, value: Value | None, alias: str, other: Value | None
 
 
 def name_recipe_fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Recipe options under the names of their fields.
+    """Rename recipe options from their aliases to the names of their fields.
 
     Args:
-        options: By the fields' own names or by `RECIPE_ALIASES`.
+        options: Values by field name or by one of `RECIPE_ALIASES`.
 
     Raises:
-        UsageError: One was given under both of its names.
+        UsageError: An option was passed under both of its names.
     """
     named = {name: value for name, value in options.items() if name not in RECIPE_ALIASES}
     for alias, name in RECIPE_ALIASES.items():

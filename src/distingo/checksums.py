@@ -1,11 +1,11 @@
-"""Checksums inside the files that distingo writes, so that a damaged one is never used without a word.
+"""Checksums inside the files that distingo writes, so that a damaged file is never used silently.
 
-CRC-32: it finds every changed byte and every burst of up to 32 bits, misses one random change in four billion, and
-reads more than a gigabyte a second. It protects against disks and cables, not against people.
+CRC-32 detects every changed byte and every burst of up to 32 bits, misses one random change in four billion, and runs
+at more than a gigabyte per second. It protects against faulty disks and cables, not against deliberate changes.
 
-- JSON files end with the member ``checksum``, over all bytes before it. A file that a program has written anew in
-  another form has no such end, and is read like one of an older version.
-- safetensors files carry ``checksum`` in their metadata, over all bytes with eight zeros in its place.
+- JSON files end with the member ``checksum``, which covers all bytes before it. A file that another program has
+  reformatted lacks this ending, and is read like a file of an older version.
+- safetensors files have ``checksum`` in their metadata, which covers all bytes with eight zeros in its place.
 - Other files (tables, exported models) are recorded in ``checksums.json`` next to them (`distingo.files`).
 """
 
@@ -19,14 +19,14 @@ from collections.abc import Iterable
 
 CHECKSUM = "checksum"
 TENSOR_PLACE = "00000000"
-"""Stands in a safetensors file's metadata until `seal_tensors` knows the checksum."""
+"""Placeholder in a safetensors file's metadata until `seal_tensors` has computed the checksum."""
 
 _JSON_END = re.compile(rb',?\n  "checksum": "([0-9a-f]{8})"\n}\n\Z')
 _TENSOR_SEAL = re.compile(rb'"checksum" ?: ?"([0-9a-f]{8})"')
 
 
 def compute_checksum(parts: Iterable[bytes | memoryview]) -> str:
-    """CRC-32 of the parts one after another, as eight hexadecimal digits."""
+    """Compute the CRC-32 of the concatenated parts, as eight hexadecimal digits."""
     value = 0
     for part in parts:
         value = zlib.crc32(part, value)
@@ -42,37 +42,37 @@ def seal_json(text: str) -> str:
 
 
 def is_json_intact(content: bytes) -> bool:
-    """Whether a JSON file has the checksum it was written with; one without any counts as intact."""
-    found = _JSON_END.search(content, max(0, len(content) - 40))
-    return found is None or compute_checksum([memoryview(content)[: found.start()]]) == found[1].decode()
+    """Whether a JSON file matches its checksum; a file without a checksum counts as intact."""
+    match = _JSON_END.search(content, max(0, len(content) - 40))
+    return match is None or compute_checksum([memoryview(content)[: match.start()]]) == match[1].decode()
 
 
 def seal_tensors(content: bytes) -> bytes:
-    """Fill in the checksum of a safetensors file that was made with `TENSOR_PLACE` in its metadata.
+    """Fill in the checksum of a safetensors file that has `TENSOR_PLACE` in its metadata.
 
-    Its metadata are sorted by name: the library's order differs from one writing to the next.
+    The metadata are sorted by name, since the library writes them in varying order.
 
     Raises:
-        ValueError: There is no place for it.
+        ValueError: The metadata have no placeholder.
     """
     content = _sort_metadata(content)
-    found = _find_tensor_seal(content)
-    if found is None or found[1] != TENSOR_PLACE.encode():
+    match = _find_tensor_seal(content)
+    if match is None or match[1] != TENSOR_PLACE.encode():
         raise ValueError("no place for a checksum in the metadata")
-    start, end = found.span(1)
+    start, end = match.span(1)
     view = memoryview(content)
     checksum = compute_checksum([view])
     return b"".join([view[:start], checksum.encode(), view[end:]])
 
 
 def are_tensors_intact(content: bytes | memoryview | mmap.mmap) -> bool:
-    """Whether a safetensors file has the checksum it was written with; one without any counts as intact."""
-    found = _find_tensor_seal(content)
-    if found is None:
+    """Whether a safetensors file matches its checksum; a file without a checksum counts as intact."""
+    match = _find_tensor_seal(content)
+    if match is None:
         return True
-    start, end = found.span(1)
+    start, end = match.span(1)
     view = memoryview(content)
-    return compute_checksum([view[:start], TENSOR_PLACE.encode(), view[end:]]) == found[1].decode()
+    return compute_checksum([view[:start], TENSOR_PLACE.encode(), view[end:]]) == match[1].decode()
 
 
 def _sort_metadata(content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Paths out of a file that may come from anywhere: whether they stay below the folder that a person named."""
+"""Checks that a path read from an untrusted file stays inside the folder that a person named."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _WINDOWS_ONLY = re.compile(r"[\\:]")
 
 
 def find_path_fault(path: object, *, windows: bool = os.name == "nt") -> str:
-    """Why a path must not be followed below a folder; empty where it may.
+    """Explain why a path must not be followed below a folder; empty if it may be.
 
-    Allowed is what distingo itself writes: relative, forward slashes, no empty part, no ``.`` or ``..``, no drive
-    letter, nothing that the system can't name.
+    The allowed paths are those that distingo itself writes: relative, with forward slashes, without empty parts,
+    ``.``, ``..`` or a drive letter, and valid as a file name on this system.
 
     Args:
-        path: As it was read.
-        windows: Whether backslashes and colons lead elsewhere, as on Windows; elsewhere they are parts of names.
+        path: The value as read from the file, of any type.
+        windows: Whether backslashes and colons are separators, as on Windows, instead of ordinary characters.
 
     Returns:
-        A part of a sentence, in ASCII, whatever the path holds.
+        Part of a sentence, in ASCII whatever the path contains.
     """
     if not isinstance(path, str):
         return f"{quote(path)} is no path"
@@ -40,11 +40,14 @@ def find_path_fault(path: object, *, windows: bool = os.name == "nt") -> str:
 
 
 def find_link_above(folder: Path, path: str) -> str:
-    """The first link that leads to a path below a folder, relative to it; empty where none does.
+    """Find the first symbolic link among the parent folders of a path below a folder.
 
     Args:
-        folder: What a person named; links that lead to it are theirs.
-        path: Relative, as `find_path_fault` allows it; the file itself may be a link.
+        folder: The folder that a person named; links on the way to it are allowed.
+        path: Relative to `folder`, as `find_path_fault` allows it; the file itself may be a link.
+
+    Returns:
+        The link's path relative to `folder`; empty if there is none.
     """
     parts = path.split("/")[:-1]
     for count in range(1, len(parts) + 1):

@@ -1,11 +1,9 @@
-"""The CSV files that distingo writes and reads back, and that people open.
+"""Reading and writing of CSV files whose cells are never evaluated as formulas by a spreadsheet.
 
-No cell begins a formula in a spreadsheet, and each is read back as it was.
-
-A spreadsheet computes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, and the names of
-files and classes may come from anybody (CWE-1236). Such a text gets an apostrophe before it, which spreadsheets take
-for the mark of a text; one that begins so behind apostrophes gets one more, so that taking one away is the way back.
-Numbers stay numbers, also those that are written as texts.
+Spreadsheets evaluate a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, and names of files
+and classes are untrusted (CWE-1236). Such a text is written with a leading apostrophe, which spreadsheets read as the
+mark of a text. A text that already has apostrophes before one of these characters gets one more, so that removing one
+always restores the original. Numbers stay unchanged, including numbers written as text.
 """
 
 from __future__ import annotations
@@ -28,36 +26,36 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def escape_cell(value: object) -> object:
-    """A cell as it is written: texts that would begin a formula with an apostrophe before them, all else as it is."""
+    """Prefix a text that would begin a formula with an apostrophe; return any other value unchanged."""
     if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 
 
 def restore_cell(text: str) -> str:
-    """A cell's text as it was before `escape_cell`."""
+    """Undo `escape_cell`."""
     return text[1:] if _ESCAPED.match(text) else text
 
 
 def restore_cells(row: Sequence[str]) -> list[str]:
-    """All cells of a row as they were before `escape_cell`."""
+    """Undo `escape_cell` for all cells of a row."""
     return [restore_cell(cell) for cell in row]
 
 
 class CsvWriter:
-    r"""Writes rows, each ended by ``\n``; the one place where distingo writes CSV.
+    r"""Writes rows of escaped cells, each ended by ``\n``; all CSV files of distingo are written by it.
 
     Args:
-        file: A text file opened without translation of line ends.
+        file: A text file opened without newline translation.
     """
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._line = io.StringIO(newline="")
-        self._writer = csv.writer(self._line, lineterminator=_END)  # quotes cells that hold either of the two
+        self._writer = csv.writer(self._line, lineterminator=_END)  # quotes cells that contain either character
 
     def write(self, row: Iterable[object]) -> None:
-        """Add a row of cells."""
+        """Write one row."""
         self._writer.writerow([escape_cell(cell) for cell in row])
         self._file.write(self._line.getvalue().removesuffix(_END) + "\n")
         self._line.seek(0)
@@ -65,10 +63,15 @@ class CsvWriter:
 
 
 def read_split_name(text: str, path: Path, line: int) -> SplitName:
-    """Read the name of a side.
+    """Check the name of a split.
+
+    Args:
+        text: The cell's text.
+        path: The table, for the error message.
+        line: The line number, for the error message.
 
     Raises:
-        RunError: It is none.
+        RunError: The text is not ``train``, ``validation`` or ``test``.
     """
     for split in SPLITS:
         if split == text:
@@ -77,33 +80,33 @@ def read_split_name(text: str, path: Path, line: int) -> SplitName:
 
 
 def join_labels(labels: Sequence[str]) -> str:
-    """Join class names by ``|``; a ``|`` or backslash inside a name gets a backslash before it."""
+    """Join class names with ``|``; a ``|`` or backslash inside a name is escaped with a backslash."""
     return "|".join(re.sub(r"([\\|])", r"\\\1", label) for label in labels)
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """Undo `join_labels`."""
+    """Undo `join_labels`; an empty text gives no labels."""
     if not text:
         return ()
     labels = re.findall(r"(?:[^\\|]|\\.)*", text, re.DOTALL)
     # findall also reports the empty match at the end of every name
-    names = [label for at, label in enumerate(labels) if label or (at > 0 and not labels[at - 1])]
+    names = [label for index, label in enumerate(labels) if label or (index > 0 and not labels[index - 1])]
     return tuple(re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in names)
 
 
 def write_table(
     path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, recorded: bool = False
 ) -> None:
-    """Write a UTF-8 CSV with a header line, whole or not at all; each cell as `CsvWriter` writes it.
+    """Write a UTF-8 CSV file with a header line atomically, with cells as `CsvWriter` writes them.
 
     Args:
-        path: Where to.
+        path: The file to write.
         columns: The header.
-        rows: As many cells each.
-        recorded: Whether its checksum goes to the folder's ``checksums.json``.
+        rows: Rows with one cell per column.
+        recorded: Whether to record the file's checksum in the folder's ``checksums.json``.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The file can't be written.
     """
     text = io.StringIO()
     writer = CsvWriter(text)
@@ -113,10 +116,17 @@ def write_table(
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read a CSV of an earlier command, row by row with the number of its line.
+    """Read a CSV file that an earlier command wrote.
+
+    Args:
+        path: The file.
+        columns: Columns that the header must have.
+
+    Yields:
+        Line number and cells by column name, row by row.
 
     Raises:
-        RunError: It is missing, damaged or lacks a column.
+        RunError: The file is missing, damaged or lacks a column.
     """
     try:
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Records as pandas tables; pandas is loaded when one is requested, and need not be installed."""
+"""Conversion of records to pandas data frames; pandas is optional and imported on first use."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CERTAINTY = ("abstained", "prediction_set", "unlike")
 
 
 def import_pandas() -> Any:
-    """The module.
+    """Import pandas.
 
     Raises:
-        UsageError: It is not installed.
+        UsageError: pandas is not installed.
     """
     try:
         import pandas as pd
@@ -34,12 +34,12 @@ def import_pandas() -> Any:
 
 
 def predictions_to_pandas(predictions: Sequence[Prediction]) -> pd.DataFrame:
-    """One row per image, in order.
+    """Convert predictions to a data frame with one row per image, in order.
 
-    Columns: ``file``; ``label`` and ``probability`` of the most probable class (None and NaN where there is none);
-    with several labels per image ``labels``, a tuple of those that are given; ``abstained``, ``prediction_set`` and
-    ``unlike`` where any prediction has them; ``error``; then ``p_<class>`` for every class that any prediction has a
-    probability of, sorted, NaN where a prediction has none.
+    Columns: ``file``; ``label`` and ``probability`` of the most probable class (None and NaN if there is none);
+    ``labels``, a tuple of the predicted labels, for multi-label models; ``abstained``, ``prediction_set`` and
+    ``unlike`` if any prediction has them; ``error``; then ``p_<class>`` for every class for which any prediction has a
+    probability, sorted by name, NaN where a prediction has none.
 
     Raises:
         UsageError: pandas is not installed.
@@ -64,7 +64,11 @@ def predictions_to_pandas(predictions: Sequence[Prediction]) -> pd.DataFrame:
 
 
 def evaluation_to_pandas(evaluation: Evaluation, what: str) -> pd.DataFrame:
-    """The table that `Evaluation.to_pandas` gives.
+    """Convert an evaluation to one of the data frames of `Evaluation.to_pandas`.
+
+    Args:
+        evaluation: The evaluation.
+        what: One of `EVALUATION_TABLES`.
 
     Raises:
         UsageError: There is no such table, or pandas is not installed.

@@ -1,4 +1,4 @@
-"""The error family: what went wrong as a code, which parameter is at fault, and one line for a person."""
+"""Exceptions with an error code, the parameter at fault and a one-line message, and helpers to write such messages."""
 
 from __future__ import annotations
 
@@ -8,76 +8,76 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""For a regular expression's character class: what commands a terminal, breaks a line or turns the direction of
-writing around (C0 and C1 controls, two separators, embeddings, overrides and isolates)."""
+"""Content of a regular expression's character class: characters that control a terminal, break a line or change the
+writing direction (C0 and C1 controls, line and paragraph separators, embeddings, overrides and isolates)."""
 
 _CONTROL = re.compile(f"[{CONTROLS}]")
 
 ErrorCode = Literal[
     # Parameters
-    "out_of_range",  # a number lies outside of what is possible
+    "out_of_range",  # a number is outside its range
     "invalid_value",  # a value is not written in the form that the parameter needs
     "invalid_type",  # a value has a type that the parameter does not take
     "invalid_name",  # a name can't be used where it is needed, for example as a folder or in an address
-    "invalid_file_name",  # an output's name does not end as its kind of file needs
-    "invalid_path",  # a path is impossible: it holds a zero byte
-    "invalid_command",  # the words on the command line are not an allowed command
-    "invalid_request",  # what a browser sent to the review page is not complete or not allowed
+    "invalid_file_name",  # an output's name does not have the ending of its file type
+    "invalid_path",  # a path contains a NUL byte
+    "invalid_command",  # the command line is not a valid command
+    "invalid_request",  # a browser's request to the review page is incomplete or not allowed
     "unknown_name",  # there is no model, class, kind, format ... of that name
     "unknown_option",  # there is no such option or field
-    "ambiguous_name",  # a name fits several things
+    "ambiguous_name",  # a name matches several things
     "missing_argument",  # a required argument was left out
     "missing_field",  # a recipe or configuration lacks a field that it needs
-    "missing_setting",  # an environment variable or parameter that this machine needs is not set
+    "missing_setting",  # an environment variable or parameter that is needed on this machine is not set
     "named_twice",  # the same thing was named more than once
     "needs_other_option",  # an option has an effect only together with another one
     "options_conflict",  # options exclude each other
     "option_not_applicable",  # an option does not apply to this model, data or task
-    "changed_options",  # work that is to be continued was started with other options
-    "unsafe_setting",  # a server would be open to everybody
+    "changed_options",  # the work to resume was started with other options
+    "unsafe_setting",  # a server would be open to anyone
     "weak_key",  # an API key is short enough to be guessed
     "unreachable_guarantee",  # the calibration images can't guarantee what abstain or coverage ask for
     "no_calibration",  # the model has no calibration set, which abstain and coverage need
     # Files and folders
     "not_found",  # a file or folder does not exist
     "already_exists",  # an output exists, and nothing is overwritten
-    "not_empty",  # an output folder holds other files
-    "not_a_folder",  # a file stands where a folder is needed
-    "is_link",  # a symbolic link stands where none is followed
-    "not_regular_file",  # a device, pipe or link stands where a file is needed
-    "overlapping_folders",  # a folder lies inside another one that it must not touch
-    "outside_data",  # a file lies outside of the dataset that may be shown
-    "wrong_folder",  # a folder holds no run, check, cross-validation or export where one is needed
-    "empty_folder",  # a folder holds no file
-    "empty_file",  # a file or table holds nothing
+    "not_empty",  # an output folder contains other files
+    "not_a_folder",  # a file is where a folder is needed
+    "is_link",  # a symbolic link is where links are not followed
+    "not_regular_file",  # a device, pipe or link is where a file is needed
+    "overlapping_folders",  # a folder is inside another one that it must not touch
+    "outside_data",  # a file is outside the data set that may be shown
+    "wrong_folder",  # a folder contains no run, check, cross-validation or export where one is needed
+    "empty_folder",  # a folder contains no files
+    "empty_file",  # a file or table is empty
     "cannot_read",  # the system refuses to read a file or folder
     "cannot_write",  # the system refuses to write a file or folder, or its content can't be stored
     "disk_full",  # there is no space left on the disk
-    "store_full",  # the file of corrections reached the size that it may have
-    "in_use",  # another process is working in the same place
-    "changed_meanwhile",  # a file changed between two looks at it
-    "wrong_format",  # a file is of another kind than the one needed
-    "wrong_encoding",  # a text is not in the encoding that it seems to be in
+    "store_full",  # the file of corrections reached its size limit
+    "in_use",  # another process is working in the same folder
+    "changed_meanwhile",  # a file changed while it was being used
+    "wrong_format",  # a file does not have the format that is needed
+    "wrong_encoding",  # a text is not in its apparent encoding
     "damaged_file",  # a file is damaged or incomplete
     "damaged_line",  # one line of a table or list can't be understood
-    "checksum_differs",  # a file's bytes are not those that were written
+    "checksum_differs",  # a file's bytes differ from those that were written
     "newer_version",  # a file was written by a newer distingo
     "cannot_undo",  # files can't be put back where they came from
     # Tables
-    "no_table",  # a table is needed, and there is none
-    "ambiguous_table",  # several tables may hold the labels
+    "no_table",  # a table is needed, but there is none
+    "ambiguous_table",  # several tables may contain the labels
     "missing_column",  # a table lacks a column that is needed
     "unknown_column",  # a table has no column of that name
     "ambiguous_column",  # several columns may be the one that is needed
-    "duplicate_entry",  # a name stands twice where each may stand once
+    "duplicate_entry",  # a name occurs twice where each may occur once
     "unlikely_labels",  # a column of labels looks like identifiers
     "too_few_names",  # there are fewer class names than numbered classes
     # Images and labels
     "no_images",  # no file may be an image
     "no_usable_images",  # no image can be decoded
     "missing_images",  # images that a table names are not there
-    "damaged_image",  # a file gives no image
-    "unsupported_image",  # a sound image of a kind that is not read
+    "damaged_image",  # an image file can't be decoded
+    "unsupported_image",  # an intact image of an unsupported type
     "unreadable_image",  # an image file can't be opened
     "too_many_pixels",  # an image has more pixels than may be decoded
     "invalid_image_array",  # an array or tensor does not have the shape or values of an image
@@ -85,9 +85,9 @@ ErrorCode = Literal[
     "too_few_classes",  # there is one class only, or labels do not differ
     "empty_class",  # a class has no image
     "missing_labels",  # images have no labels
-    "ambiguous_labels",  # labels may come from folders or from a table
-    "ambiguous_folders",  # folders may be classes, splits or data sets
-    "labels_differ",  # images and labels are not equally many
+    "ambiguous_labels",  # labels could come from folders or from a table
+    "ambiguous_folders",  # folders could be classes, splits or data sets
+    "labels_differ",  # images and labels differ in number
     "task_differs",  # single-label meets multi-label
     "classes_differ",  # data have classes that the model does not know
     "data_differ",  # results belong to other data
@@ -103,52 +103,52 @@ ErrorCode = Literal[
     # Models
     "no_weights",  # there are no pretrained weights, or none that are safe to load
     "weights_differ",  # weights belong to another architecture
-    "ambiguous_weights",  # a folder holds several weights files
+    "ambiguous_weights",  # a folder contains several weights files
     "unsupported_model",  # a model can't be built or used
     "unsupported_image_size",  # a model does not take images of that size
     "too_large_model",  # arguments make a model larger than any known one
     "forbidden_argument",  # an argument of an architecture is not one that only shapes layers
-    "forbidden_code",  # a model needs code of its own, which is never run
-    "not_a_network",  # a model that has no layers is used where a network is needed
+    "forbidden_code",  # a model needs custom code, which is never run
+    "not_a_network",  # a model without layers is used where a network is needed
     "cannot_explain",  # a model gives no maps over the image
     "cannot_export",  # a network can't be converted
     "export_differs",  # an exported model does not predict as the original does
     "engine_failed",  # ONNX Runtime or OpenVINO failed while predicting
     # Training
     "diverged",  # the loss is no longer a finite number
-    "not_finite",  # a backbone gives embeddings that are not finite numbers
+    "not_finite",  # a backbone returns embeddings that are not finite
     "interrupted",  # Ctrl-C was pressed; what was done so far is kept
     # Machine and network
     "missing_extra",  # an optional package is not installed
     "out_of_memory",  # memory of the machine or of the device ran out
     "device_unavailable",  # the device is not there
     "port_unavailable",  # the address or port can't be listened on
-    "worker_failed",  # a process of the server ended before it served
+    "worker_failed",  # a server process ended before it was ready
     "tracker_unavailable",  # the tracking server can't be used
     "hub_unreachable",  # the hub of weights can't be reached
     "access_denied",  # the hub asks for accepted terms or a token
     # Downloads
     "download_failed",  # files can't be fetched
     "damaged_download",  # fetched files are incomplete or contradict each other
-    "unexpected_answer",  # an address gives something else than what it should
-    "unsafe_archive",  # an archive is made as no honest one is
-    "nothing_matches",  # no image fits the choice
+    "unexpected_answer",  # an address returns something unexpected
+    "unsafe_archive",  # an archive is constructed maliciously
+    "nothing_matches",  # no image matches the selection
 ]
-"""What kind of fault an error is; docs/errors.md says what to do about each."""
+"""The kinds of errors; docs/errors.md describes what to do about each."""
 
 
 class DistingoError(Exception):
-    """A fault that the user can fix; its text is one line for that person.
+    """Base class of the errors that a user can fix.
 
     Args:
-        text: What is wrong and what to do.
-        code: The kind of fault, for code that handles errors.
-        parameter: The keyword of the Python call that is at fault.
+        text: What is wrong and what to do, in one line.
+        code: The kind of error, for code that handles errors.
+        parameter: The keyword argument of the Python call that is at fault.
 
     Attributes:
-        code: The kind of fault.
-        parameter: The keyword at fault, for example ``epochs``; None where no parameter is.
-        exit_code: The exit code of the command line.
+        code: The kind of error.
+        parameter: The keyword argument at fault, for example ``epochs``; None if no parameter is at fault.
+        exit_code: The exit code of the command line for this error.
     """
 
     exit_code = 1
@@ -177,11 +177,11 @@ class DataError(DistingoError):
 
 
 class RunError(DistingoError):
-    """A run directory is missing, damaged, of another program or from a newer version."""
+    """A run folder is missing, damaged, made by another program or from a newer version."""
 
 
 class ModelError(DistingoError):
-    """A model name, weights file or input shape that does not fit."""
+    """A model name, weights file or input shape can't be used."""
 
 
 class ResourceError(DistingoError):
@@ -222,7 +222,7 @@ _OPTIONS: dict[tuple[str, object] | str, str] = {
     ("sort_as", "copy"): "--copy",
     ("sort_as", "link"): "--link",
 }
-"""Options of the command line that are not their keyword with hyphens; with a value, the flag that stands for both."""
+"""Command-line options whose name is not the keyword with hyphens; (keyword, value) for flags that set that value."""
 
 
 class _Interface:
@@ -231,10 +231,10 @@ class _Interface:
 
 @contextlib.contextmanager
 def naming_options(*, named: bool = True) -> Iterator[None]:
-    """Let `option` name options of the command line while this runs, in the whole process.
+    """Context manager in which `option` returns command-line options; it applies to the entire process.
 
     Args:
-        named: False changes nothing.
+        named: If False, nothing changes.
     """
     before = _Interface.is_command_line
     _Interface.is_command_line = before or named
@@ -245,16 +245,16 @@ def naming_options(*, named: bool = True) -> Iterator[None]:
 
 
 def names_options() -> bool:
-    """Whether messages name options of the command line, for a child process that shall do so too."""
+    """Whether messages name command-line options, so that a child process can do the same."""
     return _Interface.is_command_line
 
 
 def option(keyword: str, value: object = None) -> str:
-    """A parameter for a message: ``epochs`` for a caller of Python, ``--epochs`` on the command line.
+    """Name a parameter in a message: ``epochs`` for a Python caller, ``--epochs`` on the command line.
 
     Args:
-        keyword: Of the Python call.
-        value: To name with it: ``resume=True`` or ``--resume``, ``mode='finetune'`` or ``--mode finetune``.
+        keyword: The keyword argument of the Python call.
+        value: Value to add: ``resume=True`` or ``--resume``, ``mode='finetune'`` or ``--mode finetune``.
     """
     if not _Interface.is_command_line:
         return keyword if value is None else f"{keyword}={value!r}"
@@ -268,49 +268,49 @@ _SHOWN_FAULTS = 20
 
 
 def quote(value: object, most: int = 80) -> str:
-    """A value out of a foreign file for a message: on one line, in ASCII, without control characters, shortened."""
+    """Format a value from an untrusted file for a message: one line of ASCII of at most `most` characters."""
     shown = ascii(value if not isinstance(value, str) else value[: most + 1])
     return shown if len(shown) <= most else f"{shown[: most - 4]}...{shown[-1]}"
 
 
 def escape_controls(text: str, kept: str = "\n") -> str:
-    r"""Text from anywhere as a terminal may show it: controls as ``\xNN`` or ``\uNNNN``, all else as it is.
+    r"""Escape the control characters of an untrusted text as ``\xNN`` or ``\uNNNN``, so that a terminal can show it.
 
     Args:
-        text: May hold anything.
-        kept: Controls that stay.
+        text: Any text.
+        kept: Control characters that are not escaped.
     """
     return _CONTROL.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
 
 
 def join_faults(faults: Sequence[str], advice: str) -> str:
-    """One line for each fault of a foreign file, the first twenty of many, and what to do after the last one."""
-    left = len(faults) - _SHOWN_FAULTS
-    shown = [*faults[:_SHOWN_FAULTS], *([f"and {left:,} faults more"] if left > 0 else [])]
+    """Join the first twenty faults of a file, one per line, and append the advice to the last line."""
+    remaining = len(faults) - _SHOWN_FAULTS
+    shown = [*faults[:_SHOWN_FAULTS], *([f"and {remaining:,} faults more"] if remaining > 0 else [])]
     return "\n".join([*shown[:-1], f"{shown[-1]}; {advice}"])
 
 
 def name_some(names: Sequence[str], most: int) -> str:
-    """Name the first few of many, and say how many there are besides."""
-    left = len(names) - most
-    return ", ".join(names[:most]) + (f" and {left:,} more" if left > 0 else "")
+    """Join the first `most` names and add the number of the remaining ones."""
+    remaining = len(names) - most
+    return ", ".join(names[:most]) + (f" and {remaining:,} more" if remaining > 0 else "")
 
 
 def find_near(name: str, known: Sequence[str], limit: int = 3) -> list[str]:
-    """The known names that are nearest to a mistyped one, at most `limit`; none where none is near."""
+    """Find the known names most similar to a mistyped one, at most `limit`, perhaps none."""
     from difflib import get_close_matches
 
     return get_close_matches(name, known, n=limit, cutoff=0.5)
 
 
 def name_the_nearest(name: str, known: list[str], limit: int = 3, *, otherwise: str | None = None) -> str:
-    """Say which known names are nearest to a mistyped one, as a sentence part.
+    """Suggest the known names most similar to a mistyped one, as part of a sentence.
 
     Args:
-        name: What came.
+        name: The mistyped name.
         known: All allowed names.
-        limit: How many near names to give at most.
-        otherwise: What to say where no name is near; None lists all names.
+        limit: Maximum number of suggestions.
+        otherwise: The text to return if no name is similar; None lists all names.
 
     Returns:
         For example ``"did you mean small-cnn?"``, or `otherwise`.

@@ -1,4 +1,4 @@
-"""File and folder names made from labels and addresses: valid on every system, and all different."""
+"""File and folder names made from labels and URLs: valid on every system and unique."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _MOST_BYTES = 120
 
 
 def safe_name(text: str) -> str:
-    """A name that is valid on every file system and stays readable.
+    """Turn a text into a readable name that is valid on every file system.
 
     Args:
-        text: For example a label: ``T-shirt/top``.
+        text: For example a label, ``T-shirt/top``.
 
     Returns:
-        For example ``T-shirt-top``; not hidden, at most 120 bytes of UTF-8, ``unnamed`` where nothing is left.
+        For example ``T-shirt-top``; never hidden, at most 120 bytes of UTF-8, ``unnamed`` if nothing is left.
     """
     name = _FORBIDDEN.sub("-", unicodedata.normalize("NFC", text)).strip(" .")
     name = "".join(letter for letter in name if unicodedata.category(letter) not in {"Cc", "Cf", "Cs"})
@@ -29,14 +29,14 @@ def safe_name(text: str) -> str:
 
 
 def distinct_names(stems: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """Make names different, also without regard to case.
+    """Make names unique, ignoring case.
 
-    The first keeps its name; the others get a suffix computed from their key. The same list always gives the same
-    names, and a longer list keeps the names of its beginning.
+    The first of several equal names stays; the others get a suffix computed from their key. The same list always gives
+    the same names, and appending to a list does not change the earlier names.
 
     Args:
         stems: The names.
-        keys: What each name is for, all different; for example the addresses.
+        keys: One unique key per name, for example its URL.
 
     Returns:
         One name per stem.

@@ -1,4 +1,4 @@
-"""Writes that finish or vanish, and hashes."""
+"""Atomic writes of files, JSON with checksums, hashes, and checks of path arguments."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 CHECKSUMS_FILE = "checksums.json"
-"""Next to files that can't hold a checksum themselves: their names and CRC-32."""
+"""File with the CRC-32 by name of the files next to it that can't contain a checksum themselves."""
 
 _HALF_WRITTEN = re.compile(r"\..+\.(csv|html|json|parquet|safetensors|txt)\.[a-z0-9_]{8}")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _DEEPEST = 64
 _LARGEST = 1 << 30
-"""Levels of nesting and bytes that a JSON file of ours never comes near."""
+"""Limits of nesting levels and bytes, far above those of any JSON file that distingo writes."""
 
 _MAY_BE_INFINITE = re.compile(r"[eE]\+?\d{3}|\d{300}")
 _MAY_BE_HALF = re.compile(r"\\u[dD][89abABc-fC-F]")
 
 
 def as_paths(given: object, argument: str, *, instead: str = "") -> tuple[str | Path, ...]:
-    """One path or several, as a tuple: a single text is one path, not a series of letters.
+    """Normalize an argument that takes one path or several to a tuple.
 
     Args:
-        given: What was passed for `argument`.
-        argument: Its name.
-        instead: What takes other things, for the refusal.
+        given: The value passed for `argument`; a single string is one path.
+        argument: The argument's name, for the error message.
+        instead: End of the error message, for example which call takes other types.
 
     Raises:
-        UsageError: It, or one of them, is no path.
+        UsageError: The value, or one of its members, is not a path.
     """
     if isinstance(given, str | os.PathLike):
         return (Path(given) if not isinstance(given, str) else given,)
@@ -64,10 +64,14 @@ def as_paths(given: object, argument: str, *, instead: str = "") -> tuple[str | 
 
 
 def as_names(given: object, argument: str) -> tuple[str, ...]:
-    """One name or several, as a tuple.
+    """Normalize an argument that takes one name or several to a tuple.
+
+    Args:
+        given: The value passed for `argument`.
+        argument: The argument's name, for the error message.
 
     Raises:
-        UsageError: It, or one of them, is no text.
+        UsageError: The value, or one of its members, is not a string.
     """
     members = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     for member in members:
@@ -82,16 +86,16 @@ def as_names(given: object, argument: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that appears under its name only when the block ends without an error.
+    """Open a binary file that gets its name only when the block ends without an error.
 
     Args:
-        path: Where the finished file shall be; its folder is made if missing.
+        path: The finished file; its folder is created if missing.
 
     Yields:
         A binary file open for writing.
 
     Raises:
-        ResourceError: The disk is full or the place can't be written; nothing is left behind.
+        ResourceError: The disk is full or the file can't be written; no file is left behind.
     """
     if "\0" in str(path):
         raise ResourceError(
@@ -127,21 +131,21 @@ def _unwritable(path: Path, error: OSError) -> ResourceError:
 
 
 def remove_half_written(folder: Path, *, below: bool = True) -> None:
-    """Remove what `atomic_writer` had begun below a folder of ours when its process was killed.
+    """Remove temporary files that `atomic_writer` left behind in a folder when its process was killed.
 
     Args:
-        folder: One that only distingo writes to.
-        below: Also in the folders in it.
+        folder: A folder that only distingo writes to.
+        below: Whether to search subfolders too.
     """
     for path in folder.rglob(".*") if below else folder.glob(".*"):
         _remove_unless_held(path)
 
 
 def remove_half_written_beside(path: Path) -> None:
-    """Remove what `atomic_writer` had begun for one file when its process was killed; other files stay.
+    """Remove temporary files that `atomic_writer` left behind for one file when its process was killed.
 
     Args:
-        path: The file.
+        path: The finished file.
     """
     with contextlib.suppress(OSError):
         for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
@@ -149,7 +153,7 @@ def remove_half_written_beside(path: Path) -> None:
 
 
 def _remove_unless_held(path: Path) -> None:
-    """Remove a half-written file unless a living process is writing it."""
+    """Remove a temporary file unless a running process is writing it."""
     if not is_half_written(path):
         return
     try:
@@ -157,25 +161,25 @@ def _remove_unless_held(path: Path) -> None:
             if not _hold(file.fileno()):
                 return
             path.unlink(missing_ok=True)
-    except FileNotFoundError:  # it has got its name meanwhile
+    except FileNotFoundError:  # it was renamed in the meantime
         return
 
 
 def _hold(handle: int) -> bool:
-    """Lock an open file; whether nobody else holds it, as far as the file system knows locks."""
+    """Lock an open file; False if another process holds the lock, True also if the file system has no locks."""
     if fcntl is None:
         return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # some network file systems know no locks
+    except OSError:  # some network file systems don't support locks
         return True
     return True
 
 
 def is_half_written(path: Path) -> bool:
-    """Whether a file is what `atomic_writer` had begun when its process was killed, or is writing now."""
+    """Whether a file is a temporary file of `atomic_writer`, abandoned or being written."""
     return bool(_HALF_WRITTEN.fullmatch(path.name)) and path.is_file() and not path.is_symlink()
 
 
@@ -186,12 +190,12 @@ def _umask() -> int:
 
 
 def write_bytes(path: Path, content: bytes, *, recorded: bool = False) -> None:
-    """Write a whole file, or nothing.
+    """Write a file atomically.
 
     Args:
-        path: Where to.
-        content: All of it.
-        recorded: Whether its checksum goes to the folder's ``checksums.json``, for `require_intact`.
+        path: The file to write.
+        content: Its bytes.
+        recorded: Whether to record its checksum in the folder's ``checksums.json``, for `require_intact`.
     """
     if recorded:
         record_checksums(path.parent, {path.name: compute_checksum([content])})
@@ -200,17 +204,17 @@ def write_bytes(path: Path, content: bytes, *, recorded: bool = False) -> None:
 
 
 def write_text(path: Path, content: str, *, recorded: bool = False) -> None:
-    """Write a whole UTF-8 file, or nothing; the arguments are those of `write_bytes`."""
+    """Write a UTF-8 file atomically; the arguments are those of `write_bytes`."""
     write_bytes(path, content.encode("utf-8"), recorded=recorded)
 
 
 def write_json(path: Path, content: Any, *, sealed: bool = True) -> None:
-    """Write readable UTF-8 JSON (two-space indent, no ASCII escapes, no NaN), or nothing.
+    """Write readable UTF-8 JSON (two-space indent, no ASCII escapes, no NaN) atomically.
 
     Args:
-        path: Where to.
-        content: Anything that JSON has; a member ``checksum`` of an object is left out.
-        sealed: Whether an object gets its checksum; not where people are meant to edit the file.
+        path: The file to write.
+        content: Any JSON value; the member ``checksum`` of an object is left out.
+        sealed: Whether to add a checksum to an object; use False for files that people are meant to edit.
     """
     if isinstance(content, dict):
         content = {name: value for name, value in content.items() if name != CHECKSUM}
@@ -219,10 +223,10 @@ def write_json(path: Path, content: Any, *, sealed: bool = True) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that an earlier command wrote, or that comes from anywhere, without its checksum.
+    """Read a JSON file, which may be untrusted, and remove its checksum.
 
     Raises:
-        RunError: The file is missing, is damaged, was changed since it was written, or is as `parse_json` refuses it.
+        RunError: The file is missing, damaged, changed since it was written, or refused by `parse_json`.
     """
     try:
         if path.exists() and not path.is_file():
@@ -244,10 +248,10 @@ def read_json(path: Path) -> Any:
 
 
 def require_sealed(path: Path, content: bytes) -> None:
-    """Refuse a JSON file whose bytes are others than were written.
+    """Raise an error if a JSON file does not match its checksum.
 
     Raises:
-        RunError: They are.
+        RunError: The bytes differ from those that were written.
     """
     if not is_json_intact(content):
         raise RunError(
@@ -258,28 +262,30 @@ def require_sealed(path: Path, content: bytes) -> None:
 
 
 def record_checksums(folder: Path, checksums: dict[str, str]) -> None:
-    """Note the checksums that files of a folder are about to have.
+    """Record the checksums of files before they are written.
 
-    A file's checksum until now stays valid, so that a kill between this and the writing harms nothing.
+    A file's previous checksum stays valid too, so that a crash before the file is written does no harm.
 
     Args:
-        folder: The files' folder; made if missing.
-        checksums: By file name.
+        folder: The files' folder; created if missing.
+        checksums: Checksums by file name.
 
     Raises:
         ResourceError: ``checksums.json`` can't be written.
-        RunError: It is damaged.
+        RunError: ``checksums.json`` is damaged.
     """
     path = folder / CHECKSUMS_FILE
     with _locked_folder(folder):
-        noted = read_checksums(folder)
+        recorded = read_checksums(folder)
         for name, checksum in checksums.items():
-            noted[name] = list(dict.fromkeys([*noted.get(name, ())[-1:], checksum]))
-        write_json(path, {"format": 1, "crc32": noted})
+            recorded[name] = list(dict.fromkeys([*recorded.get(name, ())[-1:], checksum]))
+        write_json(path, {"format": 1, "crc32": recorded})
 
 
 def read_checksums(folder: Path) -> dict[str, list[str]]:
-    """What `record_checksums` noted: one or two checksums by file name; nothing where no such file of ours is.
+    """Read the one or two valid checksums of each file of a folder, by file name.
+
+    Empty if the folder has no ``checksums.json``, or one of another program.
 
     Raises:
         RunError: ``checksums.json`` is damaged.
@@ -288,28 +294,28 @@ def read_checksums(folder: Path) -> dict[str, list[str]]:
     if not path.is_file():
         return {}
     content = read_json(path)
-    noted = content.get("crc32") if isinstance(content, dict) else None
-    if not isinstance(noted, dict) or not all(isinstance(each, list) for each in noted.values()):
-        return {}  # somebody else's file of that name
-    return noted
+    checksums = content.get("crc32") if isinstance(content, dict) else None
+    if not isinstance(checksums, dict) or not all(isinstance(each, list) for each in checksums.values()):
+        return {}  # another program's file of that name
+    return checksums
 
 
 def require_intact(path: Path, content: bytes | None = None) -> None:
-    """Refuse a file whose bytes are others than ``checksums.json`` next to it has; one not noted counts as intact.
+    """Raise an error if a file does not match ``checksums.json`` next to it; an unlisted file counts as intact.
 
     Args:
         path: The file.
-        content: Its bytes where they have been read already.
+        content: Its bytes if they have already been read.
 
     Raises:
         RunError: The file is damaged.
         OSError: It can't be read.
     """
-    noted = read_checksums(path.parent).get(path.name)
-    if noted is None:
+    expected = read_checksums(path.parent).get(path.name)
+    if expected is None:
         return
-    found = checksum_file(path) if content is None else compute_checksum([content])
-    if found not in noted:
+    actual = checksum_file(path) if content is None else compute_checksum([content])
+    if actual not in expected:
         raise RunError(
             f"{path}: damaged: its checksum does not fit; restore it or make it anew, or remove its line from "
             f"{CHECKSUMS_FILE} if you changed it yourself",
@@ -318,7 +324,7 @@ def require_intact(path: Path, content: bytes | None = None) -> None:
 
 
 def require_intact_tensors(path: Path) -> None:
-    """Refuse a safetensors file whose bytes are others than were written; one without a checksum counts as intact.
+    """Raise an error if a safetensors file does not match its checksum; one without a checksum counts as intact.
 
     Raises:
         RunError: The file is damaged.
@@ -326,7 +332,7 @@ def require_intact_tensors(path: Path) -> None:
     """
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
-            return  # what reads it refuses an empty file
+            return  # the reader refuses an empty file
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if not are_tensors_intact(content):
         raise RunError(
@@ -335,14 +341,14 @@ def require_intact_tensors(path: Path) -> None:
 
 
 def checksum_file(path: Path) -> str:
-    """The checksum of a file, in steady memory."""
+    """Compute the checksum of a file in constant memory."""
     with path.open("rb") as file:
         return compute_checksum(iter(lambda: file.read(1 << 20), b""))
 
 
 @contextlib.contextmanager
 def _locked_folder(folder: Path) -> Iterator[None]:
-    """Let one process at a time change a folder's ``checksums.json``."""
+    """Lock a folder, so that one process at a time changes its ``checksums.json``."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
@@ -350,7 +356,7 @@ def _locked_folder(folder: Path) -> Iterator[None]:
         raise _unwritable(folder, error) from error
     try:
         if fcntl is not None:
-            with contextlib.suppress(OSError):  # some network file systems know no locks
+            with contextlib.suppress(OSError):  # some network file systems don't support locks
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
@@ -358,17 +364,17 @@ def _locked_folder(folder: Path) -> Iterator[None]:
 
 
 def parse_json(content: bytes | str, *, strict: bool = True) -> Any:
-    """Parse JSON as we write it, which is what the standard allows: no NaN, no infinity, no half of a character.
+    """Parse standard JSON: no NaN, no infinity, no lone surrogates.
 
     Args:
-        content: Of a file; bytes are UTF-8.
-        strict: Else whatever Python takes for JSON is allowed, as other programs write labels.
+        content: JSON text; bytes are decoded as UTF-8.
+        strict: If False, anything that Python's `json` accepts is allowed, as in label files of other programs.
 
     Returns:
-        Values nested at most 64 levels deep, so that whoever walks through them never runs out of stack.
+        The parsed value; if `strict`, nested at most 64 levels deep, so that recursion over it is safe.
 
     Raises:
-        ValueError: It is no such JSON; says in one line why.
+        ValueError: The content is not such JSON; the message explains why in one line.
     """
     text = content.decode("utf-8") if isinstance(content, bytes) else content
     try:
@@ -402,18 +408,18 @@ def _is_shallow(parsed: Any) -> bool:
 
 
 def _is_finite(parsed: Any) -> bool:
-    waiting = [parsed]
-    while waiting:
-        each = waiting.pop()
+    pending = [parsed]
+    while pending:
+        each = pending.pop()
         if isinstance(each, dict | list):
-            waiting += each.values() if isinstance(each, dict) else each
+            pending += each.values() if isinstance(each, dict) else each
         elif isinstance(each, float) and not math.isfinite(each):
             return False
     return True
 
 
 def content_hash(*parts: bytes | memoryview) -> str:
-    """BLAKE2b hash (128 bits, hexadecimal) of the parts one after another."""
+    """Compute the BLAKE2b hash (128 bits, hexadecimal) of the concatenated parts."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part)

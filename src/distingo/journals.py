@@ -1,7 +1,8 @@
-"""Journals: JSON lines, each on the disk before what it announces is done; and files moved so that none is ever lost.
+"""Write-ahead journals of file operations, and moves and copies that never lose a file.
 
-A journal is written while files are moved, copied or linked, so that everything can be undone after a kill too. A file
-goes from one place to another, never over something else, and is in one of the two at every moment.
+A journal has one JSON object per line, written to disk before the operation that it describes, so that moving, copying
+or linking files can be undone even after a crash. A move never overwrites a file, and the file exists in at least one
+of the two places at every moment.
 """
 
 from __future__ import annotations
@@ -26,37 +27,37 @@ Line = Mapping[str, object]
 
 
 class JournalWriter:
-    """Appends to a journal."""
+    """Appends lines to a journal."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     def write(self, line: Line, *, durable: bool = True) -> None:
-        """Add a line; a durable one is on the disk when this returns."""
+        """Append a line; if `durable`, it is on disk when this returns."""
         self._file.write(json.dumps(line).encode("ascii") + b"\n")
         self._file.flush()
         if durable:
             self.sync()
 
     def sync(self) -> None:
-        """Bring all lines so far to the disk."""
+        """Flush all lines so far to disk."""
         os.fsync(self._file.fileno())
 
 
 @contextmanager
 def journal_writer(path: Path) -> Iterator[JournalWriter]:
-    """Open a journal for further lines; its folder is made if missing.
+    """Open a journal to append lines; its folder is created if missing.
 
     Raises:
-        DataError: Something else has its name.
-        ResourceError: It can't be written.
+        DataError: The path is a link or not a regular file.
+        ResourceError: The journal can't be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path):
             _require_regular(path)
         with path.open("ab") as file:
-            file.truncate(path.read_bytes().rfind(b"\n") + 1)  # a line that a kill cut off announced nothing
+            file.truncate(path.read_bytes().rfind(b"\n") + 1)  # drop an incomplete last line
             yield JournalWriter(file)
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -66,11 +67,11 @@ def journal_writer(path: Path) -> Iterator[JournalWriter]:
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """The finished lines of a journal; what follows the last line break was never announced.
+    """Read the complete lines of a journal; an incomplete last line is ignored.
 
     Raises:
-        DataError: It is a link, or no file.
-        OSError: It can't be read.
+        DataError: The path is a link or not a regular file.
+        OSError: The journal can't be read.
     """
     if path.is_symlink() or path.exists():
         _require_regular(path)
@@ -78,16 +79,16 @@ def read_lines(path: Path) -> list[bytes]:
 
 
 def parse_first(path: Path, line: bytes, key: str, newest: int) -> Line:
-    """The first line of a journal, which has the number of its format.
+    """Parse the first line of a journal, which contains its format number.
 
     Args:
-        path: Of the journal, for messages.
+        path: The journal, for error messages.
         line: The line.
-        key: Under which the number is stored.
+        key: The key of the format number.
         newest: The newest format that this version reads.
 
     Raises:
-        DataError: The line is damaged, or a newer distingo wrote it.
+        DataError: The line is damaged, or was written by a newer distingo.
     """
     first = parse_line(line)
     number = first if isinstance(first, str) else first.get(key)
@@ -100,7 +101,7 @@ def parse_first(path: Path, line: bytes, key: str, newest: int) -> Line:
 
 
 def parse_line(line: bytes) -> Line | str:
-    """A line's object, or why there is none."""
+    """Parse a line; returns its object, or the reason why it is damaged."""
     try:
         content = parse_json(line, strict=False)
     except ValueError as error:
@@ -124,19 +125,20 @@ def _nothing() -> None: ...
 
 
 def move_file(source: Path, target: Path, *, before_removal: Callable[[], None] = _nothing) -> None:
-    """Move a file; its folder is made if missing.
+    """Move a file without overwriting; the target folder is created if missing.
 
-    On one file system the file gets its second name before it loses the first. Between two it is copied, the copy is
-    read again and compared, and the source is removed last. A kill leaves it in both places at most.
+    Within a file system the file gets a second hard link before the first is removed. Between file systems it is
+    copied, the copy is read back and compared, and the source is removed last. A crash leaves the file in at least one
+    place, at most in both.
 
     Args:
         source: A regular file.
-        target: Where it shall be.
-        before_removal: Called once a copy is complete and before the source is removed.
+        target: The new path.
+        before_removal: Called after the file was copied and before the source is removed.
 
     Raises:
-        FileExistsError: Something is at the target.
-        OSError: It can't be moved; it is where it was.
+        FileExistsError: The target exists.
+        OSError: The file can't be moved; it stays where it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -158,16 +160,16 @@ def move_file(source: Path, target: Path, *, before_removal: Callable[[], None] 
 
 
 def copy_file(source: Path, target: Path, *, durable: bool = True) -> None:
-    """Copy a file with its times and permissions, and compare the copy with it.
+    """Copy a file with its timestamps and permissions, and verify the copy.
 
     Args:
         source: A regular file.
-        target: Where the copy shall be, in a folder that exists.
-        durable: Whether it is to be on the disk when this returns, as must be before the source is removed.
+        target: The copy's path, in an existing folder.
+        durable: Whether the copy must be on disk when this returns, as is needed before the source is removed.
 
     Raises:
-        FileExistsError: Something is at the target.
-        OSError: It can't be copied, or the copy differs; nothing is at the target.
+        FileExistsError: The target exists.
+        OSError: The file can't be copied, or the copy differs; no target is left.
     """
     content = source.read_bytes()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=_PARTIAL)
@@ -190,7 +192,7 @@ def copy_file(source: Path, target: Path, *, durable: bool = True) -> None:
 
 
 def remove_unfinished_copies(target: Path) -> None:
-    """Remove what `copy_file` had begun for a target when its process was killed."""
+    """Remove temporary files that `copy_file` left behind for a target when its process was killed."""
     unfinished = re.compile(re.escape(f".{target.name[:100]}.") + "[a-z0-9_]{8}" + re.escape(_PARTIAL))
     with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
         for entry in entries:
@@ -199,14 +201,14 @@ def remove_unfinished_copies(target: Path) -> None:
 
 
 def _rename(source: Path, target: Path) -> None:
-    """Rename where a file system knows no hard links; there, looking and renaming are two steps."""
+    """Rename without overwriting; the check and the rename are two steps, so this is not atomic."""
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "something is there already", str(target))
     source.rename(target)
 
 
 def _make_durable(folder: Path) -> None:
-    """Bring a folder's names to the disk, where the system can."""
+    """Flush a folder's entries to disk, if the system supports it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

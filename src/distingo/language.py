@@ -1,7 +1,7 @@
-"""The language that pages and model cards are written in: one catalog of sentences for each (GNU gettext).
+"""The language of pages and model cards, with one catalog of messages per language (GNU gettext).
 
-Sentences stand in English where they are used; ``messages/<language>/LC_MESSAGES/distingo.po`` holds their
-translations, and ``make messages`` brings both together.
+The code contains the English messages; ``messages/<language>/LC_MESSAGES/distingo.po`` contains their translations,
+and ``make messages`` synchronizes the two.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Language = Literal["en", "es", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
 VARIABLE = "DISTINGO_LANGUAGE"
-"""The environment variable that names the language of whoever does not say another."""
+"""The environment variable with the default language."""
 
 _THIN = "\u202f"
-"""A narrow space that never breaks, between thousands."""
+"""Thousands separator: a narrow no-break space."""
 
 _TAGS: dict[Language, str] = {"en": "en", "es": "es", "zh": "zh-Hans"}
 
@@ -33,21 +33,21 @@ _written: ContextVar[Language] = ContextVar("distingo language", default="en")
 
 
 def settle_language(wanted: str | None) -> Language:
-    """The language to write in: the wanted one, else the environment's, else English.
+    """Choose the language: the requested one, else that of the environment, else English.
 
     Args:
-        wanted: ``en``, ``es`` or ``zh``; None takes what ``DISTINGO_LANGUAGE`` says.
+        wanted: ``en``, ``es`` or ``zh``; None uses the environment variable ``DISTINGO_LANGUAGE``.
 
     Raises:
         UsageError: There is no such language.
     """
-    said = wanted if wanted is not None else os.environ.get(VARIABLE) or "en"
+    requested = wanted if wanted is not None else os.environ.get(VARIABLE) or "en"
     for language in LANGUAGES:
-        if said == language:
+        if requested == language:
             return language
     where = option("language") if wanted is not None else VARIABLE
     raise UsageError(
-        f"{where} {said}: is no language of the pages; choose {', '.join(LANGUAGES)}",
+        f"{where} {requested}: is no language of the pages; choose {', '.join(LANGUAGES)}",
         code="unknown_name",
         parameter="language",
     )
@@ -55,7 +55,7 @@ def settle_language(wanted: str | None) -> Language:
 
 @contextmanager
 def written_in(language: Language) -> Iterator[None]:
-    """Let everything that is written inside be written in a language; the one before is back afterwards."""
+    """Context manager that sets the current language and restores the previous one at its end."""
     token = _written.set(language)
     try:
         yield
@@ -64,63 +64,63 @@ def written_in(language: Language) -> Iterator[None]:
 
 
 def current_language() -> Language:
-    """The language that is being written in."""
+    """Return the language set by `written_in`; English by default."""
     return _written.get()
 
 
 def language_tag() -> str:
-    """The BCP 47 tag of the language that is being written in, for ``<html lang>``."""
+    """Return the BCP 47 tag of the current language, for ``<html lang>``."""
     return _TAGS[_written.get()]
 
 
 def translated(message: str) -> str:
-    """A message as it stands in the catalog, with its places; the English one where it is not there."""
+    """Translate a message without filling in its values; a message that the catalog lacks stays English."""
     return catalog().gettext(message)
 
 
 def gettext(message: str, **values: object) -> str:
-    """A sentence in the language that is being written in.
+    """Translate a message to the current language and fill in its values.
 
     Args:
-        message: In English, with ``%(name)s`` where a value stands and ``%%`` for a percent sign.
-        **values: What stands there.
+        message: In English, with ``%(name)s`` for a value and ``%%`` for a percent sign.
+        **values: The values by name.
     """
     return translated(message) % values
 
 
 def ngettext(one: str, many: str, num: int, **values: object) -> str:
-    """A sentence with a number, in the plural form that the number takes.
+    """Translate a message with a number, in the plural form of that number.
 
     Args:
-        one: In English, for 1.
-        many: In English, for other numbers.
-        num: The number; it also stands in for ``%(num)s`` if no other value does.
-        **values: As of `gettext`.
+        one: English singular.
+        many: English plural.
+        num: The number; also the value of ``%(num)s`` unless `values` has one.
+        **values: As for `gettext`.
     """
     return catalog().ngettext(one, many, num) % {"num": num, **values}
 
 
 def pgettext(context: str, message: str, **values: object) -> str:
-    """A word that needs to be distinguished from the same English word elsewhere, by where it stands."""
+    """Translate a message whose translation depends on the context in which it is used."""
     return catalog().pgettext(context, message) % values
 
 
 def count(number: int) -> str:
-    """A whole number with its thousands set apart, for example ``60,000``; in Spanish ``60 000`` and ``2100``."""
+    """Format an integer with thousands separators, for example ``60,000``; in Spanish ``60 000`` and ``2100``."""
     if current_language() != "es":
         return f"{number:,}"
     return f"{number:,}".replace(",", _THIN) if abs(number) >= 10_000 else str(number)
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Parts of a sentence in a row, for example ``a, b and c``."""
+    """Join parts of a sentence, for example ``a, b and c``."""
     if len(parts) < 2:
         return "".join(parts)
     return gettext("%(first)s and %(last)s", first=translated(", ").join(parts[:-1]), last=parts[-1])
 
 
 def catalog() -> _catalogs.NullTranslations:
-    """The sentences of the language that is being written in."""
+    """Return the message catalog of the current language."""
     return _catalog(_written.get())
 
 

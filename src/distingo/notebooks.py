@@ -1,4 +1,4 @@
-"""Records as a notebook shows them: small HTML that holds all it needs, with everything from files escaped."""
+"""HTML representations of records for notebooks: self-contained, with all text from files escaped."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from distingo.score import Score
 
 THUMBNAIL = 96
-"""Longer side of an image in a strip, in pixels."""
+"""Longer side of a thumbnail in a strip, in pixels."""
 
 _CELL = "padding:2px 12px 2px 0;font-variant-numeric:tabular-nums;text-align:"
 
 
 def in_notebook() -> bool:
-    """Whether IPython runs in this process, so that what is returned may be shown as HTML."""
+    """Whether IPython is active in this process, so that returned values may be shown as HTML."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and ipython.get_ipython() is not None
 
 
 def as_html(text: str, most: int = 60) -> str:
-    """Text from anywhere for HTML: shortened, escaped, without control characters and halves of characters."""
+    """Shorten and escape untrusted text for HTML, including control characters and lone surrogates."""
     shown = text if len(text) <= most else f"{text[: most - 3]}..."
     return escape(escape_controls(shown, kept="").encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def show_evaluation(evaluation: Evaluation, headline: str) -> str:
-    """A table with a row for each score: value, 95 % interval, n, and what each baseline has.
+    """Render an evaluation as a table with one row per score: value, 95 % interval, n, and each baseline's value.
 
     Args:
-        evaluation: To be shown.
-        headline: What stands above, as plain text.
+        evaluation: The evaluation.
+        headline: Plain text above the table.
     """
     heads = ["Score", "Value", "95 % interval", "n", *(f"{name} (baseline)" for name in evaluation.baselines)]
     rows = [
@@ -55,9 +55,10 @@ def show_evaluation(evaluation: Evaluation, headline: str) -> str:
 
 
 def _row(tag: str, cells: Sequence[str]) -> str:
-    splits = ["left"] + ["right"] * (len(cells) - 1)
+    alignments = ["left"] + ["right"] * (len(cells) - 1)
     return "".join(
-        f'<{tag} style="{_CELL}{split}">{as_html(cell)}</{tag}>' for split, cell in zip(splits, cells, strict=True)
+        f'<{tag} style="{_CELL}{alignment}">{as_html(cell)}</{tag}>'
+        for alignment, cell in zip(alignments, cells, strict=True)
     )
 
 
@@ -80,9 +81,9 @@ class Tile:
     """One image of a strip.
 
     Attributes:
-        name: Of the image.
-        address: Its pixels as a ``data:`` address; empty where there is nothing to show.
-        lines: Below it: labels with probabilities, or why there are none.
+        name: The image's name.
+        address: A thumbnail as a ``data:`` URL; empty if there is none.
+        lines: Lines below the image: labels with probabilities, or the error.
     """
 
     name: str
@@ -91,11 +92,11 @@ class Tile:
 
 
 def show_strip(tiles: Sequence[Tile], left: int) -> str:
-    """Images next to each other with what was predicted of each.
+    """Render images with their predictions in a row.
 
     Args:
-        tiles: In order.
-        left: How many more there are that are not shown.
+        tiles: The images, in order.
+        left: Number of further images that are not shown.
     """
     more = f'<div style="align-self:center">and {left:,} more</div>' if left else ""
     return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{"".join(map(_show_tile, tiles))}{more}</div>'

@@ -1,4 +1,4 @@
-"""What reaches the terminal: progress bars with time left, and none of the libraries' own messages."""
+"""Progress bars for the terminal, and a way to silence the log messages of libraries."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Tells the bar that `steps` more are done, with an optional text next to it."""
+    """Callback that advances a progress bar by `steps`, with an optional text next to the bar."""
 
     def __call__(self, steps: int = 1, text: str = "") -> None:
-        """Move the bar on."""
+        """Advance the bar."""
 
 
 def _silent(steps: int = 1, text: str = "") -> None:
@@ -25,14 +25,14 @@ def _silent(steps: int = 1, text: str = "") -> None:
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Advance]:
-    """Show a bar with a count, the rate and the time left on a terminal; nothing elsewhere.
+    """Show a progress bar with a count and the time left, if stderr is a terminal.
 
     Args:
-        description: What is being done.
-        total: How many steps it takes; None where nobody knows, and no time left is shown.
+        description: Text before the bar.
+        total: Number of steps; None if unknown, in which case no time left is shown.
 
     Yields:
-        A function to call as steps get done.
+        A function to call after each step.
     """
     if not sys.stderr.isatty() or total == 0:
         yield _silent
@@ -60,11 +60,11 @@ class TransferProgress:
     """Counts files and bytes of many transfers at once, from several threads."""
 
     def __init__(self, show: Callable[[float, int, int], None] | None, done: int = 0) -> None:
-        """Start.
+        """Create the counter.
 
         Args:
-            show: Called with the files done (parts of files included), whole files and bytes; None shows nothing.
-            done: How many files are there already.
+            show: Called with the files done including fractions, the complete files, and the bytes; or None.
+            done: Number of files that are already complete.
         """
         self._show = show
         self._lock = Lock()
@@ -74,32 +74,32 @@ class TransferProgress:
         self._bytes = 0
 
     def advance(self, name: str, count: int, total: int | None, *, done: int | None = None) -> None:
-        """More of a file has come.
+        """Report that more bytes of a file have arrived.
 
         Args:
-            name: Of the file.
-            count: How many more bytes.
-            total: How many it has, or None.
-            done: How many are there now, those of earlier runs included; None counts those told of.
+            name: Identifies the file.
+            count: Number of new bytes.
+            total: Size of the file in bytes, or None if unknown.
+            done: Bytes of the file so far, including those of earlier runs; None adds up the reported counts.
         """
         if self._show is None:
             return
         with self._lock:
-            known = self._under_way.get(name, (0, None))[0]
+            bytes_before = self._under_way.get(name, (0, None))[0]
             self._forget(name)
-            self._under_way[name] = (known + count if done is None else done, total)
+            self._under_way[name] = (bytes_before + count if done is None else done, total)
             self._parts += self._part(name)
             self._bytes += count
             self._show(self._files + self._parts, self._files, self._bytes)
 
     def restart(self, name: str) -> None:
-        """A file is put off: it counts for nothing until it is begun anew."""
+        """Report that a file was postponed: its bytes no longer count as progress."""
         with self._lock:
             self._forget(name)
             self._under_way.pop(name, None)
 
     def finish(self, name: str) -> None:
-        """A file has its outcome."""
+        """Report that a file is finished, successfully or not."""
         with self._lock:
             self._forget(name)
             self._under_way.pop(name, None)
@@ -117,15 +117,15 @@ class TransferProgress:
 
 @contextmanager
 def transfer_bar(description: str, total: int, done: int = 0) -> Iterator[TransferProgress]:
-    """Show a bar of transfers with a count of files, bytes, bytes a second and the time left; silent elsewhere.
+    """Show a progress bar with files, bytes, bytes per second and the time left, if stderr is a terminal.
 
     Args:
-        description: What is being done.
-        total: How many files there are.
-        done: How many of them are there already.
+        description: Text before the bar.
+        total: Number of files.
+        done: Number of files that are already complete.
 
     Yields:
-        What to tell about files and bytes.
+        The counter to report files and bytes to.
     """
     if not sys.stderr.isatty() or total == done:
         yield TransferProgress(None)
@@ -153,7 +153,7 @@ def transfer_bar(description: str, total: int, done: int = 0) -> Iterator[Transf
 
 
 class _Rate:
-    """Bytes a second over the last few seconds, at most ten times a second."""
+    """Measures bytes per second over the last five seconds, at most ten times a second."""
 
     def __init__(self) -> None:
         self._seen = deque([(time.monotonic(), 0)])
@@ -165,19 +165,19 @@ class _Rate:
         self._seen.append((now, count))
         while len(self._seen) > 2 and now - self._seen[0][0] > 5.0:
             self._seen.popleft()
-        before, then = self._seen[0]
-        return (count - then) / (now - before)
+        start_time, start_bytes = self._seen[0]
+        return (count - start_bytes) / (now - start_time)
 
 
 @contextmanager
 def quiet_loggers(*names: str) -> Iterator[None]:
-    """While the block lasts, let these loggers of libraries report errors only."""
+    """Context manager in which the named loggers report errors only."""
     loggers = [logging.getLogger(name) for name in names]
-    before = [logger.level for logger in loggers]
+    levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

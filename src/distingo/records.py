@@ -1,4 +1,4 @@
-"""The frozen records that rooms hand each other."""
+"""Immutable records that several packages share: data sets, splits, evaluations and predictions."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SplitName = Literal["train", "validation", "test"]
-"""The three sides of a split, spelled this way in every file."""
+"""Names of the three splits, as used in every file."""
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 Task = Literal["single-label", "multi-label"]
 
 ManifestStatus = Literal["used", "unusable", "duplicate", "conflict", "ignored", "missing"]
-"""What became of a file: used; not decodable; a redundant copy; found under two classes; not a candidate; named by a
-table, but not there."""
+"""Outcome for a file: used; not decodable; a redundant copy; found under two classes; not a candidate; listed in a
+table, but missing."""
 
 DEFAULT_MAX_PIXELS = 178_956_970
-"""Width times height above which an image is not decoded: 512 MiB of RGB, Pillow's own limit."""
+"""Maximum width times height of an image to decode: 512 MiB of RGB, which is Pillow's own limit."""
 
 ImageNote = Literal["missing-end-marker", "profile-ignored", "decoder-warning", "unsupported", "too-many-pixels"]
-"""What code needs to know of a file besides its status. Of a used file, a small fault that it is used in spite of: all
-pixels are there, but not the marker that ends the file; its color profile is broken or for another kind of image; the
-decoder complained, but gave all pixels. Of an unusable file, that it need not be damaged: of a kind that is not read;
-over the pixel limit."""
+"""Details of a file besides its status. For a used file, a small fault: all pixels are there but the end marker is
+missing; its color profile is broken or for another type of image; the decoder gave a warning but decoded all pixels.
+For an unusable file, why it may be undamaged: its type is not supported; it exceeds the pixel limit."""
 
 HOLDS_CORRECTIONS = "holds-corrections"
 HOLDS_PROVENANCE = "holds-provenance"
@@ -41,11 +40,11 @@ KEPT_BY_DOWNLOAD = "kept-by-download"
 LABELS_OF_DOWNLOAD = "holds-labels-of-download"
 
 OWN_REASONS = frozenset({HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD})
-"""The codes of why distingo's own files are ignored; no other file is ignored for one of these reasons."""
+"""Reason codes with which distingo's own files are ignored; no other file has one of these codes."""
 
 
 ValueKind = Literal["unsigned", "signed", "floating"]
-"""The kinds of deep images: integers of more than 8 bits without and with a sign, and floating-point numbers."""
+"""Kinds of deep images: unsigned and signed integers of more than 8 bits, and floating-point numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +64,12 @@ class ValueRange:
 class ValueRanges:
     """The value range of each kind of deep image (more than 8 bits, signed or float); 8-bit images are never scaled.
 
-    Kinds have ranges of their own, since files of different types rarely hold the same units.
+    Each kind has its own range, since files of different types rarely use the same units.
 
     Attributes:
-        unsigned: Of unsigned integers of more than 8 bits; None where nothing is known of them.
-        signed: Of signed integers.
-        floating: Of floating-point numbers.
+        unsigned: Range of unsigned integers of more than 8 bits; None if unknown.
+        signed: Range of signed integers; None if unknown.
+        floating: Range of floating-point numbers; None if unknown.
     """
 
     unsigned: ValueRange | None = None
@@ -78,14 +77,14 @@ class ValueRanges:
     floating: ValueRange | None = None
 
     def find(self, dtype: str) -> ValueRange | None:
-        """The range of a stored type.
+        """Find the range for a dtype.
 
         Args:
-            dtype: NumPy's name of it, for example ``uint16``.
+            dtype: NumPy's name of the stored type, for example ``uint16``.
 
         Returns:
-            That of its kind; integers of one sign go by the other's where that alone is known, since readers of the
-            same file differ in the sign they give. None where nothing is known.
+            The range of its kind; None if unknown. Signed and unsigned integers fall back to each other's range, since
+            readers of the same file differ in the signedness they report.
         """
         if dtype.startswith("float"):
             return self.floating
@@ -95,7 +94,7 @@ class ValueRanges:
 
     @property
     def known(self) -> dict[ValueKind, ValueRange]:
-        """The ranges that are known, by the names of their kinds."""
+        """The ranges that are not None, by kind."""
         ranges: dict[ValueKind, ValueRange | None] = {
             "unsigned": self.unsigned,
             "signed": self.signed,
@@ -104,16 +103,16 @@ class ValueRanges:
         return {kind: value_range for kind, value_range in ranges.items() if value_range is not None}
 
     def to_json(self) -> dict[ValueKind, list[float]]:
-        """By kind, black and white, for a JSON file."""
+        """Return ``[black, white]`` by kind, for a JSON file."""
         return {kind: [value_range.black, value_range.white] for kind, value_range in self.known.items()}
 
     @classmethod
     def from_json(cls, content: Mapping[Any, Sequence[float]] | None) -> ValueRanges:
-        """Read back what `to_json` made; None gives no range.
+        """Create the ranges from the output of `to_json`; None gives no ranges.
 
         Raises:
-            TypeError: A kind is unknown, or the content is no such dictionary.
-            ValueError: An entry is no pair of finite numbers, black below white.
+            TypeError: A kind is unknown, or the content has another type.
+            ValueError: An entry is not a pair of finite numbers with black below white.
         """
         ranges = {}
         for kind, pair in (content or {}).items():
@@ -125,19 +124,19 @@ class ValueRanges:
 
 
 NO_VALUE_RANGES = ValueRanges()
-"""Nothing is known: every deep image is scaled by itself."""
+"""No ranges: every deep image is scaled by its own values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where one image's pixels come from.
+    """Location of one image's pixels.
 
     Attributes:
-        file: The file as a person knows it: relative to the dataset's root, with forward slashes. An image inside
-            an IDX file is ``train-images-idx3-ubyte.gz#17``.
+        file: Name of the image for people: the path relative to the data set's root, with forward slashes. An image
+            inside an IDX file is ``train-images-idx3-ubyte.gz#17``.
         path: The file on disk.
-        index: The image's position inside a container file (IDX), or None for a file of its own.
-        value_range: What a deep image's stored values are scaled by; None decides by the image alone.
+        index: The image's index in a container file (IDX), or None if the file is a single image.
+        value_range: The range by which a deep image's stored values are scaled; None uses the image's own values.
     """
 
     file: str
@@ -147,14 +146,14 @@ class Source:
 
 
 def row_key(content: str, value_range: ValueRange | ValueRanges | None) -> str:
-    """Where the cache keeps what was computed from a content that was scaled by a range.
+    """Compute the cache key of data derived from an image.
 
     Args:
-        content: As in `Image.content`.
+        content: Hash of the file's bytes, as in `LabeledImage.content`.
         value_range: As in `Source.value_range`; None for an 8-bit image.
 
     Returns:
-        32 hexadecimal digits; the content's own where there is no range.
+        32 hexadecimal digits; `content` itself if there is no range.
     """
     if value_range is None:
         return content
@@ -169,11 +168,11 @@ class LabeledImage:
         source: Where its pixels come from.
         labels: The names of its classes; exactly one for a single-label task.
         content: Hash of the file's bytes (hexadecimal).
-        pixels: Hash of the decoded pixels, of a deep image of its stored values (hexadecimal), equal for the same
-            image in two file formats.
+        pixels: Hash of the decoded pixels, or of a deep image's stored values (hexadecimal); equal for the same image
+            in two file formats.
         width: In pixels, after EXIF rotation.
         height: In pixels, after EXIF rotation.
-        given_split: The side the dataset's author put it on, or None.
+        given_split: The split that the data set itself assigns to the image, or None.
     """
 
     source: Source
@@ -186,34 +185,34 @@ class LabeledImage:
 
     @property
     def row_key(self) -> str:
-        """The key of its rows in the cache: that of its content and, of a deep image, of its value range."""
+        """The cache key, computed from the content and, for a deep image, the value range."""
         return row_key(self.content, self.source.value_range)
 
     @property
     def label(self) -> str:
-        """The only label of a single-label image."""
+        """The label of a single-label image; raises `ValueError` unless there is exactly one."""
         (label,) = self.labels
         return label
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """What became of one file that was found.
+    """Outcome for one file of a data set.
 
     Attributes:
         file: As in `Source.file`.
         status: See `ManifestStatus`.
-        reason: Why it is not used (the codes are in `distingo.messages.reason_sentences`); of a used file the faults
-            that it is used in spite of, mostly None.
-        labels: The class names it was found under.
-        split: The side its author put it on, or None.
-        format: What it really is (``JPEG``, ``PNG``, ``HTML``, ...), whatever its name ends in.
-        width: In pixels, 0 where unknown.
-        height: In pixels, 0 where unknown.
-        content: Hash of the file's bytes, empty where unreadable.
-        same_as: For a duplicate or conflict, the file it repeats.
-        lines: The lines (Parquet: rows) of a table that name it, counted from 1.
-        notes: As in `ImageNote`.
+        reason: Why the file is not used (for the codes see `distingo.messages.reason_sentences`); for a used file its
+            small faults, usually None.
+        labels: The class names that the file was found under.
+        split: The split that the data set itself assigns, or None.
+        format: The actual format (``JPEG``, ``PNG``, ``HTML``, ...), whatever the file's extension is.
+        width: In pixels, 0 if unknown.
+        height: In pixels, 0 if unknown.
+        content: Hash of the file's bytes, empty if unreadable.
+        same_as: The file that a duplicate or conflict is a copy of.
+        lines: Line numbers (Parquet: row numbers) in a table that name the file, counted from 1.
+        notes: Details for code, as in `ImageNote`.
     """
 
     file: str
@@ -231,7 +230,7 @@ class ManifestRow:
 
     @property
     def is_own(self) -> bool:
-        """Whether distingo made the file for itself; it is then no part of a person's data."""
+        """Whether this is one of distingo's own files, which are not part of the data."""
         return self.status == "ignored" and self.reason is not None and self.reason.code in OWN_REASONS
 
 
@@ -248,11 +247,11 @@ VariantKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class LabelVariants:
-    """Labels that differ only in how they are written, or that mean no value.
+    """Labels that differ only in spelling, or that stand for a missing value.
 
     Attributes:
-        kind: In what they differ; ``missing value`` for ``NA``, ``nan``, ``None`` and their kin.
-        spellings: Each with how many rows of a table (without a table: files) have it, the most frequent first.
+        kind: How the spellings differ; ``missing value`` for ``NA``, ``nan``, ``None`` and similar.
+        spellings: Pairs of spelling and number of table rows (or files, without a table), the most frequent first.
     """
 
     kind: VariantKind
@@ -261,20 +260,20 @@ class LabelVariants:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Images with labels, and an account of every file found.
+    """Images with labels, and the outcome for every file found.
 
     Attributes:
-        root: The folder that the names of files are relative to.
-        layout: How it was laid out: class folders, split folders, IDX files, or a table with one 0/1 column per label.
-        task: Whether an image carries exactly one label or any number.
+        root: The folder that file names are relative to.
+        layout: The detected layout: class folders, split folders, IDX files, or a table with one 0/1 column per label.
+        task: Whether images have exactly one label or any number.
         classes: All class names, sorted; a model's outputs are in this order.
         images: The usable images.
-        manifest: One row per file found, and per image that a table names; each exactly once.
-        notes: What was recognized and what a person should know about it.
-        groups: By file, what the group column of its table says in all its rows; nothing for empty cells.
-        value_ranges: What the stored values of its deep images are scaled by; none are known where it has no such.
-        label_variants: Labels that differ only in how they are written, merged or not; a note tells of each.
-        range_warnings: Those of the notes that say that a value range that was given does not fit.
+        manifest: One row per file found or listed in a table.
+        notes: What was detected, and warnings.
+        groups: Values of the table's group column by file, from all its rows; empty cells are left out.
+        value_ranges: The ranges by which deep images are scaled; empty if there are no deep images.
+        label_variants: Labels that differ only in spelling, merged or not; each also has a note.
+        range_warnings: The subset of `notes` about a requested value range that does not match the data.
     """
 
     root: Path
@@ -295,24 +294,24 @@ class Dataset:
 
     @property
     def file_count(self) -> int:
-        """How many files were found, not counting those that distingo keeps for itself."""
+        """Number of files found, without distingo's own files."""
         return sum(row.status != "missing" and not row.is_own for row in self.manifest)
 
     @property
     def left_out(self) -> tuple[ManifestRow, ...]:
-        """The files that are not used, missing ones too, without those that distingo keeps for itself."""
+        """The files that are not used, including missing ones, without distingo's own files."""
         return tuple(row for row in self.manifest if row.status != "used" and not row.is_own)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which side each image falls on.
+    """The images of a data set, divided into splits.
 
     Attributes:
-        train: The images to learn from.
-        validation: The images to choose by.
-        test: The images that nothing is chosen by.
-        notes: What a person should know, for example classes too small to stratify.
+        train: The images to train on.
+        validation: The images for model selection.
+        test: The images for the final evaluation; no choice depends on them.
+        notes: Warnings, for example about classes too small to stratify.
     """
 
     train: tuple[LabeledImage, ...]
@@ -321,7 +320,7 @@ class Split:
     notes: tuple[Note, ...] = ()
 
     def split(self, name: SplitName) -> tuple[LabeledImage, ...]:
-        """The images of one side, by its name."""
+        """Return the images of a split by its name."""
         splits: dict[SplitName, tuple[LabeledImage, ...]] = {
             "train": self.train,
             "validation": self.validation,
@@ -332,15 +331,15 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """How a decoded image becomes an array: the part of preprocessing that happens before training.
+    """How a decoded image is converted to an array: the part of preprocessing that happens before training.
 
     Attributes:
         height: In pixels.
         width: In pixels.
         channels: 3 for RGB, 1 for gray.
-        fit: ``stretch`` resizes to the exact size; ``crop`` resizes the shorter side by `crop_fraction` and cuts the
-            middle.
-        crop_fraction: Share of the shorter side that the middle cut keeps; 1.0 for ``stretch``.
+        fit: ``stretch`` resizes to the exact size; ``crop`` resizes the shorter side by `crop_fraction` and takes a
+            center crop.
+        crop_fraction: Share of the shorter side that the center crop keeps; 1.0 for ``stretch``.
         interpolation: ``bilinear``, ``bicubic`` or ``lanczos``, always with anti-aliasing.
     """
 
@@ -365,7 +364,7 @@ class ClassScores:
 
 @dataclass(frozen=True, slots=True)
 class TwoByTwo:
-    """How often one label was rightly and wrongly given and left away, in images."""
+    """Confusion matrix of one label, in images."""
 
     true_positives: int
     false_positives: int
@@ -375,17 +374,17 @@ class TwoByTwo:
 
 @dataclass(frozen=True, slots=True)
 class LabelScores:
-    """What a multi-label model is worth on one label (scikit-learn's definitions, with ``zero_division=0``).
+    """Scores of a multi-label model on one label (scikit-learn's definitions, with ``zero_division=0``).
 
     Attributes:
-        name: Of the label.
-        average_precision: From the probabilities alone; None where no evaluated image has the label.
+        name: The label.
+        average_precision: Independent of the threshold; None if no evaluated image has the label.
         precision: At the threshold.
         recall: At the threshold.
         f1: At the threshold.
-        support: How many evaluated images have the label.
-        threshold: From which probability on the label is given.
-        two_by_two: The counts at the threshold.
+        support: Number of evaluated images with the label.
+        threshold: The label's decision threshold, a probability.
+        two_by_two: The label's confusion matrix at the threshold.
     """
 
     name: str
@@ -403,14 +402,15 @@ ThresholdAim = Literal["f1", "precision", "recall"]
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which probability on each label is given.
+    """Decision thresholds of a multi-label model.
 
     Attributes:
-        values: One per label, in the order of the model's classes; a probability at or above it gives the label.
-        aim: What they were chosen for on the validation split.
-        wanted: The precision or recall that was requested; None for ``f1``.
-        notes: What a person should know: labels with too few positives for a threshold of their own, or that
-            do not reach what was wanted.
+        values: One per label, in the order of the model's classes; a label is predicted if its probability is at or
+            above its threshold.
+        aim: The score that the thresholds were chosen for on the validation split.
+        wanted: The requested precision or recall; None for ``f1``.
+        notes: Warnings about labels with too few positives for a threshold of their own, or that do not reach the
+            requested precision or recall.
     """
 
     values: tuple[float, ...]
@@ -424,24 +424,24 @@ _FIRST_SCORES = ("accuracy", "mean_average_precision_macro")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model is worth on one side of a dataset (the content of ``evaluation.json``).
+    """Scores of a model on one split of a data set (the content of ``evaluation.json``).
 
     Attributes:
-        split: Which images were evaluated.
-        n: How many.
+        split: The evaluated split.
+        n: Number of evaluated images.
         classes: Class names, in the order of the confusion matrix.
         scores: By name: ``accuracy``, ``top_5_accuracy``, ``f1_macro``, ``precision_macro``, ``log_loss`` ...;
-            with several labels ``mean_average_precision_macro``, ``f1_samples``, ``hamming_loss`` ...
-        per_class: One entry per class; empty with several labels.
-        confusion: Rows are the truth, columns the prediction; counts. Empty with several labels.
-        baselines: By model name, then by score name.
-        notes: What a reader should know before trusting a score.
-        task: One label per image, or several.
-        per_label: With several labels, one entry for each.
-        left_out: With several labels, those with too few positives to evaluate: they are in no macro score.
-        thresholds: With several labels, from which probability on each was given.
-        accuracy_gains: With one label, by how much the accuracy is above each baseline's (below, where negative); its
-            interval is of the difference, image by image.
+            multi-label: ``mean_average_precision_macro``, ``f1_samples``, ``hamming_loss`` ...
+        per_class: One entry per class; empty for multi-label.
+        confusion: Confusion matrix of counts, rows true and columns predicted; empty for multi-label.
+        baselines: Scores by baseline name, then by score name.
+        notes: Warnings about the scores.
+        task: Single-label or multi-label.
+        per_label: Multi-label: one entry per label.
+        left_out: Multi-label: labels with too few positives to evaluate; they are excluded from the macro scores.
+        thresholds: Multi-label: the decision thresholds.
+        accuracy_gains: Single-label: the accuracy minus that of each baseline, by baseline name, with the 95 %
+            interval of the paired difference.
     """
 
     split: SplitName
@@ -460,7 +460,7 @@ class Evaluation:
 
     @property
     def headline(self) -> str:
-        """The first score that a person looks at, with its interval; empty where there is none."""
+        """The main score with its interval; empty if there are no scores."""
         name = next((name for name in _FIRST_SCORES if name in self.scores), next(iter(self.scores), None))
         if name is None:
             return ""
@@ -469,12 +469,12 @@ class Evaluation:
         return f"{name} {score:.1%}{interval}" if name in _FIRST_SCORES else f"{name} {score:.4g}"
 
     def to_pandas(self, what: Literal["scores", "classes", "confusion"] = "scores") -> pd.DataFrame:
-        """A pandas table.
+        """Convert to a pandas data frame.
 
         Args:
             what: ``scores``: a row for each score of the model and then of each baseline (columns ``model``, ``score``,
-                ``value``, ``low``, ``high``, ``n``, ``too_few``); ``classes``: a row for each class (with several
-                labels with average precision and threshold); ``confusion``: counts, truth down, prediction across.
+                ``value``, ``low``, ``high``, ``n``, ``too_few``); ``classes``: a row for each class (multi-label: with
+                average precision and threshold); ``confusion``: counts, rows true and columns predicted.
 
         Raises:
             UsageError: There is no such table, or pandas is not installed.
@@ -500,22 +500,21 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says about one image.
+    """A model's prediction for one image.
 
     Attributes:
         file: The image, as the caller named it.
-        labels: Class names, most probable first: as many as were requested. Where no number was requested, all of
-            a single-label model, and with several labels those that reach their thresholds, perhaps none.
-        probabilities: One per label in `labels`; all of a single-label model's sum to 1.
-        error: Why the image could not be read; empty when it could. Then labels and probabilities are empty.
-        given: With several labels those that reach their thresholds, most probable first, however many were asked
-            for; None with one label per image. Where a share of wrong answers was requested, without labels of
-            which the model is not that sure.
-        abstained: Whether the model does not know: it is not sure enough for the share of wrong answers that was asked
-            for; with several labels, of none of those that reach their thresholds. None where none was requested.
-        prediction_set: The labels that hold as large a share of the true ones as was requested, most probable first,
-            perhaps none; None where no coverage was requested.
-        unlike: Whether the image is unlike anything in training; None where the model can't tell.
+        labels: Class names, most probable first. At most `topk` if that was requested; else all classes of a
+            single-label model, and the labels of a multi-label model that reach their thresholds, perhaps none.
+        probabilities: One per label in `labels`; those of all classes of a single-label model sum to 1.
+        error: Why the image could not be read, in which case there are no labels and probabilities; else empty.
+        given: Predicted labels of a multi-label model, most probable first, independent of `topk`; None for
+            single-label. If a maximum error rate was requested, only labels with enough confidence for it.
+        abstained: Whether the confidence is too low for the requested maximum error rate; multi-label: too low for
+            every label that reaches its threshold. None if no rate was requested.
+        prediction_set: Labels that together have the requested coverage of the true labels, most probable first,
+            perhaps none; None if no coverage was requested.
+        unlike: Whether the image is out of distribution; None if the model can't detect that.
     """
 
     file: str
@@ -529,12 +528,12 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The most probable class; an empty text where there is none or the image could not be read."""
+        """The most probable class; empty if there is none or the image could not be read."""
         return self.labels[0] if self.labels else ""
 
     @property
     def confidence(self) -> float:
-        """The probability of the most probable class, or 0.0."""
+        """The probability of the most probable class; 0.0 if there is none."""
         return self.probabilities[0] if self.probabilities else 0.0
 
     def __repr__(self) -> str:
@@ -545,8 +544,8 @@ class Prediction:
             f"{_shorten(label)!r} {probability:.1%}"
             for label, probability in zip(self.labels[:_REPR_LABELS], self.probabilities, strict=False)
         ]
-        left = len(self.labels) - _REPR_LABELS
-        marks = [f"{left:,} more"] if left > 0 else []
+        remaining = len(self.labels) - _REPR_LABELS
+        marks = [f"{remaining:,} more"] if remaining > 0 else []
         marks += ["abstained"] if self.abstained else []
         marks += ["unlike training"] if self.unlike else []
         return f"Prediction({', '.join([name, *(ranked or ['no label']), *marks])})"

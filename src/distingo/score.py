@@ -1,4 +1,4 @@
-"""One score with its interval, which Python's numbers can be compared and computed with."""
+"""A score with its confidence interval that works like a number."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from numbers import Real
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One score with its n and its 95 % interval; it works as the number `value`.
+    """A score with its n and its 95 % interval; it behaves like the number `value`.
 
-    ``float(score)``, ``round(score, 2)``, ``score > 0.9``, ``score - other``, ``max(scores)`` and ``f"{score:.1%}"`` go
-    by `value` alone; what is computed is a plain float, without an interval. A score equals a number that is its value,
-    and another score only where all fields are the same.
+    ``float(score)``, ``round(score, 2)``, ``score > 0.9``, ``score - other``, ``max(scores)`` and ``f"{score:.1%}"``
+    use `value` alone; the result of a computation is a plain float, without an interval. A score equals a number if its
+    value does, and another score only if all fields are equal.
 
     Attributes:
         value: The score.
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
-        n: How many images it was computed on.
-        too_few: Whether there are too few images for the interval to hold the true score at its rate; people are then
-            told so in its place. False in what an older distingo wrote.
+        n: Number of images it was computed on.
+        too_few: Whether there are too few images for a reliable interval; pages then show a remark in its place. False
+            in files of older versions.
     """
 
     value: float
@@ -45,7 +45,7 @@ class Score:
         return bool(self.value == other) if isinstance(other, Real) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self.value)  # as the number that it equals; equal records have equal values
+        return hash(self.value)  # equal to the hash of the number that it equals
 
     def __lt__(self, other: Score | float) -> bool:
         number = _number(other)
@@ -105,5 +105,5 @@ class Score:
 
 
 def _number(other: object) -> float | None:
-    """The number in a score or a number; None for anything else."""
+    """Convert a score or number to a float; None for anything else."""
     return float(other) if isinstance(other, Score | Real) else None

@@ -1,7 +1,7 @@
 """A scikit-learn estimator: ``fit``, ``predict``, ``predict_proba`` and ``score`` on image files or arrays.
 
-Works in scikit-learn's pipelines, cross-validation and searches; imported by itself (``from distingo.sklearn import
-ImageClassifier``), so that ``import distingo`` stays light.
+It works in scikit-learn's pipelines, cross-validation and searches. Import it with ``from distingo.sklearn import
+ImageClassifier``; ``import distingo`` does not load it.
 """
 
 from __future__ import annotations
@@ -42,60 +42,60 @@ _CHUNK = 8
 _SEEDS = 2**31 - 1
 
 _FIELDS = {"learning_rate": "lr", "normalize": "normalise"}
-"""Parameters whose recipe field has another name."""
+"""Recipe fields by the parameters that have another name."""
 
 _RECIPE = (
     *("model", "image_size", "epochs", "batch_size", "learning_rate", "optimizer", "schedule", "weight_decay"),
     *("label_smoothing", "class_weights", "augment", "normalize", "mode", "head", "views", "weights", "batch_norm"),
     *("patience", "validation"),
 )
-"""Parameters that are fields of the recipe; None leaves the choice to distingo."""
+"""Parameters that are fields of the recipe; None means that distingo chooses the value."""
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """An image classifier with scikit-learn's interface.
 
-    Images come as paths, as Pillow images or arrays in a list, or as one array (n, height, width) or (n, height, width,
-    channels) of uint8, bool, wider integers or floats. What is not set is chosen from the images, as by
+    Images are a list of paths, Pillow images or arrays, or one array of shape (n, height, width) or (n, height, width,
+    channels) and dtype uint8, bool, wider integer or float. Parameters that are None are chosen from the images, as by
     `distingo.train`. Fitting leaves no files behind. The same images, labels, parameters and seed on the same machine
     give the same model.
 
     Args:
         model: ``auto``, a name in `distingo.list_models` such as ``descriptors`` or ``small-cnn``, or a pretrained
             backbone such as ``fast`` or a timm name.
-        image_size: That the model sees, in pixels: a number or (height, width).
+        image_size: Size of the model's input in pixels: a number or (height, width).
         epochs: Passes over the training images.
         batch_size: Images per step.
         learning_rate: The peak learning rate.
         optimizer: ``adam``, ``adamw`` or ``sgd``.
         schedule: ``constant``, ``cosine`` or ``one-cycle``.
-        weight_decay: On weight matrices and kernels, 0 to 10.
+        weight_decay: Weight decay of weight matrices and kernels, 0 to 10.
         label_smoothing: Share of the target spread evenly over all classes, 0 to 0.9.
-        class_weights: ``balanced`` weighs each class by the inverse of its frequency; ``none``.
+        class_weights: ``balanced`` weights each class by its inverse frequency; ``none`` uses equal weights.
         augment: Name of an augmentation preset.
         normalize: ``none``, ``dataset``, ``sample`` or ``zca``.
-        mode: Of a pretrained backbone: ``frozen``, ``finetune`` or ``scratch``.
-        head: On a frozen backbone: ``linear``, ``linear-svm``, ``prototype`` or ``knn``.
-        views: What a frozen backbone sees of a training image: ``none``, ``flip`` or ``crops``.
-        weights: Of a pretrained backbone: ``auto``, ``none``, or a folder or file.
-        batch_norm: Whether fine-tuning leaves the pretrained statistics: ``frozen`` or ``updated``.
-        patience: Stop after so many epochs without a better validation score; 0 never stops early.
-        validation: Share of the images that settings, the best epoch and calibration are chosen on, 0.01 to 0.9.
-        image_shape: (height, width) or (height, width, channels) of images that come as flat rows (n, pixels), as from
+        mode: How to use a pretrained backbone: ``frozen``, ``finetune`` or ``scratch``.
+        head: Classifier on a frozen backbone: ``linear``, ``linear-svm``, ``prototype`` or ``knn``.
+        views: Views of a training image for a frozen backbone: ``none``, ``flip`` or ``crops``.
+        weights: Weights of a pretrained backbone: ``auto``, ``none``, or a folder or file.
+        batch_norm: Pretrained batch-norm statistics during fine-tuning: ``frozen`` or ``updated``.
+        patience: Stop after this many epochs without a better validation score; 0 never stops early.
+        validation: Share of the images for model selection, early stopping and calibration, 0.01 to 0.9.
+        image_shape: (height, width) or (height, width, channels) of images passed as flat rows (n, pixels), as in
             scikit-learn's own data sets; one of the numbers may be -1. None takes images, not rows.
-        value_range: What is shown as black and as white in images of floats or more than 8 bits, such as ``(0, 1)``;
-            None lets the training images decide. uint8 is never scaled.
-        max_pixels: Larger images are refused; None is 178,956,970.
-        random_state: A seed (0 to 2**31 - 1), a ``numpy.random.RandomState`` to draw one from, or None for a new one at
-            each fit.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
-        workers: Decoding threads; None takes one per core.
+        value_range: Values shown as black and as white in float images and images of more than 8 bits, such as
+            ``(0, 1)``; None derives them from the training images. uint8 is never scaled.
+        max_pixels: Maximum number of pixels; larger images are refused. None is 178,956,970.
+        random_state: A seed (0 to 2**31 - 1), a ``numpy.random.RandomState`` to draw one from, or None for a new seed
+            at each fit.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``xpu``.
+        workers: Number of decoding threads; None uses one per core.
 
     Attributes:
-        classes_: The classes, sorted: (n_classes,).
-        predictor_: The trained model as `distingo.load` gives it.
-        n_features_in_: Pixels per image; only where images come as flat rows.
-        feature_names_in_: Names of a data frame's columns; only where images come as its rows.
+        classes_: The classes, sorted, of shape (n_classes,).
+        predictor_: The trained model, as returned by `distingo.load`.
+        n_features_in_: Number of columns; only for flat rows.
+        feature_names_in_: Names of a data frame's columns; only for flat rows.
     """
 
     classes_: npt.NDArray[Any]
@@ -160,16 +160,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         """Train on images.
 
         Args:
-            X: Images: n paths, Pillow images or arrays in a list, one array (n, height, width[, channels]), or with
-                `image_shape` rows (n, pixels).
-            y: Their classes, (n,): texts, numbers or truth values.
+            X: A list of n paths, Pillow images or arrays; one array (n, height, width[, channels]); or, with
+                `image_shape`, flat rows (n, pixels).
+            y: Classes of shape (n,): strings, numbers or booleans.
 
         Returns:
             The estimator itself.
 
         Raises:
-            ValueError: X and y don't fit each other, or are of another shape or type.
-            DistingoError: An image can't be read, a parameter is out of range, or a failure.
+            ValueError: X and y differ in length, or have another shape or type.
+            DistingoError: An image can't be read, a parameter is out of range, or training failed.
         """
         from distingo.datasets.decoding.value_ranges import settle_value_range
         from distingo.prediction.predictor import Predictor
@@ -198,35 +198,35 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
-        """The most probable class of each image.
+        """Predict the most probable class of each image.
 
         Args:
             X: Images in any form that `fit` takes.
 
         Returns:
-            Classes (n,), of the type of `classes_`.
+            Classes of shape (n,) and the dtype of `classes_`.
 
         Raises:
             NotFittedError: `fit` was not called.
-            ValueError: As `fit`.
+            ValueError: X has another shape or type.
             DistingoError: An image can't be read.
         """
         probabilities = self.predict_proba(X)
-        chosen: npt.NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
-        return chosen
+        predicted: npt.NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        return predicted
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
-        """The calibrated probability of each class for each image.
+        """Predict the calibrated probability of each class for each image.
 
         Args:
             X: Images in any form that `fit` takes.
 
         Returns:
-            float64 (n, classes), columns in the order of `classes_`; each row sums to 1.
+            float64 array of shape (n, n_classes), with columns in the order of `classes_`; each row sums to 1.
 
         Raises:
             NotFittedError: `fit` was not called.
-            ValueError: As `fit`.
+            ValueError: X has another shape or type.
             DistingoError: An image can't be read.
         """
         check_is_fitted(self, "predictor_")
@@ -238,33 +238,33 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         rows = map_in_order(self._look_at, enumerate(images), chunk=_CHUNK, ahead=2 * _BATCH, workers=workers)
         parts = [self.predictor_.evaluate(np.stack(batch)).probabilities for batch in chunked(rows, _BATCH)]
         probabilities = np.concatenate(parts).astype(np.float64)
-        scaled: npt.NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
-        return scaled
+        normalized: npt.NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
+        return normalized
 
     def save(self, folder: str | Path) -> Path:
-        """Write the fitted model into a new folder, from which `distingo.load` predicts.
+        """Save the fitted model to a folder, to be loaded by `distingo.load`.
 
         Args:
-            folder: Missing or empty.
+            folder: A new or empty folder.
 
         Returns:
             The folder.
 
         Raises:
             NotFittedError: `fit` was not called.
-            ResourceError: The folder holds something, or can't be written.
+            ResourceError: The folder is not empty or can't be written.
         """
         check_is_fitted(self, "predictor_")
         from distingo.models.saved import save_model
 
-        place = Path(folder)
-        if not is_free(place):
-            raise ResourceError(f"{place}: exists and is not an empty folder; choose another", code="not_empty")
-        save_model(place, self.predictor_.model)
-        return place
+        path = Path(folder)
+        if not is_free(path):
+            raise ResourceError(f"{path}: exists and is not an empty folder; choose another", code="not_empty")
+        save_model(path, self.predictor_.model)
+        return path
 
     def _settle(self, X: Any, y: Any) -> tuple[list[Any], npt.NDArray[Any]]:  # noqa: N803
-        """Images and classes of a call of `fit`, which fit each other."""
+        """Validate the arguments of `fit`; returns the list of images and the array of classes."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         images = self._images(X, is_fitting=True)
@@ -276,26 +276,26 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         return images, targets
 
     def _images(self, X: Any, *, is_fitting: bool) -> list[Any]:  # noqa: N803
-        """The single images of X.
+        """Convert X to a list of single images.
 
         Raises:
-            ValueError: There is none, or X is of another shape or type.
+            ValueError: X is empty or has another shape or type.
         """
         if self.image_shape is not None:
             rows = validate_data(self, X, reset=is_fitting, ensure_min_samples=1)
             return list(_reshape(rows, self.image_shape))
         if is_fitting:
-            for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit on rows
+            for name in ("n_features_in_", "feature_names_in_"):  # left by an earlier fit on rows
                 self.__dict__.pop(name, None)
         return _as_list(X)
 
     def _requested(self) -> dict[str, Any]:
-        """The recipe fields that a person set."""
-        said = {_FIELDS.get(name, name): getattr(self, name) for name in _RECIPE if getattr(self, name) is not None}
-        if said.get("model") == "auto":
-            del said["model"]
-        # Nothing is cut for a test here; the least share that a recipe allows leaves the most to validation.
-        return {**said, "test": 0.01, "seed": self._seed(), "device": self.device}
+        """Collect the recipe fields that were set."""
+        fields = {_FIELDS.get(name, name): getattr(self, name) for name in _RECIPE if getattr(self, name) is not None}
+        if fields.get("model") == "auto":
+            del fields["model"]
+        # No test split is needed here; the smallest share that a recipe allows leaves the most for validation.
+        return {**fields, "test": 0.01, "seed": self._seed(), "device": self.device}
 
     def _seed(self) -> int:
         state = self.random_state
@@ -304,7 +304,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         return int(check_random_state(state).randint(_SEEDS))
 
     def _look_at(self, part: Sequence[tuple[int, Any]]) -> list[npt.NDArray[Any]]:
-        """Images as the model looks at them; called from several threads."""
+        """Preprocess images for the model; called from several threads."""
         from distingo.datasets.decoding.decode import UndecodableError
         from distingo.prediction.images import name_image
 
@@ -321,7 +321,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         return rows
 
     def __getstate__(self) -> dict[str, Any]:
-        """The state with the model as the content of its own files, which hold no code."""
+        """Return the state with the model as the contents of its saved files, which contain no code."""
         state: dict[str, Any] = dict(super().__getstate__())
         predictor: Predictor | None = state.get("predictor_")
         if predictor is not None:
@@ -329,7 +329,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Load the model from the content of its files, onto the device that this machine has."""
+        """Restore the model from the contents of its saved files, onto the configured device."""
         from distingo.prediction.predictor import Predictor
 
         files = state.get("predictor_")
@@ -347,14 +347,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
 
 
 def _as_list(given: Any) -> list[Any]:
-    """Single images of paths, of a list of images, of a column of paths, or of one array.
+    """Convert paths, a list of images, a column of paths or one array to a list of single images.
 
     Raises:
-        ValueError: There is none, or it is of another shape or type.
+        ValueError: There are no images, or the value has another shape or type.
     """
     from distingo.prediction.images import as_images
 
-    if hasattr(given, "iloc"):  # a series, or a data frame with one column, of paths
+    if hasattr(given, "iloc"):  # a series or one-column data frame of paths
         given = given.to_numpy()
     if isinstance(given, np.ndarray) and given.dtype.kind in "OUS":
         if given.ndim == 2 and given.shape[1] == 1:
@@ -391,7 +391,7 @@ def _reshape(rows: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]
 
 
 def _name_classes(classes: npt.NDArray[Any]) -> tuple[str, ...]:
-    """Names for a model's files: the classes in words where those are different and allowed, else their numbers."""
+    """Choose class names for a model's files: the classes as strings if those are unique and allowed, else numbers."""
     names = tuple(map(str, classes.tolist()))
     if len(set(names)) == len(names) and not any(map(find_name_fault, names)):
         return names
@@ -401,15 +401,15 @@ def _name_classes(classes: npt.NDArray[Any]) -> tuple[str, ...]:
 def _to_files(model: SavedModel) -> dict[str, bytes]:
     from distingo.models.saved import save_model
 
-    with TemporaryDirectory(prefix="distingo-") as place:
-        save_model(Path(place), model)
-        return {path.name: path.read_bytes() for path in sorted(Path(place).iterdir())}
+    with TemporaryDirectory(prefix="distingo-") as folder:
+        save_model(Path(folder), model)
+        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 
 def _from_files(files: dict[str, bytes]) -> SavedModel:
     from distingo.models.saved import load_model
 
-    with TemporaryDirectory(prefix="distingo-") as place:
+    with TemporaryDirectory(prefix="distingo-") as folder:
         for name, content in files.items():
-            (Path(place) / Path(name).name).write_bytes(content)
-        return load_model(Path(place))
+            (Path(folder) / Path(name).name).write_bytes(content)
+        return load_model(Path(folder))

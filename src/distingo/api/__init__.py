@@ -1,4 +1,4 @@
-"""One Python call for each command; importing it loads no torch, calling it does."""
+"""The Python API, with one function per command; torch is imported when a function is called, not before."""
 
 from distingo.api.curation import Cleaning, check, clean, export_corrections, review, undo_cleaning
 from distingo.api.data import inspect, show_augmentation, split

@@ -1,11 +1,4 @@
-"""The call that looks for what may be wrong with images.
-
-Calls that act on findings: files set aside with a way back, and the page on which a person decides.
-
-The call that opens the page on which a person decides about findings.
-
-The call that makes a data set of the corrections that people sent.
-"""
+"""Functions that check a data set, clean it, review findings, and export corrections of a served model."""
 
 from __future__ import annotations
 
@@ -41,35 +34,34 @@ def check(
     seed: int = 0,
     **reading: Unpack[ReadingOptions],
 ) -> Check:
-    """Look for files, images, labels and pairs that may be wrong; nothing of the data is touched.
+    """Find files, images, labels and pairs of images that may be wrong; the data is not changed.
 
     Args:
-        data: Folder of images, or a table of labels next to them. None evaluates the check in `output` again, by other
-            thresholds and without measuring anything.
-        output: A folder for ``check.html``, ``findings.csv`` and ``check.json``, empty or of an earlier check, which it
-            replaces; None writes nothing.
-        against: Another data set in which no copy should be.
-        model: What images are compared by besides their pixels: a backbone as for `train`, ``descriptors``, or
-        ``none``,
-            which looks neither for outliers nor for wrong labels. None takes the backbone ``fast`` where its weights
-            can be had and images are large enough, else descriptors.
-        weights: Of the backbone; None takes the published ones.
-        predictions: The folder of a `crossval` of the same images, whose predictions labels are doubted by; None
-            makes some by quick models.
-        thresholds: By kind of finding, from which score on it counts.
-        seed: Of samples and folds.
-        **reading: How images and labels are found and read, as in `ReadingOptions`; findings that corrections answer
-            are left out.
+        data: Folder of images, or a table of labels next to them. None applies other thresholds to the check in
+            `output`, without measuring anything again.
+        output: A folder for ``check.html``, ``findings.csv`` and ``check.json``: new, empty, or of an earlier check,
+            which is replaced. None writes nothing.
+        against: Another data set that must not contain copies of these images.
+        model: Features to compare images by, in addition to their pixels: a backbone as for `train`, ``descriptors``,
+            or ``none``, which skips the search for outliers and wrong labels. None takes the backbone ``fast`` if its
+            weights are available and images are large enough, else ``descriptors``.
+        weights: Weights of the backbone; None takes the published ones.
+        predictions: The folder of a `crossval` of the same images, whose predictions are used to find wrong labels;
+            None predicts with quick models.
+        thresholds: Score from which a finding counts, by kind of finding.
+        seed: Seed of samples and folds.
+        **reading: How images and labels are found and read, as in `ReadingOptions`; findings that corrections already
+            resolve are left out.
 
     Returns:
-        All findings, and what they rest on.
+        All findings, and how they were obtained.
 
     Raises:
         DataError: The data can't be read as a data set.
         UsageError: A threshold or option is wrong.
-        ModelError: The backbone or its weights can't be had.
-        ResourceError: The output is something else.
-        RunError: `data` is None and `output` holds no check.
+        ModelError: The backbone or its weights are not available.
+        ResourceError: The output folder contains something else.
+        RunError: `data` is None and `output` contains no check.
     """
     from distingo.curation.check import PAGE_NAME, SUMMARY_NAME, read_check, write_check
     from distingo.curation.checking import CheckRequest, run_check
@@ -85,13 +77,13 @@ def check(
             )
         measuring: dict[str, object] = {"against": against, "model": model, "weights": weights}
         measuring |= {"corrections": reading.get("corrections"), "table": reading.get("table")}
-        if said := [name for name, value in measuring.items() if value is not None]:
+        if set_options := [name for name, value in measuring.items() if value is not None]:
             raise UsageError(
-                f"{option(said[0])}: evaluating {folder} again measures nothing; name the data too",
+                f"{option(set_options[0])}: evaluating {folder} again measures nothing; name the data too",
                 code="needs_other_option",
-                parameter=said[0],
+                parameter=set_options[0],
             )
-        found = read_check(folder).with_thresholds(dict(thresholds or {}))
+        result = read_check(folder).with_thresholds(dict(thresholds or {}))
     else:
         _require_place(folder)
         request = CheckRequest(
@@ -104,16 +96,16 @@ def check(
             reading=Reading.of(**reading),
             seed=settings.seed,
         )
-        found = run_check(request)
+        result = run_check(request)
     if folder is not None:
         from distingo.report.pages.check import write_check_page
 
         if not (folder / SUMMARY_NAME).is_file():
             begin_folder(folder)
-        write_check(found, folder)
+        write_check(result, folder)
         end_beginning(folder)
-        write_check_page(found, folder / PAGE_NAME)
-    return found
+        write_check_page(result, folder / PAGE_NAME)
+    return result
 
 
 def _require_place(folder: Path | None) -> None:
@@ -131,12 +123,12 @@ def _require_place(folder: Path | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """What cleaning would do, or did.
+    """The plan of a cleaning, or its result.
 
     Attributes:
-        plan: The files; once applied, those that were moved and those that were left alone.
-        quarantine: Where the files go.
-        applied: Whether they were moved.
+        plan: The files to move and those left alone; if `applied`, the files that were moved.
+        quarantine: The folder that files are moved to.
+        applied: Whether the files were moved.
     """
 
     plan: CleaningPlan
@@ -159,54 +151,54 @@ def clean(
     corrections: str | Path | None = None,
     table: TableOptions | None = None,
 ) -> Cleaning:
-    """Move files that were found wanting to a quarantine folder, or say which would be; nothing is deleted.
+    """Move files with findings to a quarantine folder, or list the files that would be moved; nothing is deleted.
 
     Args:
         data: Folder of images, or a table of labels next to them.
-        findings: What `check` wrote: its folder, or the table in it.
-        kinds: Which kinds of findings to act on.
-        threshold: From which score on findings count, instead of their own; for one kind only.
-        apply: Move the files; without it nothing is touched.
-        quarantine: A new folder outside the data; None takes one next to it, named after it and the time.
-        corrections: As in `train`; what was kept or relabeled there is left alone.
+        findings: The output folder of `check`, or the table in it.
+        kinds: Kinds of findings to act on.
+        threshold: Score from which findings count, instead of the threshold of the check; for one kind only.
+        apply: Whether to move the files; if False, nothing is changed.
+        quarantine: A new folder outside the data; None makes one next to it, named after the data and the time.
+        corrections: As in `train`; files that were kept or relabeled there are left alone.
         table: As in `train`.
 
     Returns:
-        The plan, or what was done.
+        The plan, or the result if `apply`.
 
     Raises:
         DataError: There are no findings, or the data or its corrections can't be read.
         UsageError: An option is not allowed.
-        ResourceError: The quarantine can't be written; what was moved by then can be put back.
+        ResourceError: The quarantine can't be written; files that were already moved can be put back.
     """
     from distingo.curation.planning import plan_cleaning
     from distingo.curation.quarantine import apply_plan, choose_quarantine
     from distingo.datasets.corrections import find_corrections
 
-    chosen = _chosen(read_findings(Path(findings)), kinds, threshold)
+    selected = _chosen(read_findings(Path(findings)), kinds, threshold)
     root = _root_of(Path(data), table)
-    place = choose_quarantine(root, None if quarantine is None else Path(quarantine))
-    plan = plan_cleaning(root, chosen, find_corrections(root, corrections))
+    folder = choose_quarantine(root, None if quarantine is None else Path(quarantine))
+    plan = plan_cleaning(root, selected, find_corrections(root, corrections))
     plan = replace(plan, notes=(*plan.notes, *_note_on_tables(root, Path(data), plan)))
     if not apply:
-        return Cleaning(plan, place, applied=False)
-    return Cleaning(apply_plan(plan, place), place, applied=True)
+        return Cleaning(plan, folder, applied=False)
+    return Cleaning(apply_plan(plan, folder), folder, applied=True)
 
 
 def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Restoration:
-    """Put everything back that `clean` moved; nothing is overwritten.
+    """Put back all files that `clean` moved; nothing is overwritten.
 
     Args:
         quarantine: The folder that `clean` moved the files to.
-        data: Where the data set is now. None takes the folder next to which the quarantine lies, which is where `clean`
-            puts it unless it is told otherwise; the journal alone is not believed.
+        data: The data set's current folder. None takes the folder next to the quarantine, which is the default place
+            of `clean`; the path in the journal is not trusted.
 
     Returns:
-        What was put back, and what could not be.
+        The files that were put back, and those that could not be.
 
     Raises:
-        DataError: The folder holds no journal, or one that is damaged or leads elsewhere; nothing was moved.
-        UsageError: The data set is not there any more, or must be named.
+        DataError: The folder has no journal, or the journal is damaged or contains other paths; nothing was moved.
+        UsageError: The data set no longer exists, or must be named.
     """
     from distingo.curation.quarantine import undo
 
@@ -276,25 +268,25 @@ def review(
     table: TableOptions | None = None,
     max_pixels: int | None = None,
 ) -> None:
-    """Serve a page to go through findings with the keyboard, until Ctrl-C.
+    """Serve a page to review findings with the keyboard, until Ctrl-C.
 
-    Every decision is in the table of corrections before the page goes on; `train` honours it.
+    Every decision is saved to the table of corrections before the next finding is shown; `train` applies that table.
 
     Args:
         data: Folder of images, or a table of labels next to them.
-        findings: What `check` wrote: its folder, or the table in it.
+        findings: The output folder of `check`, or the table in it.
         corrections: The table to read and write; None takes ``corrections.csv`` in the data set's root.
-        host: The address to listen on. The default can be reached from this machine only; at any other one, whoever
-            can read the page's address can see the images and decide.
-        port: 0 takes one that is free.
-        on_start: Called with the page's address and the review once the page can be opened.
+        host: The address to listen on. The default accepts connections from this machine only; with any other one,
+            anyone who knows the page's URL can see the images and decide.
+        port: The port to listen on; 0 takes a free one.
+        on_start: Called with the page's URL and the review session as soon as the page can be opened.
         table: As in `train`.
         max_pixels: Larger images are not shown; None is 178,956,970.
 
     Raises:
-        DataError: There are no findings, they are about other data, or the corrections are damaged.
-        UsageError: `table` does not fit the data, or corrections are to be ``none``.
-        ResourceError: The port is taken.
+        DataError: There are no findings, they belong to other data, or the corrections are damaged.
+        UsageError: `table` does not match the data, or `corrections` is ``none``.
+        ResourceError: The port is in use.
     """
     from distingo.curation.check import read_value_ranges
     from distingo.datasets.corrections import CORRECTIONS_NAME, NO_CORRECTIONS
@@ -311,17 +303,17 @@ def review(
             parameter="corrections",
         )
     settings, limit = ReviewSettings(host=host, port=port), Reading(max_pixels=max_pixels).pixel_limit
-    found = read_findings(Path(findings))
+    review_findings = read_findings(Path(findings))
     layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
-    if corrections is None and path.is_symlink():  # it may have come with the images, and lead anywhere
+    if corrections is None and path.is_symlink():  # untrusted: it may have come with the images and point anywhere
         raise UsageError(
             f"{path}: is a link; name the file that decisions are written to in {option('corrections')}",
             code="is_link",
             parameter="corrections",
         )
     ranges = read_value_ranges(Path(findings))
-    session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root), ranges, limit)
+    session = ReviewSession(layout, review_findings, Decisions(path.resolve(), layout.root), ranges, limit)
     with ReviewServer(session, settings.host, settings.port) as server:
         if on_start is not None:
             on_start(server.guard.url, session)
@@ -329,24 +321,24 @@ def review(
 
 
 def export_corrections(corrections: str | Path, output: str | Path, *, model: str | None = None) -> CorrectedData:
-    """Make a data set of the corrections that people sent from the page of `distingo serve`.
+    """Export the corrections that people sent from the page of `distingo serve` as a data set.
 
-    Of each image the latest correction counts. With one label per image there is a folder for each class, with
-    several ``labels.csv`` next to the images; `train` takes both. ``provenance.csv`` says of every image which
-    model had said what, when it was corrected and how often.
+    Only the latest correction of each image counts. Single-label data has a folder for each class, multi-label data has
+    ``labels.csv`` next to the images; `train` takes both. ``provenance.csv`` lists for every image the model and its
+    prediction, and when and how often it was corrected.
 
     Args:
-        corrections: The file that was named by ``--corrections``; it is only read, also while it is being written.
+        corrections: The file that ``--corrections`` named; it is only read, which is safe while the server writes it.
         output: A new or empty folder.
-        model: Whose corrections to take; needed where the file holds those of several models.
+        model: The model whose corrections to export; required if the file has corrections of several models.
 
     Returns:
-        What was written.
+        A summary of the data set.
 
     Raises:
-        DataError: The file is missing, damaged, something else, or holds no correction.
+        DataError: The file is missing, damaged, of another type, or contains no corrections.
         UsageError: There is no such model, or there are several and none is named.
-        ResourceError: Something is in the folder, or it can't be written.
+        ResourceError: The folder is not empty or can't be written.
     """
     from distingo.serving.corrected_data import export_store
 

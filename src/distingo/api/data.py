@@ -1,7 +1,4 @@
-"""Calls that look at images before anything is trained.
-
-Calls that decide once which images are learned from and which are evaluated on.
-"""
+"""Functions that inspect a data set, preview augmentation and split the images, before training."""
 
 from __future__ import annotations
 
@@ -31,25 +28,26 @@ def inspect(
     seed: int = 0,
     **reading: Unpack[ReadingOptions],
 ) -> Dataset:
-    """Account for every file of a data set, and write a page to explore it.
+    """Read a data set, report on every file, and write a page to explore it.
 
     Args:
         data: Folder of images, or a table of labels next to them.
-        output: An HTML page to write, which may replace an older page of distingo's; None writes none.
-        draw_map: Whether the page has a map of the images (of at most 3,000, drawn by chance).
-        model: What the map is laid out by: a backbone as for `train`, ``descriptors`` or ``pixels``. None takes the
-            pixels of tiny images, else the preset ``fast`` where its weights are on this machine, else descriptors.
-        weights: Of the backbone, as for `train`.
-        seed: Of the map.
+        output: An HTML page to write, which may replace an older page of distingo's; None writes no page.
+        draw_map: Whether the page has a map of the images (at most 3,000, sampled at random).
+        model: Features for the layout of the map: a backbone as for `train`, ``descriptors`` or ``pixels``. None takes
+            ``pixels`` for tiny images, else the preset ``fast`` if its weights are on this machine, else
+            ``descriptors``.
+        weights: Weights of the backbone, as for `train`.
+        seed: Seed of the map.
         **reading: How images and labels are found and read, as in `ReadingOptions`.
 
     Returns:
         The images and the manifest.
 
     Raises:
-        DataError: There is nothing to train on; says why.
-        ModelError: The model can't be had.
-        UsageError: `table` does not fit the data, or the model is none that a map can be laid out by.
+        DataError: The data contains nothing to train on; the message explains why.
+        ModelError: The model is not available.
+        UsageError: `table` does not match the data, or the model can't be used for a map.
     """
     from distingo.datasets.gathering import read_dataset
     from distingo.exploration.appearance import small_images
@@ -80,19 +78,19 @@ def show_augmentation(
     table: TableOptions | None = None,
     value_range: str | Sequence[float] | None = None,
 ) -> Path:
-    """Draw images next to their augmented versions, as training would see them.
+    """Draw images next to their augmented versions, as used in training.
 
     Args:
         data: Folder of images.
         preset: Name of an augmentation preset.
         output: A PNG file; an existing one is not overwritten.
-        image_size: Side in pixels; None takes training's own choice.
-        seed: Of the augmentation.
+        image_size: Height and width in pixels; None takes the size that training would choose.
+        seed: Seed of the augmentation.
         table: As for `inspect`.
         value_range: As in `train`.
 
     Returns:
-        The image.
+        The path of the PNG file.
 
     Raises:
         UsageError: There is no such preset.
@@ -132,28 +130,29 @@ def split(
     seed: int = 0,
     **options: Unpack[SplitOptions],
 ) -> Division:
-    """Divide images into sides, or into folds, and write the division down; no image is moved.
+    """Divide images into splits or folds and write the assignment to a file; no image is moved.
 
-    Near-duplicates, bursts of one scene and images with the same value in a group column stay on one side. Every
-    class or label is shared out as asked as far as that allows.
+    Near-duplicates, bursts of one scene and images with the same value in a group column stay in the same split.
+    Within that constraint, the classes or labels are stratified.
 
     Args:
         data: Folder of images, or a table of labels next to them.
-        output: A CSV to write; an existing one is not overwritten.
-        validation: Share for validation; 0 for none, None for 0.15 where the data has no such side of its own.
-        test: Share for the test; 0 for none, None for 0.2 where the data has no such side of its own.
-        folds: How many folds of the same size, instead of sides; leave `validation` and `test` out then.
-        resplit: Divide all anew where the data has sides of its own.
-        seed: Of the division.
-        **options: What belongs together, as in `GroupingOptions`, and how images and labels are found and read, as in
-            `ReadingOptions`.
+        output: A CSV file to write; an existing one is not overwritten.
+        validation: Share of the validation split; 0 for none, None for 0.15 unless the data has its own.
+        test: Share of the test split; 0 for none, None for 0.2 unless the data has its own.
+        folds: Number of equal folds to make instead of splits; `validation` and `test` must then be None.
+        resplit: Whether to ignore the splits that the data has.
+        seed: Seed of the split.
+        **options: Which images belong together, as in `GroupingOptions`, and how images and labels are found and read,
+            as in `ReadingOptions`.
 
     Returns:
-        The division: which part each image is on, the groups, how the classes' shares came out, and notes.
+        The split or fold of each image, the groups, the resulting shares of each class, and notes.
 
     Raises:
-        DataError: There is nothing to divide, or too few groups.
-        UsageError: A share, the number of folds or `table` does not fit; or a share is for a side that the data has.
+        DataError: There are no images to divide, or too few groups.
+        UsageError: A share, the number of folds or `table` is not allowed, or the data already has the split that a
+            share was requested for.
         ResourceError: The output exists or can't be written.
     """
     from distingo.datasets.gathering import read_dataset
@@ -166,12 +165,12 @@ def split(
     grouping, reading = split_options(options)
     belonging = Belonging(grouping.near_duplicates, grouping.burst)
     _require_output(Path(output))
-    place = reading.cache
-    dataset = read_dataset(Path(data), reading, products=belonging.products(place))
+    cache = reading.cache
+    dataset = read_dataset(Path(data), reading, products=belonging.products(cache))
     for sentence in (*dataset.notes, *sum_up_left_out(dataset, "`distingo inspect`")):
         logging.getLogger("distingo").info(sentence)
     shares = settle_shares(dataset, validation=validation, test=test, resplit=resplit or folds is not None)
-    groups = group_images(len(dataset.images), belonging.link(dataset, place, reading.threads))
+    groups = group_images(len(dataset.images), belonging.link(dataset, cache, reading.threads))
     if folds is None:
         division = divide_splits(dataset, groups, **shares, seed=seed, resplit=resplit)
     else:

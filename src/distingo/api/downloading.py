@@ -1,4 +1,4 @@
-"""Calls that gather images."""
+"""Functions that download images."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 def fetch_settings(options: FetchOptions, call: str) -> FetchSettings:
-    """The record of a call's keywords.
+    """Create the record of fetch options from a call's keywords.
 
     Raises:
-        TypeError: There is no such keyword.
+        TypeError: A keyword is unknown.
     """
     require_known(options, FetchOptions.__annotations__, call)
     return FetchSettings(**options)
 
 
 def list_sets() -> tuple[NamedSet, ...]:
-    """Every well-known set that `download_set` knows by name."""
+    """List the sets that `download_set` can download by name."""
     from distingo.download.sets import SETS
 
     return tuple(SETS.values())
@@ -47,24 +47,24 @@ def download_set(
     limits: Limits | None = None,
     allow_private_addresses: bool = False,
 ) -> Gathered:
-    """Fetch a well-known set from its official place, and lay it out as class folders.
+    """Download a well-known set from its official source and arrange it in class folders.
 
-    Its license and citation are written next to it. What an earlier, interrupted call fetched is not fetched again.
+    The set's license and citation are written next to it. A repeated call resumes an interrupted download.
 
     Args:
-        name: One of `list_sets`.
+        name: The name of a set in `list_sets`.
         output: A folder: new, empty, or begun by the same call.
-        raw: Leave the files as they are published.
-        mirror: Fetch the files from below this address instead; their checksums must be the same.
-        limits: How politely, how patiently and how much; None takes the defaults, and files of up to 4 GiB.
-        allow_private_addresses: Whether the mirror may be on this machine or its network.
+        raw: Whether to leave the files as published.
+        mirror: Base URL to fetch the files from instead; their checksums must be the same.
+        limits: Limits on connections, attempts and file sizes; None takes the defaults, with files of up to 4 GiB.
+        allow_private_addresses: Whether the mirror may be on this machine or its local network.
 
     Returns:
-        What became of each of its files.
+        The outcome for each file of the set.
 
     Raises:
-        UsageError: There is no such set, or the folder holds something else.
-        DataError: A file can't be had, or is not what it should be.
+        UsageError: There is no such set, or the folder contains something else.
+        DataError: A file can't be fetched, or its checksum is wrong.
         ResourceError: The folder can't be written.
     """
     from distingo.download.named import gather_set
@@ -87,24 +87,24 @@ def download_urls(
     columns: UrlColumns | None = None,
     **fetching: Unpack[FetchOptions],
 ) -> Gathered:
-    """Fetch the images that a table names by their addresses.
+    """Download the images whose URLs a table lists.
 
-    With one label each they go into class folders, with several into ``images/`` with a ``metadata.csv`` that the
-    other calls read. ``manifest.csv`` says what became of every address.
+    Single-label images are written to class folders, multi-label images to ``images/`` with a ``metadata.csv`` that
+    the other functions read. ``manifest.csv`` lists the outcome for every URL.
 
     Args:
-        table: CSV, TSV, JSON Lines or Parquet.
+        table: CSV, TSV, JSON Lines or Parquet file.
         output: A folder: new, empty, or begun by the same call.
-        columns: What to know about the table; what is left out is recognized.
-        **fetching: How politely and how much is fetched, as in `FetchOptions`; files of up to 256 MiB if
-            `limits` does not tell.
+        columns: Names of the table's columns; those left out are detected.
+        **fetching: Limits and permissions, as in `FetchOptions`; files of up to 256 MiB unless `limits` sets another
+            size.
 
     Returns:
-        What became of each address.
+        The outcome for each URL.
 
     Raises:
-        DataError: The table can't be understood.
-        UsageError: It has no such column, or the folder holds something else.
+        DataError: The table can't be parsed.
+        UsageError: The table lacks a column, or the folder contains something else.
         ResourceError: The folder can't be written.
     """
     from distingo.download.url_lists import gather_urls
@@ -133,46 +133,46 @@ def download_open_images(
     addresses: OpenImagesAddresses | None = None,
     **fetching: Unpack[FetchOptions],
 ) -> Gathered:
-    """Fetch the images of some classes of Open Images V7.
+    """Download the images of some classes of Open Images V7.
 
-    Where no image has several of the classes they go into class folders, else into ``images/``. ``metadata.csv``,
-    which the other calls read, has the labels, side, source, license and author of each. The tables, of gigabytes for
-    ``train``, are not kept but for their lines about the classes.
+    If no image has several of the classes, images are written to class folders, else to ``images/``. ``metadata.csv``,
+    which the other functions read, contains the labels, split, source, license and author of each image. Of the tables,
+    which are gigabytes for ``train``, only the rows about the classes are stored.
 
     Args:
-        classes: Names without regard to case, or identifiers (``/m/...``).
+        classes: Names of classes, ignoring case, or identifiers (``/m/...``).
         output: A folder: new, empty, or begun by the same call.
-        splits: Of ``train``, ``validation`` and ``test``.
-        limit: At most so many images for each class; None takes all.
-        boxes: Take only images with a box of the class, and write ``boxes.csv``; else those of which people said that
-            they show it.
-        min_size: In pixels; leave out images with a shorter side, and with `boxes` boxes with a shorter side.
-        single: Leave out images that have several of the classes.
-        seed: Of the choice under a limit.
-        addresses: Of a mirror; None takes the official ones.
-        **fetching: How politely and how much is fetched, as in `FetchOptions`.
+        splits: Splits to take images from: ``train``, ``validation`` and ``test``.
+        limit: Maximum number of images per class; None takes all.
+        boxes: Whether to take only images with a bounding box of the class and write ``boxes.csv``; if False, images
+            whose label was verified by people are taken.
+        min_size: Minimum length in pixels of an image's shorter side and, with `boxes`, of a box's shorter side.
+        single: Whether to leave out images that have several of the classes.
+        seed: Seed of the selection if `limit` is set.
+        addresses: URLs of a mirror; None takes the official ones.
+        **fetching: Limits and permissions, as in `FetchOptions`.
 
     Returns:
-        What became of each image that was chosen.
+        The outcome for each selected image.
 
     Raises:
-        DataError: A table can't be had, or no image fits.
-        UsageError: A class is unknown, or the folder holds something else.
+        DataError: A table can't be fetched, or no image matches.
+        UsageError: A class is unknown, or the folder contains something else.
         ResourceError: The folder can't be written.
     """
     from distingo.download.open_images import OpenImagesRequest, gather_open_images
 
     settings = fetch_settings(fetching, "download_open_images")
-    chosen = OpenImagesSettings(limit=limit, boxes=boxes, min_size=min_size, single=single, seed=seed)
+    selection = OpenImagesSettings(limit=limit, boxes=boxes, min_size=min_size, single=single, seed=seed)
     return gather_open_images(
         OpenImagesRequest(
             as_names(classes, "classes"),
             tuple(splits),
-            chosen.limit,
-            chosen.boxes,
-            chosen.min_size,
-            chosen.single,
-            chosen.seed,
+            selection.limit,
+            selection.boxes,
+            selection.min_size,
+            selection.single,
+            selection.seed,
         ),
         Path(output),
         settings.limits,
@@ -189,21 +189,21 @@ def download_imagenet(
     mirror: str | None = None,
     **fetching: Unpack[FetchOptions],
 ) -> Gathered:
-    """Fetch the images of some classes of ImageNet into class folders. They are for non-commercial research only.
+    """Download the images of some classes of ImageNet into class folders, for non-commercial research only.
 
     Args:
-        classes: Names of synsets (any lemma) without regard to case, or WordNet ids (``n04118538``).
+        classes: Names of synsets (any lemma), ignoring case, or WordNet ids (``n04118538``).
         output: A folder: new, empty, or begun by the same call.
-        mirror: Fetch ``<WordNet id>.tar`` from below this address instead.
-        **fetching: How politely and how much is fetched, as in `FetchOptions`; archives of up to 16 GiB if
-            `limits` does not tell.
+        mirror: Base URL to fetch ``<WordNet id>.tar`` from instead.
+        **fetching: Limits and permissions, as in `FetchOptions`; archives of up to 16 GiB unless `limits` sets another
+            size.
 
     Returns:
-        What became of each archive, and of each file in one that is no image.
+        The outcome for each archive, and for each file in an archive that is not an image.
 
     Raises:
-        DataError: Not one archive can be had, or one is damaged.
-        UsageError: A synset is unknown, or the folder holds something else.
+        DataError: No archive can be fetched, or one is damaged.
+        UsageError: A synset is unknown, or the folder contains something else.
         ResourceError: The folder can't be written.
     """
     from distingo.download.imagenet import gather_imagenet
@@ -228,30 +228,30 @@ def download_video(
     limit: int | None = None,
     image_format: FrameFormat = "jpeg",
 ) -> VideoFrames:
-    """Write frames of a video into a folder, named by their time.
+    """Extract frames of a video into a folder; file names contain the time.
 
     Args:
-        video: A file; FFmpeg, in OpenCV, reads it.
+        video: A video file in any format that OpenCV's FFmpeg reads.
         output: A folder; frames that an earlier call wrote there are not written again.
-        choice: Which frames; None takes one every second.
+        choice: Which frames to extract; None takes one per second.
         label: Name of a class folder inside `output`; None writes into `output` itself.
-        limit: At most so many frames.
+        limit: Maximum number of frames.
         image_format: ``jpeg`` or ``png``.
 
     Returns:
-        What became of each frame that was due, and what is wrong with the video, if something is.
+        The outcome for each selected frame, and the fault of the video if it has one.
 
     Raises:
-        DataError: The file is no video, or no frame of it can be decoded.
-        UsageError: The label can't be a folder's name.
-        ResourceError: The folder can't be written or holds frames of another video, or OpenCV is not installed.
+        DataError: The file is not a video, or none of its frames can be decoded.
+        UsageError: The label can't be used as the name of a folder.
+        ResourceError: The folder can't be written or has frames of another video, or OpenCV is not installed.
     """
     from distingo.download.video import extract_frames
     from distingo.download.video_frames import FrameChoice as Choice
     from distingo.download.video_frames import Interval
 
     settings = VideoSettings(label=label, limit=limit, image_format=image_format)
-    wanted = choice or Choice(Interval("seconds", 1.0))
+    frame_choice = choice or Choice(Interval("seconds", 1.0))
     return extract_frames(
-        Path(video), Path(output), wanted, label=label, limit=settings.limit, image_format=settings.image_format
+        Path(video), Path(output), frame_choice, label=label, limit=settings.limit, image_format=settings.image_format
     )

@@ -1,7 +1,4 @@
-"""Calls that evaluate finished runs and write their pages.
-
-Calls that say why a model says what it says.
-"""
+"""Functions that evaluate, compare and explain finished runs and write their pages."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _MOST_NEIGHBORS = 8
-"""As many as a sheet has room for."""
+"""Maximum number of nearest training images, limited by the space on an explanation sheet."""
 
 
 def explain(
@@ -38,26 +35,26 @@ def explain(
     device: str = "auto",
     max_pixels: int | None = None,
 ) -> Explanation:
-    """Show what speaks for a class in an image, whether that means something, and the nearest training images.
+    """Explain a prediction by heat maps, a check of these maps, and the nearest training images.
 
     Args:
         run: A run folder.
         image: A file, or one of the other forms that `distingo.load(run).predict` takes.
-        classes: To explain; without any the predicted one, of a model for several labels those that it gives.
-        output: A ``.png`` file to draw all of it on; an existing one is not overwritten.
-        layers: A ``.png`` file to draw the network's first filters and feature maps on, layer by layer.
-        neighbours: How many of the nearest training images to find, at most 8.
+        classes: Classes to explain; if empty, the predicted class, or all predicted labels of a multi-label model.
+        output: A ``.png`` file for the explanation; an existing one is not overwritten.
+        layers: A ``.png`` file for the network's first filters and the feature maps of its layers.
+        neighbours: Number of nearest training images to find, at most 8.
         device: Where a network computes.
-        max_pixels: A larger image is not read; None is the run's own limit, else 178,956,970 (for images in memory
-            none).
+        max_pixels: Maximum number of pixels; a larger image is not read. None takes the run's own limit, else
+            178,956,970 (no limit for images in memory).
 
     Returns:
-        Heat maps as arrays with what covering their hottest parts does, probabilities and neighbors.
+        Heat maps as arrays with the effect of occluding their hottest parts, probabilities and nearest images.
 
     Raises:
-        RunError: The run folder is missing, damaged, unfinished or newer.
-        ModelError: The model looks at no image, or `layers` are wanted of one that is no network.
-        UsageError: The model knows no such class, or a file does not end in ``.png``.
+        RunError: The run folder is missing, damaged, unfinished or from a newer version.
+        ModelError: The model does not use the image, or `layers` is set and the model is not a network.
+        UsageError: The model has no such class, or a file name does not end in ``.png``.
         DataError: The image can't be read.
         ResourceError: A file exists already or can't be written.
     """
@@ -69,10 +66,10 @@ def explain(
         raise UsageError(
             f"neighbors {neighbours}: give 0 to {_MOST_NEIGHBORS}", code="out_of_range", parameter="neighbours"
         )
-    places = [Path(place) for place in (output, layers) if place is not None]
-    for place in places:
+    paths = [Path(place) for place in (output, layers) if place is not None]
+    for place in paths:
         _check_place(place)
-    if len(set(places)) < len(places):
+    if len(set(paths)) < len(paths):
         raise UsageError(
             f"{output}: is to hold the explanation and the layers; give two names",
             code="options_conflict",
@@ -89,11 +86,11 @@ def explain(
 
 
 def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
-    """Keep heat maps of an evaluation's worst mistakes in ``heat_maps.parquet`` next to it, for its report.
+    """Compute heat maps of an evaluation's most confident errors and write ``heat_maps.parquet`` for its report.
 
     Args:
         run: A run folder.
-        evaluated: The folder in it of an evaluation on other images; None for the run's own.
+        evaluated: The folder in it of an evaluation on other images; None for the run's own evaluation.
         device: Where a network computes.
     """
     from distingo.explanation.worst import keep_heat_maps
@@ -136,49 +133,50 @@ def evaluate(
         run: A run folder.
         data: Other images to evaluate on; None takes the run's own test split.
         device: Where networks compute.
-        language: Of the pages, as in `write_report`.
-        **reading: How images and labels of `data` are found and read, as in `ReadingOptions`; the run's own are read
-            and corrected as for training. Without `max_pixels` the limit of the run counts, and deep images are always
-            scaled as in training.
+        language: Language of the pages, as in `write_report`.
+        **reading: How images and labels of `data` are found and read, as in `ReadingOptions`. The run's own images are
+            read and corrected as in training. The default of `max_pixels` is the run's limit, and deep images are
+            always scaled as in training.
 
     Returns:
-        The scores; they also lie in ``evaluation.json`` and on the page ``report.html``, in the run folder or, for
-        other data, in ``evaluations/<name of the data>`` in it.
+        The scores. They are also written to ``evaluation.json`` and ``report.html`` in the run folder or, for other
+        data, in its subfolder ``evaluations/<name of the data>``.
 
     Raises:
-        RunError: The run folder is damaged, unfinished or newer.
-        DataError: The data can't be evaluated on.
+        RunError: The run folder is damaged, unfinished or from a newer version.
+        DataError: The data can't be used for the evaluation.
     """
     from distingo.evaluation.evaluating import EvaluateRequest, evaluate_run
 
-    settled = settle_language(language)
+    page_language = settle_language(language)
     request = EvaluateRequest(
         run=Path(run),
         data=None if data is None else Path(data),
         reading=Reading.of(**reading),
         device=device,
     )
-    evaluation, place = evaluate_run(request)
-    evaluated = None if data is None else place
+    evaluation, folder = evaluate_run(request)
+    evaluated = None if data is None else folder
     explain_mistakes(Path(run), evaluated, device=device)
-    _write_pages(Path(run), evaluated, settled)
+    _write_pages(Path(run), evaluated, page_language)
     return evaluation
 
 
 def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, common: bool = False) -> Comparison:
-    """Put finished runs side by side that were evaluated on the same images.
+    """Compare finished runs that were evaluated on the same images.
 
     Args:
         runs: At least two run folders.
-        output: A folder; gets ``comparison.json`` and ``comparison.html``, older ones are replaced.
-        common: Evaluate runs with other test splits on the images that are on all of them, instead of refusing them.
+        output: A folder for ``comparison.json`` and ``comparison.html``, which are overwritten.
+        common: Whether to compare runs with different test splits on the images that all of these contain, instead of
+            raising an error.
 
     Returns:
         The comparison, the best run first.
 
     Raises:
         RunError: A run is missing, damaged or not evaluated, or two were not evaluated on the same images.
-        UsageError: Fewer than two runs were given, or one twice.
+        UsageError: There are fewer than two runs, or one is listed twice.
         ResourceError: The output can't be written.
     """
     from distingo.evaluation.comparing import compare_runs
@@ -192,23 +190,23 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, co
 
 
 def write_report(run: str | Path, *, language: str | None = None) -> Path:
-    """Write the run's ``report.html``, one self-contained page, and its model card, ``model/README.md``.
+    """Write a run's report, the self-contained page ``report.html``, and its model card, ``model/README.md``.
 
     Args:
         run: A run folder.
-        language: ``en``, ``es`` or ``zh``; None takes what ``DISTINGO_LANGUAGE`` says, else English. Names of classes
-            and files stay as they are.
+        language: ``en``, ``es`` or ``zh``; None takes the environment variable ``DISTINGO_LANGUAGE``, else English.
+            Names of classes and files are not translated.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
-        RunError: The run folder is damaged or newer.
+        RunError: The run folder is damaged or from a newer version.
         UsageError: There is no such language.
     """
-    settled = settle_language(language)
+    page_language = settle_language(language)
     read_config(RunFolder(Path(run)))
-    return _write_pages(Path(run), None, settled)
+    return _write_pages(Path(run), None, page_language)
 
 
 def _write_pages(run: Path, evaluated: Path | None, language: Language) -> Path:

@@ -1,9 +1,4 @@
-"""Calls that evaluate a recipe on every image of a data set.
-
-The call that says whether more images would help.
-
-The call that searches for a recipe.
-"""
+"""Functions that train many times: cross-validation, learning curves and the search for a recipe."""
 
 from __future__ import annotations
 
@@ -36,31 +31,31 @@ def crossval(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **options: Unpack[CrossvalOptions],
 ) -> CrossValidation:
-    """Cross-validate: train on all folds but one and evaluate on that one, so that every image is evaluated once.
+    """Cross-validate a recipe: train on all folds but one and evaluate on that one, for every fold.
 
-    Folds are stratified; near-duplicates, bursts and groups stay on one fold, as in `split`. In each turn a validation
-    part is cut from the other folds, by whole groups too. Images are decoded, and a frozen backbone's features made,
-    once for all folds.
+    Folds are stratified; near-duplicates, bursts and groups stay in the same fold, as in `split`. For each fold, a
+    validation split is drawn from the other folds, without dividing groups. Images are decoded and features of a frozen
+    backbone computed once for all folds.
 
     Args:
         data: Folder of images, or a table of labels next to them; may be left out with `resume`.
         output: A new folder for ``crossval.json``, ``crossval.html``, ``folds.csv`` and ``predictions.parquet``, which
-            has every image's probabilities by a model that never saw it (`check` takes them).
-        folds: How many; None for 5, or as many as `split` has.
-        repeats: How many times all images are divided into folds anew.
-        split: A file of `split`'s with folds, in place of dividing here.
-        resplit: Divide all images into folds where the data has sides of its own.
-        resume: Go on with the cross-validation in `output`; finished folds are not computed again.
+            contains out-of-fold probabilities of every image (for `check`).
+        folds: Number of folds; None for 5, or as many as `split` has.
+        repeats: Number of times that all images are divided into folds.
+        split: A file with folds written by `split`, to use instead of dividing the images here.
+        resplit: Whether to divide all images into folds even if the data has splits of its own.
+        resume: Whether to resume the cross-validation in `output`; finished folds are not computed again.
         on_epoch: Called with an `EpochRecord` after every epoch of a fold.
-        **options: The recipe without ``test``, as in `RecipeOptions`; what belongs together, as in `GroupingOptions`;
-            and how images and labels are found and read, as in `ReadingOptions`.
+        **options: The recipe without ``test``, as in `RecipeOptions`; which images belong together, as in
+            `GroupingOptions`; and how images and labels are found and read, as in `ReadingOptions`.
 
     Returns:
-        Scores fold by fold, their means with corrected resampled t intervals, and the scores of all predictions
-        together with 95 % intervals.
+        Scores of each fold, their means with corrected resampled t intervals, and the scores of the pooled predictions
+        with 95 % intervals.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or failure.
+        DistingoError: The subclass depends on the failure.
     """
     from distingo.crossvalidation.folder import CrossValidationFolder
     from distingo.crossvalidation.run import CrossValidateRequest, cross_validate
@@ -100,11 +95,11 @@ def crossval(
         training=training, folds=settings.folds, repeats=settings.repeats, belonging=belonging, resplit=resplit
     )
     try:
-        found = cross_validate(request)
+        result = cross_validate(request)
     except KeyboardInterrupt:
         raise InterruptionError(folder.how_to_resume(), code="interrupted") from None
-    write_crossval_page(found, folder.path)
-    return found
+    write_crossval_page(result, folder.path)
+    return result
 
 
 def learning_curve(
@@ -115,26 +110,27 @@ def learning_curve(
     draws: int = 5,
     **options: Unpack[CrossvalOptions],
 ) -> LearningCurve:
-    """Measure how scores grow with training images, and forecast them for twice and five times as many.
+    """Measure scores by number of training images, and forecast them for twice and five times as many images.
 
-    Heads are solved on a frozen backbone's features (or classifiers fitted to descriptors) of more and more images,
-    stratified and by whole groups. Power laws are fitted to resamples of the scores; a forecast is the middle of all
-    these curves, and its 95 % interval holds 95 % of them.
+    Heads are fitted to a frozen backbone's features (or classifiers to descriptors) of increasing numbers of images,
+    stratified and without dividing groups. Power laws are fitted to resamples of the scores; a forecast is the median
+    of these curves, and its 95 % interval contains 95 % of them.
 
     Args:
-        data: Folder of images, or a table of labels next to them; or a run folder, whose data and recipe are taken.
+        data: Folder of images, or a table of labels next to them; or a run folder, whose data and recipe are used.
         output: A new folder for ``learning-curve.json`` and ``learning-curve.html``; None writes nothing.
-        sizes: How many training sizes at most, evenly spaced by ratio.
-        draws: How many times images are drawn for each. Where the data has no test split of its own, as many folds,
-            each evaluated once.
-        **options: The recipe, as in `RecipeOptions`, whose model is a frozen backbone or ``descriptors``; what belongs
-            together, as in `GroupingOptions`; and how images and labels are found and read, as in `ReadingOptions`.
+        sizes: Maximum number of training sizes, evenly spaced by ratio.
+        draws: Number of random draws of images per size. If the data has no test split of its own, there are as many
+            folds, each of which is evaluated once.
+        **options: The recipe, as in `RecipeOptions`, whose model is a frozen backbone or ``descriptors``; which images
+            belong together, as in `GroupingOptions`; and how images and labels are found and read, as in
+            `ReadingOptions`.
 
     Returns:
-        The measured scores and the forecasts, of all images and of each class, the weakest class first.
+        The measured scores and the forecasts, overall and for each class, the weakest class first.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or failure.
+        DistingoError: The subclass depends on the failure.
     """
     from distingo.learning_curves.records import write_learning_curve
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
@@ -147,33 +143,33 @@ def learning_curve(
 
     settings = LearningCurveSettings(sizes=sizes, draws=draws)
     recipe, grouping, reading = crossval_options(options)
-    place = None if output is None else Path(output)
-    if place is not None:
-        require_free(place)
-    wanted = Wanted(
+    folder = None if output is None else Path(output)
+    if folder is not None:
+        require_free(folder)
+    request = Wanted(
         data=Path(data),
         options=recipe,
         reading=reading,
     )
     run = RunFolder(Path(data))
     if run.config.is_file():
-        wanted = repeat(run.config, replace(wanted, data=None))
+        request = repeat(run.config, replace(request, data=None))
     training = TrainRequest(
-        data=wanted.data or Path(data),
-        output=place or Path(),
-        options=wanted.options,
-        reading=replace(wanted.reading, corrections=settle_corrections(wanted.reading.corrections)),
+        data=request.data or Path(data),
+        output=folder or Path(),
+        options=request.options,
+        reading=replace(request.reading, corrections=settle_corrections(request.reading.corrections)),
     )
     belonging = Belonging(grouping.near_duplicates, grouping.burst)
-    found = run_learning_curve(
+    curve = run_learning_curve(
         LearningCurveRequest(training=training, sizes=settings.sizes, draws=settings.draws, belonging=belonging)
     )
-    if place is not None:
-        begin_folder(place)
-        write_learning_curve(found, place / "learning-curve.json")
-        write_learning_curve_page(found, place)
-        end_beginning(place)
-    return found
+    if folder is not None:
+        begin_folder(folder)
+        write_learning_curve(curve, folder / "learning-curve.json")
+        write_learning_curve_page(curve, folder)
+        end_beginning(folder)
+    return curve
 
 
 def tune(
@@ -189,30 +185,31 @@ def tune(
     on_trial: Callable[[Trial, Search], None] | None = None,
     **options: Unpack[TrainingOptions],
 ) -> Search:
-    """Search for a better recipe by what it is worth on validation; the test split is not looked at.
+    """Search for a better recipe by its validation score; the test split is not used.
 
-    A search that was stopped or killed goes on when it is requested again with the same output; requested with more
-    trials or time, so does a finished one.
+    A call with the same output resumes a search that was interrupted, and continues a finished one if it allows more
+    trials or time.
 
     Args:
         data: As for `train`.
-        output: A folder for ``best-recipe.json``, ``trials.csv`` and ``tune.html``; new, empty or of the same search.
-        trials: How many recipes to try in all; the first is the default one.
-        budget: How long to try, in seconds, earlier runs in the folder counted. One of the two must be given.
-        recipe_file: As for `train`; its fields stay as they are.
+        output: A folder for ``best-recipe.json``, ``trials.csv`` and ``tune.html``: new, empty or of the same search.
+        trials: Total number of recipes to try; the first is the default recipe.
+        budget: Total time in seconds, including that of earlier calls. At least one of `trials` and `budget` is
+            required.
+        recipe_file: As for `train`; its fields are not varied.
         split: As for `train`.
         fold: As for `train`.
         near_duplicates: As for `train`.
-        on_trial: Told every finished trial, and the search so far.
-        **options: Fields of the recipe that stay as they are, as in `RecipeOptions`, and how images and labels are
-            found and read, as in `ReadingOptions`.
+        on_trial: Called with each finished trial and the search so far.
+        **options: Fields of the recipe that are not varied, as in `RecipeOptions`, and how images and labels are found
+            and read, as in `ReadingOptions`.
 
     Returns:
-        The trials, the best recipe, and by how much it beats the default on validation.
+        The trials, the best recipe, and its gain over the default recipe on validation.
 
     Raises:
-        InterruptionError: Ctrl-C; what was found so far is written.
-        DistingoError: Of the kind that fits the mistake or failure.
+        InterruptionError: Ctrl-C was pressed; the results so far are written.
+        DistingoError: The subclass depends on the failure.
     """
     from distingo.datasets.splits.files import name_split
     from distingo.report.pages.tuning import write_tuning_page
@@ -225,17 +222,17 @@ def tune(
 
     settings = TuneSettings(trials=trials, budget=budget)
     recipe, reading = training_options(options)
-    folder, wanted = SearchFolder(Path(output)), name_split(split, fold)
-    check_wishes(wanted, recipe)
-    chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))
+    folder, wanted_split = SearchFolder(Path(output)), name_split(split, fold)
+    check_wishes(wanted_split, recipe)
+    fixed_recipe = None if recipe_file is None else read_recipe_file(Path(recipe_file))
     request = TrainRequest(
         data=Path(data),
         output=folder.prepared.path,
-        options=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
+        options=recipe if fixed_recipe is None else fixed_recipe.fill_up(recipe, divided=split is not None),
         reading=replace(reading, corrections=settle_corrections(reading.corrections)),
-        split=wanted,
+        split=wanted_split,
         near_duplicates=near_duplicates,
-        recipe_file=chosen,
+        recipe_file=fixed_recipe,
     )
     try:
         search = tune_run(
@@ -250,6 +247,8 @@ def tune(
     write_tuning_page(search, folder.page)
     if not search.is_finished:
         which = "one of the best" if search.tied else "the best"
-        found = f"{which} of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
-        raise InterruptionError(f"stopped; {found}; the same command goes on", code="interrupted")
+        best_so_far = (
+            f"{which} of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
+        )
+        raise InterruptionError(f"stopped; {best_so_far}; the same command goes on", code="interrupted")
     return search

@@ -1,4 +1,4 @@
-"""The keywords that several calls take, by group, and the records that they become."""
+"""Groups of keywords that several functions take, and their conversion to records."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class SplitOptions(GroupingOptions, ReadingOptions, total=False):
-    """What belongs together, and how images are found and read."""
+    """Which images belong together, and how images and labels are found and read."""
 
 
 class TrainingOptions(RecipeOptions, ReadingOptions, total=False):
-    """The recipe, and how images are found and read."""
+    """The recipe, and how images and labels are found and read."""
 
 
 class CrossvalOptions(RecipeOptions, GroupingOptions, ReadingOptions, total=False):
-    """The recipe, what belongs together, and how images are found and read."""
+    """The recipe, which images belong together, and how images and labels are found and read."""
 
 
 class SeveralOptions(TrainingOptions, total=False):
-    """All keywords of `train` but those that say where a run comes from and goes to."""
+    """All keywords of `train` except `data`, `output` and `resume`."""
 
     config: str | Path | None
     split: str | Path | None
@@ -45,11 +45,11 @@ class SeveralOptions(TrainingOptions, total=False):
 
 
 def split_options(options: SplitOptions) -> tuple[GroupingSettings, Reading]:
-    """The records of a call's keywords.
+    """Convert the keywords of `split` to records.
 
     Raises:
-        UsageError: A value can't be used.
-        TypeError: There is no such keyword.
+        UsageError: A value is not allowed.
+        TypeError: A keyword is unknown.
     """
     require_known(options, SplitOptions.__annotations__, "split")
     grouping = GroupingSettings(**_pick(options, GroupingOptions))
@@ -57,41 +57,41 @@ def split_options(options: SplitOptions) -> tuple[GroupingSettings, Reading]:
 
 
 def training_options(options: TrainingOptions) -> tuple[dict[str, Any], Reading]:
-    """Recipe fields under their own names, and the record of what reading images needs.
+    """Separate recipe fields, renamed from their aliases, from the options for reading images.
 
-    Keywords that are neither are left among the recipe fields, which are checked with the model.
+    Unknown keywords stay among the recipe fields, which are validated later, when the model is known.
 
     Raises:
-        UsageError: A value can't be used, or one was given under two names.
+        UsageError: A value is not allowed, or an option was passed under two names.
     """
     recipe = {name: value for name, value in options.items() if name not in ReadingOptions.__annotations__}
     return name_recipe_fields(recipe), Reading.of(**_pick(options, ReadingOptions))
 
 
 def crossval_options(options: CrossvalOptions) -> tuple[dict[str, Any], GroupingSettings, Reading]:
-    """Recipe fields under their own names, what belongs together, and the record of what reading images needs.
+    """Separate recipe fields, renamed from their aliases, from the options for grouping and for reading images.
 
     Raises:
-        UsageError: A value can't be used, or one was given under two names.
+        UsageError: A value is not allowed, or an option was passed under two names.
     """
     others = {name: value for name, value in options.items() if name not in GroupingOptions.__annotations__}
-    recipe, reading = training_options(others)  # type: ignore[arg-type]  # mypy takes all values for objects
+    recipe, reading = training_options(others)  # type: ignore[arg-type]  # mypy infers object for all values
     grouping = GroupingSettings(**_pick(options, GroupingOptions))
     return recipe, grouping, _grouped(reading, grouping)
 
 
 def of_machine(options: TrainingOptions) -> ReadingOptions:
-    """What reading images needs that concerns this machine, and not the data."""
+    """Return the options for reading images that depend on this machine, not on the data."""
     return {name: options[name] for name in ("workers", "max_pixels", "cache") if name in options}  # type: ignore[return-value]
 
 
 def _pick(options: Mapping[str, Any], group: type) -> Any:
-    """The keywords of one group."""
+    """Select the keywords of one group."""
     return {name: options[name] for name in group.__annotations__ if name in options}
 
 
 def _grouped(reading: Reading, grouping: GroupingSettings) -> Reading:
-    """The reading with the column that says what belongs together."""
+    """Add the group column to the options for reading images."""
     if grouping.group_column is None:
         return reading
     return replace(reading, table=replace(reading.table or TableOptions(), group_column=grouping.group_column))

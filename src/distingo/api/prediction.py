@@ -1,7 +1,4 @@
-"""Calls that put a trained model to work.
-
-Calls that take a trained model elsewhere.
-"""
+"""Functions that load a trained model, predict with it and export it."""
 
 from __future__ import annotations
 
@@ -33,24 +30,24 @@ def predict(
     paths: str | Path | Sequence[str | Path],
     **options: Unpack[PredictOptions],
 ) -> Predictions:
-    """Name what images show.
+    """Predict the classes of images.
 
     Args:
         run: A run folder.
-        paths: One or several: files; folders that are searched; tables (``.csv``, ``.tsv``, ``.jsonl``,
+        paths: One or several of: files; folders, which are searched; tables (``.csv``, ``.tsv``, ``.jsonl``,
             ``.parquet``) with a column of paths; patterns such as ``photos/**/*.jpg``; ``-`` for paths from standard
-            input, one a line.
-        **options: How images are named and where predictions and images go, as in `PredictOptions`.
+            input, one per line.
+        **options: Decisions about labels, output files, sorting, and reading of images, as in `PredictOptions`.
 
     Returns:
-        One prediction per image, in a list with `to_pandas`.
+        One prediction per image, in a list with the method `to_pandas`.
 
     Raises:
-        RunError: The run folder is damaged, unfinished or newer.
-        DataError: As `on_error` says.
-        UsageError: No path exists, there is no file, an option is not allowed, or the validation images can't vouch
-            for a wanted level.
-        ResourceError: The output exists, or something can't be written.
+        RunError: The run folder is damaged, unfinished or from a newer version.
+        DataError: An image can't be read, depending on `on_error`.
+        UsageError: None of the paths exists, there is no file, an option is not allowed, or the calibration set can't
+            guarantee a requested level.
+        ResourceError: The output exists, or a file can't be written.
     """
     from distingo.prediction.predictions import Predictions
     from distingo.progress import progress_bar
@@ -71,10 +68,10 @@ def predict_stream(
     paths: str | Path | Sequence[str | Path],
     **options: Unpack[PredictOptions],
 ) -> BulkPrediction:
-    """As `predict`, but one prediction after another, in memory that does not grow with the number of images.
+    """Predict the classes of images as a stream, in constant memory.
 
-    Images are looked at, written down and sorted as the predictions are taken. A missing one is a row with its error
-    here, unless `on_error` is given.
+    Images are read, written to the output and sorted while the predictions are iterated over. A missing image gives a
+    prediction with an error, unless `on_error` is set.
 
     Args:
         run: A run folder.
@@ -82,10 +79,10 @@ def predict_stream(
         **options: As for `predict`.
 
     Returns:
-        To be iterated over once; the table appears at its end.
+        An iterable of predictions, to be iterated over once; the output file is complete at its end.
 
     Raises:
-        DistingoError: As `predict`, for the most part before the first image is looked at.
+        DistingoError: As for `predict`, usually before the first image is read.
     """
     from distingo.prediction.bulk import BulkPrediction, BulkRequest
     from distingo.prediction.given_images import GivenImages
@@ -139,16 +136,16 @@ def predict_stream(
 
 
 def undo_sorting(folder: str | Path) -> Unsorting:
-    """Take out again what `predict` sorted into a folder; what was changed or added there stays.
+    """Remove the images that `predict` sorted into a folder; files that were changed or added there stay.
 
     Args:
-        folder: That the images were sorted into.
+        folder: The folder that the images were sorted into.
 
     Returns:
-        What was taken out, and what stays.
+        The files that were removed, and those that stay.
 
     Raises:
-        DataError: There is no journal of a sorting in it, or a damaged one.
+        DataError: The folder has no journal of a sorting, or a damaged one.
     """
     from distingo.prediction.sort_journal import undo_sorting as undo
 
@@ -158,17 +155,17 @@ def undo_sorting(folder: str | Path) -> Unsorting:
 def load(
     run: str | Path, *, device: str = "auto", engine: EngineName = "auto", max_pixels: int | None = None
 ) -> Predictor:
-    """Load a trained model; ``load(run).predict([...])`` names what images show.
+    """Load a trained model; ``load(run).predict([...])`` predicts the classes of images.
 
     Args:
         run: A run folder.
         device: Where networks compute.
         engine: As for `predict`.
-        max_pixels: Larger images are not read; None is the run's own limit, else 178,956,970 (for images in memory
-            none).
+        max_pixels: Maximum number of pixels; larger images are not read. None takes the run's own limit, else
+            178,956,970 (no limit for images in memory).
 
     Returns:
-        A predictor; its `stream` takes any number of images.
+        A predictor; its method `stream` takes any number of images.
 
     Raises:
         RunError: The folder is missing, damaged, unfinished or from a newer version.
@@ -187,25 +184,26 @@ def export(
     int8: bool = False,
     check_on: str | Path | None = None,
 ) -> Exported:
-    """Write a run's model in another format, and check it on real images against the original.
+    """Export a run's model to another format, and compare its predictions with the original on real images.
 
     Args:
         run: A run folder.
-        output: The folder to make; None makes one in the run's ``exports``.
+        output: A new folder; None makes one in the run's ``exports``.
         format: ``onnx``, ``openvino`` or ``torch-export``.
-        half: Keep weights in 16 bits.
-        int8: Compute in 8-bit integers, calibrated on training images.
-        check_on: A folder of images to check on, instead of the run's test and validation images.
+        half: Whether to store weights in 16 bits.
+        int8: Whether to compute in 8-bit integers, calibrated on training images.
+        check_on: A folder of images for the comparison, instead of the run's test and validation images.
 
     Returns:
-        Where it lies and what the check found. `distingo.runtime` predicts from ONNX and OpenVINO without torch.
+        The folder and the result of the comparison. `distingo.runtime` predicts with ONNX and OpenVINO exports without
+        torch.
 
     Raises:
-        RunError: The run folder is missing, damaged, unfinished or newer.
-        ModelError: The model is no network, or can't be written in this format.
-        UsageError: The format does not have the precision, or a package is missing.
-        DataError: There is no image to check or calibrate on.
-        ExportError: The export does not say what the original says; nothing is left of it.
+        RunError: The run folder is missing, damaged, unfinished or from a newer version.
+        ModelError: The model is not a network, or can't be converted to this format.
+        UsageError: The format does not support the precision, or a package is missing.
+        DataError: There is no image to compare or calibrate on.
+        ExportError: The export's predictions differ from the original's; the export is removed.
         ResourceError: The folder exists or can't be written.
     """
     from distingo.exporting.run import ExportRequest, export_run

@@ -1,4 +1,4 @@
-"""The call that puts models behind HTTP."""
+"""The function that serves models over HTTP."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def serve(
 
     Args:
         runs: Run folders, or ``NAME=FOLDER``.
-        on_start: Called with the server's address once it answers.
-        **options: Where the server listens, whom it answers and how much it takes, as in `ServeOptions`.
+        on_start: Called with the server's URL as soon as it accepts requests.
+        **options: Address, access control and limits of the server, as in `ServeOptions`.
 
     Raises:
         RunError: A run folder is missing, damaged or unfinished.
         UsageError: A setting is out of range, or others could reach the server without a key.
-        DataError: The file of corrections is something else.
-        ResourceError: The port is taken, or the file of corrections can't be made.
+        DataError: The file of corrections has another format.
+        ResourceError: The port is in use, or the file of corrections can't be created.
     """
     _require_parts()
     from distingo.serving.corrections import CorrectionStore
@@ -54,7 +54,7 @@ def serve(
     )
     settings.check()
     if settings.corrections is not None:
-        CorrectionStore(settings.corrections)  # one that can't be used is told before any model is loaded
+        CorrectionStore(settings.corrections)  # raises before any model is loaded
     _run(name_runs(as_paths(runs, "runs")), settings, on_start)
 
 

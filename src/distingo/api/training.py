@@ -1,7 +1,4 @@
-"""Calls that train.
-
-Calls about the models that can be trained.
-"""
+"""Functions that train models, and that list the models and backbones that can be trained."""
 
 from __future__ import annotations
 
@@ -33,8 +30,8 @@ class Run:
 
     Attributes:
         path: The run folder.
-        evaluation: Its scores on the test split.
-        report: The page to open.
+        evaluation: The scores on the test split.
+        report: The path of the report, an HTML page.
     """
 
     path: Path
@@ -70,30 +67,30 @@ def train(
 
     Args:
         data: Folder of images, or a table of labels next to them; may be left out with `config` or `resume`, which
-            name it.
-        output: The run folder to make.
+            contain it.
+        output: The new run folder.
         config: A ``config.json`` of another run to repeat.
-        resume: Go on with the run in `output`.
-        split: A file of `split`'s, or any table with the columns file and side, that says which side each image is
-            on; None cuts the sides by class and seed.
-        fold: Of a split file with folds, the one that is the test split.
-        near_duplicates: Images at least so alike (from 0.6 to 1; None: 0.8), turned and mirrored ones too, are kept
-            on one side where the sides are cut here, and counted where `data` or `split` says them; ``none``: they are
-            not searched for.
-        recipe_file: A JSON file of recipe fields, such as `tune`'s ``best-recipe.json``; what is said here goes first.
-        track: ``tensorboard`` or ``mlflow``: write parameters, curves, scores, plots and the model there too.
-        track_to: A folder for TensorBoard (None: ``tensorboard`` in the run folder), a server's address for MLflow
-            (None: what ``MLFLOW_TRACKING_URI`` says).
+        resume: Whether to resume the run in `output`.
+        split: A file written by `split`, or any table with the columns ``file`` and ``side``, that assigns each image
+            to a split; None splits the images by class and seed.
+        fold: The fold to use as test split, if `split` has folds.
+        near_duplicates: Similarity threshold of near-duplicates (0.6 to 1; None is 0.8), including rotated and mirrored
+            ones. They stay in the same split if the images are split here, and are counted if `data` or `split`
+            determines the splits. ``none`` does not search for them.
+        recipe_file: A JSON file of recipe fields, such as ``best-recipe.json`` of `tune`; `options` take precedence.
+        track: ``tensorboard`` or ``mlflow``: also log parameters, curves, scores, plots and the model there.
+        track_to: A folder for TensorBoard (None: ``tensorboard`` in the run folder), or the URL of an MLflow server
+            (None: the environment variable ``MLFLOW_TRACKING_URI``).
         on_epoch: Called with an `EpochRecord` after every epoch.
-        language: Of the report and the model card, as in `write_report`.
+        language: Language of the report and the model card, as in `write_report`.
         **options: The recipe, as in `RecipeOptions`, and how images and labels are found and read, as in
-            `ReadingOptions`; with `config` or `resume` what is left out is as in that run.
+            `ReadingOptions`. With `config` or `resume`, the defaults are the values of that run.
 
     Returns:
         The run with its scores.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or failure; its text says what to do.
+        DistingoError: The subclass depends on the failure; the message explains what to do.
     """
     from distingo.datasets.splits.files import name_split
     from distingo.runs.config import read_config
@@ -104,7 +101,7 @@ def train(
     from distingo.training.run import train_run
     from distingo.training.run_data import check_wishes
 
-    settle_language(language)  # before hours of training
+    settle_language(language)  # raises before hours of training
     recipe, reading = training_options(options)
     folder = RunFolder(Path(output))
     if config is not None and recipe_file is not None:
@@ -113,19 +110,19 @@ def train(
             code="options_conflict",
             parameter="config",
         )
-    chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))
-    wanted = Wanted(
+    recipe_from_file = None if recipe_file is None else read_recipe_file(Path(recipe_file))
+    inputs = Wanted(
         data=None if data is None else Path(data),
-        options=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
+        options=recipe if recipe_from_file is None else recipe_from_file.fill_up(recipe, divided=split is not None),
         reading=reading,
         split=name_split(split, fold),
         near_duplicates=near_duplicates,
     )
     if config is not None:
-        wanted = repeat(Path(config), wanted)
-    check_wishes(wanted.split, recipe)
-    place = wanted.data or (Path(read_config(folder).data) if resume else None)
-    if place is None:
+        inputs = repeat(Path(config), inputs)
+    check_wishes(inputs.split, recipe)
+    source = inputs.data or (Path(read_config(folder).data) if resume else None)
+    if source is None:
         raise UsageError(
             f"train needs {option('data')}, a folder of pictures (or {option('config')} of another run, or "
             f"{option('resume', value=True)})",
@@ -133,19 +130,19 @@ def train(
             parameter="data",
         )
     request = TrainRequest(
-        data=place,
+        data=source,
         output=folder.path,
-        options=wanted.options,
-        reading=replace(wanted.reading, corrections=settle_corrections(wanted.reading.corrections)),
-        repeats=wanted.repeats,
-        split=wanted.split,
-        near_duplicates=wanted.near_duplicates,
-        recipe_file=chosen,
+        options=inputs.options,
+        reading=replace(inputs.reading, corrections=settle_corrections(inputs.reading.corrections)),
+        repeats=inputs.repeats,
+        split=inputs.split,
+        near_duplicates=inputs.near_duplicates,
+        recipe_file=recipe_from_file,
         resume=resume,
     )
     try:
-        with follow(choose_tracking(track, track_to), folder, place) as told:
-            train_run(replace(request, on_epoch=_both(on_epoch, told)))
+        with follow(choose_tracking(track, track_to), folder, source) as listener:
+            train_run(replace(request, on_epoch=_both(on_epoch, listener)))
             evaluation = evaluate(folder.path, language=language, **of_machine(options))
     except KeyboardInterrupt:
         raise InterruptionError(folder.how_to_resume(), code="interrupted") from None
@@ -175,35 +172,35 @@ def train_several(
 
     Args:
         data: Folder of images.
-        output: A new folder; gets a run folder for each model, ``comparison.html`` and ``comparison.json``.
-        models: Names as for `train`; ``NAME:frozen``, ``NAME:finetune`` and ``NAME:scratch`` name a pretrained
-            backbone's mode, so that one backbone can be compared with itself.
-        resume: Take up runs that were interrupted; finished ones are kept.
-        **options: As for `train`, as in `SeveralOptions`; those about pretrained backbones go to the backbones only.
+        output: A new folder for a run folder per model, ``comparison.html`` and ``comparison.json``.
+        models: Names as for `train`; ``NAME:frozen``, ``NAME:finetune`` and ``NAME:scratch`` set a pretrained
+            backbone's mode, so that modes of the same backbone can be compared.
+        resume: Whether to resume interrupted runs; finished ones are not trained again.
+        **options: As for `train`, as in `SeveralOptions`; options of pretrained backbones apply to backbones only.
 
     Returns:
-        The runs next to each other, the best one first.
+        The comparison, the best run first.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or failure.
+        DistingoError: The subclass depends on the failure.
     """
     from distingo.training.defaults import plan_runs
 
-    place = Path(output)
+    root = Path(output)
     plans = plan_runs(as_names(models, "models"), name_recipe_fields(options))
-    resume = resume or _were_begun(place, [plan.folder for plan in plans])
+    resume = resume or _were_begun(root, [plan.folder for plan in plans])
     if not resume:
-        require_free(place, resumable=True)
+        require_free(root, resumable=True)
     for plan in plans:
-        folder = place / plan.folder
-        going_on = resume and RunFolder(folder).config.is_file()
+        folder = root / plan.folder
+        is_resumed = resume and RunFolder(folder).config.is_file()
         logging.getLogger("distingo").info("%s:", plan.folder)
-        train(data, folder, resume=going_on, **plan.options)
-    return compare([place / plan.folder for plan in plans], place)
+        train(data, folder, resume=is_resumed, **plan.options)
+    return compare([root / plan.folder for plan in plans], root)
 
 
 def _were_begun(place: Path, runs: Sequence[str]) -> bool:
-    """Whether a folder holds the runs of the same command, which was killed before it compared them."""
+    """Whether a folder contains runs of the same call, which was interrupted before the comparison."""
     if not place.is_dir() or (place / "comparison.json").exists():
         return False
     names = {path.name for path in place.iterdir() if not is_half_written(path)}
@@ -211,10 +208,10 @@ def _were_begun(place: Path, runs: Sequence[str]) -> bool:
 
 
 def demo(output: str | Path = "demo", **options: Unpack[SeveralOptions]) -> Run:
-    """Train on handwritten digits that come with scikit-learn, written out as PNG files in class folders.
+    """Train on scikit-learn's handwritten digits, which are written as PNG files in class folders.
 
     Args:
-        output: A new folder; gets ``digits`` (the images) and ``run``.
+        output: A new folder for ``digits`` (the images) and ``run``.
         **options: As for `train`, as in `SeveralOptions`.
 
     Returns:
@@ -225,33 +222,33 @@ def demo(output: str | Path = "demo", **options: Unpack[SeveralOptions]) -> Run:
     """
     from distingo.datasets.digits import write_digits
 
-    place = Path(output)
-    begun = RunFolder(place / "run")
-    if begun.is_finished() or not (place / "digits").is_dir():
-        require_free(place)
-    begin_folder(place)
-    write_digits(place / "digits")
-    end_beginning(place)
+    root = Path(output)
+    run = RunFolder(root / "run")
+    if run.is_finished() or not (root / "digits").is_dir():
+        require_free(root)
+    begin_folder(root)
+    write_digits(root / "digits")
+    end_beginning(root)
     options.setdefault("epochs", 8)
-    return train(place / "digits", place / "run", **options)
+    return train(root / "digits", root / "run", **options)
 
 
 def list_models() -> tuple[CatalogEntry, ...]:
-    """Every model that ``train`` knows by name."""
+    """List the models that `train` can train by name, without pretrained backbones."""
     return tuple(CATALOG.values())
 
 
 def list_backbones(pattern: str = "*") -> tuple[ListedBackbone, ...]:
-    """List the pretrained backbones that timm knows, with size, input and license.
+    """List timm's pretrained backbones with their number of parameters, input size and license.
 
     Args:
-        pattern: With ``*`` and ``?``, or a part of the name; or a preset (``fast``, ``good``, ``best``).
+        pattern: A pattern with ``*`` and ``?``, a part of the name, or a preset (``fast``, ``good``, ``best``).
 
     Returns:
-        Sorted by name.
+        The backbones, sorted by name.
 
     Raises:
-        ModelError: Nothing fits the pattern.
+        ModelError: No backbone matches the pattern.
     """
     from distingo.models.backbone_listing import list_backbones as list_all
 
@@ -259,19 +256,19 @@ def list_backbones(pattern: str = "*") -> tuple[ListedBackbone, ...]:
 
 
 def fetch_weights(name: str) -> Path:
-    """Get a pretrained backbone's weights into the Hugging Face hub's cache ahead of time.
+    """Download a pretrained backbone's weights into the Hugging Face Hub's cache.
 
-    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN`` and proxies are honored; they are read when the hub's library is first
-    loaded.
+    The environment variables ``HF_ENDPOINT``, ``HF_HOME`` and ``HF_TOKEN`` and those for proxies apply; they are read
+    when the ``huggingface_hub`` package is first imported.
 
     Args:
         name: A preset, a timm name with or without tag, or ``hf-hub:OWNER/NAME``.
 
     Returns:
-        The weights file; its size and hash are the hub's.
+        The path of the weights file, whose size and hash match those on the Hub.
 
     Raises:
-        ModelError: There is no such backbone, no network, or nothing usable at the other end.
+        ModelError: There is no such backbone, no network connection, or no usable file on the Hub.
         ResourceError: The disk is full.
     """
     from distingo.models.backbones import fetch_weights as fetch

@@ -1,4 +1,4 @@
-"""The ``distingo`` command: its options, one module per subject, and what they print."""
+"""The ``distingo`` command line: options and output, with one module per group of commands."""
 
 from distingo.cli.dispatch import main
 

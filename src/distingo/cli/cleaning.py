@@ -1,4 +1,4 @@
-"""The command that moves files to a quarantine, and puts them back."""
+"""The command ``clean``, which moves files to a quarantine folder and puts them back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 20
-"""Files of one kind that are named before the rest is only counted."""
+"""Maximum number of files to list for each kind of finding; the rest are only counted."""
 
 _PLURAL: dict[FindingKind, str] = {
     "wrong-ending": "wrong-endings",
@@ -37,7 +37,7 @@ _PLURAL: dict[FindingKind, str] = {
 
 
 def add_clean(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_clean)
     parser.add_argument(
         "data",
@@ -63,7 +63,7 @@ def add_clean(parser: argparse.ArgumentParser) -> None:
 
 
 def run_clean(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare(networks=False)
     import distingo
 
@@ -101,25 +101,25 @@ def _what_there_is(folder: str) -> str:
     counts = Counter(
         finding.kind for finding in read_findings(Path(folder)) if finding.counts and finding.kind in IMAGE_KINDS
     )
-    found = ", ".join(f"--{_PLURAL.get(kind, kind)} ({count:,})" for kind, count in counts.most_common())
-    return f"clean needs to know which findings to act on; {folder} holds {found or 'none above their thresholds'}"
+    options = ", ".join(f"--{_PLURAL.get(kind, kind)} ({count:,})" for kind, count in counts.most_common())
+    return f"clean needs to know which findings to act on; {folder} holds {options or 'none above their thresholds'}"
 
 
 def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: bool) -> None:
-    """What was moved or would be, kind by kind, and what is left alone."""
+    """Print the files that were moved or would be, by kind, and the files that are left alone."""
     from distingo.curation.quarantine import undo_command
 
     plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
     most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
-    found = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
-    met = {kind for each in found for kind in each}
+    kinds_of_files = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
+    matched_kinds = {kind for each in kinds_of_files for kind in each}
     for kind in IMAGE_KINDS:
-        if kind in kinds and kind not in met:
+        if kind in kinds and kind not in matched_kinds:
             print(f"{kind}: 0")
         moves = [move for move in plan.moves if move.kinds[0] == kind]
         _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
-    left = [_describe_left(entry) for entry in plan.left_alone]
-    _print_files(f"left alone: {len(left):,}", left, most)
+    left_alone = [_describe_left(entry) for entry in plan.left_alone]
+    _print_files(f"left alone: {len(left_alone):,}", left_alone, most)
     for note in plan.notes:
         print(escape_controls(note))
     if cleaning.applied and plan.moves:
@@ -132,14 +132,14 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
 
 
 def _print_restoration(restored: Restoration) -> None:
-    """What was put back, and what could not be."""
+    """Print the files that were put back, and those that could not be."""
     print(f"{_files(len(restored.returned))} put back into {restored.root}")
     if restored.in_place:
         print(f"{_files(len(restored.in_place))} in place already")
     if restored.copies:
         print(f"{len(restored.copies):,} of them left a copy in the quarantine, where it stays")
-    left = [_describe_left(entry) for entry in restored.left]
-    _print_files(f"can't be put back: {len(left):,}", left, len(left))
+    not_restored = [_describe_left(entry) for entry in restored.left]
+    _print_files(f"can't be put back: {len(not_restored):,}", not_restored, len(not_restored))
 
 
 def _print_files(heading: str, lines: list[str], most: int) -> None:

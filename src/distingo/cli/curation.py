@@ -1,4 +1,4 @@
-"""Commands that find what may be wrong with images and let a person decide."""
+"""The commands ``check``, which finds possible faults of a data set, and ``review``, to decide about them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 EXIT_FOUND = 1
-"""With --strict: something reaches its threshold."""
+"""Exit code with --strict if a finding reaches its threshold."""
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_check)
     parser.add_argument(
         "data",
@@ -52,20 +52,20 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare(networks=False)
     import distingo
     from distingo.curation.thresholds import parse_thresholds
 
     settings = {**given(options, CheckSettings), **reading_of(options)}
-    found = distingo.check(options.data, options.output, thresholds=parse_thresholds(options.threshold), **settings)
-    _print(found)
+    result = distingo.check(options.data, options.output, thresholds=parse_thresholds(options.threshold), **settings)
+    _print(result)
     print(f"Page: {options.output}/check.html")
-    return EXIT_FOUND if options.strict and found.counts else 0
+    return EXIT_FOUND if options.strict and result.counts else 0
 
 
 def _print(check: Check) -> None:
-    """How many findings of each kind, and the worst of each."""
+    """Print the number of findings of each kind, and the worst of each."""
     from distingo.near_duplicates.records import describe_search
     from distingo.report.pages.check import WORDS
 
@@ -84,7 +84,7 @@ def _print(check: Check) -> None:
 
 
 def add_review(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_review)
     parser.add_argument("data", metavar="DATA", help="the images that were checked")
     add_findings(parser)
@@ -106,7 +106,7 @@ _NOT_SHOWN = "larger images are not shown: width times height"
 
 
 def add_findings(parser: argparse.ArgumentParser) -> None:
-    """Give a command that acts on findings the option for them."""
+    """Add the option ``--findings``."""
     parser.add_argument(
         "--findings",
         default=FINDINGS_FOLDER,
@@ -116,7 +116,7 @@ def add_findings(parser: argparse.ArgumentParser) -> None:
 
 
 def run_review(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare(networks=False)
     import distingo
 
@@ -148,21 +148,21 @@ def run_review(options: argparse.Namespace) -> int:
         if not reviews:
             raise
         session = reviews[0]
-        done, asked = len(session.answered(session.counting)), len(session.counting)
-        print(f"\n{done:,} of {asked:,} question{'s' * (asked != 1)} answered; the same command goes on")
+        answered, questions = len(session.answered(session.counting)), len(session.counting)
+        print(f"\n{answered:,} of {questions:,} question{'s' * (questions != 1)} answered; the same command goes on")
     return 0
 
 
 def _questions(session: ReviewSession) -> str:
-    asked = len(session.counting)
-    below = len(session.questions) - asked
+    count = len(session.counting)
+    below = len(session.questions) - count
     more = f" ({below:,} more below the thresholds)" if below else ""
-    return f"{asked:,} question{'s' * (asked != 1)}{more}"
+    return f"{count:,} question{'s' * (count != 1)}{more}"
 
 
 def _open(url: str) -> None:
     import threading
     import webbrowser
 
-    # a browser of the terminal would not return before it is closed
+    # a text-mode browser blocks until it is closed
     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""Commands that show and split a data set before anything is trained."""
+"""The commands ``inspect`` and ``split``, for a data set before training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distingo.options.training import GroupingSettings
 
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_inspect)
     parser.add_argument("data", metavar="DATA", help="images as for train")
     parser.add_argument(
@@ -43,15 +43,15 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def run_inspect(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare(networks=False)
     import distingo
 
     if options.augment:
         output = options.output or f"augment-{options.augment}.png"
-        shown = {name: value for name, value in reading_of(options).items() if name in {"table", "value_range"}}
-        shown["image_size"] = options.image_size
-        print(distingo.show_augmentation(options.data, options.augment, output, **shown))
+        settings = {name: value for name, value in reading_of(options).items() if name in {"table", "value_range"}}
+        settings["image_size"] = options.image_size
+        print(distingo.show_augmentation(options.data, options.augment, output, **settings))
         return 0
     from collections import Counter
 
@@ -65,15 +65,15 @@ def run_inspect(options: argparse.Namespace) -> int:
         print(f"  {name:<24} {count:>7,}")
     for row in dataset.left_out[:20]:
         print(f"  {row.status:<10} {row.file}: {row.reason}")
-    left = len(dataset.left_out) - 20
-    if left > 0:
-        print(f"  ... and {left:,} more in {output}")
+    remaining = len(dataset.left_out) - 20
+    if remaining > 0:
+        print(f"  ... and {remaining:,} more in {output}")
     print(f"Page: {output}")
     return 0
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_split)
     parser.add_argument("data", metavar="DATA", help="images as for train")
     group = parser.add_argument_group("split")
@@ -91,7 +91,7 @@ def add_split(parser: argparse.ArgumentParser) -> None:
 
 
 def run_split(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare(networks=False)
     import distingo
     from distingo.errors import UsageError

@@ -1,4 +1,4 @@
-"""The ``distingo`` command: words to one of the commands; errors become exit codes in one place."""
+"""Entry point of the ``distingo`` command: parses the arguments, runs a command and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from distingo.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command.
+    """A command.
 
     Attributes:
-        module: Of this package; has ``add_<command>``, which gives a parser the command's options.
-        help: Its line in ``distingo --help``.
+        module: Module of this package with the function ``add_<command>``, which adds the options to a parser.
+        help: The command's line in ``distingo --help``.
     """
 
     module: str
@@ -60,17 +60,17 @@ COMMANDS = {
     "inspect": Command("data", "account for every file; look at samples and at augmentation"),
     "demo": Command("training", "the main job on handwritten digits, nothing to download"),
 }
-"""In the order in which ``distingo --help`` lists them."""
+"""Commands by name, in the order of ``distingo --help``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: Words after ``distingo``; None takes the process's own.
+        arguments: Arguments after ``distingo``; None takes those of the process.
 
     Returns:
-        The exit code: 0; 1 for a failure, 2 for a wrong call, 3 for unreadable images, 130 for Ctrl-C.
+        The exit code: 0 for success, 1 for a failure, 2 for a usage error, 3 for unreadable images, 130 for Ctrl-C.
     """
     with naming_options():
         return _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -92,7 +92,7 @@ def _run(words: list[str]) -> int:
 
 
 def _end_with(error: OSError | MemoryError | RuntimeError) -> int:
-    """One line for a disk that fails, a path that can't be and full memory; anything else is raised."""
+    """Print one line for an I/O error, an invalid path or full memory; raise any other error."""
     if isinstance(error, BrokenPipeError):
         return _close_output()
     if is_out_of_memory(error):
@@ -106,7 +106,7 @@ def _end_with(error: OSError | MemoryError | RuntimeError) -> int:
 
 
 def _close_output() -> int:
-    """The reader of our output went away, as in `distingo models | head -1`."""
+    """Redirect stdout after its reader has closed the pipe, as in `distingo models | head -1`."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -120,18 +120,18 @@ def _say_failure(error: OSError) -> str:
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    named = next((word for word in words if not word.startswith("-")), "")
-    options, unknown = build_parser(named).parse_known_args(words)
+    name = next((word for word in words if not word.startswith("-")), "")
+    options, unknown = build_parser(name).parse_known_args(words)
     if unknown:
-        known = [word for action in options.parser._actions for word in action.option_strings]
-        near = name_the_nearest(unknown[0], known, limit=2, otherwise="")
+        flags = [word for action in options.parser._actions for word in action.option_strings]
+        near = name_the_nearest(unknown[0], flags, limit=2, otherwise="")
         advice = f", {near}" if near else ""
         options.parser.error(f"unknown: {' '.join(unknown)}{advice}")
     return options
 
 
 _NEGATIVE = re.compile(r"-(\d+|\d*\.\d+)(e[+-]?\d+)?(,\S*)?$", re.IGNORECASE)
-"""A word with a minus that is no option: a number, or several as in ``--value-range -160,240``."""
+"""An argument with a leading minus that is not an option: a number, or several as in ``--value-range -160,240``."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -149,10 +149,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The parser of all commands.
+    """Build the parser of all commands.
 
     Args:
-        only: The command whose options are needed; None gives every command its options.
+        only: The only command to add options for, which avoids importing the others; None adds those of all commands.
     """
     parser = _Parser(prog="distingo", description="From a folder of pictures to a trustworthy image classifier.")
     parser.add_argument("--version", action="version", version=f"distingo {__version__}")

@@ -1,4 +1,4 @@
-"""The command that downloads images, source by source."""
+"""The command ``download``, with one subcommand per source of images."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 EXIT_UNFINISHED = 3
-"""Some files could not be fetched, and may be when the command is run again; the others are there."""
+"""Exit code if some files failed, which running the command again may fetch."""
 
 
 _LIMITS = ("connections", "per_host", "attempts", "largest")
 
 
 def add_fetching(parser: argparse.ArgumentParser, *, whole: bool = False) -> None:
-    """Give a source the options that all of them have.
+    """Add the options that all sources share.
 
     Args:
-        parser: Of the source.
-        whole: Whether the source is whole or nothing, so that there is no choice to leave what was refused.
+        parser: The source's parser.
+        whole: Whether the source is only useful if complete, so that ``--try-refused`` has no meaning.
     """
     parser.add_argument(
         "-o", "--output", metavar="FOLDER", required=True, help="new folder, or one begun by the same command"
@@ -40,17 +40,17 @@ def add_fetching(parser: argparse.ArgumentParser, *, whole: bool = False) -> Non
 
 
 def fetching_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What was given about fetching, by the calls' names."""
+    """Collect the keyword arguments about fetching that were set on the command line."""
     limits = given(options, Limits, _LIMITS)
-    said = given(options, FetchSettings, ["try_refused", "allow_private_addresses"])
-    return {**said, "limits": Limits(**limits)} if limits else said
+    settings = given(options, FetchSettings, ["try_refused", "allow_private_addresses"])
+    return {**settings, "limits": Limits(**limits)} if limits else settings
 
 
 def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
-    """Say what came, what did not and where that is written; returns the exit code.
+    """Print the numbers of fetched and missing files and return the exit code.
 
     Raises:
-        DataError: Nothing came, and the same command would not change that.
+        DataError: Nothing was fetched, and running the command again would not help.
     """
     counts = gathered.counts
     print(f"{gathered.folder}: {counts['fetched']:,} files, {gathered.size / 1e6:,.1f} MB")
@@ -73,14 +73,14 @@ def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
 def _describe_nothing(gathered: Gathered, options: argparse.Namespace) -> str:
     count = len(gathered.outcomes)
     private = any("private address" in reason for reason, _ in gathered.reasons(most=count))
-    helps = f"{gathered.manifest} says why for each"
+    advice = f"{gathered.manifest} says why for each"
     if private and not options.allow_private_addresses:
-        helps = "where private addresses are meant, run it again with --allow-private-addresses --try-refused"
-    return f"{gathered.folder}: nothing came of {count:,} {'file' if count == 1 else 'files'}; {helps}"
+        advice = "where private addresses are meant, run it again with --allow-private-addresses --try-refused"
+    return f"{gathered.folder}: nothing came of {count:,} {'file' if count == 1 else 'files'}; {advice}"
 
 
 def add_sets(sources: Any) -> None:
-    """Offer every set as a source."""
+    """Add every well-known set as a subcommand."""
     from distingo.download.sets import SETS
 
     for each in SETS.values():
@@ -92,7 +92,7 @@ def add_sets(sources: Any) -> None:
 
 
 def run_sets(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
     from distingo.cli.terminal import describe_license
 
@@ -106,7 +106,7 @@ def run_sets(options: argparse.Namespace) -> int:
 
 
 def add_open_images(sources: Any) -> None:
-    """Offer the source."""
+    """Add the source as a subcommand."""
     from distingo.download.open_images_tables import OpenImagesAddresses, OpenImagesSplit
 
     parser = sources.add_parser("open-images", help="pictures of Open Images V7 by class")
@@ -132,7 +132,7 @@ def add_open_images(sources: Any) -> None:
 
 
 def run_open_images(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
     from distingo.download.open_images_tables import LICENSE, OpenImagesAddresses
 
@@ -151,7 +151,7 @@ def run_open_images(options: argparse.Namespace) -> int:
 
 
 def add_imagenet(sources: Any) -> None:
-    """Offer the source."""
+    """Add the source as a subcommand."""
     parser = sources.add_parser("imagenet", help="pictures of ImageNet by synset; for non-commercial research only")
     parser.set_defaults(command=run_imagenet)
     parser.add_argument(
@@ -169,11 +169,11 @@ def add_imagenet(sources: Any) -> None:
 
 
 def run_imagenet(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
     from distingo.download.imagenet import TERMS, find_synsets
 
-    find_synsets(options.classes)  # a mistyped name is told before the terms
+    find_synsets(options.classes)  # report a mistyped name before printing the terms
     print(TERMS)
     gathered = distingo.download_imagenet(
         options.classes, options.output, mirror=options.mirror, **fetching_of(options)
@@ -182,7 +182,7 @@ def run_imagenet(options: argparse.Namespace) -> int:
 
 
 def add_urls(sources: Any) -> None:
-    """Offer the source."""
+    """Add the source as a subcommand."""
     from distingo.download.url_lists import UrlColumns
 
     parser = sources.add_parser("urls", help="pictures from a table of addresses and labels")
@@ -193,7 +193,7 @@ def add_urls(sources: Any) -> None:
 
 
 def run_urls(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
     from distingo.download.url_lists import UrlColumns
 
@@ -203,7 +203,7 @@ def run_urls(options: argparse.Namespace) -> int:
 
 
 def add_video(sources: Any) -> None:
-    """Offer the source."""
+    """Add the source as a subcommand."""
     from distingo.download.video_frames import SIMILAR, FrameChoice
 
     parser = sources.add_parser("video", help="frames of a video file, named by their time")
@@ -219,7 +219,7 @@ def add_video(sources: Any) -> None:
 
 
 def run_video(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
     from distingo.download.video_frames import FrameChoice, Interval
 
@@ -243,11 +243,11 @@ def run_video(options: argparse.Namespace) -> int:
 
 
 SOURCES = (add_sets, add_open_images, add_imagenet, add_urls, add_video)
-"""In the order in which ``distingo download --help`` lists them."""
+"""Functions that add the sources, in the order of ``distingo download --help``."""
 
 
 def add_download(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_download)
     parser.add_argument("--list", action="store_true", help="list the well-known sets: size, license, address")
     sources = parser.add_subparsers(title="sources", metavar="SOURCE", parser_class=type(parser))
@@ -258,7 +258,7 @@ def add_download(parser: argparse.ArgumentParser) -> None:
 
 
 def run_download(options: argparse.Namespace) -> int:
-    """Without a source: list the sets."""
+    """List the well-known sets; runs if no source is named."""
     if not options.list:
         options.parser.error("name a SOURCE, or ask for --list")
     import distingo

@@ -1,4 +1,4 @@
-"""Commands that evaluate finished runs and write their pages."""
+"""The commands ``evaluate``, ``compare``, ``explain`` and ``report``, for finished runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distingo.options.prediction import LIMIT_OF_RUN, EvaluateSettings, ExplainS
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_evaluate)
     parser.add_argument("run", metavar="RUN", help="run folder")
     parser.add_argument("data", nargs="?", metavar="DATA", help="other images, laid out as for train")
@@ -25,7 +25,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare()
     from pathlib import Path
 
@@ -41,7 +41,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_compare)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders evaluated on the same images")
     parser.add_argument(
@@ -55,7 +55,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def run_compare(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     from pathlib import Path
 
     import distingo
@@ -70,7 +70,7 @@ _EXPLAIN = ("classes", "output", "layers", "device", "max_pixels")
 
 
 def add_explain(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_explain)
     parser.add_argument("run", metavar="RUN", help="run folder")
     parser.add_argument("image", metavar="IMAGE", help="image file")
@@ -78,7 +78,7 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
 
 
 def run_explain(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare()
     import distingo
     from distingo.report.pages.explanation_sheet import describe_answer, describe_class
@@ -100,14 +100,14 @@ def run_explain(options: argparse.Namespace) -> int:
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_report)
     parser.add_argument("run", metavar="RUN", help="run folder")
     add_options(parser, EvaluateSettings, ["language"])
 
 
 def run_report(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
 
     print(f"Report: {distingo.write_report(options.run, language=options.language)}")

@@ -1,4 +1,4 @@
-"""Commands that try a recipe many times: folds, sizes of the training split, other recipes."""
+"""The commands ``crossval``, ``learning-curve`` and ``tune``, which train many times."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FIRST = tuple(name for name in FIRST if name not in {"recipe_file", "resume", "
 
 
 def add_crossval(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_crossval)
     parser.add_argument("data", nargs="?", metavar="DATA", help="images as for train")
     group = parser.add_argument_group("folds")
@@ -51,19 +51,19 @@ def add_crossval(parser: argparse.ArgumentParser) -> None:
 
 
 def run_crossval(options: argparse.Namespace) -> int:
-    """Cross-validate; returns the exit code."""
+    """Cross-validate and return the exit code."""
     prepare()
     import distingo
 
     settings = {**given(options, CrossvalSettings), **grouping_of(options), **recipe_of(options), **reading_of(options)}
-    found = distingo.crossval(options.data, options.output, on_epoch=terminal.print_epoch, **settings)
-    terminal.print_cross_validation(found)
+    result = distingo.crossval(options.data, options.output, on_epoch=terminal.print_epoch, **settings)
+    terminal.print_cross_validation(result)
     print(f"\nPage: {options.output}/crossval.html")
     return 0
 
 
 def add_learning_curve(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_learning_curve)
     parser.add_argument("data", metavar="DATA|RUN", help="images as for train, or a run: its data and recipe")
     group = parser.add_argument_group("learning curve")
@@ -83,14 +83,14 @@ def add_learning_curve(parser: argparse.ArgumentParser) -> None:
 
 
 def run_learning_curve(options: argparse.Namespace) -> int:
-    """Measure a learning curve; returns the exit code."""
+    """Measure a learning curve and return the exit code."""
     prepare()
     import distingo
 
     settings = {**given(options, LearningCurveSettings), **grouping_of(options)}
     settings |= {**recipe_of(options), **reading_of(options)}
-    found = distingo.learning_curve(options.data, options.output, **settings)
-    terminal.print_learning_curve(found)
+    curve = distingo.learning_curve(options.data, options.output, **settings)
+    terminal.print_learning_curve(curve)
     print(f"\nPage: {options.output}/learning-curve.html")
     return 0
 
@@ -99,7 +99,7 @@ _OF_SPLIT = ("recipe_file", "split", "fold", "near_duplicates")
 
 
 def add_tune(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_tune)
     parser.add_argument("data", metavar="DATA", help="images as for train")
     group = parser.add_argument_group("search")
@@ -115,7 +115,7 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
 
 
 def run_tune(options: argparse.Namespace) -> int:
-    """Search for a recipe; returns the exit code."""
+    """Search for a recipe and return the exit code."""
     prepare()
     import distingo
 
@@ -127,14 +127,14 @@ def run_tune(options: argparse.Namespace) -> int:
 
 
 def _print_trial(trial: Trial, search: Search) -> None:
-    """One line on a trial, to stderr."""
+    """Print one line about a trial to stderr."""
     from distingo.tuning.words import say_score, say_values
 
     best = search.best_trial
-    told = trial.reason or (say_score(search.monitor, trial.score) if trial.score is not None else "-")
-    told += " (given up)" if trial.state == "pruned" else ""
+    outcome = trial.reason or (say_score(search.monitor, trial.score) if trial.score is not None else "-")
+    outcome += " (given up)" if trial.state == "pruned" else ""
     so_far = f"  best {say_score(search.monitor, best.score)}" if best and best.score is not None else ""
-    print(f"trial {trial.number:>3}  {trial.stage:<8}  {told}{so_far}  {say_values(trial.values)}", file=sys.stderr)
+    print(f"trial {trial.number:>3}  {trial.stage:<8}  {outcome}{so_far}  {say_values(trial.values)}", file=sys.stderr)
 
 
 def _print(search: Search, output: str) -> None:

@@ -1,4 +1,4 @@
-"""Options of the command line, made of the fields of the records that hold them."""
+"""Conversion between record fields with options and arguments of the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from distingo.options.fields import OptionField, members, options_of
 from distingo.options.training import GroupingSettings
 
 ABOUT_FOLDERS = ("splits", "labels_from")
-"""Fields of `TableOptions` that are about folders."""
+"""Fields of `TableOptions` that are shown in the group ``folders``."""
 
 _SPECIAL = ("table", "group_column")
 
@@ -32,27 +32,27 @@ def add_options(
     *,
     required: Iterable[str] = (),
 ) -> None:
-    """Give a parser the options among a record's fields.
+    """Add the options of a record to a parser.
 
     Args:
-        parser: Or a group of its options.
+        parser: The parser or argument group.
         record: A class with `Option` fields.
-        names: The fields, in order; none takes all of them.
-        changes: By field, what this command declares otherwise: fields of `Option`.
-        required: Fields that must be given here.
+        names: The fields to add, in order; empty adds all.
+        changes: Attributes of `Option` to override for this command, by field.
+        required: Fields that are required on the command line.
     """
-    known = options_of(record)
-    for name in names or known:
-        field = known[name]
+    fields = options_of(record)
+    for name in names or fields:
+        field = fields[name]
         if changes and name in changes:
             field = replace(field, option=replace(field.option, **changes[name]))
         add_option(parser, field, required=name in required)
 
 
 def add_option(parser: Any, field: OptionField, *, required: bool = False) -> None:
-    """Give a parser, or a group, one option; what is not given is None there, so that the record's default holds."""
-    told = field.option.help if required else field.help
-    settings: dict[str, Any] = {"dest": field.name, "default": None, "help": told.replace("%", "%%")}
+    """Add one option to a parser or group; its default is None, so that the record's default is used."""
+    help_text = field.option.help if required else field.help
+    settings: dict[str, Any] = {"dest": field.name, "default": None, "help": help_text.replace("%", "%%")}
     if required:
         settings["required"] = True
     kinds = [kind for kind in members(field.type) if kind is not types.NoneType]
@@ -78,7 +78,7 @@ def _flag(field: OptionField) -> dict[str, Any]:
 
 
 def _reader(field: OptionField, kinds: list[Any]) -> Callable[[str], Any]:
-    """What makes the option's value of a word."""
+    """Return the function that converts an argument to the option's value."""
     parse = field.option.parse
     if parse is not None:
         return _refusing(parse)
@@ -98,16 +98,16 @@ def _refusing(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def given(options: argparse.Namespace, record: Any, names: Iterable[str] = ()) -> dict[str, Any]:
-    """The options of a record that were given, by the names of its fields."""
-    known = names or options_of(record)
-    return {name: getattr(options, name) for name in known if getattr(options, name, None) is not None}
+    """Collect the options of a record that were set on the command line, by field name."""
+    fields = names or options_of(record)
+    return {name: getattr(options, name) for name in fields if getattr(options, name, None) is not None}
 
 
 def add_reading(parser: argparse.ArgumentParser, *, left_out: Iterable[str] = (), **changes: Mapping[str, Any]) -> None:
-    """Give a parser what says how images and labels are found and read.
+    """Add the options for finding and reading images and labels.
 
     Args:
-        parser: Of the command.
+        parser: The command's parser.
         left_out: Fields of `Reading` that the command does not have.
         **changes: As for `add_options`.
     """
@@ -122,32 +122,32 @@ def add_reading(parser: argparse.ArgumentParser, *, left_out: Iterable[str] = ()
 
 
 def add_table(parser: argparse.ArgumentParser) -> None:
-    """Give a parser what says how labels are found, for commands that read few images."""
+    """Add the options for finding labels, for commands that read few images."""
     about_table = [name for name in options_of(TableOptions) if name not in (*ABOUT_FOLDERS, *_SPECIAL)]
     add_options(parser.add_argument_group("table of labels"), TableOptions, about_table)
     add_options(parser.add_argument_group("folders"), TableOptions, ABOUT_FOLDERS)
 
 
 def table_of(options: argparse.Namespace) -> TableOptions | None:
-    """What was given about a table of labels."""
-    said = given(options, TableOptions, [name for name in options_of(TableOptions) if name not in _SPECIAL])
-    if "label_columns" in said:
-        said["label_columns"] = tuple(said["label_columns"])
-    return TableOptions(**said) if said else None
+    """Collect the options about labels that were set on the command line; None if none were."""
+    settings = given(options, TableOptions, [name for name in options_of(TableOptions) if name not in _SPECIAL])
+    if "label_columns" in settings:
+        settings["label_columns"] = tuple(settings["label_columns"])
+    return TableOptions(**settings) if settings else None
 
 
 def reading_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What was given in `add_reading`, by the calls' names."""
-    said = given(options, Reading, [name for name in options_of(Reading) if name not in _SPECIAL])
+    """Collect the options of `add_reading` that were set on the command line, by keyword."""
+    settings = given(options, Reading, [name for name in options_of(Reading) if name not in _SPECIAL])
     table = table_of(options)
-    return {**said, **({} if table is None else {"table": table})}
+    return {**settings, **({} if table is None else {"table": table})}
 
 
 def add_recipe(parser: argparse.ArgumentParser, *, left_out: Iterable[str] = ()) -> None:
-    """Give a parser the fields of the recipe.
+    """Add the options of the recipe, except the model.
 
     Args:
-        parser: Of the command.
+        parser: The command's parser.
         left_out: Fields that the command does not have.
     """
     from distingo.training.recipe import IMAGE_SIZE, OF_BACKBONES, Recipe
@@ -161,24 +161,24 @@ def add_recipe(parser: argparse.ArgumentParser, *, left_out: Iterable[str] = ())
 
 
 def recipe_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What was given in `add_recipe`, and the model, by the calls' names."""
+    """Collect the options of `add_recipe` and the model that were set on the command line, by keyword."""
     from distingo.training.recipe import Recipe
 
     return given(options, Recipe, [*options_of(Recipe), "image_size"])
 
 
 def grouping_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What was given about what belongs together, by the calls' names."""
-    said = given(options, GroupingSettings)
-    return {name: None if value == "none" else value for name, value in said.items()}
+    """Collect the grouping options that were set on the command line, by keyword."""
+    settings = given(options, GroupingSettings)
+    return {name: None if value == "none" else value for name, value in settings.items()}
 
 
 def show_first(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Let ``--help`` show these options only, and ``--help-all`` all of them.
+    """Let ``--help`` show only these and the required options, and ``--help-all`` all of them.
 
     Args:
-        parser: Whose options are all there.
-        names: Of options, by what they set, besides those that are required.
+        parser: The command's parser, with all its options.
+        names: The options to show, by their ``dest``.
     """
     shown = set(names)
     actions = [action for action in parser._actions if action.option_strings and action.dest != "help"]

@@ -1,4 +1,4 @@
-"""Commands that put a trained model to work."""
+"""The commands ``predict`` and ``export``, which use a trained model."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 EXIT_UNREADABLE = 3
-"""Some images could not be read; the others were predicted."""
+"""Exit code if some images could not be read; the others were predicted."""
 
 _NAMED = 20
-"""Images that could not be read, or sorted, that are named before the rest is only counted."""
+"""Maximum number of images to list that could not be read or sorted; the rest are only counted."""
 
 
 _WHERE = ("image_column", "image_folder")
 
 
 def add_predict(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_predict)
     parser.add_argument("run", nargs="?", metavar="RUN", help="run folder")
     parser.add_argument(
@@ -57,7 +57,7 @@ _TOPK = "one; of a model for several labels those that reach their thresholds"
 
 
 def run_predict(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
 
     if options.undo:
@@ -84,31 +84,31 @@ def run_predict(options: argparse.Namespace) -> int:
 
 
 def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
-    """Take all predictions, printing those that are not written anywhere; returns the exit code."""
+    """Process all predictions, print those that are not written to a file, and return the exit code."""
     from distingo.progress import progress_bar
 
     for sentence in stream.guarantees:
         print(sentence, file=sys.stderr)
-    told = _Told(options)
-    total = stream.images.count() if sys.stderr.isatty() and not told.on_terminal else 0
+    printer = _Told(options)
+    total = stream.images.count() if sys.stderr.isatty() and not printer.on_terminal else 0
     try:
         with progress_bar("Predicting", total) as advance:
             for prediction in stream:
-                told.tell(prediction, stream.sorter)
+                printer.tell(prediction, stream.sorter)
                 advance()
     except KeyboardInterrupt:
         again = "; the same command goes on from there" if options.output or options.sort_into else ""
-        raise InterruptionError(f"stopped after {told.count:,} pictures{again}", code="interrupted") from None
+        raise InterruptionError(f"stopped after {printer.count:,} pictures{again}", code="interrupted") from None
     if options.output is not None:
         earlier = f" ({stream.resumed:,} of them from an earlier time)" if stream.resumed else ""
-        print(f"{told.count:,} row{'' if told.count == 1 else 's'} written to {options.output}{earlier}")
+        print(f"{printer.count:,} row{'' if printer.count == 1 else 's'} written to {options.output}{earlier}")
     if stream.sorter is not None:
         _print_sorting(stream.sorter, options)
-    return told.sum_up() or int(stream.sorter is not None and bool(stream.sorter.failures))
+    return printer.sum_up() or int(stream.sorter is not None and bool(stream.sorter.failures))
 
 
 class _Told:
-    """What a person is told while predictions come, and at their end."""
+    """Prints predictions as they arrive, and a summary at the end."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.count = 0
@@ -144,8 +144,8 @@ def _print_sorting(sorter: Sorter, options: argparse.Namespace) -> None:
     verb = "would be" if options.dry_run else "are"
     for folder, count in sorted(sorter.counts.items()):
         print(f"{folder}: {count:,}")
-    done = {"copy": "copied", "link": "linked"}[options.sort_as]
-    print(f"{sorter.counts.total():,} pictures {verb} {done} into {options.sort_into}")
+    done_verb = {"copy": "copied", "link": "linked"}[options.sort_as]
+    print(f"{sorter.counts.total():,} pictures {verb} {done_verb} into {options.sort_into}")
     if options.dry_run:
         print("nothing was written, because of --dry-run")
     else:
@@ -166,7 +166,7 @@ def _print_unsorting(undone: Unsorting) -> int:
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_export)
     parser.add_argument("run", metavar="RUN", help="run folder")
     add_options(parser, ExportSettings, ["format", "output"])
@@ -175,7 +175,7 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def run_export(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare()
     import distingo
 

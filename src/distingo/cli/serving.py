@@ -1,4 +1,4 @@
-"""Commands that serve models over HTTP and collect what people corrected there."""
+"""The commands ``serve``, which serves models over HTTP, and ``corrections``, which exports corrections made there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CORRECTIONS = ("corrections", "new_classes")
 
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_serve)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or NAME=FOLDER")
     add_options(parser, ServeSettings, _PLACES)
@@ -33,7 +33,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def run_serve(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     from distingo.machine.process import share_cores
 
     share_cores(max(1, options.workers or 1))
@@ -52,7 +52,7 @@ _MOST_CLASSES = 10
 
 
 def add_corrections(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_corrections)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION", parser_class=type(parser))
     export = actions.add_parser("export", help="the pictures with their right labels, as a data set to train on")
@@ -67,7 +67,7 @@ def add_corrections(parser: argparse.ArgumentParser) -> None:
 
 
 def run_corrections(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
     from distingo.errors import name_some
 

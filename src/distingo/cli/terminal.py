@@ -1,4 +1,4 @@
-"""What commands print for a person to read, and what they do before they compute."""
+"""Output of commands for people, and the setup of the process before a command computes."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from distingo.runs.history import EpochRecord
 
 _FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068, 0x2069))}
-"""What keeps words together and scripts apart in a browser, and shows as boxes on a terminal."""
+"""Characters for HTML pages that some terminals show as boxes: no-break spaces, word joiners and isolates."""
 
 
 _MOST_CLASSES = 40
 
 
 def prepare(*, networks: bool = True) -> None:
-    """Place OpenMP's threads and let choices and epochs be heard.
+    """Configure OpenMP threads and the log output to stderr.
 
     Args:
-        networks: Whether the command is sure to load torch, before which threads must be placed.
+        networks: Whether the command always loads torch; the threads must be configured before that.
     """
     import logging
 
@@ -41,7 +41,7 @@ def prepare(*, networks: bool = True) -> None:
     configure_process(threads=networks)
 
     class PlainLines(logging.Formatter):
-        """Sentences with names from anywhere, as a terminal may show them."""
+        """Formats messages, which may contain untrusted names, for a terminal."""
 
         def format(self, record: logging.LogRecord) -> str:
             return escape_controls(super().format(record))
@@ -55,12 +55,12 @@ def prepare(*, networks: bool = True) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text with names from anywhere, as a terminal may show it."""
+    """Escape a text, which may contain untrusted names, for a terminal."""
     return escape_controls(text.translate(_FOR_PAGES_ONLY))
 
 
 def print_epoch(record: EpochRecord) -> None:
-    """One line on an epoch, to stderr."""
+    """Print one line about an epoch to stderr."""
     accuracy, precision = record.validation_accuracy, record.validation_mean_average_precision
     score = f"accuracy {accuracy:.1%}" if accuracy is not None else f"mean average precision {precision or 0:.3f}"
     print(
@@ -71,7 +71,7 @@ def print_epoch(record: EpochRecord) -> None:
 
 
 def print_evaluation(evaluation: Evaluation, run: Path) -> None:
-    """All scores in a table, then what they mean in sentences.
+    """Print all scores in a table, then a summary and remarks.
 
     Args:
         evaluation: The scores.
@@ -100,7 +100,7 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """The runs in a table, the best one first, then what that means in sentences."""
+    """Print the runs in a table, the best one first, then a summary and remarks."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -110,16 +110,16 @@ def print_comparison(comparison: Comparison) -> None:
 
     table = Table(title=f"{comparison.score} on {comparison.n:,} test pictures")
     for heading in ("run", "model", "score", "95 %", "vs best", "p"):
-        left = heading in {"run", "model"}
-        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
+        is_text = heading in {"run", "model"}
+        table.add_column(heading, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
     for run in comparison.runs:
         score, versus = run.evaluation.scores[comparison.score], run.versus_best
-        beside = ("", "")
+        difference_cells = ("", "")
         if versus is not None:
             lead = "tied" if run in comparison.tied else f"{versus.score.difference:+.3f}"
-            beside = (lead, p_value(versus.adjusted_p_value))
+            difference_cells = (lead, p_value(versus.adjusted_p_value))
         model = Text(_plain(f"{run.model}, {run.mode}"))
-        table.add_row(Text(_plain(run.name)), model, f"{score.value:.3f}", _interval(score, 3), *beside)
+        table.add_row(Text(_plain(run.name)), model, f"{score.value:.3f}", _interval(score, 3), *difference_cells)
     Console().print(table)
     summary = summarize_comparison(comparison)
     for line in (summary.text, *(f"- {remark}" for remark in summary.remarks)):
@@ -127,7 +127,7 @@ def print_comparison(comparison: Comparison) -> None:
 
 
 def print_cross_validation(found: CrossValidation) -> None:
-    """Fold by fold, the means, and what they mean in sentences."""
+    """Print the scores of each fold and their means in a table, then a summary and remarks."""
     from rich.console import Console
     from rich.table import Table
 
@@ -157,12 +157,12 @@ def _interval(score: Score, digits: int = 4) -> str:
 
 
 def _pooled(evaluation: Evaluation, key: str) -> list[str]:
-    everyone = [evaluation.scores, *evaluation.baselines.values()]
-    return [f"{scores[key].value:.4f}" if key in scores else "-" for scores in everyone]
+    all_scores = [evaluation.scores, *evaluation.baselines.values()]
+    return [f"{scores[key].value:.4f}" if key in scores else "-" for scores in all_scores]
 
 
 def print_learning_curve(found: LearningCurve) -> None:
-    """Scores by number of images, forecasts, and what they mean in sentences."""
+    """Print scores by number of training images and forecasts in a table, then a summary and remarks."""
     from rich.console import Console
     from rich.table import Table
 
@@ -171,9 +171,9 @@ def print_learning_curve(found: LearningCurve) -> None:
     table = Table(title=f"{found.score} by number of training pictures")
     for heading in ("pictures", "score", "95 %", ""):
         table.add_column(heading, justify="right" if heading else "left")
-    told = [(entry.size, entry.score, "") for entry in found.overall.measured]
-    told += [(entry.size, entry.score, f"expected: {entry.factor:g} times") for entry in found.overall.forecasts]
-    for size, score, note in told:
+    rows = [(entry.size, entry.score, "") for entry in found.overall.measured]
+    rows += [(entry.size, entry.score, f"expected: {entry.factor:g} times") for entry in found.overall.forecasts]
+    for size, score, note in rows:
         table.add_row(f"{size:,}", f"{score.value:.4f}", _interval(score), note)
     Console().print(table)
     summary = summarize_learning_curve(found)
@@ -182,18 +182,18 @@ def print_learning_curve(found: LearningCurve) -> None:
 
 
 def print_division(division: Division) -> None:
-    """What holds images together, how every class's share came out, and what to know about it."""
+    """Print the groups, the resulting share of each class in each split or fold, and the notes."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     kinds = Counter(kind for group in division.grouping.kinds for kind in group)
     sizes = division.grouping.sizes()
-    several = "; ".join(f"{kind}: {count:,} group{'s' * (count != 1)}" for kind, count in kinds.items())
-    bound = int(sizes[sizes > 1].sum())
-    belong = f"{bound:,} belong{'s' * (bound == 1)} with others"
-    held = f"{belong} ({several})" if several else "none belongs with another"
-    print(f"{len(division.numbers):,} picture{'s' * (len(division.numbers) != 1)}; {held}")
+    groups_text = "; ".join(f"{kind}: {count:,} group{'s' * (count != 1)}" for kind, count in kinds.items())
+    grouped_images = int(sizes[sizes > 1].sum())
+    grouped_text = f"{grouped_images:,} belong{'s' * (grouped_images == 1)} with others"
+    summary = f"{grouped_text} ({groups_text})" if groups_text else "none belongs with another"
+    print(f"{len(division.numbers):,} picture{'s' * (len(division.numbers) != 1)}; {summary}")
     table = Table()
     for heading in ("", *division.parts, "off"):
         table.add_column(heading, justify="left" if not heading else "right", overflow="fold")
@@ -202,53 +202,53 @@ def print_division(division: Division) -> None:
     if len(classes) > _MOST_CLASSES:
         classes = sorted(classes, key=lambda share: -share.farthest)[:_MOST_CLASSES]
     for share in (everything, *classes):
-        numbers = [divided + given for divided, given in zip(share.counts, share.given, strict=True)]
+        numbers = [divided + preassigned for divided, preassigned in zip(share.counts, share.given, strict=True)]
         total = max(1, sum(numbers))
         cells = [f"{number:,}" if division.folds else f"{number:,} ({number / total:.1%})" for number in numbers]
         table.add_row(Text(_plain(share.name or "all")), *cells, f"{share.farthest * 100:.1f}")
     Console().print(table)
     if hidden := len(division.shares) - 1 - len(classes):
         print(f"and {hidden:,} more that came out closer to what was requested")
-    given = sum(everything.given)
-    besides = f", not counting the {given:,} that had a side" if given else ""
+    preassigned = sum(everything.given)
+    besides = f", not counting the {preassigned:,} that had a side" if preassigned else ""
     print(f"off: the largest difference from what was requested, in points{besides}")
     for note in division.notes:
         print(_plain(str(note)))
 
 
 def describe_prediction(prediction: Prediction) -> str:
-    """An image's labels with probabilities, or its error, in one line with tabs."""
+    """Format an image's labels with probabilities, or its error, as one line with tabs."""
     if prediction.error:
         return escape_line(f"{prediction.file}\tERROR: {prediction.error}")
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
-    words = [f"{label} {probability:.1%}" for label, probability in pairs]
-    words = words or ["(no label)"]
+    cells = [f"{label} {probability:.1%}" for label, probability in pairs]
+    cells = cells or ["(no label)"]
     if prediction.abstained:
-        words.insert(0, "(don't know)")
+        cells.insert(0, "(don't know)")
     if prediction.prediction_set is not None:
-        words.append(f"{{{', '.join(prediction.prediction_set)}}}")
+        cells.append(f"{{{', '.join(prediction.prediction_set)}}}")
     if prediction.unlike:
-        words.append("(unlike anything in training)")
-    return escape_line("\t".join([prediction.file, *words]))
+        cells.append("(unlike anything in training)")
+    return escape_line("\t".join([prediction.file, *cells]))
 
 
 def escape_line(text: str) -> str:
-    """A line with names of files from anywhere, as a terminal may show it; tabs stay."""
+    """Escape a line with untrusted file names for a terminal; tabs are kept."""
     return escape_controls(display_name((text,)), kept="\t")
 
 
 def describe_backbone(backbone: ListedBackbone) -> str:
-    """A pretrained backbone in one line."""
+    """Describe a pretrained backbone in one line."""
     size = "?" if backbone.parameters is None else f"{backbone.parameters / 1e6:,.1f} M"
     line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.licence or 'unknown'}"
     return f"{line}  (preset {backbone.preset})" if backbone.preset else line
 
 
 def describe_set(named: NamedSet) -> str:
-    """A well-known set in two lines."""
+    """Describe a well-known set in two lines."""
     return f"{named.name:<15} {named.title}; {named.bytes / 1e6:,.0f} MB\n{'':<15} {named.licence}; {named.home}"
 
 
 def describe_license(named: NamedSet) -> str:
-    """A well-known set's license and what to cite."""
+    """Describe a well-known set's license and citation."""
     return f"{named.name}: {named.title}\nlicense: {named.licence}\nplease cite: {named.citation}"

@@ -1,4 +1,4 @@
-"""Commands that train, and the models that can be trained."""
+"""The commands ``train``, ``demo``, ``models`` and ``fetch-weights``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from distingo.options.fields import options_of
 from distingo.options.training import TrainSettings, read_image_size
 
 FIRST = ("output", "model", "recipe_file", "resume", "split", "epochs", "batch_size", "lr", "image_size", "augment")
-"""Options that `train --help` shows in any case, with a few more for each command that trains."""
+"""Options that the ``--help`` of every training command shows; each command adds a few more."""
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_train)
     parser.add_argument(
         "data",
@@ -36,16 +36,16 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(group: Any, besides: str = "", **settings: Any) -> None:
-    """Give a command that trains the option for the model."""
+    """Add the option ``--model``; `besides` is appended to its help text."""
     from distingo.training.recipe import Recipe
 
     field = options_of(Recipe)["model"]
-    told = f"{field.option.help}{besides} (default: {field.default})"
-    group.add_argument("--model", metavar="NAME", help=told, **settings)
+    help_text = f"{field.option.help}{besides} (default: {field.default})"
+    group.add_argument("--model", metavar="NAME", help=help_text, **settings)
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Train, evaluate and write a report; returns the exit code."""
+    """Train, evaluate, write a report and return the exit code."""
     prepare()
     import distingo
 
@@ -59,31 +59,31 @@ def run_train(options: argparse.Namespace) -> int:
         return 0
     if models:
         settings["model"] = models[0]
-    finished = distingo.train(options.data, options.output, **settings)
-    terminal.print_evaluation(finished.evaluation, finished.path)
-    print(f"\nReport: {finished.report}")
+    run = distingo.train(options.data, options.output, **settings)
+    terminal.print_evaluation(run.evaluation, run.path)
+    print(f"\nReport: {run.report}")
     return 0
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_demo)
     parser.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="new folder (default: demo)")
 
 
 def run_demo(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     prepare()
     import distingo
 
-    finished = distingo.demo(options.output, on_epoch=terminal.print_epoch)
-    terminal.print_evaluation(finished.evaluation, finished.path)
-    print(f"\nReport: {finished.report}")
+    run = distingo.demo(options.output, on_epoch=terminal.print_epoch)
+    terminal.print_evaluation(run.evaluation, run.path)
+    print(f"\nReport: {run.report}")
     return 0
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_models)
     parser.add_argument("name", nargs="?", help="show this model's layers")
     parser.add_argument(
@@ -112,7 +112,7 @@ def _image_size(text: str) -> int | tuple[int, int]:
 
 
 def run_models(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
 
     if options.pretrained is not None:
@@ -136,13 +136,13 @@ def run_models(options: argparse.Namespace) -> int:
 
 
 def add_fetch_weights(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options to its parser."""
     parser.set_defaults(command=run_fetch_weights)
     parser.add_argument("name", metavar="NAME", help="fast, good, best, or a name from `distingo models --pretrained`")
 
 
 def run_fetch_weights(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Run the command and return its exit code."""
     import distingo
 
     print(distingo.fetch_weights(options.name))

@@ -1,1 +1,1 @@
-"""Download images and data sets: politely, whole or not at all, with a record of every file."""
+"""Downloads of images and data sets, with limits per host, atomic writes and a record of every file."""

@@ -1,4 +1,4 @@
-"""Archives that cannot write outside their folder, nor fill the disk."""
+"""Safe extraction of untrusted archives: no file outside the target folder, and limits on size and count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 _SMALL = 16 << 20
 _DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError),
-    RuntimeError,  # zipfile: an archive that is encrypted, or compressed in an unknown way
+    RuntimeError,  # zipfile: an encrypted archive, or an unsupported compression method
 )
 
 _ZIP = {b"PK\x03\x04", b"PK\x05\x06"}
@@ -32,12 +32,12 @@ _OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """How much an archive may grow.
+    """Limits on the extracted content of an archive.
 
     Attributes:
-        size: Bytes of all its files together.
-        files: How many.
-        ratio: How many bytes each of its own may become, on average, once there are 16 MiB.
+        size: Maximum total size of the files in bytes.
+        files: Maximum number of files.
+        ratio: Maximum ratio of extracted to packed size, checked above 16 MiB.
     """
 
     size: int = 64 << 30
@@ -46,45 +46,45 @@ class ArchiveLimits:
 
 
 def extract_archive(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> int:
-    """Unpack a tar file (plain, gzip, bzip2, xz) or a ZIP file, recognized by its first bytes.
+    """Extract a tar file (plain, gzip, bzip2, xz) or a ZIP file, detected by its first bytes.
 
     Args:
-        archive: The file.
-        folder: Where to; must not exist. It appears whole or not at all.
-        limits: How much it may grow.
+        archive: The archive.
+        folder: The target folder, which must not exist; it is created atomically.
+        limits: Limits on the extracted content.
 
     Returns:
-        How many files it holds.
+        The number of extracted files.
 
     Raises:
-        DataError: It is damaged, names a place outside the folder, holds links or devices, the same name twice, or
-            grows beyond the limits. Nothing of it is left.
+        DataError: The archive is damaged, contains a path outside the folder, links, devices or the same name twice, or
+            exceeds the limits. No extracted file is left.
         OSError: The folder can't be written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        place = _Place(archive, Path(temporary) / "unpacked", limits or ArchiveLimits())
+        target = _Place(archive, Path(temporary) / "unpacked", limits or ArchiveLimits())
         try:
             with archive.open("rb") as file:
                 head = file.read(4)
             if head in _ZIP:
-                _extract_zip(archive, place)
+                _extract_zip(archive, target)
             else:
                 opener: Any = _OPENERS.get(head[:2], open)
                 with opener(archive, "rb") as packed:
-                    _extract_tar(_Counted(packed, place), place)
+                    _extract_tar(_Counted(packed, target), target)
         except _DAMAGED as error:
             raise DataError(
                 f"{archive}: is no archive, or damaged ({error}); fetch it again", code="damaged_file"
             ) from error
         if folder.exists():
             raise DataError(f"{folder}: exists already; move it away", code="already_exists")
-        shutil.move(place.root, folder)
-    return place.count
+        shutil.move(target.root, folder)
+    return target.count
 
 
 class _Place:
-    """The folder that an archive is unpacked into, and what has come into it."""
+    """Target folder of an extraction, which counts and checks the extracted files."""
 
     def __init__(self, archive: Path, root: Path, limits: ArchiveLimits) -> None:
         self.archive = archive
@@ -154,7 +154,7 @@ def _extract_zip(archive: Path, place: _Place) -> None:
 
 
 def _extract_tar(stream: Any, place: _Place) -> None:
-    """Extract from a stream: nothing is sought, and every byte has been counted before it is interpreted."""
+    """Extract from a stream, without seeking, so that every byte is counted before it is interpreted."""
     with tarfile.open(fileobj=stream, mode="r|") as unpacked:
         for member in unpacked:
             if member.isdir():
@@ -168,7 +168,7 @@ def _extract_tar(stream: Any, place: _Place) -> None:
 
 
 class _Counted:
-    """A decompressed stream whose every byte counts, also those of names and padding."""
+    """A decompressed stream that counts every byte, including names and padding."""
 
     def __init__(self, stream: IO[bytes], place: _Place) -> None:
         self._stream = stream

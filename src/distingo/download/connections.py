@@ -1,7 +1,4 @@
-"""Connections to the addresses that may be downloaded from: http and https, and the public network only.
-
-Each connection notices a server that stalls, or that sends more than it announced.
-"""
+"""HTTP connections that are restricted to public addresses and that detect stalled servers and surplus bytes."""
 
 from __future__ import annotations
 
@@ -42,10 +39,10 @@ _KEPT_OPEN = 30.0
 
 
 def parse_address(text: str) -> URL:
-    """Parse a web address; letters outside ASCII are encoded as browsers do.
+    """Parse a URL; non-ASCII characters are encoded as in browsers, and the fragment is removed.
 
     Raises:
-        LastingError: It does not begin with http:// or https://, or names no host.
+        LastingError: The URL does not begin with http:// or https://, has no host, or contains a user name.
     """
     try:
         url = URL(text.strip())
@@ -59,14 +56,14 @@ def parse_address(text: str) -> URL:
 
 
 def follow_redirect(url: URL, location: str) -> URL:
-    """The address that a redirect leads to.
+    """Resolve the target of a redirect.
 
     Args:
-        url: Where the redirect came from.
-        location: Its ``Location`` header; may be relative.
+        url: The URL that redirected.
+        location: The ``Location`` header, which may be relative.
 
     Raises:
-        LastingError: It is no web address, or falls back from https to http.
+        LastingError: The target is not a valid URL, or downgrades from https to http.
     """
     try:
         target = str(url.join(location))
@@ -82,12 +79,12 @@ def follow_redirect(url: URL, location: str) -> URL:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is reachable from everywhere on the internet.
+    """Whether an IP address is globally reachable.
 
-    For addresses that wrap an IPv4 address (mapped, 6to4, Teredo, NAT64) the wrapped one counts.
+    For IPv6 addresses that embed an IPv4 address (mapped, 6to4, Teredo, NAT64), the embedded address is checked.
 
     Args:
-        address: IPv4 or IPv6, perhaps with a zone (``fe80::1%eth0``).
+        address: IPv4 or IPv6 address, with or without a zone (``fe80::1%eth0``).
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
@@ -103,20 +100,20 @@ def resolve(host: str, *, public_only: bool) -> list[str]:
 
     Args:
         host: A name or an IP address.
-        public_only: Leave out private, loopback and link-local addresses.
+        public_only: Whether to leave out private, loopback and link-local addresses.
 
     Returns:
-        IP addresses to connect to, the system's first choice first; at least one.
+        At least one IP address to connect to, in the system's order of preference.
 
     Raises:
         PassingError: There is no such host, or no network.
-        LastingError: All of its addresses are private.
+        LastingError: All of the host's addresses are private.
     """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        results = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise PassingError(f"{host}: no such host, or no network") from error
-    addresses = [str(place[0]) for *_, place in found]
+    addresses = [str(socket_address[0]) for *_, socket_address in results]
     allowed = [address for address in addresses if not public_only or is_public(address)]
     if not allowed:
         raise _private_address(host)
@@ -131,20 +128,20 @@ def _private_address(host: str) -> LastingError:
 
 
 class WatchedStream(NetworkStream):
-    """A connection that must deliver in time, and that counts what it delivers.
+    """A stream with a deadline that spans several reads, and a count of the received bytes.
 
-    With a timeout for each read a server could send one byte a minute for ever. Here the time runs on until `satisfy`.
+    With a timeout per read, a server could send one byte a minute forever. Here only `satisfy` resets the deadline.
     """
 
     def __init__(self, stream: NetworkStream) -> None:
-        """Watch a stream."""
+        """Wrap a stream."""
         self._stream = stream
         self._until: float | None = None
         self._received = 0
         self._head = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Wait for bytes, but no longer than `timeout` seconds since the request or `satisfy`."""
+        """Read bytes; the timeout in seconds counts from the request or the last call of `satisfy`."""
         if timeout is not None:
             now = time.monotonic()
             self._until = self._until or now + timeout
@@ -158,16 +155,16 @@ class WatchedStream(NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send a request, and start counting its response."""
+        """Send a request, and start counting the bytes of its response."""
         self._received, self._head, self._until = 0, b"", None
         self._stream.write(buffer, timeout)
 
     def satisfy(self) -> None:
-        """Restart the time: a part of what was requested has come."""
+        """Reset the deadline, since a part of the response has arrived."""
         self._until = None
 
     def surplus(self, length: int) -> int:
-        """How many bytes came after a response whose body has `length` bytes (and is not in chunks)."""
+        """Count the bytes received after a response whose body has `length` bytes and is not chunked."""
         start = 0
         while blank := _BLANK_LINE.search(self._head, start):
             informational = re.match(rb"HTTP/1\.\d 1\d\d", self._head[start:])
@@ -181,10 +178,10 @@ class WatchedStream(NetworkStream):
         try:
             return self._stream.read(1, 0.01)
         except Exception:
-            return b""  # the connection is gone
+            return b""  # the connection is closed
 
     def close(self) -> None:
-        """Close the connection; a thread that waits for bytes from it wakes up."""
+        """Close the connection, which wakes up a thread that reads from it."""
         with contextlib.suppress(OSError):
             self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._stream.close()
@@ -192,16 +189,16 @@ class WatchedStream(NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> NetworkStream:
-        """Encrypt the connection; the encrypted one is watched too."""
+        """Start TLS and wrap the encrypted stream."""
         return WatchedStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        """Of the stream below."""
+        """Return information about the wrapped stream."""
         return self._stream.get_extra_info(info)
 
 
 class _GuardedBackend(NetworkBackend):
-    """Connects to the very address that was looked up and found allowed, so that a second look-up can't differ."""
+    """Connects to the IP address that was checked, so that a second DNS lookup can't give another one."""
 
     def __init__(self, *, public_only: bool) -> None:
         self._public_only = public_only
@@ -215,7 +212,7 @@ class _GuardedBackend(NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> NetworkStream:
-        """Connect to the first address of a host that accepts; see `resolve` for what is raised."""
+        """Connect to the first address of a host that accepts; raises the errors of `resolve` too."""
         problem: Exception = ConnectError(f"{host}: no address")
         for address in resolve(host, public_only=self._public_only):
             try:
@@ -231,10 +228,10 @@ class _GuardedBackend(NetworkBackend):
 
 
 class Connections:
-    """All connections of one run. Public and private hosts never share one: each kind has its own pool."""
+    """All connections of one run, with separate pools for public and private hosts."""
 
     def __init__(self, limits: Limits) -> None:
-        """Prepare; nothing is connected yet."""
+        """Create the pools; connections are opened on demand."""
         self._limits = limits
         self._context = default_ssl_context()
         self._public = self._pool(public_only=True)
@@ -248,7 +245,7 @@ class Connections:
         return ConnectionPool(
             ssl_context=self._context,
             proxy=proxy,
-            max_connections=self._limits.connections + 1,  # never waited for: fewer transfers run at once
+            max_connections=self._limits.connections + 1,  # never reached: fewer transfers run at once
             max_keepalive_connections=self._limits.connections,
             keepalive_expiry=_KEPT_OPEN,
             network_backend=_GuardedBackend(public_only=public_only),
@@ -263,37 +260,37 @@ class Connections:
 
     @contextmanager
     def get(self, url: URL, headers: dict[str, str], *, private: bool) -> Iterator[Response]:
-        """Request an address, without following redirects.
+        """Send a GET request, without following redirects.
 
         Args:
-            url: The address.
-            headers: Besides our own.
-            private: Whether it may be on a private network.
+            url: The URL.
+            headers: Headers to add to the default ones.
+            private: Whether the host may be on a private network.
 
         Yields:
-            The response; its body has not been read.
+            The response, whose body has not been read.
 
         Raises:
-            LastingError: The address is private and may not be.
+            LastingError: The address is private, and `private` is False.
         """
         pool = self._private if private else self._public
         proxy = self._proxies[url.scheme]
         if proxy is not None and not urllib.request.proxy_bypass(url.host):
             pool = proxy
             if not private:
-                # Behind a proxy names may not be known here. The proxy looks them up again, and decides.
+                # Behind a proxy, names may not resolve here. The proxy looks them up itself, and decides.
                 with contextlib.suppress(PassingError):
                     resolve(url.host, public_only=True)
-        ours = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
+        all_headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
         limits = self._limits
         timeouts = {"connect": limits.connect_timeout, "read": limits.stall_timeout, "write": limits.stall_timeout}
-        # In parts: another parser might find another host in the text.
+        # Pass the URL in parts, since another parser might extract another host from the text.
         target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        with pool.stream("GET", target, headers=[*ours.items()], extensions={"timeout": timeouts}) as response:
+        with pool.stream("GET", target, headers=[*all_headers.items()], extensions={"timeout": timeouts}) as response:
             yield response
 
     def close(self) -> None:
-        """Close every connection; running transfers break off."""
+        """Close all connections, which aborts running transfers."""
         for pool in (self._public, self._private, *self._proxies.values()):
             if pool is not None:
                 pool.close()

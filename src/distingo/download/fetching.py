@@ -1,7 +1,4 @@
-"""Many files at once into a folder: each tried until it has an outcome, and none downloaded twice.
-
-Many files at once, but few from one host, and none from a host that asked us to wait.
-"""
+"""Concurrent download of many files into a folder, with retries, a limit per host and resumption of earlier runs."""
 
 from __future__ import annotations
 
@@ -35,12 +32,12 @@ _PATIENCE_AT_THE_END = 3.0
 
 
 class Turn:
-    """A file's turn.
+    """An entry of the queue.
 
     Attributes:
         wanted: The file.
-        host: The host it is requested from.
-        attempts: How often it has been tried, this time included.
+        host: The host that the file is requested from.
+        attempts: Number of attempts, including the current one.
     """
 
     __slots__ = ("attempts", "host", "wanted")
@@ -52,10 +49,10 @@ class Turn:
 
 
 class HostQueue:
-    """Files by host, for several threads. Every turn that is taken ends in `done` or `again`."""
+    """Thread-safe queue of files by host. Every turn that is taken must end in a call of `done` or `again`."""
 
     def __init__(self, turns: Iterable[Turn], per_host: int) -> None:
-        """Queue a turn for each file, of which `per_host` of one host may run at once."""
+        """Create the queue; at most `per_host` turns of a host run at the same time."""
         self._per_host = per_host
         self._waiting: defaultdict[str, deque[Turn]] = defaultdict(deque)
         for turn in turns:
@@ -71,7 +68,7 @@ class HostQueue:
         self.stopped = False
 
     def take(self) -> Turn | None:
-        """The next file; waits for one where all that are left must wait. None when there are no more."""
+        """Return the next turn, waiting for one if necessary; None if no turns are left or the queue was stopped."""
         with self._changed:
             while self._left and not self.stopped:
                 self._bring_back(time.monotonic())
@@ -108,13 +105,13 @@ class HostQueue:
             self._offered.add(host)
 
     def done(self, turn: Turn) -> None:
-        """A file has its outcome."""
+        """Report that a file has its outcome."""
         with self._changed:
             self._left -= 1
             self._leave(turn)
 
     def again(self, turn: Turn, wait: float, *, whole_host: bool) -> None:
-        """Try a file again after `wait` seconds, during which no other file of its host starts if `whole_host`."""
+        """Queue a file again after `wait` seconds; if `whole_host`, other files of its host wait too."""
         with self._changed:
             until = time.monotonic() + wait
             if whole_host:
@@ -128,7 +125,7 @@ class HostQueue:
         self._changed.notify_all()
 
     def stop(self) -> None:
-        """No more turns: `take` returns None in all threads."""
+        """Stop the queue: `take` returns None in all threads."""
         with self._changed:
             self.stopped = True
             self._changed.notify_all()
@@ -145,39 +142,40 @@ def fetch(
 ) -> tuple[Outcome, ...]:
     """Download files into a folder.
 
-    What an earlier run downloaded is not requested again; nor, unless `try_refused`, what it was refused and what a
-    person removed since. What it had begun is resumed. Every outcome is recorded at once, and ``manifest.csv`` written
-    at the end.
+    Files that an earlier run downloaded are not requested again; nor, unless `try_refused`, files that were absent,
+    refused, or removed by a person since. Partial files are resumed. Every outcome is recorded immediately, and
+    ``manifest.csv`` is written at the end.
 
     Args:
-        wanted: The files; their names are all different.
-        folder: From `open_folder`.
-        limits: How politely, how patiently and how much.
-        description: For the progress bar.
-        allow_private: Whether the files' own addresses may be on a private network; redirects never.
-        try_refused: Whether to request again what was absent, refused, or removed since.
+        wanted: The files, with unique names.
+        folder: A folder opened by `open_folder`.
+        limits: Limits on connections, attempts and sizes.
+        description: Text before the progress bar.
+        allow_private: Whether the files' URLs may be on a private network; redirects there are never followed.
+        try_refused: Whether to request files again that were absent, refused, or removed since.
 
     Returns:
         One outcome per file, in their order.
 
     Raises:
-        OSError: The disk is full; `open_folder` translates it.
-        KeyboardInterrupt: Ctrl-C; what has come is kept.
+        OSError: The disk is full; `open_folder` translates this error.
+        KeyboardInterrupt: Ctrl-C was pressed; finished and partial files are kept.
     """
     names = {file.name.casefold() for file in wanted}
     if len(names) != len(wanted):
         raise ValueError("two wanted files have the same name")
-    left = [file for file in wanted if not _settled(file, folder, try_refused=try_refused)]
-    with transfer_bar(description, len(wanted), len(wanted) - len(left)) as progress:
-        _Run(folder, limits or Limits(), progress, allow_private=allow_private).fetch(left)
+    remaining = [file for file in wanted if not _settled(file, folder, try_refused=try_refused)]
+    with transfer_bar(description, len(wanted), len(wanted) - len(remaining)) as progress:
+        _Run(folder, limits or Limits(), progress, allow_private=allow_private).fetch(remaining)
     folder.write_manifest()
     return tuple(outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None)
 
 
 def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
-    """Whether a file need not be downloaded; a file that was whole when an earlier run was killed gets its name.
+    """Whether a file need not be downloaded.
 
-    What a person removed or changed since stays so.
+    A file that was complete when an earlier run was killed gets its name. Files that a person has removed or changed
+    since are left alone.
     """
     outcome = folder.outcome_of(wanted.name)
     if outcome is None or outcome.status == "failed":
@@ -203,7 +201,7 @@ def _digest(path: Path, kind: str = "sha256") -> str:
 
 
 class _Run:
-    """The threads of one run and what they share."""
+    """The threads of one run and their shared state."""
 
     def __init__(
         self, folder: DownloadFolder, limits: Limits, progress: TransferProgress, *, allow_private: bool
@@ -229,13 +227,13 @@ class _Run:
         try:
             for thread in threads:
                 while thread.is_alive():
-                    thread.join(0.2)  # in slices, so that Ctrl-C is noticed on every system
+                    thread.join(0.2)  # with a timeout, so that Ctrl-C is noticed on every system
         finally:
             self._queue.stop()
             connections.close()
-            until = time.monotonic() + _PATIENCE_AT_THE_END
+            deadline = time.monotonic() + _PATIENCE_AT_THE_END
             for thread in threads:
-                thread.join(max(0.0, until - time.monotonic()))
+                thread.join(max(0.0, deadline - time.monotonic()))
         if self._error is not None:
             raise self._error
 
@@ -256,7 +254,7 @@ class _Run:
         except StoppedError:
             return
         except BaseException as error:
-            # A full disk, or a bug of ours: the other threads stop too, and the error is raised to the caller.
+            # A full disk, or a bug: stop the other threads and raise the error in the caller's thread.
             if not self._queue.stopped:
                 self._error = error
             self._queue.stop()
@@ -274,31 +272,31 @@ class _Run:
         self._queue.done(turn)
 
     def _put_off(self, turn: Turn, error: PassingError) -> None:
-        """Try again later, or give up: after many attempts, or where the server asks for too much patience."""
-        limits, asked = self._limits, error.wait
+        """Retry later, or give up after too many attempts or if the server requests too long a wait."""
+        limits, requested_wait = self._limits, error.wait
         if self._queue.stopped:
             return
         self._progress.restart(turn.wanted.name)
-        if turn.attempts < limits.attempts and (asked or 0.0) <= limits.longest_wait:
-            wait = 0.0 if asked == 0.0 else waiting_time(turn.attempts, limits, asked)
-            self._queue.again(turn, wait, whole_host=bool(asked))
+        if turn.attempts < limits.attempts and (requested_wait or 0.0) <= limits.longest_wait:
+            wait = 0.0 if requested_wait == 0.0 else waiting_time(turn.attempts, limits, requested_wait)
+            self._queue.again(turn, wait, whole_host=bool(requested_wait))
             return
         reason = f"{error}, {turn.attempts} times" if turn.attempts > 1 else str(error)
-        if (asked or 0.0) > limits.longest_wait:
-            reason = f"{error} and asks to wait {asked:,.0f} seconds"
+        if (requested_wait or 0.0) > limits.longest_wait:
+            reason = f"{error} and asks to wait {requested_wait:,.0f} seconds"
         self._end(turn.wanted, "failed", reason, attempts=turn.attempts)
         self._queue.done(turn)
 
     def _keep(self, turn: Turn, part: PartialFile, received: Received) -> None:
-        """Record the outcome, then give the file its name: `_settled` completes what a kill separates."""
+        """Record the outcome, then rename the file; if a crash separates the two, `_settled` completes them."""
         wanted = turn.wanted
         file = wanted.name + (ENDINGS.get(received.format, ("",))[0] if wanted.ending else "")
         target = self._folder.root / file
-        known = self._folder.outcome_of(wanted.name)
+        earlier = self._folder.outcome_of(wanted.name)
         if link := find_link_above(self._folder.root, file):
             part.discard()
             raise LastingError("refused", f"{file} leads through a link, {link}; make it a folder")
-        if target.exists() and not (known and known.file == file and _digest(target) == known.sha256):
+        if target.exists() and not (earlier and earlier.file == file and _digest(target) == earlier.sha256):
             part.discard()
             raise LastingError("refused", f"{file} is there already, and not ours; move it away")
         outcome = Outcome(

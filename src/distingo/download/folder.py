@@ -1,6 +1,6 @@
-"""The folder that a download fills: its source, its files, and what has become of each of them.
+"""The output folder of a download: its source, its files and their outcomes.
 
-``manifest.csv`` lists the outcomes, and a journal those since it was last written, so that a kill loses nothing.
+``manifest.csv`` lists the outcomes. A journal contains those since it was last written, so that a crash loses nothing.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _SYNC_EVERY = 1.0
 
 
 class DownloadFolder:
-    """A folder that one run fills.
+    """The output folder of one download.
 
     Attributes:
         root: The folder.
-        own: Where partial files and records are.
-        parts: Where files are while they come.
+        own: The subfolder for distingo's own files.
+        parts: The subfolder for partial files.
     """
 
     def __init__(self, root: Path, source: Mapping[str, object]) -> None:
-        """Name the folder, and what fills it (JSON values); `open_folder` makes it."""
+        """Set the path and the source (JSON values); the folder is created by `open_folder`."""
         self.root = root
         self.own = root / DOWNLOAD_FOLDER
         self.parts = self.own / "parts"
@@ -62,27 +62,27 @@ class DownloadFolder:
 
     @property
     def arrived(self) -> frozenset[str]:
-        """Names of the files that came in this run, not in an earlier one."""
+        """Names of the files that were downloaded in this run."""
         return frozenset(self._arrived)
 
     @property
     def is_finished(self) -> bool:
-        """Whether an earlier run has finished here."""
+        """Whether an earlier run has finished the download."""
         return (self.own / FINISHED_NAME).is_file()
 
     def outcome_of(self, name: str) -> Outcome | None:
-        """What became of a file so far, by its `WantedFile.name`."""
+        """Return the outcome of a file by its `WantedFile.name`; None if it has none yet."""
         return self._outcomes.get(name)
 
     def record(self, outcome: Outcome, *, arrived: bool = False) -> None:
-        """Record what became of a file.
+        """Record the outcome of a file in the journal.
 
         Args:
-            outcome: Of the file.
-            arrived: Whether it has just been downloaded.
+            outcome: The outcome.
+            arrived: Whether the file has just been downloaded.
 
         Raises:
-            OSError: It can't be written.
+            OSError: The journal can't be written.
         """
         line = json.dumps(asdict(outcome), ensure_ascii=False) + "\n"
         with self._lock:
@@ -97,10 +97,10 @@ class DownloadFolder:
                 self._synced = time.monotonic()
 
     def write_manifest(self) -> Path:
-        """Write all outcomes to ``manifest.csv``, and begin a new journal.
+        """Write all outcomes to ``manifest.csv``, and clear the journal.
 
         Raises:
-            ResourceError: It can't be written.
+            ResourceError: The file can't be written.
         """
         path = self.root / MANIFEST_NAME
         with self._lock:
@@ -116,7 +116,7 @@ class DownloadFolder:
         return path
 
     def finish(self) -> None:
-        """Remove what only an unfinished download needs; partial files of failed ones are kept."""
+        """Mark the download as finished, and remove the partial files unless a file has failed."""
         if not any(outcome.status == "failed" for outcome in self._outcomes.values()):
             shutil.rmtree(self.parts, ignore_errors=True)
         (self.own / FINISHED_NAME).touch()
@@ -127,7 +127,7 @@ class DownloadFolder:
             self._outcomes = {outcome.name: outcome for outcome in read_outcomes(manifest)}
         with contextlib.suppress(FileNotFoundError):
             for line in self._journal_path.read_text(encoding="utf-8", errors="replace").split("\n"):
-                # The last line of a killed run may be cut off: that file is there, or will be downloaded anew.
+                # The last line may be cut off by a crash; that file exists already or will be downloaded again.
                 with contextlib.suppress(ValueError):
                     outcome = msgspec.convert(parse_json(line), Outcome)
                     self._outcomes[outcome.name] = outcome
@@ -158,13 +158,13 @@ class DownloadFolder:
         self._load()
         self._journal = self._journal_path.open("a", encoding="utf-8")
         if self._journal.tell():
-            self._journal.write("\n")  # after a line that was cut off
+            self._journal.write("\n")  # end a line that was cut off
 
 
 def _check_source(root: Path, note: Path, source: Mapping[str, object]) -> None:
     try:
         content = note.read_bytes()
-        known = parse_json(content)
+        earlier_source = parse_json(content)
         require_sealed(note, content)
     except (OSError, ValueError, RunError) as error:
         raise DataError(
@@ -172,12 +172,16 @@ def _check_source(root: Path, note: Path, source: Mapping[str, object]) -> None:
             code="damaged_file",
             parameter="output",
         ) from error
-    if isinstance(known, dict):
-        known.pop(CHECKSUM, None)
-    if known != source:
-        was = known.get("command", "another download") if isinstance(known, dict) else "another download"
+    if isinstance(earlier_source, dict):
+        earlier_source.pop(CHECKSUM, None)
+    if earlier_source != source:
+        earlier_command = (
+            earlier_source.get("command", "another download")
+            if isinstance(earlier_source, dict)
+            else "another download"
+        )
         raise UsageError(
-            f"{root}: holds what `{was}` fetched; name a new folder by {option('output')}",
+            f"{root}: holds what `{earlier_command}` fetched; name a new folder by {option('output')}",
             code="not_empty",
             parameter="output",
         )
@@ -185,18 +189,18 @@ def _check_source(root: Path, note: Path, source: Mapping[str, object]) -> None:
 
 @contextlib.contextmanager
 def open_folder(root: Path, source: Mapping[str, object]) -> Iterator[DownloadFolder]:
-    """Make a folder for a download, or continue with one that the same download began.
+    """Create the folder of a download, or reopen one that the same download began.
 
     Args:
-        root: New, empty, or begun by the same source.
-        source: What fills it, as JSON values; ``command`` is the command for it.
+        root: A folder: new, empty, or begun by the same source.
+        source: Description of the download as JSON values; ``command`` is its command.
 
     Yields:
-        The folder; no other process fills it at the same time.
+        The folder, locked against other processes.
 
     Raises:
-        UsageError: It holds something else, or another process is filling it.
-        ResourceError: It can't be written.
+        UsageError: The folder contains something else, or is in use by another process.
+        ResourceError: The folder can't be written.
     """
     folder = DownloadFolder(root, source)
     try:
@@ -238,7 +242,8 @@ def read_outcomes(path: Path) -> Iterable[Outcome]:
     """Read the manifest of a download.
 
     Raises:
-        DataError: It is damaged, another table, or names files that are not below its folder (one line for each).
+        DataError: The manifest is damaged, another type of table, or lists files outside its folder; the message has
+            one line per fault.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -258,7 +263,7 @@ def _outcome(row: dict[str, str]) -> Outcome:
 
 
 def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> None:
-    """Refuse files that are not below the folder: their partial files would be moved there."""
+    """Raise an error if an outcome has a file outside the folder, to which a partial file would be moved."""
     faults = []
     for outcome in outcomes:
         if not outcome.file:
@@ -278,10 +283,10 @@ class Gathered:
     """The result of a download.
 
     Attributes:
-        folder: Where everything is.
-        outcomes: One per file.
-        notes: What a person should know.
-        arrived: Names (`Outcome.name`) of the files that this call downloaded; an earlier one did the others.
+        folder: The output folder.
+        outcomes: One outcome per file.
+        notes: Messages for people.
+        arrived: Names (`Outcome.name`) of the files that this call downloaded, not an earlier one.
     """
 
     folder: Path
@@ -291,22 +296,22 @@ class Gathered:
 
     @property
     def manifest(self) -> Path:
-        """The table of all outcomes."""
+        """Path of the table of all outcomes."""
         return self.folder / MANIFEST_NAME
 
     @property
     def counts(self) -> Counter[FetchStatus]:
-        """How many files have each status."""
+        """Number of files by status."""
         return Counter(outcome.status for outcome in self.outcomes)
 
     @property
     def fetched_now(self) -> int:
-        """How many files this call downloaded."""
+        """Number of files that this call downloaded."""
         return sum(outcome.status == "fetched" and outcome.name in self.arrived for outcome in self.outcomes)
 
     @property
     def there_already(self) -> int:
-        """How many files of an earlier call are still there."""
+        """Number of files that an earlier call downloaded and that still exist."""
         return sum(
             outcome.status == "fetched"
             and outcome.name not in self.arrived
@@ -316,19 +321,19 @@ class Gathered:
 
     @property
     def size(self) -> int:
-        """Of all downloaded files, in bytes."""
+        """Total size of the downloaded files in bytes."""
         return sum(outcome.size for outcome in self.outcomes)
 
     @property
     def has_gaps(self) -> bool:
-        """Whether any file is not there."""
+        """Whether any file was not downloaded."""
         return any(outcome.status != "fetched" for outcome in self.outcomes)
 
     def reasons(self, most: int) -> list[tuple[str, int]]:
-        """Why files are not there, and how many for each reason, the most frequent first.
+        """Count the reasons why files are missing, the most frequent first.
 
         Args:
-            most: How many reasons to give; the rest are counted together.
+            most: Maximum number of reasons; the rest are counted together.
         """
         counts = Counter(outcome.reason for outcome in self.outcomes if outcome.status != "fetched").most_common()
         rest = sum(count for _, count in counts[most:])

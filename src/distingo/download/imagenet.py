@@ -1,6 +1,6 @@
-"""Images of ImageNet by synset, from the archive of each.
+"""Download of ImageNet images by synset, from one archive per synset.
 
-The names of the synsets (WordNet's nouns) come from the package data of timm.
+The names of the synsets (WordNet nouns) are read from timm's package data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from distingo.errors import DataError, ResourceError, option
 from distingo.files import write_text
 
 ARCHIVES = "https://image-net.org/data/winter21_whole"
-"""Where the archive of each synset is: ``<WordNet id>.tar`` (the release of winter 2021)."""
+"""Base URL of the archives, ``<WordNet id>.tar`` (release of winter 2021)."""
 
 TERMS = """ImageNet, https://www.image-net.org
 
@@ -54,39 +54,39 @@ def gather_imagenet(
     """Download the images of some synsets into class folders, with ``metadata.csv`` next to them.
 
     Args:
-        names: Any lemma of a synset, without regard to case (``rugby ball``), or its WordNet id (``n04118538``). The
-            images are of the synset itself, not of those below it.
-        output: New, empty, or begun by the same request.
-        limits: How politely, how patiently and how much; None takes the defaults. An archive may have 16 GiB.
-        address: Where the archives are; None takes the official place.
+        names: Any lemma of a synset, ignoring case (``rugby ball``), or its WordNet id (``n04118538``). The images are
+            those of the synset itself, not of its hyponyms.
+        output: A folder: new, empty, or begun by the same request.
+        limits: Limits of the download; None takes the defaults, with archives of up to 16 GiB.
+        address: Base URL of the archives; None takes the official one.
         try_refused: As in `fetch`.
         allow_private: Whether `address` may be on a private network.
 
     Returns:
-        One outcome per archive, and one per file in them that is no image.
+        One outcome per archive, and one per file in the archives that is not an image.
 
     Raises:
         DataError: No archive can be downloaded, or one is damaged.
         ResourceError: The folder can't be written, or timm's list of names is missing.
-        UsageError: A synset is unknown, or the folder holds something else.
+        UsageError: A synset is unknown, or the folder contains something else.
     """
     classes = find_synsets(names)
     folders = dict(zip(folder_names(classes), classes, strict=True))
     command = " ".join(["distingo download imagenet", *(f"--class {each.identifier}" for each in classes)])
     with open_folder(output, {"command": command, "imagenet": sorted(each.identifier for each in classes)}) as folder:
-        wanted = [_archive(each, address or ARCHIVES) for each in classes]
-        missing = [file for name, file in zip(folders, wanted, strict=True) if not (output / name).exists()]
+        archive_files = [_archive(each, address or ARCHIVES) for each in classes]
+        missing = [file for name, file in zip(folders, archive_files, strict=True) if not (output / name).exists()]
         fetch(missing, folder, limits, description="archives", try_refused=try_refused, allow_private=allow_private)
-        for name, file in zip(folders, wanted, strict=True):
+        for name, file in zip(folders, archive_files, strict=True):
             _unpack(folder, file, name)
         if not any((output / name).is_dir() for name in folders):
-            raise DataError(_first_reason(folder, wanted), code="download_failed")
+            raise DataError(_first_reason(folder, archive_files), code="download_failed")
         write_text(output / LICENSE_NAME, TERMS)
-        images, others = _account(folder, folders, wanted)
+        images, others = _account(folder, folders, archive_files)
         write_table(output / METADATA_NAME, _COLUMNS, images)
         folder.write_manifest()
         folder.finish()
-        archives = [outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None]
+        archives = [outcome for file in archive_files if (outcome := folder.outcome_of(file.name)) is not None]
     counts = Counter(row[1] for row in images)
     notes = tuple(f"{name}: {counts[_labels(name)]:,} pictures" for name in folders)
     return Gathered(output, (*archives, *others), notes, folder.arrived)
@@ -103,12 +103,12 @@ def find_synsets(names: Sequence[str]) -> tuple[KnownClass, ...]:
 
 
 def read_synsets() -> tuple[KnownClass, ...]:
-    """Read the synsets that ImageNet has images of: 21,844 with their lemmas and definitions (WordNet 3.0).
+    """Read the 21,844 synsets of ImageNet with their lemmas and definitions (WordNet 3.0).
 
-    The package is found, not imported: that would load torch.
+    The files of timm are located without importing it, which would load torch.
 
     Raises:
-        ResourceError: timm is not installed, or has no such files any more.
+        ResourceError: timm is not installed, or no longer contains these files.
     """
     spec = find_spec("timm")
     if spec is None or spec.origin is None:
@@ -138,13 +138,13 @@ def _archive(synset: KnownClass, address: str) -> WantedFile:
     return WantedFile(
         f"{address.rstrip('/')}/{synset.identifier}.tar",
         f"{_ARCHIVES}/{synset.identifier}.tar",
-        formats=frozenset({"unknown"}),  # what a tar file looks like, and an HTML page does not
+        formats=frozenset({"unknown"}),  # the detected format of a tar file, unlike an HTML page
         largest=_LARGEST,
     )
 
 
 def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
-    """Unpack an archive into its class folder, which appears whole, and remove it; or record why it is missing."""
+    """Extract an archive into its class folder atomically and remove it, or record why it is missing."""
     outcome = folder.outcome_of(wanted.name)
     if outcome is None:
         return
@@ -152,12 +152,12 @@ def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
         folder.record(replace(outcome, reason=_why_missing(outcome)))
         return
     if not outcome.file:
-        return  # unpacked before; what a person removed since stays removed
+        return  # extracted by an earlier run; images that a person removed since are not restored
     if not (folder.root / name).exists():
-        beside = folder.own / "unpacked"
-        shutil.rmtree(beside, ignore_errors=True)  # left by a run that was killed
-        extract_archive(folder.root / outcome.file, beside / name)
-        (beside / name).rename(folder.root / name)
+        temporary = folder.own / "unpacked"
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
+        extract_archive(folder.root / outcome.file, temporary / name)
+        (temporary / name).rename(folder.root / name)
     (folder.root / wanted.name).unlink(missing_ok=True)
     folder.record(replace(outcome, file="", reason=f"laid out as {name}"))
 
@@ -190,18 +190,18 @@ def _first_reason(folder: DownloadFolder, wanted: Sequence[WantedFile]) -> str:
 def _account(
     folder: DownloadFolder, folders: dict[str, KnownClass], wanted: Sequence[WantedFile]
 ) -> tuple[list[tuple[str, ...]], list[Outcome]]:
-    """A row of the table for every image, and an outcome for every other file that was unpacked."""
+    """Return a table row for every extracted image, and an outcome for every other extracted file."""
     rows: list[tuple[str, ...]] = []
     others: list[Outcome] = []
     for (name, synset), archive in zip(folders.items(), wanted, strict=True):
-        for found in walk(folder.root / name) if (folder.root / name).is_dir() else ():
-            file = "/".join((name, *found.parts))
-            kind = detect_file_format(found.path)
+        for extracted in walk(folder.root / name) if (folder.root / name).is_dir() else ():
+            file = "/".join((name, *extracted.parts))
+            kind = detect_file_format(extracted.path)
             if kind in IMAGES:
                 rows.append((file, _labels(name), synset.identifier, archive.url))
                 continue
             reason = why_no_image(kind)
-            others.append(Outcome(file, "refused", reason, file, archive.url, size=found.path.stat().st_size))
+            others.append(Outcome(file, "refused", reason, file, archive.url, size=extracted.path.stat().st_size))
             folder.record(others[-1])
     return rows, others
 

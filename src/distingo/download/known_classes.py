@@ -1,4 +1,4 @@
-"""The classes of a large public data set: found by the names that a person types, and given folder names."""
+"""Lookup of classes of large public data sets by name, and names for their class folders."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class KnownClass:
     """One class of a public data set.
 
     Attributes:
-        identifier: The data set's own: ``/m/01226z``, ``n04118538``.
-        names: All of its names, the usual one first.
-        meaning: What distinguishes it from others of the same name; may be empty.
+        identifier: Identifier in the data set: ``/m/01226z``, ``n04118538``.
+        names: All names, the usual one first.
+        meaning: Definition that distinguishes classes of the same name; may be empty.
     """
 
     identifier: str
@@ -32,48 +32,48 @@ class KnownClass:
 
     @property
     def described(self) -> str:
-        """Identifier and meaning, for a person who has to choose."""
+        """Identifier and meaning, for a message that lists several classes."""
         meaning = self.meaning or ", ".join(self.names)
         return f"{self.identifier} ({meaning if len(meaning) <= 60 else meaning[:59].rstrip() + '…'})"
 
 
 def find_classes(requested: Iterable[str], known: Sequence[KnownClass], where: str) -> tuple[KnownClass, ...]:
-    """Find classes by name, without regard to case, or by identifier.
+    """Find classes by name, ignoring case, or by identifier.
 
     Args:
-        requested: As typed.
+        requested: The names or identifiers that a user typed.
         known: All classes.
         where: The data set's name, for messages.
 
     Returns:
-        One per name, each once, in the order of `requested`.
+        The classes without repetitions, in the order of `requested`.
 
     Raises:
-        UsageError: A name is unknown, or the name of several classes; lists similar ones.
+        UsageError: A name is unknown or ambiguous; the message lists candidates.
     """
     identifiers = {each.identifier.casefold(): each for each in known}
     names: defaultdict[str, list[KnownClass]] = defaultdict(list)
     for each in known:
         for name in dict.fromkeys(map(_key, each.names)):
             names[name].append(each)
-    found = [identifiers.get(text.strip().casefold()) or _only(text, names, where) for text in requested]
-    if not found:
+    classes = [identifiers.get(text.strip().casefold()) or _only(text, names, where) for text in requested]
+    if not classes:
         raise UsageError(
             f"no class is named; give one or several {option('classes')} NAME",
             code="missing_argument",
             parameter="classes",
         )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(classes))
 
 
 def _only(text: str, names: Mapping[str, Sequence[KnownClass]], where: str) -> KnownClass:
-    found = names.get(_key(text), ())
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(each.described for each in found[:6])
+    matches = names.get(_key(text), ())
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        choices = " or ".join(each.described for each in matches[:6])
         raise UsageError(
-            f"{option('classes')} {text!r}: {where} has {len(found)} classes of that name; give {choices}",
+            f"{option('classes')} {text!r}: {where} has {len(matches)} classes of that name; give {choices}",
             code="ambiguous_name",
             parameter="classes",
         )
@@ -87,7 +87,7 @@ def _key(name: str) -> str:
 
 
 def folder_names(classes: Sequence[KnownClass]) -> tuple[str, ...]:
-    """A folder name for each class: its own, made safe; with the identifier where two would be the same."""
+    """Choose a valid folder name for each class; if names collide, the identifier is appended."""
     safe = [safe_name(each.name) for each in classes]
     keys = [name.casefold() for name in safe]
     return tuple(

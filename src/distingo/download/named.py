@@ -1,7 +1,7 @@
-"""A well-known set: downloaded, checked, laid out as class folders, with its license next to it.
+"""Download of a well-known set, and its conversion to class folders with a license file next to them.
 
-Every set in `distingo.download.sets` has one of the layouts here: IDX files, CIFAR's binary files, class folders in an
-archive, and the archives of Oxford's flowers and pets.
+The supported layouts of published files are IDX files, CIFAR's binary files, class folders in an archive, and the
+archives of Oxford's flowers and pets.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ def gather_set(
 
     Args:
         named: The set.
-        output: The folder to fill.
-        limits: How politely, how patiently and how much; None takes the defaults. A file may have 4 GiB.
-        raw: Leave the files as they are published.
-        mirror: Download the files from below this address instead.
+        output: A folder: new, empty, or begun by the same request.
+        limits: Limits of the download; None takes the defaults, with files of up to 4 GiB.
+        raw: Whether to leave the files as published.
+        mirror: Base URL to download the files from instead.
         allow_private: As in `fetch`.
 
     Returns:
-        What became of its files.
+        One outcome per file of the set.
 
     Raises:
-        DataError: A file can't be downloaded, or is not what it should be.
-        UsageError: The folder holds something else.
+        DataError: A file can't be downloaded, or its content is not as expected.
+        UsageError: The folder contains something else.
         ResourceError: The folder can't be written.
     """
     command = f"distingo download {named.name}{' --raw' * raw}"
@@ -68,7 +68,7 @@ def gather_set(
             WantedFile(f"{address}/{file.name}", name, checksum=file.checksum, size=file.size, largest=_LARGEST)
             for file, name in zip(named.files, _names(named, raw=raw), strict=True)
         ]
-        # A set is whole or nothing: what was refused an earlier time is requested again.
+        # A set is only useful if complete, so files that were refused earlier are requested again.
         outcomes = fetch(wanted, folder, limits, description=named.name, allow_private=allow_private, try_refused=True)
         _check_complete(named, outcomes)
         write_text(output / LICENSE_NAME, _describe(named))
@@ -96,7 +96,7 @@ def _check_complete(named: NamedSet, outcomes: tuple[Outcome, ...]) -> None:
 
 
 def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[str, ...]:
-    """Make class folders of the archives, and give them their names when all are there."""
+    """Convert the archives to class folders, which get their final place when all of them are complete."""
     files, making, made = folder.root / _ARCHIVES, folder.own / "making", folder.own / "made"
     notes: tuple[str, ...] = ()
     if not made.exists():
@@ -127,9 +127,11 @@ def _make_class_folders(named: NamedSet, files: Path, making: Path) -> tuple[str
 
 
 def _conclude(named: NamedSet, folder: DownloadFolder) -> tuple[Outcome, ...]:
-    """Remove the archives, whose images are all in place; the manifest keeps where they came from."""
-    known = [folder.outcome_of(name) for name in _names(named, raw=False)]
-    outcomes = tuple(replace(each, file="", reason="laid out as class folders") for each in known if each is not None)
+    """Remove the archives after all images are in place; the manifest still lists their URLs."""
+    archives = [folder.outcome_of(name) for name in _names(named, raw=False)]
+    outcomes = tuple(
+        replace(each, file="", reason="laid out as class folders") for each in archives if each is not None
+    )
     for outcome in outcomes:
         folder.record(outcome)
     folder.write_manifest()
@@ -142,7 +144,7 @@ def _counted(images: Mapping[str, int]) -> str:
 
 
 def _describe(named: NamedSet) -> str:
-    """The text of the license file: license, citation and where everything is from."""
+    """Return the text of the license file: license, citation and sources."""
     files = "\n".join(f"  {file.name}  {file.checksum}" for file in named.files)
     return (
         f"{named.name}: {named.title}\n{named.home}\n\nLicense: {named.licence}\n\nPlease cite:\n  {named.citation}\n\n"
@@ -155,7 +157,7 @@ def _damaged(fault: str) -> DataError:
 
 
 class _ClassFolders:
-    """Class folders that are being filled; each split's are in a folder of its name."""
+    """Class folders under construction, inside a folder for each split."""
 
     def __init__(self, root: Path, advance: Callable[[], None]) -> None:
         self.counts: Counter[str] = Counter()
@@ -164,7 +166,7 @@ class _ClassFolders:
         self._folders: dict[str, str] = {}
 
     def begin(self, classes: tuple[str, ...]) -> None:
-        """Name the folders of all classes so that every system takes them."""
+        """Choose a folder name for each class that is valid on every system."""
         names = distinct_names([safe_name(name) for name in classes], classes)
         self._folders = dict(zip(classes, names, strict=True))
 
@@ -183,7 +185,7 @@ class _ClassFolders:
         file.rename(target)
 
     def draw(self, values: np.ndarray, split: str, label: str, number: int) -> None:
-        """Write an array, uint8 of shape (height, width) or (height, width, 3), as a PNG named by its number."""
+        """Write a uint8 array of shape (height, width) or (height, width, 3) as a numbered PNG file."""
         from PIL import Image
 
         Image.fromarray(values).save(self._place(split, label, f"{number:05}.png"), compress_level=1)
@@ -208,13 +210,13 @@ def _lay_out_idx(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[
 
 
 def _lay_out_cifar(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
-    """Draw every image under its (fine) class."""
-    found = sorted(_unpack(named, files).rglob("test*.bin"))
-    if not found:
+    """Write every image to the folder of its (fine) class."""
+    test_files = sorted(_unpack(named, files).rglob("test*.bin"))
+    if not test_files:
         raise DataError(
             f"{named.files[0].name}: holds no test*.bin; is it CIFAR's binary version?", code="damaged_download"
         )
-    folder = found[0].parent
+    folder = test_files[0].parent
     classes = _read_cifar_classes(folder)
     folders.begin(classes)
     for split, pattern in (("train", "*train*.bin"), ("train", "data_batch_*.bin"), ("test", "test*.bin")):
@@ -231,10 +233,10 @@ def _read_cifar_classes(folder: Path) -> tuple[str, ...]:
 
 
 def _draw_cifar(path: Path, split: str, classes: tuple[str, ...], folders: _ClassFolders) -> None:
-    """Draw the images of one file (its layout is described on the set's page).
+    """Write the images of one binary file, whose layout is described on the set's page.
 
-    An image is one byte for its class (CIFAR-100: one for the coarse class, then one for the fine) and 3,072 bytes: 32
-    rows of 32 pixels, all red ones, then all green ones, then all blue ones.
+    An image is one byte for the class (CIFAR-100: one for the coarse class and one for the fine class) and 3,072 bytes
+    for the pixels: 32 rows of 32 pixels of the red channel, then the green, then the blue channel.
     """
     head = 2 if (path.parent / "fine_label_names.txt").is_file() else 1
     values = np.fromfile(path, np.uint8)
@@ -251,28 +253,32 @@ def _draw_cifar(path: Path, split: str, classes: tuple[str, ...], folders: _Clas
 
 def _lay_out_folders(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
     unpacked = _unpack(named, files)
-    found = []
+    class_folders = []
     for split, inside in named.inside.items():
         if not (unpacked / inside).is_dir():
             raise _damaged(f"{named.files[0].name}: holds no folder {inside}")
-        found += [
+        class_folders += [
             (split, named.renamed.get(path.name, path.name), path)
             for path in sorted((unpacked / inside).iterdir())
             if path.is_dir()
         ]
-    folders.begin(tuple(sorted({label for _, label, _ in found})))
-    for split, label, folder in found:
+    folders.begin(tuple(sorted({label for _, label, _ in class_folders})))
+    for split, label, folder in class_folders:
         for path in sorted(folder.iterdir()):
             folders.move(path, split, label)
-    left = [file for file in walk(unpacked) if not file.ignored]
-    return (f"{len(left):,} other files of the archive are left out ({left[0].parts[-1]} ...)",) if left else ()
+    other_files = [file for file in walk(unpacked) if not file.ignored]
+    return (
+        (f"{len(other_files):,} other files of the archive are left out ({other_files[0].parts[-1]} ...)",)
+        if other_files
+        else ()
+    )
 
 
 _FLOWERS = {"train": "trnid", "val": "valid", "test": "tstid"}
 
 
 def _lay_out_flowers(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
-    """An archive of photos by number, and MATLAB files of their classes and splits."""
+    """Convert an archive of numbered photos and the MATLAB files with their classes and splits."""
     (labels,) = _read_matlab(files / "imagelabels.mat", ["labels"])
     numbers = _read_matlab(files / "setid.mat", [*_FLOWERS.values()])
     folders.begin(named.classes)
@@ -299,7 +305,7 @@ def _read_matlab(path: Path, names: list[str]) -> list[list[int]]:
 
 
 def _lay_out_pets(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
-    """An archive of photos named by breed, and lists of their splits."""
+    """Convert an archive of photos named by breed and the lists of their splits."""
     lists = _unpack(named, files, 1) / "annotations"
     splits = {split: _read_names(lists / name) for split, name in (("train", "trainval.txt"), ("test", "test.txt"))}
     folders.begin(tuple(sorted({_breed(name) for names in splits.values() for name in names})))
@@ -307,8 +313,12 @@ def _lay_out_pets(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple
     for split, names in splits.items():
         for name in names:
             folders.move(photos / f"{name}.jpg", split, _breed(name))
-    left = sum(path.is_file() for path in photos.iterdir())
-    return (f"{left:,} files among the photos are in neither list of the authors, and left out",) if left else ()
+    other_files = sum(path.is_file() for path in photos.iterdir())
+    return (
+        (f"{other_files:,} files among the photos are in neither list of the authors, and left out",)
+        if other_files
+        else ()
+    )
 
 
 def _read_names(path: Path) -> list[str]:
@@ -319,7 +329,7 @@ def _read_names(path: Path) -> list[str]:
 
 
 def _breed(name: str) -> str:
-    """``american_bulldog_100`` is an American Bulldog."""
+    """Return the breed in a file name: ``American Bulldog`` for ``american_bulldog_100``."""
     return " ".join(part.title() for part in name.rpartition("_")[0].split("_"))
 
 
@@ -330,4 +340,4 @@ _LAYOUTS: dict[SetLayout, Callable[[NamedSet, Path, _ClassFolders], tuple[str, .
     "flowers": _lay_out_flowers,
     "pets": _lay_out_pets,
 }
-"""By layout, what moves or draws every image of a set; returns what was left out, for a person."""
+"""Functions that move or write every image of a set, by layout; they return notes on files that were left out."""

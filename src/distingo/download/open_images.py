@@ -1,4 +1,4 @@
-"""Images of Open Images by class, each with its labels, license and author."""
+"""Download of Open Images by class, with the labels, license and author of each image."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from distingo.errors import DataError, UsageError, option
 from distingo.files import content_hash, write_text
 
 _SEVERAL = "images"
-"""The folder of all images where one of them has several classes."""
+"""The folder of all images if any of them has several classes."""
 
 _TAKEN_DOWN = "photo_unavailable"
-"""In the address that Flickr redirects to where an author took an image down."""
+"""Part of the URL that Flickr redirects to if an author removed an image."""
 
 _METADATA = (
     *("file_name", "labels", "split", "image_id", "source", "landing_page", "licence", "author", "author_profile"),
@@ -52,16 +52,16 @@ _BOXES = ("file_name", "box_label", "left", "right", "top", "bottom", *BOX_FLAGS
 
 @dataclass(frozen=True, slots=True)
 class OpenImagesRequest:
-    """Which images are requested.
+    """The requested images.
 
     Attributes:
         classes: Names, or identifiers (``/m/...``).
-        splits: Of these splits.
-        limit: At most so many for each class; None takes all.
-        boxes: Whether an image must have a box of the class; else people must have confirmed that it shows it.
-        smallest: In pixels: the shorter side of an image, with `boxes` that of a box, is at least this long.
-        single: Leave out images that have several of the classes.
-        seed: Of the choice under a limit.
+        splits: Splits to take images from.
+        limit: Maximum number of images per class; None takes all.
+        boxes: Whether an image must have a box of the class; if False, people must have verified the label.
+        smallest: Minimum length in pixels of an image's shorter side and, with `boxes`, of a box's shorter side.
+        single: Whether to leave out images that have several of the classes.
+        seed: Seed of the selection if `limit` is set.
     """
 
     classes: tuple[str, ...]
@@ -75,13 +75,13 @@ class OpenImagesRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be downloaded.
+    """The selected images and their metadata.
 
     Attributes:
-        names: Of the classes, as folders.
+        names: Folder names of the classes.
         selection: The images.
-        facts: Where they come from, by identifier; a few may be missing.
-        boxes: The boxes of the classes, by identifier of the image.
+        facts: Sources by image identifier; a few may be missing.
+        boxes: Boxes of the classes, by image identifier.
     """
 
     names: tuple[str, ...]
@@ -90,7 +90,7 @@ class _Plan:
     boxes: Mapping[str, Sequence[Box]]
 
     def place(self, image: SelectedImage) -> str:
-        """An image's file without its ending, relative to the folder, with forward slashes."""
+        """Return an image's path without extension, relative to the folder, with forward slashes."""
         folder = _SEVERAL if self.selection.has_several else self.names[image.classes[0]]
         return f"{folder}/{image.identifier}"
 
@@ -100,13 +100,13 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class _KeptImage:
-    """An image that is in the folder.
+    """An image that was downloaded and kept.
 
     Attributes:
-        image: As it was chosen.
-        outcome: Of its download.
-        labels: Positions of the classes that it has here, ascending.
-        boxes: Those that are large enough.
+        image: The selected image.
+        outcome: The outcome of its download.
+        labels: Indices of its classes among the requested ones, ascending.
+        boxes: Its boxes that are large enough.
     """
 
     image: SelectedImage
@@ -126,26 +126,26 @@ def gather_open_images(
 ) -> Gathered:
     """Download the images of some classes, with ``metadata.csv`` next to them.
 
-    Where no image has several of the classes they go into class folders, else all into ``images``. The tables are
-    streamed; their lines about the classes are kept in the folder, so that a resumed run does not need the tables
-    again. An image is downloaded from the store of the Common Visual Data Foundation; where that has none, from the
-    address of the original.
+    If no image has several of the classes, images are written to class folders, else all to ``images``. The tables are
+    streamed, and their lines about the classes are stored in the folder, so that a resumed run does not read the tables
+    again. Images are downloaded from the store of the Common Visual Data Foundation or, if missing there, from the URL
+    of the original.
 
     Args:
-        request: Which images.
-        output: New, empty, or begun by the same request.
-        limits: How politely, how patiently and how much; None takes the defaults.
-        addresses: Of the tables and images; None takes the official ones.
+        request: The requested images.
+        output: A folder: new, empty, or begun by the same request.
+        limits: Limits of the download; None takes the defaults.
+        addresses: URLs of the tables and images; None takes the official ones.
         try_refused: As in `fetch`.
-        allow_private: Whether the addresses, and those that the tables name, may be on a private network.
+        allow_private: Whether these URLs, and those in the tables, may be on a private network.
 
     Returns:
-        One outcome per image that was chosen.
+        One outcome per selected image.
 
     Raises:
-        DataError: A table can't be downloaded, or no image fits.
+        DataError: A table can't be downloaded, or no image matches.
         ResourceError: The folder can't be written.
-        UsageError: A class is unknown, or the folder holds something else.
+        UsageError: A class is unknown, or the folder contains something else.
     """
     limits, addresses = limits or Limits(), addresses or OpenImagesAddresses()
     with closing(Connections(limits)) as connections:
@@ -154,27 +154,29 @@ def gather_open_images(
         with open_folder(output, _describe(request, classes)) as folder:
             plan = _make_plan(request, classes, _Tables(folder.own / "tables", source, addresses))
             _fetch(plan, folder, addresses, limits, try_refused=try_refused, allow_private=allow_private)
-            kept = _keep_images(plan, folder, request.smallest)
-            write_table(output / METADATA_NAME, _METADATA, (_metadata(each, plan) for each in kept))
+            kept_images = _keep_images(plan, folder, request.smallest)
+            write_table(output / METADATA_NAME, _METADATA, (_metadata(each, plan) for each in kept_images))
             if request.boxes:
-                write_table(output / BOXES_NAME, _BOXES, (row for each in kept for row in _box_rows(each, plan)))
+                write_table(output / BOXES_NAME, _BOXES, (row for each in kept_images for row in _box_rows(each, plan)))
             write_text(output / LICENSE_NAME, LICENSE)
             folder.write_manifest()
             folder.finish()
             outcomes = [folder.outcome_of(plan.place(image)) for image in plan.selection.images]
-    known = tuple(filter(None, outcomes))
-    return Gathered(output, known, (*_notes(plan, kept), *removed_since(output, known)), folder.arrived)
+    known_outcomes = tuple(filter(None, outcomes))
+    return Gathered(
+        output, known_outcomes, (*_notes(plan, kept_images), *removed_since(output, known_outcomes)), folder.arrived
+    )
 
 
 def _find_classes(
     request: OpenImagesRequest, source: TableSource, addresses: OpenImagesAddresses
 ) -> tuple[KnownClass, ...]:
     url = addresses.classes(boxable=request.boxes)
-    known = read_class_list(source.read(url), url)
+    all_classes = read_class_list(source.read(url), url)
     if not request.boxes:
-        return find_classes(request.classes, known, "Open Images")
+        return find_classes(request.classes, all_classes, "Open Images")
     try:
-        return find_classes(request.classes, known, "Open Images with boxes")
+        return find_classes(request.classes, all_classes, "Open Images with boxes")
     except UsageError as error:
         raise UsageError(
             f"{error} (of its 20,000 classes 600 have boxes; {option('boxes', value=False)} takes the others)",
@@ -184,7 +186,7 @@ def _find_classes(
 
 
 def _describe(request: OpenImagesRequest, classes: Sequence[KnownClass]) -> dict[str, object]:
-    """What fills the folder: the same however the same request is written."""
+    """Describe the source of the folder, independent of how classes and splits are spelled and ordered."""
     identifiers = sorted(each.identifier for each in classes)
     command = " ".join(["distingo download open-images", *(f"--class {each.name!r}" for each in classes)])
     settings = asdict(request) | {"classes": identifiers, "splits": sorted(request.splits)}
@@ -193,14 +195,14 @@ def _describe(request: OpenImagesRequest, classes: Sequence[KnownClass]) -> dict
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """The tables: each is streamed once, and its wanted lines are kept in a folder."""
+    """Access to the tables, each of which is streamed once; the matching lines are stored in a folder."""
 
     folder: Path
     source: TableSource
     addresses: OpenImagesAddresses
 
     def lines(self, url: str, column: str, values: Collection[str]) -> Path:
-        """The wanted lines of a table, from an earlier run where it had read the whole table."""
+        """Return a file with the matching lines of a table, which is streamed unless an earlier run has done so."""
         key = content_hash("\n".join([url, column, *sorted(values)]).encode("utf-8"))
         path = self.folder / f"{url.rpartition('/')[2].removesuffix('.csv')}-{key}.csv"
         if not path.exists():
@@ -210,13 +212,15 @@ class _Tables:
 
 def _make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables: _Tables) -> _Plan:
     addresses = tables.addresses
-    positions = {each.identifier: at for at, each in enumerate(classes)}
+    positions = {each.identifier: index for index, each in enumerate(classes)}
     table_of = addresses.boxes if request.boxes else addresses.labels
     extracts = {split: tables.lines(table_of(split), "LabelName", positions.keys()) for split in request.splits}
-    found: dict[tuple[OpenImagesSplit, int], array[int]] = {}
+    images_by_class: dict[tuple[OpenImagesSplit, int], array[int]] = {}
     for split, path in extracts.items():
-        found.update({(split, at): images for at, images in read_labels(path, positions).items()})
-    selection = select_images(found, len(classes), limit=request.limit, seed=request.seed, single=request.single)
+        images_by_class.update({(split, index): images for index, images in read_labels(path, positions).items()})
+    selection = select_images(
+        images_by_class, len(classes), limit=request.limit, seed=request.seed, single=request.single
+    )
     if not selection.images:
         names, splits = ", ".join(each.name for each in classes), ", ".join(request.splits)
         raise DataError(
@@ -227,11 +231,11 @@ def _make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables
     facts: dict[str, ImageFacts] = {}
     boxes: defaultdict[str, list[Box]] = defaultdict(list)
     for split, path in extracts.items():
-        chosen = {image.identifier for image in selection.images if image.split == split}
-        if chosen:
+        identifiers = {image.identifier for image in selection.images if image.split == split}
+        if identifiers:
             url = addresses.image_table(split, boxable=request.boxes)
-            facts.update(read_images(tables.lines(url, "ImageID", chosen)))
-        for box in read_boxes(path, positions, chosen) if request.boxes else ():
+            facts.update(read_images(tables.lines(url, "ImageID", identifiers)))
+        for box in read_boxes(path, positions, identifiers) if request.boxes else ():
             boxes[box.identifier].append(box)
     return _Plan(folder_names(classes), selection, facts, dict(boxes))
 
@@ -245,16 +249,16 @@ def _fetch(
     try_refused: bool,
     allow_private: bool,
 ) -> None:
-    """Download every image from the store, and what that has not from where the original was."""
+    """Download every image from the store or, if it is missing there, from the URL of the original."""
 
     def first_choice(image: SelectedImage) -> str:
-        known = folder.outcome_of(plan.place(image))
-        if known is not None and known.url and known.url == plan.facts_of(image).source:
-            return known.url  # an earlier run had to turn to the original
+        earlier = folder.outcome_of(plan.place(image))
+        if earlier is not None and earlier.url and earlier.url == plan.facts_of(image).source:
+            return earlier.url  # an earlier run had to use the original
         return addresses.image(image.split, image.identifier)
 
     images = {plan.place(image): image for image in plan.selection.images}
-    wanted = [WantedFile(first_choice(image), place, IMAGES, ending=True) for place, image in images.items()]
+    wanted = [WantedFile(first_choice(image), path, IMAGES, ending=True) for path, image in images.items()]
     settings = {"try_refused": try_refused, "allow_private": allow_private}
     outcomes = fetch(wanted, folder, limits, description="pictures", **settings)
     missing = [
@@ -266,8 +270,8 @@ def _fetch(
 
 
 def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_KeptImage, ...]:
-    """The images that are large enough, and images still; the others are removed, and the manifest gives the reason."""
-    kept = []
+    """Return the valid images that are large enough; remove the others and record the reason."""
+    kept_images = []
     for image in plan.selection.images:
         outcome = folder.outcome_of(plan.place(image))
         if outcome is None or outcome.status != "fetched":
@@ -279,16 +283,18 @@ def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_K
             _remove(path, folder, replace(outcome, status="absent", reason="its author took it down"))
             continue
         boxes = tuple(plan.boxes.get(image.identifier, ()))
-        stays, reason = _check_size(_KeptImage(image, outcome, image.classes, boxes), path, smallest)
-        if reason and path.stat().st_size == outcome.size:  # else a person changed it, and it is theirs now
+        checked, reason = _check_size(_KeptImage(image, outcome, image.classes, boxes), path, smallest)
+        if (
+            reason and path.stat().st_size == outcome.size
+        ):  # a file of another size was changed by a person, and is kept
             _remove(path, folder, replace(outcome, status="refused", reason=reason))
         else:
-            kept.append(stays)
-    return tuple(kept)
+            kept_images.append(checked)
+    return tuple(kept_images)
 
 
 def _check_size(whole: _KeptImage, path: Path, smallest: int) -> tuple[_KeptImage, str]:
-    """What is kept of an image, and why nothing is."""
+    """Return an image with its large enough boxes, and the reason to remove it, or an empty text."""
     if not smallest:
         return whole, ""
     size = _size(path)
@@ -305,7 +311,7 @@ def _check_size(whole: _KeptImage, path: Path, smallest: int) -> tuple[_KeptImag
 
 
 def _size(path: Path) -> tuple[int, int] | None:
-    """Width and height as stored, before any rotation: boxes are measured in them."""
+    """Return width and height as stored, before any rotation, which is the coordinate system of the boxes."""
     from PIL import Image
 
     try:
@@ -321,27 +327,27 @@ def _remove(path: Path, folder: DownloadFolder, outcome: Outcome) -> None:
 
 
 def _metadata(kept: _KeptImage, plan: _Plan) -> tuple[str, ...]:
-    """A row of ``metadata.csv``, which distingo and Hugging Face's ``imagefolder`` take the labels from."""
+    """Return an image's row of ``metadata.csv``, which distingo and Hugging Face's ``imagefolder`` can read."""
     facts, image = plan.facts_of(kept.image), kept.image
-    labels = json.dumps([plan.names[at] for at in kept.labels], ensure_ascii=False)
+    labels = json.dumps([plan.names[index] for index in kept.labels], ensure_ascii=False)
     origin = (facts.source, facts.landing_page, facts.licence, facts.author, facts.author_profile, facts.title)
     named = (kept.outcome.file, labels, image.split, image.identifier)
     return (*named, *origin, facts.rotation, kept.outcome.final_url)
 
 
 def _box_rows(kept: _KeptImage, plan: _Plan) -> Iterator[tuple[str, ...]]:
-    """Rows of ``boxes.csv``: the boxes in shares of the width and height of the image as it is stored."""
+    """Yield an image's rows of ``boxes.csv``, with edges as fractions of the stored width and height."""
     for box in kept.boxes:
         yield (kept.outcome.file, plan.names[box.label], *(f"{edge:.6f}" for edge in box.edges), *box.flags)
 
 
 def _notes(plan: _Plan, kept: Sequence[_KeptImage]) -> Iterator[str]:
-    counts = Counter(at for each in kept for at in each.labels)
-    for at, (name, found) in enumerate(zip(plan.names, plan.selection.found, strict=True)):
-        yield f"{name}: {counts[at]:,} of the {found:,} pictures that the tables name"
+    counts = Counter(index for each in kept for index in each.labels)
+    for index, (name, total) in enumerate(zip(plan.names, plan.selection.found, strict=True)):
+        yield f"{name}: {counts[index]:,} of the {total:,} pictures that the tables name"
     if plan.selection.has_several:
         yield "some pictures have several of the classes: all are in images/, their labels in metadata.csv"
     if plan.selection.dropped:
         yield f"left out for having several of the classes ({option('single', value=True)}): {plan.selection.dropped:,}"
-    if turned := sum(plan.facts_of(each.image).rotation not in {"", "0", "0.0"} for each in kept):
-        yield f"not upright: {turned:,}; metadata.csv says by how many degrees each is to be turned"
+    if rotated := sum(plan.facts_of(each.image).rotation not in {"", "0", "0.0"} for each in kept):
+        yield f"not upright: {rotated:,}; metadata.csv says by how many degrees each is to be turned"

@@ -1,4 +1,4 @@
-"""Open Images V7: where its tables and images are, the lines of its tables as records, and the choice of images."""
+"""Open Images V7: URLs of tables and images, parsing of the tables, and selection of images."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ OPEN_IMAGES_SPLITS: tuple[OpenImagesSplit, ...] = get_args(OpenImagesSplit)
 BOX_FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
 
 _FACT_COLUMNS = ("OriginalURL", "OriginalLandingURL", "License", "Author", "AuthorProfileURL", "Title", "Rotation")
-"""In the order of the fields of `ImageFacts`."""
+"""Columns in the order of the fields of `ImageFacts`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box, in shares of the image's width and height.
+    """A bounding box.
 
     Attributes:
-        identifier: Of the image.
-        label: Position of its class among the requested ones.
-        edges: Left, right, top and bottom, each from 0 to 1.
-        flags: In the order of `BOX_FLAGS`: 1 yes, 0 no, -1 unknown.
+        identifier: Identifier of the image.
+        label: Index of the class among the requested ones.
+        edges: Left, right, top and bottom as fractions of the image's width and height.
+        flags: Values in the order of `BOX_FLAGS`: 1 yes, 0 no, -1 unknown.
     """
 
     identifier: str
@@ -50,23 +50,23 @@ class Box:
     flags: tuple[str, ...]
 
     def shorter_side(self, width: int, height: int) -> float:
-        """In pixels of an image of that size."""
+        """Return the length of the shorter side in pixels, for an image of this size."""
         left, right, top, bottom = self.edges
         return min((right - left) * width, (bottom - top) * height)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """Where an image comes from.
+    """Source and license of an image.
 
     Attributes:
-        source: Address of the original.
-        landing_page: Address of the page that shows it.
-        licence: Address of the license.
+        source: URL of the original.
+        landing_page: URL of the page that shows it.
+        licence: URL of the license.
         author: The author's name.
-        author_profile: Address of the author's page.
-        title: As the author gave it.
-        rotation: By how many degrees counter-clockwise it is to be turned to be upright; empty where unknown.
+        author_profile: URL of the author's page.
+        title: The author's title of the image.
+        rotation: Counterclockwise rotation in degrees that makes the image upright; empty if unknown.
     """
 
     source: str = ""
@@ -79,51 +79,60 @@ class ImageFacts:
 
 
 def read_class_list(content: bytes, url: str) -> tuple[KnownClass, ...]:
-    """Read LabelName,DisplayName.
+    """Parse the list of classes, a CSV file with the columns LabelName and DisplayName but no header.
+
+    Args:
+        content: The file.
+        url: Its URL, for error messages.
 
     Raises:
-        DataError: It is no such list.
+        DataError: The content is not such a list.
     """
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{url}: is no list of classes ({error})", code="unexpected_answer") from error
-    known = tuple(KnownClass(row[0], (row[1],)) for row in rows if len(row) >= 2 and row[0].startswith("/"))
-    if not known:
+    classes = tuple(KnownClass(row[0], (row[1],)) for row in rows if len(row) >= 2 and row[0].startswith("/"))
+    if not classes:
         begins = content[:60].decode("utf-8", "replace")
         raise DataError(f"{url}: is no list of classes; it begins {begins!r}", code="unexpected_answer")
-    return known
+    return classes
 
 
 def read_labels(path: Path, classes: Mapping[str, int]) -> dict[int, array[int]]:
-    """Read which images show a class according to people, eight bytes each.
+    """Read the images of each class, with labels that people verified.
 
     Args:
         path: Lines of a table of labels or of boxes.
-        classes: From identifier to position among the requested ones.
+        classes: Indices of the requested classes by identifier.
 
     Returns:
-        By position of the class, the images' identifiers as integers; repeats are possible.
+        Image identifiers as 64-bit integers, perhaps with repetitions, by index of the class.
 
     Raises:
-        DataError: A line is not understood.
+        DataError: A line can't be parsed.
     """
-    found: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
+    images_by_class: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
 
     def parse(row: dict[str, str]) -> None:
         if float(row["Confidence"]) == 1:
-            found[classes[row["LabelName"]]].append(int(row["ImageID"], 16))
+            images_by_class[classes[row["LabelName"]]].append(int(row["ImageID"], 16))
 
     for _ in _each(path, parse):
         pass
-    return dict(found)
+    return dict(images_by_class)
 
 
 def read_boxes(path: Path, classes: Mapping[str, int], images: Collection[str]) -> Iterator[Box]:
     """Read the boxes of some images.
 
+    Args:
+        path: Lines of a table of boxes.
+        classes: Indices of the requested classes by identifier.
+        images: Identifiers of the images.
+
     Raises:
-        DataError: A line is not understood.
+        DataError: A line can't be parsed.
     """
 
     def parse(row: dict[str, str]) -> Box | None:
@@ -137,10 +146,10 @@ def read_boxes(path: Path, classes: Mapping[str, int], images: Collection[str]) 
 
 
 def read_images(path: Path) -> dict[str, ImageFacts]:
-    """Read where images come from, by identifier.
+    """Read the sources of images by identifier.
 
     Raises:
-        DataError: A line is not understood.
+        DataError: A line can't be parsed.
     """
 
     def parse(row: dict[str, str]) -> tuple[str, ImageFacts]:
@@ -197,7 +206,7 @@ _BOXABLE_TRAINING_IMAGES = "2018_04/train/train-images-boxable-with-rotation.csv
 
 @dataclass(frozen=True, slots=True)
 class OpenImagesAddresses:
-    """The roots of the two stores; a mirror has the same paths below them."""
+    """Base URLs of the tables and of the images; a mirror must have the same paths below them."""
 
     tables: Annotated[
         str,
@@ -215,35 +224,35 @@ class OpenImagesAddresses:
     ] = "https://open-images-dataset.s3.amazonaws.com"
 
     def classes(self, *, boxable: bool) -> str:
-        """The list of classes: LabelName,DisplayName."""
+        """Return the URL of the list of classes: LabelName,DisplayName."""
         return f"{self.tables}/v7/oidv7-class-descriptions{'-boxable' if boxable else ''}.csv"
 
     def labels(self, split: OpenImagesSplit) -> str:
-        """The labels that people verified: ImageID,Source,LabelName,Confidence."""
+        """Return the URL of the labels that people verified: ImageID,Source,LabelName,Confidence."""
         return f"{self.tables}/{_LABEL_TABLES[split]}"
 
     def boxes(self, split: OpenImagesSplit) -> str:
-        """The boxes: ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,..."""
+        """Return the URL of the boxes: ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,..."""
         return f"{self.tables}/{_BOX_TABLES[split]}"
 
     def image_table(self, split: OpenImagesSplit, *, boxable: bool) -> str:
-        """Where the images come from: ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,..."""
+        """Return the URL of the images' sources: ImageID,Subset,OriginalURL,OriginalLandingURL,License,..."""
         table = _BOXABLE_TRAINING_IMAGES if boxable and split == "train" else _IMAGE_TABLES[split]
         return f"{self.tables}/{table}"
 
     def image(self, split: OpenImagesSplit, identifier: str) -> str:
-        """One image, its longer side at most 1024 pixels."""
+        """Return the URL of an image, whose longer side has at most 1024 pixels."""
         return f"{self.images}/{split}/{identifier}.jpg"
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedImage:
-    """One image that is to be downloaded.
+    """An image to download.
 
     Attributes:
         identifier: 16 hexadecimal digits.
-        split: The split that the data set's authors put it on.
-        classes: Positions of its classes among the requested ones, ascending; never empty.
+        split: The split of Open Images that it is in.
+        classes: Indices of its classes among the requested ones, ascending; never empty.
     """
 
     identifier: str
@@ -253,12 +262,12 @@ class SelectedImage:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The images that are to be downloaded.
+    """The images to download.
 
     Attributes:
-        images: Sorted by identifier.
-        found: For each class, how many images the tables name.
-        dropped: How many were left out for having several of the classes.
+        images: The images, sorted by identifier.
+        found: Number of images in the tables for each class.
+        dropped: Number of images that were left out because they have several of the classes.
     """
 
     images: tuple[SelectedImage, ...]
@@ -279,40 +288,40 @@ def select_images(
     seed: int = 0,
     single: bool = False,
 ) -> Selection:
-    """Choose images.
+    """Select the images to download.
 
-    The choice under a limit depends on the seed and the identifiers alone, not on the order of the tables: images are
+    With a limit, the selection depends on the seed and the identifiers only, not on the order of the tables: images are
     ranked by a hash of both (the finalizer of SplitMix64; Steele, Lea and Flood, 2014), and the first are taken. A
-    larger limit takes the same ones and more.
+    larger limit selects a superset.
 
     Args:
-        found: For a split and a class, the identifiers of the images that show it, as integers; repeats are allowed.
-        classes: How many there are.
-        limit: At most so many images for each class. An image taken for one class keeps the others that it has, so
-            that a class may end up with more.
-        seed: Of the choice.
-        single: Leave out images that have several of the classes.
+        found: Identifiers of images as integers, by split and index of the class; repetitions are allowed.
+        classes: Number of classes.
+        limit: Maximum number of images per class. An image that was selected for one class counts for its other
+            classes too, so that these may get more images.
+        seed: Seed of the selection.
+        single: Whether to leave out images that have several of the classes.
 
     Returns:
-        The choice, and what it was made from.
+        The selected images, and the numbers of images in the tables.
     """
     sets = {key: np.unique(np.asarray(ids, np.uint64)) for key, ids in found.items()}
     by_class = [_union([ids for (_, index), ids in sets.items() if index == at]) for at in range(classes)]
     every = _union(by_class)
     has: Flags = np.stack([np.isin(every, each, assume_unique=True) for each in by_class], axis=1)
     allowed: Flags = has.sum(axis=1) == 1 if single else np.ones(len(every), np.bool_)
-    chosen: Flags = np.zeros(len(every), np.bool_)
+    is_selected: Flags = np.zeros(len(every), np.bool_)
     order = np.argsort(_scatter(every, seed), kind="stable")
     for at in range(classes):
         ranked = order[(has[:, at] & allowed)[order]]
-        chosen[ranked[:limit]] = True
+        is_selected[ranked[:limit]] = True
     names = sorted({split for split, _ in sets})
     splits = np.zeros(len(every), np.uint8)
     for (split, _), ids in sets.items():
         splits[np.searchsorted(every, ids)] = names.index(split)
     images = tuple(
         SelectedImage(f"{int(every[at]):016x}", names[splits[at]], tuple(np.flatnonzero(has[at]).tolist()))
-        for at in np.flatnonzero(chosen)
+        for at in np.flatnonzero(is_selected)
     )
     return Selection(images, tuple(len(each) for each in by_class), int((~allowed).sum()))
 
@@ -323,7 +332,7 @@ def _union(parts: Sequence[Identifiers]) -> Identifiers:
 
 def _scatter(ids: Identifiers, seed: int) -> Identifiers:
     offset = (0x9E3779B97F4A7C15 * (seed + 1)) % (1 << 64)
-    value = ids + np.uint64(offset)  # wraps around, as meant
+    value = ids + np.uint64(offset)  # wraps around intentionally
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))

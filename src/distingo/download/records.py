@@ -1,6 +1,6 @@
-"""What is to be downloaded, within which limits, and what became of it.
+"""Records of a download: the requested files, the limits and the outcomes, and the errors of a single transfer.
 
-The errors are those of a single transfer, and never leave this room.
+The errors never leave this package.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from typing import Annotated, Literal, TypedDict
 from distingo.options.fields import Option, check_options
 
 FetchStatus = Literal["fetched", "absent", "refused", "failed"]
-"""There, and checked; the server does not give it; we do not take it (opted out, too large, no image, a forbidden
-address); stopped by something that may have passed when the command is run again."""
+"""Downloaded and verified; not available on the server; not accepted (opted out, too large, not an image, a forbidden
+address); failed for a reason that may be temporary."""
 
 IMAGES = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WebP", "JPEG 2000", "AVIF", "HEIF", "PPM"})
-"""The formats (`detect_format`'s names) of files that are accepted as images."""
+"""File formats (names of `detect_format`) that are accepted as images."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedFile:
-    """One file to download.
+    """A file to download.
 
     Attributes:
-        url: Its address, http or https.
-        name: Relative to the folder, with forward slashes; different for every file, also without regard to case.
-        formats: What it may be (`detect_format`'s names); None allows everything.
-        ending: Whether the ending of its format is put after `name`.
-        checksum: ``md5:...`` or ``sha256:...`` in hexadecimal; empty where none is known.
-        size: In bytes, exactly; None where unknown.
-        largest: In bytes, unless `Limits.largest` is set.
+        url: The URL, http or https.
+        name: Path relative to the folder, with forward slashes; unique, ignoring case.
+        formats: Allowed formats (names of `detect_format`); None allows any file.
+        ending: Whether to append the extension of the detected format to `name`.
+        checksum: ``md5:...`` or ``sha256:...`` in hexadecimal; empty if unknown.
+        size: Exact size in bytes; None if unknown.
+        largest: Maximum size in bytes, unless `Limits.largest` is set.
     """
 
     url: str
@@ -43,16 +43,16 @@ class WantedFile:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How politely, how patiently and how much is fetched.
+    """Limits on connections, attempts, waiting times and sizes.
 
-    What the fields that are options do stands in their `Option`.
+    Fields that are options are described by their `Option`.
 
     Attributes:
-        connect_timeout: Seconds until a connection must stand.
-        stall_timeout: Seconds that a server may send nothing of what was requested.
-        minimum_rate: Bytes per second, on average over `stall_timeout`, below which a transfer is given up.
-        backoff: Seconds before the second attempt; doubles with each, give or take a half.
-        longest_wait: Seconds; a server that asks for more patience is left alone.
+        connect_timeout: Timeout for a new connection in seconds.
+        stall_timeout: Seconds without data after which a transfer is aborted.
+        minimum_rate: Minimum mean rate over `stall_timeout` in bytes per second; slower transfers are aborted.
+        backoff: Mean wait before the second attempt in seconds; it doubles with each attempt, with 50 % jitter.
+        longest_wait: Maximum wait in seconds; if a server requests a longer one, the file fails.
     """
 
     connections: Annotated[int, Option(help="connections at once, in all", low=1, metavar="N")] = 32
@@ -81,7 +81,7 @@ class Limits:
 
 
 class FetchOptions(TypedDict, total=False):
-    """How politely and how much is fetched, and what is requested again."""
+    """Limits of a download, and whether to retry refused files and to allow private addresses."""
 
     limits: Limits | None
     try_refused: bool
@@ -90,7 +90,7 @@ class FetchOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchSettings:
-    """How politely and how much is fetched, and what is requested again."""
+    """Limits of a download, and whether to retry refused files and to allow private addresses."""
 
     limits: Annotated[
         Limits | None, Option(help="how politely, how patiently and how much", default="the defaults of `Limits`")
@@ -103,19 +103,19 @@ class FetchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file.
+    """Outcome of the download of one file.
 
     Attributes:
         name: As in `WantedFile.name`.
         status: See `FetchStatus`.
-        reason: Why it is not there, for a person; empty for a downloaded file.
-        file: The file in the folder, with forward slashes; empty where it is not there.
-        url: Its address, as it was requested.
-        final_url: The address that responded in the end, after redirects.
-        size: In bytes; 0 where it is not there.
-        format: What it is (`detect_format`'s name).
-        sha256: Of its bytes, in hexadecimal.
-        attempts: How often it was tried by the run that ended it.
+        reason: Why the file is missing, for people; empty for a downloaded file.
+        file: Path in the folder, with forward slashes; empty if the file is missing.
+        url: The requested URL.
+        final_url: The URL of the response, after redirects.
+        size: In bytes; 0 if the file is missing.
+        format: The detected format (name of `detect_format`).
+        sha256: SHA-256 of the content, in hexadecimal.
+        attempts: Number of attempts in the run that determined the outcome.
     """
 
     name: str
@@ -131,14 +131,14 @@ class Outcome:
 
 
 class TransferError(Exception):
-    """One attempt at one file failed; the text is the reason, for a person."""
+    """An attempt to download a file failed; the text is the reason, for people."""
 
 
 class PassingError(TransferError):
     """Another attempt may succeed.
 
     Attributes:
-        wait: Seconds that the server asked us to wait, or None.
+        wait: Wait in seconds that the server requested, or None.
     """
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
@@ -147,11 +147,11 @@ class PassingError(TransferError):
 
 
 class LastingError(TransferError):
-    """No other attempt would end differently.
+    """Another attempt would fail in the same way.
 
     Attributes:
-        status: What the file's outcome is.
-        format: What came in its place, as `detect_format` names it; empty where nothing came.
+        status: The file's outcome.
+        format: Format of the received file, if it is not an allowed one; else empty.
     """
 
     def __init__(self, status: FetchStatus, reason: str, detected: str = "") -> None:
@@ -161,4 +161,4 @@ class LastingError(TransferError):
 
 
 class StoppedError(TransferError):
-    """The whole run is being stopped; the file has no outcome yet."""
+    """The run is being stopped; the file has no outcome yet."""

@@ -1,6 +1,6 @@
-"""One request: redirects followed within the rules, opt-outs honored, busy servers distinguished from refusals.
+"""HTTP requests for files, with checked redirects, opt-out headers, and errors classified as temporary or permanent.
 
-A file whose headers opt out of use by machines is never downloaded.
+A file whose headers opt out of machine learning is never downloaded.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _DIRECTIVES_WITH_VALUES = frozenset({"unavailable_after", "max-snippet", "max-im
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 10
-_PASSING = {408, 425, 429}  # besides 500 and above
+_PASSING = {408, 425, 429}  # in addition to 500 and above
 
 
 def find_opt_out(headers: Iterable[tuple[str, str]]) -> str | None:
     """Find a header that forbids using a file for machine learning.
 
-    Honored are ``X-Robots-Tag`` with the directives that img2dataset honours (``noai``, ``noimageai``, ``noindex``,
-    ``noimageindex``; ``none`` is short for noindex), for all or for ``distingo``, and ``tdm-reservation: 1``
-    (W3C TDM Reservation Protocol).
+    These are ``X-Robots-Tag`` with the directives that img2dataset honors (``noai``, ``noimageai``, ``noindex``,
+    ``noimageindex``, and ``none``, which includes ``noindex``), for all agents or for ``distingo``, and
+    ``tdm-reservation: 1`` (W3C TDM Reservation Protocol).
 
     Args:
-        headers: Names and values, in any case; a name may come several times.
+        headers: Pairs of name and value, in any case; names may be repeated.
 
     Returns:
-        The header, or None.
+        The header and its value, or None.
     """
     for name, value in headers:
         if name.lower() == "tdm-reservation" and value.strip() == "1":
@@ -54,7 +54,9 @@ def _forbidding(value: str) -> str | None:
     for part in value.lower().split(","):
         name, colon, rest = part.partition(":")
         directive = part.strip()
-        if colon and name.strip() not in _DIRECTIVES_WITH_VALUES:  # an agent's name, for all that follow
+        if (
+            colon and name.strip() not in _DIRECTIVES_WITH_VALUES
+        ):  # an agent's name, which applies to all following directives
             agent, directive = name.strip(), rest.strip()
         if agent in _AGENTS and directive in _ROBOTS:
             return directive
@@ -66,10 +68,10 @@ class Response:
     """A server's response to the request for a file.
 
     Attributes:
-        url: The address that responded.
-        status: 200, 206 or 416; everything else is an error by now.
-        headers: By name in small letters; the last one where a name comes several times.
-        body: Has not been read.
+        url: The URL of the response.
+        status: 200, 206 or 416; other statuses raise an error.
+        headers: Values by lowercase name; of repeated headers, the last one.
+        body: The response, whose body has not been read.
     """
 
     url: str
@@ -85,22 +87,22 @@ class Response:
 
     @property
     def length(self) -> int | None:
-        """How many bytes its body is announced to have, or None."""
+        """Announced length of the body in bytes, or None."""
         text = self.headers.get("content-length", "")
         plain = text.isdecimal() and len(text) < 19 and "transfer-encoding" not in self.headers
         return int(text) if plain else None
 
     @property
     def etag(self) -> str:
-        """The strong validator of the whole file, or empty."""
+        """Strong validator of the complete file, or empty."""
         etag = self.headers.get("etag", "")
         return "" if etag.startswith("W/") else etag
 
     def chunks(self, limits: Limits) -> Iterator[bytes]:
-        """The body as it comes.
+        """Iterate over the chunks of the body.
 
         Raises:
-            PassingError: The server sends, but too slowly.
+            PassingError: The transfer is too slow.
         """
         since, count = time.monotonic(), 0
         for data in self.body.iter_stream():
@@ -114,10 +116,10 @@ class Response:
                 since, count = time.monotonic(), 0
 
     def surplus(self) -> int:
-        """How many bytes more than announced came: a file that was cut off looks whole. Closes the connection then."""
+        """Count the bytes beyond the announced length, which reveal a truncated file; if any, close the connection."""
         if self.length is None or not (more := self._stream.surplus(self.length)):
             return 0
-        self._stream.close()  # what is left in it would be taken for the next response
+        self._stream.close()  # the remaining bytes would be taken for the next response
         return more
 
 
@@ -125,20 +127,20 @@ class Response:
 def request(
     connections: Connections, address: str, headers: dict[str, str], *, allow_private: bool
 ) -> Iterator[Response]:
-    """Request a file.
+    """Request a file, following redirects.
 
     Args:
-        connections: To use.
-        address: Where it is.
-        headers: Of the request.
-        allow_private: Whether the address itself may be private; another one that a redirect leads to never may.
+        connections: The connections to use.
+        address: The URL.
+        headers: Headers of the request.
+        allow_private: Whether the host of the URL may be private; other hosts that it redirects to may not.
 
     Yields:
-        The response, good or partial. Errors of the network while its body is read are translated too.
+        The complete or partial response. Network errors while its body is read are translated too.
 
     Raises:
-        LastingError: The server does not give it, or it may not be downloaded.
-        PassingError: The server is busy, or the network broken.
+        LastingError: The file is not available, or must not be downloaded.
+        PassingError: The server is busy, or the network failed.
     """
     url = first = parse_address(address)
     private = allow_private
@@ -203,10 +205,10 @@ def _without_number(error: Exception) -> str:
 
 
 def retry_after(text: str) -> float | None:
-    """How many seconds a server asks us to wait (RFC 9110, 10.2.3: a number of seconds, or a date).
+    """Parse the header ``Retry-After`` (RFC 9110, 10.2.3), a number of seconds or a date.
 
     Returns:
-        0 or more; None where the text is neither.
+        The wait in seconds, 0 or more; None if the text is not valid.
     """
     if text.strip().isdecimal():
         return float(text)
@@ -217,12 +219,12 @@ def retry_after(text: str) -> float | None:
 
 
 def waiting_time(attempts: int, limits: Limits, asked: float | None) -> float:
-    """Seconds before the next attempt: doubling, plus or minus a half, and never less than the server requested.
+    """Compute the wait before the next attempt in seconds: exponential backoff with 50 % jitter.
 
     Args:
-        attempts: How many there have been; at least 1.
-        limits: With the first waiting time.
-        asked: By the server, or None.
+        attempts: Number of attempts so far, at least 1.
+        limits: Limits with the initial wait and its maximum.
+        asked: Minimum wait that the server requested, or None.
     """
     wait = min(limits.backoff * 2.0 ** (attempts - 1), limits.longest_wait) * random.uniform(0.5, 1.5)
     return max(wait, asked or 0.0)

@@ -1,4 +1,4 @@
-"""The well-known sets as data: where each is served, what its files are, and what its authors say about its use."""
+"""Catalog of well-known data sets: URLs, files with checksums, layouts, licenses and citations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from distingo.errors import UsageError, name_the_nearest
 
 SetLayout = Literal["idx", "cifar", "folders", "flowers", "pets"]
-"""How a set's files are laid out; see `distingo.download.named`."""
+"""Layouts of published files; see `distingo.download.named`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,9 @@ class SetFile:
     """One file of a set.
 
     Attributes:
-        name: Below the set's address.
+        name: Path relative to the set's address.
         checksum: ``md5:...`` or ``sha256:...`` as published.
-        size: In bytes, where known; else None.
+        size: Size in bytes; None if unknown.
     """
 
     name: str
@@ -28,24 +28,24 @@ class SetFile:
 
 @dataclass(frozen=True, slots=True)
 class NamedSet:
-    """A well-known set, as data.
+    """A well-known set.
 
     Attributes:
-        name: As on the command line.
-        title: In one line.
-        home: The page that describes it.
-        address: Where its files are; ends in ``/``.
-        served_by: Who serves them there.
-        files: All that are downloaded.
-        layout: How to make class folders of them.
-        images: How many images, by split (``train``, ``val``, ``test``), or by ``""`` where the set has no splits.
-        licence: As its authors state it, or that they state none.
-        citation: What to cite.
+        name: Name on the command line.
+        title: Description in one line.
+        home: URL of the page that describes it.
+        address: Base URL of its files, which ends in ``/``.
+        served_by: Who serves the files there.
+        files: The files to download.
+        layout: Layout of the files.
+        images: Number of images by split (``train``, ``val``, ``test``), or by ``""`` if the set has no splits.
+        licence: The license that its authors state, or that they state none.
+        citation: The publication to cite.
         checksums_from: Who published the checksums.
-        classes: Class names where the files hold numbers, in their order.
-        renamed: Class names by what the files call them.
-        inside: For ``folders``: by split, the folder in the archive that holds the class folders.
-        bytes: Roughly how much is downloaded.
+        classes: Class names in the order of the numbers in the files, if these contain numbers.
+        renamed: Class names by the names in the files, if they differ.
+        inside: For ``folders``: the path of the class folders in the archive, by split.
+        bytes: Approximate size of the download in bytes.
     """
 
     name: str
@@ -279,10 +279,10 @@ SETS: dict[str, NamedSet] = {
 
 
 def find_set(name: str) -> NamedSet:
-    """The set of a name.
+    """Find a set by its name.
 
     Raises:
-        UsageError: There is none; names the nearest.
+        UsageError: There is no such set; the message suggests similar names.
     """
     if name not in SETS:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Tables of gigabytes over the network: they are streamed, and only the wanted lines are written to the disk."""
+"""Streaming of tables of gigabytes over the network, of which only the matching lines are stored."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _Result = TypeVar("_Result")
 
 _BOM = b"\xef\xbb\xbf"
 _LONGEST = 1 << 20
-_WORTHWHILE = 1 << 16  # bytes; a connection that brought less counts as a failed attempt
+_WORTHWHILE = 1 << 16  # bytes; a connection that received less counts as a failed attempt
 _AGAIN = "run the same command again later"
 
 
 @dataclass(frozen=True, slots=True)
 class WantedLines:
-    """A table, and which of its lines are wanted.
+    """A table, and the condition for the lines to keep.
 
     Attributes:
-        url: The address of a CSV file (UTF-8, commas) whose first line names the columns.
-        column: The column that decides. No cell before it has commas or quotes in it.
-        values: Wanted are the lines whose cell in that column is one of these (UTF-8).
+        url: URL of a comma-separated UTF-8 CSV file with a header.
+        column: Name of the column to compare; the cells before it must not contain commas or quotes.
+        values: The lines to keep are those whose cell in that column is one of these values (UTF-8).
     """
 
     url: str
@@ -43,37 +43,37 @@ class WantedLines:
 
 
 def matching_lines(chunks: Iterable[bytes], wanted: WantedLines) -> Iterator[bytes]:
-    """Pass on the first line of a table and the wanted ones; holds no more than a chunk and a line.
+    """Yield the header and the matching lines of a table, with at most a chunk and a line in memory.
 
     Args:
-        chunks: The table's bytes, cut anywhere.
-        wanted: Which lines.
+        chunks: The table's bytes in chunks of any size.
+        wanted: The lines to keep.
 
     Yields:
-        Whole lines, each with its end; one with quoted line breaks in it comes whole.
+        Complete lines with their line end; they may contain quoted line breaks.
 
     Raises:
-        DataError: It is no such table.
+        DataError: The content is not such a table.
     """
-    at = -1
-    carried: list[bytes] = []  # a wanted line whose end has not come yet
+    column = -1
+    unfinished: list[bytes] = []  # a matching line whose end has not arrived yet
     for block in _whole_lines(chunks, wanted.url):
-        lines = carried + block
-        carried, used = [], 0
-        if at < 0:
-            at, used = _find_column(lines[0], wanted), 1
+        lines = unfinished + block
+        unfinished, used = [], 0
+        if column < 0:
+            column, used = _find_column(lines[0], wanted), 1
             yield lines[0].removeprefix(_BOM) + b"\n"
-        for index in _matches(lines, at, wanted.values):
+        for index in _matches(lines, column, wanted.values):
             if index < used:
                 continue
             line, used = _complete(lines, index, wanted.url)
             if not line:
-                carried = lines[index:]
+                unfinished = lines[index:]
                 break
             yield line + b"\n"
-    if at < 0 or carried:
+    if column < 0 or unfinished:
         raise DataError(
-            f"{wanted.url}: {'a quote is never closed' if carried else 'is empty'}; a table was expected",
+            f"{wanted.url}: {'a quote is never closed' if unfinished else 'is empty'}; a table was expected",
             code="unexpected_answer",
         )
 
@@ -105,7 +105,7 @@ def _find_column(first: bytes, wanted: WantedLines) -> int:
 
 
 def _matches(lines: list[bytes], at: int, values: Container[bytes]) -> list[int]:
-    """Positions of the wanted lines: of hundreds of millions of lines a few in a million."""
+    """Find the indices of matching lines; optimized for hundreds of millions of lines with few matches."""
     if at == 0:
         return [index for index, line in enumerate(lines) if line[: line.find(b",")] in values]
     try:
@@ -116,7 +116,11 @@ def _matches(lines: list[bytes], at: int, values: Container[bytes]) -> list[int]
 
 
 def _complete(lines: list[bytes], index: int, url: str) -> tuple[bytes, int]:
-    """Join lines until every quote is closed; returns the line, empty where more must come, and where to go on."""
+    """Join lines until every quote is closed.
+
+    Returns:
+        The line, or empty bytes if its end has not arrived yet; and the index of the line after it.
+    """
     line, end = lines[index], index + 1
     while line.count(b'"') % 2:
         if len(line) > _LONGEST:
@@ -128,16 +132,16 @@ def _complete(lines: list[bytes], index: int, url: str) -> tuple[bytes, int]:
 
 
 class _TornError(Exception):
-    """What has come and what would come next are not of the same file."""
+    """The bytes received so far and the next ones do not belong to the same version of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableSource:
-    """How tables are requested.
+    """Requests tables.
 
     Attributes:
-        connections: To use.
-        limits: How patiently.
+        connections: The connections to use.
+        limits: Limits on attempts and waiting times.
         allow_private: As in `request`.
     """
 
@@ -146,25 +150,25 @@ class TableSource:
     allow_private: bool = False
 
     def read(self, url: str) -> bytes:
-        """Read a small table whole.
+        """Read a small table into memory.
 
         Raises:
-            DataError: It can't be downloaded.
+            DataError: The table can't be downloaded.
         """
         return b"".join(self._untorn(url, list))
 
     def keep_lines(self, wanted: WantedLines, path: Path) -> None:
-        """Write a table's first line and the wanted ones to a file, which appears when the whole table was streamed.
+        """Write a table's header and its matching lines to a file, atomically, when the table was read to its end.
 
-        A broken connection is resumed where it broke, if the table is still the same one. Else the table is begun
-        anew, as it is where the whole has not the MD5 that the server announces (``x-goog-hash``).
+        After a broken connection, the transfer resumes if the table is unchanged. Otherwise, or if the MD5 differs from
+        the one that the server announces (``x-goog-hash``), it starts again.
 
         Args:
-            wanted: The table, and which lines.
-            path: Where to.
+            wanted: The table, and the lines to keep.
+            path: The file to write.
 
         Raises:
-            DataError: The table can't be downloaded, or is another one than expected.
+            DataError: The table can't be downloaded, or its content is not as expected.
             ResourceError: The file can't be written.
         """
 
@@ -175,7 +179,7 @@ class TableSource:
         self._untorn(wanted.url, write)
 
     def _untorn(self, url: str, use: Callable[[Iterable[bytes]], _Result]) -> _Result:
-        """Pass the bytes of one and the same file to `use`; from the start again where they turned out not to be."""
+        """Pass the bytes of a file to `use`, and start again if the file has changed in the meantime."""
         for _ in range(self.limits.attempts):
             try:
                 with (
@@ -194,7 +198,7 @@ class TableSource:
 
 
 class _Reading:
-    """One file from beginning to end, over as many connections as it takes."""
+    """Reads a file to its end, over several connections if necessary."""
 
     def __init__(self, url: str, source: TableSource, progress: TransferProgress) -> None:
         self._url = url
@@ -209,12 +213,12 @@ class _Reading:
         limits = self._source.limits
         fruitless = 0
         while True:
-            before = self._done
+            done_before = self._done
             try:
                 yield from self._rest()
                 break
             except PassingError as error:
-                fruitless = 1 if self._done > before + _WORTHWHILE else fruitless + 1
+                fruitless = 1 if self._done > done_before + _WORTHWHILE else fruitless + 1
                 if fruitless >= limits.attempts or (error.wait or 0.0) > limits.longest_wait:
                     raise
                 time.sleep(waiting_time(fruitless, limits, error.wait))
@@ -232,18 +236,18 @@ class _Reading:
             skip = self._agree_on_start(response)
             total = None if response.length is None else response.length + self._done - skip
             for data in response.chunks(source.limits):
-                fresh = data[skip:]
+                new_bytes = data[skip:]
                 skip = max(0, skip - len(data))
-                self._done += len(fresh)
-                self._md5.update(fresh)
-                self._progress.advance(self._url, len(fresh), total)
-                if fresh:
-                    yield fresh
+                self._done += len(new_bytes)
+                self._md5.update(new_bytes)
+                self._progress.advance(self._url, len(new_bytes), total)
+                if new_bytes:
+                    yield new_bytes
             if response.surplus():
                 raise _TornError
 
     def _agree_on_start(self, response: Response) -> int:
-        """How many of the bytes that are about to come have come already."""
+        """Return the number of bytes at the start of the response that have already been received."""
         if not self._done:
             if response.status != 200:
                 raise _TornError
@@ -261,7 +265,7 @@ class _Reading:
 
 
 def _announced_md5(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The MD5 that Google's storage announces (base64, in one of several ``x-goog-hash``), as hexadecimal; or empty."""
+    """Parse the MD5 in Google Cloud Storage's ``x-goog-hash`` headers (base64); returns hexadecimal, or empty."""
     hashes = b",".join(value for name, value in headers if name.lower() == b"x-goog-hash")
     match = re.search(rb"md5=([A-Za-z0-9+/]{22}==)", hashes)
     return base64.b64decode(match[1]).hex() if match else ""

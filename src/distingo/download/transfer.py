@@ -1,6 +1,6 @@
-"""One attempt at one file: from the network into a partial file, checked while it comes.
+"""A single attempt to download a file into a partial file, with checks during the transfer.
 
-A partial file is resumed where the server can confirm that it still is the beginning of the same file.
+A partial file is resumed if the server can confirm that it is still the beginning of the same file.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What a server announced when it began to send a file.
+    """Metadata from the response at the beginning of a transfer.
 
     Attributes:
-        url: The address, as it was requested.
-        etag: Its strong validator, or empty.
-        modified: Its date of change, or empty.
-        total: How many bytes it announced for the whole, or None.
-        final_url: The address that responded, after redirects.
+        url: The requested URL.
+        etag: The strong validator, or empty.
+        modified: The header ``Last-Modified``, or empty.
+        total: The announced size of the complete file in bytes, or None.
+        final_url: The URL of the response, after redirects.
     """
 
     url: str
@@ -44,28 +44,28 @@ class Beginning:
 
 
 class PartialFile:
-    """An unfinished file: its bytes and, next to them, what the server announced.
+    """An unfinished file and, next to it, the metadata of its response.
 
     Attributes:
-        path: The bytes.
+        path: The file with the bytes received so far.
     """
 
     def __init__(self, folder: Path, wanted: WantedFile) -> None:
-        """Name its place in the folder of all partial files; nothing is written."""
+        """Set the paths in the folder of partial files; nothing is written."""
         self._wanted = wanted
         key = content_hash(wanted.name.encode("utf-8", "surrogatepass"))
         self.path = folder / f"{key}.part"
         self._note = folder / f"{key}.json"
 
     def size(self) -> int:
-        """How many bytes are there."""
+        """Return the number of bytes received so far."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
             return 0
 
     def request_headers(self) -> dict[str, str]:
-        """Request the rest, if what is there is certain to be the beginning of the same file; else all of it."""
+        """Return headers to request the rest of the file; empty if only the complete file is safe to request."""
         done, beginning = self.size(), self.read_beginning()
         if not done or beginning is None or (beginning.total is not None and done > beginning.total):
             return {}
@@ -75,7 +75,7 @@ class PartialFile:
         return {"Range": f"bytes={done}-", **({"If-Range": validator} if validator else {})}
 
     def read_beginning(self) -> Beginning | None:
-        """What was announced; None where that is unknown, or was about another address."""
+        """Read the metadata; None if there are none, or if they belong to another URL."""
         try:
             beginning = Beginning(**parse_json(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -83,39 +83,39 @@ class PartialFile:
         return beginning if beginning.url == self._wanted.url else None
 
     def whole_from(self) -> str | None:
-        """Where it came from, if all that was announced is there: a killed run had only not named it yet."""
+        """Return the final URL if the file is complete and an earlier run was killed before renaming it, else None."""
         beginning = self.read_beginning()
         return beginning.final_url if beginning is not None and beginning.total == self.size() > 0 else None
 
     def begin(self, beginning: Beginning) -> None:
-        """Discard what is there and start anew."""
+        """Discard the bytes received so far and store new metadata."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._note.unlink(missing_ok=True)
         self.path.write_bytes(b"")
         self._note.write_text(json.dumps(asdict(beginning)), encoding="utf-8")
 
     def finish(self, target: Path) -> None:
-        """Give the file its name; the caller has made sure that it is free."""
+        """Move the file to its target, which must not exist."""
         target.parent.mkdir(parents=True, exist_ok=True)
         self.path.replace(target)
         self._note.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove what is there."""
+        """Remove the file and its metadata."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How files are downloaded.
+    """Settings and callbacks of all transfers in a run.
 
     Attributes:
-        connections: To use.
-        limits: How patient, and how large.
-        report: Notified, as bytes come, of the file's name, how many more, how many are there now, and how many the
-            whole has (None: unknown).
-        stopped: Whether to break off.
+        connections: The connections to use.
+        limits: Limits on times and sizes.
+        report: Called when bytes arrive, with the file's name, the number of new bytes, the number of bytes so far, and
+            the size of the file (None if unknown).
+        stopped: Returns whether to abort.
         allow_private: As in `request`.
     """
 
@@ -128,13 +128,13 @@ class Transport:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A whole and checked file, still under its partial name.
+    """A complete and verified file that has not been renamed yet.
 
     Attributes:
-        url: The address that responded.
-        size: In bytes.
-        format: What it is.
-        sha256: In hexadecimal.
+        url: The URL of the response.
+        size: Size in bytes.
+        format: The detected format.
+        sha256: SHA-256 of the content, in hexadecimal.
     """
 
     url: str
@@ -144,7 +144,7 @@ class Received:
 
 
 class _Inspection:
-    """Checks the bytes of a file while they pass."""
+    """Checks the size, format and checksum of a file as its bytes arrive."""
 
     def __init__(self, wanted: WantedFile, limits: Limits) -> None:
         self._wanted = wanted
@@ -179,42 +179,42 @@ class _Inspection:
                 self._check_format()
 
     def add_file(self, file: IO[bytes], size: int) -> None:
-        """Check the first bytes of a file, which are there already."""
+        """Check the first `size` bytes, which an earlier attempt received."""
         while file.tell() < size:
             self.add(file.read(min(_CHUNK, size - file.tell())))
 
     def _check_format(self) -> str:
-        found = detect_format(self._head)
-        if self._wanted.formats is not None and found not in self._wanted.formats:
-            raise LastingError("refused", why_no_image(found), found)
-        return found
+        detected = detect_format(self._head)
+        if self._wanted.formats is not None and detected not in self._wanted.formats:
+            raise LastingError("refused", why_no_image(detected), detected)
+        return detected
 
     def finish(self, url: str) -> Received:
-        found = self._check_format()
+        detected = self._check_format()
         if self._wanted.size is not None and self.size != self._wanted.size:
             raise PassingError(f"{self.size:,} bytes came where {self._wanted.size:,} belong")
         digest = self._sha256.hexdigest()
-        came = self._md5.hexdigest() if self._md5 is not None else digest
-        if self._expected and came != self._expected.lower():
-            raise PassingError(f"its {self._kind} is {came} where {self._expected} belongs")
-        return Received(url, self.size, found, digest)
+        checksum = self._md5.hexdigest() if self._md5 is not None else digest
+        if self._expected and checksum != self._expected.lower():
+            raise PassingError(f"its {self._kind} is {checksum} where {self._expected} belongs")
+        return Received(url, self.size, detected, digest)
 
 
 def transfer(wanted: WantedFile, part: PartialFile, transport: Transport) -> Received:
-    """Download a file, or what is missing of it, into its partial file.
+    """Download a file, or the rest of it, into its partial file.
 
     Args:
         wanted: The file.
-        part: Where it goes; it is resumed where the server can confirm that it is the same file.
-        transport: How.
+        part: The partial file, which is resumed if the server can confirm that it is the same file.
+        transport: Settings of the transfer.
 
     Returns:
-        The file, whole and as it should be.
+        The complete and verified file.
 
     Raises:
-        LastingError: No other attempt would end differently; the partial file is gone.
-        PassingError: Another one may; what has come is kept where it may be of use.
-        StoppedError: `Transport.stopped`.
+        LastingError: Another attempt would fail in the same way; the partial file is removed.
+        PassingError: Another attempt may succeed; the bytes received so far are kept if they can be resumed.
+        StoppedError: `Transport.stopped` returned True.
         OSError: The partial file can't be written.
     """
     inspection = _Inspection(wanted, transport.limits)
@@ -248,15 +248,15 @@ def _receive(
             transport.report(wanted.name, len(data), inspection.size, total)
         if more := response.surplus():
             part.discard()
-            came = inspection.size - done + more
-            raise PassingError(f"the server announced {response.length:,} bytes and sent at least {came:,}")
+            received_bytes = inspection.size - done + more
+            raise PassingError(f"the server announced {response.length:,} bytes and sent at least {received_bytes:,}")
         received = _finish(part, inspection, response.url)
         os.fsync(file.fileno())
     return received
 
 
 def _agree_on_start(wanted: WantedFile, part: PartialFile, response: Response) -> int:
-    """How many bytes of the partial file are before what the server is about to send."""
+    """Return the offset in the partial file at which the response continues."""
     if response.status == 416:
         part.discard()
         raise PassingError("the server has no such part of it; begun anew", 0.0)
@@ -272,7 +272,7 @@ def _agree_on_start(wanted: WantedFile, part: PartialFile, response: Response) -
 
 
 def _continues(beginning: Beginning | None, done: int, response: Response) -> bool:
-    """Whether a partial response follows on what has been received, and is of the same file."""
+    """Whether a partial response continues the bytes received so far, and belongs to the same file."""
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("content-range", ""))
     if match is None or int(match[1]) != done or beginning is None:
         return False
@@ -284,5 +284,5 @@ def _finish(part: PartialFile, inspection: _Inspection, url: str) -> Received:
     try:
         return inspection.finish(url)
     except PassingError:
-        part.discard()  # whole, but wrong: nothing to resume
+        part.discard()  # complete but wrong, so there is nothing to resume
         raise

@@ -1,6 +1,6 @@
-"""A table of web addresses and labels, downloaded as images in class folders.
+"""Download of the images that a table of URLs and labels lists, into class folders.
 
-The columns of the table are recognized: which one holds addresses, which labels, and which file names.
+The columns of URLs, labels and file names are detected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from distingo.file_names import distinct_names, safe_name
 from distingo.options.fields import Option
 
 IMAGES_FOLDER = "images"
-"""The folder of all images where one of them has several labels."""
+"""The folder of all images if any of them has several labels."""
 
 _URL_NAMES = ("url", "imageurl", "photourl", "pictureurl", "originalurl", "address", "link", "href", "uri", "src")
 _NAME_NAMES = ("filename", "file", "name", "imagename", "filepath", "id", "imageid")
@@ -39,7 +39,7 @@ _ENDING = re.compile(r"\.(jpe?g|jpe|jfif|png|gif|webp|tiff?|bmp|avif|hei[cf]|jp2
 
 @dataclass(frozen=True, slots=True)
 class UrlColumns:
-    """What is known of a table of addresses; what is None is detected."""
+    """Columns and label format of a table of URLs; values that are None are detected."""
 
     url: Annotated[
         str | None, Option(help="column of addresses", default="detected", metavar="NAME", flag="--url-column")
@@ -62,12 +62,12 @@ class UrlColumns:
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """One address of a table.
+    """A URL of a table.
 
     Attributes:
-        line: The first line that has it.
-        url: The address.
-        labels: Sorted, each once; of all rows with that address.
+        line: Number of the first line with the URL.
+        url: The URL.
+        labels: The labels in all rows with that URL, sorted, without repetitions.
         name: The file name in the table, or empty.
     """
 
@@ -88,23 +88,23 @@ def gather_urls(
 ) -> Gathered:
     """Download the images that a table lists.
 
-    With several labels on any image all go into one folder, with a table of labels next to it; else each label has a
-    folder.
+    If any image has several labels, all images are written to one folder, with a table of labels next to it; else there
+    is a folder for each label.
 
     Args:
         table: The file.
-        output: The folder to fill.
-        columns: What is known about the table.
-        limits: How politely, how patiently and how much.
+        output: A folder: new, empty, or begun by the same request.
+        columns: Columns of the table; None detects them.
+        limits: Limits of the download; None takes the defaults.
         try_refused: As in `fetch`.
         allow_private: As in `fetch`.
 
     Returns:
-        One outcome per different address, in the table's order.
+        One outcome per unique URL, in the table's order.
 
     Raises:
-        DataError: The table can't be understood.
-        UsageError: It has no such column, or the folder holds something else.
+        DataError: The table can't be parsed.
+        UsageError: The table lacks a column, or the folder contains something else.
         ResourceError: The folder can't be written.
     """
     images, notes = read_url_table(table, columns or UrlColumns())
@@ -122,90 +122,92 @@ def gather_urls(
 
 
 def removed_since(folder: Path, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """A note where images that were downloaded are no longer in the folder."""
+    """Create a note if downloaded images are no longer in the folder."""
     count = sum(outcome.status == "fetched" and not (folder / outcome.file).exists() for outcome in outcomes)
     again = option("try_refused", value=True)
     return (f"{count:,} were removed since they were fetched; {again} fetches them again",) if count else ()
 
 
 def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedImage, ...], tuple[str, ...]]:
-    """Read a table of addresses.
+    """Read a table of URLs.
 
     Args:
-        path: CSV and its relatives, JSON Lines, Parquet.
-        columns: What is known about it.
+        path: CSV, TSV, JSON Lines or Parquet file.
+        columns: Columns of the table; those that are None are detected.
 
     Returns:
-        One entry per different address, in the table's order; and what was recognized, for a person.
+        One entry per unique URL, in the table's order; and notes on what was detected.
 
     Raises:
-        DataError: It is damaged, or no column holds addresses or labels.
-        UsageError: It has no such column.
+        DataError: The table is damaged, or has no column of URLs or labels.
+        UsageError: The table lacks a column.
     """
     table = read_labels_table(path)
     url, label, name = _columns(table, columns)
     labels = _labels(table, label, columns.delimiter)
     names = table.column(name) if name else ("",) * len(table.lines)
-    found: dict[str, ListedImage] = {}
+    images_by_url: dict[str, ListedImage] = {}
     empty = 0
     for line, cell, row_labels, file_name in zip(table.lines, table.column(url), labels, names, strict=True):
         address = text_of(cell)
         if not address:
             empty += 1
             continue
-        known = found.get(address)
-        both = tidy_labels([*row_labels, *(known.labels if known else ())])
-        first, given = (known.line, known.name) if known else (line, text_of(file_name))
-        found[address] = ListedImage(first, address, both, given)
-    if not found:
+        earlier = images_by_url.get(address)
+        merged_labels = tidy_labels([*row_labels, *(earlier.labels if earlier else ())])
+        first, file_name_given = (earlier.line, earlier.name) if earlier else (line, text_of(file_name))
+        images_by_url[address] = ListedImage(first, address, merged_labels, file_name_given)
+    if not images_by_url:
         raise DataError(
             f"{path}: column {url!r} holds no address; name the column of addresses by {option('url_column')}",
             code="nothing_matches",
             parameter="url_column",
         )
-    said = f"addresses in column {url!r}, labels in {label!r}" + (f", file names in {name!r}" if name else "")
-    repeated = len(table.lines) - empty - len(found)
-    notes = [f"{table.form}: {said}"]
+    description = f"addresses in column {url!r}, labels in {label!r}" + (f", file names in {name!r}" if name else "")
+    repeated = len(table.lines) - empty - len(images_by_url)
+    notes = [f"{table.form}: {description}"]
     notes += [f"{empty:,} rows without an address"] if empty else []
     notes += [f"{repeated:,} rows repeat an address; their labels are taken together"] if repeated else []
-    return tuple(found.values()), tuple(notes)
+    return tuple(images_by_url.values()), tuple(notes)
 
 
 def _columns(table: Table, columns: UrlColumns) -> tuple[str, str, str | None]:
-    for given in (columns.url, columns.label, columns.name):
-        if given is not None:
-            table.column(given)
+    for requested in (columns.url, columns.label, columns.name):
+        if requested is not None:
+            table.column(requested)
     url = columns.url or _url_column(table)
     rest = [name for name in table.columns if name != url]
     label = columns.label or known_label_column(rest)
     if label is None:
-        left = [name for name in rest if column_key(name) not in _NAME_NAMES]
-        if len(left) != 1:
+        candidates = [name for name in rest if column_key(name) not in _NAME_NAMES]
+        if len(candidates) != 1:
             raise DataError(
                 f"{table.path}: can't tell which column holds the labels; beside {url!r} it has "
                 f"{', '.join(rest) or 'nothing'}; give {option('label_column')}",
                 code="ambiguous_column",
                 parameter="label_column",
             )
-        label = left[0]
+        label = candidates[0]
     if url == label:
         raise UsageError(
             f"{table.path}: column {url!r} can't hold both addresses and labels",
             code="options_conflict",
             parameter="url_column",
         )
-    known = (name for wanted in _NAME_NAMES for name in rest if column_key(name) == wanted and name != label)
-    return url, label, columns.name or next(known, None)
+    name_columns = (
+        name for usual_name in _NAME_NAMES for name in rest if column_key(name) == usual_name and name != label
+    )
+    return url, label, columns.name or next(name_columns, None)
 
 
 def _url_column(table: Table) -> str:
     with_addresses = [name for name in table.columns if _share_of_addresses(table.column(name)) >= _MOSTLY]
-    named = [name for wanted in _URL_NAMES for name in with_addresses if column_key(name) == wanted]
+    named = [name for usual_name in _URL_NAMES for name in with_addresses if column_key(name) == usual_name]
     if named or len(with_addresses) == 1:
         return (named or with_addresses)[0]
-    saw = f"columns {', '.join(with_addresses)} all do" if with_addresses else f"it has {', '.join(table.columns)}"
+    reason = f"columns {', '.join(with_addresses)} all do" if with_addresses else f"it has {', '.join(table.columns)}"
     raise DataError(
-        f"{table.path}: can't tell which column holds addresses that begin with http:// or https:// ({saw}); "
+        f"{table.path}: can't tell which column holds addresses that begin with http:// or https:// ({reason}); "
         f"give {option('url_column')}",
         code="ambiguous_column",
         parameter="url_column",
@@ -222,14 +224,14 @@ def _labels(table: Table, column: str, delimiter: str | None) -> list[tuple[str,
     if delimiter is not None:
         return [split_labels_of(cell, delimiter) for cell in cells]
     labels = []
-    for line, cell, found in zip(table.lines, cells, text_labels(cells), strict=True):
-        if found is None:
+    for line, cell, row_labels in zip(table.lines, cells, text_labels(cells), strict=True):
+        if row_labels is None:
             raise DataError(
                 f"{table.path}: {table.place(line)}: {text_of(cell)[:60]!r} in column {column!r} is no list; "
                 f"write it like ['Comedy', 'Drama'], or give {option('delimiter')}",
                 code="damaged_line",
             )
-        labels.append(found)
+        labels.append(row_labels)
     return labels
 
 
@@ -238,26 +240,27 @@ def _several(images: Sequence[ListedImage]) -> bool:
 
 
 def _place(images: Sequence[ListedImage]) -> list[str]:
-    """The path of each image in the folder, without its ending; empty for an image without a label."""
+    """Choose the path of each image in the folder, without extension; empty for an image without a label."""
     several = _several(images)
     classes = sorted({image.labels[0] for image in images if image.labels})
     folders = dict(zip(classes, distinct_names([safe_name(name) for name in classes], classes), strict=True))
     by_folder: dict[str, list[int]] = {}
-    for at, image in enumerate(images):
+    for index, image in enumerate(images):
         if several or image.labels:
-            by_folder.setdefault(IMAGES_FOLDER if several else folders[image.labels[0]], []).append(at)
-    places = [""] * len(images)
+            by_folder.setdefault(IMAGES_FOLDER if several else folders[image.labels[0]], []).append(index)
+    paths = [""] * len(images)
     for folder, members in by_folder.items():
         stems = [
-            stem_of_address(f"http://h/{images[at].name}" if images[at].name else images[at].url) for at in members
+            stem_of_address(f"http://h/{images[index].name}" if images[index].name else images[index].url)
+            for index in members
         ]
-        for at, name in zip(members, distinct_names(stems, [images[at].url for at in members]), strict=True):
-            places[at] = f"{folder}/{name}"
-    return places
+        for index, name in zip(members, distinct_names(stems, [images[index].url for index in members]), strict=True):
+            paths[index] = f"{folder}/{name}"
+    return paths
 
 
 def stem_of_address(url: str) -> str:
-    """The file name, without ending, of an image with this address: its last part, or else its host."""
+    """Derive a file name without extension from a URL: the last part of its path, else its host."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -269,11 +272,11 @@ def stem_of_address(url: str) -> str:
 def _with_unplaced(
     images: Sequence[ListedImage], names: Sequence[str], fetched: Sequence[Outcome], folder: DownloadFolder
 ) -> list[Outcome]:
-    """The outcomes of all images; those without a label are refused."""
-    outcomes, following = [], iter(fetched)
+    """Return the outcomes of all images, in which those without a label are refused."""
+    outcomes, remaining = [], iter(fetched)
     for image, name in zip(images, names, strict=True):
         if name:
-            outcomes.append(next(following))
+            outcomes.append(next(remaining))
             continue
         line = f"line {image.line}"
         outcomes.append(Outcome(line, "refused", f"{line} of the table gives no label", "", image.url, attempts=0))
@@ -284,9 +287,9 @@ def _with_unplaced(
 
 
 def _write_metadata(path: Path, images: Sequence[ListedImage], outcomes: Sequence[Outcome]) -> None:
-    """Write the table of the images that are there, which distingo and Hugging Face's ``imagefolder`` read.
+    """Write the table of the downloaded images, which distingo and Hugging Face's ``imagefolder`` can read.
 
-    Labels are written as JSON lists where an image may have several, or where one could be taken for several.
+    Labels are JSON lists if an image may have several, or if a single label could be parsed as several.
     """
     several = _several(images)
     listed = several or recognize_delimiter([label for image in images for label in image.labels]) is not None

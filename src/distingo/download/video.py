@@ -1,4 +1,4 @@
-"""Frames of a video into a folder, each named by its time."""
+"""Extraction of frames of a video into a folder, with the time in each file name."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _SAMPLE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FrameRow:
-    """What became of one frame that was chosen.
+    """Outcome for one selected frame.
 
     Attributes:
-        file: Its name in the folder; for a near-identical frame the one it would have had.
-        seconds: Since the video's beginning.
-        outcome: Written now, there already from an earlier run, or left out because it is like the last kept one.
+        file: File name in the folder; for a near-identical frame, the name that it would have.
+        seconds: Time since the video's beginning.
+        outcome: Written now, written by an earlier run, or left out for being similar to the last kept frame.
     """
 
     file: str
@@ -46,13 +46,13 @@ class FrameRow:
 
 @dataclass(frozen=True, slots=True)
 class VideoFrames:
-    """The frames of a video.
+    """The selected frames of a video.
 
     Attributes:
-        folder: Where its frames are.
-        record: The file that records where they come from.
-        frames: Every frame that was chosen, in the order of time.
-        fault: What is wrong with the video, for a person; empty where nothing is.
+        folder: The folder of the frames.
+        record: The JSON file that describes the source of the frames.
+        frames: Every selected frame, in order of time.
+        fault: The fault of the video, for people; empty if there is none.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class VideoFrames:
     fault: str = ""
 
     def count(self, outcome: FrameOutcome) -> int:
-        """How many frames had this outcome."""
+        """Return the number of frames with an outcome."""
         return sum(row.outcome == outcome for row in self.frames)
 
 
@@ -74,35 +74,35 @@ def extract_frames(
     limit: int | None = None,
     image_format: FrameFormat = "jpeg",
 ) -> VideoFrames:
-    """Write the chosen frames of a video into a folder.
+    """Write selected frames of a video into a folder.
 
-    A frame's name is the video's with the time, so that names sort by time. What an earlier run wrote is not written
-    again. A record next to the frames names the video; frames of another video with the same name are refused.
+    File names consist of the video's name and the time, so that they sort by time. Frames that an earlier run wrote are
+    not written again. A record next to the frames identifies the video, to detect another video with the same name.
 
     Args:
         video: A file that FFmpeg can read.
-        output: Folder; made if missing.
-        choice: Which frames.
+        output: The output folder; created if missing.
+        choice: Which frames to write.
         label: Class folder inside `output`; None writes into `output` itself.
-        limit: At most so many frames.
+        limit: Maximum number of frames.
         image_format: ``jpeg`` (quality 95) or ``png``.
 
     Returns:
-        Every frame that was chosen, and what became of it.
+        The outcome for every selected frame.
 
     Raises:
-        DataError: The file is no video, or none of its frames can be decoded.
-        ResourceError: OpenCV is not installed, the disk is full, or the folder holds files in the way.
-        UsageError: The label can't be a folder's name, or the times leave nothing of the video.
+        DataError: The file is not a video, or none of its frames can be decoded.
+        ResourceError: OpenCV is not installed, the disk is full, or the folder contains other files of these names.
+        UsageError: The label can't be used as the name of a folder, or no part of the video is between the times.
     """
     folder = output / check_label(label) if label is not None else output
     refuse_images(video)
     with contextlib.closing(VideoReader(video)) as reader:
         _check_times(video, choice, reader.duration)
         record = output / ".".join(filter(None, ("frames", label, video.stem, "json")))
-        if begun := _claim(record, video):
+        if was_begun := _claim(record, video):
             _remove_half_written(folder, video.stem)
-        writer = _FrameWriter(folder, video.stem, image_format, SimilarityGate(choice.similar), begun=begun)
+        writer = _FrameWriter(folder, video.stem, image_format, SimilarityGate(choice.similar), begun=was_begun)
         rows = tuple(_write_all(reader, choice, writer, limit))
         fault = reader.fault()
         if not rows and reader.last < 0:
@@ -133,23 +133,23 @@ def _check_times(video: Path, choice: FrameChoice, duration: float) -> None:
 
 def _write_all(reader: VideoReader, choice: FrameChoice, writer: _FrameWriter, limit: int | None) -> Iterator[FrameRow]:
     end = reader.duration if choice.end is None else min(choice.end, reader.duration)
-    kept = 0
+    kept_count = 0
     with progress_bar(f"Reading {writer.stem}", math.ceil(max(0.0, end - choice.start))) as advance:
         shown = 0
         for frame in choose_frames(reader.frames(choice.start), choice):
             row = writer.write(frame.seconds, frame.pixels())
             yield row
-            kept += row.outcome != "near-identical"
+            kept_count += row.outcome != "near-identical"
             reached = max(shown, int(frame.seconds - choice.start))
-            advance(reached - shown, f"{kept:,} frames")
+            advance(reached - shown, f"{kept_count:,} frames")
             shown = reached
-            if limit is not None and kept >= limit:
+            if limit is not None and kept_count >= limit:
                 return
 
 
 @dataclass(slots=True)
 class _FrameWriter:
-    """Writes the frames that are not there yet and show something new."""
+    """Writes frames that do not exist yet and are not similar to the last one."""
 
     folder: Path
     stem: str
@@ -178,7 +178,7 @@ class _FrameWriter:
 
 
 def frame_name(stem: str, seconds: float, image_format: FrameFormat) -> str:
-    """For example ``clip_01h02m03.400s.jpg``."""
+    """Return the file name of a frame, for example ``clip_01h02m03.400s.jpg``."""
     milliseconds = round(seconds * 1000)
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
@@ -186,10 +186,10 @@ def frame_name(stem: str, seconds: float, image_format: FrameFormat) -> str:
 
 
 def check_label(label: str) -> str:
-    """A label that is a valid folder name on every system.
+    """Check that a label is a valid folder name on every system, and return it.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The label is not valid.
     """
     if label != safe_name(label):
         raise UsageError(
@@ -201,7 +201,7 @@ def check_label(label: str) -> str:
 
 
 def _remove_half_written(folder: Path, stem: str) -> None:
-    """Remove what a killed run had begun to write."""
+    """Remove temporary files of a killed run."""
     ours = re.compile(rf"\.{re.escape(stem)}_\d\dh\d\dm\d\d\.\d{{3}}s\.(jpg|png)\.[a-z0-9_]{{8}}")
     for path in folder.glob(".*"):
         if ours.fullmatch(path.name) and path.is_file() and not path.is_symlink():
@@ -209,7 +209,7 @@ def _remove_half_written(folder: Path, stem: str) -> None:
 
 
 def _identity(video: Path) -> dict[str, object]:
-    """What distinguishes a video from another: its size, and a hash of its first and last mebibyte."""
+    """Return values that identify a video: name, size, and a hash of its first and last mebibyte."""
     size = video.stat().st_size
     with video.open("rb") as file:
         head = file.read(_SAMPLE)
@@ -218,18 +218,18 @@ def _identity(video: Path) -> dict[str, object]:
 
 
 def _claim(record: Path, video: Path) -> bool:
-    """Record that frames of this video are being written; returns whether that was recorded before.
+    """Record that frames of this video are being written; returns whether the record existed before.
 
     Raises:
-        ResourceError: The record is about another video.
+        ResourceError: The record belongs to another video.
     """
     identity = _identity(video)
     if not record.exists():
         write_json(record, identity | {"frames": []})
         return False
-    before = read_json(record)
-    known = {key: before.get(key) for key in identity} if isinstance(before, dict) else {}
-    if known != identity:
+    content = read_json(record)
+    recorded = {key: content.get(key) for key in identity} if isinstance(content, dict) else {}
+    if recorded != identity:
         raise ResourceError(
             f"{record}: speaks of another video of that name; choose another {option('output')} or {option('label')}",
             code="already_exists",

@@ -1,4 +1,4 @@
-"""The frames of a video: read one after another, upright, each with its time, and chosen by time and similarity."""
+"""Sequential reading of the frames of a video with their times, and selection of frames by time and similarity."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 SIMILAR = 8.0
-"""Default of ``--skip-similar``, in gray levels of 255."""
+"""Default of ``--skip-similar``, in gray levels (0 to 255)."""
 
 _CLOSE = 0.0005  # seconds; times are fractions of a video's clock
 _SIDE = 32
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0}
-_RUN_UP = 10.0  # seconds that a jump aims before the requested time, since it may land late
-_MISSING = 0.5  # seconds that may be missing at the end of a sound video
+_RUN_UP = 10.0  # seconds before the requested time to seek to, since seeking is inexact
+_MISSING = 0.5  # seconds that may be missing at the end of an intact video
 
 _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|frames?)")
 
@@ -40,11 +40,11 @@ _TIME = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d+)?)s?")
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """How far apart the chosen frames are.
+    """Distance between selected frames.
 
     Attributes:
-        unit: What is counted; ``keyframes`` takes each frame that is coded on its own.
-        amount: So many seconds or frames; 1 for ``keyframes``.
+        unit: Unit of `amount`; ``keyframes`` selects all keyframes.
+        amount: Number of seconds or frames; 1 for ``keyframes``.
     """
 
     unit: Literal["seconds", "frames", "keyframes"]
@@ -53,7 +53,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class FrameChoice:
-    """Which frames are written."""
+    """Which frames of a video to write."""
 
     every: Annotated[
         Interval,
@@ -95,53 +95,57 @@ class FrameChoice:
 
 
 def parse_interval(text: str) -> Interval:
-    """Read ``1s``, ``250ms``, ``2min``, ``30frames`` or ``keyframes``.
+    """Parse ``1s``, ``250ms``, ``2min``, ``30frames`` or ``keyframes``.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The text is not an interval.
     """
-    plain = text.strip().lower()
-    if plain == "keyframes":
+    normalized = text.strip().lower()
+    if normalized == "keyframes":
         return Interval("keyframes", 1)
-    found = _INTERVAL.fullmatch(plain)
-    amount = float(found[1]) if found else 0.0
-    whole = found is not None and (not found[2].startswith("frame") or amount == int(amount))
-    if found is None or not amount or not whole:
+    match = _INTERVAL.fullmatch(normalized)
+    amount = float(match[1]) if match else 0.0
+    is_valid = match is not None and (not match[2].startswith("frame") or amount == int(amount))
+    if match is None or not amount or not is_valid:
         raise UsageError(
             f"{option('every')} {text}: give 1s, 250ms, 2min, 30frames or keyframes, with a number above 0",
             code="invalid_value",
             parameter="every",
         )
-    if found[2].startswith("frame"):
+    if match[2].startswith("frame"):
         return Interval("frames", amount)
-    return Interval("seconds", amount * _UNITS[found[2]])
+    return Interval("seconds", amount * _UNITS[match[2]])
 
 
 def parse_time(text: str, parameter: str) -> float:
-    """Read ``83.5``, ``1:23.5`` or ``1:02:03`` as seconds.
+    """Parse ``83.5``, ``1:23.5`` or ``1:02:03``; returns seconds.
+
+    Args:
+        text: The text.
+        parameter: The option's keyword, for the error message.
 
     Raises:
-        UsageError: It is no time.
+        UsageError: The text is not a time.
     """
-    found = _TIME.fullmatch(text.strip().lower())
-    if not found:
+    match = _TIME.fullmatch(text.strip().lower())
+    if not match:
         raise UsageError(
             f"{option(parameter)} {text}: give seconds (83.5) or hours, minutes and seconds (1:02:03.5)",
             code="invalid_value",
             parameter=parameter,
         )
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
 
 def choose_frames(frames: Iterable[Frame], choice: FrameChoice) -> Iterator[Frame]:
-    """Yield the frames that are due; stops reading after the end.
+    """Select frames by time, and stop reading after the end time.
 
     Args:
-        frames: In the order of their times.
-        choice: Its `similar` is not used here.
+        frames: Frames in order of time.
+        choice: Which frames to select; `similar` is not used here.
     """
-    seen = 0
+    index = 0
     due = choice.start
     for frame in frames:
         if frame.seconds < choice.start - _CLOSE:
@@ -149,13 +153,13 @@ def choose_frames(frames: Iterable[Frame], choice: FrameChoice) -> Iterator[Fram
         if choice.end is not None and frame.seconds >= choice.end - _CLOSE:
             return
         if choice.every.unit == "keyframes":
-            wanted = frame.is_key
+            is_due = frame.is_key
         elif choice.every.unit == "frames":
-            wanted = seen % int(choice.every.amount) == 0
+            is_due = index % int(choice.every.amount) == 0
         else:
-            wanted = frame.seconds >= due - _CLOSE
-        seen += 1
-        if not wanted:
+            is_due = frame.seconds >= due - _CLOSE
+        index += 1
+        if not is_due:
             continue
         passed = math.floor((frame.seconds - choice.start + _CLOSE) / choice.every.amount)
         due = choice.start + (passed + 1) * choice.every.amount
@@ -163,14 +167,14 @@ def choose_frames(frames: Iterable[Frame], choice: FrameChoice) -> Iterator[Fram
 
 
 class SimilarityGate:
-    """Recognizes a frame that shows the same as the last kept one.
+    """Detects frames that are near-identical to the last kept one.
 
-    Frames are shrunk to 32 x 32 gray cells, which evens out the noise of coding. They are near-identical where no cell
-    differs by as much as the threshold: a small thing that moves changes some cells a lot, and the mean hardly.
+    Frames are reduced to 32 x 32 gray cells, which averages out compression noise. They are near-identical if no cell
+    differs by the threshold or more: a small moving object changes some cells a lot, but hardly changes the mean.
     """
 
     def __init__(self, threshold: float | None) -> None:
-        """Start with nothing kept; a threshold of None lets every frame pass."""
+        """Create a gate without a kept frame; with a threshold of None, no frame is similar."""
         self._threshold = threshold
         self._kept: Pixels | None = None
 
@@ -197,10 +201,10 @@ class Frame:
     """One frame of a video, decoded but not yet converted.
 
     Attributes:
-        seconds: Since the video's beginning, from its own clock; from its frame rate where it has none.
-        is_key: Whether it is coded without reference to other frames.
-        pixels: Gives the frame, upright, as uint8 of shape (height, width, 3) in RGB; only before the next frame is
-            requested.
+        seconds: Time since the video's beginning, from its timestamps, or from its frame rate if it has none.
+        is_key: Whether it is a keyframe.
+        pixels: Returns the upright frame as uint8 RGB of shape (height, width, 3); must be called before the next frame
+            is read.
     """
 
     seconds: float
@@ -209,10 +213,10 @@ class Frame:
 
 
 class VideoReader:
-    """Reads one video from front to back.
+    """Reads the frames of a video in order.
 
     Attributes:
-        duration: Seconds that its header announces; 0.0 where it announces none.
+        duration: Duration in the header in seconds; 0.0 if the header has none.
         last: Time of the last frame that was read, in seconds; -1.0 before the first.
     """
 
@@ -240,10 +244,11 @@ class VideoReader:
         self._rate = float(self._capture.get(self._library.CAP_PROP_FPS))
 
     def frames(self, start: float = 0.0) -> Iterator[Frame]:
-        """Read frames in the order in which they are shown.
+        """Read frames in presentation order.
 
         Args:
-            start: Seconds; what is well before is skipped where the video allows it.
+            start: Start time in seconds; earlier parts are skipped if the video is seekable. The first frames may still
+                be before it.
         """
         if start > _RUN_UP and self.duration > start:
             self._jump(start)
@@ -255,7 +260,7 @@ class VideoReader:
         self._ended = True
 
     def _jump(self, start: float) -> None:
-        """Go to some frame before `start`, or back to the beginning if that is not where the jump ended."""
+        """Seek to a frame before `start`; if that fails, return to the beginning."""
         self._jumped = True
         self._capture.set(self._library.CAP_PROP_POS_MSEC, (start - _RUN_UP) * 1000)
         if not self._capture.grab() or self._clock() >= start:
@@ -266,7 +271,7 @@ class VideoReader:
         return float(self._capture.get(self._library.CAP_PROP_POS_MSEC)) / 1000
 
     def _time(self) -> float:
-        """The frame's own time where it is later than the last frame's, else one step after that."""
+        """Return the frame's timestamp if it is later than that of the last frame, else one frame duration after it."""
         now = self._clock()
         if now > self.last:
             return now
@@ -278,7 +283,7 @@ class VideoReader:
         return pixels
 
     def fault(self) -> str:
-        """What is wrong with a video that was read to its end; empty where nothing is, or where it wasn't."""
+        """Describe the fault of a video that was read to its end; empty if there is none, or before the end."""
         if not self._ended:
             return ""
         if self.last < 0:
@@ -297,7 +302,7 @@ class VideoReader:
 
 
 def _import_library() -> ModuleType:
-    # Both read their levels when they are loaded; `fault` and errors report what they would print.
+    # Both libraries read their log levels when they are loaded; `fault` and exceptions report what they would print.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
@@ -310,7 +315,7 @@ def _import_library() -> ModuleType:
 
 
 def _why_not(path: Path) -> str:
-    """Why a file that does not open as a video does not."""
+    """Explain why a file can't be opened as a video."""
     try:
         kind = detect_file_format(path)
     except FileNotFoundError:
@@ -342,15 +347,15 @@ def _has_index(path: Path) -> bool:
 
 
 def refuse_images(path: Path) -> None:
-    """Refuse an image, which decoders would take for a video of one frame.
+    """Raise an error for an image, which decoders would open as a video of one frame.
 
     Raises:
-        DataError: It is one.
+        DataError: The file is an image.
     """
     try:
         kind = detect_file_format(path)
     except OSError:
-        return  # opening it as a video raises
+        return  # opening the file as a video raises the error
     if kind in IMAGES - {"GIF"}:
         raise DataError(
             f"{path}: is a picture ({kind}), not a video; give a video file", code="wrong_format", parameter="video"

@@ -1,1 +1,1 @@
-"""What distingo notes down, as codes and values, and the sentences that are made of them where a person reads them."""
+"""Notes, which files store as codes and values, and the catalog of messages to render them for people."""

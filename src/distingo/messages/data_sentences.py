@@ -1,4 +1,4 @@
-"""What was recognized in a data set: its layout, its table, its labels, its splits, and a person's corrections."""
+"""Messages about data sets: layout, tables, labels, splits, value ranges and corrections."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Notes: a code and its values, which files keep, and the text that is made of them where a person reads them.
+"""Notes: files store a code and values; the text is rendered in the current language when a person reads it.
 
-The sentences are in the catalog (`distingo.messages.sentences`), their translations in the ``.po`` files next to it.
+The English messages are in the catalog (`distingo.messages.sentences`), their translations in ``.po`` files.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any, TypeAlias
 from distingo.language import count, gettext, ngettext, translated
 
 Value: TypeAlias = "str | int | float | Note | tuple[str | int | float | Note, ...]"
-"""What a note's sentence has in a place."""
+"""A value that is filled into a note's message."""
 
 TEXT = "text"
-"""The code of a text that is shown as it is: a sentence of version 0.1.0, or what another program said."""
+"""The code of a note with a literal text: a message of version 0.1.0, or the output of another program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to tell a person: ``str(note)`` is its text in the current language.
+    """A message for people; ``str(note)`` is its text in the current language.
 
     Attributes:
-        code: What it is about; a key of `distingo.messages.sentences.SENTENCES`.
-        values: What stands in the sentence; also other notes, and lists of names.
+        code: A key of `distingo.messages.sentences.SENTENCES`.
+        values: Values to fill into the message by name; they may be other notes, or lists of names.
     """
 
     code: str
@@ -38,34 +38,34 @@ class Note:
 
     @classmethod
     def from_json(cls, content: object) -> Note:
-        """Read back what ``dataclasses.asdict`` made; a text of version 0.1.0 becomes a note that shows it.
+        """Create a note from the output of ``dataclasses.asdict``, or from a literal text of version 0.1.0.
 
         Raises:
-            TypeError: It is neither a text nor a note.
-            ValueError: Notes are nested too deep.
+            TypeError: The content is neither a text nor a note.
+            ValueError: Notes are nested too deeply.
         """
         return _read(content, 0)
 
 
 def note(code: str, /, **values: Value) -> Note:
-    """Make a note; the values are those of its sentence's places."""
+    """Create a note with the values that its message needs."""
     return Note(code, values)
 
 
 def text_note(text: str) -> Note:
-    """A note that shows a text as it is."""
+    """Create a note with a literal text, which is not translated."""
     return Note(TEXT, {"text": text})
 
 
 def read_notes(content: Sequence[object]) -> tuple[Note, ...]:
-    """Read back a list of notes, or of version 0.1.0's sentences."""
+    """Create notes from a list of their JSON forms, see `Note.from_json`."""
     return tuple(map(Note.from_json, content))
 
 
 def name_first(names: Sequence[str | Note], most: int) -> tuple[str | Note, ...]:
-    """The first few of many names as a value of a note, and how many there are besides."""
-    left = len(names) - most
-    return (*names[:most], *([Note("more", {"count": left})] if left > 0 else []))
+    """Return the first `most` names as a value of a note, followed by a note with the number of the remaining ones."""
+    remaining = len(names) - most
+    return (*names[:most], *([Note("more", {"count": remaining})] if remaining > 0 else []))
 
 
 _DEEPEST = 8
@@ -95,32 +95,32 @@ def _read_value(value: Any, depth: int) -> Any:
 
 
 def _render(said: Note) -> str:
-    from distingo.messages.sentences import SENTENCES  # the catalog is read when the first text is made
+    from distingo.messages.sentences import SENTENCES  # imported when the first note is rendered
 
     sentence = SENTENCES.get(said.code)
-    places: dict[str, object] = {}
+    rendered: dict[str, object] = {}
     for name, value in said.values.items():
         show = sentence.shows.get(name, show_value) if sentence else show_value
-        places[name] = show(value)
+        rendered[name] = show(value)
     if sentence is None:
-        return _render_unknown(said.code, places)
+        return _render_unknown(said.code, rendered)
     try:
         if sentence.many is None:
-            return gettext(sentence.one, **places)
+            return gettext(sentence.one, **rendered)
         number = said.values.get(sentence.number)
-        return ngettext(sentence.one, sentence.many, number if isinstance(number, int) else 2, **places)
-    except KeyError:  # a value that another version leaves out
-        return _render_unknown(said.code, places)
+        return ngettext(sentence.one, sentence.many, number if isinstance(number, int) else 2, **rendered)
+    except KeyError:  # another version wrote the note without this value
+        return _render_unknown(said.code, rendered)
 
 
 def _render_unknown(code: str, places: Mapping[str, object]) -> str:
-    """A note of a newer version: its code and values, readable in any language."""
+    """Render a note of a newer version as its code and values."""
     values = translated(", ").join(f"{name} {value}" for name, value in places.items())
     return f"{code.replace('-', ' ')} ({values})" if values else code.replace("-", " ")
 
 
 def show_value(value: Value) -> str:
-    """A value as text: numbers with their thousands set apart, names with commas."""
+    """Format a value: numbers with thousands separators, lists with commas."""
     if isinstance(value, tuple):
         return _show_names([show_value(each) for each in value], value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -129,30 +129,30 @@ def show_value(value: Value) -> str:
 
 
 def plain(value: Value) -> str:
-    """A number without a mark between thousands: of a line, or of pixels."""
+    """Format a number without thousands separators, for line numbers and pixels."""
     return str(value)
 
 
 def quoted(value: Value) -> str:
-    """A name in quotation marks, or several."""
+    """Format one or several names in quotation marks."""
     if isinstance(value, tuple):
         return _show_names([str(each) if isinstance(each, Note) else repr(each) for each in value], value)
     return repr(value) if isinstance(value, str) else show_value(value)
 
 
 def joined(value: Value) -> str:
-    """Parts of a sentence with semicolons between them."""
+    """Join parts of a sentence with semicolons."""
     return translated("; ").join(map(show_value, value)) if isinstance(value, tuple) else show_value(value)
 
 
 def either(value: Value) -> str:
-    """Names of which one is meant: ``a, b or c``."""
+    """Join alternatives: ``a, b or c``."""
     first, last = _first_and_last(value)
     return gettext("%(first)s or %(last)s", first=first, last=last) if first else last
 
 
 def both(value: Value) -> str:
-    """Names in a row: ``a, b and c``."""
+    """Join names: ``a, b and c``."""
     first, last = _first_and_last(value)
     return gettext("%(names)s and %(last)s", names=first, last=last) if first else last
 
@@ -163,17 +163,17 @@ def _first_and_last(value: Value) -> tuple[str, str]:
 
 
 def share(value: Value) -> str:
-    """A share of 1 as a percentage."""
+    """Format a fraction as a percentage with one decimal."""
     return f"{value:.1%}" if isinstance(value, int | float) else show_value(value)
 
 
 def whole_percent(value: Value) -> str:
-    """A share of 1 as a percentage without a fraction."""
+    """Format a fraction as a percentage without decimals."""
     return f"{value:.0%}" if isinstance(value, int | float) else show_value(value)
 
 
 def three_digits(value: Value) -> str:
-    """A score with three digits behind the point."""
+    """Format a score with three decimals."""
     return f"{value:.3f}" if isinstance(value, int | float) else show_value(value)
 
 
@@ -185,13 +185,13 @@ def _show_names(shown: list[str], value: tuple[Any, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """The English sentence of a code; it is the key of its translations.
+    """The English message of a code, which is also the key of its translations.
 
     Attributes:
-        one: With ``%(name)s`` where a value stands; for 1 where there are two forms.
-        many: For other numbers; None where no number decides.
-        number: The value that decides between the two.
-        shows: By name of a place, how its value becomes text where `show_value` does not fit.
+        one: The message with ``%(name)s`` for each value; the singular if there is a plural.
+        many: The plural; None if there is none.
+        number: Name of the value that selects singular or plural.
+        shows: Formatters of values by name; the default is `show_value`.
     """
 
     one: str
@@ -201,10 +201,10 @@ class Sentence:
 
 
 def says(message: str, **shows: Callable[[Value], str]) -> Sentence:
-    """A sentence of the catalog; ``make messages`` gathers it."""
+    """Create a message of the catalog; ``make messages`` extracts it for translation."""
     return Sentence(message, shows=shows)
 
 
 def says_count(one: str, many: str, number: str = "count", **shows: Callable[[Value], str]) -> Sentence:
-    """A sentence of the catalog with a form for 1 and one for other numbers."""
+    """Create a message of the catalog with a singular and a plural; ``make messages`` extracts them."""
     return Sentence(one, many, number, shows)

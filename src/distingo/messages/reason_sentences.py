@@ -1,4 +1,4 @@
-"""Why a file is not used, or is used in spite of a fault: the reasons in ``manifest.csv`` and of failed predictions."""
+"""Messages about files that are not used or have a fault: the reasons in ``manifest.csv`` and of failed predictions."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ REASONS: Final[dict[str, Sentence]] = {
     "same-pixels-other-classes": says("the same pixels under %(count)s classes: %(names)s", names=joined),
     "same-bytes-other-labels": says("the same bytes under %(count)s sets of labels: %(names)s", names=joined),
     "same-pixels-other-labels": says("the same pixels under %(count)s sets of labels: %(names)s", names=joined),
-    # files that are no candidates
+    # files that can't be images of the data set
     "link-in-a-circle": says("a link that leads back to a folder above it"),
     "link-to-nowhere": says("a link that leads nowhere"),
     "in-hidden-folder": says("in a hidden folder"),
@@ -158,7 +158,7 @@ REASONS: Final[dict[str, Sentence]] = {
     "row-without-label": says("%(said_place)s says no label"),
     "row-with-labels": says("%(said_place)s says %(labels)s"),
     "row-with-side": says("%(said_place)s puts it on the %(said_side)s side"),
-    # what became of a file
+    # statuses
     "unusable": says("unusable"),
     "conflict": says("conflict"),
     "missing": says("missing"),
@@ -169,4 +169,4 @@ REASONS: Final[dict[str, Sentence]] = {
     "validation": says("validation"),
     "test": says("test"),
 }
-"""The codes in ``manifest.csv``, among them those of what stands inside of other reasons."""
+"""Messages by code, including those that are parts of other messages."""

@@ -1,4 +1,4 @@
-"""What a command chose for a person and what one should know before trusting its result."""
+"""Messages about runs: automatic choices of settings, and warnings about results."""
 
 from __future__ import annotations
 

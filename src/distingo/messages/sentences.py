@@ -1,4 +1,4 @@
-"""The catalog: by code the English sentence of every note."""
+"""The catalog: the English message of every note's code."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ SENTENCES: dict[str, Sentence] = {
     **DATA,
     **RUNS,
 }
-"""No code is in two of the parts; a test checks it."""
+"""All messages by code; a test checks that the parts have no code in common."""

@@ -1,1 +1,1 @@
-"""Options as fields of frozen records: each is declared once; parser, checks and documentation read it there."""
+"""Options as fields of frozen records: the single source for the parser, the checks and the documentation."""

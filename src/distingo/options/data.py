@@ -1,4 +1,4 @@
-"""Options of the calls that show, split, check and clean a data set."""
+"""Options of the calls that inspect, split, check, review and clean a data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WeightsOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InspectSettings:
-    """What `inspect` takes besides how images are read."""
+    """Options of `inspect`, without those for reading images."""
 
     draw_map: Annotated[bool, Option(help="leave the map of the images out, which is faster", flag="--no-map")] = True
     model: Annotated[
@@ -36,7 +36,7 @@ class InspectSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitSettings:
-    """What `split` takes besides what belongs together and how images are read."""
+    """Options of `split`, without those for grouping and for reading images."""
 
     validation: Annotated[
         float | None,
@@ -69,7 +69,7 @@ class SplitSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckSettings:
-    """What `check` takes besides how images are read."""
+    """Options of `check`, without those for reading images."""
 
     against: Annotated[
         str | Path | None,
@@ -100,7 +100,7 @@ class CheckSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewSettings:
-    """What `review` takes besides the data and its table."""
+    """Options of `review`, without the data and its table."""
 
     host: Annotated[
         str,
@@ -118,7 +118,7 @@ class ReviewSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CleanSettings:
-    """What `clean` takes besides the data, its table and the kinds of findings."""
+    """Options of `clean`, without the data, its table and the kinds of findings."""
 
     threshold: Annotated[
         float | None,

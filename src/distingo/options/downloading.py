@@ -12,7 +12,7 @@ FrameFormat = Literal["jpeg", "png"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenImagesSettings:
-    """Which images of Open Images are downloaded."""
+    """Selection of images from Open Images."""
 
     limit: Annotated[int | None, Option(help="images of each class, at most", low=1, default="all", metavar="N")] = None
     boxes: Annotated[bool, Option(help="images with a box of the class; writes boxes.csv too")] = False
@@ -28,7 +28,7 @@ class OpenImagesSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoSettings:
-    """Which frames of a video are written, and how."""
+    """Selection and format of the frames of a video."""
 
     label: Annotated[
         str | None, Option(help="class folder inside the output folder", default="none", metavar="NAME")

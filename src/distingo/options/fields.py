@@ -1,6 +1,8 @@
-"""What is known of an option: its field's name, type and default, and an `Option` in the field's annotation.
+"""Declaration of options as annotated fields of records, and checks of their values.
 
-epochs: Annotated[int, Option(help="passes over the training split", low=1, high=100_000)] = 10
+A field gives the option's name, type and default; an `Option` in its annotation gives the rest::
+
+    epochs: Annotated[int, Option(help="passes over the training split", low=1, high=100_000)] = 10
 """
 
 from __future__ import annotations
@@ -16,21 +18,21 @@ from distingo.errors import UsageError, name_the_nearest, option, quote
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """What a field's name, type and default don't tell.
+    """Description of an option, beyond the name, type and default of its field.
 
     Attributes:
         help: What the option does, in a phrase.
         low: The smallest number allowed.
-        high: The largest number allowed; None: any.
-        between: The range in words, where something else than this record checks it.
-        default: The default in words, where the field's own value does not tell it: ``chosen from the data``.
-        metavar: What its value is called in help, for example ``FILE``.
-        flag: The name on the command line, where it is not the field's.
-        flags: Further names there.
-        given: The type that callers give, where the record holds something made of it.
-        parse: Reads the value from the command line, where its type alone does not tell how.
-        repeats: Whether it may be given several times on the command line, instead of several values at once.
-        alias: Another keyword for it in Python, as other libraries name it.
+        high: The largest number allowed; None for no limit.
+        between: The range in words, if it is checked elsewhere.
+        default: The default in words, if it is not the field's own value, for example ``chosen from the data``.
+        metavar: Name of the value in the help text, for example ``FILE``.
+        flag: Name on the command line, if it is not derived from the field's name.
+        flags: Further names on the command line.
+        given: Type of the value that callers pass, if the record stores another type.
+        parse: Converts the text from the command line, if the type is not sufficient for that.
+        repeats: Whether the flag is repeated on the command line for several values, instead of taking them at once.
+        alias: Another keyword in Python, used by other libraries.
     """
 
     help: str
@@ -48,7 +50,7 @@ class Option:
 
     @property
     def range(self) -> str:
-        """The range in words; empty where there is none."""
+        """The range in words; empty if there is none."""
         if self.between or self.low is None:
             return self.between
         return f"{_plain(self.low)} or more" if self.high is None else f"{_plain(self.low)} to {_plain(self.high)}"
@@ -56,14 +58,14 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class OptionField:
-    """An option with the field that it is.
+    """An option and its field.
 
     Attributes:
-        name: Of the field, and the keyword in Python.
-        option: What is declared of it.
-        type: Of the values that callers give.
-        held: Of the value in the record.
-        value: The field's default; None where it has none.
+        name: Name of the field, which is also the keyword in Python.
+        option: The option declared in the annotation.
+        type: Type of the value that callers pass.
+        held: Type of the value that the record stores.
+        value: The field's default; None if it has none.
     """
 
     name: str
@@ -74,18 +76,18 @@ class OptionField:
 
     @property
     def flag(self) -> str:
-        """The name on the command line."""
+        """Name on the command line, with its hyphens."""
         return self.option.flag or flag_of(self.name)
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values allowed, where nothing else is; None, which stands for the default, is left out."""
+        """The members of a `Literal` type, without None; empty for other types."""
         kinds = [kind for kind in members(self.held) if kind is not types.NoneType]
         return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
 
     @property
     def default(self) -> str:
-        """The default in words."""
+        """The default for the help text; empty if unknown."""
         if self.option.default or self.value in (None, ()):
             return self.option.default
         return (
@@ -94,37 +96,37 @@ class OptionField:
 
     @property
     def help(self) -> str:
-        """What it does, its range and its default."""
+        """The help text with range and default; flags have no default in it."""
         if self.type is bool:
             return self.option.help
-        told = f"{self.option.range}; default: " if self.option.range else "default: "
-        return f"{self.option.help} ({told}{self.default})"
+        prefix = f"{self.option.range}; default: " if self.option.range else "default: "
+        return f"{self.option.help} ({prefix}{self.default})"
 
 
 @cache
 def options_of(record: Any) -> Mapping[str, OptionField]:
-    """The options among a record's fields, by name."""
+    """Return the fields of a record class that are annotated with an `Option`, by name."""
     hints = get_type_hints(record, include_extras=True)
-    found = {}
+    by_name = {}
     for field in fields(record):
         declared = [each for each in getattr(hints[field.name], "__metadata__", ()) if isinstance(each, Option)]
         if get_origin(hints[field.name]) is Annotated and declared:
             held = get_args(hints[field.name])[0]
             value = None if field.default is MISSING else field.default
-            found[field.name] = OptionField(field.name, declared[0], declared[0].given or held, held, value)
-    return found
+            by_name[field.name] = OptionField(field.name, declared[0], declared[0].given or held, held, value)
+    return by_name
 
 
 def members(hint: Any) -> tuple[Any, ...]:
-    """The types that a union is of; another type alone."""
+    """Return the members of a union type, or a tuple of the type itself."""
     return get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
 
 
 def check_options(record: Any) -> None:
-    """Refuse values of another type, choice or range than the record's options allow.
+    """Check the types, choices and ranges of a record's values.
 
     Raises:
-        UsageError: The first that is none; names the option.
+        UsageError: A value is not allowed; the message names the first such option.
     """
     kind: Any = type(record)
     for name, field in options_of(kind).items():
@@ -132,41 +134,41 @@ def check_options(record: Any) -> None:
 
 
 def check_option(field: OptionField, value: Any) -> None:
-    """Refuse a value of another type, choice or range than the option allows.
+    """Check the type, choices and range of one value.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The value is not allowed.
     """
-    named = option(field.name)
+    name = option(field.name)
     if field.choices and value is not None:
         if value not in field.choices:
             allowed = ", ".join(map(str, field.choices))
             raise UsageError(
-                f"{named} is {quote(value)}; choose one of {allowed}", code="unknown_name", parameter=field.name
+                f"{name} is {quote(value)}; choose one of {allowed}", code="unknown_name", parameter=field.name
             )
         return
     if not _is_a(value, field.held):
         raise UsageError(
-            f"{named} is {quote(value)}; it must be {_in_words(field.held)}", code="invalid_type", parameter=field.name
+            f"{name} is {quote(value)}; it must be {_in_words(field.held)}", code="invalid_type", parameter=field.name
         )
     low, high = field.option.low, field.option.high
     if low is None or isinstance(value, str | None):
         return
     if not low <= value <= (value if high is None else high):
         between = f"lie between {_plain(low)} and {_plain(high)}" if high is not None else f"be {_plain(low)} or more"
-        raise UsageError(f"{named} is {value}; it must {between}", code="out_of_range", parameter=field.name)
+        raise UsageError(f"{name} is {value}; it must {between}", code="out_of_range", parameter=field.name)
 
 
 def flag_of(name: str) -> str:
-    """A field as an option of the command line."""
+    """Derive the name on the command line from a field's name."""
     return f"--{name.replace('_', '-')}"
 
 
 def require_known(given: Mapping[str, Any], known: Mapping[str, Any], call: str) -> None:
-    """Refuse keywords that a call does not have.
+    """Check that a call has all keywords that were passed to it.
 
     Raises:
-        TypeError: There is one, with the nearest known ones.
+        TypeError: A keyword is unknown; the message suggests similar ones.
     """
     for name in given:
         if name not in known:

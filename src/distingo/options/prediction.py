@@ -1,4 +1,4 @@
-"""Options of the calls that put a trained model to work, evaluate it and show what it rests on."""
+"""Options of the calls that predict with, evaluate, explain and export a trained model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distingo.options.training import LanguageOption
 from distingo.records import DEFAULT_MAX_PIXELS
 
 LIMIT_OF_RUN = f"as the run was trained, else {DEFAULT_MAX_PIXELS:,}"
-"""The default of `max_pixels` where a trained model reads the images, in words."""
+"""The default of `max_pixels` in words, for calls in which a trained model reads the images."""
 
 EngineName = Literal["auto", "torch", "openvino"]
 
@@ -31,7 +31,7 @@ MaxPixelsOption = Annotated[
 
 
 class PredictOptions(TypedDict, total=False):
-    """How images are named, and where predictions and images go."""
+    """Keywords of `predict`: decisions about labels, output files, sorting, and reading of images."""
 
     topk: int | None
     top_k: int | None
@@ -52,7 +52,7 @@ class PredictOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PredictSettings:
-    """How images are named, and where predictions and images go."""
+    """Options of `predict`: decisions about labels, output files, sorting, and reading of images."""
 
     topk: Annotated[
         int | None,
@@ -140,7 +140,7 @@ class PredictSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateSettings:
-    """What `evaluate` takes besides how images are read."""
+    """Options of `evaluate`, without those for reading images."""
 
     device: DeviceOption = "auto"
     language: LanguageOption = None
@@ -148,7 +148,7 @@ class EvaluateSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExplainSettings:
-    """What `explain` takes."""
+    """Options of `explain`."""
 
     classes: Annotated[
         str | Sequence[str],
@@ -183,7 +183,7 @@ class ExplainSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportSettings:
-    """What `export` takes."""
+    """Options of `export`."""
 
     output: Annotated[
         str | Path | None,

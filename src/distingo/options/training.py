@@ -1,4 +1,4 @@
-"""Options of the calls that train: where a recipe comes from, what stays together, how often it is tried."""
+"""Options of the calls that train, except those of the recipe: splits, grouping, tracking, folds and trials."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from distingo.language import VARIABLE, Language
 from distingo.options.fields import Option, check_options
 
 LOOSEST = 0.6
-"""The smallest similarity that two images can be near-duplicates by."""
+"""The smallest allowed similarity threshold for near-duplicates."""
 
 SAME_SCENE = 0.8
-"""From this similarity on, two images are taken to show the same scene."""
+"""Default similarity threshold: images at least this similar are treated as the same scene."""
 
 BURST_SECONDS = 2.0
-"""The longest time between two images of one burst."""
+"""Maximum time between consecutive images of a burst."""
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def read_limit(text: str) -> float | Literal["none"]:
-    """Read a number or ``none`` from the command line."""
+    """Parse a number or ``none``."""
     try:
         return "none" if text == "none" else float(text)
     except ValueError:
@@ -31,7 +31,7 @@ def read_limit(text: str) -> float | Literal["none"]:
 
 
 def read_duration(text: str) -> float:
-    """Read a duration such as ``30m`` or ``1h30m`` from the command line, in seconds."""
+    """Parse a duration such as ``30m`` or ``1h30m``; returns seconds."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.lower())
     if not parts or "".join(number + unit for number, unit in parts) != text.lower():
         raise ValueError(f"{text!r} is no duration; give one such as 90s, 30m, 2h or 1h30m")
@@ -39,15 +39,15 @@ def read_duration(text: str) -> float:
 
 
 def read_image_size(text: str) -> int | tuple[int, int]:
-    """Read a size as it is written on the command line: ``128`` or ``400x300``."""
-    splits = text.lower().split("x")
-    if len(splits) > 2 or not all(split.isdecimal() for split in splits):
+    """Parse an image size: ``128``, or height and width as in ``400x300``."""
+    lengths = text.lower().split("x")
+    if len(lengths) > 2 or not all(length.isdecimal() for length in lengths):
         raise ValueError(f"{text!r} is not a size; give a number such as 128, or HEIGHTxWIDTH")
-    return int(splits[0]) if len(splits) == 1 else (int(splits[0]), int(splits[1]))
+    return int(lengths[0]) if len(lengths) == 1 else (int(lengths[0]), int(lengths[1]))
 
 
 def read_batch_size(text: str) -> int | str:
-    """Read a number of images or ``auto`` from the command line."""
+    """Parse a batch size: a number of images or ``auto``."""
     try:
         return text if text == "auto" else int(text)
     except ValueError:
@@ -66,7 +66,7 @@ LanguageOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainSettings:
-    """What `train` takes besides the recipe and how images are read."""
+    """Options of `train`, without the recipe and those for reading images."""
 
     config: Annotated[
         str | Path | None,
@@ -124,7 +124,7 @@ class TrainSettings:
 
 
 class GroupingOptions(TypedDict, total=False):
-    """Which images belong together, so that they are on one split or fold."""
+    """Which images are grouped, so that they are in the same split or fold."""
 
     group_column: str | None
     near_duplicates: float | None
@@ -133,7 +133,7 @@ class GroupingOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupingSettings:
-    """Which images belong together, so that they are on one split or fold."""
+    """Which images are grouped, so that they are in the same split or fold."""
 
     group_column: Annotated[
         str | None,
@@ -173,7 +173,7 @@ SplitOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrossvalSettings:
-    """What `crossval` takes besides the recipe, what belongs together and how images are read."""
+    """Options of `crossval`, without the recipe and those for grouping and for reading images."""
 
     folds: Annotated[
         int | None, Option(help="how many folds", low=2, default="5, or as many as the split file has", metavar="K")
@@ -189,7 +189,7 @@ class CrossvalSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LearningCurveSettings:
-    """What `learning_curve` takes besides the recipe, what belongs together and how images are read."""
+    """Options of `learning_curve`, without the recipe and those for grouping and for reading images."""
 
     sizes: Annotated[int, Option(help="how many sizes of the training split at most", low=4, metavar="N")] = 8
     draws: Annotated[int, Option(help="how often images are drawn for each size", low=2, metavar="N")] = 5
@@ -200,7 +200,7 @@ class LearningCurveSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneSettings:
-    """What `tune` takes besides the recipe, the split and how images are read."""
+    """Options of `tune`, without the recipe, the split and those for reading images."""
 
     trials: Annotated[
         int | None,

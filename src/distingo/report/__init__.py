@@ -1,1 +1,1 @@
-"""Runs and data sets as pages: one self-contained HTML file each."""
+"""HTML pages about runs and data sets: one self-contained file each."""

@@ -1,6 +1,6 @@
-"""Which images a page shows: samples, top losses, the images behind a confusion matrix's cells, unused files.
+"""Selection of the images that a page shows: samples, top losses, the images of confusion matrix cells, unused files.
 
-They come from the predictions of a run, ``predictions.parquet``, and from its manifest.
+The images are selected from a run's predictions (``predictions.parquet``) and manifest.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ def choose_samples(images: Iterable[tuple[str, Sequence[str]]], classes: Sequenc
 
     Args:
         images: Files with their classes.
-        classes: Class names, the ones to show first first.
+        classes: Class names, the most important first.
 
     Returns:
-        Files by class name; fewer per class where there are many classes, none beyond `MOST_SAMPLED_CLASSES`.
+        Files by class name for at most `MOST_SAMPLED_CLASSES` classes; the more classes, the fewer files for each.
     """
     files: dict[str, list[str]] = defaultdict(list)
     for file, names in images:
         for name in names:
             files[name].append(file)
     shown = list(classes)[:MOST_SAMPLED_CLASSES]
-    each = max(2, min(8, MOST_SAMPLES // max(1, len(shown))))
-    return {name: spread_evenly(sorted(files[name]), each) for name in shown if files[name]}
+    per_class = max(2, min(8, MOST_SAMPLES // max(1, len(shown))))
+    return {name: spread_evenly(sorted(files[name]), per_class) for name in shown if files[name]}
 
 
 def worst_mistakes(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
-    """The wrong predictions, most confident first, at most `MOST_MISTAKES`."""
+    """Return the most confident errors, at most `MOST_MISTAKES`, the most confident first."""
     wrong = [row for row in predictions if row.truth != row.predicted]
     return sorted(wrong, key=lambda row: (-row.confidence, row.file))[:MOST_MISTAKES]
 
@@ -60,7 +60,7 @@ def worst_mistakes(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
 def open_cells(
     grouped: dict[CellKey, list[PredictionRow]], cells: Iterable[CellKey]
 ) -> dict[CellKey, list[PredictionRow]]:
-    """Cut the images behind each cell to what a page can hold."""
+    """Limit the images of each confusion matrix cell to what fits on a page."""
     return {
         cell: grouped[cell][: MOST_OF_A_RIGHT_ANSWER if cell[0] == cell[1] else MOST_OF_A_MISTAKE]
         for cell in cells
@@ -73,10 +73,9 @@ def rank_images(
     samples: dict[str, list[str]],
     cells: dict[CellKey, list[PredictionRow]],
 ) -> list[str]:
-    """Order all images of a page by importance, so that a budget cuts the least important.
+    """Order all images of a page by importance, so that a budget drops the least important ones.
 
-    The worst mistakes come first, then the samples, then one image of every cell, a second of every cell,
-    and so on.
+    The top losses come first, then the samples, then one image of every cell, a second image of every cell, and so on.
     """
     ranked = [row.file for row in mistakes]
     ranked += take_turns(list(samples.values()))
@@ -85,36 +84,36 @@ def rank_images(
 
 
 def spread_evenly(entries: Sequence[Entry], number: int) -> list[Entry]:
-    """Choose so many entries evenly from a list, or all of a shorter one."""
+    """Choose `number` evenly spaced entries of a sequence, or all of a shorter one."""
     if len(entries) <= number:
         return list(entries)
     return [entries[(2 * index + 1) * len(entries) // (2 * number)] for index in range(number)]
 
 
 def take_turns(lists: Sequence[Sequence[Entry]]) -> list[Entry]:
-    """The first entry of every list, then the second of every list, and so on; some come repeatedly."""
+    """Interleave lists: the first entry of each, then the second of each, and so on; duplicates stay."""
     return [entry for turn in zip_longest(*lists) for entry in turn if entry is not None]
 
 
 _ORDER: tuple[ManifestStatus, ...] = ("unusable", "conflict", "missing", "duplicate", "ignored")
-"""The most alarming status first."""
+"""Order of the statuses on the page, the most serious first."""
 
 _ALIKE: frozenset[ManifestStatus] = frozenset({"unusable", "ignored", "missing"})
-"""The statuses whose reasons are the same for many files."""
+"""Statuses whose reasons are shared by many files."""
 
 MOST_FILES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedGroup:
-    """Files left out for one reason.
+    """Files left out for the same reason.
 
     Attributes:
-        status: The manifest's status.
-        name: The status in words.
-        reason: The reason; None where each file has its own.
-        number: How many files.
-        rows: The files, at most `MOST_FILES`.
+        status: Their status in the manifest.
+        name: The status in the page's language.
+        reason: The reason; None if each file has its own.
+        number: Number of files.
+        rows: Their rows of the manifest, at most `MOST_FILES`.
     """
 
     status: ManifestStatus
@@ -125,16 +124,15 @@ class SkippedGroup:
 
 
 def group_skipped(manifest: Iterable[ManifestRow]) -> tuple[SkippedGroup, ...]:
-    """Gather the unused files of a manifest by status and reason.
+    """Group the unused files of a manifest by status and reason.
 
-    The reason of a copy or a conflict names the other file, which would give a group for every file; these
-    are therefore gathered by status alone.
+    Duplicates and conflicts are grouped by status alone, since their reasons name the other file and therefore differ.
 
     Args:
         manifest: One row per file found.
 
     Returns:
-        The groups, the most alarming status first, then the largest.
+        The groups, the most serious status first, then by size, the largest first.
     """
     groups: dict[tuple[ManifestStatus, Note | None], list[ManifestRow]] = defaultdict(list)
     for row in manifest:
@@ -148,7 +146,7 @@ def group_skipped(manifest: Iterable[ManifestRow]) -> tuple[SkippedGroup, ...]:
 
 
 def status_name(status: ManifestStatus) -> str:
-    """What became of a file, in words."""
+    """Describe a status in the current language."""
     match status:
         case "unusable":
             return gettext("not decodable")
@@ -175,10 +173,10 @@ class SaidLabel:
 
     Attributes:
         label: The label.
-        probability: What the model said of it.
-        threshold: From where on it is given.
-        given: Whether it was.
-        right: Whether it is there.
+        probability: The predicted probability.
+        threshold: The label's decision threshold.
+        given: Whether the label was predicted.
+        right: Whether the image has the label.
     """
 
     label: str
@@ -190,12 +188,12 @@ class SaidLabel:
 
 @dataclass(frozen=True, slots=True)
 class LabelSample:
-    """An image next to what was said.
+    """An image with its true and predicted labels.
 
     Attributes:
         file: The image.
-        truth: Its labels, each with whether it was given.
-        said: The most probable labels, most probable first.
+        truth: Its true labels, each with whether it was predicted.
+        said: Its most probable labels, most probable first.
     """
 
     file: str
@@ -204,33 +202,33 @@ class LabelSample:
 
 
 def show_samples(predictions: Predicted, thresholds: Sequence[float]) -> tuple[LabelSample, ...]:
-    """Choose images evenly from the evaluated ones, whatever was said of them.
+    """Choose evenly spaced images among the evaluated ones, whether predicted correctly or not.
 
     Args:
-        predictions: Of all evaluated images.
-        thresholds: One per label.
+        predictions: Predictions for all evaluated images.
+        thresholds: The decision threshold of each label.
 
     Returns:
-        At most `MOST_SHOWN` samples, by file name.
+        At most `MOST_LABEL_SAMPLES` samples, sorted by file name.
     """
     by_name = sorted(range(len(predictions.files)), key=lambda row: predictions.files[row])
     return tuple(_sample(predictions, row, thresholds) for row in spread_evenly(by_name, MOST_LABEL_SAMPLES))
 
 
 def _sample(predictions: Predicted, row: int, thresholds: Sequence[float]) -> LabelSample:
-    chances, given, truth = predictions.probabilities[row], predictions.said[row], predictions.truth[row]
+    probabilities, predicted, truth = predictions.probabilities[row], predictions.said[row], predictions.truth[row]
     return LabelSample(
         file=predictions.files[row],
-        truth=tuple((predictions.classes[column], bool(given[column])) for column in np.flatnonzero(truth)),
+        truth=tuple((predictions.classes[column], bool(predicted[column])) for column in np.flatnonzero(truth)),
         said=tuple(
             SaidLabel(
                 label=predictions.classes[column],
-                probability=float(chances[column]),
+                probability=float(probabilities[column]),
                 threshold=thresholds[column],
-                given=bool(given[column]),
+                given=bool(predicted[column]),
                 right=bool(truth[column]),
             )
-            for column in np.argsort(-chances, kind="stable")[:MOST_SAID]
+            for column in np.argsort(-probabilities, kind="stable")[:MOST_SAID]
         ),
     )
 
@@ -238,18 +236,18 @@ def _sample(predictions: Predicted, row: int, thresholds: Sequence[float]) -> La
 MOST_LABEL_MISTAKES = 16
 
 MOST_OF_A_LABEL = 3
-"""Else the rarest label, which is always denied most firmly, would fill the page."""
+"""Maximum number of mistakes per label; otherwise the rarest label, with the lowest probabilities, would dominate."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMistake:
-    """A label that was given and is not there, or is there and was not given.
+    """A false positive or a false negative of a label.
 
     Attributes:
         file: The image.
         label: The label.
-        probability: What the model said of it.
-        truth: The image's labels.
+        probability: The predicted probability.
+        truth: The image's true labels.
     """
 
     file: str
@@ -259,33 +257,35 @@ class LabelMistake:
 
 
 def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMistake, ...]:
-    """Choose the mistakes of one kind that the model was surest of.
+    """Choose the most confident errors of one kind.
 
     Args:
-        predictions: Of all evaluated images.
-        missed: Whether the label is there and was denied, the least probable first; else it was given and is not
-            there, the most probable first.
+        predictions: Predictions for all evaluated images.
+        missed: True for false negatives, the least probable first; False for false positives, the most probable first.
 
     Returns:
-        At most `MOST_SHOWN`: each image once, each label at most `MOST_OF_A_LABEL` times.
+        At most `MOST_LABEL_MISTAKES`: each image once, each label at most `MOST_OF_A_LABEL` times.
     """
-    truth, given = predictions.truth, predictions.said
-    rows, columns = np.nonzero(truth & ~given if missed else given & ~truth)
-    chances = predictions.probabilities[rows, columns]
-    chosen: list[LabelMistake] = []
-    seen: set[int] = set()
-    times: Counter[int] = Counter()
-    for at in np.argsort(chances if missed else -chances, kind="stable"):
-        row, column = int(rows[at]), int(columns[at])
-        if row in seen or times[column] == MOST_OF_A_LABEL:
+    truth, predicted = predictions.truth, predictions.said
+    rows, columns = np.nonzero(truth & ~predicted if missed else predicted & ~truth)
+    probabilities = predictions.probabilities[rows, columns]
+    mistakes: list[LabelMistake] = []
+    used_rows: set[int] = set()
+    label_counts: Counter[int] = Counter()
+    for index in np.argsort(probabilities if missed else -probabilities, kind="stable"):
+        row, column = int(rows[index]), int(columns[index])
+        if row in used_rows or label_counts[column] == MOST_OF_A_LABEL:
             continue
-        seen.add(row)
-        times[column] += 1
-        chosen.append(
+        used_rows.add(row)
+        label_counts[column] += 1
+        mistakes.append(
             LabelMistake(
-                predictions.files[row], predictions.classes[column], float(chances[at]), predictions.labels_of(row)
+                predictions.files[row],
+                predictions.classes[column],
+                float(probabilities[index]),
+                predictions.labels_of(row),
             )
         )
-        if len(chosen) == MOST_LABEL_MISTAKES:
+        if len(mistakes) == MOST_LABEL_MISTAKES:
             break
-    return tuple(chosen)
+    return tuple(mistakes)

@@ -1,6 +1,6 @@
-"""Templates to one self-contained HTML file that loads nothing from outside.
+"""Rendering of templates to self-contained HTML pages, and of Markdown templates.
 
-Also here are the messages of a page's script and the names of settings, in the language of the page.
+The module also contains the messages of a page's script and the names of settings, in the language of the page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from distingo.version import __version__
 
 
 def page_words() -> dict[str, str]:
-    """By the name that ``page.js`` knows each by; a place is ``{name}``."""
+    """Return the messages of ``page.js`` by the name that it uses for each; placeholders are ``{name}``."""
     return {
         "percent": percent_sign(),
         "comma": gettext(", "),
@@ -42,7 +42,7 @@ def page_words() -> dict[str, str]:
 
 
 def marked(message: str) -> str:
-    """Mark a text for the catalogs; it is translated where it is shown."""
+    """Mark a text for extraction into the catalogs; it is translated when it is shown."""
     return message
 
 
@@ -63,17 +63,17 @@ SETTINGS: Final[tuple[str, ...]] = (
 
 
 def setting_name(key: str) -> str:
-    """A setting's name as people read it; that of a library, or one that is not known, as it is.
+    """Translate a setting's name; names of libraries and unknown names are returned with spaces for underscores.
 
     Args:
-        key: As in ``config.json``.
+        key: The key in ``config.json``.
     """
     name = key.replace("_", " ")
     return translated(name) if name in SETTINGS else name
 
 
 _MARKUP = re.compile(r"[\\`*{}\[\]<>|~]|(?<!\w)[_#]|_(?!\w)|^[+-](?=\s)|^\d+(?=[.)])")
-"""What Markdown could take for more than text; an underscore inside a word is none."""
+"""Characters that Markdown could interpret as markup; an underscore inside a word is not markup."""
 
 _GENERATOR = b'<meta name="generator" content="distingo '
 
@@ -81,16 +81,16 @@ _GENERATOR = b'<meta name="generator" content="distingo '
 def write_page(
     template: str, path: Path, context: Mapping[str, object], *, scripts: Sequence[str] = ("page.js",)
 ) -> Path:
-    """Fill a template and write the page, or nothing.
+    """Render a template and write the page atomically.
 
-    Everything that comes from a person's files is escaped by the template engine; besides, the page's own
-    policy lets the browser run exactly one script, the one written here, and fetch nothing at all.
+    The template engine escapes everything that comes from a person's files. In addition, the page's content security
+    policy allows the browser to run only the script written here and to load nothing else.
 
     Args:
         template: A file of ``report/templates``.
-        path: Where the page shall be.
-        context: The values that the template names.
-        scripts: Files of ``report/templates`` that make up the one script.
+        path: The page to write.
+        context: The template's variables.
+        scripts: Files of ``report/templates`` that are concatenated to the page's script.
 
     Returns:
         The path.
@@ -110,28 +110,28 @@ def write_page(
 
 
 def fill_text(template: str, context: Mapping[str, object]) -> str:
-    """Fill a Markdown template; what comes from a person's files has to pass through its filter ``plain``.
+    """Render a Markdown template, which must pass text from a person's files through its filter ``plain``.
 
     Args:
-        template: A file of ``report/templates`` that ends in ``.md``.
-        context: The values that the template names.
+        template: A ``.md`` file of ``report/templates``.
+        context: The template's variables.
     """
     environment = _environment(escaped=False)
     environment.filters.update(plain=plain_markdown, items_by_split=_by_split)
-    filled: str = environment.get_template(template).render(**context)
-    return filled
+    text: str = environment.get_template(template).render(**context)
+    return text
 
 
 def plain_markdown(text: object) -> str:
-    """A text that Markdown shows as it is, on one line, whatever it holds."""
+    """Escape a text so that Markdown shows it literally, on one line."""
     return _MARKUP.sub(_escape, " ".join(str(text).splitlines()))
 
 
 def _escape(match: re.Match[str]) -> str:
-    found = match[0]
-    if found == "<":
-        return "&lt;"  # some readers take \< for the beginning of an element
-    return f"{found}&#8203;" if found.isdigit() else f"\\{found}"
+    character = match[0]
+    if character == "<":
+        return "&lt;"  # some renderers take \< for the beginning of an element
+    return f"{character}&#8203;" if character.isdigit() else f"\\{character}"
 
 
 def _by_split(bars: Sequence[Bar]) -> dict[SplitName, int]:
@@ -141,11 +141,11 @@ def _by_split(bars: Sequence[Bar]) -> dict[SplitName, int]:
 
 
 def require_page(path: Path) -> None:
-    """Refuse a place for a page where something lies that distingo did not write.
+    """Raise an error unless the path of a page is free or has an older page of distingo's.
 
     Raises:
         UsageError: The name does not end in ``.html``.
-        ResourceError: Something else is there.
+        ResourceError: The path exists and was not written by distingo.
     """
     if path.suffix.lower() != ".html":
         raise UsageError(
@@ -162,7 +162,7 @@ def require_page(path: Path) -> None:
 
 
 def house_style() -> str:
-    """The style sheet of every page: colors by day and by night, type, tables."""
+    """Return the style sheet of all pages: light and dark colors, fonts, tables."""
     return _asset("style.css")
 
 
@@ -218,7 +218,7 @@ def _environment(*, escaped: bool = True) -> Any:
 
 
 def _isolate(*names: str) -> Any:
-    """Names in a row, each in an element of its own, so that no direction of writing stirs what is around it."""
+    """Join names, each in a ``<bdi>`` element, so that its writing direction does not affect the surrounding text."""
     from markupsafe import Markup
 
     comma = catalog().gettext(", ")

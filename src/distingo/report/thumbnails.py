@@ -1,4 +1,4 @@
-"""Small copies of images inside a page: each file once, within a budget; and heat maps as colors over them."""
+"""Thumbnails embedded in a page, each file once and within a budget, and heat maps drawn over them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from distingo.runs.heat_maps import Box
 from distingo.runs.predictions import read_predicted
 
 LONGEST_SIDE = 160
-"""Pixels of a thumbnail's longer side: shown at about 112, sharper on a dense screen."""
+"""Longer side of a thumbnail in pixels; it is shown at about 112 CSS pixels, sharp on high-density screens too."""
 
 TINY = 72
-"""Images up to this many pixels are kept as they are and enlarged without smoothing."""
+"""Images whose longer side has at most this many pixels are embedded unchanged and enlarged without smoothing."""
 
 MOST_IMAGES = 400
-"""Of ordinary size; a tiny one counts a quarter."""
+"""Maximum number of thumbnails on a page; a tiny image counts as a quarter."""
 
 _TINY_WEIGHT = 0.25
 
@@ -37,13 +37,13 @@ MOST_BYTES = 6_000_000
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """An image made small.
+    """A reduced copy of an image.
 
     Attributes:
-        uri: The image as a ``data:`` address.
-        width: Pixels of the original.
-        height: Pixels of the original.
-        tiny: Whether the original is so small that it should be enlarged pixel by pixel.
+        uri: The thumbnail as a ``data:`` URL.
+        width: Width of the original in pixels.
+        height: Height of the original in pixels.
+        tiny: Whether the original is so small that it should be enlarged without smoothing.
     """
 
     uri: str
@@ -56,12 +56,12 @@ class Thumbnail:
 class Album:
     """The thumbnails of a page, by file.
 
-    A page writes a thumbnail's address where it is first seen (`first_use`) and, at its end, those of the
-    images that appear only when a person asks (`unused`), so that no image is embedded twice.
+    A page contains a thumbnail's URL where it is first shown (`first_use`) and, at its end, those of the images that
+    appear only on demand (`unused`), so that no image is embedded twice.
 
     Attributes:
-        thumbnails: By file.
-        unreadable: Files that could not be opened any more.
+        thumbnails: Thumbnails by file.
+        unreadable: Files that can no longer be opened.
     """
 
     thumbnails: dict[str, Thumbnail]
@@ -73,28 +73,28 @@ class Album:
         self._numbers = {file: number for number, file in enumerate(self.thumbnails)}
 
     def get(self, file: str) -> Thumbnail | None:
-        """The thumbnail of a file, or None where it was unreadable or beyond the budget."""
+        """Return the thumbnail of a file, or None if the file was unreadable or exceeded the budget."""
         return self.thumbnails.get(file)
 
     def number(self, file: str) -> int | None:
-        """A file's number on the page, or None where it has no thumbnail."""
+        """Return a file's number on the page, or None if it has no thumbnail."""
         return self._numbers.get(file)
 
     def first_use(self, file: str) -> str | None:
-        """The address of a file's thumbnail when it is requested the first time, later None."""
+        """Return the URL of a file's thumbnail on the first call, later None."""
         if file in self._used or file not in self.thumbnails:
             return None
         self._used.add(file)
         return self.thumbnails[file].uri
 
     def unused(self) -> dict[int, str]:
-        """The addresses that `first_use` has not given out, by number."""
+        """Return the URLs that `first_use` has not returned, by number."""
         return {
             self._numbers[file]: thumbnail.uri for file, thumbnail in self.thumbnails.items() if file not in self._used
         }
 
     def tiny(self) -> list[int]:
-        """The numbers of the images to enlarge pixel by pixel."""
+        """Return the numbers of the images to enlarge without smoothing."""
         return [self._numbers[file] for file, thumbnail in self.thumbnails.items() if thumbnail.tiny]
 
 
@@ -109,22 +109,22 @@ def fill_album(
     """Make thumbnails, the most important files first, until the budget is used up.
 
     Args:
-        root: The dataset's folder.
-        files: As in ``split.csv``, most important first; repetitions are ignored.
-        value_ranges: What the stored values of deep images are scaled by, so that a page shows what the model sees.
-        most_images: How many thumbnails at most; a tiny image counts a quarter.
-        most_bytes: How many bytes of encoded text at most.
+        root: The data set's folder.
+        files: File names as in ``split.csv``, most important first; repetitions are ignored.
+        value_ranges: Ranges by which deep images are scaled, so that a page shows the model's input.
+        most_images: Maximum number of thumbnails; a tiny image counts as a quarter.
+        most_bytes: Maximum total length of the encoded thumbnails in bytes.
 
     Returns:
-        The album; a file that can't be opened any more is listed, never an error.
+        The album; a file that can no longer be opened is listed in it and raises no error.
     """
-    wanted = list(dict.fromkeys(files))[: int(most_images / _TINY_WEIGHT)]
+    candidates = list(dict.fromkeys(files))[: int(most_images / _TINY_WEIGHT)]
     thumbnails: dict[str, Thumbnail] = {}
     unreadable = set()
     images, size = 0.0, 0
     with ThreadPoolExecutor(max_workers=4) as pool:
-        opened = pool.map(lambda file: _open_thumbnail(root, file, value_ranges), wanted)
-        for file, thumbnail in zip(wanted, opened, strict=True):
+        opened_thumbnails = pool.map(lambda file: _open_thumbnail(root, file, value_ranges), candidates)
+        for file, thumbnail in zip(candidates, opened_thumbnails, strict=True):
             if thumbnail is None:
                 unreadable.add(file)
                 continue
@@ -138,10 +138,10 @@ def fill_album(
 
 
 def make_thumbnail(image: Image.Image) -> Thumbnail:
-    """Make an image small: WebP, or lossless PNG where it is tiny anyway.
+    """Make a thumbnail: WebP, or lossless PNG for a tiny image.
 
     Args:
-        image: Of any mode and size.
+        image: An image of any mode and size.
 
     Returns:
         The thumbnail, its longer side at most `LONGEST_SIDE` pixels.
@@ -174,21 +174,21 @@ def _open_thumbnail(root: Path, file: str, value_ranges: ValueRanges | None) -> 
 _COLORS = np.array(
     [(20, 11, 52), (89, 16, 108), (160, 42, 98), (219, 81, 59), (251, 144, 9), (252, 240, 110)], np.float64
 )
-"""From cold to hot; brightness rises all the way, so that it reads without color vision and in print."""
+"""RGB from cold to hot, with increasing brightness, so that the scale is readable without color vision and in print."""
 
 _STRONGEST = 0.82
-"""Opacity of the hottest part."""
+"""Maximum opacity of a heat map."""
 
 _SMALL_SIDE = 96
 
 
 def draw_heat(image: np.ndarray, seen: Box, values: np.ndarray) -> Image.Image:
-    """Lay a heat map over an image, in gray; what the model does not see is pale.
+    """Draw a heat map over the grayscale version of an image; the area outside the model's input is pale.
 
     Args:
-        image: uint8 (height, width, 3).
-        seen: The part that the map covers.
-        values: float (rows, columns) from 0 to 1.
+        image: uint8 array of shape (height, width, 3).
+        seen: The area that the map covers, as fractions: left, top, right, bottom.
+        values: Float array of shape (rows, columns), from 0 to 1.
     """
     gray = Image.fromarray(image).convert("L").convert("RGB")
     box = _pixels(seen, gray.width, gray.height)
@@ -200,15 +200,15 @@ def draw_heat(image: np.ndarray, seen: Box, values: np.ndarray) -> Image.Image:
 
 
 def heat_address(size: tuple[int, int], seen: Box, values: np.ndarray) -> str:
-    """A heat map as a small see-through image to lie over another, as a ``data:`` address.
+    """Encode a heat map as a small transparent overlay, as a ``data:`` URL.
 
     Args:
-        size: Width and height of the image below; the result has its shape.
+        size: Width and height of the image below; the overlay has the same aspect ratio.
         seen: As for `draw_heat`.
         values: As for `draw_heat`.
     """
     scale = _SMALL_SIDE / max(size)
-    width, height = (max(1, round(split * scale)) for split in size)
+    width, height = (max(1, round(length * scale)) for length in size)
     layer = Image.new("RGBA", (width, height))
     box = _pixels(seen, width, height)
     layer.paste(_color(_enlarge(values, box[2] - box[0], box[3] - box[1])), box[:2])
@@ -228,7 +228,7 @@ def _enlarge(values: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _color(values: np.ndarray) -> Image.Image:
-    """RGBA (height, width): the colder, the more it lets through."""
+    """Color values from 0 to 1 as an RGBA image; lower values are more transparent."""
     steps = np.linspace(0, 1, len(_COLORS))
     channels = [np.interp(values, steps, _COLORS[:, channel]) for channel in range(3)]
     opacity = 255 * _STRONGEST * np.minimum(1, values * 1.6)
@@ -236,14 +236,14 @@ def _color(values: np.ndarray) -> Image.Image:
 
 
 Mistake = tuple[str, str]
-"""A file, and the class that was wrongly given or denied."""
+"""A file and the class that was wrongly predicted or missed."""
 
 
 def list_mistakes(records: RunRecords) -> list[Mistake]:
-    """The mistakes that the report will show, the worst first.
+    """List the mistakes that the report will show, the most confident first.
 
     Args:
-        records: Of an evaluation.
+        records: The records of an evaluation.
     """
     if records.task != "multi-label":
         return [(row.file, row.predicted) for row in worst_mistakes(records.predictions)]
@@ -257,20 +257,23 @@ def list_mistakes(records: RunRecords) -> list[Mistake]:
 
 
 def heat_layers(records: RunRecords, mistakes: Iterable[Mistake], album: Album) -> dict[Mistake, str]:
-    """Heat maps to lie over thumbnails, as ``data:`` addresses by file and class.
+    """Encode the stored heat maps of mistakes as overlays for their thumbnails.
 
     Args:
-        records: Of an evaluation.
-        mistakes: Those on the page.
-        album: The page's thumbnails; without one there is no map.
+        records: The records of an evaluation.
+        mistakes: The mistakes on the page.
+        album: The page's thumbnails; a mistake without a thumbnail gets no overlay.
+
+    Returns:
+        Overlays as ``data:`` URLs, by file and class.
 
     Raises:
         RunError: ``heat_maps.parquet`` is damaged.
     """
-    kept = read_heat_maps(RunFolder(records.folder).heat_maps)
+    heat_maps = read_heat_maps(RunFolder(records.folder).heat_maps)
     layers = {}
     for mistake in mistakes:
-        heat, thumbnail = kept.get(mistake), album.get(mistake[0])
+        heat, thumbnail = heat_maps.get(mistake), album.get(mistake[0])
         if heat is not None and thumbnail is not None:
             layers[mistake] = heat_address((thumbnail.width, thumbnail.height), heat.seen, heat.values)
     return layers

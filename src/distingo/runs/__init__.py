@@ -1,1 +1,1 @@
-"""The run directory: one module for each file in it, with its record, its writer and its reader."""
+"""The files of a run folder, with one module per file: its record, its writer and its reader."""

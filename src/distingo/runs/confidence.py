@@ -1,4 +1,4 @@
-"""What a model's certainty is worth on evaluated images: ``confidence.json``."""
+"""``confidence.json``: calibration, abstention, prediction sets and out-of-distribution images of an evaluation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ CONFIDENCE_FILE = "confidence.json"
 
 @dataclass(frozen=True, slots=True)
 class AnswersAt:
-    """What requesting a maximum share of wrong answers led to.
+    """Results of abstention at a requested maximum error rate.
 
     Attributes:
-        wanted: The requested share.
-        threshold: The probability from which on the model answers; None where the calibration set can't hold the share.
-        answered: The share of evaluated images that were answered.
-        error: The share of answers that were wrong (with several labels the mean share of an answer's labels); None
-            where there were none.
-        short: Whether more of the answers were wrong than the share, and more than chance explains.
-        takes: How many answers it takes to hold the share even if none is wrong; None of an older distingo.
+        wanted: The requested maximum share of wrong answers.
+        threshold: Minimum probability of an answer; None if the calibration set can't guarantee the rate.
+        answered: Share of the evaluated images that were answered.
+        error: Share of wrong answers (multi-label: mean share of wrong labels per answer); None if there were no
+            answers.
+        short: Whether the error rate is significantly above the requested one.
+        takes: Number of answers needed to guarantee the rate even if none is wrong; None in files of older versions.
     """
 
     wanted: float
@@ -36,19 +36,19 @@ class AnswersAt:
 
 @dataclass(frozen=True, slots=True)
 class SetsAt:
-    """What prediction sets of a requested coverage led to.
+    """Results of prediction sets at a requested coverage.
 
     Attributes:
         wanted: The requested coverage.
-        threshold: The probability from which a label belongs to the set; None where the calibration set can't hold
-            such coverage.
-        covered: The share of true labels that were in their image's set (mean over images with labels).
-        size: Labels in a set on average.
-        empty: Share of sets without a label.
-        low: What is covered in 95 of 100 draws of the calibration set at least; None of an older distingo.
-        high: What is covered in 5 of 100 draws at least.
-        short: Whether less was covered than chance explains: that of the calibration set and of the evaluated images.
-        takes: How many calibration images the coverage takes; None of an older distingo.
+        threshold: Minimum probability of a label in a set; None if the calibration set can't guarantee the coverage.
+        covered: Share of true labels that were in their image's set (mean over images with labels).
+        size: Mean number of labels in a set.
+        empty: Share of empty sets.
+        low: Coverage that 95 of 100 draws of the calibration set reach; None in files of older versions.
+        high: Coverage that 5 of 100 draws of the calibration set reach.
+        short: Whether the coverage is significantly below the requested one, considering the randomness of both the
+            calibration set and the evaluated images.
+        takes: Number of calibration images needed for the coverage; None in files of older versions.
     """
 
     wanted: float
@@ -64,12 +64,12 @@ class SetsAt:
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
-    """Evaluated images that are out of distribution: unlike anything in training.
+    """Evaluated images that were flagged as out of distribution.
 
     Attributes:
-        flagged: How many.
-        alarms: The share of images like those of training that are flagged too.
-        files: Some of them, the farthest first.
+        flagged: Number of flagged images.
+        alarms: False-alarm rate: the share of in-distribution images that are flagged.
+        files: Some of the flagged images, the most distant first.
     """
 
     flagged: int
@@ -82,17 +82,17 @@ class Confidence:
     """The content of ``confidence.json``.
 
     Attributes:
-        n: How many images were evaluated.
-        validation: How many images the calibration set has; 0 for a model that keeps none.
-        before: Calibration of the model's own probabilities; None where none was fitted.
-        after: Calibration of the probabilities that it gives.
-        curve: Coverage and error, from the most confident answers to all.
-        area: The mean error over the curve (AURC).
-        answers: At several shares of wrong answers.
-        sets: At several coverages.
-        strangers: None where the model can't tell.
-        folds: 0 where the calibration set is validation; else how many models scored training and validation, each
-            what it was not fitted on.
+        n: Number of evaluated images.
+        validation: Number of images in the calibration set; 0 for a model without one.
+        before: Calibration of the uncalibrated probabilities; None if no calibration was fitted.
+        after: Calibration of the probabilities that the model returns.
+        curve: Risk-coverage curve: pairs of coverage and error, from the most confident answers to all.
+        area: Area under the risk-coverage curve (AURC).
+        answers: Abstention at several error rates.
+        sets: Prediction sets at several coverages.
+        strangers: Out-of-distribution images; None if the model can't detect them.
+        folds: 0 if the calibration set is the validation split; else the number of cross-validation models whose
+            out-of-fold predictions on training and validation images form the calibration set.
     """
 
     n: int
@@ -113,7 +113,7 @@ def write_confidence(folder: Path, confidence: Confidence) -> None:
 
 
 def read_confidence(folder: Path) -> Confidence | None:
-    """Read back what `write_confidence` wrote; None where an older distingo evaluated.
+    """Read ``confidence.json``; None if the run was evaluated by an older version, which did not write it.
 
     Raises:
         RunError: The file is damaged or from a newer version.

@@ -1,4 +1,4 @@
-"""``config.json`` of a run, and ``plan.json`` of a cross-validation: what was requested, what was chosen, and where."""
+"""``config.json`` of a run and ``plan.json`` of a cross-validation: data, recipe, automatic choices and environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ADVICE = "restore it, or train again"
 
 @dataclass(frozen=True, slots=True)
 class TableSection(TableOptions):
-    """The options for the table of labels; later commands read it alike.
+    """The options for the table of labels, so that later commands read it in the same way.
 
     Attributes:
         allow_missing: As for `distingo.datasets.gathering.read_dataset`.
@@ -34,7 +34,7 @@ class TableSection(TableOptions):
 
     @property
     def options(self) -> TableOptions | None:
-        """The options that `read_dataset` takes; None where none was given."""
+        """The options that `read_dataset` takes; None if no option was set."""
         options = TableOptions(**{each.name: getattr(self, each.name) for each in fields(TableOptions)})
         return options if options.given else None
 
@@ -49,31 +49,31 @@ class RecipeSection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """The content of the file, fields in its order; one that is None is not written.
+    """The content of the file, with fields in file order; fields that are None are not written.
 
     Attributes:
-        distingo: The version that wrote it.
-        data: What the images were read from: a folder, or a table of labels.
-        root: The folder that the names of files are relative to, where it is another one.
-        max_pixels: The limit that the run was given, width times height.
-        value_ranges: By kind of deep image, what is shown as black and as white.
-        corrections: None where none were requested or found.
-        table: None where no option for a table was given.
-        near_duplicates: From which similarity on near-duplicates were kept on one split; ``none`` for never, None for a
-            run of an older version, which took no notice of them.
-        split: The file that says which split each image is on.
-        recipe_file: The file that fields of the recipe came from.
+        distingo: The version of distingo that wrote the file.
+        data: The source of the images: a folder, or a table of labels.
+        root: The folder that file names are relative to, if it is not the folder of `data`.
+        max_pixels: The requested maximum of width times height.
+        value_ranges: Values shown as black and as white, by kind of deep image.
+        corrections: The applied corrections; None if none were requested or found.
+        table: Options for the table of labels; None if none were set.
+        near_duplicates: Similarity threshold from which near-duplicates were kept in the same split; ``none`` if they
+            were not searched for, None for a run of an older version.
+        split: The file that assigns each image to a split.
+        recipe_file: The file with fields of the recipe.
         layout: As in `distingo.records.Dataset`.
-        task: One label per image, or several.
+        task: Single-label or multi-label.
         classes: All class names.
-        recipe: The recipe's fields; `distingo.training.recipe.Recipe` checks them.
-        requested: What the user requested where the recipe holds the value that was found for it.
-        choices: What distingo chose by itself, and why.
-        environment: What the run ran on, by name.
-        created: When, in UTC as ISO 8601.
-        folds: Of a cross-validation, how many folds each division has.
-        repeats: Of a cross-validation, how many divisions there are.
-        request: Identifies all that was requested, so that the same command is recognized after a kill.
+        recipe: The recipe's fields, which `distingo.training.recipe.Recipe` checks.
+        requested: The user's values of the fields whose value in `recipe` was derived from them, such as ``auto``.
+        choices: Values that distingo chose, with reasons.
+        environment: Software and hardware of the run, by name.
+        created: Time of creation in UTC, as ISO 8601.
+        folds: For a cross-validation, the number of folds.
+        repeats: For a cross-validation, the number of times that the images were divided into folds.
+        request: Hash of everything that was requested, to recognize the same command after a crash.
     """
 
     distingo: Text | None = None
@@ -106,29 +106,29 @@ class RunConfig:
 
     @property
     def table_options(self) -> TableOptions | None:
-        """The options for the table of labels; None where none was given."""
+        """The options for the table of labels; None if no option was set."""
         return None if self.table is None else self.table.options
 
     @property
     def allow_missing(self) -> bool:
-        """Whether half of the images that the table names may be missing."""
+        """Whether up to half of the images that the table names may be missing."""
         return self.table is not None and self.table.allow_missing
 
     @property
     def ranges(self) -> ValueRanges | None:
-        """What deep images are scaled by; None where the run had none, or is of version 0.1."""
+        """The ranges by which deep images are scaled; None if the run had no deep images, or is of version 0.1."""
         return None if self.value_ranges is None else ValueRanges.from_json(self.value_ranges)
 
     @property
     def root_folder(self) -> Path:
-        """The folder that the names of files are relative to; a table's is its own unless the run says another."""
+        """The folder that file names are relative to: `root`, else that of the table, else `data`."""
         if self.root is not None:
             return Path(self.root)
         return Path(self.data).parent if self._is_table else Path(self.data)
 
     @property
     def data_name(self) -> str:
-        """The folder's name; a table's with its folder's before it."""
+        """Name of the data for people: the folder's name, or the table's name after that of its folder."""
         data = Path(self.data)
         return "/".join(data.parts[-2:]) if self._is_table else data.name or "data"
 
@@ -141,7 +141,7 @@ def read_config(folder: RunFolder) -> RunConfig:
     """Read ``config.json`` of a run folder.
 
     Raises:
-        RunError: This is no run folder, it is damaged, or a newer distingo wrote it.
+        RunError: The path is not a run folder, or the run is damaged or from a newer version.
     """
     path = folder.path
     if not path.is_dir():
@@ -153,14 +153,14 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 
 def read_config_file(path: Path, *, required: Collection[str] = ("data", "recipe")) -> RunConfig:
-    """Read a ``config.json`` or a ``plan.json`` wherever it is.
+    """Read a ``config.json`` or a ``plan.json`` in any folder.
 
     Args:
         path: The file.
-        required: Fields that must be there.
+        required: Fields that the file must contain.
 
     Raises:
-        RunError: It is missing, damaged, not ours or from a newer version.
+        RunError: The file is missing, damaged, not written by distingo or from a newer version.
     """
     return read_record(path, RunConfig, advice=_ADVICE, required=required)
 
@@ -169,13 +169,13 @@ def write_config(path: Path, config: RunConfig) -> None:
     """Write a ``config.json`` or a ``plan.json``.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The file can't be written.
     """
     write_json(path, config_to_json(config))
 
 
 def config_to_json(config: RunConfig) -> dict[str, object]:
-    """The content of the file, the format's number in front."""
+    """Return the content of the file as JSON values, with the format number first."""
     content: dict[str, object] = {"format": FORMAT}
     for each in fields(config):
         value = getattr(config, each.name)
@@ -193,7 +193,7 @@ def _to_json(value: Any) -> object:
 
 
 def _section_to_json(section: Any) -> dict[str, object]:
-    """A section holds what differs from the defaults."""
+    """Convert a section to JSON; fields that equal their default are left out."""
     values = {each.name: getattr(section, each.name) for each in fields(section) if _differs(section, each)}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
@@ -203,5 +203,5 @@ def _differs(section: Any, each: Field[Any]) -> bool:
 
 
 def find_config_faults(config: RunConfig) -> list[str]:
-    """What `read_config_file` would refuse once the config is written, a part of a sentence for each field."""
+    """List the faults for which `read_config_file` would refuse this config, one phrase per field."""
     return find_record_faults(config_to_json(config), RunConfig)

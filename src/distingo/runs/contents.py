@@ -1,4 +1,4 @@
-"""All files of a run folder as one record; what a run has not written yet is None or empty."""
+"""All files of a run folder as one record, in which files that do not exist yet are None or empty."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from distingo.runs.splits import SplitRow, read_split_rows
 
 @dataclass(frozen=True, slots=True)
 class RunRecords:
-    """Everything that a run folder tells a page.
+    """The contents of a run folder that pages use.
 
     Attributes:
         folder: The run folder, or the folder in it of an evaluation on other images.
         config: The content of ``config.json``.
         manifest: One row per file found.
         split: One row per image used.
-        history: One entry per epoch; empty for a model that has none.
+        history: One entry per epoch; empty for a model without epochs.
         evaluation: The scores, or None before ``distingo evaluate``.
-        predictions: One row per test image; empty before ``distingo evaluate``, and with several labels per
-            image (`distingo.runs.predictions.read_predicted` reads those).
+        predictions: One row per test image; empty before ``distingo evaluate``, and for multi-label, for which
+            `distingo.runs.predictions.read_predicted` reads them.
         summary: The model's layer table, or empty.
-        near_duplicates: What was searched for near-duplicates and found when the run divided its images; None for a
-            run of an older version, and for an evaluation on other images.
+        near_duplicates: Result of the search for near-duplicates when the run split its images; None for a run of an
+            older version, and for an evaluation on other images.
     """
 
     folder: Path
@@ -53,27 +53,27 @@ class RunRecords:
 
     @property
     def data(self) -> Path:
-        """What the images were read from: a folder, or a table of labels."""
+        """The source of the images: a folder, or a table of labels."""
         return Path(self.config.data)
 
     @property
     def root(self) -> Path:
-        """The folder that the names of files are relative to."""
+        """The folder that file names are relative to."""
         return self.config.root_folder
 
     @property
     def value_ranges(self) -> ValueRanges:
-        """What the stored values of deep images are scaled by."""
+        """The ranges by which deep images are scaled."""
         return self.config.ranges or ValueRanges()
 
     @property
     def data_name(self) -> str:
-        """The folder's name; a table's with its folder's before it."""
+        """Name of the data for people: the folder's name, or the table's name after that of its folder."""
         return self.config.data_name
 
     @property
     def task(self) -> Task:
-        """One label per image, or several."""
+        """Single-label or multi-label."""
         return self.config.task
 
     @property
@@ -83,32 +83,32 @@ class RunRecords:
 
     @property
     def recipe(self) -> dict[str, Plain]:
-        """The recipe as it was written, by name of the field."""
+        """The recipe in ``config.json``, by field name."""
         return self.config.recipe
 
     @property
     def environment(self) -> dict[str, Plain]:
-        """What the run ran on, by name."""
+        """Software and hardware of the run, by name."""
         return self.config.environment
 
     @property
     def choices(self) -> tuple[Note, ...]:
-        """What distingo chose by itself, and why."""
+        """Values that distingo chose, with reasons."""
         return self.config.choices
 
     @property
     def model(self) -> str:
-        """The model's name; of one from a folder or a hub's repository the last part."""
+        """The model's name; for a folder or a repository on a hub, the last part of its path."""
         return str(self.recipe.get("model", "model")).rstrip("/").rpartition("/")[2]
 
     def predicted_on(self, files: Sequence[str]) -> Predicted:
-        """What the model predicts for some of the run's test images.
+        """Read the predictions for some of the run's test images.
 
         Args:
-            files: As in ``split.csv``, in the order of the result.
+            files: File names as in ``split.csv``, in the order of the result.
 
         Raises:
-            RunError: The predictions are missing or damaged, or do not go with ``split.csv``.
+            RunError: The predictions are missing, damaged, or do not match ``split.csv``.
         """
         again = f"`distingo evaluate {self.folder}` evaluates it again"
         predicted = read_predicted(self.folder / "predictions.parquet", self.classes)
@@ -134,16 +134,16 @@ class RunRecords:
 
 
 def read_run(folder: Path) -> RunRecords:
-    """Read all that a run folder holds so far.
+    """Read the contents of a run folder.
 
     Args:
-        folder: The run folder.
+        folder: The run folder, finished or not.
 
     Returns:
-        The records; files that a later command writes may be absent.
+        The records; those that a later command writes may be missing.
 
     Raises:
-        RunError: The folder is no run, a file is damaged, or a newer version wrote it.
+        RunError: The folder is not a run, or a file is damaged or from a newer version.
     """
     config = read_config_file(RunFolder(folder).config, required=())
     summary = folder / "model" / "summary.txt"
@@ -170,10 +170,10 @@ def read_other_evaluation(run: Path, place: Path) -> RunRecords:
         place: The folder in it that `distingo.evaluation.evaluating.evaluate_run` wrote to.
 
     Returns:
-        The run's records with those images in the place of its own, and without its history.
+        The run's records, with the other images in place of the run's own, and without the history.
 
     Raises:
-        RunError: As `read_run`.
+        RunError: As for `read_run`.
     """
     records = read_run(run)
     other = read_other_data(place)

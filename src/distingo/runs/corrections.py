@@ -1,6 +1,6 @@
-"""The corrections that a run was trained under: its copy ``corrections.csv``, and their section of ``config.json``.
+"""The corrections that a run was trained with: its copy ``corrections.csv``, and their section of ``config.json``.
 
-The run is resumed and evaluated under its copy, whatever became of the data set's own table.
+A run is resumed and evaluated with its own copy, even if the data set's table has changed or was removed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class CorrectionsSection:
     """The section ``corrections`` of ``config.json``.
 
     Attributes:
-        said: As for `distingo.datasets.corrections.find_corrections`; None where nothing was requested.
-        file: The table that was read; None where there was none.
-        changes: How many images are relabeled or set aside.
+        said: The requested table, as for `distingo.datasets.corrections.find_corrections`; None if none was requested.
+        file: The table that was read; None if there was none.
+        changes: Number of images that are relabeled or set aside.
         fingerprint: As in `distingo.datasets.corrections.Corrections`.
     """
 
@@ -32,27 +32,27 @@ class CorrectionsSection:
 
 
 def settle_corrections(said: str | Path | None) -> str | None:
-    """Make a table that was named absolute: the working folder is another one tomorrow."""
+    """Make the path of a requested table absolute, so that it stays valid in another working folder."""
     return None if said is None else NO_CORRECTIONS if str(said) == NO_CORRECTIONS else str(Path(said).resolve())
 
 
 def keep_corrections(folder: RunFolder, corrections: Corrections | None) -> None:
-    """Write the run's own copy, where corrections change what is trained on.
+    """Write the run's copy of the corrections, if these have an effect on the training data.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The copy can't be written.
     """
     if corrections is not None and corrections.effective:
         write_corrections(replace(corrections, path=folder.corrections), recorded=True)
 
 
 def kept_corrections(folder: RunFolder) -> str:
-    """What `distingo.datasets.gathering.read_dataset` takes to read the data as the run did."""
+    """Return the path of the run's copy, or ``none``, for `distingo.datasets.gathering.read_dataset`."""
     return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
 
 
 def describe_corrections(said: str | Path | None, corrections: Corrections | None) -> CorrectionsSection | None:
-    """The section ``corrections`` of ``config.json``; None where none were requested or found."""
+    """Create the section ``corrections`` of ``config.json``; None if no corrections were requested or found."""
     said = settle_corrections(said)
     if corrections is None:
         return None if said is None else CorrectionsSection(said)
@@ -62,23 +62,23 @@ def describe_corrections(said: str | Path | None, corrections: Corrections | Non
 
 
 def describe_change(earlier: CorrectionsSection | None, root: Path, said: str | Path | None) -> tuple[Note, ...]:
-    """Note whether the corrections of a data set are other ones now than when a run read them.
+    """Compare a data set's corrections with those of an earlier run.
 
     Args:
-        earlier: What the run wrote down; None where it had none.
+        earlier: The run's section of ``config.json``; None if it had no corrections.
         root: The data set's root.
         said: As for `find_corrections`.
 
     Returns:
-        A note, or none where the same images are relabeled and set aside.
+        A note if they differ; empty if the same images are relabeled and set aside.
     """
     earlier = earlier or CorrectionsSection()
     try:
-        now = find_corrections(root, said)
+        current = find_corrections(root, said)
     except DataError as error:
         return (note("corrections-unknown", error=str(error)),)
-    none = Corrections(root, ())
-    if (earlier.fingerprint or none.fingerprint) == (now or none).fingerprint:
+    no_corrections = Corrections(root, ())
+    if (earlier.fingerprint or no_corrections.fingerprint) == (current or no_corrections).fingerprint:
         return ()
-    count = len(now.effective) if now else 0
+    count = len(current.effective) if current else 0
     return (note("corrections-changed", before=earlier.changes or 0, now=count),)

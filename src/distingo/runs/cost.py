@@ -1,4 +1,4 @@
-"""``cost.json``: how long training took, and how fast the model predicts."""
+"""``cost.json``: duration and memory of training, and the speed of prediction."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from distingo.runs.fields import read_record
 from distingo.runs.folder import FORMAT
 
 MEASURED_SECONDS = 2.0
-"""For how long a speed is measured at least, after what is done only once."""
+"""Minimum duration of a speed measurement in seconds, after the warm-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingCost:
-    """What it took to get a model, its baselines and its evaluation left out.
+    """Cost of training a model, without its baselines and its evaluation.
 
-    A process keeps the memory that it freed, so of runs that were trained one after another in one process the later
-    ones may tell of the earlier ones' peak.
+    Peak memory is that of the process, so that a run may report the peak of an earlier run in the same process.
 
     Attributes:
-        reading_seconds: Finding, decoding and splitting the images, with a frozen backbone's features of them; what
-            earlier runs left in the cache costs almost nothing.
-        fitting_seconds: From the first weights to the saved model, thresholds included. Of an interrupted run all
-            finished epochs count, what was lost does not.
-        peak_memory_bytes: The most memory that the process held; None where the system does not tell.
-        device_memory_bytes: The most that tensors held on an accelerator; None without one.
-        resumed: Whether the run was interrupted and taken up again.
+        reading_seconds: Time to find, decode and split the images and to compute a frozen backbone's features; short
+            if the cache has them from earlier runs.
+        fitting_seconds: Time from the initial weights to the saved model, including thresholds. For an interrupted run,
+            only finished epochs count.
+        peak_memory_bytes: Peak memory of the process; None if the system does not report it.
+        device_memory_bytes: Peak memory of tensors on an accelerator; None without one.
+        resumed: Whether the run was interrupted and resumed.
     """
 
     reading_seconds: float
@@ -38,21 +37,21 @@ class TrainingCost:
 
     @property
     def seconds(self) -> float:
-        """Reading and fitting together."""
+        """Total time of reading and fitting."""
         return self.reading_seconds + self.fitting_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionCost:
-    """How fast the model predicts, from the files to the labels, in one process.
+    """Speed of prediction from files to labels, in one process.
 
     Attributes:
-        images_per_second: Decoding, resizing and the model together.
-        images: How many the measurement rests on; where there are few, each counts as often as it was predicted.
-        seconds: How long it took.
-        device: Where a network computed.
-        precision: In which numbers.
-        peak_memory_bytes: The most memory that the process held while it evaluated the test split.
+        images_per_second: Throughput of decoding, resizing and the model together.
+        images: Number of predictions in the measurement; few images are predicted repeatedly.
+        seconds: Duration of the measurement.
+        device: The device of the network.
+        precision: The floating-point format of the network.
+        peak_memory_bytes: Peak memory of the process while it evaluated the test split.
     """
 
     images_per_second: float
@@ -65,14 +64,14 @@ class PredictionCost:
 
 @dataclass(frozen=True, slots=True)
 class RunCost:
-    """What is known of a run's cost so far."""
+    """The content of ``cost.json``; None for parts that have not been measured."""
 
     training: TrainingCost | None = None
     prediction: PredictionCost | None = None
 
 
 def read_cost(path: Path) -> RunCost:
-    """Read ``cost.json``; a run of an older distingo has none.
+    """Read ``cost.json``; an empty record if there is none, as in runs of older versions.
 
     Raises:
         RunError: The file is damaged or from a newer version.
@@ -83,7 +82,7 @@ def read_cost(path: Path) -> RunCost:
 
 
 def write_cost(path: Path, **found: TrainingCost | PredictionCost) -> None:
-    """Write ``training`` or ``prediction``, and leave the other as it was."""
+    """Write ``training`` or ``prediction`` to ``cost.json`` and keep the other part."""
     cost = replace(read_cost(path), **found)  # type: ignore[arg-type]
     sections = {name: section for name, section in asdict(cost).items() if section is not None}
     write_json(path, {"format": FORMAT, **sections})

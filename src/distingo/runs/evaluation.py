@@ -1,4 +1,4 @@
-"""``evaluation.json``: what a model and its baselines are worth; ``data.json``: on which other images."""
+"""``evaluation.json``: scores of a model and its baselines; ``data.json``: the images of another evaluation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ADVICE = "evaluate the run again"
 
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:
-    """Write all scores as ``scores.<name>.{value,low,high,n}``, baselines and labels' average precision likewise."""
+    """Write an evaluation; each score is an object with the members ``value``, ``low``, ``high`` and ``n``."""
     write_record(path, evaluation)
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read what `write_evaluation` wrote.
+    """Read an evaluation.
 
     Raises:
         RunError: The file is missing, damaged or from a newer version.
@@ -46,8 +46,8 @@ class OtherData:
     """The content of ``data.json``, next to an evaluation on other images than the run's own.
 
     Attributes:
-        data: A folder, or a table of labels.
-        root: The folder that the names of files are relative to.
+        data: The source of the images: a folder, or a table of labels.
+        root: The folder that file names are relative to.
     """
 
     data: Text
@@ -58,13 +58,13 @@ def write_other_data(place: Path, other: OtherData) -> None:
     """Write ``data.json`` to the folder of the evaluation.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The file can't be written.
     """
     write_json(place / "data.json", asdict(other))
 
 
 def read_other_data(place: Path) -> OtherData:
-    """Read what `write_other_data` wrote.
+    """Read ``data.json`` from the folder of an evaluation.
 
     Raises:
         RunError: The file is missing or damaged.

@@ -1,6 +1,6 @@
-"""JSON files and records: what the fields may hold, whoever wrote the file, checked by msgspec.
+"""Conversion between JSON files and records, with validation of untrusted fields by msgspec.
 
-`distingo.files.parse_json` has seen to depth, numbers and half characters before.
+`distingo.files.parse_json` has already checked nesting, numbers and surrogates.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from distingo.records import ValueKind
 from distingo.runs.folder import FORMAT, check_format
 
 MOST_CLASSES = 100_000
-"""Three times as many as the largest public sets of images have."""
+"""Maximum number of classes: three times as many as the largest public image data sets have."""
 
 Record = TypeVar("Record")
 
 Plain = str | int | float | bool | None
-"""A value of JSON that is neither an object nor a list."""
+"""A JSON value that is neither an object nor a list."""
 
 JsonObject = Mapping[str, object]
-"""As from `distingo.files.read_json`: an object whose fields are not checked yet."""
+"""A JSON object from `distingo.files.read_json` whose fields have not been validated."""
 
 _PLAIN = rf"^[^{CONTROLS}]*\Z"
 
 Size = Annotated[int, Meta(ge=1, le=8192)]
-"""Pixels, as in `distingo.training.recipe`."""
+"""Height or width of a model's input in pixels, with the limits of `distingo.training.recipe`."""
 
 Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -50,11 +50,11 @@ Ranges = dict[ValueKind, Annotated[list[Number], Meta(min_length=2, max_length=2
 
 
 _LARGEST_RESIZED = 16_384
-"""Pixels of a side, before the middle is cut out: twice the largest image."""
+"""Maximum side length in pixels of a resized image before the center crop: twice the largest input."""
 
 
 class ImageSpecFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Of `distingo.records.ImageSpec`."""
+    """Fields of `distingo.records.ImageSpec`."""
 
     height: Size
     width: Size
@@ -64,13 +64,13 @@ class ImageSpecFields(msgspec.Struct, forbid_unknown_fields=True):
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
 
     def __post_init__(self) -> None:
-        """An image is resized before its middle is cut out: a small part of a large one takes all memory."""
+        """Limit the size before cropping: the center crop of a huge resized image would exhaust the memory."""
         if self.fit == "crop" and max(self.height, self.width) > self.crop_fraction * _LARGEST_RESIZED:
             raise ValueError(f"crop_fraction {self.crop_fraction:g} enlarges over {_LARGEST_RESIZED:,} pixels")
 
 
 class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Of `distingo.records.Thresholds`."""
+    """Fields of `distingo.records.Thresholds`."""
 
     values: Annotated[list[Number], Meta(min_length=1, max_length=MOST_CLASSES)]
     aim: Literal["f1", "precision", "recall"]
@@ -79,14 +79,14 @@ class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Of `distingo.models.calibration_set.Calibration`."""
+    """Fields of `distingo.models.calibration_set.Calibration`."""
 
     slope: Positive
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
 
 
 def find_rendition_fault(rendition: Mapping[str, object]) -> str:
-    """Why a stored preprocessing would be refused; empty where it would not."""
+    """Return the fault of a stored preprocessing; empty if it is valid."""
     return _find_fault(rendition, ImageSpecFields)
 
 
@@ -102,15 +102,15 @@ def check_fields(
     """Check the fields of a JSON object.
 
     Args:
-        content: As from `distingo.files.read_json`.
-        fields: By name, a type as msgspec takes it.
-        path: The file, for the error.
+        content: The object, as returned by `distingo.files.read_json`.
+        fields: msgspec types by field name.
+        path: The file, for the error message.
         optional: Fields that older versions did not write.
-        others: Whether there may be other fields; they are not looked at.
-        advice: What to do about it, as the end of a sentence.
+        others: Whether other fields are allowed; they are ignored.
+        advice: End of the error message: what to do about the fault.
 
     Raises:
-        RunError: One line for each field that is missing, unknown or not as it may be.
+        RunError: A field is missing, unknown or invalid; the message has one line per fault.
     """
     if faults := find_faults(content, fields, optional=optional, others=others):
         raise _damaged(path, faults, advice)
@@ -123,7 +123,7 @@ def find_faults(
     optional: Collection[str] = (),
     others: bool = False,
 ) -> list[str]:
-    """What `check_fields` refuses, a part of a sentence for each field at fault."""
+    """List the faults for which `check_fields` raises an error, one phrase per field."""
     faults = [f"{name} is missing" for name in fields if name not in content and name not in optional]
     unknown = () if others else (name for name in content if name not in fields and name != "format")
     faults += [f"unknown field {quote(name)}" for name in unknown]
@@ -136,17 +136,17 @@ def find_faults(
 def read_record(
     path: Path, kind: type[Record], *, advice: str, required: Collection[str] = (), strict: bool = False
 ) -> Record:
-    """Read a JSON file of ours as a record.
+    """Read a JSON file that distingo wrote as a record.
 
     Args:
         path: The file.
-        kind: A dataclass; its fields' types say what they may hold.
-        advice: What to do about a damaged file, as the end of a sentence.
-        required: Fields with a default that must be there all the same.
-        strict: Whether fields that the record has not are refused; else they are left out.
+        kind: A dataclass, whose annotations are the allowed types.
+        advice: End of the error message: what to do about a damaged file.
+        required: Fields that must be present although they have a default.
+        strict: Whether unknown fields raise an error; else they are ignored.
 
     Raises:
-        RunError: The file is missing or damaged, a newer distingo wrote it, or a field is missing or not as it may be.
+        RunError: The file is missing, damaged or from a newer version, or a field is missing or invalid.
     """
     content = read_json(path)
     check_format(content, path)
@@ -162,10 +162,10 @@ def convert(
     required: Collection[str] = (),
     strict: bool = False,
 ) -> Record:
-    """Make a record of a JSON object, as `read_record` does.
+    """Convert a JSON object to a record; the arguments are those of `read_record`.
 
     Raises:
-        RunError: One line for each fault.
+        RunError: A field is missing or invalid; the message has one line per fault.
     """
     if not isinstance(content, Mapping):
         raise _damaged(path, ["no JSON object"], advice)
@@ -174,16 +174,16 @@ def convert(
         raise _damaged(path, faults, advice)
     try:
         return msgspec.convert(content, kind, dec_hook=_decode)
-    except msgspec.ValidationError as error:  # what the record itself refuses
+    except msgspec.ValidationError as error:  # raised by the record's own checks
         raise _damaged(path, [_plain(error)], advice) from error
 
 
 _OLD_NAMES = {"side": "split", "pictures": "images", "judged": "evaluated"}
-"""Fields that version 0.1 called otherwise."""
+"""Current names of fields by their names in version 0.1."""
 
 
 def upgraded(content: JsonObject, kind: type) -> JsonObject:
-    """The fields of a record as they are called now, notes in place of version 0.1's sentences; records in it too."""
+    """Convert an object of version 0.1 recursively: rename fields and turn sentences into notes."""
     hints = get_type_hints(kind)
     content = {
         _OLD_NAMES[name] if name not in hints and _OLD_NAMES.get(name) in hints else name: value
@@ -205,7 +205,7 @@ def upgraded(content: JsonObject, kind: type) -> JsonObject:
 def find_record_faults(
     content: JsonObject, kind: type[Record], *, required: Collection[str] = (), strict: bool = False
 ) -> list[str]:
-    """What `convert` refuses, a part of a sentence for each field at fault."""
+    """List the faults for which `convert` raises an error, one phrase per field."""
     members: Sequence[Field[object]] = fields(kind)  # type: ignore[arg-type]
     optional = [each.name for each in members if each.default is not MISSING or each.default_factory is not MISSING]
     hints = get_type_hints(kind, include_extras=True)
@@ -222,7 +222,7 @@ def _damaged(path: Path, faults: Sequence[str], advice: str) -> RunError:
 
 
 def _decode(kind: type, value: object) -> object:
-    """What msgspec does not know itself: paths, and values of any kind."""
+    """Decode the types that msgspec does not support: paths, and values of any type."""
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is object:
@@ -231,36 +231,42 @@ def _decode(kind: type, value: object) -> object:
 
 
 def to_record(fields: msgspec.Struct, kind: type[Record]) -> Record:
-    """Make a record of fields that were checked."""
+    """Convert validated fields to a record."""
     return msgspec.convert(fields, kind, from_attributes=True)
 
 
 def write_record(path: Path, record: object) -> None:
-    """Write a record as JSON: its fields in their order, with the format's number in front.
+    """Write a record as JSON: the format number, then the fields in their order.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The file can't be written.
     """
     write_json(path, {"format": FORMAT, **asdict(record)})  # type: ignore[call-overload]
 
 
 def check_classes(classes: Sequence[str], lengths: Mapping[str, int], path: Path, *, advice: str) -> None:
-    """Check that class names are unique, and that what there is for each class is as many.
+    """Check that class names are unique, and that lists with one entry per class have the right length.
+
+    Args:
+        classes: The class names.
+        lengths: Lengths of the lists, by their name in the error message.
+        path: The file, for the error message.
+        advice: End of the error message: what to do about the fault.
 
     Raises:
-        RunError: One line for each fault.
+        RunError: A name occurs twice or a length differs; the message has one line per fault.
     """
     if faults := find_class_faults(classes, lengths):
         raise _damaged(path, faults, advice)
 
 
 def find_class_faults(classes: Sequence[str], lengths: Mapping[str, int]) -> list[str]:
-    """What `check_classes` refuses, a part of a sentence for each fault."""
+    """List the faults for which `check_classes` raises an error, one phrase each."""
     count = len(classes)
     faults = [f"{number:,} {what} for {count:,} classes" for what, number in lengths.items() if number != count]
     if len(set(classes)) != count:
-        twice = Counter(classes).most_common(1)[0][0]
-        faults.append(f"two classes are called {quote(twice)}")
+        repeated = Counter(classes).most_common(1)[0][0]
+        faults.append(f"two classes are called {quote(repeated)}")
     return faults
 
 
@@ -273,7 +279,7 @@ def _find_fault(value: Any, kind: Any) -> str:
 
 
 def _plain(error: Exception) -> str:
-    """Msgspec's sentence on one line; it may quote what the file holds."""
+    """Format a msgspec error message, which may quote untrusted content, on one line."""
     text = str(error).replace("`", "").replace(" - at $", " at ")
     text = text.replace(f"str matching regex {_PLAIN!r}", "a text without control characters")
     return quote(text, 200)[1:-1]

@@ -1,7 +1,4 @@
-"""The run folder: the names of the files in it, through which commands hand results to each other.
-
-Also the folders that commands fill: what a killed command left of a new one does not hinder the same command.
-"""
+"""Paths inside a run folder, and the creation of output folders that a repeated command can reuse after a crash."""
 
 from __future__ import annotations
 
@@ -16,10 +13,10 @@ from distingo.errors import RunError, option
 from distingo.files import is_half_written, remove_half_written, write_json
 
 EXPORT_FILE = "distingo.json"
-"""Marks the folder of an export, which is none of a run."""
+"""File that marks the folder of an export."""
 
 FORMAT = 2
-"""Raised when an older distingo could misread what a newer one wrote; since 2 there are notes in place of sentences."""
+"""Format number of files, increased when older versions could misread new files; 2 introduced notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +31,27 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """What was requested and chosen; written first, so its presence marks a run folder."""
+        """The configuration; it is written first, so that its presence marks a run folder."""
         return self.path / "config.json"
 
     @property
     def manifest(self) -> Path:
-        """What became of every file found."""
+        """The outcome for every file found."""
         return self.path / "manifest.csv"
 
     @property
     def split(self) -> Path:
-        """Which split each image is on."""
+        """The split of each image."""
         return self.path / "split.csv"
 
     @property
     def near_duplicates(self) -> Path:
-        """What was searched for near-duplicates, what was found, and what is on several splits."""
+        """The result of the search for near-duplicates, including those in different splits."""
         return self.path / "near_duplicates.json"
 
     @property
     def corrections(self) -> Path:
-        """The corrections that changed what was trained on; only there if some did."""
+        """The corrections that affected the training data; exists only if there are any."""
         return self.path / "corrections.csv"
 
     @property
@@ -69,21 +66,21 @@ class RunFolder:
 
     @property
     def previous_checkpoint(self) -> Path:
-        """The state an epoch earlier, for the case that the latest one is damaged."""
+        """The state one epoch earlier, in case the latest checkpoint is damaged."""
         return self.path / "checkpoint" / "previous.safetensors"
 
     @property
     def best_checkpoint(self) -> Path:
-        """The best epoch's weights."""
+        """The weights of the best epoch."""
         return self.path / "checkpoint" / "best.safetensors"
 
     @property
     def model(self) -> Path:
-        """The finished, self-describing model."""
+        """The folder of the finished model."""
         return self.path / "model"
 
     def baseline(self, name: str) -> Path:
-        """A baseline fitted on the same train split."""
+        """Return the folder of a baseline, which is fitted on the same train split."""
         return self.path / "baselines" / name
 
     @property
@@ -98,34 +95,34 @@ class RunFolder:
 
     @property
     def cost(self) -> Path:
-        """What training took, and how fast the model predicts."""
+        """Duration and memory of training, and the speed of prediction."""
         return self.path / "cost.json"
 
     @property
     def heat_maps(self) -> Path:
-        """What spoke for the worst mistakes."""
+        """Heat maps of the most confident errors."""
         return self.path / "heat_maps.parquet"
 
     @property
     def report(self) -> Path:
-        """The report."""
+        """The report, an HTML page."""
         return self.path / "report.html"
 
     @property
     def exports(self) -> Path:
-        """The model in other formats, a folder for each."""
+        """Exports of the model, with a folder for each format."""
         return self.path / "exports"
 
     def judged_on(self, data: Path) -> Path:
-        """The folder of an evaluation on other images."""
+        """Return the folder of an evaluation on other images."""
         return self.path / "evaluations" / data.resolve().name
 
     def is_finished(self) -> bool:
-        """Whether training and the evaluation on the test split are done."""
+        """Whether training and the evaluation on the test split are complete."""
         return self.evaluation.is_file() and (self.model / "model.json").is_file()
 
     def how_to_resume(self) -> str:
-        """The message for a user who stopped the training."""
+        """Return the message for a user who interrupted the training."""
         if self.last_checkpoint.is_file():
             return f"stopped; `distingo train -o {self.path} --resume` goes on from the last finished epoch"
         if self.config.is_file():
@@ -134,10 +131,10 @@ class RunFolder:
 
 
 def check_format(content: Any, path: Path) -> None:
-    """Refuse a JSON file that a newer distingo wrote or that is not ours.
+    """Check the format number of a JSON file.
 
     Raises:
-        RunError: Says which of the two, and what to do.
+        RunError: The file was not written by distingo, or by a newer version.
     """
     number = content.get("format") if isinstance(content, dict) else None
     if not isinstance(number, int):
@@ -151,11 +148,11 @@ def check_format(content: Any, path: Path) -> None:
 
 
 BEGUN_FILE = "begun.json"
-"""In a folder whose first complete file is not there yet."""
+"""File that marks a folder in which a command has not completed its first file yet."""
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a command may fill a folder: none is there, it is empty, or a killed command had just begun it."""
+    """Whether a command may write to a folder: it does not exist, is empty, or was just begun by a killed command."""
     if not folder.exists() and not folder.is_symlink():
         return True
     if not folder.is_dir():
@@ -164,15 +161,15 @@ def is_free(folder: Path) -> bool:
 
 
 def require_free(folder: Path, *, holds: str = "", resumable: bool = False) -> None:
-    """Refuse a folder that a command may not fill.
+    """Raise an error if a command may not write to a folder.
 
     Args:
-        folder: The command's output.
-        holds: What is in it already, such as ``run``; empty where it is none of the command's own.
-        resumable: Whether ``--resume`` may go on in a folder of other things.
+        folder: The command's output folder.
+        holds: Name of an earlier result of the command in the folder, such as ``run``; empty if there is none.
+        resumable: Whether the error message suggests ``--resume``.
 
     Raises:
-        RunError: It is not free.
+        RunError: The folder is not free.
     """
     if holds:
         raise RunError(
@@ -191,14 +188,14 @@ def require_free(folder: Path, *, holds: str = "", resumable: bool = False) -> N
 
 
 def begin_folder(folder: Path, stale: Sequence[str] = ()) -> None:
-    """Mark a folder that `is_free` as begun; made if missing.
+    """Mark a free folder as begun; it is created if missing.
 
     Args:
-        folder: To be filled.
-        stale: Files that a killed command may have left, and that this one may not write.
+        folder: A folder for which `is_free` is true.
+        stale: Files to remove that a killed command may have left and that this command may not overwrite.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The folder can't be written.
     """
     is_ours = (folder / BEGUN_FILE).is_file()
     write_json(folder / BEGUN_FILE, {"format": 1})
@@ -209,15 +206,15 @@ def begin_folder(folder: Path, stale: Sequence[str] = ()) -> None:
 
 
 def end_beginning(folder: Path) -> None:
-    """Take the mark away: another file says from now on what the folder is."""
+    """Remove the mark of `begin_folder`; from now on, another file identifies the folder."""
     (folder / BEGUN_FILE).unlink(missing_ok=True)
 
 
 def identify_request(request: dict[str, object]) -> str:
-    """Identify what was requested, so that the same command is recognized after a kill.
+    """Compute a hash of a request, so that the same command is recognized after a crash.
 
     Args:
-        request: Everything that decides on the result; values that JSON has no form for count as their text.
+        request: Everything that determines the result; values without a JSON form are converted to strings.
     """
     text = json.dumps(request, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

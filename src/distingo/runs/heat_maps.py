@@ -1,4 +1,4 @@
-"""``heat_maps.parquet``: maps of the worst mistakes, as a run keeps them; needs no torch."""
+"""``heat_maps.parquet``: heat maps of the most confident errors, readable without torch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from distingo.errors import RunError
 from distingo.files import require_intact, write_bytes
 
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom in shares of an image's sides."""
+"""Left, top, right and bottom as fractions of an image's width and height."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptHeatMap:
-    """What spoke for a class in one image.
+    """A heat map of the evidence for a class in one image.
 
     Attributes:
         file: The image, as in ``split.csv``.
         label: The class.
-        seen: The part of the image that the map covers.
-        values: float32 (rows, columns) from 0 to 1; all 0 where nothing speaks for the class.
+        seen: The area of the image that the map covers.
+        values: float32 array of shape (rows, columns), from 0 to 1; all 0 if nothing is evidence for the class.
     """
 
     file: str
@@ -34,7 +34,7 @@ class KeptHeatMap:
 
 
 def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
-    """Write maps, a row each: file, label, the seen part's sides, the values as a list of rows rounded to 1/1000."""
+    """Write heat maps, one row each: file, label, covered area, and values as a list of rows rounded to 1/1000."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -53,7 +53,7 @@ def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
 
 
 def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
-    """Read maps by file and label; none where there is no such file.
+    """Read heat maps by file and label; empty if the file does not exist.
 
     Raises:
         RunError: The file is damaged.

@@ -1,4 +1,4 @@
-"""``history.csv``: one line per epoch."""
+"""``history.csv``: metrics of training, one line per epoch."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from distingo.errors import RunError
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One line of ``history.csv``; in one that was read, a value that is missing or no number is None.
+    """One line of ``history.csv``; missing or non-finite values are read as None.
 
     Attributes:
-        epoch: Counted from 1.
-        train_loss: Mean over the epoch's batches, with augmentation, smoothing and dropout on.
-        train_accuracy: Likewise; None with several labels per image.
-        validation_loss: Cross-entropy of the validated weights, whatever loss was trained with.
-        validation_accuracy: Share of validation images predicted right; None with several labels per image.
-        learning_rate: Of the epoch's last step.
-        images_per_second: Training images per second, validation not counted.
-        seconds: The whole epoch took, with validation.
-        train_mean_average_precision: With several labels, in place of `train_accuracy`: the mean over labels.
-        validation_mean_average_precision: Likewise of the validated weights, over labels that an image has.
+        epoch: Number of the epoch, counted from 1.
+        train_loss: Mean over the epoch's batches, with augmentation, label smoothing and dropout.
+        train_accuracy: Mean over the epoch's batches; None for multi-label.
+        validation_loss: Cross-entropy of the validated weights, independent of the training loss.
+        validation_accuracy: Accuracy on the validation split; None for multi-label.
+        learning_rate: Learning rate of the epoch's last step.
+        images_per_second: Training images per second, without validation.
+        seconds: Duration of the epoch, including validation.
+        train_mean_average_precision: Mean over labels, only for multi-label.
+        validation_mean_average_precision: Mean over labels that occur in the validation split, only for multi-label.
     """
 
     epoch: int
@@ -55,11 +55,11 @@ _COLUMNS = (
 
 
 def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
-    """Write all epochs so far, or nothing; a column that was never measured is left out.
+    """Write all epochs so far atomically; a column without any value is left out.
 
     Args:
         path: The CSV file.
-        history: Oldest first.
+        history: The epochs, oldest first.
     """
     columns = [name for name in _COLUMNS if any(getattr(record, name) is not None for record in history)]
     rows = ([_rounded(getattr(record, name)) for name in columns] for record in history)
@@ -73,10 +73,10 @@ def _rounded(value: float | None) -> float | str:
 
 
 def read_history(path: Path) -> tuple[EpochRecord, ...]:
-    """Read what `write_history` wrote; nothing where there is no such file, as for models without epochs.
+    """Read the epochs, oldest first; empty if the file does not exist, as for models without epochs.
 
     Raises:
-        RunError: It is damaged.
+        RunError: The file is damaged.
     """
     if not path.exists():
         return ()

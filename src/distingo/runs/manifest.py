@@ -1,4 +1,4 @@
-"""``manifest.csv``: one row per file found."""
+"""``manifest.csv``: the outcome for every file of a data set, one row each."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from distingo.records import (
 )
 
 _COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
-_LINES, _NOTES = "lines", "notes"  # manifests of version 0.1 do not all have them
-_VALUES = "values"  # those of version 0.1 have a sentence for a reason, and no values
+_LINES, _NOTES = "lines", "notes"  # missing in some manifests of version 0.1
+_VALUES = "values"  # missing in version 0.1, whose reasons are sentences
 
 _OWN_IN_0_1 = {
     "holds corrections": HOLDS_CORRECTIONS,
@@ -33,18 +33,18 @@ _OWN_IN_0_1 = {
     "kept by `distingo download`": KEPT_BY_DOWNLOAD,
     "holds the labels that `distingo download` wrote": LABELS_OF_DOWNLOAD,
 }
-"""The sentences by which manifests of version 0.1 know distingo's own files, and their codes."""
+"""Codes of the reasons for distingo's own files, by their sentences in manifests of version 0.1."""
 
 
 def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
-    """Write a manifest as UTF-8 CSV: of each reason the code, and its values as JSON in a column of their own.
+    """Write a manifest as a UTF-8 CSV file, with the code of each reason and, in another column, its values as JSON.
 
     Args:
-        rows: One per file.
-        path: Where to.
+        rows: One row per file.
+        path: The file to write.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The file can't be written.
     """
     table = (
         (
@@ -77,27 +77,27 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
         Its rows, in the file's order.
 
     Raises:
-        RunError: It is missing or damaged.
+        RunError: The file is missing or damaged.
     """
     return tuple(_manifest_row(path, line, fields) for line, fields in read_table(path, _COLUMNS))
 
 
 def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
-    """A sentence on files that are not used; none where all are.
+    """Summarize the files that are not used in one sentence; empty if all files are used.
 
     Args:
-        dataset: As read.
-        where: What says why, in words.
+        dataset: The data set.
+        where: Name of the command or page that lists the reasons.
     """
-    left = Counter(row.status for row in dataset.left_out)
-    if not left:
+    status_counts = Counter(row.status for row in dataset.left_out)
+    if not status_counts:
         return ()
-    kinds = ", ".join(f"{count:,} {status}" for status, count in left.most_common())
+    kinds = ", ".join(f"{count:,} {status}" for status, count in status_counts.most_common())
     return (f"of {dataset.file_count:,} files found {len(dataset.images):,} are used; {kinds}: {where} says why",)
 
 
 def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
-    status = next((known for known in get_args(ManifestStatus) if known == fields["status"]), None)
+    status = next((name for name in get_args(ManifestStatus) if name == fields["status"]), None)
     if status is None or not (fields["width"].isdecimal() and fields["height"].isdecimal()):
         raise RunError(
             f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)",

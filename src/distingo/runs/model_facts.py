@@ -1,4 +1,4 @@
-"""What pages, model cards and exports need to know of a saved model, from its ``model.json`` and without torch.
+"""The part of ``model.json`` that pages, model cards and exports need, readable without torch.
 
 `distingo.models.saved` writes the file, and reads all of it to load the model.
 """
@@ -13,7 +13,7 @@ from distingo.runs.fields import read_record
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """The images that a network takes."""
+    """Size of a network's input in pixels, and number of channels."""
 
     height: int
     width: int
@@ -33,13 +33,13 @@ class BackboneFacts:
 
     @property
     def name(self) -> str:
-        """As timm names it."""
+        """The name in timm, with the tag of the weights."""
         return f"{self.architecture}.{self.tag}" if self.tag else self.architecture
 
 
 @dataclass(frozen=True, slots=True)
 class ModelProvenance:
-    """Where the model comes from."""
+    """The version of distingo, the time of training and the hash of the training images."""
 
     distingo: str = ""
     trained: str = ""
@@ -51,14 +51,14 @@ class ModelFacts:
     """A part of ``model.json``; the fields are those of `distingo.models.saved.ModelDescription`.
 
     Attributes:
-        name: Its name in the catalog.
+        name: Name in the catalog.
         kind: ``network``, ``pretrained`` or ``classic``.
         mode: ``scratch``, ``frozen`` or ``finetune``.
-        head: Of a pretrained model.
-        rendition: The images that a network takes; None for a classic model.
-        backbone: Of a pretrained model.
-        provenance: Where it comes from.
-        weights_hash: Of ``model.safetensors``.
+        head: Type of the head of a pretrained model.
+        rendition: Input of a network; None for a classic model.
+        backbone: Backbone of a pretrained model.
+        provenance: Origin of the model.
+        weights_hash: Hash of ``model.safetensors``.
     """
 
     name: str = ""

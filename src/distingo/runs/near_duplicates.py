@@ -1,4 +1,4 @@
-"""``near_duplicates.json``: what near-duplicates were searched for, what was found, and what is on several splits."""
+"""``near_duplicates.json``: the result of the search for near-duplicates, including those in different splits."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Literal
 from distingo.runs.fields import read_record, write_record
 
 NotSearched = Literal["", "off", "small-images"]
-"""Why nothing was searched: it was switched off, or the images are too small to be known by; empty where it was."""
+"""Why no search took place: it was switched off, or the images are too small; empty if there was a search."""
 
 DividedBy = Literal["distingo", "data", "split-file"]
-"""Who divided the images: distingo alone, the folders or tables of the data at least in part, or a split file."""
+"""What determined the splits: distingo alone, the data (at least in part), or a split file."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicateCounts:
-    """The content of ``near_duplicates.json``, all but the format's number.
+    """The content of ``near_duplicates.json``, without the format number.
 
     Attributes:
-        images: How many images the data set has.
-        searched: How many of them were compared with each other.
-        too_small: How many were not, as their shorter side is below `smallest_side`.
-        not_searched: Why none was, or empty.
-        similarity: From which similarity on two images are near-duplicates; None where they were not searched for.
-        smallest_side: In pixels.
-        symmetries: Under how many symmetries of the square images were compared: 8, or 0 where they were not.
-        pairs: How many pairs of near-duplicates were found.
-        groups: How many groups these form, directly or by a chain.
-        grouped: How many images are in one.
-        largest: Images in the largest group; 0 where there is none.
-        divided_by: Who divided the images.
-        moved: How many images were put on another split than without groups.
-        too_large: How many groups were divided image by image, as they are too large to be kept together.
-        straddling_pairs: How many pairs have their images on two splits.
-        straddling_groups: How many groups have theirs on several.
-        contradicting_pairs: How many pairs have two different labels; 0 where images have several labels each.
+        images: Number of images in the data set.
+        searched: Number of images that were compared with each other.
+        too_small: Number of images that were not compared, since their shorter side is below `smallest_side`.
+        not_searched: Why no images were compared, or empty.
+        similarity: Similarity threshold of near-duplicates; None if there was no search.
+        smallest_side: Minimum length of the shorter side in pixels.
+        symmetries: Number of rotations and reflections under which images were compared: 8, or 0 without a search.
+        pairs: Number of pairs of near-duplicates.
+        groups: Number of groups, which are the connected components of the pairs.
+        grouped: Number of images in groups.
+        largest: Number of images in the largest group; 0 if there are no groups.
+        divided_by: What determined the splits.
+        moved: Number of images in another split than without groups.
+        too_large: Number of groups that were too large to be kept in one split.
+        straddling_pairs: Number of pairs whose images are in different splits.
+        straddling_groups: Number of groups whose images are in different splits.
+        contradicting_pairs: Number of pairs with different labels; 0 for multi-label.
         files: The files of each group, as in `distingo.records.Source.file`.
     """
 
@@ -64,16 +64,16 @@ def write_counts(counts: NearDuplicateCounts, path: Path) -> None:
     """Write the counts as JSON.
 
     Raises:
-        ResourceError: They can't be written.
+        ResourceError: The file can't be written.
     """
     write_record(path, counts)
 
 
 def read_counts(path: Path) -> NearDuplicateCounts | None:
-    """Read what `write_counts` wrote; None where there is no such file, as in runs of older versions.
+    """Read the counts; None if the file does not exist, as in runs of older versions.
 
     Raises:
-        RunError: It is damaged, or a newer distingo wrote it.
+        RunError: The file is damaged or from a newer version.
     """
     if not path.exists():
         return None

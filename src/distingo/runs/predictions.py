@@ -1,4 +1,4 @@
-"""``predictions.parquet``: the probabilities of every evaluated image."""
+"""``predictions.parquet``: labels and probabilities of every evaluated image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from distingo.records import LabeledImage, Thresholds
 
 @dataclass(frozen=True, slots=True)
 class PredictionRow:
-    """One line of ``predictions.parquet``, without the probabilities of the classes that were not chosen."""
+    """One single-label row of ``predictions.parquet``, with the probability of the predicted class only."""
 
     file: str
     truth: str
@@ -30,14 +30,15 @@ class PredictionRow:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """The whole file as arrays, for one label per image and for several.
+    """The content of ``predictions.parquet`` as arrays, single-label or multi-label.
 
     Attributes:
         classes: Class names, in the order of the columns.
         files: The n images, as in ``split.csv``.
-        truth: Class numbers int64 (n,); with several labels bool (n, classes).
-        said: Likewise the predicted labels: the most probable class, or the labels that reach their thresholds.
-        probabilities: Float32 (n, classes).
+        truth: True classes as int64 indices of shape (n,); multi-label: bool of shape (n, n_classes).
+        said: Predicted classes or labels in the same form: the most probable class, or the labels that reach their
+            thresholds.
+        probabilities: float32 of shape (n, n_classes).
     """
 
     classes: tuple[str, ...]
@@ -47,17 +48,17 @@ class Predicted:
     probabilities: npt.NDArray[np.float32]
 
     def of(self, files: Sequence[str]) -> Predicted:
-        """The same of these images, in this order.
+        """Select the predictions for these images, in this order.
 
         Raises:
-            KeyError: One of them was not predicted.
+            KeyError: There is no prediction for one of the images.
         """
-        places = {file: place for place, file in enumerate(self.files)}
-        rows = np.array([places[file] for file in files], dtype=np.int64)
+        row_of = {file: row for row, file in enumerate(self.files)}
+        rows = np.array([row_of[file] for file in files], dtype=np.int64)
         return Predicted(self.classes, tuple(files), self.truth[rows], self.said[rows], self.probabilities[rows])
 
     def labels_of(self, row: int) -> tuple[str, ...]:
-        """The true labels of the image in a row, where images have several."""
+        """Return the true labels of the image in a row (multi-label only)."""
         return tuple(self.classes[column] for column in np.flatnonzero(self.truth[row]))
 
 
@@ -73,12 +74,13 @@ def write_predictions(
 
     Args:
         path: The Parquet file.
-        images: n images with their truth.
-        probabilities: float32 (n, classes).
-        classes: Names of the columns; the field names of the struct column ``probabilities``.
-        thresholds: With several labels per image, the decision threshold of each. Then ``truth`` and
-            ``predicted`` are lists of labels, and there is no ``confidence``.
-        given: Likewise, where no thresholds stand for all images: which labels are given, bool (n, classes).
+        images: n images with their true labels.
+        probabilities: float32 of shape (n, n_classes).
+        classes: Names of the columns of `probabilities`, and fields of the struct column ``probabilities``.
+        thresholds: Decision thresholds of a multi-label model. Then ``truth`` and ``predicted`` are lists of labels,
+            and there is no column ``confidence``.
+        given: Predicted labels of a multi-label model, bool of shape (n, n_classes), if no thresholds apply to all
+            images.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -88,25 +90,25 @@ def write_predictions(
     columns = {"file": pa.array([image.source.file for image in images], pa.string())}
     if given is None:
         columns["truth"] = pa.array([image.label for image in images], pa.string())
-        columns["predicted"] = pa.array([classes[at] for at in probabilities.argmax(axis=1)], pa.string())
+        columns["predicted"] = pa.array([classes[index] for index in probabilities.argmax(axis=1)], pa.string())
         columns["confidence"] = pa.array(probabilities.max(axis=1), pa.float32())
     else:
         truth = encode_labels(images, classes, "multi-label")
         for name, table in (("truth", truth), ("predicted", given)):
-            lists = [[classes[at] for at in np.flatnonzero(row)] for row in table]
+            lists = [[classes[index] for index in np.flatnonzero(row)] for row in table]
             columns[name] = pa.array(lists, pa.list_(pa.string()))
-    of_classes = [pa.array(probabilities[:, at], pa.float32()) for at in range(len(classes))]
-    columns["probabilities"] = pa.StructArray.from_arrays(of_classes, names=list(classes))
+    class_columns = [pa.array(probabilities[:, index], pa.float32()) for index in range(len(classes))]
+    columns["probabilities"] = pa.StructArray.from_arrays(class_columns, names=list(classes))
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, compression="zstd")
     write_bytes(path, buffer.getvalue(), recorded=True)
 
 
 def read_predictions(path: Path) -> tuple[PredictionRow, ...]:
-    """Read ``predictions.parquet`` of images with one label each; nothing where there is none.
+    """Read the rows of a single-label ``predictions.parquet``; empty if the file does not exist.
 
     Raises:
-        RunError: It is damaged.
+        RunError: The file is damaged.
     """
     if not path.exists():
         return ()
@@ -124,14 +126,14 @@ def read_predictions(path: Path) -> tuple[PredictionRow, ...]:
 
 
 def read_predicted(path: Path, classes: Sequence[str]) -> Predicted | None:
-    """Read the whole file; None where there is none.
+    """Read ``predictions.parquet`` as arrays; None if the file does not exist.
 
     Args:
-        path: As `write_predictions` wrote it.
-        classes: All classes, in the order of the result.
+        path: The file.
+        classes: All class names, in the order of the result's columns.
 
     Raises:
-        RunError: It is damaged, or of other classes.
+        RunError: The file is damaged, or has other classes.
     """
     if not path.exists():
         return None
@@ -157,25 +159,28 @@ def read_predicted(path: Path, classes: Sequence[str]) -> Predicted | None:
 
 
 def encode_names(names: Sequence[str] | Sequence[Sequence[str]], classes: Sequence[str]) -> npt.NDArray[Any]:
-    """The class name of each image as numbers int64 (n,), or its labels as bool (n, classes).
+    """Encode the class name of each image as int64 indices (n,), or its labels as a bool array (n, n_classes).
 
     Raises:
-        KeyError: A name is none of the classes.
+        KeyError: A name is not one of the classes.
     """
-    places = {name: place for place, name in enumerate(classes)}
+    index_of = {name: index for index, name in enumerate(classes)}
     if names and isinstance(names[0], str):
-        return np.array([places[str(name)] for name in names], dtype=np.int64)
+        return np.array([index_of[str(name)] for name in names], dtype=np.int64)
     table = np.zeros((len(names), len(classes)), dtype=np.bool_)
     for row, labels in enumerate(names):
-        table[row, [places[label] for label in labels]] = True
+        table[row, [index_of[label] for label in labels]] = True
     return table
 
 
 def read_probabilities(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], npt.NDArray[np.float32]]:
-    """Read the file without knowing its classes: files, classes, and probabilities float32 (n, classes).
+    """Read ``predictions.parquet`` without knowing its classes.
+
+    Returns:
+        File names, class names, and probabilities as float32 of shape (n, n_classes).
 
     Raises:
-        RunError: It is missing or damaged.
+        RunError: The file is missing or damaged.
     """
     import pyarrow as arrow
     from pyarrow import parquet
@@ -191,7 +196,7 @@ def read_probabilities(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], np
         table = parquet.read_table(path, columns=["file", "probabilities"])
         struct: Any = table.column("probabilities").combine_chunks()
         classes = tuple(field.name for field in struct.type)
-        columns = [struct.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
+        columns = [struct.field(index).to_numpy(zero_copy_only=False) for index in range(len(classes))]
         return tuple(table.column("file").to_pylist()), classes, np.stack(columns, axis=1)
     except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
         raise RunError(

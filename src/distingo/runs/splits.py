@@ -1,4 +1,4 @@
-"""``split.csv``: which split each image is on."""
+"""``split.csv``: the split of each image."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class SplitRow:
 
 
 def write_split(split: Split, path: Path) -> None:
-    """Write a split as UTF-8 CSV: file, side, labels.
+    """Write the splits as a UTF-8 CSV file with the columns ``file``, ``side`` and ``labels``.
 
     Args:
-        split: What to write.
-        path: Where to.
+        split: The splits.
+        path: The file to write.
 
     Raises:
-        ResourceError: It can't be written.
+        ResourceError: The file can't be written.
     """
     rows = (
         (image.source.file, split_name, join_labels(image.labels))
@@ -43,10 +43,10 @@ def write_split(split: Split, path: Path) -> None:
 
 
 def read_split_rows(path: Path) -> tuple[SplitRow, ...]:
-    """Read a split without its data set; nothing where there is no such file.
+    """Read the splits without their data set; empty if the file does not exist.
 
     Raises:
-        RunError: It is damaged.
+        RunError: The file is damaged.
     """
     if not path.exists():
         return ()
@@ -57,31 +57,31 @@ def read_split_rows(path: Path) -> tuple[SplitRow, ...]:
 
 
 def read_split(path: Path, dataset: Dataset) -> Split:
-    """Read a split and find its images in the data set.
+    """Read the splits and look up their images in the data set.
 
     Args:
-        path: A CSV with the columns file, side and labels.
-        dataset: What it divides; images that the file does not name are on no split, which a note states.
+        path: A CSV file with the columns ``file``, ``side`` and ``labels``.
+        dataset: The data set; images that the file does not list are in no split, and a note gives their number.
 
     Returns:
         The splits, each in order of file names.
 
     Raises:
-        RunError: It is missing or damaged, names a file twice or one that the dataset does not hold, or a
-            file has another class there.
+        RunError: The file is missing or damaged, lists a file twice, one that is not in the data set, or one with
+            another class.
     """
-    known = {image.source.file: image for image in dataset.images}
+    images_by_file = {image.source.file: image for image in dataset.images}
     splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
-    seen: set[str] = set()
+    listed_files: set[str] = set()
     for line, fields in read_table(path, _COLUMNS):
         file = fields["file"]
-        image = known.get(file)
+        image = images_by_file.get(file)
         if image is None:
             raise RunError(
                 f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}",
                 code="split_differs",
             )
-        if file in seen:
+        if file in listed_files:
             raise RunError(
                 f"{path}: line {line}: {file} is named twice; keep one of the two lines", code="duplicate_entry"
             )
@@ -92,10 +92,10 @@ def read_split(path: Path, dataset: Dataset) -> Split:
                 f"{_named(image.labels)} in {dataset.root}; make a new split",
                 code="split_differs",
             )
-        seen.add(file)
+        listed_files.add(file)
         splits[read_split_name(fields["side"], path, line)].append(image)
-    left = len(known) - len(seen)
-    return order_split(splits, (note("images-on-no-split", count=left, file=path.name),) if left else ())
+    unlisted = len(images_by_file) - len(listed_files)
+    return order_split(splits, (note("images-on-no-split", count=unlisted, file=path.name),) if unlisted else ())
 
 
 def _named(labels: Sequence[str]) -> str:
