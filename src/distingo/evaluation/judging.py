@@ -1,4 +1,4 @@
-"""Truth and probabilities to an `Evaluation`: one label per image, or several."""
+"""Scoring of probabilities against true labels, for single-label and multi-label tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distingo.models.description import ModelDescription
 from distingo.records import Evaluation, LabeledImage, Score
 
 MODEL = "model"
-"""The name of the evaluated model among its baselines."""
+"""Key of the evaluated model in mappings that also contain its baselines."""
 
 
 def evaluate(
@@ -29,15 +29,16 @@ def evaluate(
     """Score a model and its baselines.
 
     Args:
-        images: n images with their truth.
-        models: The model as `MODEL`, its baselines by name.
-        probabilities: Of the same names, float32 (n, classes).
-        notes: What a reader should know.
-        cuts: With several labels, thresholds float64 (n, classes) of each image by the same names, where images
-            were evaluated by models with thresholds of their own.
+        images: n images with their true labels.
+        models: The model under the key `MODEL`, and its baselines by name.
+        probabilities: Probabilities by the same names, float32 (n, classes).
+        notes: Notes for the reader of the scores.
+        cuts: Multi-label: thresholds per image, float64 (n, classes), by the same names, if the images were evaluated
+            by models with different thresholds.
 
     Returns:
-        The scores of the test split; with several labels at the thresholds that are stored with each model.
+        The scores of the test split. Multi-label scores use the thresholds stored with each model unless `cuts` is
+        given.
     """
     if models[MODEL].task == "single-label":
         return _judge_classes(images, models[MODEL].classes, probabilities, notes)
@@ -69,8 +70,8 @@ def _judge_classes(
 
 
 def _gain(right: np.ndarray, baseline_right: np.ndarray) -> Score:
-    found = paired_difference(right, baseline_right)
-    return Score(found.difference, found.low, found.high, found.n, found.too_few)
+    paired = paired_difference(right, baseline_right)
+    return Score(paired.difference, paired.low, paired.high, paired.n, paired.too_few)
 
 
 def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[Note, ...]:

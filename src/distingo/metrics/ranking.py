@@ -104,7 +104,7 @@ class Ranking:
         return score, without
 
     def influence(self, n: int) -> tuple[float, Floats]:
-        """Average precision, and n times its derivative by the weight of each of n images with any number of entries."""
+        """Average precision, and n times its derivative by the weight of each of n images."""
         right, positives_so_far, reached = self._groups()
         total = positives_so_far[-1]
         score = float((right * positives_so_far / reached).sum() / total)
