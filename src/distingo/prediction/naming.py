@@ -160,12 +160,12 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
     coverages = settle_certainty(model, coverage=coverage).coverage
     if coverage is not None and coverages is not None:
         is_multi_label = bool((calibration_set.weights != 1).any())
-        contents = (
+        text = (
             "hold between {} and {} of a picture's labels" if is_multi_label else "hold the true label of {} to {} of"
         )
-        contents = contents.format(f"{coverages.low:.1%}", f"{coverages.high:.1%}")
+        text = text.format(f"{coverages.low:.1%}", f"{coverages.high:.1%}")
         sentences.append(
-            f"{option('coverage')} {coverage:g}: in 9 of 10 trainings sets {contents}{' in' if is_multi_label else ''} new "
+            f"{option('coverage')} {coverage:g}: in 9 of 10 trainings sets {text}{' in' if is_multi_label else ''} new "
             f"pictures like those of training, calibrated on {source}{reservation}"
         )
     return sentences
