@@ -212,12 +212,12 @@ class CrossValidation:
         baseline_means: The same by model name.
         gains: By model name, the mean over folds of how much the main score is above that baseline's, likewise.
         pooled: The scores of all images' out-of-fold predictions together, with 95 % intervals over images.
-        notes: What a person should know.
-        choices: What was chosen for the person, and why.
+        notes: Notes for the user.
+        choices: Automatic choices and their reasons.
         recipe: All settings.
-        seconds: For all of it, as far as it was done at once.
-        value_ranges: What the stored values of deep images were scaled by.
-        near_duplicates: What was searched for and found; None where an older version began.
+        seconds: Duration of the last call, without folds that were finished earlier.
+        value_ranges: Ranges by which images with more than 8 bits were scaled.
+        near_duplicates: Result of the search for near-duplicates; None if an older version started it.
     """
 
     data: Path

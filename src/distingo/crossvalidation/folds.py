@@ -149,7 +149,7 @@ def require_learnable(folds: Folds) -> None:
 
 
 _ONE_FOREST = threading.Lock()
-"""Lock for forests: each uses all processors, and scikit-learn's warning filters fail for concurrent forests."""
+"""Forest lock: each uses all processors, and scikit-learn's warning filters fail for concurrent forests."""
 
 
 @dataclass(frozen=True, slots=True)
