@@ -140,9 +140,9 @@ def require_learnable(folds: Folds) -> None:
     targets = encode_labels(dataset.images, dataset.classes, dataset.task)
     occurs = np.zeros((len(dataset.classes), folds.count), bool)
     occurs[targets, folds.numbers - 1] = True
-    if in_one_fold := [name for name, where in zip(dataset.classes, occurs, strict=True) if where.sum() == 1]:
+    if single := [name for name, where in zip(dataset.classes, occurs, strict=True) if where.sum() == 1]:
         raise DataError(
-            f"{dataset.root}: all pictures of class {name_some(in_one_fold, 3)} lie on one fold, as they are too few or "
+            f"{dataset.root}: all pictures of class {name_some(single, 3)} lie on one fold, as they are too few or "
             "belong together, so no other fold can teach it; add pictures or move the class away",
             code="split_incomplete",
         )

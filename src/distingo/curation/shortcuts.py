@@ -1,4 +1,4 @@
-"""Detection of shortcuts: properties other than the subject that distinguish the classes, so that a model may learn them.
+"""Detection of shortcuts: properties other than the subject that distinguish the classes.
 
 `find_shortcuts` tests all known properties of a data set's images, for `distingo check`. `find_file_shortcuts` tests
 the properties in the manifest of a run, for the model card. On the same images both give the same results.
