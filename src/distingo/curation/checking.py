@@ -211,20 +211,20 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     embeddings = None
     if embedding.product is not None and len(keys) > 1:
         embeddings = embedding.product.store.rows(keys).take(np.arange(len(keys)))
-    distances = places = None
+    distances = neighbors = None
     if embeddings is not None:
-        distances, places = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBORS)
+        distances, neighbors = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBORS)
     pairs = find_copies(
         own[1].store.rows([*keys, *(image.row_key for image in others)]),
         [min(image.width, image.height) for image in (*dataset.images, *others)],
-        further=() if places is None else near_pairs(places),
+        further=() if neighbors is None else near_pairs(neighbors),
         workers=request.reading.workers,
     )
     doubted, notes = dataset.images, tuple[Note, ...]()
     if request.predictions is not None:
-        given = read_given_predictions(request.predictions, dataset)
-        doubted, notes = given.images, (given.note,)
-        out_of_fold: OutOfFold | None = given.out_of_fold
+        predictions = read_given_predictions(request.predictions, dataset)
+        doubted, notes = predictions.images, (predictions.note,)
+        out_of_fold: OutOfFold | None = predictions.out_of_fold
     else:
         out_of_fold = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
     shortcuts = find_shortcuts(dataset, measurements, seed=request.seed)

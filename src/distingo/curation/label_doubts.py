@@ -158,8 +158,8 @@ def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: T
 def describe_basis(basis: LabelBasis, task: Task) -> list[Note]:
     """Notes on the label findings, or on the reason why there are none."""
     single = task == "single-label"
-    found = {"score": basis.score, "count": basis.n, "low": basis.low, "high": basis.high}
-    worth = Note("right-on" if single else "area-on", found)
+    values = {"score": basis.score, "count": basis.n, "low": basis.low, "high": basis.high}
+    worth = Note("right-on" if single else "area-on", values)
     floor = note("commonest-on" if single else "guessing-reaches", score=basis.baseline)
     if not basis.is_better:
         return [note("labels-not-doubted", worth=worth, floor=floor)]
@@ -177,9 +177,9 @@ def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> t
     if not len(having):
         return 0.0, 0.0, 0.0, 1.0
     if task == "single-label":
-        given = having.argmax(axis=1)
-        most_frequent = given == np.bincount(given).argmax()
-        right = probabilities.argmax(axis=1) == given
+        classes = having.argmax(axis=1)
+        most_frequent = classes == np.bincount(classes).argmax()
+        right = probabilities.argmax(axis=1) == classes
         gains = right.astype(np.float64) - most_frequent
         gain = float(gains.mean() - NORMAL_QUANTILE * gains.std() / sqrt(len(gains)))
         return float(most_frequent.mean()), gain, *wilson(int(right.sum()), len(right))

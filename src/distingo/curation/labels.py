@@ -79,23 +79,23 @@ def predict_out_of_fold(
 
     names = sorted({label for row in labels for label in row})
     having = np.array([[name in row for name in names] for row in labels], bool).reshape(len(labels), len(names))
-    kept = np.flatnonzero(having.sum(axis=0) >= 2)
-    if len(kept) < 2:
+    usable = np.flatnonzero(having.sum(axis=0) >= 2)
+    if len(usable) < 2:
         return None
-    classes = tuple(names[at] for at in kept)
-    having = having[:, kept]
+    classes = tuple(names[at] for at in usable)
+    having = having[:, usable]
     folds = _assign_folds(having, task, together, seed)
     labeled = having.any(axis=1) | (task == "multi-label")
     probabilities = np.zeros(having.shape)
     linear = deep or len(labels) > _LARGE
 
     def judge_fold(fold: int) -> None:
-        held, known = folds == fold, (folds != fold) & labeled
-        if linear and held.any():
-            probabilities[held] = _predict_linear(embeddings[known], having[known], embeddings[held], task, seed)
-        elif held.any():
+        test, train = folds == fold, (folds != fold) & labeled
+        if linear and test.any():
+            probabilities[test] = _predict_linear(embeddings[train], having[train], embeddings[test], task, seed)
+        elif test.any():
             trees = ExtraTreesClassifier(_TREES, min_samples_leaf=2, random_state=seed, n_jobs=workers)
-            probabilities[held] = _predict_trees(trees, embeddings[known], having[known], embeddings[held], task)
+            probabilities[test] = _predict_trees(trees, embeddings[train], having[train], embeddings[test], task)
 
     with progress_bar("Looking for wrong labels", FOLDS) as advance, ThreadPoolExecutor(workers) as pool:
         # trees use their own threads
@@ -141,9 +141,11 @@ def label_findings(
         image = images[at]
         suggested, reason = _suggest(image.labels, out_of_fold.classes, probabilities[row], task)
         if suggested != image.labels:
-            found = (image.labels, image.given_split or "", image.content)
+            file_fields = (image.labels, image.given_split or "", image.content)
             score = float(scores[row])
-            yield Finding("label", image.source.file, score, threshold, *found, suggested=suggested, reason=reason)
+            yield Finding(
+                "label", image.source.file, score, threshold, *file_fields, suggested=suggested, reason=reason
+            )
 
 
 def weigh_doubts(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> LabelBasis:
@@ -261,8 +263,8 @@ def _doubt(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]
 def _doubt_several(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     from cleanlab.multilabel_classification import get_label_quality_scores
 
-    given = [np.flatnonzero(row).tolist() for row in having]
-    return np.asarray(1 - get_label_quality_scores(given, probabilities), np.float64)
+    label_lists = [np.flatnonzero(row).tolist() for row in having]
+    return np.asarray(1 - get_label_quality_scores(label_lists, probabilities), np.float64)
 
 
 def _stretch(doubt: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:

@@ -232,11 +232,13 @@ def outlier_findings(
     for at in np.flatnonzero(scores >= KEPT_FROM["outlier"]).tolist():
         image = images[at]
         reason = f"{away[at] / deviation:.1f} deviations further from its nearest pictures than is usual"
-        found = (image.labels, image.given_split or "", image.content)
-        yield Finding("outlier", image.source.file, float(scores[at]), threshold, *found, reason=reason)
+        file_fields = (image.labels, image.given_split or "", image.content)
+        yield Finding("outlier", image.source.file, float(scores[at]), threshold, *file_fields, reason=reason)
 
 
 def near_pairs(places: npt.NDArray[np.intp], count: int = 2) -> list[tuple[int, int]]:
     """Unique pairs of each image with its first `count` neighbors, as candidates for near-duplicates."""
-    pairs = {(min(at, int(place)), max(at, int(place))) for at, row in enumerate(places[:, :count]) for place in row}
+    pairs = {
+        (min(at, int(neighbor)), max(at, int(neighbor))) for at, row in enumerate(places[:, :count]) for neighbor in row
+    }
     return sorted(pairs)

@@ -161,8 +161,8 @@ def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Correcti
     left = list(answered)
     with progress_bar("Comparing with the check", len(reasons)) as advance:
         for file in sorted(reasons):
-            kept = "" if any(each.kind not in PAIR_KINDS for each in reasons[file]) else stays.get(file, "")
-            outcome = _decide(root, file, reasons[file], contents, kept)
+            kept_copy = "" if any(each.kind not in PAIR_KINDS for each in reasons[file]) else stays.get(file, "")
+            outcome = _decide(root, file, reasons[file], contents, kept_copy)
             if isinstance(outcome, Move):
                 moves.append(outcome)
             else:
@@ -263,11 +263,11 @@ def _in_words(finding: Finding) -> str:
 
 def _why_fixed(root: Path, path: Path) -> str:
     """Describe why a file below the root can't be moved; empty if it can."""
-    for place in (path, *path.parents):
-        if place == root:
+    for parent in (path, *path.parents):
+        if parent == root:
             break
-        if place.is_symlink():
-            return "is reached through a link" if place != path else "is a link"
+        if parent.is_symlink():
+            return "is reached through a link" if parent != path else "is a link"
     if not path.exists():
         return "is not there any more"
     return "" if path.is_file() else "is no regular file"

@@ -75,7 +75,7 @@ def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
     """
     settled = dict(DEFAULT_THRESHOLDS)
     for name, value in options.items():
-        kind = next((known for known in FINDING_KINDS if known == name), None)
+        kind = next((each for each in FINDING_KINDS if each == name), None)
         if kind is None:
             near = name_the_nearest(name, list(FINDING_KINDS))
             raise UsageError(
@@ -134,12 +134,12 @@ def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> It
         damaged; ``wrong-ending`` with score 1, or 0.75 if the extension is not one of an image format.
     """
     for row in manifest:
-        found = (row.file, row.labels, row.split or "", row.content)
+        file_fields = (row.file, row.labels, row.split or "", row.content)
         if row.status == "unusable":
             # unsupported formats and images above the pixel limit are not findings
             if row.notes:
                 continue
-            yield _finding("unreadable", found, 1.0, str(row.reason), thresholds)
+            yield _finding("unreadable", file_fields, 1.0, str(row.reason), thresholds)
         elif row.status in {"used", "duplicate", "conflict"} and row.format != "IDX":
             ending = PurePosixPath(row.file).suffix.lower()
             right = ENDINGS.get(row.format, (ending,))
@@ -147,7 +147,7 @@ def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> It
                 named = f"is named {ending}" if ending else "has no ending"
                 score = 1.0 if ending in IMAGE_ENDINGS else _UNNAMED
                 reason = f"a {row.format} picture that {named}; {right[0]} would be right"
-                yield _finding("wrong-ending", found, score, reason, thresholds)
+                yield _finding("wrong-ending", file_fields, score, reason, thresholds)
 
 
 def quality_findings(
@@ -187,9 +187,9 @@ def quality_findings(
     for kind, column in scores.items():
         for at in np.flatnonzero(column >= KEPT_FROM[kind]).tolist():
             image = images[at]
-            found = (image.source.file, image.labels, image.given_split or "", image.content)
+            file_fields = (image.source.file, image.labels, image.given_split or "", image.content)
             reason = _explain(kind, image, {name: float(values[at]) for name, values in named.items()}, median)
-            yield _finding(kind, found, float(column[at]), reason, thresholds)
+            yield _finding(kind, file_fields, float(column[at]), reason, thresholds)
 
 
 def _explain(kind: FindingKind, image: LabeledImage, values: Mapping[str, float], median: float) -> str:

@@ -53,8 +53,8 @@ def _judge_classes(
     notes: tuple[Note, ...],
 ) -> Evaluation:
     truth = encode_labels(images, classes, "single-label")
-    scores = {name: classification_scores(truth, found, classes) for name, found in probabilities.items()}
-    right = {name: found.argmax(axis=1) == truth for name, found in probabilities.items()}
+    scores = {name: classification_scores(truth, array, classes) for name, array in probabilities.items()}
+    right = {name: array.argmax(axis=1) == truth for name, array in probabilities.items()}
     confusion = confusion_matrix(truth, probabilities[MODEL].argmax(axis=1), len(classes))
     return Evaluation(
         split="test",
@@ -77,8 +77,8 @@ def _gain(right: np.ndarray, baseline_right: np.ndarray) -> Score:
 def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[Note, ...]:
     names = [
         name
-        for name, true, said in zip(classes, confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
-        if said and not true
+        for name, true, predicted in zip(classes, confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
+        if predicted and not true
     ]
     if not names:
         return ()
@@ -95,7 +95,7 @@ def _judge_labels(
     description = models[MODEL]
     truth = encode_labels(images, description.classes, "multi-label")
     evaluated: dict[str, MultiLabelScores] = {
-        name: multi_label_scores(truth, found, cuts[name], description.classes) for name, found in probabilities.items()
+        name: multi_label_scores(truth, array, cuts[name], description.classes) for name, array in probabilities.items()
     }
     own = evaluated.pop(MODEL)
     return Evaluation(

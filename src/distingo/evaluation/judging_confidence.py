@@ -141,5 +141,5 @@ def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outpu
     distances = model.bank.distances(outputs.features)
     order = np.argsort(-distances, kind="stable")
     flagged = order[distances[order] > threshold]
-    files = tuple(images[place].source.file for place in flagged[:_MOST_STRANGE])
+    files = tuple(images[index].source.file for index in flagged[:_MOST_STRANGE])
     return Strangers(len(flagged), alarms, files)

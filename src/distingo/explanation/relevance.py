@@ -295,7 +295,7 @@ def _stages(trunk: nn.Module) -> list[tuple[str, int | None]]:
 def _spread(stages: list[tuple[str, int | None]], most: int) -> list[tuple[str, int | None]]:
     if len(stages) <= most:
         return stages
-    return [stages[round(place)] for place in np.linspace(0, len(stages) - 1, most)]
+    return [stages[round(position)] for position in np.linspace(0, len(stages) - 1, most)]
 
 
 @contextmanager

@@ -164,10 +164,10 @@ def measure(
         splits = (features[train], targets[train]), (features[held_out], targets[held_out])
         probabilities[size, ends[at] : ends[at + 1]] = learn(*splits, features[draw.test])
 
-    places = [(at, size) for size in reversed(range(len(sizes))) for at in range(len(draws))]
+    tasks = [(at, size) for size in reversed(range(len(sizes))) for at in range(len(draws))]
     limits = threadpool_limits(1, user_api="blas")
-    with limits, progress_bar("training", len(places)) as advance, ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(fill, places):
+    with limits, progress_bar("training", len(tasks)) as advance, ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(fill, tasks):
             advance(1)
     numbers = np.repeat(np.arange(len(draws)), np.diff(ends))
     return Measured(tuple(sizes), rows, numbers, targets[rows], probabilities)

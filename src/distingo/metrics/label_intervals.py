@@ -201,13 +201,18 @@ def precision_estimates(evaluated: JudgedLabels) -> tuple[Estimate | None, ...]:
 
 def mean_precision(each: tuple[Estimate | None, ...], kept: Booleans) -> Estimate | None:
     """Mean average precision of the labels in `kept`, bool (labels,); None if there are none."""
-    own = [found for found, keep in zip(each, kept, strict=True) if keep and found is not None]
-    if not own:
+    estimates = [estimate for estimate, keep in zip(each, kept, strict=True) if keep and estimate is not None]
+    if not estimates:
         return None
-    moved = np.mean([found.moved for found in own], axis=0)
-    value, center = (float(np.mean(ends)) for ends in zip(*((found.value, found.center) for found in own), strict=True))
-    few = float(np.mean([found.positives < FEWEST_OF_LABEL for found in own])) > MOST_SMALL
-    return Estimate(value, center, moved, sum(found.positives for found in own), len(own), few=few)
+    moved = np.mean([estimate.moved for estimate in estimates], axis=0)
+    value, center = (
+        float(np.mean(ends))
+        for ends in zip(*((estimate.value, estimate.center) for estimate in estimates), strict=True)
+    )
+    has_rare_labels = float(np.mean([estimate.positives < FEWEST_OF_LABEL for estimate in estimates])) > MOST_SMALL
+    return Estimate(
+        value, center, moved, sum(estimate.positives for estimate in estimates), len(estimates), few=has_rare_labels
+    )
 
 
 def pooled_precision(evaluated: JudgedLabels) -> Estimate | None:

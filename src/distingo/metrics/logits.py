@@ -45,8 +45,8 @@ def as_probabilities(logits: npt.NDArray[Any], task: Task) -> npt.NDArray[np.flo
         logits: Float (n, classes).
         task: Single-label for `softmax`, multi-label for `sigmoid`.
     """
-    wide = logits.astype(np.float64)
-    return (softmax(wide) if task == "single-label" else sigmoid(wide)).astype(np.float32)
+    logits_f64 = logits.astype(np.float64)
+    return (softmax(logits_f64) if task == "single-label" else sigmoid(logits_f64)).astype(np.float32)
 
 
 def fit_calibration(
@@ -72,11 +72,13 @@ def fit_calibration(
         smoothed: False leaves out the pseudo-image of a single-label task.
         steepest: The largest slope of a single-label task.
     """
-    wide = margins.astype(np.float64)
+    margins_f64 = margins.astype(np.float64)
     if targets.ndim == 1:
         additional = 1 if smoothed else 0
-        return _fit_temperature(wide, targets, additional, steepest), np.zeros(wide.shape[1])
-    return _fit_platt(wide, targets.astype(np.float64), np.ones(wide.shape) if weights is None else weights)
+        return _fit_temperature(margins_f64, targets, additional, steepest), np.zeros(margins_f64.shape[1])
+    return _fit_platt(
+        margins_f64, targets.astype(np.float64), np.ones(margins_f64.shape) if weights is None else weights
+    )
 
 
 def _fit_temperature(margins: Floats, targets: npt.NDArray[Any], additional: int, steepest: float) -> float:

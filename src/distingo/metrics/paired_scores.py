@@ -363,9 +363,9 @@ def _precision_differences(truth: Booleans, orders: list[npt.NDArray[np.int64]],
     """
     differences = np.full((len(swap), truth.shape[1]), np.nan)
     for label in np.flatnonzero(truth.any(axis=0)):
-        places = orders[0][label], orders[1][label]
-        moved = [swap[:, place] for place in places]
-        positive = [truth[place, label] for place in places]
+        rankings = orders[0][label], orders[1][label]
+        moved = [swap[:, ranking] for ranking in rankings]
+        positive = [truth[ranking, label] for ranking in rankings]
         both = [
             _average_precision((~moved[0], moved[1]), (positive[0], positive[1])),
             _average_precision((moved[0], ~moved[1]), (positive[0], positive[1])),

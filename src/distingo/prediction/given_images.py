@@ -235,9 +235,9 @@ class GivenImages:
 
     def __iter__(self) -> Iterator[Path]:
         names = {path.name for path in self.left_out}
-        places = {path.resolve() for path in self.left_out}
+        excluded = {path.resolve() for path in self.left_out}
         for path in chain.from_iterable(map(self._below, self.paths)):
-            if path.name not in names or path.resolve() not in places:
+            if path.name not in names or path.resolve() not in excluded:
                 yield path
 
     def _below(self, given: str | Path) -> Iterable[Path]:
@@ -259,9 +259,9 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     Raises:
         UsageError: None of the paths exists, or they contain no file.
     """
-    given = GivenImages(paths)
-    given.require_any()
-    return list(given)
+    images = GivenImages(paths)
+    images.require_any()
+    return list(images)
 
 
 def _is_pattern(path: str | Path) -> bool:
