@@ -207,7 +207,7 @@ class CrossValidation:
         n: Number of evaluated images.
         groups: Number of groups of images that belong together; a group is always in one fold.
         folds: One entry per fold, repeat by repeat.
-        means: By score name, the mean over all folds with its corrected resampled t interval
+        means: Scores by name, the mean over all folds with its corrected resampled t interval
             (`distingo.metrics.intervals.corrected_mean`).
         baseline_means: The same by model name.
         gains: By model name, the mean over folds of how much the main score is above that baseline's, likewise.

@@ -107,5 +107,5 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache
 
 
 def _load_torch() -> None:
-    """With its threads placed, and this one left free to start others that decode on every core."""
+    """Prepare the process for torch, so that decoding threads can still use every core."""
     prepare_process()

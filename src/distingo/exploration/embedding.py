@@ -152,7 +152,7 @@ def reduce(features: np.ndarray, *, seed: int) -> np.ndarray:
 
     Args:
         features: float (n, d), n and d at least 2, finite.
-        seed: Of the randomized solver.
+        seed: Seed of the randomized solver.
 
     Returns:
         float64 (n, components).
