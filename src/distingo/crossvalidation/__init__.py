@@ -1,1 +1,1 @@
-"""Cross-validation: every image evaluated once by a model that was neither trained nor chosen on it."""
+"""Cross-validation: every image is evaluated by a model that was not trained or validated on it."""

@@ -1,7 +1,4 @@
-"""The folder of a cross-validation: what was planned first, then each finished fold, the summary last.
-
-The records of a cross-validation, and ``crossval.json``.
-"""
+"""Records and folder of a cross-validation: the plan, the finished folds, and the summary ``crossval.json``."""
 
 from __future__ import annotations
 
@@ -25,14 +22,14 @@ from distingo.runs.near_duplicates import NearDuplicateCounts
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """What a finished fold leaves behind.
+    """Result of a finished fold.
 
     Attributes:
-        train: How many images were learned from.
-        validation: How many were chosen by.
-        seconds: For training, baselines and prediction.
-        probabilities: Of the fold's images, by model name; float32 (n, classes) each.
-        thresholds: With several labels, from which probability on each is given, by model name; else empty.
+        train: Number of images in the train split.
+        validation: Number of images in the validation split.
+        seconds: Duration of training, baselines and prediction.
+        probabilities: Probabilities of the fold's images by model name, float32 (n, classes) each.
+        thresholds: Decision thresholds by model name for multi-label tasks, otherwise empty.
     """
 
     train: int
@@ -54,22 +51,22 @@ class CrossValidationFolder:
 
     @property
     def plan(self) -> Path:
-        """What was asked and chosen; written first, so its presence marks the folder."""
+        """Requested and chosen options; written first, so its presence marks the folder."""
         return self.path / "plan.json"
 
     @property
     def summary(self) -> Path:
-        """All scores; written when every fold is finished."""
+        """All scores; written when all folds are finished."""
         return self.path / "crossval.json"
 
     @property
     def manifest(self) -> Path:
-        """What became of every file found."""
+        """Status of every file of the data set."""
         return self.path / "manifest.csv"
 
     @property
     def near_duplicates(self) -> Path:
-        """What was searched for near-duplicates, what was found, and what is on several folds."""
+        """Result of the search for near-duplicates, including those in different folds."""
         return self.path / "near_duplicates.json"
 
     @property
@@ -79,22 +76,22 @@ class CrossValidationFolder:
 
     @property
     def page(self) -> Path:
-        """The page a person opens."""
+        """The report page."""
         return self.path / "crossval.html"
 
     def division(self, repeat: int) -> Path:
-        """Which fold each image is on; a file that `train` takes too."""
+        """Split file with the fold of each image, which `train` accepts too."""
         return self.path / ("folds.csv" if repeat == 1 else f"folds-{repeat}.csv")
 
     def fold(self, repeat: int, number: int) -> RunFolder:
-        """Where one fold is worked on."""
+        """Working folder of one fold."""
         return RunFolder(self.path / "folds" / f"{repeat}-{number}")
 
     def read_plan(self) -> RunConfig:
-        """What was asked and chosen.
+        """Read the requested and chosen options.
 
         Raises:
-            RunError: There is none, it is damaged, or a newer distingo wrote it.
+            RunError: The plan is missing, damaged, or written by a newer version.
         """
         if not self.plan.is_file():
             raise RunError(
@@ -105,7 +102,7 @@ class CrossValidationFolder:
         return read_config_file(self.plan, required=("data", "recipe", "folds", "repeats"))
 
     def how_to_resume(self) -> str:
-        """What a person reads who stopped the cross-validation."""
+        """Message for a user who interrupted the cross-validation."""
         if self.plan.is_file():
             return f"stopped; `distingo crossval -o {self.path} --resume` goes on, finished folds are kept"
         return "stopped before the first fold; nothing was trained"
@@ -122,9 +119,9 @@ class _FoldFile:
 
 
 def write_fold(folder: RunFolder, result: FoldResult) -> None:
-    """Write a fold's probabilities, then ``fold.json``, whose presence says that it is finished.
+    """Write a fold's probabilities and then ``fold.json``, whose presence marks the fold as finished.
 
-    Checkpoints are removed then: nothing goes on from them any more.
+    Checkpoints are removed, as they are no longer needed.
     """
     from safetensors.numpy import save
 
@@ -136,11 +133,11 @@ def write_fold(folder: RunFolder, result: FoldResult) -> None:
 
 
 def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
-    """Read a finished fold; None where it is not finished.
+    """Read a finished fold; None if it is not finished.
 
     Args:
         folder: As for `write_fold`.
-        shape: Of the probabilities: the fold's images and all classes.
+        shape: Expected shape of the probabilities: (images of the fold, classes).
 
     Raises:
         RunError: A file is damaged.
@@ -156,7 +153,7 @@ def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
     try:
         require_intact_tensors(folder.path / "probabilities.safetensors")
         probabilities = load_file(folder.path / "probabilities.safetensors")
-        if any(found.shape != shape for found in probabilities.values()):
+        if any(array.shape != shape for array in probabilities.values()):
             raise ValueError(f"probabilities are not of shape {shape}")
     except (OSError, SafetensorError, ValueError) as error:
         raise RunError(
@@ -166,7 +163,7 @@ def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
 
 
 MAIN_SCORES: dict[Task, str] = {"single-label": "accuracy", "multi-label": "mean_average_precision_macro"}
-"""By task, the score that stands for all others; higher is better."""
+"""The main score by task; higher is better."""
 
 _UNBOUNDED = ("log_loss", "coverage_error")
 
@@ -176,14 +173,14 @@ class FoldScores:
     """One fold, evaluated by a model that was trained on the others.
 
     Attributes:
-        repeat: Which division into folds, counted from 1.
-        fold: Which fold of it, counted from 1.
-        train: How many images were learned from.
-        validation: How many were chosen by.
-        test: How many the fold has.
-        seconds: For training, baselines and prediction.
-        scores: By name.
-        baselines: By model name, then by score name.
+        repeat: Number of the division into folds, counted from 1.
+        fold: Number of the fold in the division, counted from 1.
+        train: Number of images in the train split.
+        validation: Number of images in the validation split.
+        test: Number of images in the fold.
+        seconds: Duration of training, baselines and prediction.
+        scores: Scores by name.
+        baselines: Scores by model name and score name.
     """
 
     repeat: int
@@ -198,29 +195,29 @@ class FoldScores:
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """What a recipe is worth, evaluated on every image of a data set.
+    """Scores of a recipe, evaluated on every image of a data set.
 
     Attributes:
-        data: What the images were read from.
-        root: The folder that names of files are relative to.
-        task: One label per image, or several.
+        data: Path that the images were read from.
+        root: Base folder of the file names.
+        task: ``single-label`` or ``multi-label``.
         classes: Class names.
         model: The model's name, without folders.
-        mode: ``frozen``, ``finetune`` or ``scratch``; ``classic`` for a model that is no network.
-        n: How many images were evaluated.
-        groups: How many groups they form: what belongs together is always on one fold.
+        mode: ``frozen``, ``finetune`` or ``scratch``; ``classic`` for a classic model.
+        n: Number of evaluated images.
+        groups: Number of groups of images that belong together; a group is always in one fold.
         folds: One entry per fold, repeat by repeat.
-        means: By score name, the mean over all folds with its corrected resampled t interval
+        means: Scores by name, the mean over all folds with its corrected resampled t interval
             (`distingo.metrics.intervals.corrected_mean`).
         baseline_means: The same by model name.
         gains: By model name, the mean over folds of how much the main score is above that baseline's, likewise.
         pooled: The scores of all images' out-of-fold predictions together, with 95 % intervals over images.
-        notes: What a person should know.
-        choices: What was chosen for the person, and why.
+        notes: Notes for the user.
+        choices: Automatic choices and their reasons.
         recipe: All settings.
-        seconds: For all of it, as far as it was done at once.
-        value_ranges: What the stored values of deep images were scaled by.
-        near_duplicates: What was searched for and found; None where an older version began.
+        seconds: Duration of the last call, without folds that were finished earlier.
+        value_ranges: Ranges by which images with more than 8 bits were scaled.
+        near_duplicates: Result of the search for near-duplicates; None if an older version started it.
     """
 
     data: Path
@@ -250,22 +247,22 @@ class CrossValidation:
 
     @property
     def main_score(self) -> str:
-        """The name of the score that stands for all others."""
+        """Name of the main score."""
         return MAIN_SCORES[self.task]
 
     @property
     def repeats(self) -> int:
-        """How many divisions into folds there are."""
+        """Number of divisions into folds."""
         return max(fold.repeat for fold in self.folds)
 
     @property
     def folds_each(self) -> int:
-        """How many folds each division has."""
+        """Number of folds of each division."""
         return max(fold.fold for fold in self.folds)
 
 
 def bounds_of(score: str) -> tuple[float, float]:
-    """The least and the greatest value that a score can have."""
+    """Lowest and highest possible value of a score."""
     return (0.0, inf) if score in _UNBOUNDED else (0.0, 1.0)
 
 

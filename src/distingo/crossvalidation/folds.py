@@ -1,7 +1,4 @@
-"""Which fold each image is on, and which of the other folds' images are chosen by.
-
-One fold: train on the others, predict the fold's images.
-"""
+"""Division of a data set into folds, and training and prediction for one fold."""
 
 from __future__ import annotations
 
@@ -40,10 +37,10 @@ class Folds:
     """A division into folds.
 
     Attributes:
-        dataset: With exactly the images that are on a fold.
-        numbers: Of each image's fold, from 1: int64 (n,).
+        dataset: A data set with exactly the images of the folds.
+        numbers: Fold number of each image, counted from 1, int64 (n,).
         grouping: Which images belong together.
-        notes: What a person should know.
+        notes: Notes for the user.
     """
 
     dataset: Dataset
@@ -53,7 +50,7 @@ class Folds:
 
     @property
     def count(self) -> int:
-        """How many folds there are."""
+        """Number of folds."""
         return int(self.numbers.max())
 
     @property
@@ -62,12 +59,12 @@ class Folds:
         return range(1, self.count + 1)
 
     def split(self, fold: int, *, validation: float, seed: int) -> Split:
-        """One fold as the test split; validation is cut from the others by whole groups, every class alike.
+        """Split with one fold as the test split, and a stratified validation split of whole groups from the others.
 
         Args:
-            fold: Which one.
-            validation: Share of the other folds' images.
-            seed: Of the cut.
+            fold: Number of the fold.
+            validation: Share of the other folds' images in the validation split.
+            seed: Seed of the validation split.
         """
         images = self.dataset.images
         rest = np.flatnonzero(self.numbers != fold)
@@ -78,22 +75,22 @@ class Folds:
         return order_split(splits, ())
 
     def division(self) -> Division:
-        """As `distingo.datasets.splits.files.write_split_file` takes it."""
+        """Convert to the input of `distingo.datasets.splits.files.write_split_file`."""
         parts = tuple(str(number) for number in range(1, self.count + 1))
         return Division(parts, folds=True, numbers=self.numbers - 1, grouping=self.grouping, shares=())
 
 
 def cut_groups(folds: Folds, chosen: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Divide some of the images by whole groups, every class alike; no class is missing on the first part.
+    """Divide images into stratified parts of whole groups; the first part contains every class.
 
     Args:
-        folds: Knows the images' groups.
-        chosen: Positions of the images to divide.
-        shares: Of the parts; they add up to 1.
-        seed: Of the division.
+        folds: Folds with the groups of the images.
+        chosen: Indices of the images to divide.
+        shares: Shares of the parts, which sum to 1.
+        seed: Seed of the division.
 
     Returns:
-        The part of each, int64 of the shape of `chosen`.
+        The part of each image, int64 of the shape of `chosen`.
     """
     dataset = folds.dataset
     table = encode_labels([dataset.images[at] for at in chosen], dataset.classes, "multi-label")
@@ -104,20 +101,20 @@ def divide(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int, respl
     """Divide all images of a data set into folds.
 
     Raises:
-        DataError: There are too few groups, or a class lies on one fold only.
-        UsageError: The number or the seed is out of range, or the author gave sides.
+        DataError: There are too few groups, or all images of a class are in one fold.
+        UsageError: The number or the seed is out of range, or the data already has splits.
     """
     division = divide_folds(dataset, grouping, folds=folds, seed=seed, resplit=resplit)
-    found = Folds(dataset, division.numbers + 1, grouping, division.notes)
-    require_learnable(found)
-    return found
+    result = Folds(dataset, division.numbers + 1, grouping, division.notes)
+    require_learnable(result)
+    return result
 
 
 def from_split_file(split_file: SplitFile, dataset: Dataset) -> Folds:
-    """The folds that a split file names.
+    """Create the folds of a split file.
 
     Raises:
-        DataError: An image's content is another than the file says, a fold is empty, or a class lies on one fold only.
+        DataError: An image's content differs from the file, a fold is empty, or all images of a class are in one fold.
         UsageError: The file has no folds.
     """
     images, numbers, groups, notes = match_folds(split_file, dataset)
@@ -133,37 +130,37 @@ def from_split_file(split_file: SplitFile, dataset: Dataset) -> Folds:
 
 
 def require_learnable(folds: Folds) -> None:
-    """Refuse folds of which one has all images of a class: the others could not teach it.
+    """Check that no fold contains all images of a class, as it could not be learned from the other folds.
 
-    With several labels per image that is allowed: such a label is one among many, and the notes say it.
+    Multi-label folds may contain all images of a label; a note reports it.
     """
     dataset = folds.dataset
     if dataset.task == "multi-label":
         return
     targets = encode_labels(dataset.images, dataset.classes, dataset.task)
-    on = np.zeros((len(dataset.classes), folds.count), bool)
-    on[targets, folds.numbers - 1] = True
-    if alone := [name for name, where in zip(dataset.classes, on, strict=True) if where.sum() == 1]:
+    occurs = np.zeros((len(dataset.classes), folds.count), bool)
+    occurs[targets, folds.numbers - 1] = True
+    if single := [name for name, where in zip(dataset.classes, occurs, strict=True) if where.sum() == 1]:
         raise DataError(
-            f"{dataset.root}: all pictures of class {name_some(alone, 3)} lie on one fold, as they are too few or "
+            f"{dataset.root}: all pictures of class {name_some(single, 3)} lie on one fold, as they are too few or "
             "belong together, so no other fold can teach it; add pictures or move the class away",
             code="split_incomplete",
         )
 
 
 _ONE_FOREST = threading.Lock()
-"""A forest takes all processors, and scikit-learn's threads lose the filters of warnings where two forests grow."""
+"""Forest lock: each uses all processors, and scikit-learn's warning filters fail for concurrent forests."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedFold:
-    """A fold with what became of it.
+    """A fold and its result.
 
     Attributes:
-        repeat: Which division, from 1.
-        number: Which fold of it, from 1.
-        split: The fold is the test split.
-        result: Its predictions.
+        repeat: Number of the division, counted from 1.
+        number: Number of the fold in the division, counted from 1.
+        split: Split with the fold as the test split.
+        result: Predictions for the fold.
     """
 
     repeat: int
@@ -177,14 +174,14 @@ def run_fold(chosen: ChosenRun, request: TrainRequest, split: Split, folder: Run
 
     Args:
         chosen: Recipe and images.
-        request: Says where the cache is.
-        split: The fold is the test split.
-        folder: A network's checkpoints are written there; one that is there already is gone on from.
+        request: Training request with the cache.
+        split: Split with the fold as the test split.
+        folder: Folder for the result and for checkpoints of a network; training resumes from an existing checkpoint.
 
     Returns:
-        What the fold leaves behind; it is written down too.
+        The result, which is also written to the folder.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     prepared = chosen.prepare(folder, split)
     request = replace(request, resume=True)
     models = {MODEL: train_model(prepared, request)}
@@ -193,9 +190,9 @@ def run_fold(chosen: ChosenRun, request: TrainRequest, split: Split, folder: Run
             with _ONE_FOREST:
                 models[name] = fit_baseline(name, prepared, request)
     probabilities = _predict(models, split, request.reading.cache, chosen.recipe.device)
-    several = chosen.dataset.task == "multi-label"
-    thresholds = {name: model.description.require_thresholds() for name, model in models.items()} if several else {}
-    seconds = time.perf_counter() - begun
+    multi_label = chosen.dataset.task == "multi-label"
+    thresholds = {name: model.description.require_thresholds() for name, model in models.items()} if multi_label else {}
+    seconds = time.perf_counter() - started
     result = FoldResult(len(split.train), len(split.validation), seconds, probabilities, thresholds)
     write_fold(folder, result)
     return result

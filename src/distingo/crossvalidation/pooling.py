@@ -1,9 +1,9 @@
 """Scores of each fold and of all folds together.
 
-Pooled means that every image is evaluated once, by the model of its own fold. What counts images (accuracy, recall,
-F1) is unbiased so; what ranks images (average precision) suffers a little where the models' probabilities do not
-mean the same (Forman and Scholz, Apples-to-apples in cross-validation studies, 2010), so its mean over folds stands
-next to it.
+Pooled scores are computed over all images, each evaluated once by the model of its fold. This is unbiased for scores
+that count images (accuracy, recall, F1). Scores that rank images (average precision) suffer slightly if the
+probabilities of the models are not comparable (Forman and Scholz, Apples-to-apples in cross-validation studies, 2010),
+so the mean over folds is reported too.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from distingo.records import Dataset, Evaluation, LabelScores, Score, Thresholds
 
 @dataclass(frozen=True, slots=True)
 class OutOfFoldTable:
-    """What models say of images that they never saw.
+    """Predictions of models for images of their held-out folds.
 
     Attributes:
         probabilities: Float32 (n, classes).
-        given: With several labels, which are given, bool (n, classes); None with one.
+        given: Predicted labels of a multi-label task, bool (n, classes); None for a single-label task.
     """
 
     probabilities: np.ndarray
@@ -38,7 +38,7 @@ class OutOfFoldTable:
 
 
 def score_fold(fold: FinishedFold, dataset: Dataset) -> FoldScores:
-    """Evaluate one fold for itself."""
+    """Compute the scores of a single fold."""
     result = fold.result
     evaluated = evaluate(fold.split.test, _descriptions(dataset, fold), result.probabilities)
     return FoldScores(
@@ -57,20 +57,25 @@ def score_fold(fold: FinishedFold, dataset: Dataset) -> FoldScores:
 
 
 def mean_scores(folds: Sequence[FoldScores], n: int) -> tuple[dict[str, Score], dict[str, dict[str, Score]]]:
-    """Means over folds with corrected intervals: the model's, and its baselines' by name."""
+    """Mean scores over folds with corrected intervals, of the model and of its baselines by name."""
     own = _means([fold.scores for fold in folds], folds, n)
     names = folds[0].baselines
     return own, {name: _means([fold.baselines[name] for fold in folds], folds, n) for name in names}
 
 
 def mean_gains(folds: Sequence[FoldScores], dataset: Dataset) -> dict[str, Score]:
-    """By how much the main score is above each baseline's, fold by fold."""
+    """Mean improvement of the main score over each baseline, paired by fold."""
     key = MAIN_SCORES[dataset.task]
-    both = [fold for fold in folds if key in fold.scores]
+    scored_folds = [fold for fold in folds if key in fold.scores]
     return {
-        name: _mean([fold.scores[key] - fold.baselines[name][key] for fold in both], both, len(dataset.images), -1.0)
+        name: _mean(
+            [fold.scores[key] - fold.baselines[name][key] for fold in scored_folds],
+            scored_folds,
+            len(dataset.images),
+            -1.0,
+        )
         for name in folds[0].baselines
-        if both and all(key in fold.baselines[name] for fold in both)
+        if scored_folds and all(key in fold.baselines[name] for fold in scored_folds)
     }
 
 
@@ -84,8 +89,8 @@ def _means(found: Sequence[dict[str, float]], folds: Sequence[FoldScores], n: in
 
 
 def _mean(values: Sequence[float], folds: Sequence[FoldScores], n: int, low: float, high: float = 1.0) -> Score:
-    tested, known = [fold.test for fold in folds], [fold.train + fold.validation for fold in folds]
-    return corrected_mean(values, tested, known, n=n, bounds=(low, high))
+    tested, remaining = [fold.test for fold in folds], [fold.train + fold.validation for fold in folds]
+    return corrected_mean(values, tested, remaining, n=n, bounds=(low, high))
 
 
 def pool(
@@ -93,13 +98,13 @@ def pool(
 ) -> tuple[Evaluation, OutOfFoldTable]:
     """Evaluate all folds' predictions together.
 
-    With several divisions into folds a score is the mean of theirs, and so are the ends of its interval, which is a
-    little too wide then; counts are those of one division, on average. The table holds mean probabilities.
+    With several divisions, scores and the ends of their intervals are means over divisions, so the intervals are
+    slightly too wide. Counts are averaged per division, and the table contains mean probabilities.
 
     Args:
         repeats: The folds of each division.
-        dataset: Its images are those of all folds.
-        notes: What a reader should know.
+        dataset: The data set with the images of all folds.
+        notes: Notes for the reader of the scores.
     """
     evaluated, tables, given = [], [], []
     for folds in repeats:
@@ -108,33 +113,33 @@ def pool(
         evaluated.append(evaluate(dataset.images, descriptions, probabilities, notes, cuts=cuts or None))
         tables.append(probabilities[MODEL])
         given.append(probabilities[MODEL] - cuts[MODEL] if cuts else probabilities[MODEL])
-    several = dataset.task == "multi-label"
+    multi_label = dataset.task == "multi-label"
     table = OutOfFoldTable(
         np.asarray(np.mean(tables, axis=0, dtype=np.float64), np.float32),
-        np.asarray(np.mean(given, axis=0) >= 0) if several else None,
+        np.asarray(np.mean(given, axis=0) >= 0) if multi_label else None,
     )
     return (evaluated[0] if len(evaluated) == 1 else _mean_evaluation(evaluated)), table
 
 
 def _gather(folds: Sequence[FinishedFold], dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Probabilities and, with several labels, thresholds of every image, in the data set's order, by model name."""
-    places = {image.source.file: at for at, image in enumerate(dataset.images)}
-    shape = (len(places), len(dataset.classes))
+    """Probabilities and, for multi-label tasks, thresholds of all images, by model name."""
+    indices = {image.source.file: at for at, image in enumerate(dataset.images)}
+    shape = (len(indices), len(dataset.classes))
     probabilities = {name: np.zeros(shape, np.float32) for name in folds[0].result.probabilities}
     cuts = {name: np.zeros(shape) for name in folds[0].result.thresholds}
     for fold in folds:
-        at = [places[image.source.file] for image in fold.split.test]
-        for name, found in fold.result.probabilities.items():
-            probabilities[name][at] = found
-        for name, chosen in fold.result.thresholds.items():
-            cuts[name][at] = chosen.values
+        at = [indices[image.source.file] for image in fold.split.test]
+        for name, fold_probabilities in fold.result.probabilities.items():
+            probabilities[name][at] = fold_probabilities
+        for name, fold_thresholds in fold.result.thresholds.items():
+            cuts[name][at] = fold_thresholds.values
     return probabilities, cuts
 
 
 def _descriptions(
     dataset: Dataset, fold: FinishedFold, cuts: dict[str, np.ndarray] | None = None
 ) -> dict[str, ModelDescription]:
-    """What evaluating must know of each model; thresholds are the fold's, or the mean of all images'."""
+    """Model descriptions for the evaluation, with the fold's thresholds or the mean thresholds of all images."""
     plain = ModelDescription(name=MODEL, kind="classic", task=dataset.task, classes=dataset.classes)
     thresholds = dict(fold.result.thresholds)
     for name, table in (cuts or {}).items():

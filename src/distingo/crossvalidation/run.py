@@ -1,4 +1,4 @@
-"""The whole cross-validation: images are read once, folds are computed one by one and kept."""
+"""Cross-validation: reading images once, computing and storing folds, and summarizing the scores."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ log = logging.getLogger("distingo")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrossValidateRequest:
-    """What a person requested.
+    """Options of a cross-validation.
 
     Attributes:
-        training: Data, folder, recipe, machine; its split file, if any, has the folds.
-        folds: How many; None for 5, or what the split file has.
-        repeats: How many divisions into folds.
-        belonging: What holds images together.
-        resplit: Divide all anew where the data has sides of its own.
+        training: Data, folder, recipe and machine; its split file, if any, defines the folds.
+        folds: Number of folds; None is 5, or the number in the split file.
+        repeats: Number of divisions into folds.
+        belonging: Which images belong together.
+        resplit: Divide all images even if the data has its own splits.
     """
 
     training: TrainRequest
@@ -79,24 +79,24 @@ def cross_validate(request: CrossValidateRequest) -> CrossValidation:
     """Train on all folds but one and evaluate on that one, for every fold; write scores and predictions.
 
     Args:
-        request: What a person requested.
+        request: The options.
 
     Returns:
-        The scores, as they lie in ``crossval.json``.
+        The scores, as in ``crossval.json``.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or failure; finished folds are kept.
+        DistingoError: The specific subclass; finished folds are kept.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     _check(request)
     configure_process()
     prepare_process()
     request = _settle_resuming(request)
     prepared = _resume(request) if request.training.resume else _start(request)
     repeats = _run_folds(prepared)
-    found = _sum_up(prepared, repeats, begun)
-    write_cross_validation(found, prepared.folder.summary)
-    return found
+    result = _sum_up(prepared, repeats, started)
+    write_cross_validation(result, prepared.folder.summary)
+    return result
 
 
 def _check(request: CrossValidateRequest) -> None:
@@ -120,25 +120,25 @@ def _check(request: CrossValidateRequest) -> None:
 
 
 def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
-    """As `distingo.training.preparing.settle_resuming`, for a cross-validation."""
+    """Same as `distingo.training.preparing.settle_resuming`, for a cross-validation."""
     training = request.training
     folder = CrossValidationFolder(training.output)
     if training.resume:
-        begun = not folder.plan.is_file() and folder.path.is_dir() and is_free(folder.path)
-        return replace(request, training=replace(training, resume=False)) if begun else request
+        can_restart = not folder.plan.is_file() and folder.path.is_dir() and is_free(folder.path)
+        return replace(request, training=replace(training, resume=False)) if can_restart else request
     if not folder.plan.is_file() or (folder.summary.is_file() and folder.page.is_file()):
         return request
     if folder.read_plan().request != _identify(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
     reading = replace(training.reading, corrections=None, value_range=None)
-    kept = replace(training, reading=reading, split=None, near_duplicates=None, resume=True)
-    return replace(request, training=kept)
+    resumed = replace(training, reading=reading, split=None, near_duplicates=None, resume=True)
+    return replace(request, training=resumed)
 
 
 def _identify(request: CrossValidateRequest) -> str:
-    asked = {name: getattr(request, name) for name in ("folds", "repeats", "belonging", "resplit")}
-    return identify_request({**asked, "training": identify_training(request.training)})
+    options = {name: getattr(request, name) for name in ("folds", "repeats", "belonging", "resplit")}
+    return identify_request({**options, "training": identify_training(request.training)})
 
 
 def _start(request: CrossValidateRequest) -> _Prepared:
@@ -188,7 +188,7 @@ def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: Fo
         require_unchanged(split)
         return (from_split_file(read_split_file(split.file), dataset),)
     training = request.training
-    others = replace(request.belonging, near_duplicates=None)  # these were searched for already
+    others = replace(request.belonging, near_duplicates=None)  # near-duplicates have already been searched for
     links = others.link(dataset, training.reading.cache, training.reading.threads)
     links.append(Links("near-duplicate", near.pairs))
     grouping = group_images(len(dataset.images), links)
@@ -202,11 +202,11 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
     folder = CrossValidationFolder(training.output)
     plan = folder.read_plan()
     repeats = 1 if plan.repeats is None else plan.repeats
-    asked_repeats = None if request.repeats == 1 else request.repeats
-    for name, asked, planned in (("folds", request.folds, plan.folds), ("repeats", asked_repeats, repeats)):
-        if asked not in {None, planned}:
+    requested_repeats = None if request.repeats == 1 else request.repeats
+    for name, requested, planned in (("folds", request.folds, plan.folds), ("repeats", requested_repeats, repeats)):
+        if requested not in {None, planned}:
             raise UsageError(
-                f"{option('resume')}: {folder.path} was started with {option(name)} {planned}, not {asked}",
+                f"{option('resume')}: {folder.path} was started with {option(name)} {planned}, not {requested}",
                 code="changed_options",
                 parameter=name,
             )
@@ -222,11 +222,11 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
 
 
 def _run_folds(prepared: _Prepared) -> list[list[FinishedFold]]:
-    """Every fold of every division, those that are there already from their files."""
-    places = [(repeat, number) for repeat, folds in enumerate(prepared.divisions, 1) for number in folds.each]
+    """Compute all folds of all divisions; finished folds are read from their files."""
+    keys = [(repeat, number) for repeat, folds in enumerate(prepared.divisions, 1) for number in folds.each]
     finished: dict[tuple[int, int], FinishedFold] = {}
-    with progress_bar("folds", len(places)) as advance, _side_by_side(prepared) as pool:
-        for fold in pool.map(lambda place: _finish_fold(prepared, *place), places):
+    with progress_bar("folds", len(keys)) as advance, _side_by_side(prepared) as pool:
+        for fold in pool.map(lambda place: _finish_fold(prepared, *place), keys):
             finished[fold.repeat, fold.number] = fold
             advance(1)
     return [[finished[repeat, number] for number in folds.each] for repeat, folds in enumerate(prepared.divisions, 1)]
@@ -234,7 +234,7 @@ def _run_folds(prepared: _Prepared) -> list[list[FinishedFold]]:
 
 @contextmanager
 def _side_by_side(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
-    """Threads for folds: several where a head is solved, which uses one processor; other models take all of them."""
+    """Thread pool for folds: several threads for heads, which use one processor each, and one for other models."""
     from threadpoolctl import threadpool_limits
 
     if prepared.chosen.recipe.mode != "frozen":
@@ -248,10 +248,10 @@ def _side_by_side(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
 def _finish_fold(prepared: _Prepared, repeat: int, number: int) -> FinishedFold:
     recipe, folds = prepared.chosen.recipe, prepared.divisions[repeat - 1]
     split = folds.split(number, validation=recipe.validation, seed=recipe.seed)
-    place = prepared.folder.fold(repeat, number)
-    result = read_fold(place, (len(split.test), len(folds.dataset.classes)))
+    folder = prepared.folder.fold(repeat, number)
+    result = read_fold(folder, (len(split.test), len(folds.dataset.classes)))
     if result is None:
-        result = run_fold(prepared.chosen, prepared.training, split, place)
+        result = run_fold(prepared.chosen, prepared.training, split, folder)
     return FinishedFold(repeat, number, split, result)
 
 

@@ -1,1 +1,1 @@
-"""Find what may be wrong with images, and act on it: checks, findings, plans and the quarantine."""
+"""Data set curation: checks, findings, cleaning plans and the quarantine."""

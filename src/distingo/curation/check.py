@@ -1,4 +1,4 @@
-"""The result of a check, and the folder that `distingo check` writes: a table of findings, a summary and a page."""
+"""The result of a check, and reading and writing its folder with a table of findings and a summary."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ PAGE_NAME = "check.html"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
-        data: The data set, as it was named.
-        root: The folder that file names are relative to.
-        against: The other data set that copies were looked for in; None without.
+        data: The data set as requested.
+        root: Base folder of the file names.
+        against: The other data set that was searched for duplicates; None if there is none.
         layout: As in `Dataset.layout`.
-        task: One label per image, or several.
+        task: ``single-label`` or ``multi-label``.
         classes: Class names.
-        files: How many files were found.
-        images: How many of them are usable and distinct.
-        findings: All that are kept, those of each kind together, the worst first.
-        shortcuts: How far things other than the subject distinguish the classes.
-        embedded_by: What images were compared by: a backbone, ``descriptors`` or ``none``.
-        label_score: What the models were worth that doubted labels (accuracy; area under the ROC curve with several
-            labels); None where labels were not evaluated.
+        files: Number of files.
+        images: Number of usable and distinct images.
+        findings: All findings, grouped by kind, the worst first.
+        shortcuts: How well properties other than the subject distinguish the classes.
+        embedded_by: Features that images were compared by: a backbone, ``descriptors`` or ``none``.
+        label_score: Score of the models that evaluated labels (single-label: accuracy; multi-label: area under the ROC
+            curve); None if labels were not evaluated.
         notes: Notes for the user.
-        seconds: How long it took.
-        value_ranges: What the stored values of deep images were scaled by.
-        label_basis: What doubts of labels rest on; None where labels were not evaluated, or by an older distingo.
-        near_duplicates: What was searched for near-duplicates; None in a check of an older distingo.
+        seconds: Duration of the check.
+        value_ranges: Ranges by which images with more than 8 bits were scaled.
+        label_basis: Basis of the label findings; None if labels were not evaluated, or in checks of older versions.
+        near_duplicates: Scope of the search for near-duplicates; None in checks of older versions.
     """
 
     data: Path
@@ -74,27 +74,27 @@ class Check:
 
     @property
     def counts(self) -> dict[FindingKind, int]:
-        """How many findings of each kind count; only kinds that have any."""
+        """Number of findings at or above the threshold, by kind; kinds without any are left out."""
         numbers = {kind: len(self.counting(kind)) for kind in FINDING_KINDS}
         return {kind: number for kind, number in numbers.items() if number}
 
     def with_thresholds(self, options: dict[str, float]) -> Check:
-        """The same measurements under other thresholds.
+        """Return the same check with other thresholds.
 
         Args:
-            options: By kind; kinds that are not named keep their threshold.
+            options: Thresholds by kind; other kinds keep their threshold.
 
         Raises:
             UsageError: There is no such kind, or a value is out of its range.
         """
-        settled = settle_thresholds(options)
-        moved = {kind: value for kind, value in settled.items() if kind in options}
+        thresholds = settle_thresholds(options)
+        changed = {kind: value for kind, value in thresholds.items() if kind in options}
         findings = tuple(
-            replace(finding, threshold=moved.get(finding.kind, finding.threshold)) for finding in self.findings
+            replace(finding, threshold=changed.get(finding.kind, finding.threshold)) for finding in self.findings
         )
         search = self.near_duplicates
         if search is not None:
-            search = replace(search, similarity=moved.get("near-duplicate", search.similarity))
+            search = replace(search, similarity=changed.get("near-duplicate", search.similarity))
         return replace(self, findings=findings, near_duplicates=search)
 
 
@@ -123,13 +123,13 @@ def write_check(check: Check, folder: Path) -> None:
 
 
 def read_value_ranges(findings: Path) -> ValueRanges:
-    """What deep images were scaled by in the check that a table of findings is of.
+    """Read the value ranges of the check that a table of findings belongs to.
 
     Args:
-        findings: The table, or the folder that it is in.
+        findings: The table, or its folder.
 
     Returns:
-        The ranges; none where no check is there, as a person may have moved the table.
+        The ranges; empty if there is no check next to the table, which may have been moved.
 
     Raises:
         RunError: ``check.json`` is damaged.
@@ -144,7 +144,7 @@ def read_value_ranges(findings: Path) -> ValueRanges:
 
 
 def read_check(folder: Path) -> Check:
-    """Read what `write_check` wrote.
+    """Read a check that `write_check` wrote.
 
     Raises:
         RunError: There is no check, or it is damaged.

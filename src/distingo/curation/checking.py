@@ -1,6 +1,6 @@
-"""The whole check: images are read once, measured and compared, and thresholds are applied to the scores.
+"""The check of a data set: reading, measuring and comparing its images, and applying thresholds to the scores.
 
-Labels are doubted by models that the check trains, or by the predictions of a cross-validation or run.
+Labels are evaluated by models that the check trains, or by the predictions of a cross-validation or run.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class GivenPredictions:
     """What models predict for images of a data set that they were not trained on.
 
     Attributes:
-        images: The images that it is known of.
-        out_of_fold: What the models predict for them.
-        note: Where it is from and of how many images.
+        images: The images with predictions.
+        out_of_fold: The predictions.
+        note: Note on their source and the number of images.
     """
 
     images: tuple[LabeledImage, ...]
@@ -64,10 +64,10 @@ class GivenPredictions:
 def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
     """Find a data set's images among the predictions of a cross-validation, or of a run's test split.
 
-    An image counts where its file's content is still the same; labels may have been changed since.
+    Images are matched by file content; their labels may have changed.
 
     Args:
-        folder: Holds ``predictions.parquet`` and ``manifest.csv``.
+        folder: Folder with ``predictions.parquet`` and ``manifest.csv``.
         dataset: The images to check.
 
     Raises:
@@ -79,21 +79,21 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
     _require_task(folder, dataset)
     contents = {row.file: row.content for row in read_manifest(folder / "manifest.csv")}
     rows = {contents[file]: row for row, file in enumerate(files) if contents.get(file)}
-    known = tuple(image for image in dataset.images if image.content in rows)
-    if not known:
+    predicted_images = tuple(image for image in dataset.images if image.content in rows)
+    if not predicted_images:
         raise DataError(
             f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}",
             code="data_differ",
             parameter="predictions",
         )
-    chosen = probabilities[[rows[image.content] for image in known]].astype(np.float64)
-    having = np.array([[name in image.labels for name in classes] for image in known], bool)
+    chosen = probabilities[[rows[image.content] for image in predicted_images]].astype(np.float64)
+    having = np.array([[name in image.labels for name in classes] for image in predicted_images], bool)
     out_of_fold = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
-    left = len(dataset.images) - len(known)
+    missing = len(dataset.images) - len(predicted_images)
     where = note("labels-doubted-by", folder=str(folder))
-    if left:
-        where = note("labels-doubted-by-some", folder=str(folder), left=left)
-    return GivenPredictions(known, out_of_fold, where)
+    if missing:
+        where = note("labels-doubted-by-some", folder=str(folder), left=missing)
+    return GivenPredictions(predicted_images, out_of_fold, where)
 
 
 def _require_task(folder: Path, dataset: Dataset) -> None:
@@ -108,7 +108,7 @@ def _require_task(folder: Path, dataset: Dataset) -> None:
 
 
 _SURELY_COPIES = 0.8
-"""Pairs this alike must not confirm each other's label."""
+"""Similarity from which the images of a pair share a fold, so that they can't confirm each other's label."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,14 +117,14 @@ class CheckRequest:
 
     Attributes:
         data: Folder of images, or a table of labels next to them.
-        against: Another data set in which no copy should be, for example the images that a model is evaluated on.
-        model: What images are compared by; see `choose_embedding`.
-        weights: Of that model.
-        thresholds: By kind of finding; others keep their defaults.
-        reading: How images and labels are found and read; without a value range the images of `data` decide, for
+        against: Another data set that should have no duplicates in common, for example the test data of a model.
+        model: Features that images are compared by; see `choose_embedding`.
+        weights: Weights of that model.
+        thresholds: Thresholds by kind of finding; other kinds keep their defaults.
+        reading: Options for finding and reading images and labels. Without a value range, that of `data` is used for
             `against` too.
-        seed: Of samples and folds.
-        predictions: A folder with out-of-fold predictions to doubt labels by, instead of making some.
+        seed: Seed of samples and folds.
+        predictions: Folder with out-of-fold predictions for the evaluation of labels; None trains models instead.
     """
 
     data: Path
@@ -139,7 +139,7 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """All that is measured; evaluating it costs next to nothing."""
+    """All measurements, to which thresholds are applied."""
 
     dataset: Dataset
     others: tuple[LabeledImage, ...]
@@ -155,24 +155,24 @@ class _Measured:
 
 
 def run_check(request: CheckRequest) -> Check:
-    """Look for everything that may be wrong with a data set; nothing is written but the cache.
+    """Find possible problems of a data set; only the cache is written.
 
     Raises:
-        DistingoError: The specific subclass: the data can't be read, an option is wrong, weights are not available.
+        DistingoError: The data can't be read, an option is invalid, or weights are not available.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     thresholds = settle_thresholds(request.thresholds)
-    seen = survey(request.data, reading=request.reading, as_it_comes=True)
-    embedding = choose_embedding(request.model, request.weights, seen, request.reading.cache)
+    data_survey = survey(request.data, reading=request.reading, as_it_comes=True)
+    embedding = choose_embedding(request.model, request.weights, data_survey, request.reading.cache)
     measured = _measure(request, embedding)
     dataset = measured.dataset
-    found = _in_order(_apply_thresholds(measured, thresholds, request))
-    decided = find_corrections(dataset.root, request.reading.corrections)
-    findings = tuple(finding for finding in found if not is_answered(finding, decided))
-    answered = len(found) - len(findings)
+    all_findings = _in_order(_apply_thresholds(measured, thresholds, request))
+    corrections = find_corrections(dataset.root, request.reading.corrections)
+    findings = tuple(finding for finding in all_findings if not is_answered(finding, corrections))
+    resolved_count = len(all_findings) - len(findings)
     notes = [*dataset.notes, embedding.note]
-    if answered:
-        notes.append(note("findings-answered", count=answered, total=len(found)))
+    if resolved_count:
+        notes.append(note("findings-answered", count=resolved_count, total=len(all_findings)))
     return Check(
         data=request.data,
         root=dataset.root,
@@ -187,7 +187,7 @@ def run_check(request: CheckRequest) -> Check:
         embedded_by=embedding.name,
         label_score=None if measured.out_of_fold is None else measured.out_of_fold.score,
         notes=(*notes, *measured.notes),
-        seconds=time.perf_counter() - begun,
+        seconds=time.perf_counter() - started,
         value_ranges=dataset.value_ranges,
         label_basis=measured.basis,
         near_duplicates=record_search(dataset.images, measured.others, thresholds["near-duplicate"]),
@@ -195,7 +195,7 @@ def run_check(request: CheckRequest) -> Check:
 
 
 def measurements_product(cache: Cache) -> Product:
-    """The measurements of every image, float32 (12,), to be computed while it is decoded."""
+    """Product with the measurements of every image, float32 (12,), computed while it is decoded."""
     return Product(cache.store(f"measurements-1-decoded-{DECODING}", (len(MEASUREMENTS),), "float32"), measure)
 
 
@@ -211,20 +211,20 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     embeddings = None
     if embedding.product is not None and len(keys) > 1:
         embeddings = embedding.product.store.rows(keys).take(np.arange(len(keys)))
-    distances = places = None
+    distances = neighbors = None
     if embeddings is not None:
-        distances, places = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBORS)
+        distances, neighbors = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBORS)
     pairs = find_copies(
         own[1].store.rows([*keys, *(image.row_key for image in others)]),
         [min(image.width, image.height) for image in (*dataset.images, *others)],
-        further=() if places is None else near_pairs(places),
+        further=() if neighbors is None else near_pairs(neighbors),
         workers=request.reading.workers,
     )
     doubted, notes = dataset.images, tuple[Note, ...]()
     if request.predictions is not None:
-        given = read_given_predictions(request.predictions, dataset)
-        doubted, notes = given.images, (given.note,)
-        out_of_fold: OutOfFold | None = given.out_of_fold
+        predictions = read_given_predictions(request.predictions, dataset)
+        doubted, notes = predictions.images, (predictions.note,)
+        out_of_fold: OutOfFold | None = predictions.out_of_fold
     else:
         out_of_fold = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
     shortcuts = find_shortcuts(dataset, measurements, seed=request.seed)
@@ -287,6 +287,6 @@ def _apply_thresholds(
 
 
 def _in_order(findings: Iterator[Finding]) -> list[Finding]:
-    """Kind by kind, the worst first."""
+    """Sort findings by kind, the worst first."""
     order = {kind: place for place, kind in enumerate(FINDING_KINDS)}
     return sorted(findings, key=lambda finding: (order[finding.kind], -finding.score, finding.file, finding.other))

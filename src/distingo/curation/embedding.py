@@ -1,4 +1,4 @@
-"""What images are compared by: a frozen backbone's features, or descriptors where no weights are available."""
+"""Features that a check compares images by: those of a frozen backbone, or descriptors without weights."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CLASSIC = "descriptors"
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What embeds images.
+    """The features that images are compared by.
 
     Attributes:
-        product: To be computed while images are decoded; None where embeddings are off.
-        name: Of the backbone; ``descriptors``; ``none``.
-        reason: Why this one.
-        deep: Whether it is a backbone's.
+        product: Product that computes the features during decoding; None if embeddings are disabled.
+        name: Name of the backbone, ``descriptors`` or ``none``.
+        reason: Why it was chosen.
+        deep: Whether the features are those of a backbone.
     """
 
     product: Product | None
@@ -34,24 +34,24 @@ class Embedding:
 
     @property
     def note(self) -> Note:
-        """What images are compared by, for the person."""
+        """Note on the features for the user."""
         if self.product is None:
             return note("compared-by-pixels")
         return note("compared-by", name=self.name, said=self.reason)
 
 
 def choose_embedding(option: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
-    """Choose what images are embedded by.
+    """Choose the features that images are compared by.
 
     Args:
-        option: A backbone as `train` takes it, ``descriptors``, or ``none``; None chooses as `train` does.
-        weights: As for `train`; None takes the published ones.
-        seen: What the data set looks like.
-        cache: Where embeddings are kept.
+        option: A backbone as for `train`, ``descriptors``, or ``none``; None chooses as `train` does.
+        weights: As for `train`; None is the published weights.
+        seen: Survey of the data set.
+        cache: Cache for the features.
 
     Raises:
         ModelError: There is no such backbone, or its weights are not available.
-        UsageError: The model is none that embeds.
+        UsageError: The model has no features.
     """
     if option == _WITHOUT:
         return Embedding(None, _WITHOUT, note("requested"))
@@ -78,14 +78,14 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache
     """Embed images by a backbone's features.
 
     Args:
-        name: As `train` takes it.
-        weights: As for `train`; None takes the published ones.
-        reason: Why this one.
-        cache: Where embeddings are kept.
+        name: Name of the backbone as for `train`.
+        weights: As for `train`; None is the published weights.
+        reason: Why it was chosen.
+        cache: Cache for the features.
 
     Raises:
         ModelError: There is no such backbone, or its weights are not available.
-        UsageError: The model is none that embeds.
+        UsageError: The model has no features.
     """
     _load_torch()
     from distingo.machine.device import choose_device
@@ -107,5 +107,5 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache
 
 
 def _load_torch() -> None:
-    """With its threads placed, and this one left free to start others that decode on every core."""
+    """Prepare the process for torch, so that decoding threads can still use every core."""
     prepare_process()

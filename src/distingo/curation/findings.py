@@ -1,4 +1,4 @@
-"""Findings: the record that `check` writes and that `clean` and `review` read, and which of them are resolved."""
+"""Findings: the records that `check` writes and `clean` and `review` read, and whether they are resolved."""
 
 from __future__ import annotations
 
@@ -29,43 +29,45 @@ FindingKind = Literal[
     "unreadable",
     "imbalance",
 ]
-"""In the order of what they do to a model. Has a copy on another side of the split; has a copy under another class;
-something other than the subject distinguishes the classes; is probably wrongly labeled; is another copy of the same
-scene; has the same bytes or pixels; is unlike all others; has one color only; is too dark; too bright; out of focus;
-unusually large or small; unusually wide or tall; is named as another format; gives no image; a class is far smaller
-than the largest. Shortcuts and imbalance are about the whole data set and name no file."""
+"""Kinds of findings, ordered by their effect on a model.
+
+In this order: a duplicate in another split; a duplicate in another class; a property other than the subject that
+distinguishes the classes; a probably wrong label; another image of the same scene; the same bytes or pixels; unlike all
+other images; a single color; too dark; too bright; out of focus; unusually large or small; unusually wide or tall; the
+file extension of another format; an unreadable file; a class that is far smaller than the largest one. Shortcuts and
+imbalance concern the complete data set and have no file."""
 
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
 IMAGE_KINDS: tuple[FindingKind, ...] = tuple(kind for kind in FINDING_KINDS if kind not in {"imbalance", "shortcut"})
-"""Those about single images and pairs."""
+"""Kinds of findings about single images and pairs of images."""
 
 FINDINGS_NAME = "findings.csv"
 """The name of the table in the folder that `distingo check` writes."""
 
 FINDINGS_FOLDER = "check"
-"""The folder that is meant where none is named."""
+"""Default folder of a check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that may be wrong with one image, or with a pair of images.
+    """A possible problem with an image, a pair of images, or the data set.
 
     Attributes:
-        kind: What it is.
-        file: As in `Source.file`: relative to the data set's root, with forward slashes; empty for the whole data set.
-        score: From 0 (nothing wrong) to 1 (surely wrong); comparable within its kind only.
-        threshold: From which score on it counts; those below are kept so that the threshold can be moved.
-        labels: The class names that the file was found under.
-        split: The side its author put it on; empty where none.
-        content: Hash of the file's bytes, empty where it can't be read; shows whether the file is still the same.
-        other: The other image of a pair; empty where there is none.
-        other_labels: The class names that the other one was found under.
-        other_root: Folder that `other` is relative to, where that is another data set; else empty.
-        suggested: For ``label``, the class names that are more likely.
-        reason: In words for people.
-        other_split: The side that the other one's author put it on.
-        other_content: Hash of the other one's bytes.
+        kind: Kind of the finding.
+        file: As in `Source.file`: relative to the data set's root, with forward slashes; empty for the data set itself.
+        score: From 0 (no problem) to 1 (certain problem); comparable only within a kind.
+        threshold: Score from which the finding counts; lower ones are stored so that the threshold can be lowered.
+        labels: Class names of the file.
+        split: Predefined split of the file; empty if there is none.
+        content: Content hash, which shows whether the file has changed; empty if it can't be read.
+        other: The other image of a pair; empty if there is none.
+        other_labels: Class names of the other image.
+        other_root: Base folder of `other` if it is in another data set, otherwise empty.
+        suggested: For ``label``, the more probable class names.
+        reason: Explanation for the user.
+        other_split: Predefined split of the other image.
+        other_content: Content hash of the other image.
     """
 
     kind: FindingKind
@@ -95,7 +97,7 @@ _COLUMNS = [field.name for field in fields(Finding)]
 
 
 def write_findings(findings: Iterable[Finding], path: Path) -> None:
-    """Write findings as CSV, whose first column has which of them count, for people and spreadsheets.
+    """Write findings as CSV; the first column contains whether a finding counts.
 
     Raises:
         ResourceError: The file can't be written.
@@ -104,14 +106,14 @@ def write_findings(findings: Iterable[Finding], path: Path) -> None:
 
 
 def read_findings(path: Path) -> tuple[Finding, ...]:
-    """Read what `write_findings` wrote.
+    """Read findings that `write_findings` wrote.
 
     Args:
-        path: The table, or the folder that it is in.
+        path: The table, or its folder.
 
     Raises:
         DataError: The file is missing.
-        RunError: The file is damaged, or is no table of findings.
+        RunError: The file is damaged, or is not a table of findings.
     """
     path = path / FINDINGS_NAME if path.is_dir() else path
     if not path.is_file():
@@ -162,16 +164,16 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
 def is_answered(finding: Finding, corrections: Corrections | None) -> bool:
     """Whether a finding is resolved by a decision in the corrections.
 
-    An image set aside answers everything about it. A pair is answered when one of the two is set aside or relabeled
-    for it, or when both are kept for it. What was decided about a file that has changed since answers nothing.
+    Quarantining an image resolves all its findings. A pair is resolved if one of its images is quarantined or
+    relabeled, or if both are kept for this kind of finding. Decisions about files that have changed since are ignored.
     """
     if corrections is None:
         return False
-    known = corrections.by_file
-    one = _answer(known.get(finding.file), finding.kind, finding.content)
+    corrections_by_file = corrections.by_file
+    one = _answer(corrections_by_file.get(finding.file), finding.kind, finding.content)
     if not finding.other or finding.other_root:
         return one is not None
-    other = _answer(known.get(finding.other), finding.kind, finding.other_content)
+    other = _answer(corrections_by_file.get(finding.other), finding.kind, finding.other_content)
     if "quarantine" in (one, other) or "relabel" in (one, other):
         return True
     return one is not None and other is not None

@@ -1,12 +1,11 @@
-"""How good the models are that doubt labels, how many labels look wrong, and how many of these would by chance.
+"""Estimation of label noise: how many labels are probably wrong, and how reliable this estimate is.
 
-Given labels are taken to be a mixture (`estimate_noise`): nearly all are drawn from the models' out-of-fold
-probabilities, sharpened or softened by one slope; a share of them, the noise, is drawn evenly from all classes. Both
-numbers are those of the greatest likelihood. An image that is hard to tell has a probability that says so, and its
-label is explained without noise; a label that is next to impossible is not. The posterior probability of noise is a
-local false discovery rate (Efron, Tibshirani, Storey and Tusher 2001): where it is one half and more, at most half of
-the labels so doubted are expected to be right, and usually far fewer. Data without noise doubt no label: noise does not
-raise their likelihood.
+The labels are modeled as a mixture (`estimate_noise`). Most are drawn from the models' out-of-fold probabilities,
+sharpened or softened by one slope; a share of them, the noise, is drawn uniformly from all classes. Both parameters are
+maximum likelihood estimates. The label of an ambiguous image is explained by its probabilities without noise; an almost
+impossible label is not. One minus the posterior probability of noise is a local false discovery rate (Efron,
+Tibshirani, Storey and Tusher 2001): labels with a posterior of at least one half are more probably wrong than right. In
+data without noise no label is doubted, as noise does not raise the likelihood.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from distingo.records import Task
 Floats = npt.NDArray[np.float64]
 
 MARGIN = 0.1
-"""Models must close so much of the way from guessing to certainty, at the lower end of a 95 % interval."""
+"""Minimum gain of the models over guessing, relative to a perfect score, at the lower end of a 95 % interval."""
 
 MOST_WRONG = 0.1
-"""No more than this share of the images is held for wrongly labeled."""
+"""Maximum share of the images that counts as wrongly labeled."""
 
 FEW_MISTAKES = 0.02
-"""Models that are right on all but so many of the images contradict no more labels than that, however few are wrong."""
+"""Highest error rate of models whose confident contradictions count even if no noise is detected."""
 
 SURE = 0.75
-"""By so much more probable than the given class another one is where such models contradict a label."""
+"""Minimum difference between the probabilities of the predicted and the labeled class of such a contradiction."""
 
 _SIGNIFICANT = 3.841458820694124  # the 95 % quantile of chi squared with one degree of freedom
 
@@ -47,23 +46,22 @@ _NEVER = -40.0
 
 @dataclass(frozen=True, slots=True)
 class LabelBasis:
-    """What doubts of labels rest on.
+    """Basis of the label findings.
 
     Attributes:
-        score: Of the models on images that they were not fitted on: accuracy; with several labels the mean area under
-            the ROC curve.
-        baseline: What always saying the most frequent class reaches; with several labels 0.5.
-        gain: By how much the score exceeds it, at the lower end of a 95 % interval.
+        score: Out-of-fold score of the models. Single-label: accuracy; multi-label: mean area under the ROC curve.
+        baseline: Single-label: accuracy of always predicting the most frequent class; multi-label: 0.5.
+        gain: Score minus baseline, at the lower end of a 95 % interval.
         low: Lower end of the score's 95 % interval.
-        high: Upper end.
-        n: How many images the score is of.
-        is_better: Whether that is `MARGIN` of the way to a perfect score; if not, no label is doubted.
-        noise: The share of labels that look as if drawn at random; 0 where that explains no more than chance does.
-        wrong: How many images have a label that is more probably wrong than right; of models that hardly ever err, and
-            where no noise shows, that is surely contradicted (`FEW_MISTAKES`, `SURE`).
-        counted: How many of these count: `MOST_WRONG` of all at most.
-        false_alarms: The share of those that count whose labels are expected to be right; 0 where none counts, None
-            where they are too few to estimate it.
+        high: Upper end of the score's 95 % interval.
+        n: Number of images behind the score.
+        is_better: Whether the gain is at least `MARGIN` of the way to a perfect score; if not, no label is doubted.
+        noise: Estimated share of random labels; 0 if it is not significant.
+        wrong: Number of images with a label that is more probably wrong than right. If there is no significant noise
+            and the models hardly ever err, the number of confident contradictions (`FEW_MISTAKES`, `SURE`).
+        counted: How many of these count, at most a share `MOST_WRONG` of all images.
+        false_alarms: Expected share of correct labels among the counted ones; 0 if there are none, None if they are too
+            few for an estimate.
     """
 
     score: float
@@ -85,13 +83,13 @@ class LabelBasis:
 
 
 def weigh_labels(probabilities: Floats, having: npt.NDArray[np.bool_], score: float, task: Task) -> LabelBasis:
-    """Weigh labels against out-of-fold probabilities.
+    """Evaluate labels against out-of-fold probabilities.
 
     Args:
-        probabilities: Float64 (n, classes), of images with a label; with several labels of any.
-        having: Bool (n, classes): the labels as they are.
+        probabilities: Float64 (n, classes), of labeled images (single-label) or all images (multi-label).
+        having: Bool (n, classes): the labels.
         score: As in `LabelBasis`.
-        task: One label per image, or several.
+        task: ``single-label`` or ``multi-label``.
     """
     baseline, gain, low, high = _gain(probabilities, having, task)
     basis = LabelBasis(score, baseline, gain, min(low, score), max(high, score), len(having), is_better=False)
@@ -100,26 +98,28 @@ def weigh_labels(probabilities: Floats, having: npt.NDArray[np.bool_], score: fl
     noise, posterior = estimate_noise(probabilities, having, task)
     if noise == 0 and task == "single-label" and score >= 1 - FEW_MISTAKES:
         excess = probabilities.max(axis=1) - probabilities[np.arange(len(having)), having.argmax(axis=1)]
-        sure = int((excess >= SURE).sum())
-        return replace(basis, is_better=True, wrong=sure, counted=sure, false_alarms=None if sure else 0.0)
+        contradicted = int((excess >= SURE).sum())
+        return replace(
+            basis, is_better=True, wrong=contradicted, counted=contradicted, false_alarms=None if contradicted else 0.0
+        )
     wrong = int((posterior >= 0.5).sum())
     counted = min(wrong, int(MOST_WRONG * len(having)))
-    surest = np.sort(posterior)[len(posterior) - counted :]
-    alarms = float(1 - surest.mean()) if counted else 0.0
+    most_doubtful = np.sort(posterior)[len(posterior) - counted :]
+    alarms = float(1 - most_doubtful.mean()) if counted else 0.0
     return replace(basis, is_better=True, noise=noise, wrong=wrong, counted=counted, false_alarms=alarms)
 
 
 def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, Floats]:
-    """How large a share of labels is noise, and how probably each image has such a label.
+    """Estimate the share of random labels, and the probability that each image has one.
 
     Args:
         probabilities: Float64 (n, classes), of models that were not fitted on the images.
         having: Bool (n, classes): the labels.
-        task: One label per image, or several: then each label of an image is one of two classes.
+        task: ``single-label`` or ``multi-label``; in the latter case each label of an image is one of two classes.
 
     Returns:
-        The share, and float64 (n,): the posterior probability of noise, with several labels of the most doubtful. Both
-        are 0 where noise raises the likelihood by no more than chance does (a likelihood ratio test at 5 %).
+        The share, and float64 (n,): the posterior probability of noise (multi-label: of the most doubtful label). Both
+        are 0 if noise does not raise the likelihood significantly (a likelihood ratio test at 5 %).
     """
     from scipy.optimize import minimize
     from scipy.special import expit
@@ -156,10 +156,10 @@ def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: T
 
 
 def describe_basis(basis: LabelBasis, task: Task) -> list[Note]:
-    """What a person should know of doubted labels, or of why there are none."""
+    """Notes on the label findings, or on the reason why there are none."""
     single = task == "single-label"
-    found = {"score": basis.score, "count": basis.n, "low": basis.low, "high": basis.high}
-    worth = Note("right-on" if single else "area-on", found)
+    values = {"score": basis.score, "count": basis.n, "low": basis.low, "high": basis.high}
+    worth = Note("right-on" if single else "area-on", values)
     floor = note("commonest-on" if single else "guessing-reaches", score=basis.baseline)
     if not basis.is_better:
         return [note("labels-not-doubted", worth=worth, floor=floor)]
@@ -173,13 +173,13 @@ def describe_basis(basis: LabelBasis, task: Task) -> list[Note]:
 
 
 def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, float, float, float]:
-    """The baseline, the lower end of the 95 % interval of what the models have over it, and both of their score's."""
+    """The baseline, the lower end of the gain's 95 % interval, and both ends of the score's 95 % interval."""
     if not len(having):
         return 0.0, 0.0, 0.0, 1.0
     if task == "single-label":
-        given = having.argmax(axis=1)
-        most_frequent = given == np.bincount(given).argmax()
-        right = probabilities.argmax(axis=1) == given
+        classes = having.argmax(axis=1)
+        most_frequent = classes == np.bincount(classes).argmax()
+        right = probabilities.argmax(axis=1) == classes
         gains = right.astype(np.float64) - most_frequent
         gain = float(gains.mean() - NORMAL_QUANTILE * gains.std() / sqrt(len(gains)))
         return float(most_frequent.mean()), gain, *wilson(int(right.sum()), len(right))
@@ -192,7 +192,7 @@ def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> t
 
 
 def _areas(probabilities: Floats, having: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Of each label that some have and some lack the area under the ROC curve and its standard error.
+    """Area under the ROC curve and its standard error, for each label that some but not all images have.
 
     The error is that of Hanley and McNeil, The meaning and use of the area under a ROC curve, 1982.
     """

@@ -1,4 +1,4 @@
-"""Images that probably have a wrong label: what models that were not trained on them predict instead."""
+"""Findings about probably wrong labels, from the out-of-fold predictions of models."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 FOLDS = 5
 
 _REGULARISATIONS = (3.16e-3, 1e-2, 3.16e-2, 0.1)
-"""scikit-learn's C, strong first: a head that bends to wrong labels can't find them."""
+"""Values of scikit-learn's C, the strongest first: a head that fits wrong labels can't detect them."""
 
 _TREES = 200
 
 _LARGE = 20_000
-"""With more images trees are given way to by a logistic regression, which takes seconds where they take minutes."""
+"""Number of images above which logistic regression replaces trees, as it takes seconds instead of minutes."""
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """What models that never saw an image say about it.
+    """Out-of-fold predictions and their score.
 
     Attributes:
         probabilities: Float64 (n, classes), in the order of `classes`.
         classes: Class names.
-        scores: Accuracy; with several labels the mean over them of the area under the ROC curve.
+        score: Single-label: accuracy; multi-label: mean area under the ROC curve.
     """
 
     probabilities: npt.NDArray[np.float64]
@@ -63,42 +63,42 @@ def predict_out_of_fold(
     """Cross-validate: a linear head on a network's embeddings, extremely randomized trees on descriptors.
 
     Args:
-        embeddings: Float32 (n, features), as they are.
-        labels: Of each image.
-        task: One label per image, or several.
-        deep: Whether the embeddings are a network's.
-        together: Pairs of copies, which must not confirm each other: they share a fold.
-        workers: Threads.
-        seed: Of the folds and trees.
+        embeddings: Unscaled float32 (n, features).
+        labels: Labels of each image.
+        task: ``single-label`` or ``multi-label``.
+        deep: Whether the embeddings are those of a network.
+        together: Pairs of duplicates, which share a fold so that they can't confirm each other.
+        workers: Number of threads.
+        seed: Seed of the folds and trees.
 
     Returns:
-        None where fewer than two classes have two images each, as nothing can be learned then. Classes of one image
-        are never suggested and never doubted.
+        The predictions; None if fewer than two classes have two images. Classes with one image are never suggested and
+        never doubted.
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
     names = sorted({label for row in labels for label in row})
     having = np.array([[name in row for name in names] for row in labels], bool).reshape(len(labels), len(names))
-    kept = np.flatnonzero(having.sum(axis=0) >= 2)
-    if len(kept) < 2:
+    usable = np.flatnonzero(having.sum(axis=0) >= 2)
+    if len(usable) < 2:
         return None
-    classes = tuple(names[at] for at in kept)
-    having = having[:, kept]
+    classes = tuple(names[at] for at in usable)
+    having = having[:, usable]
     folds = _assign_folds(having, task, together, seed)
     labeled = having.any(axis=1) | (task == "multi-label")
     probabilities = np.zeros(having.shape)
     linear = deep or len(labels) > _LARGE
 
     def judge_fold(fold: int) -> None:
-        held, known = folds == fold, (folds != fold) & labeled
-        if linear and held.any():
-            probabilities[held] = _predict_linear(embeddings[known], having[known], embeddings[held], task, seed)
-        elif held.any():
+        test, train = folds == fold, (folds != fold) & labeled
+        if linear and test.any():
+            probabilities[test] = _predict_linear(embeddings[train], having[train], embeddings[test], task, seed)
+        elif test.any():
             trees = ExtraTreesClassifier(_TREES, min_samples_leaf=2, random_state=seed, n_jobs=workers)
-            probabilities[held] = _predict_trees(trees, embeddings[known], having[known], embeddings[held], task)
+            probabilities[test] = _predict_trees(trees, embeddings[train], having[train], embeddings[test], task)
 
     with progress_bar("Looking for wrong labels", FOLDS) as advance, ThreadPoolExecutor(workers) as pool:
-        # trees have threads of their own
+        # trees use their own threads
         for _ in (pool.map if linear else map)(judge_fold, range(FOLDS)):
             advance(1)
     return OutOfFold(probabilities, classes, score_out_of_fold(probabilities, having, task))
@@ -111,52 +111,54 @@ def label_findings(
     threshold: float,
     basis: LabelBasis | None = None,
 ) -> Iterator[Finding]:
-    """Images whose labels are doubtful.
+    """Find images with doubtful labels.
 
-    The order is that of confident learning (Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in
-    dataset labels, 2021), as the library cleanlab has it: the score is 1 minus the label's quality. Scores are
-    stretched so that as many as `weigh_labels` counts stand at one half and above.
+    They are ranked by confident learning (Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in
+    dataset labels, 2021), as implemented in cleanlab: the score is 1 minus the label quality. Scores are rescaled so
+    that the number of scores of at least one half is that of `weigh_labels`.
 
     Args:
-        images: The usable ones.
-        out_of_fold: What models say that never saw them.
-        task: One label per image, or several.
-        threshold: From which score on one counts.
-        basis: What doubts rest on, as from `weigh_doubts`; made here without.
+        images: The usable images.
+        out_of_fold: Out-of-fold predictions for them.
+        task: ``single-label`` or ``multi-label``.
+        threshold: Score from which a finding counts.
+        basis: Basis from `weigh_doubts`; computed if it is None.
 
     Yields:
-        ``label``, with the more probable classes as suggestion; none where the models are not clearly better than
+        ``label`` with the more probable classes as suggestion; nothing if the models are not clearly better than
         guessing.
     """
     basis = basis or weigh_doubts(images, out_of_fold, task)
     if not basis.is_better:
         return
-    known = _known(images, out_of_fold, task)
-    probabilities, having = out_of_fold.probabilities[known], _having(images, out_of_fold.classes)[known]
+    evaluable = _known(images, out_of_fold, task)
+    probabilities, having = out_of_fold.probabilities[evaluable], _having(images, out_of_fold.classes)[evaluable]
     doubt = _doubt(probabilities, having) if task == "single-label" else _doubt_several(probabilities, having)
     scores = _stretch(doubt, basis.counted)
-    for row, at in enumerate(known.tolist()):
+    for row, at in enumerate(evaluable.tolist()):
         if scores[row] < KEPT_FROM["label"]:
             continue
         image = images[at]
         suggested, reason = _suggest(image.labels, out_of_fold.classes, probabilities[row], task)
         if suggested != image.labels:
-            found = (image.labels, image.given_split or "", image.content)
+            file_fields = (image.labels, image.given_split or "", image.content)
             score = float(scores[row])
-            yield Finding("label", image.source.file, score, threshold, *found, suggested=suggested, reason=reason)
+            yield Finding(
+                "label", image.source.file, score, threshold, *file_fields, suggested=suggested, reason=reason
+            )
 
 
 def weigh_doubts(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> LabelBasis:
-    """What doubts of labels rest on.
+    """Compute the basis of label findings.
 
     Args:
-        images: The usable ones.
-        out_of_fold: What models say that never saw them.
-        task: One label per image, or several.
+        images: The usable images.
+        out_of_fold: Out-of-fold predictions for them.
+        task: ``single-label`` or ``multi-label``.
     """
-    known = _known(images, out_of_fold, task)
+    evaluable = _known(images, out_of_fold, task)
     return weigh_labels(
-        out_of_fold.probabilities[known], _having(images, out_of_fold.classes)[known], out_of_fold.score, task
+        out_of_fold.probabilities[evaluable], _having(images, out_of_fold.classes)[evaluable], out_of_fold.score, task
     )
 
 
@@ -169,7 +171,7 @@ def _having(images: Sequence[LabeledImage], classes: tuple[str, ...]) -> npt.NDA
 
 
 def _known(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
-    """Positions of the images whose label can be doubted."""
+    """Indices of the images whose labels can be evaluated."""
     return np.flatnonzero(_having(images, out_of_fold.classes).any(axis=1) | (task == "multi-label"))
 
 
@@ -179,7 +181,7 @@ def _assign_folds(
     from distingo.training.held_out import assign_folds
 
     targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)
-    folds = np.maximum(assign_folds(targets, seed=seed), 0)  # the only image without a label is held out too
+    folds = np.maximum(assign_folds(targets, seed=seed), 0)  # images without a label are held out too
     groups = group_copies(together, len(having))
     return folds[groups]
 
@@ -187,7 +189,7 @@ def _assign_folds(
 def _predict_linear(
     known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task, seed: int
 ) -> npt.NDArray[np.float64]:
-    """By the head of the least log loss on a fifth of what is known."""
+    """Predict by the head with the lowest log loss on a held-out fifth of the training images."""
     from distingo.training.held_out import score_logits
     from distingo.training.linear_models import Loss, solve_path
 
@@ -196,8 +198,8 @@ def _predict_linear(
     loss: Loss = "softmax" if task == "single-label" else "sigmoid"
     best, logits = np.inf, np.zeros((len(asked), having.shape[1]), np.float32)
     for solution in solve_path(known[chosen], targets[chosen], loss=loss, regularisations=_REGULARISATIONS):
-        decided = _padded(solution.decide(known[~chosen]), having.shape[1])
-        _, log_loss = score_logits(decided, targets[~chosen], task)
+        held_out_logits = _padded(solution.decide(known[~chosen]), having.shape[1])
+        _, log_loss = score_logits(held_out_logits, targets[~chosen], task)
         if log_loss >= best:
             break
         best, logits = log_loss, _padded(solution.decide(asked), having.shape[1])
@@ -205,7 +207,7 @@ def _predict_linear(
 
 
 def _padded(logits: Floats, outputs: int) -> Floats:
-    """A class that only the held-out part has is improbable."""
+    """Pad logits of classes without training images with a very low value."""
     missing = outputs - logits.shape[1]
     return np.pad(logits, ((0, 0), (0, missing)), constant_values=-30.0) if missing > 0 else logits
 
@@ -218,7 +220,7 @@ def _predict_trees(
     trees: ExtraTreesClassifier, known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task
 ) -> npt.NDArray[np.float64]:
     fitted = trees.fit(known, having.argmax(axis=1) if task == "single-label" else having)
-    trees.set_params(n_jobs=1)  # threads would add up the trees' shares in whatever order
+    trees.set_params(n_jobs=1)  # threads would sum the trees' probabilities in arbitrary order
     if task == "single-label":
         result = np.zeros((len(asked), having.shape[1]))
         result[:, fitted.classes_] = fitted.predict_proba(asked)
@@ -232,12 +234,12 @@ def _share_of_yes(share: npt.NDArray[np.float64], kinds: npt.NDArray[np.bool_]) 
 
 
 def score_out_of_fold(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_], task: Task) -> float:
-    """Accuracy; with several labels the mean over them of the area under the ROC curve, 0 where there is none.
+    """Accuracy (single-label) or mean area under the ROC curve (multi-label); 0 if it is undefined.
 
     Args:
         probabilities: Float64 (n, classes).
         having: Bool (n, classes): the labels.
-        task: One label per image, or several.
+        task: ``single-label`` or ``multi-label``.
     """
     if task == "single-label":
         labeled = having.any(axis=1)
@@ -261,12 +263,12 @@ def _doubt(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]
 def _doubt_several(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     from cleanlab.multilabel_classification import get_label_quality_scores
 
-    given = [np.flatnonzero(row).tolist() for row in having]
-    return np.asarray(1 - get_label_quality_scores(given, probabilities), np.float64)
+    label_lists = [np.flatnonzero(row).tolist() for row in having]
+    return np.asarray(1 - get_label_quality_scores(label_lists, probabilities), np.float64)
 
 
 def _stretch(doubt: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:
-    """Map doubt piecewise linearly so that as many as are held for wrong stand at one half and above."""
+    """Rescale doubt piecewise linearly so that the `wrong` highest values are at least one half."""
     if not wrong:
         return doubt / 2
     limit = float(np.sort(doubt)[-wrong])

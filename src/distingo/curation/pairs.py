@@ -1,4 +1,4 @@
-"""Findings about pairs: duplicates, duplicates on another split or under another class; and outliers.
+"""Findings about pairs of images (duplicates, also across splits, classes and data sets) and outliers.
 
 An outlier is far from its nearest neighbors among the embeddings.
 """
@@ -18,7 +18,7 @@ from distingo.near_duplicates.search import CopyPair
 from distingo.records import LabeledImage, ManifestRow
 
 _LEFT_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}
-"""Of a pair across sides that is named as the finding's file which is to be put away first."""
+"""Order of splits in which an image of a pair becomes the finding's file, which is removed first."""
 
 Thresholds = Mapping[FindingKind, float]
 
@@ -30,9 +30,9 @@ class Seen:
     Attributes:
         file: As in `Source.file`.
         labels: Its classes.
-        split: Where its author put it; empty where nowhere.
-        content: Hash of its bytes.
-        root: The folder of the other data set, if it is from there; else empty.
+        split: Its predefined split; empty if there is none.
+        content: Its content hash.
+        root: Root of the other data set if the image is from there, otherwise empty.
     """
 
     file: str
@@ -43,28 +43,28 @@ class Seen:
 
     @classmethod
     def of(cls, image: LabeledImage | ManifestRow, root: str = "") -> Seen:
-        """What is seen of an image, or of a row of the manifest."""
+        """Create the record from an image or a row of the manifest."""
         if isinstance(image, ManifestRow):
             return cls(image.file, image.labels, image.split or "", image.content, root)
         return cls(image.source.file, image.labels, image.given_split or "", image.content, root)
 
 
 def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
-    """Files with the bytes or pixels of another, as the manifest names them, with score 1.
+    """Create findings with score 1 for files with the same bytes or pixels, according to the manifest.
 
     Args:
-        manifest: Of all files found.
-        thresholds: By kind.
+        manifest: Rows of all files.
+        thresholds: Thresholds by kind.
 
     Yields:
-        ``contradiction`` where the classes differ, ``leak`` where only the sides do, else ``duplicate``.
+        ``contradiction`` if the classes differ, ``leak`` if only the splits differ, otherwise ``duplicate``.
     """
     rows = {row.file: row for row in manifest}
-    named = set()
+    reported = set()
     for row in manifest:
         pair = frozenset((row.file, row.same_as))
-        if row.status in {"duplicate", "conflict"} and row.same_as in rows and pair not in named:
-            named.add(pair)
+        if row.status in {"duplicate", "conflict"} and row.same_as in rows and pair not in reported:
+            reported.add(pair)
             yield _relate(Seen.of(row), Seen.of(rows[row.same_as]), 1.0, str(row.reason), thresholds)
 
 
@@ -75,17 +75,17 @@ def pair_findings(
     pairs: Iterable[CopyPair],
     thresholds: Thresholds,
 ) -> Iterator[Finding]:
-    """Pairs that show the same scene, scored by their similarity.
+    """Create findings for pairs of images of the same scene, scored by their similarity.
 
     Args:
-        images: The usable ones, positions 0 and up in the pairs.
-        others: Those of another data set, whose positions follow; may be empty.
-        other_root: Its folder.
-        pairs: As `find_copies` gives them.
-        thresholds: By kind.
+        images: The usable images, with indices from 0 in the pairs.
+        others: Images of another data set, with the following indices; may be empty.
+        other_root: Root of the other data set.
+        pairs: Pairs from `find_copies`.
+        thresholds: Thresholds by kind.
 
     Yields:
-        As `duplicate_findings`, with ``near-duplicate`` for ``duplicate``; ``leak`` for a pair across the data sets.
+        As `duplicate_findings`, with ``near-duplicate`` for ``duplicate``; ``leak`` for pairs across the data sets.
     """
     for pair in pairs:
         if pair.first >= len(images):
@@ -95,7 +95,7 @@ def pair_findings(
             second = Seen.of(images[pair.second])
         else:
             other = others[pair.second - len(images)]
-            if other.pixels == images[pair.first].pixels:  # `leak_findings` has it
+            if other.pixels == images[pair.first].pixels:  # reported by `leak_findings`
                 continue
             second = Seen.of(other, other_root)
         yield _relate(first, second, pair.similarity, IN_WORDS[pair.symmetry], thresholds, near=True)
@@ -104,20 +104,20 @@ def pair_findings(
 def leak_findings(
     images: Sequence[LabeledImage], others: Sequence[LabeledImage], other_root: str, thresholds: Thresholds
 ) -> Iterator[Finding]:
-    """Images whose pixels are in another data set too, with score 1.
+    """Create findings with score 1 for images whose pixels also occur in another data set.
 
     Args:
-        images: The usable ones.
-        others: Those of the other data set.
-        other_root: Its folder.
-        thresholds: By kind.
+        images: The usable images.
+        others: Images of the other data set.
+        other_root: Root of the other data set.
+        thresholds: Thresholds by kind.
 
     Yields:
         ``leak``.
     """
-    known = {image.pixels: image for image in reversed(others)}
+    by_pixels = {image.pixels: image for image in reversed(others)}
     for image in images:
-        other = known.get(image.pixels)
+        other = by_pixels.get(image.pixels)
         if other is not None:
             shared = "bytes" if other.content == image.content else "pixels"
             reason = f"the same {shared} as {other.source.file}"
@@ -127,24 +127,24 @@ def leak_findings(
 def _relate(
     one: Seen, other: Seen, score: float, reason: str, thresholds: Thresholds, *, near: bool = False
 ) -> Finding:
-    """Relate two images; of near-duplicates the reason is how the second one is turned."""
-    file, beside = one, other
+    """Create the finding of a pair; for near-duplicates, `reason` is the rotation or reflection of the second image."""
+    file, partner = one, other
     if near and not other.root:
-        file, beside = sorted((other, one), key=lambda seen: _LEFT_FIRST[seen.split])
+        file, partner = sorted((other, one), key=lambda seen: _LEFT_FIRST[seen.split])
     if near:
-        reason = f"the same scene as {beside.file}" + (f", {reason}" if reason else "")
+        reason = f"the same scene as {partner.file}" + (f", {reason}" if reason else "")
     kind: FindingKind
-    if beside.root:
+    if partner.root:
         kind = "leak"
-    elif file.labels != beside.labels:
+    elif file.labels != partner.labels:
         kind = "contradiction"
-        reason += f", which is in {', '.join(beside.labels) or 'no class'}" if near else ""
-    elif file.split != beside.split:
+        reason += f", which is in {', '.join(partner.labels) or 'no class'}" if near else ""
+    elif file.split != partner.split:
         kind = "leak"
     else:
         kind = "near-duplicate" if near else "duplicate"
-    if file.split != beside.split and not beside.root:
-        reason += f", on the {beside.split or 'unnamed'} side"
+    if file.split != partner.split and not partner.root:
+        reason += f", on the {partner.split or 'unnamed'} side"
     return Finding(
         kind,
         file.file,
@@ -153,30 +153,30 @@ def _relate(
         file.labels,
         file.split,
         file.content,
-        beside.file,
-        beside.labels,
-        beside.root,
+        partner.file,
+        partner.labels,
+        partner.root,
         reason=reason,
-        other_split=beside.split,
-        other_content=beside.content,
+        other_split=partner.split,
+        other_content=partner.content,
     )
 
 
 NEIGHBORS = 10
 
 _FAR = 3.5
-"""Robust standard deviations that make a score of one half."""
+"""Number of robust standard deviations with a score of one half."""
 
 Floats = npt.NDArray[np.float32]
 
 
 def comparable(embeddings: Floats, *, deep: bool) -> Floats:
-    """Bring embeddings to where distances mean likeness.
+    """Scale embeddings so that their distances measure similarity.
 
     Args:
         embeddings: Float32 (n, features).
-        deep: Of a network: rows are scaled to length 1, which found images of another kind best in all that was
-            tried; classic descriptors: each column is centered and scaled to deviation 1.
+        deep: True for features of a network: rows are scaled to length 1, which detected outliers best in experiments.
+            False for descriptors: columns are standardized.
 
     Returns:
         Float32 (n, features).
@@ -190,37 +190,37 @@ def comparable(embeddings: Floats, *, deep: bool) -> Floats:
 
 
 def nearest(embeddings: Floats, count: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """The nearest neighbors of each image among the others.
+    """Find the nearest neighbors of each image.
 
     Args:
-        embeddings: Float32 (n, features), at least two.
-        count: How many neighbors, fewer where there are fewer images.
+        embeddings: Float32 (n, features), n at least 2.
+        count: Number of neighbors, limited to n - 1.
 
     Returns:
-        Distances float (n, count) and positions (n, count), the nearest first.
+        Distances, float (n, count), and indices, int (n, count), the nearest first.
     """
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(n_neighbors=min(count, len(embeddings) - 1), algorithm="brute").fit(embeddings)
-    distances, places = search.kneighbors()
-    return distances, places
+    distances, indices = search.kneighbors()
+    return distances, indices
 
 
 def outlier_findings(
     images: Sequence[LabeledImage], distances: npt.NDArray[np.float64], threshold: float
 ) -> Iterator[Finding]:
-    """Images whose nearest are far away.
+    """Find images that are far from their nearest neighbors.
 
     The mean distance to the nearest (Ramaswamy, Rastogi and Shim, Efficient algorithms for mining outliers from large
     data sets, 2000), on a logarithmic scale, in robust standard deviations from its median: z.
 
     Args:
-        images: The usable ones.
-        distances: To the nearest neighbors (n, count).
-        threshold: From which score on one counts.
+        images: The usable images.
+        distances: Distances to the nearest neighbors (n, count).
+        threshold: Score from which a finding counts.
 
     Yields:
-        ``outlier`` with score 1 - 2^(-z / 3.5), from which they are kept.
+        ``outlier`` with score 1 - 2^(-z / 3.5), if it is at least `KEPT_FROM`.
     """
     if len(images) <= NEIGHBORS:
         return
@@ -232,11 +232,13 @@ def outlier_findings(
     for at in np.flatnonzero(scores >= KEPT_FROM["outlier"]).tolist():
         image = images[at]
         reason = f"{away[at] / deviation:.1f} deviations further from its nearest pictures than is usual"
-        found = (image.labels, image.given_split or "", image.content)
-        yield Finding("outlier", image.source.file, float(scores[at]), threshold, *found, reason=reason)
+        file_fields = (image.labels, image.given_split or "", image.content)
+        yield Finding("outlier", image.source.file, float(scores[at]), threshold, *file_fields, reason=reason)
 
 
 def near_pairs(places: npt.NDArray[np.intp], count: int = 2) -> list[tuple[int, int]]:
-    """Pairs of each image with its first few neighbors, each once, for a close look."""
-    pairs = {(min(at, int(place)), max(at, int(place))) for at, row in enumerate(places[:, :count]) for place in row}
+    """Unique pairs of each image with its first `count` neighbors, as candidates for near-duplicates."""
+    pairs = {
+        (min(at, int(neighbor)), max(at, int(neighbor))) for at, row in enumerate(places[:, :count]) for neighbor in row
+    }
     return sorted(pairs)

@@ -1,4 +1,4 @@
-"""From findings to a plan: which files would be moved and why, which of several duplicates stays."""
+"""Cleaning plans: which files are to be moved and why, and which duplicates are kept."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Rank = Callable[[str], Any]
 
 
 def choose_copies(same: Iterable[Pair], alike: Iterable[Pair], rank: Rank) -> dict[str, str]:
-    """Decide which copies go, so that every one of them has a copy that stays.
+    """Choose which duplicates to remove, so that each of them has a duplicate that is kept.
 
-    Sameness is carried over (of a, b and c with a = b and b = c one stays); likeness is not: an image goes only for
-    one that stays and that it was itself found to be like.
+    Identity is transitive: of a = b and b = c, one file is kept. Similarity is not: an image is removed only if it is
+    itself similar to one that is kept.
 
     Args:
-        same: Pairs of files that hold the same image.
-        alike: Pairs of files that hold nearly the same image.
-        rank: Of two, the file with the smaller one stays; different for each file.
+        same: Pairs of files with the same image.
+        alike: Pairs of files with similar images.
+        rank: Unique rank of a file; the file with the lower rank is kept.
 
     Returns:
-        By file that goes, the one that stays.
+        The kept duplicate by removed file.
     """
     goes = {file: group[0] for group in _groups(same, rank) for file in group[1:]}
     near: dict[str, set[str]] = defaultdict(set)
@@ -47,17 +47,17 @@ def choose_copies(same: Iterable[Pair], alike: Iterable[Pair], rank: Rank) -> di
             near[one].add(other)
             near[other].add(one)
     stays: set[str] = set()
-    found: dict[str, str] = {}
+    replacements: dict[str, str] = {}
     for file in sorted(near, key=rank):
         if kept := near[file] & stays:
-            found[file] = min(kept, key=rank)
+            replacements[file] = min(kept, key=rank)
         else:
             stays.add(file)
-    return {**{file: found.get(kept, kept) for file, kept in goes.items()}, **found}
+    return {**{file: replacements.get(kept, kept) for file, kept in goes.items()}, **replacements}
 
 
 def _groups(pairs: Iterable[Pair], rank: Rank) -> list[list[str]]:
-    """Put together what is the same, the file that stays first."""
+    """Group identical files, the kept file first."""
     above: dict[str, str] = {}
 
     def top(file: str) -> str:
@@ -75,22 +75,22 @@ def _groups(pairs: Iterable[Pair], rank: Rank) -> list[list[str]]:
 
 
 PAIR_KINDS: tuple[FindingKind, ...] = ("duplicate", "near-duplicate", "leak")
-"""Of two files one goes and one stays."""
+"""Kinds of findings for which one file of a pair is removed and one kept."""
 
 _STAYS_FIRST = {"test": 0, "validation": 1, "train": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One file that is to be moved.
+    """One file to be moved.
 
     Attributes:
         file: As in `Source.file`.
-        path: Where it is.
-        kinds: The findings that it goes for.
-        reason: In words for people.
-        content: Hash of its bytes; empty where it can't be read.
-        stays: The copy that stays; empty where it goes for another reason.
+        path: Path of the file.
+        kinds: Kinds of findings for which it is moved.
+        reason: Explanation for the user.
+        content: Content hash; empty if the file can't be read.
+        stays: The duplicate that is kept; empty if the file is moved for another reason.
     """
 
     file: str
@@ -103,7 +103,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """One file that was found but is not moved, and why not."""
+    """One file with findings that is not moved, and the reason."""
 
     file: str
     kinds: tuple[FindingKind, ...]
@@ -112,13 +112,13 @@ class LeftAlone:
 
 @dataclass(frozen=True, slots=True)
 class CleaningPlan:
-    """What cleaning would do.
+    """A plan for cleaning a data set.
 
     Attributes:
-        root: The data set's root, resolved.
-        moves: In order of the files' names.
-        left_alone: In order of the files' names.
-        notes: What a person should know before.
+        root: Resolved root of the data set.
+        moves: Files to be moved, sorted by name.
+        left_alone: Files that are not moved, sorted by name.
+        notes: Notes for the user.
     """
 
     root: Path
@@ -128,19 +128,19 @@ class CleaningPlan:
 
 
 def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Corrections | None = None) -> CleaningPlan:
-    """Say which files would be moved.
+    """Plan which files to move; nothing is changed.
 
-    Of copies (duplicates, near duplicates, leaks) one always stays: one that is not to be moved for another reason,
-    on the test split before validation before train, of near duplicates the one with most pixels, then the first by
-    name. Both images of a contradiction go, as nobody can say which is right.
+    One of several duplicates, near-duplicates or leaks is always kept. Files that need not be moved for another reason
+    come first, then files of the test, validation and train splits in this order, then (for near-duplicates) those with
+    more pixels, then the first by name. Both images of a contradiction are moved, as the correct one is unknown.
 
     Args:
-        root: The data set's root.
-        findings: Those to act on.
-        corrections: What a person has decided; what they kept or relabeled is left alone.
+        root: Root of the data set.
+        findings: The findings to act on.
+        corrections: Decisions of the user; kept and relabeled images are not moved.
 
     Returns:
-        The plan; nothing has been touched.
+        The plan.
     """
     root = root.resolve()
     open_findings, answered = _sort_out(findings, corrections)
@@ -161,12 +161,12 @@ def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Correcti
     left = list(answered)
     with progress_bar("Comparing with the check", len(reasons)) as advance:
         for file in sorted(reasons):
-            kept = "" if any(each.kind not in PAIR_KINDS for each in reasons[file]) else stays.get(file, "")
-            decided = _decide(root, file, reasons[file], contents, kept)
-            if isinstance(decided, Move):
-                moves.append(decided)
+            kept_copy = "" if any(each.kind not in PAIR_KINDS for each in reasons[file]) else stays.get(file, "")
+            outcome = _decide(root, file, reasons[file], contents, kept_copy)
+            if isinstance(outcome, Move):
+                moves.append(outcome)
             else:
-                left.append(decided)
+                left.append(outcome)
             advance()
     left.sort(key=lambda each: each.file)
     return CleaningPlan(root, tuple(moves), tuple(left), _emptied(root, moves))
@@ -175,23 +175,23 @@ def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Correcti
 def _sort_out(
     findings: Sequence[Finding], corrections: Corrections | None
 ) -> tuple[list[Finding], dict[LeftAlone, None]]:
-    """The findings to act on, and what a person has looked at already."""
-    left: list[Finding] = []
-    answered: dict[LeftAlone, None] = {}
-    known = corrections.by_file if corrections else {}
+    """Divide findings into those to act on and those that were already resolved."""
+    unresolved: list[Finding] = []
+    resolved: dict[LeftAlone, None] = {}
+    by_file = corrections.by_file if corrections else {}
     for finding in findings:
-        decided = known.get(finding.file)
-        if not is_answered(finding, corrections) or (decided and decided.action == "quarantine"):
-            left.append(finding)
+        correction = by_file.get(finding.file)
+        if not is_answered(finding, corrections) or (correction and correction.action == "quarantine"):
+            unresolved.append(finding)
             continue
         name = corrections.path.name if corrections else ""
-        how = f"{decided.action}, line {decided.line}" if decided else f"see {finding.other}"
-        answered[LeftAlone(finding.file, (finding.kind,), f"decided in {name} ({how})")] = None
-    return left, answered
+        decision = f"{correction.action}, line {correction.line}" if correction else f"see {finding.other}"
+        resolved[LeftAlone(finding.file, (finding.kind,), f"decided in {name} ({decision})")] = None
+    return unresolved, resolved
 
 
 def _turned(finding: Finding) -> Finding:
-    """The same pair, seen from the other image."""
+    """The same finding with the two images swapped."""
     return Finding(
         finding.kind,
         finding.other,
@@ -209,10 +209,10 @@ def _turned(finding: Finding) -> Finding:
 
 
 def _contents(findings: Sequence[Finding]) -> dict[str, str]:
-    """What the check says of every file's bytes."""
-    known = {finding.other: finding.other_content for finding in findings if not finding.other_root}
-    known |= {finding.file: finding.content for finding in findings if finding.content or finding.file not in known}
-    return known
+    """Content hashes by file, according to the findings."""
+    hashes = {finding.other: finding.other_content for finding in findings if not finding.other_root}
+    hashes |= {finding.file: finding.content for finding in findings if finding.content or finding.file not in hashes}
+    return hashes
 
 
 def _choose(root: Path, pairs: Sequence[Finding], going: set[str]) -> dict[str, str]:
@@ -262,19 +262,19 @@ def _in_words(finding: Finding) -> str:
 
 
 def _why_fixed(root: Path, path: Path) -> str:
-    """Why a file below the root can't be moved; empty if it can."""
-    for place in (path, *path.parents):
-        if place == root:
+    """Describe why a file below the root can't be moved; empty if it can."""
+    for parent in (path, *path.parents):
+        if parent == root:
             break
-        if place.is_symlink():
-            return "is reached through a link" if place != path else "is a link"
+        if parent.is_symlink():
+            return "is reached through a link" if parent != path else "is a link"
     if not path.exists():
         return "is not there any more"
     return "" if path.is_file() else "is no regular file"
 
 
 def _unchanged(root: Path, file: str, expected: str) -> tuple[str, str]:
-    """A file's hash, and in words what is wrong if it is not what the check saw."""
+    """The content hash of a file, and a description of the fault if it has changed since the check."""
     if find_path_fault(file):
         return "", f"lies outside {root}"
     try:
@@ -287,7 +287,7 @@ def _unchanged(root: Path, file: str, expected: str) -> tuple[str, str]:
 
 
 def _emptied(root: Path, moves: Sequence[Move]) -> tuple[str, ...]:
-    """Say which folders would be left without a file."""
+    """Notes on the folders that would become empty."""
     going: dict[Path, set[str]] = defaultdict(set)
     for move in moves:
         going[move.path.parent].add(move.path.name)

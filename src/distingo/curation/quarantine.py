@@ -1,7 +1,7 @@
-"""The quarantine: files of a plan are moved into it, with a journal, and back out of it by that journal.
+"""The quarantine: moving the files of a cleaning plan into it, and restoring them from its journal.
 
-The journal has a line for each move, on the disk before the move is made, so that a kill loses nothing. A quarantine
-may come from anywhere: what its journal names is checked as a whole before the first file is moved back.
+Each move is written to the journal before it is made, so that nothing is lost on interruption. Quarantines are
+untrusted: the complete journal is validated before the first file is restored.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 _HASH = re.compile("[0-9a-f]{32}|")
 
 _OTHER_LINES = ("copied", "moved", "returning", "returned")
-"""Lines that a kill may have left out, so that nothing follows from them."""
+"""Journal lines that may be missing after an interruption, and are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One move that was begun.
+    """One started move.
 
     Attributes:
-        path: Relative to the data set's root, with forward slashes.
-        content: Hash of the file's bytes; empty where it could not be read.
+        path: Path relative to the data set's root, with forward slashes.
+        content: Content hash of the file; empty if it could not be read.
     """
 
     path: str
@@ -53,11 +53,11 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What a journal contains.
+    """Contents of a journal.
 
     Attributes:
-        root: The folder that the files were moved from, as the journal has it: not to be trusted by itself.
-        entries: The moves that were begun, in their order.
+        root: The folder that the files were moved from according to the journal, which is untrusted.
+        entries: The started moves in order.
     """
 
     root: Path
@@ -66,14 +66,14 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """What putting files back came to.
+    """Result of restoring files from a quarantine.
 
     Attributes:
-        root: The folder that they were put back into.
-        returned: Files that were put back.
-        in_place: Files that had not left their place, or were back already.
-        copies: Those of them of which a kill left a copy in the quarantine too, where it stays.
-        left: Files that can't be put back, and why.
+        root: The folder that they were restored to.
+        returned: Restored files.
+        in_place: Files that were already in their original place.
+        copies: Those of them that also have a copy in the quarantine after an interruption; the copy is kept.
+        left: Files that can't be restored, with the reason.
     """
 
     root: Path
@@ -84,37 +84,37 @@ class Restoration:
 
 
 def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
-    """Where files go: a new folder with the time as its name, next to the data set.
+    """Choose the quarantine folder: by default a new folder named by the time, next to the data set.
 
     Args:
-        root: The data set's root, resolved.
-        chosen: A folder to use instead; new or empty.
+        root: Resolved root of the data set.
+        chosen: A new or empty folder to use instead.
 
     Raises:
-        UsageError: It is inside the data set, or holds something.
+        UsageError: The chosen folder is inside the data set, or is not empty.
     """
     if chosen is not None:
-        place = chosen.resolve()
-        if place.is_relative_to(root):
+        folder = chosen.resolve()
+        if folder.is_relative_to(root):
             raise UsageError(
                 f"{option('quarantine')} {chosen}: lies inside {root}, where it would be read as data; choose another",
                 code="overlapping_folders",
                 parameter="quarantine",
             )
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
                 f"{option('quarantine')} {chosen}: exists and is no empty folder; choose another",
                 code="not_empty",
                 parameter="quarantine",
             )
-        return place
+        return folder
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    place = _usual_place(root) / now
+    folder = _usual_place(root) / now
     number = 2
-    while place.exists():
-        place = place.with_name(f"{now}-{number}")
+    while folder.exists():
+        folder = folder.with_name(f"{now}-{number}")
         number += 1
-    return place
+    return folder
 
 
 def _usual_place(root: Path) -> Path:
@@ -122,7 +122,7 @@ def _usual_place(root: Path) -> Path:
 
 
 def undo_command(root: Path, quarantine: Path) -> str:
-    """What puts everything back; it names the data set where the quarantine's place does not."""
+    """Command that restores the files; it contains the data set unless the quarantine is in its usual place."""
     words = ["distingo", "clean", *([] if quarantine.parent == _usual_place(root) else [str(root)])]
     return shlex.join([*words, "--undo", str(quarantine)])
 
@@ -131,11 +131,11 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
     """Move the files of a plan.
 
     Args:
-        plan: As from `plan_cleaning`.
-        quarantine: As from `choose_quarantine`.
+        plan: Plan from `plan_cleaning`.
+        quarantine: Folder from `choose_quarantine`.
 
     Returns:
-        What was done: a file that could not be moved is among those left alone.
+        The plan as it was carried out; files that could not be moved are in `left_alone`.
 
     Raises:
         ResourceError: The quarantine can't be written or its disk is full; what was moved is in the journal.
@@ -164,7 +164,7 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
 
 
 def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> str:
-    """Move one file; returns why not, in words."""
+    """Move one file; return an empty string, or the reason why it was not moved."""
     path = move.path.relative_to(root).as_posix()
     if path == JOURNAL_NAME:
         return "has the name of the quarantine's journal; rename it"
@@ -189,20 +189,20 @@ def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> s
 
 
 def undo(quarantine: Path, root: Path | None = None) -> Restoration:
-    """Put everything back that a quarantine's journal names; nothing is overwritten.
+    """Restore all files of a quarantine without overwriting anything.
 
-    A journal may come from anywhere: the whole of it is checked before the first file is moved, and no file is moved
-    or removed but from the quarantine and into the data set.
+    The journal is untrusted: it is validated completely before the first file is moved, and files are only moved from
+    the quarantine into the data set.
 
     Args:
         quarantine: The folder with the journal.
-        root: Where the data set is now. None takes the folder next to which the quarantine is, as `choose_quarantine`
-            chooses it, if the journal names the same; what the journal names alone is not trusted.
+        root: Current root of the data set. None uses the root in the journal if the quarantine is in its usual place
+            next to it, as from `choose_quarantine`; otherwise the journal's root is not trusted.
 
     Raises:
-        DataError: There is no journal, it is damaged, or what it names is not a regular file in the quarantine or
-            leads through a link; one line for each fault.
-        UsageError: There is no such data set any more, or it must be named.
+        DataError: The journal is missing or damaged, or contains paths that are not regular files in the quarantine or
+            lead through links; the message has one line per fault.
+        UsageError: The data set does not exist, or must be given explicitly.
         ResourceError: The journal can't be written.
     """
     quarantine = quarantine.resolve()
@@ -215,7 +215,7 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     ]
     if faults:
         raise DataError(join_faults(faults, "nothing was moved"), code="cannot_undo")
-    sorted_out: dict[str, list[str]] = {"returned": [], "in place": [], "copies": []}
+    outcomes: dict[str, list[str]] = {"returned": [], "in place": [], "copies": []}
     left: list[LeftAlone] = []
     with (
         journal_writer(quarantine / JOURNAL_NAME) as writer,
@@ -223,23 +223,23 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     ):
         for entry in reversed(journal.entries):
             name = display_name(tuple(entry.path.split("/")))
-            became = _put_back(entry, root, quarantine, writer)
-            if became in sorted_out:
-                sorted_out[became].append(name)
+            outcome = _put_back(entry, root, quarantine, writer)
+            if outcome in outcomes:
+                outcomes[outcome].append(name)
             else:
-                left.append(LeftAlone(name, (), became))
+                left.append(LeftAlone(name, (), outcome))
             advance()
     _remove_empty_folders(quarantine, [entry.path for entry in journal.entries])
-    in_place = (*sorted_out["in place"], *sorted_out["copies"])
-    return Restoration(root, tuple(sorted_out["returned"]), in_place, tuple(sorted_out["copies"]), tuple(left))
+    in_place = (*outcomes["in place"], *outcomes["copies"])
+    return Restoration(root, tuple(outcomes["returned"]), in_place, tuple(outcomes["copies"]), tuple(left))
 
 
 def read_journal(quarantine: Path) -> Journal:
-    """Read what was moved into a quarantine.
+    """Read the journal of a quarantine.
 
     Raises:
-        DataError: There is no journal, it is damaged (a last line that a kill cut off is not), names paths that lead
-            elsewhere (one line for each), or a newer distingo wrote it.
+        DataError: The journal is missing or damaged (an incomplete last line is allowed), contains paths that lead
+            outside (reported one per line), or was written by a newer version.
     """
     path = quarantine / JOURNAL_NAME
     try:
@@ -272,7 +272,7 @@ def read_journal(quarantine: Path) -> Journal:
 
 
 def _parse_entry(text: bytes) -> JournalEntry | str | None:
-    """A move that was begun, None of another line, or what is wrong."""
+    """Parse a started move; return None for other lines, or a description of the fault."""
     line = parse_line(text)
     if isinstance(line, str):
         return line
@@ -288,7 +288,7 @@ def _parse_entry(text: bytes) -> JournalEntry | str | None:
 
 
 def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path:
-    """Where files go back to: what a person named, or where they put the quarantine."""
+    """Root to restore files to: the given one, or that of the journal if the quarantine is in its usual place."""
     if named is None:
         _require_own_root(quarantine, journal.root)
     root = (named or journal.root).resolve()
@@ -308,9 +308,9 @@ def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path
 
 
 def _require_own_root(quarantine: Path, root: Path) -> None:
-    """Refuse a root that only the journal names, unless it is the very folder next to the quarantine.
+    """Refuse the journal's root unless it is the folder next to the quarantine.
 
-    An archive can hold a link of the data set's name next to its quarantine: nobody named what is behind it.
+    An untrusted archive could contain a link with the data set's name next to its quarantine.
     """
     if quarantine.parent != _usual_place(root):
         why = f"its journal names {quote(str(root))}, beside which it does not lie"
@@ -326,19 +326,19 @@ def _require_own_root(quarantine: Path, root: Path) -> None:
 
 
 def _find_fault(entry: JournalEntry, root: Path, quarantine: Path) -> str:
-    """Why a file must not be put back, in words; empty if it may."""
+    """Describe why a file must not be restored; empty if it may."""
     for folder in (root, quarantine):
         if link := find_link_above(folder, entry.path):
             return f"{quote(entry.path)} leads through a link, {quote(link)} in {folder}"
     try:
         mode = (quarantine / entry.path).lstat().st_mode
     except (OSError, ValueError):
-        return ""  # not there (any more)
+        return ""  # does not exist
     return "" if stat.S_ISREG(mode) else f"{quote(entry.path)} is no regular file in the quarantine"
 
 
 def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: JournalWriter) -> str:
-    """Put one file back; returns ``returned``, ``in place``, ``copies``, or why it can't be, in words."""
+    """Restore one file; return ``returned``, ``in place``, ``copies``, or the reason why it can't be restored."""
     here, there = root / entry.path, quarantine / entry.path
     try:
         if not os.path.lexists(there):
@@ -356,9 +356,9 @@ def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: Journa
 
 
 def _compare_with_place(here: Path, there: Path) -> str:
-    """What a file in the quarantine is next to what is in its place: as `_put_back`."""
+    """Compare a file in the quarantine with the one in its original place; return values as for `_put_back`."""
     if _has_both_names(here, there):
-        there.unlink()  # a kill between its two names; the file itself is in its place
+        there.unlink()  # interrupted between link and unlink; the file is in its original place
         return "in place"
     if here.is_file() and not here.is_symlink() and here.read_bytes() == there.read_bytes():
         return "copies"
@@ -366,13 +366,13 @@ def _compare_with_place(here: Path, there: Path) -> str:
 
 
 def _has_both_names(here: Path, there: Path) -> bool:
-    """Whether two names are those of one file that is left when one of them goes; a link to the other is no such."""
+    """Whether two paths are hard links to the same file (not symbolic links)."""
     one, other = here.lstat(), there.lstat()
     return stat.S_ISREG(one.st_mode) and os.path.samestat(one, other) and one.st_nlink > 1
 
 
 def _remove_empty_folders(quarantine: Path, paths: Sequence[str]) -> None:
-    """Remove the folders that were made for what is back in its place; a folder with anything in it stays."""
+    """Remove the empty folders of restored files from the quarantine."""
     folders = {parent for path in paths for parent in (quarantine / path).parents if parent != quarantine}
     for folder in sorted(folders, key=lambda each: len(each.parts), reverse=True):
         if folder.is_relative_to(quarantine):

@@ -1,7 +1,7 @@
-"""Whether something other than what an image shows distinguishes the classes: a model would learn that instead.
+"""Detection of shortcuts: properties other than the subject that distinguish the classes.
 
-`find_shortcuts` inspects everything that is known of a data set's images, for `distingo check`. `find_file_shortcuts`
-inspects what the manifest of a run has of them, for the model card; on the same images both come to the same figures.
+`find_shortcuts` tests all known properties of a data set's images, for `distingo check`. `find_file_shortcuts` tests
+the properties in the manifest of a run, for the model card. On the same images both give the same results.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FOLDS = 5
 _LEAVES = 64
 
 _FEWEST = 5
-"""A class, or a leaf of the tree, with fewer images shows nothing."""
+"""Minimum number of images in a leaf of the tree; classes need twice as many."""
 
 _WRITTEN_TAGS = (0x010F, 0x0110, 0x0131, 0x013B)
 """EXIF's make, model, software and artist."""
@@ -38,13 +38,13 @@ Columns = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """How far one thing alone distinguishes the classes.
+    """How well a single property distinguishes the classes.
 
     Attributes:
-        name: What it is.
-        reached: Balanced accuracy; with several labels the mean area under the ROC curve.
-        chance: What guessing reaches.
-        n: How many images were inspected.
+        name: Name of the property.
+        reached: Single-label: balanced accuracy; multi-label: mean area under the ROC curve.
+        chance: Score of random guessing.
+        n: Number of inspected images.
     """
 
     name: str
@@ -54,24 +54,23 @@ class Shortcut:
 
     @property
     def score(self) -> float:
-        """The share of the way from guessing to certainty, from 0 to 1."""
+        """Improvement over guessing relative to a perfect score, from 0 to 1."""
         return min(max((self.reached - self.chance) / (1 - self.chance), 0.0), 1.0)
 
 
 def find_shortcuts(dataset: Dataset, measurements: npt.NDArray[np.float32], *, seed: int = 0) -> tuple[Shortcut, ...]:
-    """Find out how far each of several things alone distinguishes the classes.
+    """Measure how well single properties distinguish the classes.
 
-    They are the format, the size and the dimensions of the files, metadata (camera, software), sharpness, brightness
-    and mean color. A decision tree has one of them at a time, in five-fold cross-validation on at most 5,000 images.
+    The properties are the format, size and dimensions of the files, metadata (camera, software), sharpness, brightness
+    and mean color. A decision tree is fitted on each of them, in five-fold cross-validation on at most 5,000 images.
 
     Args:
-        dataset: With its usable images.
-        measurements: Float32 (n, 12) of them.
-        seed: Of sample, folds and trees.
+        dataset: The data set with its usable images.
+        measurements: Measurements of the images, float32 (n, 12).
+        seed: Seed of sample, folds and trees.
 
     Returns:
-        One for each thing that differs, the one that distinguishes best first; none where fewer than two classes have
-        ten images.
+        One entry per property that varies, the best one first; empty if fewer than two classes have ten images.
     """
     images = dataset.images
 
@@ -95,7 +94,7 @@ def find_shortcuts(dataset: Dataset, measurements: npt.NDArray[np.float32], *, s
 
 
 def find_file_shortcuts(manifest: Sequence[ManifestRow], task: str, *, seed: int = 0) -> tuple[Shortcut, ...]:
-    """The same for the format and the dimensions of a manifest's used files."""
+    """Same as `find_shortcuts`, for the format and dimensions of the used files of a manifest."""
     used = [row for row in manifest if row.status == "used"]
 
     def things(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
@@ -109,7 +108,7 @@ def find_file_shortcuts(manifest: Sequence[ManifestRow], task: str, *, seed: int
 
 
 def shortcut_findings(shortcuts: Sequence[Shortcut], task: str, threshold: float) -> Iterator[Finding]:
-    """A finding for each thing, scored by the share of the way from guessing to certainty."""
+    """Create a finding for each shortcut, with its score."""
     measure = "balanced accuracy" if task == "single-label" else "mean area under the ROC curve"
     for shortcut in shortcuts:
         than = f"{shortcut.reached:.0%} where guessing has {shortcut.chance:.0%}"
@@ -118,7 +117,7 @@ def shortcut_findings(shortcuts: Sequence[Shortcut], task: str, threshold: float
 
 
 def imbalance_findings(dataset: Dataset, threshold: float) -> Iterator[Finding]:
-    """A finding for each class that is far smaller than the largest: 1 minus its share of that."""
+    """Create a finding for each small class; the score is 1 minus its size relative to the largest class."""
     counts = Counter(label for image in dataset.images for label in image.labels)
     largest, most = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
     for name in dataset.classes:
@@ -134,30 +133,30 @@ def _measure(
     task: str,
     seed: int,
 ) -> tuple[Shortcut, ...]:
-    """Measure each of the things that `things` has of some rows, on a sample of the rows."""
+    """Measure each property that `things` returns, on a sample of the rows."""
     sample = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_SAMPLE])
-    having, kept = _targets([labels[at] for at in sample], task)
+    having, usable = _targets([labels[at] for at in sample], task)
     if not having.size:
         return ()
-    found = [
-        Shortcut(name, *_cross_validate(columns, having, task, seed), len(kept))
-        for name, columns in things(sample[kept]).items()
+    shortcuts = [
+        Shortcut(name, *_cross_validate(columns, having, task, seed), len(usable))
+        for name, columns in things(sample[usable]).items()
         if len(np.unique(columns, axis=0)) > 1
     ]
-    return tuple(sorted(found, key=lambda shortcut: -shortcut.score))
+    return tuple(sorted(shortcuts, key=lambda shortcut: -shortcut.score))
 
 
 def _targets(labels: Sequence[tuple[str, ...]], task: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
-    """Truth values (n, classes) of the classes that are large enough, and the rows that have them."""
-    several = task == "multi-label"
+    """Targets, bool (n, classes), of sufficiently large classes, and the indices of the rows that have them."""
+    multi_label = task == "multi-label"
     counts = Counter(label for names in labels for label in names)
-    most = len(labels) - 2 * _FEWEST if several else len(labels)
+    most = len(labels) - 2 * _FEWEST if multi_label else len(labels)
     classes = sorted(name for name, count in counts.items() if 2 * _FEWEST <= count <= most)
-    if len(classes) < (1 if several else 2):
+    if len(classes) < (1 if multi_label else 2):
         return np.zeros((0, 0), bool), np.arange(0)
     having = np.array([[name in names for name in classes] for names in labels], bool)
-    kept = np.arange(len(labels)) if several else np.flatnonzero(having.any(axis=1))
-    return having[kept], kept
+    rows = np.arange(len(labels)) if multi_label else np.flatnonzero(having.any(axis=1))
+    return having[rows], rows
 
 
 def _dimensions(sizes: Sequence[tuple[int, int]]) -> Columns:
@@ -171,7 +170,7 @@ def _one_hot(texts: Sequence[set[str] | frozenset[str]]) -> Columns:
 
 
 def _read_metadata(source: Source) -> tuple[int, frozenset[str]]:
-    """The file's size, and what is stored in it next to the pixels."""
+    """The size and metadata of a file."""
     import io
 
     from PIL import Image
@@ -183,7 +182,7 @@ def _read_metadata(source: Source) -> tuple[int, frozenset[str]]:
             tags = {f"{tag}={exif[tag]}" for tag in _WRITTEN_TAGS if tag in exif}
             kinds = {name for name in _WRITTEN_KINDS if name in image.info}
             return len(data), frozenset({f"mode={image.mode}", *tags, *kinds})
-    except Exception:  # a file that can't be read any more has no metadata either
+    except Exception:  # a file that can no longer be read has no metadata
         return 0, frozenset()
 
 
@@ -198,13 +197,13 @@ def _cross_validate(columns: Columns, having: npt.NDArray[np.bool_], task: str, 
     if task == "single-label":
         targets = having.argmax(axis=1)
         predicted = np.zeros(len(targets), np.int64)
-        for known, held in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(columns, targets):
-            predicted[held] = tree.fit(columns[known], targets[known]).predict(columns[held])
+        for train, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(columns, targets):
+            predicted[test] = tree.fit(columns[train], targets[train]).predict(columns[test])
         return float(balanced_accuracy_score(targets, predicted)), 1 / having.shape[1]
     shares = np.zeros(having.shape)
-    for known, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(columns):
+    for train, test in KFold(_FOLDS, shuffle=True, random_state=seed).split(columns):
         for label in range(having.shape[1]):
-            fitted = tree.fit(columns[known], having[known, label])
+            fitted = tree.fit(columns[train], having[train, label])
             if True in fitted.classes_:
-                shares[held, label] = fitted.predict_proba(columns[held])[:, list(fitted.classes_).index(True)]
+                shares[test, label] = fitted.predict_proba(columns[test])[:, list(fitted.classes_).index(True)]
     return float(roc_auc_score(having, shares, average="macro")), 0.5

@@ -1,6 +1,7 @@
-"""The thresholds of findings, and the findings about single files that need no comparison with others.
+"""Thresholds of findings, and findings about single files and images.
 
-A finding counts from its threshold on. It is kept from a lower score on, so that the threshold can be moved later.
+A finding counts at or above the threshold of its kind. Findings with lower scores are stored too, so that thresholds
+can be lowered later.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ DEFAULT_THRESHOLDS: Mapping[FindingKind, float] = MappingProxyType(
         "shortcut": 0.4,
     }
 )
-"""What each score means is described where it is made: `quality_findings`, `distingo.curation.pairs` and so on."""
+"""Default thresholds; see the functions that create findings for the meaning of each score."""
 
 KEPT_FROM: Mapping[FindingKind, float] = MappingProxyType(
     {
@@ -60,11 +61,11 @@ KEPT_FROM: Mapping[FindingKind, float] = MappingProxyType(
         "shortcut": 0.0,
     }
 )
-"""Findings below this are not kept: a threshold can't be moved lower."""
+"""Lowest score of stored findings, and thus the lowest possible threshold, by kind."""
 
 
 def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
-    """The thresholds of all kinds, those that a person set among them.
+    """Combine requested thresholds with the defaults of all other kinds.
 
     Args:
         options: By kind of finding.
@@ -74,7 +75,7 @@ def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
     """
     settled = dict(DEFAULT_THRESHOLDS)
     for name, value in options.items():
-        kind = next((known for known in FINDING_KINDS if known == name), None)
+        kind = next((each for each in FINDING_KINDS if each == name), None)
         if kind is None:
             near = name_the_nearest(name, list(FINDING_KINDS))
             raise UsageError(
@@ -93,7 +94,7 @@ def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
 
 
 def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
-    """Thresholds as a person types them, each ``KIND=VALUE``.
+    """Parse thresholds in the form ``KIND=VALUE``.
 
     Raises:
         UsageError: One is not of that form.
@@ -113,32 +114,32 @@ def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
 
 
 _IN_FOCUS = 0.3
-"""Sharpness at which an image may or may not be in focus: score one half."""
+"""Sharpness with a score of one half: the image may or may not be in focus."""
 
 _UNNAMED = 0.75
-"""Score of an image whose name has no image's ending; one that has another format's scores 1."""
+"""Score of an image without an image file extension; the extension of another format has a score of 1."""
 
 Thresholds = Mapping[FindingKind, float]
 
 
 def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
-    """Files that give no image, and images under another format's name.
+    """Find unreadable files, and images with the file extension of another format.
 
     Args:
-        manifest: Of all files found.
-        thresholds: By kind.
+        manifest: Rows of all files.
+        thresholds: Thresholds by kind.
 
     Yields:
-        ``unreadable`` with score 1, but not for images of a kind that is not read or over the pixel limit, which need
-        not be damaged; ``wrong-ending`` with score 1, or 0.75 where the ending is no image's at all.
+        ``unreadable`` with score 1, except for unsupported formats and images above the pixel limit, which need not be
+        damaged; ``wrong-ending`` with score 1, or 0.75 if the extension is not one of an image format.
     """
     for row in manifest:
-        found = (row.file, row.labels, row.split or "", row.content)
+        file_fields = (row.file, row.labels, row.split or "", row.content)
         if row.status == "unusable":
-            # What is merely not read, or over the limit, is nothing to clean away.
+            # unsupported formats and images above the pixel limit are not findings
             if row.notes:
                 continue
-            yield _finding("unreadable", found, 1.0, str(row.reason), thresholds)
+            yield _finding("unreadable", file_fields, 1.0, str(row.reason), thresholds)
         elif row.status in {"used", "duplicate", "conflict"} and row.format != "IDX":
             ending = PurePosixPath(row.file).suffix.lower()
             right = ENDINGS.get(row.format, (ending,))
@@ -146,13 +147,13 @@ def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> It
                 named = f"is named {ending}" if ending else "has no ending"
                 score = 1.0 if ending in IMAGE_ENDINGS else _UNNAMED
                 reason = f"a {row.format} picture that {named}; {right[0]} would be right"
-                yield _finding("wrong-ending", found, score, reason, thresholds)
+                yield _finding("wrong-ending", file_fields, score, reason, thresholds)
 
 
 def quality_findings(
     images: Sequence[LabeledImage], measurements: npt.NDArray[np.float32], thresholds: Thresholds
 ) -> Iterator[Finding]:
-    """Images that are empty, too dark, too bright, blurred, or of odd size or shape.
+    """Find images that are empty, too dark, too bright, blurred, or of unusual size or shape.
 
     Scores: ``empty`` the share of pixels in the most frequent 16 levels of brightness; ``dark`` 1 minus the brightness
     that 99 % of the pixels stay below; ``bright`` the brightness that 95 % exceed; ``blurred`` 0.3 / (0.3 +
@@ -160,12 +161,12 @@ def quality_findings(
     median (root of the area); ``odd-aspect`` 1 minus the shorter by the longer side.
 
     Args:
-        images: The usable ones.
+        images: The usable images.
         measurements: Float32 (n, 12), see `distingo.features.measurements`.
-        thresholds: By kind.
+        thresholds: Thresholds by kind.
 
     Yields:
-        Findings with scores from which they are kept.
+        Findings with scores of at least `KEPT_FROM`.
     """
     if not len(images):
         return
@@ -186,9 +187,9 @@ def quality_findings(
     for kind, column in scores.items():
         for at in np.flatnonzero(column >= KEPT_FROM[kind]).tolist():
             image = images[at]
-            found = (image.source.file, image.labels, image.given_split or "", image.content)
+            file_fields = (image.source.file, image.labels, image.given_split or "", image.content)
             reason = _explain(kind, image, {name: float(values[at]) for name, values in named.items()}, median)
-            yield _finding(kind, found, float(column[at]), reason, thresholds)
+            yield _finding(kind, file_fields, float(column[at]), reason, thresholds)
 
 
 def _explain(kind: FindingKind, image: LabeledImage, values: Mapping[str, float], median: float) -> str:

@@ -1,1 +1,1 @@
-"""Evaluation: a saved model and the untouched test split to an `Evaluation`."""
+"""Evaluation of saved models on test splits, and comparison of runs."""

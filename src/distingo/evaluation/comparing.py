@@ -1,6 +1,6 @@
-"""Finished runs side by side, evaluated on the same images: which is best, and whether by more than chance.
+"""Comparison of finished runs on the same images: which is best, and whether the difference is significant.
 
-Runs with other test splits, evaluated again on the images that are on all of them.
+Runs with different test splits can be compared on the images that their test splits have in common.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from distingo.runs.predictions import Predicted
 
 
 def on_common_images(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ...], tuple[Note, ...]]:
-    """Evaluate runs on the images that are on every test split under the same labels and with the same content.
+    """Evaluate runs on the images that all test splits contain with the same labels and the same content.
 
-    An image whose content any of the runs was trained or chosen on is left out: it is no news to that run.
+    Images whose content is in the train or validation split of any run are left out.
 
     Args:
-        runs: Evaluated ones, two or more.
+        runs: Two or more evaluated runs.
 
     Returns:
-        The runs, evaluated on these images alone and without baselines, and a note that says how many they are; where
-        all test splits are the same, the runs as they are and no note.
+        The runs, evaluated on these images only and without baselines, and a note with their number. If all test splits
+        are equal, the unchanged runs and no note.
 
     Raises:
         RunError: Tasks or classes differ, no image is common to all, or a run's probabilities are missing.
@@ -72,21 +72,21 @@ def _same(splits: Sequence[dict[str, TestImage]]) -> list[str]:
 
 
 def _unseen(runs: Sequence[RunRecords], splits: Sequence[dict[str, TestImage]]) -> list[str]:
-    seen = set()
+    training_contents = set()
     for run in runs:
         contents = {row.file: row.content for row in run.manifest}
-        seen |= {contents.get(row.file, "") for row in run.split if row.split != "test"} - {""}
-    return [file for file in _same(splits) if splits[0][file].content not in seen]
+        training_contents |= {contents.get(row.file, "") for row in run.split if row.split != "test"} - {""}
+    return [file for file in _same(splits) if splits[0][file].content not in training_contents]
 
 
 def _judged_on(run: RunRecords, files: Sequence[str]) -> RunRecords:
-    kept = set(files)
+    common_files = set(files)
     predicted = run.predicted_on(files)
     evaluate = _judge_labels if run.task == "multi-label" else _judge_classes
     return replace(
         run,
-        split=tuple(row for row in run.split if row.split != "test" or row.file in kept),
-        predictions=tuple(row for row in run.predictions if row.file in kept),
+        split=tuple(row for row in run.split if row.split != "test" or row.file in common_files),
+        predictions=tuple(row for row in run.predictions if row.file in common_files),
         evaluation=evaluate(run, predicted),
     )
 
@@ -111,40 +111,40 @@ def _judge_labels(run: RunRecords, predicted: Predicted) -> Evaluation:
             f"{run.folder}: evaluation.json has no thresholds; `distingo evaluate {run.folder}` evaluates it again",
             code="not_evaluated",
         )
-    found = multi_label_scores(predicted.truth, predicted.probabilities, thresholds.values, run.classes)
+    result = multi_label_scores(predicted.truth, predicted.probabilities, thresholds.values, run.classes)
     return Evaluation(
         split="test",
         n=len(predicted.files),
         classes=run.classes,
-        scores=found.scores,
+        scores=result.scores,
         per_class=(),
         confusion=(),
         baselines={},
         task="multi-label",
-        per_label=found.per_label,
-        left_out=found.left_out,
+        per_label=result.per_label,
+        left_out=result.left_out,
         thresholds=thresholds,
     )
 
 
 MAIN_SCORES = {"single-label": "accuracy", "multi-label": "mean_average_precision_macro"}
-"""By task, the score that decides which run is best; higher is better."""
+"""The score that ranks the runs, by task; higher is better."""
 
 
 def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison:
-    """Put finished runs side by side, every one compared with the best image by image.
+    """Compare finished runs; each is compared with the best one image by image.
 
     Args:
-        folders: At least two run folders, each once.
-        common: Evaluate runs with other test splits on the images that are on all of them.
+        folders: At least two different run folders.
+        common: Evaluate runs with different test splits on the images that all of them contain.
 
     Returns:
-        The comparison, the best run first; of equally good runs the one given first.
+        The comparison, with the best run first; runs with equal scores keep their order.
 
     Raises:
-        RunError: A folder is no run, is not evaluated or is damaged, or two runs were not evaluated on the same
-            images; says which two and what differs.
-        UsageError: There are fewer than two folders, or one is given twice.
+        RunError: A folder is no run, is not evaluated or is damaged, or two runs were not evaluated on the same images;
+            the message names both and the difference.
+        UsageError: There are fewer than two folders, or a folder occurs twice.
     """
     _require_several(folders)
     names = name_apart([folder.resolve() for folder in folders])
@@ -168,10 +168,10 @@ def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison
 
 
 def name_apart(folders: Sequence[Path]) -> list[str]:
-    """Name folders by their last part, and by as many parts above it as tell each from the others.
+    """Name folders by their last path component, with as many parent components as make the names unique.
 
     Args:
-        folders: Absolute, each once.
+        folders: Different absolute paths.
 
     Returns:
         For example ``["aerial/run", "sports/run", "third"]``.
@@ -198,7 +198,7 @@ def _require_several(folders: Sequence[Path]) -> None:
 def _judged_alike(
     runs: Sequence[RunRecords], *, common: bool
 ) -> tuple[list[tuple[RunRecords, Evaluation]], tuple[Note, ...]]:
-    """Every run with its evaluation on the same images, and a note where these are not its own test split."""
+    """Each run with its evaluation on the same images, and a note if these differ from its own test split."""
     evaluations = [require_own_judgment(run) for run in runs]
     if common:
         chosen, notes = on_common_images(runs)
@@ -228,15 +228,15 @@ def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
 
 
 def _beside_best(runs: Sequence[ComparedRun], seeds: Sequence[Sequence[str]]) -> tuple[ComparedRun, ...]:
-    """Every run but the first, the best, gets its paired difference from it."""
-    beside = [runs[0]]
+    """Add to every run except the first, which is the best, its paired difference from the best."""
+    compared = [runs[0]]
     with progress_bar("comparing runs", len(runs) - 1) as advance:
         for run in runs[1:]:
             same_recipe = any(run.name in names and runs[0].name in names for names in seeds)
             versus = replace(_pair(run, runs[0], len(runs)), same_recipe=same_recipe)
-            beside.append(replace(run, versus_best=versus))
+            compared.append(replace(run, versus_best=versus))
             advance()
-    return tuple(beside)
+    return tuple(compared)
 
 
 def _pair(run: ComparedRun, best: ComparedRun, runs: int) -> VersusBest:
@@ -252,7 +252,7 @@ def _test_files(run: ComparedRun) -> list[str]:
 
 
 def _baselines(runs: Sequence[ComparedRun]) -> dict[str, dict[str, Score]]:
-    """Each baseline once, unless a run of that model is compared itself."""
+    """Scores of each baseline whose model is not itself among the compared runs."""
     models = {run.model for run in runs}
     return {
         name: scores
@@ -264,15 +264,15 @@ def _baselines(runs: Sequence[ComparedRun]) -> dict[str, dict[str, Score]]:
 
 def _training_notes(runs: Sequence[ComparedRun]) -> tuple[Note, ...]:
     best = runs[0]
-    learned = training_files(best.records)
+    best_files = training_files(best.records)
     return tuple(
         note(
             "trained-on-others",
             name=run.name,
             other=best.name,
             count=len(training_files(run.records)),
-            other_count=len(learned),
+            other_count=len(best_files),
         )
         for run in runs[1:]
-        if training_files(run.records) != learned
+        if training_files(run.records) != best_files
     )

@@ -1,7 +1,4 @@
-"""The records of a comparison between runs, and ``comparison.json``.
-
-What a finished run costs, from what it wrote down and what its folder holds.
-"""
+"""Records of a comparison between runs, including the cost of each run, and ``comparison.json``."""
 
 from __future__ import annotations
 
@@ -22,26 +19,26 @@ from distingo.runs.cost import RunCost, read_cost
 from distingo.runs.folder import FORMAT, RunFolder
 
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
-"""What batch normalization counts rather than learns."""
+"""Suffixes of batch normalization statistics, which are not learned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run's model costs; what a run does not tell is None.
+    """Time, memory and size of a run's model; values that were not recorded are None.
 
     Attributes:
-        parameters: How many numbers a network learned; None for a classic model.
-        model_bytes: Size of ``model.safetensors``.
-        training_seconds: From the images to the saved model; of a run of an older distingo all epochs together.
-        reading_seconds: The part of it that read the images, less where the cache held them.
-        training_images_per_second: Median over epochs of training images per second.
-        training_memory_bytes: The most memory that the process held while it trained.
-        device_memory_bytes: The most that tensors held on an accelerator.
-        images_per_second: Images named per second at prediction, decoding included.
-        predicted_images: How many that speed was measured on.
-        predicted_seconds: For how long.
-        prediction_memory_bytes: The most memory that the process held while it evaluated the test split.
-        precision: What networks were computed in, for example ``float32``.
+        parameters: Number of learned parameters of a network; None for a classic model.
+        model_bytes: Size of ``model.safetensors`` in bytes.
+        training_seconds: Time from the images to the saved model; for runs of older versions the sum over epochs.
+        reading_seconds: The part spent on reading images, which is less if they were cached.
+        training_images_per_second: Median over epochs of training images/s.
+        training_memory_bytes: Peak memory of the process during training.
+        device_memory_bytes: Peak memory of tensors on an accelerator.
+        images_per_second: Images/s at prediction, including decoding.
+        predicted_images: Number of images in that measurement.
+        predicted_seconds: Duration of that measurement.
+        prediction_memory_bytes: Peak memory of the process during evaluation on the test split.
+        precision: Precision of the network, for example ``float32``.
     """
 
     parameters: int | None = None
@@ -59,14 +56,14 @@ class Cost:
 
 
 def cost_of(run: RunRecords, *, classic: bool) -> Cost:
-    """Gather what a run costs.
+    """Collect the cost of a run.
 
     Args:
-        run: A finished one.
-        classic: Whether its model is no network.
+        run: A finished run.
+        classic: Whether its model is a classic model instead of a network.
 
     Raises:
-        RunError: Its weights or its ``cost.json`` are damaged.
+        RunError: The weights or ``cost.json`` are damaged.
     """
     folder = RunFolder(run.folder)
     weights = folder.model / "model.safetensors"
@@ -90,7 +87,7 @@ def cost_of(run: RunRecords, *, classic: bool) -> Cost:
 
 
 def count_parameters(weights: Path) -> int:
-    """How many numbers of a network's weights file were learned: not its input normalization, not its statistics.
+    """Count the learned parameters in a weights file, without input normalization and batch statistics.
 
     Args:
         weights: A ``model.safetensors``; only its header is read.
@@ -102,7 +99,7 @@ def count_parameters(weights: Path) -> int:
 
     try:
         with safe_open(weights, framework="numpy") as file:
-            learned = [name for name in file.keys() if _is_learned(name)]  # noqa: SIM118  # it is no dictionary
+            learned = [name for name in file.keys() if _is_learned(name)]  # noqa: SIM118  # not a dictionary
             return sum(prod(file.get_slice(name).get_shape()) for name in learned)
     except (SafetensorError, OSError) as error:
         raise RunError(f"{weights}: damaged or unreadable ({error})", code="damaged_file") from error
@@ -120,18 +117,18 @@ def _training_seconds(run: RunRecords, measured: RunCost) -> float | None:
 
 
 _PRECISION_IN_0_1 = r"precision: (\w+) on "
-"""How runs of version 0.1 begin the sentence that says the precision."""
+"""Pattern of the sentence with the precision in runs of version 0.1."""
 
 
 def _precision(run: RunRecords) -> str | None:
-    """The one that was chosen where the recipe left it open."""
+    """The precision that was chosen automatically, otherwise the one in the recipe."""
     for choice in run.choices:
         if choice.code == "precision":
             return str(choice.values["precision"])
-        if chosen := re.match(_PRECISION_IN_0_1, str(choice.values.get("text", ""))):
-            return chosen[1]
-    asked = run.recipe.get("precision")
-    return None if asked in (None, "auto") else str(asked)
+        if match := re.match(_PRECISION_IN_0_1, str(choice.values.get("text", ""))):
+            return match[1]
+    requested = run.recipe.get("precision")
+    return None if requested in (None, "auto") else str(requested)
 
 
 COMPARISON_JSON = "comparison.json"
@@ -139,7 +136,7 @@ COMPARISON_JSON = "comparison.json"
 COMPARISON_PAGE = "comparison.html"
 
 _SAME = 1e-12
-"""Scores no farther apart are the same, summed in another order."""
+"""Tolerance for equal scores, which may differ by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +144,13 @@ class ComparedRun:
     """One run of a comparison.
 
     Attributes:
-        name: Its folder's name, with as many folders above as tell it from the others.
+        name: Name of the run folder, with as many parent folders as make it unique.
         model: Name of the model.
-        mode: ``scratch``, ``frozen`` or ``finetune``; ``classic`` for a model that is no network.
-        records: Everything its folder holds.
-        evaluation: Its scores on the test split.
+        mode: ``scratch``, ``frozen`` or ``finetune``; ``classic`` for a classic model.
+        records: Contents of the run folder.
+        evaluation: Scores on the test split.
         cost: Time, memory and size.
-        versus_best: Next to the best run; None for the best itself.
+        versus_best: Comparison with the best run; None for the best run itself.
     """
 
     name: str
@@ -170,14 +167,14 @@ class Comparison:
     """Finished runs that were evaluated on the same images.
 
     Attributes:
-        task: One label per image, or several.
-        score: Name of the score that decides which run is best.
-        n: How many test images there are.
-        runs: The best first.
-        baselines: By model name, then by score name; none that is among the runs.
-        notes: What a reader should know before trusting the comparison.
-        seeds: Names of runs that are one recipe with other seeds, a group for each such recipe.
-        recipes: With one label per image, recipes next to the best one by all their runs, where there are several.
+        task: ``single-label`` or ``multi-label``.
+        score: Name of the score that ranks the runs.
+        n: Number of test images.
+        runs: The runs, the best first.
+        baselines: Scores by model name and score name, without models that are among the runs.
+        notes: Notes on the validity of the comparison.
+        seeds: Names of the runs of one recipe with different seeds, one group per such recipe.
+        recipes: Single-label: comparisons of recipes with the best one, for recipes with several runs.
     """
 
     task: str
@@ -195,12 +192,12 @@ class Comparison:
 
     @property
     def best(self) -> ComparedRun:
-        """The run with the highest score; on a tie the first one of `tied`, which the others are compared with."""
+        """The run with the highest score, which the others are compared with; on a tie the first one of `tied`."""
         return self.runs[0]
 
     @property
     def tied(self) -> tuple[ComparedRun, ...]:
-        """The runs that share the highest score; nothing where one run has it alone."""
+        """The runs that share the highest score; empty if one run is ahead."""
         highest = self.best.evaluation.scores[self.score].value
         first = tuple(run for run in self.runs if run.evaluation.scores[self.score].value >= highest - _SAME)
         return first if len(first) > 1 else ()
@@ -210,8 +207,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """Write ``comparison.json``, the best run first.
 
     Args:
-        comparison: What to write.
-        folder: Made if missing.
+        comparison: The comparison to write.
+        folder: Target folder, created if missing.
 
     Returns:
         The file's path.
@@ -253,5 +250,5 @@ def _run_as_json(run: ComparedRun, folder: Path) -> dict[str, object]:
 
 
 def path_from(folder: Path, target: Path) -> str:
-    """Where a file or folder lies as seen from another folder, with forward slashes."""
+    """Relative path of `target` from `folder`, with forward slashes."""
     return Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()

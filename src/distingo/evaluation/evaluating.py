@@ -1,7 +1,4 @@
-"""A finished run's model and baselines on images that nothing was chosen by.
-
-How fast a model names images, measured over two seconds once everything else is written.
-"""
+"""Evaluation of a finished run's model and baselines on unseen images, and measurement of prediction speed."""
 
 from __future__ import annotations
 
@@ -51,20 +48,20 @@ _SECONDS_OF_BATCH = 0.0625
 def measure_throughput(
     model: SavedModel, images: Sequence[LabeledImage], device: str = "auto", *, cache: Cache | None = None
 ) -> PredictionCost | None:
-    """Time prediction as `distingo.prediction.predictor.Predictor` does it, from files to labels, no image cached.
+    """Measure the speed of `distingo.prediction.predictor.Predictor` from files to labels, without cached images.
 
-    An image goes first twice, once for what is done only once and once to tell how large a batch may be, and then a
-    batch that is not timed: a network takes longer over the first one of a new size.
+    Before the measurement, one image is predicted twice, for the initialization and for choosing the batch size, and
+    then one batch, because a network takes longer for the first batch of a new size.
 
     Args:
         model: A trained model.
-        images: With their files. They are predicted in turn, and again from the first, until the measurement has
-            taken `distingo.runs.cost.MEASURED_SECONDS`; the record states how many that were.
-        device: Where a network computes.
-        cache: Where a converted network is kept; None keeps none.
+        images: Images with their files. They are predicted in order, repeatedly if needed, for
+            `distingo.runs.cost.MEASURED_SECONDS`; the record contains their number.
+        device: Device of the network.
+        cache: Cache for a converted network; None does not cache it.
 
     Returns:
-        The measurement; None where there is no image, or one can't be read any more.
+        The measurement; None if there is no image, or one can no longer be read.
     """
     if not images:
         return None
@@ -77,9 +74,9 @@ def measure_throughput(
         count, seconds = 0, 0.0
         while seconds < run_cost.MEASURED_SECONDS:
             start = count % len(images)
-            batched = images[start : start + batch]
-            seconds += _seconds(predictor, batched)
-            count += len(batched)
+            batch_images = images[start : start + batch]
+            seconds += _seconds(predictor, batch_images)
+            count += len(batch_images)
     except (DistingoError, OSError):
         return None
     return PredictionCost(
@@ -103,20 +100,20 @@ def _seconds(predictor: Predictor, images: Sequence[LabeledImage]) -> float:
 
 
 def _to_be_read(source: Source) -> Path | Image.Image:
-    """A file as the predictor takes it; the small entries of an IDX file have none of their own."""
+    """The path of an image, or the opened image for an entry of an IDX file."""
     return source.path if source.index is None else open_source(source)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateRequest:
-    """What a person requested.
+    """Options of an evaluation.
 
     Attributes:
         run: A run folder with a trained model.
-        data: Other images to evaluate on; None takes the run's own test split.
-        reading: How images and labels of `data` are found and read. The run's own are read, and corrected, as for
-            training; without a limit of pixels, the run's counts.
-        device: Where networks compute.
+        data: Other images to evaluate on; None uses the run's own test split.
+        reading: Options for finding and reading the images and labels of `data`. The run's own data are read and
+            corrected as in training. Without a pixel limit, that of the run applies.
+        device: Device of the networks.
     """
 
     run: Path
@@ -126,19 +123,19 @@ class EvaluateRequest:
 
 
 def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
-    """Evaluate a run's model and its baselines, and write scores and predictions down.
+    """Evaluate a run's model and its baselines, and write scores and predictions.
 
     Args:
-        request: What a person requested.
+        request: The options.
 
     Returns:
-        The scores, and the folder they were written to: the run folder for its own test split,
-        ``evaluations/<name of the data>`` in it for other data.
+        The scores, and the folder they were written to: the run folder for its own test split, or its subfolder
+        ``evaluations/<name of the data>`` for other data.
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
-        DataError: The data has classes that the model does not know, or several labels where it knows one.
-        UsageError: There are options for a table, but no `data` that it is in.
+        DataError: The data has classes unknown to the model, or several labels per image for a single-label model.
+        UsageError: There are options for a table, but no `data`.
     """
     prepare_process()
     forget_peak_memory()
@@ -151,34 +148,36 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     models = _load_models(folder)
     if request.data is None:
         dataset = _read(_as_for_training(request, config, folder), models)
-        images, place = read_split(folder.split, dataset).test, folder.path
+        images, folder_of_results = read_split(folder.split, dataset).test, folder.path
         notes: tuple[Note, ...] = ()
     else:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
         images, notes = _judged(dataset)
         notes += _seen_before(folder, images) + _corrected(dataset, request) + dataset.range_warnings
-        place = folder.judged_on(request.data)
-        write_manifest(dataset.manifest, place / "manifest.csv")
-        write_split(Split(train=(), validation=(), test=images), place / "split.csv")
-        write_other_data(place, OtherData(str(request.data.resolve()), str(dataset.root.resolve())))
+        folder_of_results = folder.judged_on(request.data)
+        write_manifest(dataset.manifest, folder_of_results / "manifest.csv")
+        write_split(Split(train=(), validation=(), test=images), folder_of_results / "split.csv")
+        write_other_data(folder_of_results, OtherData(str(request.data.resolve()), str(dataset.root.resolve())))
     outputs = {name: _outputs(model, images, request) for name, model in models.items()}
     probabilities = {name: to_probabilities(model, outputs[name].logits) for name, model in models.items()}
     descriptions = {name: model.description for name, model in models.items()}
     evaluation = evaluate(images, descriptions, probabilities, notes)
-    said = probabilities[MODEL]
-    write_predictions(place / "predictions.parquet", images, said, evaluation.classes, evaluation.thresholds)
-    write_confidence(place, judge_confidence(models[MODEL], images, outputs[MODEL]))
-    write_evaluation(place / "evaluation.json", evaluation)
+    predicted = probabilities[MODEL]
+    write_predictions(
+        folder_of_results / "predictions.parquet", images, predicted, evaluation.classes, evaluation.thresholds
+    )
+    write_confidence(folder_of_results, judge_confidence(models[MODEL], images, outputs[MODEL]))
+    write_evaluation(folder_of_results / "evaluation.json", evaluation)
     if request.data is None:
         cost = measure_throughput(models[MODEL], images, request.device, cache=request.reading.cache)
         if cost is not None:
             write_cost(folder.cost, prediction=cost)
-    return evaluation, place
+    return evaluation, folder_of_results
 
 
 def _require_own_place(folder: RunFolder, data: Path) -> None:
-    """Refuse a run, perhaps out of an archive of somebody's, in which results would be written through a link."""
+    """Refuse a run, possibly from an untrusted archive, where results would be written through a link."""
     place = folder.judged_on(data)
     if link := find_link_above(folder.path, f"{place.relative_to(folder.path).as_posix()}/evaluation.json"):
         raise RunError(
@@ -240,13 +239,13 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
             code="task_differs",
             parameter="data",
         )
-    known = model.description.classes
-    unknown = sorted(set(dataset.classes) - set(known))
+    model_classes = model.description.classes
+    unknown = sorted(set(dataset.classes) - set(model_classes))
     if unknown:
         kind = "labels" if model.description.task == "multi-label" else "classes"
         raise DataError(
             f"{dataset.root}: has {kind} the model does not know ({name_some(unknown, 5)}); "
-            f"it knows {name_some(known, 10)}",
+            f"it knows {name_some(model_classes, 10)}",
             code="classes_differ",
             parameter="data",
         )
@@ -260,22 +259,22 @@ def _judged(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple[Note, ...
 
 
 def _seen_before(folder: RunFolder, images: Sequence[LabeledImage]) -> tuple[Note, ...]:
-    """A note on images that are no news to the model; none where all are."""
+    """A note on images that were used in training or validation; empty if there are none."""
     run = read_run(folder.path)
     contents = {row.file: row.content for row in run.manifest}
-    seen = {contents.get(row.file) for row in run.split if row.split != "test"}
-    count = sum(image.content in seen for image in images)
+    training_contents = {contents.get(row.file) for row in run.split if row.split != "test"}
+    count = sum(image.content in training_contents for image in images)
     if not count:
         return ()
     return (note("seen-in-training", count=count, total=len(images)),)
 
 
 def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[Note, ...]:
-    """A note on what a person put right or set aside in other data; none where nothing was."""
-    decided = find_corrections(dataset.root, request.reading.corrections)
-    if decided is None or not decided.effective:
+    """A note on applied corrections of other data; empty if there are none."""
+    corrections = find_corrections(dataset.root, request.reading.corrections)
+    if corrections is None or not corrections.effective:
         return ()
-    return (note("corrections-honored", file=decided.path.name, count=len(decided.effective)),)
+    return (note("corrections-honored", file=corrections.path.name, count=len(corrections.effective)),)
 
 
 def _outputs(model: SavedModel, images: Sequence[LabeledImage], request: EvaluateRequest) -> Outputs:

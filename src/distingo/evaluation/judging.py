@@ -1,4 +1,4 @@
-"""Truth and probabilities to an `Evaluation`: one label per image, or several."""
+"""Scoring of probabilities against true labels, for single-label and multi-label tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distingo.models.description import ModelDescription
 from distingo.records import Evaluation, LabeledImage, Score
 
 MODEL = "model"
-"""The name of the evaluated model among its baselines."""
+"""Key of the evaluated model in mappings that also contain its baselines."""
 
 
 def evaluate(
@@ -29,15 +29,16 @@ def evaluate(
     """Score a model and its baselines.
 
     Args:
-        images: n images with their truth.
-        models: The model as `MODEL`, its baselines by name.
-        probabilities: Of the same names, float32 (n, classes).
-        notes: What a reader should know.
-        cuts: With several labels, thresholds float64 (n, classes) of each image by the same names, where images
-            were evaluated by models with thresholds of their own.
+        images: n images with their true labels.
+        models: The model under the key `MODEL`, and its baselines by name.
+        probabilities: Probabilities by the same names, float32 (n, classes).
+        notes: Notes for the reader of the scores.
+        cuts: Multi-label: thresholds per image, float64 (n, classes), by the same names, if the images were evaluated
+            by models with different thresholds.
 
     Returns:
-        The scores of the test split; with several labels at the thresholds that are stored with each model.
+        The scores of the test split. Multi-label scores use the thresholds stored with each model unless `cuts` is
+        given.
     """
     if models[MODEL].task == "single-label":
         return _judge_classes(images, models[MODEL].classes, probabilities, notes)
@@ -52,8 +53,8 @@ def _judge_classes(
     notes: tuple[Note, ...],
 ) -> Evaluation:
     truth = encode_labels(images, classes, "single-label")
-    scores = {name: classification_scores(truth, found, classes) for name, found in probabilities.items()}
-    right = {name: found.argmax(axis=1) == truth for name, found in probabilities.items()}
+    scores = {name: classification_scores(truth, array, classes) for name, array in probabilities.items()}
+    right = {name: array.argmax(axis=1) == truth for name, array in probabilities.items()}
     confusion = confusion_matrix(truth, probabilities[MODEL].argmax(axis=1), len(classes))
     return Evaluation(
         split="test",
@@ -69,15 +70,15 @@ def _judge_classes(
 
 
 def _gain(right: np.ndarray, baseline_right: np.ndarray) -> Score:
-    found = paired_difference(right, baseline_right)
-    return Score(found.difference, found.low, found.high, found.n, found.too_few)
+    paired = paired_difference(right, baseline_right)
+    return Score(paired.difference, paired.low, paired.high, paired.n, paired.too_few)
 
 
 def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[Note, ...]:
     names = [
         name
-        for name, true, said in zip(classes, confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
-        if said and not true
+        for name, true, predicted in zip(classes, confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
+        if predicted and not true
     ]
     if not names:
         return ()
@@ -94,7 +95,7 @@ def _judge_labels(
     description = models[MODEL]
     truth = encode_labels(images, description.classes, "multi-label")
     evaluated: dict[str, MultiLabelScores] = {
-        name: multi_label_scores(truth, found, cuts[name], description.classes) for name, found in probabilities.items()
+        name: multi_label_scores(truth, array, cuts[name], description.classes) for name, array in probabilities.items()
     }
     own = evaluated.pop(MODEL)
     return Evaluation(

@@ -1,4 +1,4 @@
-"""What a model says of evaluated images to a `Confidence`; nothing is fitted here."""
+"""Evaluation of a model's confidence: calibration, abstention, prediction sets and OOD detection."""
 
 from __future__ import annotations
 
@@ -29,40 +29,40 @@ from distingo.records import LabeledImage
 from distingo.runs.confidence import AnswersAt, Confidence, SetsAt, Strangers
 
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
-"""Wanted shares of wrong answers that are tried on the evaluated images."""
+"""Requested shares of wrong answers that are tested on the evaluated images."""
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
-"""Wanted coverages of prediction sets that are tried on the evaluated images."""
+"""Requested coverages of prediction sets that are tested on the evaluated images."""
 
 _MOST_POINTS = 200
 _MOST_STRANGE = 8
 
 
 def judge_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Confidence:
-    """Evaluate a model's certainty.
+    """Evaluate a model's confidence.
 
     Args:
-        model: With calibration and evidence where it has them; nothing is fitted here.
-        images: n images with their truth.
-        outputs: What the model says of them.
+        model: A model, with its calibration and calibration set if it has them; nothing is fitted here.
+        images: n images with their true labels.
+        outputs: The model's outputs for these images.
     """
     description = model.description
     targets = encode_labels(images, description.classes, description.task)
     truth = targets if targets.ndim == 2 else np.arange(len(description.classes)) == targets[:, None]
     probabilities = to_probabilities(model, outputs.logits)
     labels = _labels_given(model, probabilities, truth)
-    before = None
+    uncalibrated = None
     if description.calibration is not None:
-        before = _calibration(to_probabilities(model, outputs.logits, calibrated=False), truth, targets)
-    found = risk_coverage(labels, len(images)) if len(labels.owners) else None
+        uncalibrated = _calibration(to_probabilities(model, outputs.logits, calibrated=False), truth, targets)
+    risk = risk_coverage(labels, len(images)) if len(labels.owners) else None
     calibration_set = model.calibration_set
     return Confidence(
         n=len(images),
         validation=calibration_set.n if calibration_set else 0,
-        before=before,
+        before=uncalibrated,
         after=_calibration(probabilities, truth, targets),
-        curve=() if found is None else _thin(found.coverage, found.error),
-        area=None if found is None else found.area,
+        curve=() if risk is None else _thin(risk.coverage, risk.error),
+        area=None if risk is None else risk.area,
         answers=tuple(_answers_at(calibration_set, labels, wanted, len(images)) for wanted in ERRORS)
         if calibration_set
         else (),
@@ -82,16 +82,16 @@ def _calibration(probabilities: np.ndarray, truth: np.ndarray, targets: np.ndarr
 
 def _labels_given(model: SavedModel, probabilities: np.ndarray, truth: np.ndarray) -> GivenLabels:
     if model.description.task == "multi-label":
-        given = apply_thresholds(probabilities, model.description.require_thresholds())
+        predicted = apply_thresholds(probabilities, model.description.require_thresholds())
     else:
-        given = np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]
-    owners, labels = np.nonzero(given)
+        predicted = np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]
+    owners, labels = np.nonzero(predicted)
     return GivenLabels(owners.astype(np.int64), probabilities[owners, labels].astype(np.float64), truth[owners, labels])
 
 
 def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float], ...]:
-    places = np.unique(np.linspace(0, len(coverage) - 1, min(_MOST_POINTS, len(coverage))).round().astype(int))
-    return tuple((float(coverage[place]), float(error[place])) for place in places)
+    indices = np.unique(np.linspace(0, len(coverage) - 1, min(_MOST_POINTS, len(coverage))).round().astype(int))
+    return tuple((float(coverage[index]), float(error[index])) for index in indices)
 
 
 def _answers_at(calibration_set: CalibrationSet, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
@@ -109,9 +109,9 @@ def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: 
     labeled = truth.any(axis=1)
     if threshold is None or not labeled.any():
         return SetsAt(wanted, takes=images_needed(wanted))
-    inside = prediction_sets(probabilities, threshold)
-    covered = (inside & truth).sum(axis=1)[labeled] / truth.sum(axis=1)[labeled]
-    sizes = inside.sum(axis=1)
+    in_set = prediction_sets(probabilities, threshold)
+    covered = (in_set & truth).sum(axis=1)[labeled] / truth.sum(axis=1)[labeled]
+    sizes = in_set.sum(axis=1)
     expected = set_coverage(calibration_set, wanted, threshold)
     assert expected is not None  # there is a threshold
     return SetsAt(
@@ -128,7 +128,7 @@ def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: 
 
 
 def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
-    """Whether chance would cover so little too rarely; with several labels, whose shares vary less, by both ranges."""
+    """Whether the coverage is significantly too low; for multi-label shares, by comparing both intervals."""
     if np.isin(covered, (0, 1)).all():
         return chance_of_so_few(float(covered.sum()), len(covered), expected.n, expected.requested) < CHANCE
     return mean_score(covered, highest=1.0).high < expected.low
@@ -141,5 +141,5 @@ def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outpu
     distances = model.bank.distances(outputs.features)
     order = np.argsort(-distances, kind="stable")
     flagged = order[distances[order] > threshold]
-    files = tuple(images[place].source.file for place in flagged[:_MOST_STRANGE])
+    files = tuple(images[index].source.file for index in flagged[:_MOST_STRANGE])
     return Strangers(len(flagged), alarms, files)

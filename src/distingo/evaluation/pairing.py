@@ -1,8 +1,7 @@
-"""A run next to the best one, image by image: by the main score, by macro F1, and class by class.
+"""Pairwise comparison of runs and of recipes, image by image.
 
-Runs of one recipe with other seeds, and recipes next to each other by all their runs.
-
-Whether runs were evaluated on the same images; only then do their scores stand side by side.
+Runs are compared by their main score, by macro F1 and class by class; recipes by all their runs with different seeds.
+Only runs that were evaluated on the same images can be compared.
 """
 
 from __future__ import annotations
@@ -34,20 +33,19 @@ from distingo.runs.predictions import Predicted
 
 @dataclass(frozen=True, slots=True)
 class VersusBest:
-    """A run next to the best one on the same test images.
+    """Comparison of a run with the best one on the same test images.
 
     Attributes:
-        score: The main score, this run's first and the best's second. With one label per image its p-value is
-            McNemar's exact one.
-        adjusted_p_value: The p-value times the number of pairs of runs, at most 1 (Bonferroni): the best run was
-            found on these same images, so its lead must hold among all pairs that could have been looked at.
-        paired: With one label per image, how many images only one of the two got right.
-        f1_macro: Macro F1, with a randomisation test; None where every label is too rare for one.
-        classes: Class by class, or label by label.
-        images_needed: How many test images would show a difference of this size four times in five; None where
-            there is none.
-        same_recipe: Whether this run and the best are one recipe trained with other seeds: then even a difference that
-            the test images prove is one between two models, found by luck, and not one between recipes.
+        score: The main score, first of this run and then of the best. Single-label: with McNemar's exact p-value.
+        adjusted_p_value: The p-value times the number of pairs of runs, at most 1 (Bonferroni). The best run was chosen
+            on the same images, so its lead must hold among all possible pairs.
+        paired: Single-label: how many images only one of the two got right.
+        f1_macro: Macro F1 with a randomization test; None if every label is too rare.
+        classes: Comparison per class or label.
+        images_needed: Number of test images that would detect a difference of this size with a power of 80 %; None if
+            there is no difference.
+        same_recipe: Whether both runs have the same recipe and different seeds. Then even a significant difference is
+            one between two models, due to random training, and not between recipes.
     """
 
     score: PairedScore
@@ -60,30 +58,32 @@ class VersusBest:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the difference is more than chance explains, and not between two trainings of one recipe."""
+        """Whether the difference is significant and not between two trainings of one recipe."""
         return self.adjusted_p_value < LEVEL and not self.same_recipe
 
 
 def pair_classes(run: RunRecords, best: RunRecords, *, pairs: int) -> VersusBest:
-    """Pair two runs with one label per image.
+    """Compare two single-label runs.
 
     Args:
-        run: One of them.
-        best: The other, with the same test images in any order.
-        pairs: How many pairs of runs there are.
+        run: A run.
+        best: The best run, with the same test images in any order.
+        pairs: Number of pairs of runs in the comparison.
     """
     files = [row.file for row in best.predictions]
     rows = {row.file: row for row in run.predictions}
     truth = [row.truth for row in best.predictions]
-    said = [rows[file].predicted for file in files], [row.predicted for row in best.predictions]
-    names = tuple(dict.fromkeys([*best.classes, *truth, *said[0], *said[1]]))
-    numbers = _numbers(truth, names), _numbers(said[0], names), _numbers(said[1], names)
+    predicted = [rows[file].predicted for file in files], [row.predicted for row in best.predictions]
+    names = tuple(dict.fromkeys([*best.classes, *truth, *predicted[0], *predicted[1]]))
+    numbers = _numbers(truth, names), _numbers(predicted[0], names), _numbers(predicted[1], names)
     right = numbers[1] == numbers[0], numbers[2] == numbers[0]
     paired = paired_difference(*right)
     by_class = compare_classes(*numbers, names)
-    means = right[0].mean().item(), right[1].mean().item()
+    accuracies = right[0].mean().item(), right[1].mean().item()
     return VersusBest(
-        score=PairedScore(*means, paired.difference, paired.low, paired.high, paired.p_value, paired.n, paired.too_few),
+        score=PairedScore(
+            *accuracies, paired.difference, paired.low, paired.high, paired.p_value, paired.n, paired.too_few
+        ),
         adjusted_p_value=min(1.0, pairs * paired.p_value),
         paired=paired,
         f1_macro=by_class.f1_macro,
@@ -93,22 +93,22 @@ def pair_classes(run: RunRecords, best: RunRecords, *, pairs: int) -> VersusBest
 
 
 def pair_labels(run: Predicted, best: Predicted, labels: tuple[str, ...], *, pairs: int) -> VersusBest:
-    """Pair two runs with several labels per image.
+    """Compare two multi-label runs.
 
     Args:
-        run: One of them.
-        best: The other, with the same test images in any order.
-        labels: Names of the columns.
-        pairs: How many pairs of runs there are.
+        run: Predictions of a run.
+        best: Predictions of the best run, for the same test images in any order.
+        labels: Column names.
+        pairs: Number of pairs of runs in the comparison.
     """
     run = run.of(best.files)
-    found = compare_labels(best.truth, _answers(run), _answers(best), labels)
-    score = found.scores["mean_average_precision_macro"]
+    comparison = compare_labels(best.truth, _answers(run), _answers(best), labels)
+    score = comparison.scores["mean_average_precision_macro"]
     return VersusBest(
         score=score,
         adjusted_p_value=min(1.0, pairs * (1.0 if score.p_value is None else score.p_value)),
-        f1_macro=found.scores["f1_macro"],
-        classes=found.labels,
+        f1_macro=comparison.scores["f1_macro"],
+        classes=comparison.labels,
         images_needed=images_for_score(score.difference, score.low, score.high, score.n, level=LEVEL / pairs),
     )
 
@@ -118,8 +118,8 @@ def _answers(predicted: Predicted) -> LabelAnswers:
 
 
 def _numbers(names: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
-    places = {name: place for place, name in enumerate(classes)}
-    return np.array([places[name] for name in names], dtype=np.int64)
+    indices = {name: index for index, name in enumerate(classes)}
+    return np.array([indices[name] for name in names], dtype=np.int64)
 
 
 NamedRun = tuple[str, RunRecords]
@@ -127,12 +127,12 @@ NamedRun = tuple[str, RunRecords]
 
 @dataclass(frozen=True, slots=True)
 class ComparedRecipes:
-    """The best recipe next to another, luck in training included.
+    """Comparison of the best recipe with another one, including the random variation of training.
 
     Attributes:
         best: Names of the best recipe's runs.
-        other: Names of the other's; one of the two has several.
-        result: The best one's accuracy first.
+        other: Names of the other recipe's runs; at least one of the two has several.
+        result: The difference, with the best recipe first.
         adjusted_p_value: The p-value times the number of pairs of recipes, at most 1 (Bonferroni).
     """
 
@@ -143,18 +143,18 @@ class ComparedRecipes:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the recipes differ by more than chance and luck explain."""
+        """Whether the recipes differ significantly, given the variation between images and trainings."""
         return self.adjusted_p_value < LEVEL
 
 
 def group_by_recipe(runs: Sequence[NamedRun]) -> tuple[tuple[NamedRun, ...], ...]:
-    """Put runs together whose recipes differ in nothing but the seed, and that learned from the same images.
+    """Group runs that were trained on the same images with recipes that differ only in the seed.
 
     Args:
-        runs: Of one comparison.
+        runs: The runs of one comparison.
 
     Returns:
-        One group for each recipe, in the given order.
+        One group per recipe, in the order of the runs.
     """
     groups = defaultdict(list)
     for name, run in runs:
@@ -164,25 +164,25 @@ def group_by_recipe(runs: Sequence[NamedRun]) -> tuple[tuple[NamedRun, ...], ...
 
 
 def compare_recipes(groups: Sequence[Sequence[NamedRun]]) -> tuple[ComparedRecipes, ...]:
-    """Set the recipe that is best on average next to each other one, where either was trained more than once.
+    """Compare the recipe that is best on average with each other one, if either was trained more than once.
 
     Args:
-        groups: As from `group_by_recipe`, of runs with one label per image that were evaluated on the same ones.
+        groups: Groups from `group_by_recipe`, of single-label runs that were evaluated on the same images.
     """
     files = [row.file for row in groups[0][0][1].predictions]
     right = {_names(group): np.stack([_right(run, files) for _, run in group]) for group in groups}
     ranked = sorted(right, key=lambda names: -right[names].mean())
     pairs = len(ranked) * (len(ranked) - 1) // 2
-    found = []
+    comparisons = []
     for names in ranked[1:]:
         if len(names) + len(ranked[0]) > 2:
             result = recipe_difference(right[ranked[0]], right[names])
-            found.append(ComparedRecipes(ranked[0], names, result, min(1.0, pairs * result.p_value)))
-    return tuple(found)
+            comparisons.append(ComparedRecipes(ranked[0], names, result, min(1.0, pairs * result.p_value)))
+    return tuple(comparisons)
 
 
 def training_files(run: RunRecords) -> frozenset[str]:
-    """The images that a run learned from."""
+    """Files of a run's train split."""
     return frozenset(row.file for row in run.split if row.split == "train")
 
 
@@ -204,7 +204,7 @@ def _as_the_other() -> str:
 
 @dataclass(frozen=True, slots=True)
 class TestImage:
-    """Classes, and the content's hash where the manifest knows it."""
+    """Labels and content hash of a test image; the hash is empty if the manifest has none."""
 
     __test__ = False
 
@@ -212,21 +212,21 @@ class TestImage:
     content: str
 
     def is_same(self, other: TestImage | None) -> bool:
-        """Whether the labels are equal, and the contents where both are known."""
+        """Whether the labels are equal, and the content hashes too if both are known."""
         if other is None or self.labels != other.labels:
             return False
         return not (self.content and other.content) or self.content == other.content
 
 
 def require_same_classes(first: RunRecords, second: RunRecords) -> None:
-    """Refuse two runs with other tasks or other classes.
+    """Check that two runs have the same task and classes.
 
     Args:
         first: A run.
-        second: Another.
+        second: Another run.
 
     Raises:
-        RunError: One line that names both runs and what differs.
+        RunError: They differ; the message names both runs and the difference.
     """
     for name, one, other in (
         ("tasks", first.task, second.task),
@@ -238,14 +238,14 @@ def require_same_classes(first: RunRecords, second: RunRecords) -> None:
 
 
 def require_same_test(first: RunRecords, second: RunRecords) -> None:
-    """Refuse two runs whose test splits differ in task, classes, files, labels or content.
+    """Check that the test splits of two runs have the same task, classes, files, labels and contents.
 
     Args:
         first: An evaluated run.
-        second: Another.
+        second: Another evaluated run.
 
     Raises:
-        RunError: One line that names both runs, what differs and how many images they have in common.
+        RunError: They differ; the message names both runs, the difference and the number of common images.
     """
     require_same_classes(first, second)
     ours, theirs = test_split(first), test_split(second)
@@ -260,7 +260,7 @@ def require_same_test(first: RunRecords, second: RunRecords) -> None:
 
 
 def _difference(first: RunRecords, second: RunRecords, ours: dict[str, TestImage], theirs: dict[str, TestImage]) -> str:
-    """The first difference between two test splits in words; empty where there is none."""
+    """Description of the first difference between two test splits; empty if there is none."""
     for run, only in ((first, ours.keys() - theirs.keys()), (second, theirs.keys() - ours.keys())):
         if only:
             return (
@@ -280,16 +280,16 @@ def _both(first: RunRecords, second: RunRecords) -> str:
 
 
 def require_own_judgment(run: RunRecords) -> Evaluation:
-    """Refuse a run whose scores or predictions are missing, or are not those of its own test split.
+    """Check that a run's scores and predictions exist and belong to its own test split.
 
     Args:
-        run: Its predictions are looked at only where images carry one label each.
+        run: The run. Its predictions are checked for single-label tasks only.
 
     Returns:
         Its evaluation.
 
     Raises:
-        RunError: Names the run and what to do.
+        RunError: The records are missing or inconsistent; the message names the run and the fix.
     """
     again = f"`distingo evaluate {run.folder}` evaluates it {'again' if run.evaluation else 'first'}"
     if run.evaluation is None:
@@ -331,7 +331,7 @@ def _require_own_predictions(run: RunRecords, evaluation: Evaluation, split: dic
 
 
 def test_split(run: RunRecords) -> dict[str, TestImage]:
-    """The images on a run's test split by file."""
+    """The images of a run's test split, by file."""
     contents = {row.file: row.content for row in run.manifest}
     return {row.file: TestImage(row.labels, contents.get(row.file, "")) for row in run.split if row.split == "test"}
 

@@ -1,1 +1,1 @@
-"""Explanations: which parts of an image speak for a class, whether that means anything, similar images."""
+"""Explanations of predictions: heat maps, their validation, and similar training images."""

@@ -1,7 +1,4 @@
-"""Occlusion: parts of an image are covered to see how the prediction changes.
-
-This gives a heat map for any model, and it checks any heat map.
-"""
+"""Occlusion: heat maps for any model, and validation of heat maps, by covering parts of an image."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 Mask = npt.NDArray[np.bool_]
 
 CELLS = 8
-"""Of a map by covering, along each side; a square covers `_SQUARE` by `_SQUARE` of them."""
+"""Cells along each side of an occlusion map; a covering square has `_SQUARE` by `_SQUARE` cells."""
 
 _SQUARE = 2
 
@@ -35,7 +32,7 @@ HOTTEST = 0.2
 RANDOM_COVERS = 40
 
 _MOST_OVERLAP = 0.35
-"""Share of the hottest part that a random one may have in common with it: more, and it would show the same thing."""
+"""Highest share of the hottest part that a random part may overlap."""
 
 _MOST_ATTEMPTS = 400
 
@@ -47,15 +44,15 @@ _BATCH = 16
 def map_by_covering(
     answer: Answer, pixels: npt.NDArray[np.uint8], column: int, *, several: bool
 ) -> npt.NDArray[np.float32]:
-    """How much a class's log odds fall where a square is covered with the image's mean color.
+    """Measure how much a class's log odds fall when squares are covered with the image's mean color.
 
     Source: Zeiler and Fergus, Visualizing and understanding convolutional networks, ECCV 2014.
 
     Args:
         answer: The model.
         pixels: uint8 (height, width, channels).
-        column: Of the class.
-        several: Whether each probability is independent of the others.
+        column: Column of the class.
+        several: Whether the task is multi-label.
 
     Returns:
         Float32 (rows, columns), not negative, at most `CELLS` along each side: the mean fall over all squares that
@@ -78,35 +75,34 @@ def check_by_covering(
     *,
     several: bool,
 ) -> CoverCheck:
-    """See whether the hottest part of a map matters more to a class than random parts do.
+    """Test whether covering the hottest part of a map has more effect on a class than covering random parts.
 
-    The random parts have the hottest one's size and shape: it is moved around (what leaves on one side enters on the
-    other) and mirrored. The rank among them is that of a permutation test (Phipson and Smyth, Permutation p-values
-    should never be zero, 2010), a little generous since they keep away from the hottest part: of smooth maps that had
-    nothing to do with smooth evidence 7 % ranked first.
+    The random parts are shifted (with wrap-around) and mirrored copies of the hottest part. The test is a permutation
+    test (Phipson and Smyth, Permutation p-values should never be zero, 2010). It is slightly liberal because the random
+    parts avoid the hottest part: 7 % of smooth maps that were unrelated to smooth evidence ranked first.
 
     Args:
         answer: The model.
-        pixels: uint8 (height, width, channels), as the model sees them.
+        pixels: uint8 (height, width, channels), preprocessed for the model.
         heat: Float32 (rows, columns) over the same part, not all zero.
-        column: Of the class.
-        several: Whether each probability is independent of the others.
+        column: Column of the class.
+        several: Whether the task is multi-label.
     """
     hottest = hottest_part(heat, (pixels.shape[0], pixels.shape[1]))
     masks = [hottest, *_moved(hottest)]
-    before, falls, after = _cover(answer, pixels, masks, column, several=several)
+    baseline, falls, covered = _cover(answer, pixels, masks, column, several=several)
     return CoverCheck(
         share=float(hottest.mean()),
-        before=before,
-        hottest=float(after[0]),
-        random=tuple(map(float, after[1:])),
+        before=baseline,
+        hottest=float(covered[0]),
+        random=tuple(map(float, covered[1:])),
         fall=float(falls[0]),
         random_falls=tuple(map(float, falls[1:])),
     )
 
 
 def hottest_part(heat: npt.NDArray[np.float32], size: tuple[int, int]) -> Mask:
-    """The hottest fifth of a map at a size in pixels (height, width), smoothly enlarged."""
+    """Mask of the hottest fifth of a map, enlarged bilinearly to a size in pixels (height, width)."""
     large = np.asarray(
         Image.fromarray(heat.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32
     )
@@ -117,30 +113,30 @@ def hottest_part(heat: npt.NDArray[np.float32], size: tuple[int, int]) -> Mask:
 
 
 def log_odds(probabilities: npt.NDArray[np.float32], column: int, *, several: bool) -> npt.NDArray[np.float64]:
-    """Of one class, from probabilities (n, classes); with one label per image against all the others' sum."""
-    wide = probabilities.astype(np.float64)
-    own = wide[:, column]
+    """Log odds of one class from probabilities (n, classes); single-label against the sum of all other classes."""
+    probabilities_f64 = probabilities.astype(np.float64)
+    class_probability = probabilities_f64[:, column]
     # near 1 the sum of the others is exact where 1 - own is not
-    others = 1 - own if several else np.delete(wide, column, axis=1).sum(axis=1)
+    others = 1 - class_probability if several else np.delete(probabilities_f64, column, axis=1).sum(axis=1)
     least = 1e-12
-    return np.asarray(np.log(np.maximum(own, least)) - np.log(np.maximum(others, least)))
+    return np.asarray(np.log(np.maximum(class_probability, least)) - np.log(np.maximum(others, least)))
 
 
 def _moved(mask: Mask) -> list[Mask]:
-    """The mask at random other places; where it leaves no room for enough of them, those that overlap it least."""
+    """Randomly shifted copies of the mask; if too few avoid it, those with the least overlap."""
     generator = np.random.default_rng(_SEED)
-    moved: list[tuple[float, int, Mask]] = []
-    apart = 0
+    candidates: list[tuple[float, int, Mask]] = []
+    separate = 0
     for attempt in range(_MOST_ATTEMPTS):
         down, right = (int(generator.integers(side)) for side in mask.shape)
-        turned = mask[:: int(generator.choice((1, -1))), :: int(generator.choice((1, -1)))]
-        other = np.roll(turned, (down, right), (0, 1))
+        mirrored = mask[:: int(generator.choice((1, -1))), :: int(generator.choice((1, -1)))]
+        other = np.roll(mirrored, (down, right), (0, 1))
         overlap = max(_MOST_OVERLAP, float((other & mask).sum() / mask.sum()))
-        moved.append((overlap, attempt, other))
-        apart += overlap == _MOST_OVERLAP
-        if apart == RANDOM_COVERS:
+        candidates.append((overlap, attempt, other))
+        separate += overlap == _MOST_OVERLAP
+        if separate == RANDOM_COVERS:
             break
-    return [other for _, _, other in sorted(moved, key=lambda entry: entry[:2])[:RANDOM_COVERS]]
+    return [other for _, _, other in sorted(candidates, key=lambda entry: entry[:2])[:RANDOM_COVERS]]
 
 
 def _square(rows: int, columns: int, top: int, left: int) -> Mask:
@@ -157,9 +153,9 @@ def _enlarge(cells: Mask, size: tuple[int, ...]) -> Mask:
 def _cover(
     answer: Answer, pixels: npt.NDArray[np.uint8], masks: list[Mask], column: int, *, several: bool
 ) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-    """The class's probability, by how much each mask lowers its log odds, and to which probability."""
+    """Probability of the class, decrease of its log odds by each mask, and probability with each mask."""
     mean = pixels.reshape(-1, pixels.shape[-1]).mean(axis=0).round().astype(np.uint8)
-    whole = answer(pixels[None])
+    uncovered = answer(pixels[None])
     parts = []
     with progress_bar("covering parts", len(masks)) as advance:
         for start in range(0, len(masks), _BATCH):
@@ -167,35 +163,35 @@ def _cover(
             parts.append(answer(np.stack([np.where(mask[..., None], mean, pixels) for mask in batch])))
             advance(len(batch))
     covered = np.concatenate(parts)
-    falls = log_odds(whole, column, several=several) - log_odds(covered, column, several=several)
-    return float(whole[0, column]), falls, covered[:, column]
+    falls = log_odds(uncovered, column, several=several) - log_odds(covered, column, several=several)
+    return float(uncovered[0, column]), falls, covered[:, column]
 
 
 class ModelAnswers:
-    """The outputs of a model for images that already have its size.
+    """Computes a model's probabilities for preprocessed images.
 
-    Computed in float32 also where `predict` takes 16 bits: of falls that a cover makes, rounding would be noise.
+    The precision is always float32, because rounding to 16 bits would add noise to the effects of covers.
 
     Args:
-        predictor: With the model.
+        predictor: A predictor with the model.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Probabilities float32 (n, classes) of uint8 images (n, height, width, channels)."""
+        """Compute probabilities, float32 (n, classes), of uint8 images (n, height, width, channels)."""
         predictor = self._predictor
         return predict_probabilities(predictor.model, self.rows(pixels), device=predictor.device, precision="float32")
 
     def rows(self, pixels: npt.NDArray[np.uint8]) -> ArrayRows:
-        """What the model takes: pixels, or their descriptors."""
+        """Convert images to the model's input: pixels, or descriptors for a classic model."""
         if self._predictor.model.network is not None:
             return ArrayRows(pixels)
         return ArrayRows(np.stack([describe(each) for each in pixels]).astype(np.float32))
 
     def given(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Which labels the model gives, bool (classes,), for one image's probabilities."""
+        """Predicted labels, bool (classes,), for the probabilities of one image."""
         if self._predictor.task == "multi-label":
             reached = apply_thresholds(probabilities, self._predictor.model.description.require_thresholds())
             return np.asarray(reached, np.bool_)

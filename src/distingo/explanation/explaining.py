@@ -1,4 +1,4 @@
-"""Explanations of a run's prediction for one image: heat maps, their check, the most similar training images."""
+"""Explanation of a run's prediction for one image: heat maps, their validation, and similar training images."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ from distingo.runs.folder import RunFolder
 from distingo.runs.heat_maps import Box
 
 THUMBNAIL = 256
-"""Pixels of a shown image's longer side at most."""
+"""Longer side of thumbnails in pixels."""
 
 
 def find_neighbors(
     folder: RunFolder, predictor: Predictor, pixels: npt.NDArray[np.uint8], count: int
 ) -> tuple[tuple[Neighbor, ...], tuple[str, ...]]:
-    """Find the nearest of the training images whose features the run keeps.
+    """Find the nearest training images in the feature bank.
 
     Args:
         folder: The run.
-        predictor: With the run's model.
-        pixels: uint8 (height, width, channels), as the model sees the image.
-        count: How many.
+        predictor: A predictor with the run's model.
+        pixels: Preprocessed image, uint8 (height, width, channels).
+        count: Number of neighbors.
 
     Returns:
-        The neighbors, the nearest first, and a note where there are none.
+        The neighbors, the nearest first, and a note if there is no feature bank.
     """
     bank = predictor.model.bank
     if bank is None or count < 1:
@@ -67,15 +67,15 @@ def find_neighbors(
     records = read_run(folder.path)
     files = {row.content: row.file for row in records.manifest if row.status == "used"}
     labels = {row.file: row.labels for row in records.split}
-    found = []
+    neighbors = []
     for position, distance in zip(positions[0].tolist(), distances[0].tolist(), strict=True):
         file = files.get(bank.contents[position], "")
-        found.append(Neighbor(file, labels.get(file, ()), float(distance), _open(records, file)))
-    return tuple(found), ()
+        neighbors.append(Neighbor(file, labels.get(file, ()), float(distance), _open(records, file)))
+    return tuple(neighbors), ()
 
 
 def tell_if_known(folder: RunFolder, image: Path) -> tuple[str, ...]:
-    """A note where a file is one of those that the model was trained or chosen on, so that its answer is no news.
+    """Return a note if a file is in the train or validation split of the run.
 
     Args:
         folder: The run.
@@ -98,19 +98,19 @@ def _open(records: RunRecords, file: str) -> npt.NDArray[np.uint8] | None:
 
 
 MOST_CLASSES = 4
-"""Given labels that are explained where none are requested."""
+"""Highest number of predicted labels that are explained by default."""
 
 _DESCRIBED_SIDE = 240
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One image as a model sees it.
+    """One image, and its preprocessed pixels.
 
     Attributes:
-        image: Upright.
-        pixels: uint8 (height, width, channels), what the model is shown.
-        seen: Where they lie in the image.
+        image: The upright image.
+        pixels: Preprocessed pixels, uint8 (height, width, channels).
+        seen: The part of the image that the pixels cover.
     """
 
     image: Image.Image
@@ -132,86 +132,88 @@ def explain_file(
     Args:
         run: A run folder.
         image: As for `distingo.prediction.images.open_image`.
-        labels: The classes to explain; without any the predicted one, of several labels those that are given (the
-            most probable one where none is), at most `MOST_CLASSES`.
-        neighbours: How many of the nearest training images to show.
-        device: Where a network computes.
+        labels: The classes to explain. By default, the predicted class, or for multi-label models up to `MOST_CLASSES`
+            predicted labels (the most probable label if none is predicted).
+        neighbours: Number of nearest training images.
+        device: Device of the network.
         max_pixels: As for `distingo.prediction.predictor.Predictor`.
 
     Returns:
-        The explanation; the same for the same run, image and device.
+        The explanation, which is deterministic for a run, image and device.
 
     Raises:
         RunError: The run folder is missing, damaged, unfinished or newer.
-        ModelError: The model looks at no image, so that there is nothing to explain.
-        UsageError: The model knows no such class.
+        ModelError: The model ignores the image, so that there is nothing to explain.
+        UsageError: The model has no such class.
         DataError: The image can't be read.
     """
     predictor = load(run, device=device, max_pixels=max_pixels)
     _require_looks(predictor.model)
     columns = [_column(label, predictor.classes) for label in dict.fromkeys(labels)]
-    look = _look_at(image, predictor)
+    preprocessed = _look_at(image, predictor)
     answers = ModelAnswers(predictor)
-    probabilities = answers(look.pixels[None])[0]
+    probabilities = answers(preprocessed.pixels[None])[0]
     order = np.argsort(-probabilities, kind="stable")
-    given = answers.given(probabilities)
-    explained, notes = (columns, ()) if columns else _choose(order, given)
-    nearest, why_none = find_neighbors(RunFolder(run), predictor, look.pixels, neighbours)
-    known = tell_if_known(RunFolder(run), Path(image)) if isinstance(image, str | PathLike) else ()
-    small = look.image.convert("RGB")
-    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    predicted = answers.given(probabilities)
+    explained, notes = (columns, ()) if columns else _choose(order, predicted)
+    nearest, bank_notes = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbours)
+    split_notes = tell_if_known(RunFolder(run), Path(image)) if isinstance(image, str | PathLike) else ()
+    shown = preprocessed.image.convert("RGB")
+    shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return Explanation(
         file=name_image(image, 0),
         model=_model_name(predictor.model),
         task=predictor.task,
-        size=look.image.size,
-        image=np.array(small),
-        seen=look.seen,
+        size=preprocessed.image.size,
+        image=np.array(shown),
+        seen=preprocessed.seen,
         labels=tuple(predictor.classes[at] for at in order),
         probabilities=tuple(float(probabilities[at]) for at in order),
-        given=tuple(predictor.classes[at] for at in order if given[at]),
-        classes=tuple(_explain_class(predictor, answers, look, at, float(probabilities[at])) for at in explained),
+        given=tuple(predictor.classes[at] for at in order if predicted[at]),
+        classes=tuple(
+            _explain_class(predictor, answers, preprocessed, at, float(probabilities[at])) for at in explained
+        ),
         neighbours=nearest,
-        notes=(*known, *notes, *why_none),
+        notes=(*split_notes, *notes, *bank_notes),
     )
 
 
 def explain_image(
     predictor: Predictor, image: Image.Image, label: str, *, run: Path, neighbours: int = 8
 ) -> ImageExplanation:
-    """Find what speaks for one class in an image, without asking whether that means something.
+    """Explain one class for an image in memory, without validating the heat map.
 
     Args:
-        predictor: A run's; nothing else may use its network meanwhile.
-        image: Mode ``RGB`` or ``L``, upright.
+        predictor: A predictor of the run; its network must not be used by other threads meanwhile.
+        image: Upright image in mode ``RGB`` or ``L``.
         label: The class to explain.
         run: The run folder, for its training images.
-        neighbours: How many of them to show.
+        neighbours: Number of nearest training images.
 
     Raises:
         RunError: The run's tables are missing or damaged.
-        ModelError: The model looks at no image.
-        UsageError: The model knows no such class.
+        ModelError: The model ignores the image.
+        UsageError: The model has no such class.
     """
     _require_looks(predictor.model)
-    look = _look(image, predictor.model)
-    heat = _heat_map(predictor, ModelAnswers(predictor), look, _column(label, predictor.classes))
-    nearest, _ = find_neighbors(RunFolder(run), predictor, look.pixels, neighbours)
-    return ImageExplanation(heat, look.seen, nearest)
+    preprocessed = _look(image, predictor.model)
+    heat = _heat_map(predictor, ModelAnswers(predictor), preprocessed, _column(label, predictor.classes))
+    nearest, _ = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbours)
+    return ImageExplanation(heat, preprocessed.seen, nearest)
 
 
 def show_layers(run: Path, image: ImageLike, *, device: str = "auto", max_pixels: int | None = None) -> NetworkLayers:
-    """A run's first filters, and what its network's layers find in an image.
+    """Compute the first filters of a run's network, and its feature maps for an image.
 
     Args:
         run: A run folder.
         image: As for `distingo.prediction.images.open_image`.
-        device: Where the network computes.
+        device: Device of the network.
         max_pixels: As for `explain_file`.
 
     Raises:
         RunError: As `explain_file`.
-        ModelError: The model is no network.
+        ModelError: The model is not a network.
         DataError: The image can't be read.
     """
     predictor = load(run, device=device, max_pixels=max_pixels)
@@ -224,15 +226,15 @@ def show_layers(run: Path, image: ImageLike, *, device: str = "auto", max_pixels
             parameter="layers",
         )
     network = model.network.to(predictor.device).eval()
-    look = _look_at(image, predictor)
+    preprocessed = _look_at(image, predictor)
     name, filters = first_filters(network)
     with bind_this_thread():
-        layers = feature_maps(network, to_tensor(look.pixels[None], predictor.device))
+        layers = feature_maps(network, to_tensor(preprocessed.pixels[None], predictor.device))
     return NetworkLayers(name_image(image, 0), _model_name(model), name, filters, layers)
 
 
 def _model_name(model: SavedModel) -> str:
-    """The model's name; of one from a folder or a hub's repository the last part."""
+    """The model's name, without the folder or hub repository owner."""
     return model.description.name.rstrip("/").rpartition("/")[2]
 
 
@@ -298,7 +300,7 @@ def _heat_map(predictor: Predictor, answers: ModelAnswers, look: _Look, column: 
 def _heat(
     predictor: Predictor, answers: ModelAnswers, pixels: np.ndarray, column: int, *, several: bool
 ) -> tuple[np.ndarray, Method]:
-    """A map from the network's inside, or where that can't be had from covering parts of the image."""
+    """A map from the network's gradients or attention; by occlusion if these are not available."""
     network = predictor.model.network
     if network is not None:
         classes = torch.tensor([column], device=predictor.device)
@@ -306,7 +308,7 @@ def _heat(
             images = to_tensor(pixels[None], predictor.device)
             try:
                 heat, method = find_heat(network.to(predictor.device).eval(), images, classes, several=several)
-            except ModelError:  # a backbone whose last layer gives no map
+            except ModelError:  # a backbone whose last layer has no map
                 heat, method = torch.full((1, 1, 1), torch.nan), "covering"
         if torch.isfinite(heat).all():
             return heat[0].cpu().numpy(), method

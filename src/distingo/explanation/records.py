@@ -1,4 +1,4 @@
-"""The records of an explanation, and ``heat_maps.parquet`` with the maps of a run's top losses; needs no torch."""
+"""Records of explanations, and ``heat_maps.parquet`` with the heat maps of a run's top losses, without torch."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from distingo.records import Task
 from distingo.runs.heat_maps import Box
 
 Method = Literal["maps", "attention", "covering"]
-"""Gradients times the last feature maps; relevance through the attention layers; falls when squares are covered."""
+"""Gradients times the last feature maps; relevance through attention layers; effect of covered squares."""
 
 MEANS_SOMETHING = 0.025
-"""Up to this p-value a map is believed: no one of 40 random covers matters as much."""
+"""Highest p-value of a meaningful map: none of 40 random covers has as much effect."""
 
 MAY_MEAN_SOMETHING = 0.15
-"""Beyond this p-value a map is no better than chance."""
+"""Above this p-value a map is no better than random."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """What speaks for one class, over the part of the image that the model sees.
+    """Evidence for one class over the part of the image that the model processes.
 
     Attributes:
         label: The class.
-        values: float32 (rows, columns) from 0 to 1, 1 where most speaks for it; all 0 where nothing does.
-        method: How it was found.
+        values: float32 (rows, columns) from 0 to 1 for the strongest evidence; all 0 if there is no evidence.
+        method: How the map was computed.
     """
 
     label: str
@@ -41,21 +41,21 @@ class HeatMap:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing in the image speaks for the class."""
+        """Whether nothing in the image is evidence for the class."""
         return not bool(self.values.any())
 
 
 @dataclass(frozen=True, slots=True)
 class CoverCheck:
-    """What covering the hottest part does to a class, against covering random parts of the same size and shape.
+    """Effect of covering the hottest part, compared with random parts of the same size and shape.
 
     Attributes:
-        share: Of the pixels the model sees that were covered.
-        before: The class's probability with nothing covered.
-        hottest: Its probability with the hottest part covered.
-        random: Its probabilities with random parts covered.
-        fall: By how much the log odds fell with the hottest part covered.
-        random_falls: The same with random parts covered, in the order of `random`.
+        share: Share of the model's input pixels that were covered.
+        before: Probability of the class with nothing covered.
+        hottest: Probability with the hottest part covered.
+        random: Probabilities with random parts covered.
+        fall: Decrease of the log odds with the hottest part covered.
+        random_falls: Decreases with random parts covered, in the order of `random`.
     """
 
     share: float
@@ -67,29 +67,29 @@ class CoverCheck:
 
     @property
     def p_value(self) -> float:
-        """How often chance does as much: (1 + random falls at least as large) / (1 + random falls)."""
+        """P-value: (1 + number of random falls at least as large) / (1 + number of random falls)."""
         reached = sum(fall >= self.fall for fall in self.random_falls)
         return (1 + reached) / (1 + len(self.random_falls))
 
     @property
     def means_something(self) -> bool:
-        """Whether the hottest part matters more than chance would have it."""
+        """Whether the hottest part has significantly more effect than random parts."""
         return self.fall > 0 and self.p_value <= MEANS_SOMETHING
 
     @property
     def may_mean_something(self) -> bool:
-        """Whether it may, though too many random parts matter as much to be sure."""
+        """Whether the hottest part may have more effect, although some random parts have as much."""
         return self.fall > 0 and self.p_value <= MAY_MEAN_SOMETHING
 
 
 @dataclass(frozen=True, slots=True)
 class ClassExplanation:
-    """One class: its heat map, and whether the map means something.
+    """The explanation of one class.
 
     Attributes:
-        heat: The map.
-        probability: The class's.
-        check: None for an empty map.
+        heat: The heat map.
+        probability: Probability of the class.
+        check: Validation of the map; None for an empty map.
     """
 
     heat: HeatMap
@@ -99,13 +99,13 @@ class ClassExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Neighbor:
-    """A training image that is near in the model's features.
+    """A training image with similar features.
 
     Attributes:
-        file: As in ``split.csv``.
+        file: File name as in ``split.csv``.
         labels: Its classes.
-        distance: In the features, as `distingo.models.feature_bank.FeatureBank.nearest` measures it.
-        image: Small, uint8 (height, width, 3); None where it can't be opened any more.
+        distance: Distance from `distingo.models.feature_bank.FeatureBank.nearest`.
+        image: Thumbnail, uint8 (height, width, 3); None if the file can no longer be opened.
     """
 
     file: str
@@ -119,18 +119,18 @@ class Explanation:
     """The explanation of a model's prediction for one image.
 
     Attributes:
-        file: The image, as the caller named it.
-        model: The model's name.
-        task: One label per image, or several.
-        size: Width and height of the image in its file, upright.
-        image: Upright, uint8 (height, width, 3), its longer side at most `LONGEST_SIDE` pixels.
-        seen: The part of the image that the model sees.
+        file: Name of the image.
+        model: Name of the model.
+        task: ``single-label`` or ``multi-label``.
+        size: Width and height of the upright image in its file.
+        image: The upright image, uint8 (height, width, 3), with a longer side of at most `LONGEST_SIDE` pixels.
+        seen: The part of the image that the model processes.
         labels: All classes, most probable first.
         probabilities: One per class in `labels`.
-        given: The labels that the model gives.
-        classes: The classes that were explained.
+        given: The predicted labels.
+        classes: The explained classes.
         neighbours: The nearest training images, the nearest first.
-        notes: What a reader should know.
+        notes: Notes for the reader.
     """
 
     file: str
@@ -153,11 +153,11 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class ImageExplanation:
-    """What speaks for one class in an image that is no file of a run.
+    """The explanation of one class for an image in memory.
 
     Attributes:
-        heat: The map.
-        seen: The part of the image that the model sees, that the map covers.
+        heat: The heat map.
+        seen: The part of the image that the model processes and the map covers.
         neighbours: The nearest training images, the nearest first.
     """
 
@@ -171,12 +171,12 @@ LONGEST_SIDE = 1024
 
 @dataclass(frozen=True, slots=True)
 class LayerMaps:
-    """What a layer finds in the image.
+    """Feature maps of one layer.
 
     Attributes:
-        name: The layer's, as in ``summary.txt``.
-        channels: How many maps it has.
-        shown: Which of them are in `maps`: those that vary most over the image, the most first.
+        name: Name of the layer as in ``summary.txt``.
+        channels: Number of feature maps of the layer.
+        shown: Indices of the maps in `maps`: those with the highest variation, in descending order.
         maps: float32 (shown, rows, columns).
     """
 
@@ -191,11 +191,11 @@ class NetworkLayers:
     """A network's first filters and feature maps, layer by layer.
 
     Attributes:
-        file: The image that the maps are of.
-        model: The model's name.
-        filters_name: The layer that the filters are from; empty where there is none.
-        filters: float32 (filters, rows, columns, channels) of the first convolution.
-        layers: In the order in which the image passes them.
+        file: Name of the image.
+        model: Name of the model.
+        filters_name: Name of the first convolution; empty if there is none.
+        filters: Filters of the first convolution, float32 (filters, rows, columns, channels).
+        layers: Layers in the order of computation.
     """
 
     file: str
@@ -207,13 +207,13 @@ class NetworkLayers:
 
 @dataclass(frozen=True, slots=True)
 class KeptHeatMap:
-    """What spoke for a class in one image.
+    """A stored heat map.
 
     Attributes:
-        file: The image, as in ``split.csv``.
+        file: File name of the image as in ``split.csv``.
         label: The class.
         seen: The part of the image that the map covers.
-        values: float32 (rows, columns) from 0 to 1; all 0 where nothing speaks for the class.
+        values: float32 (rows, columns) from 0 to 1; all 0 if there is no evidence for the class.
     """
 
     file: str
@@ -223,7 +223,7 @@ class KeptHeatMap:
 
 
 def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
-    """Write maps, a row each: file, label, the seen part's sides, the values as a list of rows rounded to 1/1000."""
+    """Write one row per map: file, label, box of the covered part, and the values rounded to 0.001."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -242,7 +242,7 @@ def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
 
 
 def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
-    """Read maps by file and label; none where there is no such file.
+    """Read maps by file and label; empty if the file does not exist.
 
     Raises:
         RunError: The file is damaged.

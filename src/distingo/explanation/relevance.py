@@ -1,7 +1,6 @@
-"""Relevance of an image's parts for a class, read off a network.
+"""Relevance of the parts of an image for a class, from the feature maps or attention layers of a network.
 
-Convolutional networks give it by their last feature maps, transformers along their attention layers. Also here: the
-outputs of a backbone's layers as maps over the image, and its first filters.
+The module also extracts a network's feature maps and first filters.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from distingo.models.heads import PretrainedClassifier
 
 
 def as_grid(maps: Tensor, backbone: nn.Module, channels: int | None = None) -> Tensor:
-    """Bring a layer's output into the order (n, rows, columns, channels).
+    """Convert a layer's output to the layout (n, rows, columns, channels).
 
     Args:
-        maps: Float (n, channels, rows, columns), (n, rows, columns, channels) or tokens (n, tokens, channels) with
-            those that are no patches first.
-        backbone: timm's, whose layer it is.
-        channels: Of the output; None takes the backbone's ``num_features``.
+        maps: Float (n, channels, rows, columns), (n, rows, columns, channels) or tokens (n, tokens, channels), with
+            prefix tokens first.
+        backbone: The timm backbone of the layer.
+        channels: Number of channels of the output; None is the backbone's ``num_features``.
 
     Raises:
-        ModelError: The output is no map.
+        ModelError: The output has no spatial layout.
     """
     if maps.ndim == 4:
         channels = channels or int(getattr(backbone, "num_features", 0))
@@ -44,15 +43,15 @@ def as_grid(maps: Tensor, backbone: nn.Module, channels: int | None = None) -> T
 
 
 def prefix_tokens(backbone: nn.Module) -> int:
-    """How many tokens (class, distillation, registers) come before those of the patches."""
+    """Number of tokens (class, distillation, registers) before the patch tokens."""
     return int(getattr(backbone, "num_prefix_tokens", 0))
 
 
 def token_grid(backbone: nn.Module, tokens: int) -> tuple[int, int]:
-    """Rows and columns that so many patch tokens lie in.
+    """Rows and columns of a grid of patch tokens.
 
     Raises:
-        ModelError: They fit no grid.
+        ModelError: The tokens form no grid.
     """
     size = getattr(getattr(backbone, "patch_embed", None), "grid_size", None)
     if size is not None and len(size) == 2 and size[0] * size[1] == tokens:
@@ -64,7 +63,7 @@ def token_grid(backbone: nn.Module, tokens: int) -> tuple[int, int]:
 
 
 def attention_layers(backbone: nn.Module) -> list[nn.Module]:
-    """Those layers of a backbone of timm's that can be told to keep their attention, not to fuse it away."""
+    """Layers of a timm backbone that can compute their attention without fusing it."""
     return [
         layer
         for layer in backbone.modules()
@@ -75,31 +74,31 @@ def attention_layers(backbone: nn.Module) -> list[nn.Module]:
 def attention_relevance(
     classifier: PretrainedClassifier, images: Tensor, score: Callable[[Tensor], Tensor]
 ) -> Tensor | None:
-    """Follow what speaks for a class from the pooled output back to the patches.
+    """Propagate the relevance for a class from the pooled output back to the patches.
 
     Each layer mixes tokens by its attention where that has a positive gradient: R <- R + mean over heads of
     (gradient * attention)+ @ R, beginning with the identity (Chefer, Gur and Wolf, Generic attention-model
-    explainability, ICCV 2021). The result is read where the classifier reads: at the class token, or at the patches in
-    proportion to what each of them adds to the score.
+    explainability, ICCV 2021). The result is taken where the classifier takes its input: at the class token, or at the
+    patches, weighted by their contributions to the score.
 
     Args:
-        classifier: With a backbone of timm's.
+        classifier: A classifier with a timm backbone.
         images: Normalized float (n, 3, height, width).
-        score: From logits (n, classes) to what is to be explained, (n,).
+        score: Function from logits (n, classes) to the explained scores (n,).
 
     Returns:
-        Float32 (n, rows, columns), not negative; NaN for images without gradient. None where the layers do not all
-        attend among one and the same list of patches (windows, pyramids, cross attention).
+        Non-negative float32 (n, rows, columns); NaN for images without gradient. None if the layers do not all attend
+        to the same list of patches (windows, pyramids, cross attention).
     """
     backbone = cast(Any, classifier.backbone)
-    with _keeping_attention(attention_layers(backbone)) as kept:
+    with _keeping_attention(attention_layers(backbone)) as attentions:
         tokens = backbone.forward_features(images.detach().requires_grad_())
         logits = classifier.head(backbone.forward_head(tokens).float())
-    if not _are_one_list(kept, tokens):
+    if not _are_one_list(attentions, tokens):
         return None
-    gradients = torch.autograd.grad(score(logits).sum(), [tokens, *kept], materialize_grads=True)
+    gradients = torch.autograd.grad(score(logits).sum(), [tokens, *attentions], materialize_grads=True)
     with torch.no_grad():
-        return _follow(backbone, tokens, gradients[0], kept, gradients[1:])
+        return _follow(backbone, tokens, gradients[0], attentions, gradients[1:])
 
 
 def _follow(
@@ -109,12 +108,12 @@ def _follow(
     for attention, gradient in zip(attentions, gradients, strict=True):
         relevance = relevance + (gradient * attention).float().relu().mean(1) @ relevance
     prefix = prefix_tokens(backbone)
-    adds = (of_tokens * tokens).float().sum(-1)
-    # what a class token adds may be negative, and still everything the patches say goes through it
-    read = torch.cat([adds[:, :prefix].abs(), adds[:, prefix:].relu()], dim=1)
-    heat = torch.einsum("nt,nts->ns", read, relevance)[:, prefix:]
-    untold = of_tokens.flatten(1).abs().amax(1) == 0
-    heat = torch.where(untold[:, None], torch.nan, heat)
+    contributions = (of_tokens * tokens).float().sum(-1)
+    # the contribution of a class token may be negative, but all information from the patches passes through it
+    weights = torch.cat([contributions[:, :prefix].abs(), contributions[:, prefix:].relu()], dim=1)
+    heat = torch.einsum("nt,nts->ns", weights, relevance)[:, prefix:]
+    without_gradient = of_tokens.flatten(1).abs().amax(1) == 0
+    heat = torch.where(without_gradient[:, None], torch.nan, heat)
     return heat.view(len(heat), *token_grid(backbone, heat.shape[1]))
 
 
@@ -127,18 +126,18 @@ def _are_one_list(attentions: Sequence[Tensor], tokens: object) -> bool:
 
 @contextmanager
 def _keeping_attention(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
-    """Let layers compute their attention step by step, and keep it: (n, heads, tokens, tokens) each."""
-    kept: list[Tensor] = []
+    """Disable fused attention, and record the attention of each layer: (n, heads, tokens, tokens)."""
+    attentions: list[Tensor] = []
     were_fused = [layer.fused_attn for layer in layers]
 
     def keep(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
-        kept.append(output)
+        attentions.append(output)
 
     hooks = [layer.get_submodule("attn_drop").register_forward_hook(keep) for layer in layers]
     try:
         for layer in layers:
             _set_fused(layer, fused=False)
-        yield kept
+        yield attentions
     finally:
         for layer, fused in zip(layers, were_fused, strict=True):
             _set_fused(layer, fused=bool(fused))
@@ -151,26 +150,26 @@ def _set_fused(layer: nn.Module, *, fused: bool) -> None:
 
 
 def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: bool) -> tuple[Tensor, Method]:
-    """Heat maps of a batch, one class for each image.
+    """Compute heat maps of a batch, one class per image.
 
-    In convolutional networks, and whatever else ends in maps, each map is weighted by its gradient position by
-    position and only what speaks for the class is kept (HiResCAM: Draelos and Carin, Use HiResCAM instead of Grad-CAM
-    for faithful explanations, 2020). Behind average pooling these are the numbers of Grad-CAM (Selvaraju et al.,
-    2017); in front of dense layers, Grad-CAM's mean gradients would point to places that the network did not use.
-    Transformers whose layers all attend among the same patches: `distingo.explanation.relevance`.
+    For convolutional and other networks that end in feature maps, the maps are multiplied by their gradients, and the
+    positive part of the sum is kept (HiResCAM: Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful
+    explanations, 2020). Followed by average pooling, this equals Grad-CAM (Selvaraju et al., 2017); followed by dense
+    layers, the mean gradients of Grad-CAM would highlight areas that the network did not use. For transformers whose
+    layers all attend to the same patches, see `attention_relevance`.
 
     Args:
-        network: Of a saved model: ``normalization`` and ``network``, in evaluation mode.
+        network: The network of a saved model, in evaluation mode.
         images: Float (n, channels, height, width) in [0, 1].
         classes: int64 (n,).
-        several: Whether each logit is independent of the others.
+        several: Whether the task is multi-label.
 
     Returns:
-        Float32 (n, rows, columns), not negative; and the method. An image's zeros everywhere mean that nothing speaks
-        for the class, NaN that the method can't tell: the gradient is zero.
+        Non-negative float32 (n, rows, columns), and the method. All zeros mean no evidence for the class; NaN means
+        that the gradient is zero and the method not applicable.
 
     Raises:
-        ModelError: A backbone's last layer gives no map over the image.
+        ModelError: The last layer of a backbone has no map over the image.
     """
     with torch.enable_grad():
         classifier = network.get_submodule("network")
@@ -178,16 +177,16 @@ def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: b
         if not isinstance(classifier, PretrainedClassifier):
             return _from_own_maps(classifier, normalized, classes, several=several), "maps"
         if attention_layers(classifier.backbone):
-            found = attention_relevance(
+            relevance = attention_relevance(
                 classifier, normalized, lambda logits: margins(logits, classes, several=several)
             )
-            if found is not None:
-                return found, "attention"
+            if relevance is not None:
+                return relevance, "attention"
         return _from_backbone_maps(classifier, normalized, classes, several=several), "maps"
 
 
 def margins(logits: Tensor, classes: Tensor, *, several: bool) -> Tensor:
-    """The log odds of each image's class, float (n,): against all other classes, or of an independent label."""
+    """Log odds of each image's class, float (n,): against all other classes, or of an independent label."""
     own = logits.gather(1, classes[:, None])[:, 0]
     if several or logits.shape[1] == 1:
         return own
@@ -209,26 +208,26 @@ def _from_backbone_maps(classifier: PretrainedClassifier, images: Tensor, classe
 
 def _from_own_maps(classifier: nn.Module, images: Tensor, classes: Tensor, *, several: bool) -> Tensor:
     last = getattr(classifier, "body", None) or classifier.get_submodule("features")
-    kept: list[Tensor] = []
+    maps: list[Tensor] = []
 
     def cut(_layer: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        kept.append(output.detach().requires_grad_())
-        return kept[0]
+        maps.append(output.detach().requires_grad_())
+        return maps[0]
 
     hook = last.register_forward_hook(cut)
     try:
         logits = classifier(images)
     finally:
         hook.remove()
-    (gradient,) = torch.autograd.grad(margins(logits, classes, several=several).sum(), kept[0])
-    return _weigh(gradient.movedim(1, -1), kept[0].movedim(1, -1))
+    (gradient,) = torch.autograd.grad(margins(logits, classes, several=several).sum(), maps[0])
+    return _weigh(gradient.movedim(1, -1), maps[0].movedim(1, -1))
 
 
 def _weigh(gradient: Tensor, maps: Tensor) -> Tensor:
     """Gradient times maps (n, rows, columns, channels), summed where positive; NaN for images without gradient."""
     heat = (gradient * maps).detach().float().sum(-1).relu()
-    untold = gradient.flatten(1).abs().amax(1) == 0
-    return torch.where(untold[:, None, None], torch.nan, heat)
+    without_gradient = gradient.flatten(1).abs().amax(1) == 0
+    return torch.where(without_gradient[:, None, None], torch.nan, heat)
 
 
 MOST_LAYERS = 6
@@ -239,14 +238,14 @@ MOST_FILTERS = 64
 
 
 def first_filters(network: nn.Module) -> tuple[str, np.ndarray]:
-    """The filters of a network's first convolution; of a transformer, what it cuts its patches with.
+    """Extract the filters of a network's first convolution, which is the patch embedding of a transformer.
 
     Args:
-        network: Of a saved model.
+        network: The network of a saved model.
 
     Returns:
-        The layer's name, and float32 (filters, rows, columns, channels), at most `MOST_FILTERS`, the longest first. An
-        empty name and no filters where there is no convolution over the image's 1 or 3 channels.
+        The layer's name and at most `MOST_FILTERS` filters, float32 (filters, rows, columns, channels), by descending
+        norm. An empty name and no filters if there is no convolution over 1 or 3 channels.
     """
     for name, layer in network.get_submodule("network").named_modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels in {1, 3} and layer.groups == 1:
@@ -258,32 +257,32 @@ def first_filters(network: nn.Module) -> tuple[str, np.ndarray]:
 
 @torch.inference_mode()
 def feature_maps(network: nn.Module, images: Tensor) -> tuple[LayerMaps, ...]:
-    """The maps that a network's stages make of an image.
+    """Compute the feature maps of a network's stages for an image.
 
     Args:
-        network: Of a saved model, in evaluation mode.
+        network: The network of a saved model, in evaluation mode.
         images: Float (1, channels, height, width) in [0, 1].
 
     Returns:
-        At most `MOST_LAYERS` layers, evenly chosen, the first and the last among them.
+        At most `MOST_LAYERS` evenly spaced layers, including the first and the last.
     """
     classifier = network.get_submodule("network")
     trunk = classifier.backbone if isinstance(classifier, PretrainedClassifier) else classifier
     stages = _spread(_stages(trunk), MOST_LAYERS)
     with _recording(trunk, [name for name, _ in stages]) as outputs:
         network(images)
-    found = []
+    layers = []
     for name, channels in stages:
         try:
             grid = as_grid(outputs[name], trunk, channels)[0]
         except (KeyError, ModelError):  # not passed as a module, or no map
             continue
-        found.append(_choose_maps(name, grid.permute(2, 0, 1).float().cpu().numpy()))
-    return tuple(found)
+        layers.append(_choose_maps(name, grid.permute(2, 0, 1).float().cpu().numpy()))
+    return tuple(layers)
 
 
 def _stages(trunk: nn.Module) -> list[tuple[str, int | None]]:
-    """Layers by name whose outputs are worth seeing, in order, with their number of channels where it is known."""
+    """Names of the layers to display, in order, with their number of channels if it is known."""
     information = getattr(trunk, "feature_info", None)
     if information:
         listed = [(str(entry["module"]), int(entry["num_chs"])) for entry in information]
@@ -296,7 +295,7 @@ def _stages(trunk: nn.Module) -> list[tuple[str, int | None]]:
 def _spread(stages: list[tuple[str, int | None]], most: int) -> list[tuple[str, int | None]]:
     if len(stages) <= most:
         return stages
-    return [stages[round(place)] for place in np.linspace(0, len(stages) - 1, most)]
+    return [stages[round(position)] for position in np.linspace(0, len(stages) - 1, most)]
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from distingo.records import ImageSpec
 
 LEAST = 4
 OPERATIONS = 200e9
-"""Floating-point operations that all maps may take together, about a second of two cores; `LEAST` are made anyhow."""
+"""Budget of floating-point operations for all maps, about a second on two cores; at least `LEAST` are made."""
 
 _BATCH = 4
 
@@ -33,17 +33,17 @@ def keep_heat_maps(
 ) -> int:
     """Compute and write heat maps for a model's wrong predictions.
 
-    How many are made depends on what the network costs, not on a clock, so that a run can be repeated.
+    Their number depends on the cost of the network and not on elapsed time, so that runs are reproducible.
 
     Args:
-        model: With a network; of a classic model nothing is written.
-        root: The folder that files are relative to.
-        losses: Files with the class that was predicted for each, the most important first.
+        model: The model; nothing is written for classic models.
+        root: Base folder of the files.
+        losses: Files with their predicted classes, the most important first.
         path: The file to write.
-        device: Where to compute.
+        device: Device of the network.
 
     Returns:
-        How many maps were written. Images that can't be opened any more, and those whose gradient is zero, have none.
+        Number of written maps. Images that can no longer be opened, or have a zero gradient, are left out.
     """
     rendition, network = model.description.rendition, model.network
     if rendition is None or network is None or not losses:
@@ -54,14 +54,14 @@ def keep_heat_maps(
     with ThreadPoolExecutor(max_workers=4) as pool:
         opened = list(pool.map(lambda pair: _open(root, pair[0], model), losses))
     pairs = [(*pair, *found) for pair, found in zip(losses, opened, strict=True) if found is not None]
-    kept: list[KeptHeatMap] = []
+    maps: list[KeptHeatMap] = []
     try:
         for start in range(0, len(pairs), _BATCH):
-            kept += _explain(model, network, pairs[start : start + _BATCH], device)
-    except ModelError:  # a backbone whose last layer gives no map
+            maps += _explain(model, network, pairs[start : start + _BATCH], device)
+    except ModelError:  # a backbone whose last layer has no map
         return 0
-    write_heat_maps(kept, path)
-    return len(kept)
+    write_heat_maps(maps, path)
+    return len(maps)
 
 
 _Opened = tuple[str, str, np.ndarray, tuple[float, float, float, float]]
@@ -94,14 +94,14 @@ def _open(root: Path, file: str, model: SavedModel) -> tuple[np.ndarray, tuple[f
 
 
 def _affordable(network: nn.Module, rendition: ImageSpec, device: torch.device) -> int:
-    """How many maps may be made; a map along the attention takes a pass there and one back, of twice the cost."""
+    """Number of maps within the budget; attention maps need a forward and a backward pass, three times the cost."""
     images = torch.zeros(1, rendition.channels, rendition.height, rendition.width, device=device)
     passes = 3 if attention_layers(network) else 1
     return max(LEAST, int(OPERATIONS / max(1, passes * _count_operations(network, images))))
 
 
 def _count_operations(network: nn.Module, images: torch.Tensor) -> int:
-    """Of all convolutions and dense layers in one pass; torch's own counter would load its compiler, for seconds."""
+    """Count operations of convolutions and dense layers; torch's own counter would load its compiler for seconds."""
     counts: list[int] = []
 
     def count(layer: nn.Module, _inputs: object, output: torch.Tensor) -> None:

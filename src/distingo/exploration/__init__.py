@@ -1,1 +1,1 @@
-"""Exploration of a data set before anything is trained: colors, mean images, a map of the images."""
+"""Exploration of a data set before training: colors, mean images and a map of the images."""

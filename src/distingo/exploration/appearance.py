@@ -1,4 +1,4 @@
-"""What the images of each class look like on the whole: mean image, colors, brightness, saturation."""
+"""Appearance of the images of each class (mean image, colors, brightness, saturation), and exploration records."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from distingo.progress import progress_bar
 from distingo.records import Dataset, ImageSpec, LabeledImage
 
 BINS = 20
-"""Of the histograms of brightness and saturation, from 0 to 1."""
+"""Number of bins of the histograms of brightness and saturation, which range from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Appearance:
-    """What the images of one class, or all images, look like on the whole.
+    """Appearance of the images of one class, or of all images.
 
     Attributes:
-        name: Of the class or label; empty for all images.
-        number: How many images.
-        mean_image: The mean of all, each stretched to the same size, uint8 (height, width, 3).
-        mean_color: Red, green and blue of 0 to 255, the mean of all pixels.
-        brightness: Images by their mean gray value, int64 (`BINS`,).
-        saturation: Images by the mean saturation (HSV) of their pixels, int64 (`BINS`,).
-        median_brightness: From 0, black, to 1, white.
-        median_saturation: From 0, gray, to 1.
-        median_bytes: Size of the files; None where images are no files of their own.
+        name: Name of the class or label; empty for all images.
+        number: Number of images.
+        mean_image: Mean of all images, each stretched to the same size, uint8 (height, width, 3).
+        mean_color: Mean red, green and blue of all pixels, from 0 to 255.
+        brightness: Histogram of the mean gray values of images, int64 (`BINS`,).
+        saturation: Histogram of the mean saturations (HSV) of images, int64 (`BINS`,).
+        median_brightness: Median of the mean gray values, from 0 (black) to 1 (white).
+        median_saturation: Median of the mean saturations, from 0 (gray) to 1.
+        median_bytes: Median file size; None if images are not stored in separate files.
     """
 
     name: str
@@ -48,15 +48,15 @@ class Appearance:
 
 @dataclass(frozen=True, slots=True)
 class Neighborhood:
-    """Who the images of one class are among, by what they are embedded by.
+    """Classes of the nearest neighbors of one class's images.
 
     Attributes:
-        name: Of the class or label.
-        number: How many of its images are on the map.
-        own: Mean share of an image's nearest that have the class too.
-        expected: What that share would be if images lay about by chance.
-        other: The other class that the nearest have most often, empty where there is none.
-        others: Mean share of the nearest that have that one.
+        name: Name of the class or label.
+        number: Number of its images on the map.
+        own: Mean share of an image's neighbors with the same class.
+        expected: Expected share if images were placed at random.
+        other: The most frequent other class among the neighbors; empty if there is none.
+        others: Mean share of the neighbors with that other class.
     """
 
     name: str
@@ -69,18 +69,18 @@ class Neighborhood:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageMap:
-    """Images laid out in two dimensions so that alike ones lie together.
+    """Two-dimensional map of images, on which similar images are close together.
 
     Attributes:
-        images: On the map.
-        places: float64 (n, 2), right and down from 0, in the longer direction to 1.
-        embedded_by: What likeness is evaluated by, in words.
-        reason: Why that.
-        perplexity: Of the projection.
-        components: To how many principal components the embeddings were reduced before.
-        seed: Of the sample and the projection.
-        total: How many images the data set has; those beyond the map are on none.
-        nearest: How many neighbors a neighborhood has.
+        images: The images on the map.
+        places: float64 (n, 2), x to the right and y downwards, from 0 to 1 along the longer axis.
+        embedded_by: Description of the features that define similarity.
+        reason: Why these features were chosen.
+        perplexity: Perplexity of the projection.
+        components: Number of principal components before the projection.
+        seed: Seed of the sample and the projection.
+        total: Number of images of the data set, including those not on the map.
+        nearest: Number of neighbors per image in `neighborhoods`.
         neighborhoods: One per class with images on the map.
     """
 
@@ -98,14 +98,13 @@ class ImageMap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exploration:
-    """What exploring a data set found out.
+    """Result of the exploration of a data set.
 
     Attributes:
         appearances: All images first, then one entry per class.
-        sizes: Bytes of each image's file, in the data set's order; None for an entry of an IDX file, or for a file
-            that is gone.
-        image_map: None where there is none.
-        why_no_map: In words; empty where there is one.
+        sizes: File size of each image in bytes; None for an entry of an IDX file or a missing file.
+        image_map: The map; None if there is none.
+        why_no_map: The reason if there is no map, otherwise empty.
     """
 
     appearances: tuple[Appearance, ...]
@@ -115,30 +114,30 @@ class Exploration:
 
 
 SIDE = 48
-"""Pixels of the small images that everything is measured on."""
+"""Width and height in pixels of the small images on which appearance is measured."""
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""Of ITU-R BT.709, on the stored values."""
+"""Luminance weights of ITU-R BT.709, applied to the stored values."""
 
 _BLOCK = 256
 
 
 def small_images(cache: Cache) -> Product:
-    """Every image stretched to 48 x 48, uint8 (48, 48, 3), to be computed while it is decoded."""
+    """Product with each image stretched to 48 x 48 pixels, uint8 (48, 48, 3), computed while it is decoded."""
     return pixels_product(cache, ImageSpec(height=SIDE, width=SIDE, channels=3))
 
 
 def describe_appearance(dataset: Dataset, rows: StoredRows, sizes: Sequence[int | None]) -> tuple[Appearance, ...]:
-    """Sum up what images look like, all together and by class.
+    """Summarize the appearance of all images and of each class.
 
     Args:
-        dataset: What the rows are of.
-        rows: From `small_images`, one per image in the data set's order, at least one.
-        sizes: Bytes of each image's file.
+        dataset: The data set.
+        rows: At least one row of `small_images`, in the order of the data set's images.
+        sizes: File size of each image in bytes.
 
     Returns:
-        All images first, under an empty name, then one entry per class in the data set's order; an image with
-        several labels counts for each of them.
+        All images first, under an empty name, then one entry per class in the data set's order. An image with several
+        labels counts for each of them.
     """
     table = encode_labels(dataset.images, dataset.classes, "multi-label")
     member = np.concatenate([np.ones((len(table), 1), bool), table], axis=1)
@@ -151,10 +150,10 @@ def describe_appearance(dataset: Dataset, rows: StoredRows, sizes: Sequence[int 
             brightness[block], saturation[block] = measure_light(pixels)
             sums += member[block].T.astype(np.float32) @ pixels.reshape(len(pixels), -1).astype(np.float32)
             advance(len(pixels))
-    known = np.array([np.nan if size is None else size for size in sizes], np.float64)
+    byte_counts = np.array([np.nan if size is None else size for size in sizes], np.float64)
     return tuple(
-        _appearance(name, sums[column], brightness[has], saturation[has], known[has])
-        for column, (name, has) in enumerate(zip(("", *dataset.classes), member.T, strict=True))
+        _appearance(name, sums[column], brightness[members], saturation[members], byte_counts[members])
+        for column, (name, members) in enumerate(zip(("", *dataset.classes), member.T, strict=True))
     )
 
 
@@ -165,8 +164,8 @@ def measure_light(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pixels: uint8 (n, height, width, 3).
 
     Returns:
-        Both float32 (n,), from 0 to 1: the gray value (ITU-R BT.709 on the stored values), and saturation as in HSV,
-        the distance from the largest to the smallest of the three colors over the largest.
+        Both float32 (n,), from 0 to 1: the gray value (ITU-R BT.709 on the stored values), and the HSV saturation, the
+        difference between the largest and the smallest color value divided by the largest.
     """
     n, area = len(pixels), pixels.shape[1] * pixels.shape[2]
     flat = pixels.reshape(n, -1).astype(np.float32)
@@ -179,7 +178,7 @@ def measure_light(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def file_sizes(images: Sequence[LabeledImage]) -> tuple[int | None, ...]:
-    """Bytes of each image's file; None for an entry of an IDX file, or for a file that is gone."""
+    """File size of each image in bytes; None for an entry of an IDX file or a missing file."""
     return tuple(_file_size(image) for image in images)
 
 
@@ -198,7 +197,7 @@ def _appearance(
     number = max(1, len(brightness))
     mean = (total / number).reshape(SIDE, SIDE, 3)
     red, green, blue = np.rint(mean.mean(axis=(0, 1))).astype(int).tolist()
-    known = sizes[~np.isnan(sizes)]
+    known_sizes = sizes[~np.isnan(sizes)]
     return Appearance(
         name=name,
         number=len(brightness),
@@ -208,10 +207,10 @@ def _appearance(
         saturation=_histogram(saturation),
         median_brightness=float(np.median(brightness)) if len(brightness) else 0.0,
         median_saturation=float(np.median(saturation)) if len(saturation) else 0.0,
-        median_bytes=round(float(np.median(known))) if len(known) else None,
+        median_bytes=round(float(np.median(known_sizes))) if len(known_sizes) else None,
     )
 
 
 def _histogram(values: np.ndarray) -> np.ndarray:
-    places = np.clip((values * BINS).astype(np.int64), 0, BINS - 1)
-    return np.bincount(places, minlength=BINS)
+    bins = np.clip((values * BINS).astype(np.int64), 0, BINS - 1)
+    return np.bincount(bins, minlength=BINS)

@@ -1,4 +1,4 @@
-"""What images are laid out by on the map: a backbone's features, else descriptors, else pixels; and the layout."""
+"""Features and layout of the image map: a backbone's features, descriptors or pixels, projected by t-SNE."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ DESCRIPTORS = "descriptors"
 PIXELS = "pixels"
 
 _SMALLEST_PHOTO = 64
-"""Median shorter side, in pixels, from which a backbone that was trained on photos is worth a try."""
+"""Minimum median of the shorter side, in pixels, for a backbone that was trained on photos."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What embeds images.
+    """The features that images are compared by.
 
     Attributes:
-        product: One row of numbers per image.
+        product: One feature vector per image.
         name: ``pixels``, ``descriptors`` or the backbone's name.
-        words: What likeness means then, as part of a sentence.
-        reason: Why this one.
+        words: Description of the features, as part of a sentence.
+        reason: Why they were chosen.
     """
 
     product: Product
@@ -47,18 +47,18 @@ class Embedding:
 def choose_embedding(
     images: Sequence[LabeledImage], cache: Cache, *, model: str | None = None, weights: str | Path | None = None
 ) -> Embedding:
-    """Choose what images are embedded by; without a request nothing is fetched from the network.
+    """Choose the features that images are compared by; nothing is downloaded unless a model is requested.
 
     Args:
-        images: At least one.
-        cache: Where embeddings are kept.
-        model: A backbone as `train` takes it, ``descriptors`` or ``pixels``; None takes pixels for tiny images, else
-            the preset ``fast`` where its weights lie in the hub's cache, else descriptors.
+        images: At least one image.
+        cache: Cache for the features.
+        model: A backbone as for `train`, ``descriptors`` or ``pixels``. None chooses pixels for tiny images, otherwise
+            the preset ``fast`` if its weights are in the hub's cache, otherwise descriptors.
         weights: As for `train`.
 
     Raises:
         ModelError: There is no such backbone, or its weights are not available.
-        UsageError: The model is none that embeds.
+        UsageError: The model has no features.
     """
     reason = note("requested")
     if model is None and weights is None:
@@ -79,21 +79,21 @@ def choose_embedding(
 def embed(
     embedding: Embedding, images: Sequence[LabeledImage], reading: Reading
 ) -> tuple[tuple[LabeledImage, ...], np.ndarray]:
-    """The features of images, of comparable scales; those that are not in the cache are computed.
+    """Compute the scaled features of images; cached features are reused.
 
     Returns:
-        The images that could be embedded (all, unless a file was changed or lost meanwhile), and float32 (n, d):
-        backbone features of unit length, descriptors standardized, pixels from 0 to 1.
+        The images with features (all, unless a file was changed or deleted meanwhile), and their features, float32
+        (n, d): backbone features of unit length, standardized descriptors, or pixels from 0 to 1.
     """
     store = embedding.product.store
     if store.missing([image.row_key for image in images]):
         candidates = [Candidate(image.source, image.labels, image.given_split) for image in images]
         examiner = Examiner(reading.cache, [embedding.product], max_pixels=reading.pixel_limit, workers=reading.threads)
         examiner.examine(candidates)
-    lost = set(store.missing([image.row_key for image in images]))
-    kept = tuple(image for image in images if image.row_key not in lost)
-    rows = store.rows([image.row_key for image in kept]).take(slice(None))
-    return kept, _scale(rows.reshape(len(rows), -1), embedding.name)
+    missing = set(store.missing([image.row_key for image in images]))
+    embedded = tuple(image for image in images if image.row_key not in missing)
+    rows = store.rows([image.row_key for image in embedded]).take(slice(None))
+    return embedded, _scale(rows.reshape(len(rows), -1), embedding.name)
 
 
 def _scale(rows: np.ndarray, name: str) -> np.ndarray:
@@ -101,17 +101,17 @@ def _scale(rows: np.ndarray, name: str) -> np.ndarray:
         scaled = rows.astype(np.float32) / 255
     elif name == DESCRIPTORS:
         rows = rows.astype(np.float64)
-        spread = rows.std(axis=0)
-        scaled = (rows - rows.mean(axis=0)) / np.where(spread > 1e-12, spread, 1.0)
+        deviations = rows.std(axis=0)
+        scaled = (rows - rows.mean(axis=0)) / np.where(deviations > 1e-12, deviations, 1.0)
     else:
         scaled = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return np.nan_to_num(scaled.astype(np.float32))
 
 
 def _choose_model(images: Sequence[LabeledImage]) -> tuple[str, Note]:
-    split = median(min(image.width, image.height) for image in images)
-    if split < _SMALLEST_PHOTO:
-        return PIXELS, note("pixels-compared", split=f"{split:g}")
+    median_side = median(min(image.width, image.height) for image in images)
+    if median_side < _SMALLEST_PHOTO:
+        return PIXELS, note("pixels-compared", split=f"{median_side:g}")
     from distingo.models.hub import find_cached
     from distingo.models.presets import PRESETS
 
@@ -148,11 +148,11 @@ _PERPLEXITY = 30.0
 
 
 def reduce(features: np.ndarray, *, seed: int) -> np.ndarray:
-    """The first principal components, at most 50.
+    """Compute the first principal components, at most 50.
 
     Args:
         features: float (n, d), n and d at least 2, finite.
-        seed: Of the randomized solver.
+        seed: Seed of the randomized solver.
 
     Returns:
         float64 (n, components).
@@ -167,22 +167,21 @@ def reduce(features: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def choose_perplexity(n: int) -> float:
-    """About how many neighbors each image is to be laid out next to: 30, with few images a third of them."""
+    """Perplexity of t-SNE, the approximate number of neighbors: 30, or a third of the images if there are few."""
     return min(_PERPLEXITY, (n - 1) / 3)
 
 
 def project(reduced: np.ndarray, *, seed: int) -> np.ndarray:
-    """Lay points out in two dimensions by t-SNE (van der Maaten and Hinton, 2008), neighbors next to each other.
+    """Project points to two dimensions by t-SNE (van der Maaten and Hinton, 2008).
 
-    On one thread: scikit-learn's sums over several come out otherwise from run to run, and t-SNE makes another image
-    of the least difference.
+    Only one thread is used: the sums of several threads vary between calls, and t-SNE amplifies tiny differences.
 
     Args:
         reduced: float (n, components), n at least 4.
-        seed: Of the descent.
+        seed: Seed of the optimization.
 
     Returns:
-        float64 (n, 2): right and down from 0, in the longer direction to 1, with the same scale in both.
+        float64 (n, 2): x to the right and y downwards, from 0 to 1 along the longer axis, with the same scale on both.
     """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
@@ -191,47 +190,47 @@ def project(reduced: np.ndarray, *, seed: int) -> np.ndarray:
         return np.zeros((len(reduced), 2))
     with threadpool_limits(limits=1):
         layout = TSNE(2, perplexity=choose_perplexity(len(reduced)), init="pca", random_state=seed)
-        places: np.ndarray = layout.fit_transform(reduced).astype(np.float64)
-    low, high = places.min(axis=0), places.max(axis=0)
-    laid_out: np.ndarray = (places - low) / max(float((high - low).max()), 1e-12)
-    return laid_out
+        positions: np.ndarray = layout.fit_transform(reduced).astype(np.float64)
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    scaled: np.ndarray = (positions - low) / max(float((high - low).max()), 1e-12)
+    return scaled
 
 
 def find_neighborhoods(
     reduced: np.ndarray, labels: np.ndarray, classes: Sequence[str], *, nearest: int = NEAREST
 ) -> tuple[Neighborhood, ...]:
-    """Count whose images the nearest of each class's images are, in the space before the projection.
+    """Count the classes of the nearest neighbors of each class's images, in the space before the projection.
 
     Args:
         reduced: float (n, components), n at least 2.
         labels: bool (n, classes).
-        classes: Names.
-        nearest: How many neighbors count, at most.
+        classes: Class names.
+        nearest: Highest number of neighbors per image.
 
     Returns:
-        One entry per class that has an image, those first that are least more among themselves than by chance.
+        One entry per class with images, in ascending order of `own` minus `expected`.
     """
     from sklearn.neighbors import NearestNeighbors
 
     count = min(nearest, len(reduced) - 1)
-    places = NearestNeighbors(n_neighbors=count).fit(reduced).kneighbors(return_distance=False)
-    shares = labels[places].mean(axis=1)  # (n, classes): of each image's nearest
-    found = []
+    neighbors = NearestNeighbors(n_neighbors=count).fit(reduced).kneighbors(return_distance=False)
+    shares = labels[neighbors].mean(axis=1)  # (n, classes): over each image's neighbors
+    neighborhoods = []
     for column in np.flatnonzero(labels.any(axis=0)).tolist():
         members = labels[:, column]
         mean = shares[members].mean(axis=0)
         expected = (int(members.sum()) - 1) / (len(labels) - 1)
         others = np.where(np.arange(len(classes)) == column, -1.0, mean)
         other = int(others.argmax())
-        there = others[other] > 0
-        found.append(
+        has_other = others[other] > 0
+        neighborhoods.append(
             Neighborhood(
                 classes[column],
                 int(members.sum()),
                 float(mean[column]),
                 expected,
-                classes[other] if there else "",
-                float(others[other]) if there else 0.0,
+                classes[other] if has_other else "",
+                float(others[other]) if has_other else 0.0,
             )
         )
-    return tuple(sorted(found, key=lambda each: (each.own - each.expected, each.name)))
+    return tuple(sorted(neighborhoods, key=lambda each: (each.own - each.expected, each.name)))

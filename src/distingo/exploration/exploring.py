@@ -27,20 +27,20 @@ from distingo.records import Dataset, LabeledImage
 log = logging.getLogger("distingo")
 
 MOST_ON_MAP = 3000
-"""More points than this show nothing more, and take minutes."""
+"""Default limit of the images on a map; more images take minutes without showing more."""
 
 _FEWEST_ON_MAP = 8
 
 
 @dataclass(frozen=True, slots=True)
 class MapWish:
-    """What a person wants of the map.
+    """Options of the image map.
 
     Attributes:
-        model: What images are laid out by, as for `choose_embedding`.
+        model: Features that images are compared by, as for `choose_embedding`.
         weights: As for `train`.
-        seed: Of the sample and of the projection.
-        most: How many images at most; of more, so many are drawn by chance.
+        seed: Seed of the sample and of the projection.
+        most: Highest number of images; larger data sets are sampled at random.
     """
 
     model: str | None = None
@@ -50,16 +50,16 @@ class MapWish:
 
 
 def explore(dataset: Dataset, reading: Reading, option: MapWish | None) -> Exploration:
-    """Find out what a data set looks like.
+    """Explore a data set.
 
     Args:
-        dataset: Read with the product `small_images`.
-        reading: Cache and threads.
-        option: What the map shall be; None: no map.
+        dataset: A data set that was read with the product `small_images`.
+        reading: Options with the cache and threads.
+        option: Options of the map; None makes no map.
 
     Raises:
         ModelError: The requested model is not available.
-        UsageError: The model is none that embeds.
+        UsageError: The model has no features.
     """
     contents = [image.row_key for image in dataset.images]
     rows = small_images(reading.cache).store.rows(contents)
@@ -74,14 +74,14 @@ def explore(dataset: Dataset, reading: Reading, option: MapWish | None) -> Explo
 
 
 def draw_map(dataset: Dataset, reading: Reading, option: MapWish) -> ImageMap | None:
-    """Lay images out so that alike ones lie together.
+    """Draw a map with similar images close together.
 
     Returns:
-        None where too few images could be embedded.
+        The map; None if there are features of too few images.
 
     Raises:
-        ModelError: As `explore`.
-        UsageError: As `explore`.
+        ModelError: As for `explore`.
+        UsageError: As for `explore`.
     """
     embedding = choose_embedding(dataset.images, reading.cache, model=option.model, weights=option.weights)
     log.info(f"map: by {embedding.words}, because {embedding.reason}")
@@ -91,12 +91,12 @@ def draw_map(dataset: Dataset, reading: Reading, option: MapWish) -> ImageMap | 
     with progress_bar("Drawing the map", 2) as advance:
         reduced = reduce(features, seed=option.seed)
         advance()
-        places = project(reduced, seed=option.seed)
+        positions = project(reduced, seed=option.seed)
         advance()
     table = encode_labels(images, dataset.classes, "multi-label")
     return ImageMap(
         images=images,
-        places=places,
+        places=positions,
         embedded_by=embedding.words,
         reason=embedding.reason,
         perplexity=choose_perplexity(len(images)),

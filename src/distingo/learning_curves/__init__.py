@@ -1,1 +1,1 @@
-"""Learning curves: how scores grow with the number of training images, and a forecast for more."""
+"""Learning curves: scores as a function of the number of training images, with forecasts for more images."""

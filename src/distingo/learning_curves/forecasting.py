@@ -1,15 +1,15 @@
-"""A measured learning curve and its forecast for more images, with an interval that includes what can't be known.
+"""Extrapolation of learning curves, with intervals that include the uncertainty about the shape of the curve.
 
-Measured curves mostly follow a power law, perhaps towards an error that more images don't reduce (Hestness et al.,
-Deep learning scaling is predictable, empirically, 2017; Viering and Loog, The shape of learning curves, 2022).
-A few noisy sizes don't show which shape it is, and the shapes differ most where there is no size yet, so several are
-fitted. Exponentials, which fit measured curves worse (Viering and Loog) and predict no gain from more images whatever
-the curve, are not among them.
+Most learning curves follow a power law, possibly towards an error that more images don't reduce (Hestness et al., Deep
+learning scaling is predictable, empirically, 2017; Viering and Loog, The shape of learning curves, 2022). A few noisy
+sizes don't determine the shape, and the shapes differ most beyond the measured sizes, so several shapes are fitted.
+Exponentials are excluded: they fit measured curves worse (Viering and Loog) and always predict no gain from more
+images.
 
-Intervals come from resamples. Each draws the evaluated images anew, with repetition. Where every draw evaluates images
-of its own (folds), that varies the draws with them; where draws share their evaluated images, the draws are drawn anew
-too (a bootstrap of two factors; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). The
-same resample is used at every size, so that sizes stay as alike as they are: all are evaluated on the same images.
+Intervals come from bootstrap resamples of the evaluated images. If each draw evaluates different images (folds), this
+also resamples the draws; if draws share their evaluated images, the draws are resampled too (a bootstrap of two
+factors; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). The same resample is used for
+all sizes, because all sizes are evaluated on the same images.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class ResampledCurve:
     """One score over training sizes.
 
     Attributes:
-        points: Float64 (sizes,).
-        resampled: Float64 (resamples, sizes).
+        points: Scores on the original images, float64 (sizes,).
+        resampled: Scores of the resamples, float64 (resamples, sizes).
     """
 
     points: Floats
@@ -49,8 +49,8 @@ class ResampledCurves:
     """All scores over training sizes.
 
     Attributes:
-        overall: Accuracy, or the mean average precision of the labels that enough images have.
-        classes: Each class's recall, or each label's average precision; None where no evaluated image has it.
+        overall: Accuracy, or the mean average precision of the labels with enough images.
+        classes: Recall of each class, or average precision of each label; None if no evaluated image has it.
     """
 
     overall: ResampledCurve
@@ -58,13 +58,13 @@ class ResampledCurves:
 
 
 def resample_curves(measured: Measured, task: Task, *, seed: int = 0, resamples: int = 400) -> ResampledCurves:
-    """Score every size, on the images as they are and on resamples of them.
+    """Score every size on the original images and on bootstrap resamples.
 
     Args:
-        measured: The outputs of the models.
-        task: One label per image, or several.
-        seed: Of the resamples.
-        resamples: How many.
+        measured: The predictions of the models.
+        task: ``single-label`` or ``multi-label``.
+        seed: Seed of the resamples.
+        resamples: Number of resamples.
     """
     weights = _draw_weights(measured, np.random.default_rng(seed), resamples)
     if task == "single-label":
@@ -79,7 +79,7 @@ def resample_curves(measured: Measured, task: Task, *, seed: int = 0, resamples:
 
 
 def _draw_weights(measured: Measured, generator: np.random.Generator, resamples: int) -> npt.NDArray[np.int32]:
-    """How often each row counts, int32 (1 + resamples, rows); the first are the images as they are."""
+    """Weight of each row in each resample, int32 (1 + resamples, rows); the first is the original sample."""
     names, places = np.unique(measured.images, return_inverse=True)
     count, draws = len(names), int(measured.draws.max()) + 1
     images = generator.multinomial(count, np.full(count, 1 / count), size=resamples)
@@ -90,7 +90,7 @@ def _draw_weights(measured: Measured, generator: np.random.Generator, resamples:
 
 
 def _shares(right: npt.NDArray[np.bool_], weights: npt.NDArray[np.int32]) -> ResampledCurve:
-    """The share of right rows, bool (sizes, rows), by weights (1 + resamples, rows)."""
+    """Weighted share of correct rows, from bool (sizes, rows) and weights (1 + resamples, rows)."""
     floats = weights.astype(np.float64)
     totals = floats.sum(axis=1)
     shares = floats @ right.T.astype(np.float64) / np.maximum(totals, 1)[:, None]
@@ -100,18 +100,18 @@ def _shares(right: npt.NDArray[np.bool_], weights: npt.NDArray[np.int32]) -> Res
 
 def _rank_labels(measured: Measured, weights: npt.NDArray[np.int32]) -> ResampledCurves:
     truth = measured.truth.astype(bool)
-    each = np.stack([_precisions(truth, predicted, weights) for predicted in measured.probabilities], axis=1)
-    kept = truth.sum(axis=0) >= MIN_POSITIVES
-    chosen = each[:, :, kept if kept.any() else truth.any(axis=0)]
-    overall = np.nanmean(chosen, axis=2)
+    precisions = np.stack([_precisions(truth, predicted, weights) for predicted in measured.probabilities], axis=1)
+    has_enough = truth.sum(axis=0) >= MIN_POSITIVES
+    selected = precisions[:, :, has_enough if has_enough.any() else truth.any(axis=0)]
+    overall = np.nanmean(selected, axis=2)
     return ResampledCurves(
         ResampledCurve(overall[0], overall[1:]),
-        tuple(_filled(each[:, :, label]) if truth[:, label].any() else None for label in range(truth.shape[1])),
+        tuple(_filled(precisions[:, :, label]) if truth[:, label].any() else None for label in range(truth.shape[1])),
     )
 
 
 def _precisions(truth: npt.NDArray[np.bool_], predicted: npt.NDArray[Any], weights: npt.NDArray[np.int32]) -> Floats:
-    """Every label's average precision in every resample, float64 (1 + resamples, labels); NaN where undefined."""
+    """Average precision by resample and label, float64 (1 + resamples, labels); NaN where undefined."""
     rankings = [Ranking.of(truth[:, label], predicted[:, label]) for label in range(truth.shape[1])]
     return np.stack([ranking.average_precision(weights) for ranking in rankings], axis=1)
 
@@ -123,12 +123,12 @@ def _filled(scores: Floats) -> ResampledCurve:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The error as ``a + b * fall(x, c)`` with a, b >= 0; x is the size as a share of the largest one.
+    """Model of the error, ``a + b * fall(x, c)`` with a, b >= 0; x is the size as a share of the largest one.
 
     Attributes:
-        name: For a person.
-        fall: Falls with x.
-        rates: The values of c that are tried.
+        name: Display name.
+        fall: A function that decreases with x.
+        rates: Candidate values of c.
         asymptote: Whether a may differ from 0.
     """
 
@@ -154,11 +154,11 @@ class FittedShape:
     """One shape fitted to m curves.
 
     Attributes:
-        shape: Which one.
-        level: a of each, float64 (m,).
-        height: b of each.
-        rate: c of each.
-        misfit: Weighted sum of squared differences of each.
+        shape: The shape.
+        level: Parameter a of each curve, float64 (m,).
+        height: Parameter b of each curve.
+        rate: Parameter c of each curve.
+        misfit: Weighted sum of squared residuals of each curve.
     """
 
     shape: Shape
@@ -168,29 +168,29 @@ class FittedShape:
     misfit: Floats
 
     def at(self, x: Floats) -> Floats:
-        """The errors at sizes (k,) as shares of the largest one, float64 (m, k)."""
+        """Errors, float64 (m, k), at sizes (k,) that are shares of the largest one."""
         fallen = self.shape.fall(x[None, :], self.rate[:, None])
         return np.asarray(self.level[:, None] + self.height[:, None] * fallen)
 
 
 def fit_shape(shape: Shape, x: Floats, errors: Floats, weights: Floats) -> FittedShape:
-    """Fit one shape to many curves by weighted least squares: every rate is tried, level and height are solved.
+    """Fit one shape to many curves by weighted least squares: grid search for the rate, exact level and height.
 
     Args:
-        shape: To fit.
+        shape: The shape to fit.
         x: Sizes as shares of the largest one, (sizes,).
-        errors: Of m curves, (m, sizes).
-        weights: How much each size counts, (sizes,).
+        errors: Errors of m curves, (m, sizes).
+        weights: Weight of each size, (sizes,).
     """
     best: tuple[Floats, ...] | None = None
     for rate in shape.rates:
-        found = _solve(shape.fall(x, rate), errors, weights, asymptote=shape.asymptote)
-        tried = (*found, np.full(len(errors), rate))
+        solution = _solve(shape.fall(x, rate), errors, weights, asymptote=shape.asymptote)
+        candidate = (*solution, np.full(len(errors), rate))
         if best is None:
-            best = tried
+            best = candidate
         else:
-            better = tried[2] < best[2]
-            best = tuple(np.where(better, new, old) for new, old in zip(tried, best, strict=True))
+            better = candidate[2] < best[2]
+            best = tuple(np.where(better, new, old) for new, old in zip(candidate, best, strict=True))
     assert best is not None
     level, height, misfit, rates = best
     return FittedShape(shape, level, height, rates, misfit)
@@ -198,36 +198,36 @@ def fit_shape(shape: Shape, x: Floats, errors: Floats, weights: Floats) -> Fitte
 
 def _solve(fallen: Floats, errors: Floats, weights: Floats, *, asymptote: bool) -> tuple[Floats, Floats, Floats]:
     """Level, height and misfit of the best ``level + height * fallen`` for each curve; neither is negative."""
-    share = weights / weights.sum()
-    alone = np.maximum((errors * fallen) @ share / (fallen**2 @ share), 0.0)
-    level, height = np.zeros(len(errors)), alone
+    normalized = weights / weights.sum()
+    height_only = np.maximum((errors * fallen) @ normalized / (fallen**2 @ normalized), 0.0)
+    level, height = np.zeros(len(errors)), height_only
     if asymptote:
-        middle, mean = float(fallen @ share), errors @ share
-        spread = float((fallen - middle) ** 2 @ share)
-        slope = ((errors - mean[:, None]) * (fallen - middle)) @ share / max(spread, 1e-300)
+        mean_fall, mean_error = float(fallen @ normalized), errors @ normalized
+        variance = float((fallen - mean_fall) ** 2 @ normalized)
+        slope = ((errors - mean_error[:, None]) * (fallen - mean_fall)) @ normalized / max(variance, 1e-300)
         slope = np.maximum(slope, 0.0)
-        ground = mean - slope * middle
-        free = ground >= 0
-        level, height = np.where(free, ground, 0.0), np.where(free, slope, alone)
+        intercept = mean_error - slope * mean_fall
+        non_negative = intercept >= 0
+        level, height = np.where(non_negative, intercept, 0.0), np.where(non_negative, slope, height_only)
     misfit = (errors - level[:, None] - height[:, None] * fallen) ** 2 @ weights
     return level, height, np.asarray(misfit)
 
 
 _FEWEST = 4
-"""Sizes that a shape is fitted to, the largest ones, at the least."""
+"""Minimum number of sizes, the largest ones, that a shape is fitted to."""
 
 _BAND = 25
-"""Sizes at which a forecast is drawn."""
+"""Number of sizes at which the forecast is evaluated for drawing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extrapolation:
-    """What curves that fit the measured scores are at other sizes.
+    """Fitted curves at other sizes.
 
     Attributes:
-        sizes: As shares of the largest measured one, (sizes,).
-        scores: Float64 (curves, sizes): every shape, fitted to every resample.
-        gains: The same, above the same curve's score at the largest measured size.
+        sizes: Multiples of the largest measured size, (sizes,).
+        scores: Float64 (curves, sizes), for every shape fitted to every resample.
+        gains: Scores minus the same curve's score at the largest measured size.
     """
 
     sizes: Floats
@@ -238,12 +238,11 @@ class Extrapolation:
 def extrapolate(curve: ResampledCurve, sizes: Floats, multiples: Floats) -> Extrapolation:
     """Fit every shape to every resample of a curve.
 
-    Sizes count by the inverse of their variance over resamples. The shapes don't show where the curve begins (few
-    images obey other laws than many), so each shape is fitted to all sizes, and to the larger ones only, down to
-    `_FEWEST` of them.
+    Sizes are weighted by the inverse of their variance over resamples. Small sizes may not follow the same law as large
+    ones, so each shape is fitted to all sizes and repeatedly without the smallest ones, down to `_FEWEST` sizes.
 
     Args:
-        curve: Scores, of which 1 is the best.
+        curve: Scores, with 1 as the best possible score.
         sizes: Training sizes, (sizes,), ascending.
         multiples: Sizes to extrapolate to, as multiples of the largest one.
     """
@@ -261,21 +260,21 @@ def extrapolate(curve: ResampledCurve, sizes: Floats, multiples: Floats) -> Extr
 
 
 def forecast(name: str, support: int, curve: ResampledCurve, sizes: Floats, factors: Floats) -> ScoreCurve:
-    """A curve as people read it: measured, and carried on to so many times as many images.
+    """Create a curve of measured scores and their extrapolation.
 
     Args:
-        name: Of the class; empty for all images.
-        support: How many evaluated images it rests on.
-        curve: Its scores.
+        name: Name of the class; empty for all images.
+        support: Number of evaluated images.
+        curve: The measured scores.
         sizes: Training sizes.
         factors: Multiples of the largest size, ascending.
     """
-    between = np.geomspace(1.0, factors[-1], _BAND)
-    found = extrapolate(curve, sizes, np.concatenate([factors, between]))
-    scores = [_score(column, support) for column in found.scores.T]
-    gains = [_score(column, support) for column in found.gains.T]
-    whole = np.rint(found.sizes * sizes[-1]).astype(int).tolist()
-    predicted = zip(factors.tolist(), whole, scores, gains, strict=False)
+    multiples = np.geomspace(1.0, factors[-1], _BAND)
+    extrapolation = extrapolate(curve, sizes, np.concatenate([factors, multiples]))
+    scores = [_score(column, support) for column in extrapolation.scores.T]
+    gains = [_score(column, support) for column in extrapolation.gains.T]
+    rounded_sizes = np.rint(extrapolation.sizes * sizes[-1]).astype(int).tolist()
+    predicted = zip(factors.tolist(), rounded_sizes, scores, gains, strict=False)
     measured = zip(sizes.astype(int).tolist(), curve.points, curve.resampled.T, strict=True)
     return ScoreCurve(
         name=name,
@@ -284,7 +283,7 @@ def forecast(name: str, support: int, curve: ResampledCurve, sizes: Floats, fact
             SizeScore(size, with_interval(float(point), column, support)) for size, point, column in measured
         ),
         forecasts=tuple(Forecast(*each) for each in predicted),
-        band=tuple(map(SizeScore, whole[len(factors) :], scores[len(factors) :])),
+        band=tuple(map(SizeScore, rounded_sizes[len(factors) :], scores[len(factors) :])),
     )
 
 

@@ -1,4 +1,4 @@
-"""The measurements of a learning curve: which images are trained and evaluated on at each size, and the results."""
+"""Measurements of a learning curve: the training and evaluation images of each size, and the predictions."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from distingo.records import Task
 Integers = npt.NDArray[np.int64]
 
 SMALLEST_SHARE = 1 / 24
-"""The smallest size, as a share of all training images."""
+"""Smallest training size, as a share of all training images."""
 
 _PER_CLASS = 4
-"""Images that a class should have at the smallest size, in the mean."""
+"""Minimum mean number of images per class at the smallest size."""
 
 FEWEST_SIZES = 4
-"""A curve through fewer has no shape."""
+"""Minimum number of sizes of a curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One order in which training images are added, and the images that are evaluated.
+    """Nested training subsets, and the evaluated images.
 
     Attributes:
-        test: Positions of the evaluated images.
-        pool: Positions of all training images.
-        entered: At which size, by its position, each of the pool is there: int64 of the shape of `pool`.
-        held_out: Which of the pool are chosen by instead of learned from: bool of the same shape.
+        test: Indices of the evaluated images.
+        pool: Indices of all training images.
+        entered: Index of the first size that contains each image of `pool`, int64 of the same shape.
+        held_out: Which images of `pool` are held out for validation, bool of the same shape.
     """
 
     test: Integers
@@ -45,18 +45,18 @@ class Draw:
     held_out: npt.NDArray[np.bool_]
 
     def at(self, size: int) -> tuple[Integers, Integers]:
-        """Positions of the images to learn from and to choose by, at a size given by its position."""
-        there = self.entered <= size
-        return self.pool[there & ~self.held_out], self.pool[there & self.held_out]
+        """Indices of the training and of the validation images at the size with index `size`."""
+        included = self.entered <= size
+        return self.pool[included & ~self.held_out], self.pool[included & self.held_out]
 
 
 def choose_sizes(pool: int, classes: int, count: int) -> tuple[int, ...]:
-    """Training sizes from few images to all, evenly spaced by ratio.
+    """Choose training sizes with constant ratios, from few images to all.
 
     Args:
-        pool: How many training images there are.
-        classes: How many classes.
-        count: How many sizes at most.
+        pool: Number of training images.
+        classes: Number of classes.
+        count: Highest number of sizes.
 
     Raises:
         DataError: There are too few images.
@@ -81,21 +81,21 @@ def draw_subsets(
     validation: float,
     seed: int,
 ) -> Draw:
-    """Order training images by whole groups so that every size has all classes alike, each holding the smaller ones.
+    """Draw nested, stratified subsets of the training images that keep groups together.
 
     Args:
         labels: Bool (n, classes), of all images.
-        groups: Of each image: int64 (n,).
-        splits: Positions of the training images and of the evaluated ones.
-        sizes: As from `choose_sizes`; of a pool that is a little larger or smaller the same shares.
-        validation: Share of every size to choose by.
-        seed: Of the order.
+        groups: Group number of each image, int64 (n,).
+        splits: Indices of the training images and of the evaluated images.
+        sizes: Sizes from `choose_sizes`; a pool of a different size is divided in the same proportions.
+        validation: Share of each size that is held out for validation.
+        seed: Seed of the random subsets.
     """
     pool, test = splits
     steps = np.diff([0, *sizes]) / sizes[-1]
     entered = divide_groups(labels[pool], groups[pool], steps.tolist(), seed=seed, needed=0)
     held = divide_groups(labels[pool], groups[pool], [1 - validation, validation], seed=seed + 1, needed=0) == 1
-    # what a small size would only choose by is learned from
+    # classes with only validation images at the smallest size are moved to training
     for column in labels[pool].T:
         first = entered == 0
         if not (column & first & ~held).any():
@@ -108,17 +108,17 @@ Floats32 = npt.NDArray[np.float32]
 SplitName = tuple[Floats32, npt.NDArray[Any]]
 
 Learner = Callable[[SplitName, SplitName, Floats32], Floats32]
-"""Training side, validation split (features and targets each) and evaluated features to probabilities (n, classes)."""
+"""Function from train split, validation split (features and targets each) and test features to probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The outputs of every draw's models at every size.
+    """Predictions of the models of all draws and sizes.
 
     Attributes:
-        sizes: How many training images, those chosen by among them.
-        images: Which image each row is about; rows of the same image belong to several draws: int64 (rows,).
-        draws: Which draw each row is of: int64 (rows,).
+        sizes: Numbers of training images, including those held out for validation.
+        images: Image index of each row, int64 (rows,); an image has a row for each draw that evaluates it.
+        draws: Draw of each row, int64 (rows,).
         truth: Class numbers int64 (rows,), or bool (rows, labels).
         probabilities: Float32 (sizes, rows, classes).
     """
@@ -140,16 +140,16 @@ def measure(
     classes: int,
     workers: int = 1,
 ) -> Measured:
-    """Train on every size of every draw and predict the draw's evaluated images.
+    """Train a model for each size of each draw, and predict the draw's evaluated images.
 
     Args:
         features: Float32 (n, features), of all images.
         targets: Class numbers int64 (n,), or bool (n, labels).
-        draws: As from `draw_subsets`.
-        sizes: Likewise.
-        learn: Trains and predicts.
-        classes: How many classes there are.
-        workers: Threads; each trains one model at a time.
+        draws: Draws from `draw_subsets`.
+        sizes: Sizes from `choose_sizes`.
+        learn: Function that trains and predicts.
+        classes: Number of classes.
+        workers: Number of threads; each trains one model at a time.
     """
     from threadpoolctl import threadpool_limits
 
@@ -164,17 +164,17 @@ def measure(
         splits = (features[train], targets[train]), (features[held_out], targets[held_out])
         probabilities[size, ends[at] : ends[at + 1]] = learn(*splits, features[draw.test])
 
-    places = [(at, size) for size in reversed(range(len(sizes))) for at in range(len(draws))]
+    tasks = [(at, size) for size in reversed(range(len(sizes))) for at in range(len(draws))]
     limits = threadpool_limits(1, user_api="blas")
-    with limits, progress_bar("training", len(places)) as advance, ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(fill, places):
+    with limits, progress_bar("training", len(tasks)) as advance, ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(fill, tasks):
             advance(1)
     numbers = np.repeat(np.arange(len(draws)), np.diff(ends))
     return Measured(tuple(sizes), rows, numbers, targets[rows], probabilities)
 
 
 def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: int) -> Learner:
-    """Solve a head on a frozen backbone's features, as `train` does."""
+    """Create a learner that fits a head on a frozen backbone's features, as `train` does."""
     import torch
 
     from distingo.training.heads import fit_head
@@ -197,7 +197,7 @@ def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: i
 
 
 def descriptor_learner(*, classes: int, seed: int) -> Learner:
-    """Fit the classifier of color-and-texture descriptors, as `train` does."""
+    """Create a learner that fits the classifier of color-and-texture descriptors, as `train` does."""
     from distingo.models.descriptors import fit_descriptors
 
     def learn(train: SplitName, held_out: SplitName, evaluated: Floats32) -> Floats32:

@@ -14,7 +14,7 @@ from distingo.runs.folder import FORMAT
 
 @dataclass(frozen=True, slots=True)
 class SizeScore:
-    """A score with so many training images."""
+    """A score with `size` training images."""
 
     size: int
     score: Score
@@ -22,14 +22,14 @@ class SizeScore:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What would be expected with more training images.
+    """Expected score with more training images.
 
     Attributes:
-        factor: How many times as many as there are.
-        size: How many that is.
+        factor: Multiple of the current number of training images.
+        size: The resulting number of training images.
         score: The expected score with its 95 % interval.
-        gain: By how much it would be above what is expected with the images there are; its interval is narrower than
-            the score's, as both are evaluated on the same images.
+        gain: The expected improvement over the fitted score with the current images. Its interval is narrower than that
+            of the score, as both are evaluated on the same images.
     """
 
     factor: float
@@ -40,14 +40,14 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class ScoreCurve:
-    """One score over training sizes, measured and carried on.
+    """One score over training sizes, measured and extrapolated.
 
     Attributes:
-        name: Of the class or label; empty for all images.
-        support: How many evaluated images it rests on: all, or those of the class.
-        measured: With bootstrap intervals over images and draws.
-        forecasts: For the requested factors.
-        band: The expected score at sizes between the largest measured and the largest requested.
+        name: Name of the class or label; empty for all images.
+        support: Number of evaluated images: all, or those of the class.
+        measured: Measured scores with bootstrap intervals over images and draws.
+        forecasts: Forecasts for the requested factors.
+        band: Expected scores at sizes between the largest measured and the largest requested size.
     """
 
     name: str
@@ -64,22 +64,22 @@ class ScoreCurve:
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """How scores grow with training images.
+    """Scores as a function of the number of training images.
 
     Attributes:
-        data: What the images were read from.
-        task: One label per image, or several.
-        score: Name of the score of all images: accuracy, or mean average precision.
+        data: Path that the images were read from.
+        task: ``single-label`` or ``multi-label``.
+        score: Name of the overall score: accuracy, or mean average precision.
         class_score: Name of the score of a class: recall, or average precision.
-        model: The model's name, without folders.
-        n: How many training images there are, those chosen by among them.
-        evaluated: How many images were evaluated.
-        draws: How many times images were drawn for each size.
-        overall: Of all images.
-        classes: Of each class that was evaluated, the weakest first.
+        model: Name of the model, without folders.
+        n: Number of training images, including those held out for validation.
+        evaluated: Number of evaluated images.
+        draws: Number of random subsets per size.
+        overall: Curve of the overall score.
+        classes: Curves of the evaluated classes, the weakest first.
         notes: Notes for the user.
         recipe: All settings.
-        seconds: For all of it.
+        seconds: Total duration.
     """
 
     data: Path

@@ -1,4 +1,4 @@
-"""The whole learning curve: images are read once, models trained on more and more of them, scores extrapolated."""
+"""Computation of a learning curve: reading images, training on growing subsets, and extrapolating the scores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from distingo.training.request import TrainRequest
 log = logging.getLogger("distingo")
 
 FACTORS = (2.0, 5.0)
-"""Forecasts are for so many times as many training images."""
+"""Multiples of the number of training images for which forecasts are made."""
 
 SIZES = 8
 DRAWS = 5
@@ -48,10 +48,10 @@ class LearningCurveRequest:
     """The options of a learning curve.
 
     Attributes:
-        training: Data, recipe, machine; nothing is written to its output.
-        sizes: How many training sizes at most.
-        draws: How many times images are drawn for each; where the data has no test split, as many folds.
-        belonging: What holds images together.
+        training: Data, recipe and machine; nothing is written to its output.
+        sizes: Highest number of training sizes.
+        draws: Number of random subsets per size; also the number of folds if the data has no test split.
+        belonging: Which images belong together.
     """
 
     training: TrainRequest
@@ -61,16 +61,15 @@ class LearningCurveRequest:
 
 
 def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
-    """Train on more and more images and forecast the scores with twice and five times as many.
+    """Train on growing subsets, and forecast the scores with twice and five times as many images.
 
-    Images that their author put on the test split are evaluated in every draw. Where there are none, all images are
-    divided into as many folds as there are draws; each draw learns from the other folds and evaluates its own, so that
-    every image is evaluated.
+    If the data has a test split, it is evaluated in every draw. Otherwise all images are divided into as many folds as
+    there are draws; each draw trains on the other folds and evaluates its own, so that every image is evaluated.
 
     Raises:
         DistingoError: The specific subclass.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     _check(request)
     configure_process()
     prepare_process()
@@ -103,12 +102,12 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
         for name, support, curve in zip(dataset.classes, table.sum(axis=0).tolist(), curves.classes, strict=True)
         if curve is not None
     ]
-    several = dataset.task == "multi-label"
+    multi_label = dataset.task == "multi-label"
     return LearningCurve(
         data=training.data.resolve(),
         task=dataset.task,
-        score="mean_average_precision_macro" if several else "accuracy",
-        class_score="average_precision" if several else "recall",
+        score="mean_average_precision_macro" if multi_label else "accuracy",
+        class_score="average_precision" if multi_label else "recall",
         model=Path(chosen.recipe.model.removeprefix("local-dir:")).name,
         n=sizes[-1],
         evaluated=len(evaluated),
@@ -117,7 +116,7 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
         classes=tuple(sorted(classes, key=_weakness)),
         notes=chosen.choices,
         recipe=chosen.recipe.as_dict(),
-        seconds=time.perf_counter() - begun,
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -174,9 +173,9 @@ def _draw(
 
 
 def _splits(dataset: Dataset, grouping: Grouping, draws: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions of the training images and of the evaluated ones, for every draw."""
-    given = np.array([image.given_split == "test" for image in dataset.images])
-    if given.any():
-        return [(np.flatnonzero(~given), np.flatnonzero(given))] * draws
+    """Indices of the training images and of the evaluated images, for every draw."""
+    is_test = np.array([image.given_split == "test" for image in dataset.images])
+    if is_test.any():
+        return [(np.flatnonzero(~is_test), np.flatnonzero(is_test))] * draws
     folds = divide(dataset, grouping, folds=draws, seed=seed, resplit=True)
     return [(np.flatnonzero(folds.numbers != fold), np.flatnonzero(folds.numbers == fold)) for fold in folds.each]

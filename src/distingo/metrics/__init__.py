@@ -1,1 +1,1 @@
-"""Scores computed from arrays, each with a 95 % interval."""
+"""Scores computed from arrays, each with a 95 % confidence interval."""

@@ -1,13 +1,13 @@
-"""Intervals of the scores that a confusion matrix gives: precision, recall and F1, averaged over classes.
+"""Intervals of precision, recall and F1, averaged over classes, computed from a confusion matrix.
 
-To first order such a score moves by its influence function with each image that is drawn (Hampel 1974; the
-infinitesimal jackknife of Efron, The jackknife, the bootstrap and other resampling plans, 1982, chapter 6). An image of
-class a that is taken for b moves it by ``truth[a] + predicted[b] + (right[a] if a == b)``, so its variance is counted
-from the matrix itself, without resampling. Two things are put right. Few images of a class look more alike than they
-are: where none of six is mistaken, the variance would be 0. So each class's row is averaged with one image of the mean
-class (shrinkage as in Agresti and Coull 1998). And F1 is concave in the right ones, thus too low on average with few
-images; the second-order term is added to the interval's middle. An interval so short that a single other mistake, in
-a class with few images, would lead out of it is no interval at all: there are too few images for one.
+To first order, each image changes such a score by its influence function (Hampel 1974; the infinitesimal jackknife of
+Efron, The jackknife, the bootstrap and other resampling plans, 1982, chapter 6). An image of class a that is classified
+as b contributes ``truth[a] + predicted[b] + (right[a] if a == b)``, so the variance follows from the matrix itself,
+without resampling. There are two corrections. The variance is underestimated for classes with few images: it would be 0
+for a class with six correct images. Therefore each class's row is averaged with one image of the mean class (shrinkage
+as in Agresti and Coull 1998). F1 is concave in the number of correct images and thus too low on average with few
+images; the second-order term is added to the center of the interval. A score is marked as too few if a single
+additional mistake, in a class with few images, would move it out of its interval.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 FEWEST_OF_CLASS = 6
-"""Images that a class has at least for its recall to mean something."""
+"""Minimum number of images of a class for a meaningful recall."""
 
 MOST_SMALL = 0.2
-"""Share of classes that may have fewer."""
+"""Share of classes that may have fewer images."""
 
 
 FEWEST_FOR_ONE_CLASS = 12
-"""Images that a score of one class rests on at least: with fewer, one that shows an interval covers too often."""
+"""Minimum number of images for the interval of a single class; with fewer, the intervals cover too often."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Influence:
-    """What moves a score: by an image's class, by the predicted class, and where both are one; (classes,) each."""
+    """Influence function of a score: by true class, by predicted class, and where they agree; (classes,) each."""
 
     value: float
     truth: Floats
@@ -46,14 +46,14 @@ class _Influence:
     right: Floats
 
     def one_mistake(self, n: int) -> float:
-        """By how much one of the `n` images moves the score at most, were it mistaken in place of right."""
+        """The largest change of the score if one of the `n` images were classified wrong instead of right."""
         return float(self.right.max()) / n
 
     def variance(self, table: Floats) -> tuple[float, float]:
-        """Of the score on as many images as `table` sums to, drawn like it, and its degrees of freedom.
+        """Variance of the score on a random sample like `table`, and its degrees of freedom.
 
-        The latter are Satterthwaite's (1946): where one small class makes up most of the variance, as few as its
-        images. So where one class that is seldom predicted does.
+        The degrees of freedom are Satterthwaite's (1946): where one small class, or one rarely predicted class,
+        contributes most of the variance, there are only as many as it has images.
         """
         of_truth, of_predicted, diagonal = table.sum(axis=1), table.sum(axis=0), table.diagonal()
         n = of_truth.sum()
@@ -72,55 +72,58 @@ class _Influence:
 
 
 def confusion_intervals(confusion: Integers, scores: dict[str, float]) -> dict[str, Interval]:
-    """The interval of each averaged precision, recall and F1.
+    """Compute the interval of each averaged precision, recall and F1.
 
     Args:
         confusion: Counts of shape (classes, classes), rows are the truth.
-        scores: The scores by name; their intervals are those of the classes that an image shows or is taken for.
+        scores: Scores by name, averaged over the classes that occur in the truth or in the predictions.
 
     Returns:
-        By the same names.
+        Intervals by the same names.
     """
     table = _shrunken(confusion.astype(np.float64))
     influences = dict(_influences(table, confusion))
     counts = confusion.sum(axis=1)
-    few = has_small_classes(counts, confusion.sum(axis=0))
-    found = {}
+    small_classes = has_small_classes(counts, confusion.sum(axis=0))
+    intervals = {}
     for name, value in scores.items():
-        own = influences[name]
-        spread = own.value * (1 - own.value)
-        variance, freedom = own.variance(table)
+        influence = influences[name]
+        spread = influence.value * (1 - influence.value)
+        variance, freedom = influence.variance(table)
         effective = spread / variance if variance > 0 and spread > 0 else float(counts.sum())
         interval = share_interval(value + _correction(name, confusion, table), effective, freedom)
-        too_few = interval.too_few or few or own.one_mistake(int(counts.sum())) > (interval.high - interval.low) / 2
-        found[name] = Interval(interval.low, interval.high, too_few=too_few)
-    return found
+        too_few = (
+            interval.too_few
+            or small_classes
+            or influence.one_mistake(int(counts.sum())) > (interval.high - interval.low) / 2
+        )
+        intervals[name] = Interval(interval.low, interval.high, too_few=too_few)
+    return intervals
 
 
 def class_intervals(confusion: Integers, classes: Sequence[str]) -> dict[str, dict[str, Score]]:
     """Precision, recall and F1 of each class with Wilson's intervals.
 
-    F1 is 2 J / (1 + J), which rises with J: the share of right ones of all images that are of the class or taken for
-    it. So its interval is that of a proportion.
+    F1 is 2 J / (1 + J), where J is the share of correct images among all images that are of the class or classified as
+    it. As F1 rises with J, its interval follows from that of a proportion.
 
     Args:
         confusion: Counts of shape (classes, classes), rows are the truth.
-        classes: Their names.
+        classes: Class names.
 
     Returns:
-        By class ``precision``, ``recall`` and ``f1``, each with the number of images that it rests on; without those
-        that rest on none.
+        ``precision``, ``recall`` and ``f1`` by class, each with its number of images; scores without images are absent.
     """
-    found = {}
+    by_class = {}
     for at, name in enumerate(classes):
-        right, true, said = int(confusion[at, at]), int(confusion[at].sum()), int(confusion[:, at].sum())
-        numbers = {"precision": said, "recall": true, "f1": true + said - right}
+        right, true, predicted = int(confusion[at, at]), int(confusion[at].sum()), int(confusion[:, at].sum())
+        numbers = {"precision": predicted, "recall": true, "f1": true + predicted - right}
         scores = {score: _of_one_class(right, n) for score, n in numbers.items() if n}
         if overlap := scores.get("f1"):
             value, low, high = (2 * share / (1 + share) for share in (overlap.value, overlap.low, overlap.high))
             scores["f1"] = Score(value, low, high, overlap.n, too_few=overlap.too_few)
-        found[name] = scores
-    return found
+        by_class[name] = scores
+    return by_class
 
 
 def _of_one_class(right: int, n: int) -> Score:
@@ -129,12 +132,12 @@ def _of_one_class(right: int, n: int) -> Score:
 
 
 def has_small_classes(true: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> bool:
-    """Whether too many of the classes that are shown or predicted, so many times (classes,), have too few images."""
+    """Whether too many of the occurring classes have too few images; counts of shape (classes,) each."""
     return bool((true[true + predicted > 0] < FEWEST_OF_CLASS).mean() > MOST_SMALL)
 
 
 def _shrunken(counts: Floats) -> Floats:
-    """The matrix with each class's row averaged with one image of the mean class; rows keep their sums."""
+    """Average each class's row with one image of the mean class; the row sums stay the same."""
     of_truth, of_predicted = counts.sum(axis=1), counts.sum(axis=0)
     n, classes = of_truth.sum(), len(counts)
     right = (counts.trace() + 1) / (n + 2)
@@ -172,10 +175,10 @@ def _influences(table: Floats, confusion: Integers) -> Iterator[tuple[str, _Infl
 
 
 def _correction(name: str, confusion: Integers, table: Floats) -> float:
-    """What the score is too low by on average, to the second order in the number of images.
+    """Bias correction of the score, to the second order in the number of images.
 
-    F1 is 2 J / (1 + J) with J right ones of the U images that a class is shown in or said of, which is concave.
-    Precision weighted by the true classes weighs a class more where it is right by chance more often.
+    F1 is 2 J / (1 + J), which is concave, with J the share of correct images among the U images of a class or predicted
+    as it. Precision weighted by the true classes gives more weight to classes that happen to be right more often.
     """
     if name.startswith("precision_weighted"):
         share = _divide(table.diagonal(), table.sum(axis=0))

@@ -1,23 +1,22 @@
-"""95 % intervals of scores, made so that they contain the true score in 95 of 100 draws of test images.
+"""95 % confidence intervals of scores: they contain the true score for 95 of 100 random sets of test images.
 
 A proportion has Wilson's score interval (Wilson, Probable inference, the law of succession, and statistical inference,
 1927; Brown, Cai and DasGupta, Interval estimation for a binomial proportion, 2001). A mean of other numbers has
 Student's t interval corrected for skewness by Hall's transformation (Hall, On the removal of skewness by
-transformation, 1992): losses are skewed, and the plain t interval, or percentiles of a bootstrap, then miss on one
-side. A score between 0 and 1 that is not a proportion (F1, average precision) has Wilson's interval for as many
-images as would make a proportion vary as much as the score does (the effective sample size of Korn and Graubard,
-1998), with Student's t quantile.
+transformation, 1992): losses are skewed, and the plain t interval, or a percentile bootstrap, then misses on one
+side. A score between 0 and 1 that is not a proportion (F1, average precision) has Wilson's interval for the
+effective sample size (Korn and Graubard, 1998), the number of images for which a proportion would vary as much as the
+score does, with Student's t quantile.
 
-What an interval is for: the score that the same model would have on ever more images drawn like these. `benchmarks/
-coverage.py` draws test sets from known populations and counts how often the intervals contain that score. Where too few
-images, mistakes or positives leave that rate off 95 %, the score has a mark (`Score.too_few`); the interval that it
-still has is for drawing and for cautious decisions.
+The true score is the one that the same model would reach on an unlimited number of images from the same distribution.
+`benchmarks/coverage.py` draws test sets from known populations and counts how often the intervals contain it. Where
+there are too few images, mistakes or positives for a coverage of 95 %, the score is marked (`Score.too_few`); its
+interval should then only be used for plots and cautious decisions.
 
-Learning curves, whose forecasts are fits to whole resampled curves, have intervals of resampled images: n are drawn
-anew from the n evaluated ones, with repetition, many times, and the middle 95 % of the resampled scores are taken (the
-percentile bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Other scores don't:
-drawing images twice makes ranks look better than they are. The mean of scores over folds has an interval of its own,
-since folds share most of their training images.
+Learning curves, whose forecasts are fits to complete resampled curves, use the percentile bootstrap (Efron and
+Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Other scores don't, because images that are drawn twice
+make rankings appear better than they are. The mean of scores over folds has a corrected interval, since folds share
+most of their training images.
 """
 
 from __future__ import annotations
@@ -35,25 +34,25 @@ from distingo.records import Score
 Floats = npt.NDArray[np.float64]
 
 NORMAL_QUANTILE = 1.959963984540054
-"""Of the two-sided 95 % interval."""
+"""Standard normal quantile of a two-sided 95 % interval."""
 
 _UPPER = 0.975
 
 MOST_SKEWED = 0.62
-"""Skewness over the root of n beyond which no transformation makes up for images that were not drawn."""
+"""Highest skewness divided by sqrt(n) for which Hall's transformation gives a reliable interval."""
 
 FEWEST_MISTAKES = 3
-"""Mistakes, and right answers, that a proportion's interval rests on: with fewer, its coverage is far from 95 %."""
+"""Minimum number of mistakes, and of correct answers, for a proportion's interval to cover about 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Both ends of a 95 % interval.
+    """A 95 % confidence interval.
 
     Attributes:
         low: Lower end.
         high: Upper end.
-        too_few: Whether there are too few images for it to hold the true value at its rate.
+        too_few: Whether there are too few images for the interval to be reliable.
     """
 
     low: float
@@ -61,19 +60,19 @@ class Interval:
     too_few: bool = False
 
     def score(self, value: float, n: int) -> Score:
-        """A score of `n` images with this interval, widened to contain the score itself."""
+        """Create a score over `n` images with this interval, widened to contain `value`."""
         return Score(value, min(self.low, value), max(self.high, value), n, too_few=self.too_few)
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What an interval is made of.
+    """Statistics from which an interval is computed.
 
     Attributes:
-        center: The estimate, its bias taken off.
+        center: The estimate, corrected for bias.
         error: Its standard error.
-        skew: The skewness of the images' shares in it, over the root of n.
-        freedom: Degrees of freedom that the error was estimated with.
+        skew: Skewness of the images' contributions, divided by sqrt(n).
+        freedom: Degrees of freedom of the standard error.
     """
 
     center: float
@@ -83,69 +82,69 @@ class Moments:
 
 
 def wilson(right: float, n: float, quantile: float = NORMAL_QUANTILE) -> tuple[float, float]:
-    """Wilson's 95 % score interval of the proportion `right` in `n`; both may be effective numbers."""
+    """Wilson's score interval of the proportion `right / n`; both may be fractional effective counts."""
     share, square = right / n, quantile * quantile
     middle = share + square / (2 * n)
     reach = quantile * sqrt(max(0.0, share * (1 - share)) / n + square / (4 * n * n))
     low, high = (middle - reach) / (1 + square / n), (middle + reach) / (1 + square / n)
-    # Exact at the ends, where rounding would put the interval next to its own proportion.
+    # exact at the ends, where rounding could exclude the proportion itself
     return (0.0 if right == 0 else low), (1.0 if right == n else high)
 
 
 def proportion(right: int, n: int) -> Score:
-    """The share of right images, `right` in `n`, with Wilson's interval; too few without three of either kind."""
+    """The share `right / n` with Wilson's interval; marked as too few without three right and three wrong images."""
     return Interval(*wilson(right, n), too_few=min(right, n - right) < FEWEST_MISTAKES).score(right / n, n)
 
 
 def student_quantile(freedom: float) -> float:
-    """The quantile of Student's t that a two-sided 95 % interval reaches to."""
+    """Student's t quantile of a two-sided 95 % interval, for at least one degree of freedom."""
     from scipy.special import stdtrit
 
     return float(stdtrit(max(1.0, freedom), _UPPER))
 
 
 def moments(values: npt.NDArray[Any]) -> Moments:
-    """Mean, standard error and skewness of values of shape (n,), one per image; an error of 0 where n is 1."""
+    """Mean, standard error and skewness of values of shape (n,), one per image; the error is 0 if n is 1."""
     n = values.size
     mean = float(values.mean())
     if n < 2:
         return Moments(mean, 0.0, 0.0, 1.0)
-    apart = values - mean
-    squares = float(apart @ apart)
+    deviations = values - mean
+    squares = float(deviations @ deviations)
     error = sqrt(squares / (n - 1) / n)
     if squares <= 1e-24 * max(1.0, mean * mean) * n:
         return Moments(mean, 0.0, 0.0, n - 1)
-    skew = float((apart * apart) @ apart) / n / (squares / n) ** 1.5
+    skew = float((deviations * deviations) @ deviations) / n / (squares / n) ** 1.5
     return Moments(mean, error, skew * sqrt(n - 1) / max(1, n - 2), n - 1)
 
 
 def freedom_of_variance(values: npt.NDArray[Any]) -> float:
-    """Degrees of freedom of the variance of values of shape (n,), from their kurtosis (Satterthwaite's matching).
+    """Degrees of freedom of the variance of values of shape (n,), from their kurtosis (Satterthwaite's method).
 
-    About n for normal values, and twice as many as there are values that differ from the rest where few do.
+    The result is about n for normal values; where few values differ from the rest, it is twice their number.
     """
     squares = (values - values.mean()) ** 2
     mean = float(squares.mean())
-    varied = float(squares.var())
-    return 2 * values.size * mean**2 / varied if varied > 1e-12 * mean**2 else float(values.size)
+    variance = float(squares.var())
+    return 2 * values.size * mean**2 / variance if variance > 1e-12 * mean**2 else float(values.size)
 
 
 def skewed_interval(found: Moments) -> Interval:
-    """Student's t interval after Hall's transformation, which is the plain one where nothing is skewed."""
+    """Student's t interval with Hall's correction for skewness; the plain t interval where the skewness is 0."""
     quantile, skew = student_quantile(found.freedom), found.skew
     low, high = (found.center - found.error * _untransformed(end, skew) for end in (quantile, -quantile))
     return Interval(low, high, too_few=abs(skew) > MOST_SKEWED or found.error == 0)
 
 
 def _untransformed(quantile: float, skew: float) -> float:
-    """The inverse of Hall's cubic transformation; `skew` is the skewness over the root of n."""
+    """The inverse of Hall's cubic transformation; `skew` is the skewness divided by sqrt(n)."""
     if abs(skew) < 1e-6:
         return quantile
     return float(3 / skew * (np.cbrt(1 + skew * (quantile - skew / 6)) - 1))
 
 
 def share_interval(center: float, effective: float, freedom: float = np.inf) -> Interval:
-    """Wilson's interval of a score between 0 and 1 that varies as a proportion of `effective` images does."""
+    """Wilson's interval of a score between 0 and 1 with an effective sample size of `effective` images."""
     quantile = NORMAL_QUANTILE if np.isinf(freedom) else student_quantile(freedom)
     share, effective = min(1.0, max(0.0, float(center))), float(effective)
     rarer = effective * min(share, 1 - share)
@@ -153,31 +152,32 @@ def share_interval(center: float, effective: float, freedom: float = np.inf) -> 
 
 
 def mean_score(values: npt.ArrayLike, *, highest: float | None = None, mistakes: int | None = None) -> Score:
-    """The mean of numbers with its interval.
+    """Mean of non-negative values with its interval.
 
     Args:
-        values: One per image, shape (n,), none below 0.
-        highest: The greatest number that a value can be; None where there is none.
-        mistakes: How many images most of the mean comes from, where those are few and need not have been drawn, as
-            with losses of images answered wrong; the mean rests on too few images without three of them.
+        values: One per image, shape (n,).
+        highest: Upper bound of the values; None if they have none.
+        mistakes: Number of images that contribute most of the mean, if those are rare, such as the wrongly classified
+            images of a loss. With fewer than three the score is marked as too few.
 
     Returns:
-        A proportion where all values are 0 or `highest`, else a mean with its skewness corrected.
+        A proportion with Wilson's interval if all values are 0 or `highest`, otherwise a mean with an interval
+        corrected for skewness.
     """
     array = np.asarray(values, np.float64)
     n, value = array.size, float(array.mean())
     if highest is not None and np.isin(array, (0.0, highest)).all():
-        found = proportion(round(float(array.sum()) / highest), n)
-        return Score(value, found.low * highest, found.high * highest, n, too_few=found.too_few)
+        share_score = proportion(round(float(array.sum()) / highest), n)
+        return Score(value, share_score.low * highest, share_score.high * highest, n, too_few=share_score.too_few)
     if n < 2 or np.ptp(array) == 0:
         reach = wilson(0, n)[1] * (1.0 if highest is None else highest)
         return Interval(max(0.0, value - reach), value + reach, too_few=True).score(value, n)
-    found_moments = moments(array)
-    plain = skewed_interval(found_moments)
-    if highest is not None and found_moments.center > highest / 2:
+    statistics = moments(array)
+    plain = skewed_interval(statistics)
+    if highest is not None and statistics.center > highest / 2:
         share = value / highest
-        effective = share * (1 - share) / (found_moments.error / highest) ** 2
-        scaled = share_interval(share, effective, found_moments.freedom)
+        effective = share * (1 - share) / (statistics.error / highest) ** 2
+        scaled = share_interval(share, effective, statistics.freedom)
         plain = Interval(scaled.low * highest, scaled.high * highest, too_few=scaled.too_few)
     ends = max(0.0, plain.low), plain.high if highest is None else min(highest, plain.high)
     rare = mistakes is not None and mistakes < FEWEST_MISTAKES
@@ -190,14 +190,14 @@ _NUMBERS_AT_ONCE = 4_000_000  # resampled numbers in memory at a time: 32 MB
 
 
 def chunks(resamples: int, numbers_each: int) -> Iterator[int]:
-    """Divide resamples into portions that fit into memory.
+    """Divide resamples into chunks that fit into memory.
 
     Args:
-        resamples: How many there are.
-        numbers_each: How many numbers one of them holds.
+        resamples: Number of resamples.
+        numbers_each: Count of numbers in one resample.
 
     Yields:
-        Sizes that sum to `resamples`.
+        Chunk sizes, which sum to `resamples`.
     """
     at_once = max(1, _NUMBERS_AT_ONCE // numbers_each)
     while resamples > 0:
@@ -206,12 +206,12 @@ def chunks(resamples: int, numbers_each: int) -> Iterator[int]:
 
 
 def with_interval(value: float, resampled: Floats, n: int) -> Score:
-    """A score with its percentile interval, widened to contain the score itself where resampling is biased.
+    """Create a score with a percentile bootstrap interval, widened to contain `value` where resampling is biased.
 
     Args:
-        value: The score on the images as they are.
-        resampled: The score in each resample, shape (resamples,); NaN where a resample leaves it undefined.
-        n: How many images it was computed on.
+        value: The score on the original images.
+        resampled: The score of each resample, shape (resamples,); NaN where it is undefined.
+        n: Number of images that the score was computed on.
     """
     defined = resampled[~np.isnan(resampled)]
     if not defined.size:
@@ -224,26 +224,26 @@ def with_interval(value: float, resampled: Floats, n: int) -> Score:
 def corrected_mean(
     scores: Sequence[float], tested: Sequence[int], known: Sequence[int], *, n: int, bounds: tuple[float, float]
 ) -> Score:
-    """The mean of scores over folds with its corrected resampled t interval.
+    """Mean of scores over folds with its corrected resampled t interval.
 
-    The scores of folds are not independent, as their training splits overlap, so the standard error that pretends they
-    are is too small. Nadeau and Bengio (Inference for the generalization error, 2003) put (1/J + n2/n1) s² in place
-    of s²/J: J folds, n1 images known and n2 evaluated in each, s² the scores' variance; Bouckaert and Frank
-    (Evaluating the replicability of significance tests, 2004) carry it over to repeated cross-validation. It is a
-    correction by reasoning, not an unbiased estimate: there is none (Bengio and Grandvalet 2004).
+    The scores of folds are not independent, as their training splits overlap, so the usual standard error is too small.
+    Nadeau and Bengio (Inference for the generalization error, 2003) replace s²/J by (1/J + n2/n1) s², with J folds, n1
+    training and n2 test images in each, and s² the variance of the scores. Bouckaert and Frank (Evaluating the
+    replicability of significance tests, 2004) extend it to repeated cross-validation. The correction is a heuristic;
+    an unbiased estimate does not exist (Bengio and Grandvalet 2004).
 
     Args:
         scores: One per fold (of every repeat), at least two for an interval.
-        tested: Images evaluated in each.
-        known: All other images of each.
-        n: How many images there are in all.
-        bounds: The least and the greatest value that the score can have; the interval ends there.
+        tested: Number of images evaluated in each fold.
+        known: Number of all other images of each fold.
+        n: Total number of images.
+        bounds: Lowest and highest possible value of the score; the interval is clipped to them.
 
     Returns:
-        The mean; where there is but one score its 95 % interval is all of `bounds`, and too few.
+        The mean. With a single score, the interval is all of `bounds` and marked as too few.
 
     Raises:
-        ValueError: The numbers don't fit each other.
+        ValueError: The sequences are empty or differ in length.
     """
     values = np.asarray(scores, np.float64)
     if not len(values) or not len(values) == len(tested) == len(known):

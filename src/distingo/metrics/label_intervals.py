@@ -1,11 +1,11 @@
-"""Scores of independent labels and their intervals, counted in one pass, from what each image moves them by.
+"""Scores of multi-label classifiers and their intervals, computed from the influence of each image.
 
-Average precision is too high on average where few images have a label: the topmost one counts itself. The jackknife
-(Quenouille 1956; Tukey 1958) takes that off, by leaving out each image once, and the same numbers show how much the
-score varies, labels of one image together. The bias of a ranking shrinks more slowly than by one over the number of
-positives, so a quarter more than the jackknife's estimate is taken off (Schucany, Gray and Owen, On bias reduction in
-estimation, 1971, for other rates of shrinking). As with one label, the scores at thresholds have the variance of
-their influence functions, each label's counts averaged with one image of the mean label.
+Average precision is too high on average where few images have a label, because each positive counts itself. The
+jackknife (Quenouille 1956; Tukey 1958), which leaves out each image once, corrects this bias and estimates the
+variance, with the labels of one image taken together. The bias of a ranking shrinks more slowly than one over the
+number of positives, so the jackknife's correction is increased by a quarter (Schucany, Gray and Owen, On bias reduction
+in estimation, 1971, for other rates). As in the single-label case, the scores at thresholds have the variance of their
+influence functions, with each label's counts averaged with one image of the mean label.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 MIN_POSITIVES = 5
-"""A label that fewer evaluated images have is in no macro score: its own scores would be luck."""
+"""Minimum number of images of a label for its inclusion in macro scores."""
 
 TOP_K = (1, 3)
-"""The k of the top-k hits; only those below the number of labels are given."""
+"""The k of the top-k hits; only those below the number of labels are computed."""
 
 FIXED_THRESHOLD = 0.5
-"""What thresholds of the labels' own are compared with."""
+"""Threshold that the chosen thresholds are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedLabels:
-    """All that the scores and their intervals are counted from.
+    """The data from which the scores and their intervals are computed.
 
     Attributes:
         truth: Bool (n, labels).
         predicted: Bool (n, labels).
-        likely: Bool (n, labels): what a threshold of 0.5 for every label would give.
-        kept: Bool (labels,): which labels are in macro scores.
+        likely: Bool (n, labels): the labels predicted at a threshold of 0.5.
+        kept: Bool (labels,): which labels macro scores include.
         means: Scores that are means over images, by name; float64 (n,) each.
-        hits: Scores that are means over images with labels, likewise.
+        hits: Scores that are means over images with labels, in the same form.
         rankings: One per label.
         pooled: The ranking of all cells.
     """
@@ -61,7 +61,7 @@ class JudgedLabels:
 
     @classmethod
     def of(cls, truth: Booleans, chances: npt.NDArray[Any], predicted: Booleans) -> Self:
-        """Arrange truth, probabilities and predicted labels of shape (n, labels) each."""
+        """Create the record from truth, probabilities and predicted labels of shape (n, labels) each."""
         images, labels = truth.shape
         images_of_cells = np.repeat(np.arange(images), labels)
         return cls(
@@ -93,7 +93,7 @@ def _means(truth: Booleans, chances: npt.NDArray[Any], predicted: Booleans) -> d
 
 
 def _log_losses(truth: Booleans, chances: npt.NDArray[Any]) -> Floats:
-    """Each image's binary cross-entropy, probabilities kept off 0 and 1 by one epsilon as in scikit-learn."""
+    """Each image's binary cross-entropy, with probabilities clipped by one epsilon as in scikit-learn."""
     epsilon = np.finfo(chances.dtype).eps
     of_truth = np.clip(np.where(truth, chances, 1 - chances), epsilon, 1 - epsilon)
     losses: Floats = -np.log(of_truth.astype(np.float64)).mean(axis=1)
@@ -107,33 +107,33 @@ def _divide(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any], nothing:
 
 
 BIAS_OF_RANKING = 1.25
-"""What the jackknife's estimate of the bias of average precision is multiplied with."""
+"""Factor for the jackknife's estimate of the bias of average precision."""
 
 FEWEST_POSITIVES = 12
-"""Positives that an interval of average precision rests on, at the least."""
+"""Minimum number of positives for a reliable interval of average precision."""
 
 FEWEST_OF_LABEL = 10
-"""Positives that each label of a mean has at least, but for `MOST_SMALL` of them."""
+"""Minimum number of positives of each label of a mean, except for a share `MOST_SMALL` of the labels."""
 
 FEWEST_GIVEN = 6
-"""Images that each label is given to at least, but for `MOST_SELDOM_GIVEN`: one that is not has no precision."""
+"""Minimum number of predictions of each label, except for a share `MOST_SELDOM_GIVEN` of the labels."""
 
 MOST_SELDOM_GIVEN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A score and what its interval is made of.
+    """A score and the statistics from which its interval is computed.
 
     Attributes:
         value: The score.
-        center: The score, its bias taken off.
-        moved: Float64 (n,): what each image moves the score by, times n; their mean is about 0.
-        positives: How many positives it rests on.
-        labels: Over how many labels it is averaged.
-        variance: Of the score, where it was put right for small counts; 0 where `moved` gives it.
+        center: The score, corrected for bias.
+        moved: Float64 (n,): n times the influence of each image on the score; the mean is about 0.
+        positives: Number of positives.
+        labels: Number of labels that the score is averaged over.
+        variance: Variance of the score, corrected for small counts; 0 if it is to be computed from `moved`.
         freedom: Degrees of freedom of `variance`.
-        few: Whether too many of its labels have too few positives, or are given to too few images.
+        few: Whether too many labels have too few positives, or are predicted for too few images.
     """
 
     value: float
@@ -146,12 +146,12 @@ class Estimate:
     few: bool = False
 
     def interval(self) -> Interval:
-        """Skewness corrected below one half, where chance gains are rare and large; Wilson's above."""
+        """Compute a t interval corrected for skewness if the score is below one half, otherwise Wilson's interval."""
         if self.variance:
             spread = self.center * (1 - self.center)
             raised = min(max(spread, 0.25 / len(self.moved)), 0.25)
-            found = share_interval(self.center, raised / self.variance, self.freedom)
-            return replace(found, too_few=found.too_few or self.few)
+            wilson_interval = share_interval(self.center, raised / self.variance, self.freedom)
+            return replace(wilson_interval, too_few=wilson_interval.too_few or self.few)
         of_images = self._moments()
         few = self.few or self.positives < FEWEST_POSITIVES
         if of_images.error == 0 or self.center >= 0.5:
@@ -163,20 +163,20 @@ class Estimate:
         return Interval(max(0.0, interval.low), min(1.0, interval.high), too_few=interval.too_few or few)
 
     def above(self, other: Estimate) -> Interval:
-        """The interval of this score minus another's on the same images."""
+        """Interval of this score minus another one on the same images."""
         moved = self.moved - other.moved
-        found = moments(moved)
-        error, freedom = found.error * self._inflation(), min(self._freedom(), freedom_of_variance(moved))
-        interval = skewed_interval(Moments(self.center - other.center, error, found.skew, freedom))
-        few = interval.too_few or self.few or other.few or self.positives < FEWEST_POSITIVES
-        return Interval(max(-1.0, interval.low), min(1.0, interval.high), too_few=few)
+        statistics = moments(moved)
+        error, freedom = statistics.error * self._inflation(), min(self._freedom(), freedom_of_variance(moved))
+        interval = skewed_interval(Moments(self.center - other.center, error, statistics.skew, freedom))
+        too_few = interval.too_few or self.few or other.few or self.positives < FEWEST_POSITIVES
+        return Interval(max(-1.0, interval.low), min(1.0, interval.high), too_few=too_few)
 
     def _moments(self) -> Moments:
-        found = moments(self.moved)
-        return Moments(self.center, found.error * self._inflation(), found.skew, self._freedom())
+        statistics = moments(self.moved)
+        return Moments(self.center, statistics.error * self._inflation(), statistics.skew, self._freedom())
 
     def _inflation(self) -> float:
-        """A label's mean is estimated from its own positives, so each takes off one degree of freedom."""
+        """Correction for the degree of freedom that each label's mean uses up."""
         return sqrt(self.positives / max(1, self.positives - self.labels))
 
     def _freedom(self) -> float:
@@ -184,34 +184,39 @@ class Estimate:
 
 
 def precision_estimates(evaluated: JudgedLabels) -> tuple[Estimate | None, ...]:
-    """Each label's average precision; None of a label that no image has."""
+    """Average precision of each label; None for a label that no image has."""
     n = len(evaluated.truth)
-    found: list[Estimate | None] = []
+    estimates: list[Estimate | None] = []
     for ranking in evaluated.rankings:
         if not ranking.positives.size:
-            found.append(None)
+            estimates.append(None)
             continue
         value, without = ranking.leave_one_out(n)
         bias = (n - 1) * (float(without.mean()) - value)
         center = min(1.0, max(0.0, value - BIAS_OF_RANKING * bias))
-        moved = (n - 1) * (without.mean() - without)
-        found.append(Estimate(value, center, moved, int(ranking.positives.size), 1))
-    return tuple(found)
+        influence = (n - 1) * (without.mean() - without)
+        estimates.append(Estimate(value, center, influence, int(ranking.positives.size), 1))
+    return tuple(estimates)
 
 
 def mean_precision(each: tuple[Estimate | None, ...], kept: Booleans) -> Estimate | None:
-    """The mean of the kept labels' average precision."""
-    own = [found for found, keep in zip(each, kept, strict=True) if keep and found is not None]
-    if not own:
+    """Mean average precision of the labels in `kept`, bool (labels,); None if there are none."""
+    estimates = [estimate for estimate, keep in zip(each, kept, strict=True) if keep and estimate is not None]
+    if not estimates:
         return None
-    moved = np.mean([found.moved for found in own], axis=0)
-    value, center = (float(np.mean(ends)) for ends in zip(*((found.value, found.center) for found in own), strict=True))
-    few = float(np.mean([found.positives < FEWEST_OF_LABEL for found in own])) > MOST_SMALL
-    return Estimate(value, center, moved, sum(found.positives for found in own), len(own), few=few)
+    moved = np.mean([estimate.moved for estimate in estimates], axis=0)
+    value, center = (
+        float(np.mean(ends))
+        for ends in zip(*((estimate.value, estimate.center) for estimate in estimates), strict=True)
+    )
+    has_rare_labels = float(np.mean([estimate.positives < FEWEST_OF_LABEL for estimate in estimates])) > MOST_SMALL
+    return Estimate(
+        value, center, moved, sum(estimate.positives for estimate in estimates), len(estimates), few=has_rare_labels
+    )
 
 
 def pooled_precision(evaluated: JudgedLabels) -> Estimate | None:
-    """Average precision of all cells together."""
+    """Average precision over all pairs of image and label (micro average); None without positives."""
     positives = int(evaluated.pooled.positives.size)
     if not positives:
         return None
@@ -220,68 +225,72 @@ def pooled_precision(evaluated: JudgedLabels) -> Estimate | None:
 
 
 def threshold_estimates(evaluated: JudgedLabels) -> dict[str, Estimate]:
-    """Macro and micro F1, precision and recall at the thresholds, and macro F1 at a half."""
-    found: dict[str, Estimate] = {}
-    own = _Tables(evaluated.truth, evaluated.predicted)
+    """Macro and micro F1, precision and recall at the thresholds, and macro F1 at a threshold of 0.5."""
+    estimates: dict[str, Estimate] = {}
+    tables = _Tables(evaluated.truth, evaluated.predicted)
     for name, weights in (("f1", (2.0, 1.0, 1.0)), ("precision", (1.0, 0.0, 1.0)), ("recall", (1.0, 1.0, 0.0))):
         if evaluated.kept.any():
-            found[f"{name}_macro"] = own.macro(evaluated.kept, weights)
-        found[f"{name}_micro"] = own.micro(weights)
+            estimates[f"{name}_macro"] = tables.macro(evaluated.kept, weights)
+        estimates[f"{name}_micro"] = tables.micro(weights)
     if evaluated.kept.any():
-        found["f1_macro_at_half"] = _Tables(evaluated.truth, evaluated.likely).macro(evaluated.kept, (2.0, 1.0, 1.0))
-    return found
+        estimates["f1_macro_at_half"] = _Tables(evaluated.truth, evaluated.likely).macro(
+            evaluated.kept, (2.0, 1.0, 1.0)
+        )
+    return estimates
 
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """Truth and given labels of images, bool (n, labels) each."""
+    """True and predicted labels of images, bool (n, labels) each."""
 
     truth: Booleans
     given: Booleans
 
     def macro(self, kept: Booleans, weights: tuple[float, float, float]) -> Estimate:
         truth, given = self.truth[:, kept], self.given[:, kept]
-        right, true, said = (table.sum(axis=0).astype(np.float64) for table in (truth & given, truth, given))
+        right, true, predicted = (table.sum(axis=0).astype(np.float64) for table in (truth & given, truth, given))
         top, of_true, of_predicted = weights
-        scale = of_true * true + of_predicted * said
+        scale = of_true * true + of_predicted * predicted
         scores = _divide_counts(top * right, scale)
-        one = _divide_counts(np.full(len(scale), float(len(truth))), scale)
+        scaled = _divide_counts(np.full(len(scale), float(len(truth))), scale)
         labels = len(scores)
         moved = (
-            (truth & given) @ (top * one) - truth @ (of_true * one * scores) - given @ (of_predicted * one * scores)
+            (truth & given) @ (top * scaled)
+            - truth @ (of_true * scaled * scores)
+            - given @ (of_predicted * scaled * scores)
         ) / labels
-        shrunk, variances = _label_variances(right, true, said, weights)
-        together = float(moved @ moved) / len(truth) ** 2
-        alone = _label_variances(right, true, said, weights, shrink=False)[1].sum() / labels**2
-        varied = variances.sum() / labels**2 * (together / alone if alone > 0 else 1.0)
-        counts = (of_true * true + of_predicted * said) / (of_true + of_predicted)
+        shrunk, variances = _label_variances(right, true, predicted, weights)
+        observed = float(moved @ moved) / len(truth) ** 2
+        independent = _label_variances(right, true, predicted, weights, shrink=False)[1].sum() / labels**2
+        variance = variances.sum() / labels**2 * (observed / independent if independent > 0 else 1.0)
+        counts = (of_true * true + of_predicted * predicted) / (of_true + of_predicted)
         freedom = variances.sum() ** 2 / (variances**2 / np.maximum(counts, 1)).sum()
-        few = float((said < FEWEST_GIVEN).mean()) > MOST_SELDOM_GIVEN
-        low = _bias_of_f1(shrunk, true, said, right) if top == 2.0 else 0.0
+        too_few = float((predicted < FEWEST_GIVEN).mean()) > MOST_SELDOM_GIVEN
+        bias = _bias_of_f1(shrunk, true, predicted, right) if top == 2.0 else 0.0
         value = float(scores.mean())
-        center = min(1.0, value + low)
-        return Estimate(value, center, moved, int(true.sum()), labels, float(varied), float(freedom), few)
+        center = min(1.0, value + bias)
+        return Estimate(value, center, moved, int(true.sum()), labels, float(variance), float(freedom), too_few)
 
     def micro(self, weights: tuple[float, float, float]) -> Estimate:
-        right, true, said = (float(table.sum()) for table in (self.truth & self.given, self.truth, self.given))
+        right, true, predicted = (float(table.sum()) for table in (self.truth & self.given, self.truth, self.given))
         top, of_true, of_predicted = weights
-        scale = of_true * true + of_predicted * said
+        scale = of_true * true + of_predicted * predicted
         value = top * right / scale if scale else 0.0
-        one = len(self.truth) / scale if scale else 0.0
+        scaled = len(self.truth) / scale if scale else 0.0
         counts = ((self.truth & self.given).sum(axis=1), self.truth.sum(axis=1), self.given.sum(axis=1))
-        moved = one * (top * counts[0] - of_true * value * counts[1] - of_predicted * value * counts[2])
-        sums = (np.array([right]), np.array([true]), np.array([said]))
+        moved = scaled * (top * counts[0] - of_true * value * counts[1] - of_predicted * value * counts[2])
+        sums = (np.array([right]), np.array([true]), np.array([predicted]))
         _, variance = _label_variances(*sums, weights)
-        _, alone = _label_variances(*sums, weights, shrink=False)
-        together = float(moved @ moved) / len(self.truth) ** 2
-        varied = float(variance[0]) * (together / float(alone[0]) if alone[0] > 0 else 1.0)
-        return Estimate(value, value, moved, int(true), 1, varied, len(self.truth) - 1.0)
+        _, independent = _label_variances(*sums, weights, shrink=False)
+        observed = float(moved @ moved) / len(self.truth) ** 2
+        corrected = float(variance[0]) * (observed / float(independent[0]) if independent[0] > 0 else 1.0)
+        return Estimate(value, value, moved, int(true), 1, corrected, len(self.truth) - 1.0)
 
 
 def _label_variances(
     right: Floats, true: Floats, said: Floats, weights: tuple[float, float, float], *, shrink: bool = True
 ) -> tuple[Floats, Floats]:
-    """Each label's score and its variance from its counts, with one image of the mean label where they are shrunk."""
+    """Each label's score and its variance from its counts; `shrink` adds one image of the mean label."""
     cells = np.stack([right, true - right, said - right])
     if shrink:
         mean = (cells.sum(axis=1) + 0.5) / (cells.sum() + 1.5)
@@ -297,7 +306,7 @@ def _label_variances(
 
 
 def _bias_of_f1(shrunk: Floats, true: Floats, said: Floats, right: Floats) -> float:
-    """By how much F1 is too low on average; as `distingo.metrics.confusion_intervals` explains."""
+    """Average bias of F1; see `distingo.metrics.confusion_intervals`."""
     share = shrunk / (2 - shrunk)
     return float(_divide_counts(2 * share * (1 - share), (true + said - right) * (1 + share) ** 3).mean())
 

@@ -1,6 +1,6 @@
-"""Scores of independent labels: what the probabilities and thresholds of a multi-label classifier are worth.
+"""Scores of multi-label classifiers, and the data for their plots.
 
-Also here is what a report draws of them: curves, per-label confusion matrices, counts of labels and of pairs.
+The plots show precision-recall curves, per-label confusion matrices, co-occurrence and the number of labels per image.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class PrecisionRecallCurve:
-    """Points of one label's curve, recall rising.
+    """Points of one label's precision-recall curve, in order of rising recall.
 
     Attributes:
-        thresholds: A probability at or above this gives the label.
-        precision: Share of right ones among the images that are given the label.
-        recall: Share of the label's images that are given it.
+        thresholds: The label is predicted at probabilities at or above the threshold.
+        precision: Share of correct predictions among the images predicted to have the label.
+        recall: Share of the label's images that are predicted to have it.
     """
 
     thresholds: tuple[float, ...]
@@ -48,27 +48,27 @@ def precision_recall_curve(
     Args:
         truth: Bool (n,).
         probabilities: Floats (n,).
-        points: Keep at most so many, evenly spread over the curve's corners; both ends are always kept.
+        points: Maximum number of points, evenly spread over the curve's corners; both ends are always included.
 
     Returns:
-        scikit-learn's points with ``drop_intermediate``, without its made-up one at recall 0; no points where no
-        image has the label.
+        scikit-learn's points with ``drop_intermediate``, without the artificial one at recall 0; empty if no image
+        has the label.
     """
-    answers, chances = _column(truth, probabilities)
-    if not answers.any():
+    targets, probs = _column(truth, probabilities)
+    if not targets.any():
         return PrecisionRecallCurve((), (), ())
-    order = np.argsort(-chances, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(chances[order]) != 0, [True]))
-    right = answers[order].cumsum()[ends]
-    kept = _thinned(_corners(right), points)
-    precision, recall = right[kept] / (ends[kept] + 1), right[kept] / right[-1]
+    order = np.argsort(-probs, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(probs[order]) != 0, [True]))
+    right = targets[order].cumsum()[ends]
+    selected = _thinned(_corners(right), points)
+    precision, recall = right[selected] / (ends[selected] + 1), right[selected] / right[-1]
     return PrecisionRecallCurve(
-        tuple(chances[order][ends[kept]].tolist()), tuple(precision.tolist()), tuple(recall.tolist())
+        tuple(probs[order][ends[selected]].tolist()), tuple(precision.tolist()), tuple(recall.tolist())
     )
 
 
 def _corners(right: Integers) -> Integers:
-    """Both ends and every point at which recall changes; the others lie on one line between two of these."""
+    """Both ends and every point at which recall changes; all others are on a line between two of these."""
     changes = np.diff(right) != 0
     keep = np.ones(right.size, dtype=bool)
     keep[1:-1] = changes[:-1] | changes[1:]
@@ -82,7 +82,7 @@ def _thinned(places: Integers, points: int) -> Integers:
 
 
 def two_by_two(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[TwoByTwo, ...]:
-    """Count each label's right and wrong answers.
+    """Compute the confusion matrix of each label.
 
     Args:
         truth: Bool (n, labels).
@@ -91,15 +91,17 @@ def two_by_two(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[TwoByTwo
     Returns:
         One record per label.
     """
-    answers, given = _matrix(truth), _matrix(predicted)
-    if answers.shape != given.shape:
-        raise ValueError(f"truth of shape {answers.shape} and predictions of shape {given.shape}; give equal ones")
-    cells = (answers & given, ~answers & given, answers & ~given, ~answers & ~given)
+    targets, predictions = _matrix(truth), _matrix(predicted)
+    if targets.shape != predictions.shape:
+        raise ValueError(
+            f"truth of shape {targets.shape} and predictions of shape {predictions.shape}; give equal ones"
+        )
+    cells = (targets & predictions, ~targets & predictions, targets & ~predictions, ~targets & ~predictions)
     return tuple(TwoByTwo(*map(int, counts)) for counts in np.stack([cell.sum(axis=0) for cell in cells], axis=1))
 
 
 def co_occurrence(truth: npt.ArrayLike) -> Integers:
-    """Count how many images have each two labels at once.
+    """Count how many images have both labels, for each pair of labels.
 
     Args:
         truth: Bool (n, labels).
@@ -107,19 +109,19 @@ def co_occurrence(truth: npt.ArrayLike) -> Integers:
     Returns:
         Int64 (labels, labels), symmetric; the diagonal counts each label's images.
     """
-    answers = _matrix(truth).astype(np.float64)  # exact for so small integers, and much faster than whole numbers
-    counts: Integers = (answers.T @ answers).astype(np.int64)
+    targets = _matrix(truth).astype(np.float64)  # exact for counts of this size, and much faster than integers
+    counts: Integers = (targets.T @ targets).astype(np.int64)
     return counts
 
 
 def labels_per_image(truth: npt.ArrayLike) -> Integers:
-    """Count the images with no label, one label, two ...
+    """Count the images by their number of labels.
 
     Args:
         truth: Bool (n, labels).
 
     Returns:
-        Int64 (most + 1,) where `most` is the greatest number of labels that an image has.
+        Int64 (most + 1,), where `most` is the highest number of labels of an image.
     """
     return np.bincount(_matrix(truth).sum(axis=1), minlength=1).astype(np.int64)
 
@@ -134,10 +136,10 @@ def _matrix(table: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 def _column(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
-    answers, chances = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
-    if answers.ndim != 1 or answers.dtype != np.bool_ or answers.shape != chances.shape:
-        raise ValueError(f"truth of shape {answers.shape} and probabilities of shape {chances.shape}; give (n,) each")
-    return answers, chances
+    targets, probs = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
+    if targets.ndim != 1 or targets.dtype != np.bool_ or targets.shape != probs.shape:
+        raise ValueError(f"truth of shape {targets.shape} and probabilities of shape {probs.shape}; give (n,) each")
+    return targets, probs
 
 
 Floats = npt.NDArray[np.float64]
@@ -147,12 +149,12 @@ Booleans = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class MultiLabelScores:
-    """What probabilities and thresholds are worth on some images.
+    """Scores of a multi-label classifier.
 
     Attributes:
-        scores: By name, `mean_average_precision_macro` first. One that these images leave undefined is absent.
+        scores: Scores by name, `mean_average_precision_macro` first. Undefined scores are absent.
         per_label: One entry per label, in the order of the columns.
-        left_out: The labels that fewer than `MIN_POSITIVES` images have; they are in no macro score.
+        left_out: The labels that fewer than `MIN_POSITIVES` images have; macro scores leave them out.
     """
 
     scores: dict[str, Score]
@@ -166,48 +168,47 @@ def multi_label_scores(
     thresholds: npt.ArrayLike,
     labels: tuple[str, ...],
 ) -> MultiLabelScores:
-    """Score the probabilities of independent labels, and the labels that thresholds make of them.
+    """Score the probabilities of independent labels, and the labels predicted at the thresholds.
 
     From the probabilities: mean average precision (macro, micro), label-ranking average precision, coverage error,
     log loss (the binary cross-entropy, averaged over labels), and top-k hits: the share of images with at least
-    one right label among the k most probable; images without labels are not counted there, as its n says. At the
+    one right label among the k most probable; images without labels are not counted there (see its `n`). At the
     thresholds: F1 (macro, micro, samples), precision and recall (macro, micro), `f1_macro_at_half` (what thresholds of
-    0.5 would have given), Hamming loss, exact match, and `label_accuracy`, the share of right cells in the 0/1 table,
-    which means nothing without `label_accuracy_of_nothing`: what answering no label to every image is worth. All are
+    0.5 would have given), Hamming loss, exact match, and `label_accuracy`, the share of correct cells in the 0/1 table,
+    which is only meaningful next to `label_accuracy_of_nothing`, its value for predicting no label at all. All are
     scikit-learn's numbers with ``zero_division=0``, the macro ones over the labels that at least `MIN_POSITIVES`
     images have.
 
-    Every score has a 95 % interval: means over images those of `distingo.metrics.intervals`, average precision and
-    the scores at the thresholds those of `distingo.metrics.label_intervals`. Where there are too few images, or
-    positives, for it to hold, the score is marked. A macro score's interval is for the labels that it was averaged
-    over.
+    Every score has a 95 % interval: see `distingo.metrics.intervals` for means over images, and
+    `distingo.metrics.label_intervals` for average precision and scores at the thresholds. Scores with too few images or
+    positives for a reliable interval are marked. The interval of a macro score treats the set of labels as fixed.
 
     Args:
-        truth: Bool (n, labels), or whole numbers 0 and 1.
-        probabilities: Floats in 0 .. 1 of shape (n, labels); rows need not sum to anything.
-        thresholds: Floats of shape (labels,), or (n, labels) where images were evaluated by models with thresholds of
-            their own; a probability at or above it gives the label.
-        labels: The names of the columns.
+        truth: Bool (n, labels), or integers 0 and 1.
+        probabilities: Floats in 0 .. 1 of shape (n, labels); rows need not sum to 1.
+        thresholds: Floats of shape (labels,), or (n, labels) if the images were evaluated by models with different
+            thresholds. A label is predicted if its probability is at or above its threshold.
+        labels: Column names.
 
     Raises:
-        ValueError: The arrays don't fit each other, hold no image, or a number is out of range.
+        ValueError: The arrays don't match, are empty, or a number is out of range.
     """
-    answers = _checked_truth(truth, len(labels))
-    chances = _checked_probabilities(probabilities, answers.shape)
+    targets = _checked_truth(truth, len(labels))
+    probs = _checked_probabilities(probabilities, targets.shape)
     cuts = np.asarray(thresholds, dtype=np.float64)
-    if cuts.shape not in {(len(labels),), answers.shape} or np.isnan(cuts).any():
+    if cuts.shape not in {(len(labels),), targets.shape} or np.isnan(cuts).any():
         raise ValueError(f"thresholds of shape {cuts.shape}; give one number for each of {len(labels)} labels")
-    evaluated = JudgedLabels.of(answers, chances, chances >= cuts)
-    each = precision_estimates(evaluated)
+    evaluated = JudgedLabels.of(targets, probs, probs >= cuts)
+    precisions = precision_estimates(evaluated)
     return MultiLabelScores(
-        scores=_scores(evaluated, each),
-        per_label=_per_label(evaluated, labels, np.atleast_2d(cuts).mean(axis=0), each),
+        scores=_scores(evaluated, precisions),
+        per_label=_per_label(evaluated, labels, np.atleast_2d(cuts).mean(axis=0), precisions),
         left_out=tuple(name for name, kept in zip(labels, evaluated.kept, strict=True) if not kept),
     )
 
 
 def _scores(evaluated: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[str, Score]:
-    """All scores by name in the order in which they are shown; without those that are undefined."""
+    """All defined scores by name, in display order."""
     n, labels = evaluated.truth.shape
     highest = {"log_loss": None, "coverage_error": float(labels)}
     wrong = int((evaluated.likely != evaluated.truth).any(axis=1).sum())
@@ -222,8 +223,8 @@ def _scores(evaluated: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[
         "mean_average_precision_micro": pooled_precision(evaluated),
         **threshold_estimates(evaluated),
     }
-    found = {name: _score(estimate, n) for name, estimate in estimates.items() if estimate is not None}
-    return {**found, "f1_samples": means.pop("f1_samples"), **hits, **means}
+    scores = {name: _score(estimate, n) for name, estimate in estimates.items() if estimate is not None}
+    return {**scores, "f1_samples": means.pop("f1_samples"), **hits, **means}
 
 
 def _per_label(
@@ -232,15 +233,15 @@ def _per_label(
     entries = []
     for column, (name, cells) in enumerate(zip(labels, two_by_two(evaluated.truth, evaluated.predicted), strict=True)):
         support = cells.true_positives + cells.false_negatives
-        given = cells.true_positives + cells.false_positives
-        own = each[column]
+        predicted = cells.true_positives + cells.false_positives
+        precision = each[column]
         entries.append(
             LabelScores(
                 name=name,
-                average_precision=None if own is None else _score(own, len(evaluated.truth)),
-                precision=cells.true_positives / given if given else 0.0,
+                average_precision=None if precision is None else _score(precision, len(evaluated.truth)),
+                precision=cells.true_positives / predicted if predicted else 0.0,
                 recall=cells.true_positives / support if support else 0.0,
-                f1=2 * cells.true_positives / (support + given) if support + given else 0.0,
+                f1=2 * cells.true_positives / (support + predicted) if support + predicted else 0.0,
                 support=support,
                 threshold=float(cuts[column]),
                 two_by_two=cells,
@@ -263,11 +264,11 @@ def _checked_truth(truth: npt.ArrayLike, labels: int) -> Booleans:
 
 
 def _checked_probabilities(probabilities: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    chances = np.asarray(probabilities)
-    if not np.issubdtype(chances.dtype, np.floating):
-        chances = chances.astype(np.float64)
-    if chances.shape != shape:
-        raise ValueError(f"probabilities of shape {chances.shape}; give {shape}, as the truth has")
-    if not (chances.min() >= 0 and chances.max() <= 1):  # also catches NaN
+    probs = np.asarray(probabilities)
+    if not np.issubdtype(probs.dtype, np.floating):
+        probs = probs.astype(np.float64)
+    if probs.shape != shape:
+        raise ValueError(f"probabilities of shape {probs.shape}; give {shape}, as the truth has")
+    if not (probs.min() >= 0 and probs.max() <= 1):  # also catches NaN
         raise ValueError("a probability is not a number in 0 .. 1")
-    return chances
+    return probs

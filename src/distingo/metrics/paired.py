@@ -1,18 +1,18 @@
-"""Two classifiers on the same images: by how much one is better, and whether chance alone explains it.
+"""Paired comparison of two classifiers on the same images: size and significance of their difference.
 
-The interval comes from what each image moves the difference by, for both classifiers together (the influence function
-or the jackknife, `distingo.metrics.label_intervals`), with skewness corrected. The p-value is of a randomization
-test: were the two exchangeable, their answers to any image could be swapped, so the difference is compared with those
-of thousands of random swaps (Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989). The p-value counts
-the answers as they are among the swaps, so it is never 0.
+Intervals come from the influence of each image on the difference, for both classifiers together (the influence function
+or the jackknife, `distingo.metrics.label_intervals`), with a correction for skewness. P-values come from a
+randomization test: if the classifiers were exchangeable, their answers to any image could be swapped, so the observed
+difference is compared with the differences after thousands of random swaps (Noreen, Computer-Intensive Methods for
+Testing Hypotheses, 1989). The observed difference counts as one of the swaps, so a p-value is never 0.
 
-McNemar's test and paired intervals distinguish two trained models. Two trainings of one recipe give two models, and
-with enough test images one of them is shown to be better; that means nothing for recipes (Dietterich, Approximate
-statistical tests for comparing supervised classification learning algorithms, Neural Computation 10, 1998; Bouthillier
-et al., Accounting for variance in machine learning benchmarks, MLSys 2021). Where two recipes were trained with several
-seeds each, the error of the difference is that of the test images and that of the seeds together.
+McNemar's test and paired intervals compare two trained models, not two recipes. Training one recipe twice gives two
+models, and with enough test images one of them turns out better, which means nothing for the recipe (Dietterich,
+Approximate statistical tests for comparing supervised classification learning algorithms, Neural Computation 10, 1998;
+Bouthillier et al., Accounting for variance in machine learning benchmarks, MLSys 2021). When two recipes were trained
+with several seeds each, the error of the difference combines the variation between test images and between seeds.
 
-Also here: p-values corrected for the number of comparisons, and how many images a comparison takes.
+The module also adjusts p-values for multiple comparisons and computes how many images a comparison needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy.typing as npt
 from distingo.metrics.intervals import NORMAL_QUANTILE, Interval
 
 FEWEST_DIFFERING = 5
-"""Images that only one of two classifiers gets right, for an interval to hold at its rate."""
+"""Minimum number of images that only one of the two classifiers gets right, for a reliable interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class PairedDifference:
         high: Upper end of its 95 % interval.
         only_first: How many images only the first got right.
         only_second: How many images only the second got right.
-        p_value: McNemar's, exact and two-sided.
-        n: How many images there are.
-        too_few: Whether they differ on too few images for the interval to hold the true difference at its rate.
+        p_value: P-value of McNemar's exact two-sided test.
+        n: Number of images.
+        too_few: Whether the classifiers differ on too few images for the interval to be reliable.
     """
 
     difference: float
@@ -57,13 +57,13 @@ class PairedDifference:
 
 
 def paired_difference(right_a: npt.ArrayLike, right_b: npt.ArrayLike) -> PairedDifference:
-    """Compare two classifiers image by image, which shows smaller differences than two intervals apart.
+    """Compare two classifiers image by image, which detects smaller differences than two separate intervals.
 
     The interval is Bonett's and Price's (Adjusted Wald confidence interval for a difference of binomial proportions
     based on paired data, Journal of Educational and Behavioral Statistics 37, 2012), recommended by Fagerland,
     Lydersen and Laake (Recommended tests and confidence intervals for paired binomial proportions, Statistics in
-    Medicine 33, 2014): one image is added for each way of differing, so it has a width even where both always say
-    the same.
+    Medicine 33, 2014): one image is added for each way of differing, so the interval has a width even where both
+    classifiers always agree.
 
     Args:
         right_a: Whether the first was right, booleans of shape (n,).
@@ -81,26 +81,26 @@ def paired_difference(right_a: npt.ArrayLike, right_b: npt.ArrayLike) -> PairedD
     n = int(first.size)
     only_first = int(np.count_nonzero(first & ~second))
     only_second = int(np.count_nonzero(second & ~first))
-    found = difference_interval(only_first, only_second, n)
-    value = found.score((only_first - only_second) / n, n)
+    interval = difference_interval(only_first, only_second, n)
+    score = interval.score((only_first - only_second) / n, n)
     return PairedDifference(
-        difference=value.value,
-        low=value.low,
-        high=value.high,
+        difference=score.value,
+        low=score.low,
+        high=score.high,
         only_first=only_first,
         only_second=only_second,
         p_value=mcnemar_p_value(only_first, only_second),
         n=n,
-        too_few=value.too_few,
+        too_few=score.too_few,
     )
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
-    """McNemar's exact p-value: how often images on which two equal classifiers differ fall so unevenly, or more.
+    """McNemar's exact p-value: the probability of so uneven a split, or a more uneven one, of the differing images.
 
     McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12
     (1947); the exact conditional test in Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13:91
-    (2013). The binomial sum is one of whole numbers, so nothing is rounded before the last division.
+    (2013). The binomial sum is computed with integers, so nothing is rounded before the last division.
 
     Args:
         only_first: How many images only the first got right.
@@ -118,7 +118,7 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
 
 
 def difference_interval(only_first: int, only_second: int, n: int) -> Interval:
-    """Bonett's and Price's 95 % interval of the difference of two shares of right answers to the same n images."""
+    """Bonett and Price's 95 % interval of the difference in accuracy on the same n images."""
     first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
     difference = first - second
     reach = NORMAL_QUANTILE * sqrt((first + second - difference**2) / (n + 2))
@@ -136,7 +136,7 @@ def _checked(right: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 Floats = npt.NDArray[np.float64]
 
 SWAPS = 4999
-"""How many random swaps a p-value rests on; none is below 1 in 5,000."""
+"""Number of random swaps behind a p-value; the smallest possible p-value is 1 / 5000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +144,14 @@ class PairedScore:
     """One score of two classifiers on the same images.
 
     Attributes:
-        first: The first one's.
-        second: The second one's.
+        first: Score of the first classifier.
+        second: Score of the second classifier.
         difference: The first minus the second.
         low: Lower end of the difference's 95 % interval.
         high: Upper end of the difference's 95 % interval.
-        p_value: How often chance alone gives as large a difference; two-sided. None where it was not tested.
-        n: How many images they were evaluated on.
-        too_few: Whether there are too few images for the interval to hold the true difference at its rate.
+        p_value: Two-sided p-value of the difference; None where it was not tested.
+        n: Number of images that they were evaluated on.
+        too_few: Whether there are too few images for the interval to be reliable.
     """
 
     first: float
@@ -165,27 +165,27 @@ class PairedScore:
 
     @classmethod
     def of(cls, both: tuple[float, float], interval: Interval, p_value: float | None, n: int) -> PairedScore:
-        """Put a difference together with its interval.
+        """Create the record of two scores and the interval of their difference.
 
         Args:
-            both: The first one's score and the second one's.
-            interval: Of the first minus the second.
-            p_value: Of a test of the two; None where there was none.
-            n: How many images there are.
+            both: The scores of the first and of the second classifier.
+            interval: Interval of the first minus the second.
+            p_value: P-value of a test of the difference; None where it was not tested.
+            n: Number of images.
         """
         first, second = both
-        found = interval.score(first - second, n)
-        return cls(first, second, found.value, found.low, found.high, p_value, n, found.too_few)
+        score = interval.score(first - second, n)
+        return cls(first, second, score.value, score.low, score.high, p_value, n, score.too_few)
 
 
 def randomisation_p_value(found: float, swapped: Floats) -> float:
-    """How often swaps give a difference as large as the one found, itself counted.
+    """P-value of a randomization test: the share of differences as large as the observed one, which counts too.
 
     Args:
-        found: The difference of the answers as they are.
-        swapped: Differences after random swaps, float64 (swaps,); NaN counts for nothing.
+        found: The observed difference.
+        swapped: Differences after random swaps, float64 (swaps,); NaN is ignored.
     """
-    tolerance = 1e-12  # sums in another order are not another difference
+    tolerance = 1e-12  # sums in a different order differ by rounding
     as_large = int(np.count_nonzero(np.abs(swapped) >= abs(found) - tolerance))
     return (1 + as_large) / (1 + int(np.count_nonzero(~np.isnan(swapped))))
 
@@ -198,14 +198,14 @@ class RecipeDifference:
     """How two recipes differ in accuracy, averaged over their trainings.
 
     Attributes:
-        first: Mean accuracy of the first one's trainings.
-        second: Of the second one's.
+        first: Mean accuracy over the trainings of the first recipe.
+        second: Mean accuracy over the trainings of the second recipe.
         difference: The first minus the second.
-        low: Lower end of its 95 % interval.
-        high: Upper end of it.
-        p_value: Two-sided.
+        low: Lower end of the difference's 95 % interval.
+        high: Upper end of the difference's 95 % interval.
+        p_value: Two-sided p-value of the difference.
         luck: Standard deviation of the accuracy between trainings of one recipe.
-        n: How many test images there are.
+        n: Number of test images.
     """
 
     first: float
@@ -221,17 +221,17 @@ class RecipeDifference:
 def recipe_difference(first: Booleans, second: Booleans) -> RecipeDifference:
     """Compare two recipes by all their trainings.
 
-    The variance of the mean difference is that over test images plus that of a training divided by how many there
-    are, the latter pooled over both recipes; Student's t with Satterthwaite's degrees of freedom (Satterthwaite, An
-    approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946). Chance of the images
-    is in both parts, which errs on the side of seeing no difference.
+    The variance of the mean difference is the variance over test images plus the variance between trainings divided by
+    their number; the latter is pooled over both recipes. The interval and the test use Student's t with Satterthwaite's
+    degrees of freedom (Satterthwaite, An approximate distribution of estimates of variance components, Biometrics
+    Bulletin 2, 1946). Both parts include the random choice of images, so the comparison is conservative.
 
     Args:
-        first: Whether each training of the first recipe was right on each image, bool (trainings, n).
-        second: Of the second recipe, the same images in the same order.
+        first: Bool (trainings, n): whether each training of the first recipe was right on each image.
+        second: The same for the second recipe, with the same images in the same order.
 
     Raises:
-        ValueError: The images differ in number, or there are not three trainings in all.
+        ValueError: The numbers of images differ, or there are fewer than three trainings in total.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -240,14 +240,14 @@ def recipe_difference(first: Booleans, second: Booleans) -> RecipeDifference:
         raise ValueError(
             f"answers of shapes {first.shape} and {second.shape}; give three trainings on the same pictures"
         )
-    each = first.mean(axis=0) - second.mean(axis=0)
-    difference = each.mean().item()
+    image_differences = first.mean(axis=0) - second.mean(axis=0)
+    difference = image_differences.mean().item()
     squares = sum(float(((split.mean(axis=1) - split.mean()) ** 2).sum()) for split in (first, second))
     variance = squares / (trainings - 2)
-    of_images = each.var(ddof=1).item() / n
-    of_training = variance * (1 / len(first) + 1 / len(second))
-    error = sqrt(of_images + of_training)
-    freedom = of_images**2 / (n - 1) + of_training**2 / (trainings - 2)
+    image_variance = image_differences.var(ddof=1).item() / n
+    training_variance = variance * (1 / len(first) + 1 / len(second))
+    error = sqrt(image_variance + training_variance)
+    freedom = image_variance**2 / (n - 1) + training_variance**2 / (trainings - 2)
     degrees = error**4 / freedom if freedom else float(n - 1)
     reach = float(stdtrit(degrees, 0.975)) * error
     p_value = 2 * float(stdtr(degrees, -abs(difference) / error)) if error else 1.0
@@ -264,45 +264,45 @@ def recipe_difference(first: Booleans, second: Booleans) -> RecipeDifference:
 
 
 LEVEL = 0.05
-"""Below it an adjusted p-value counts as more than chance."""
+"""Significance level of adjusted p-values."""
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that all that stay below a level are right together with that much certainty.
+    """Adjust p-values for multiple comparisons, controlling the family-wise error rate.
 
     Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979): never
-    weaker than multiplying each by their number (Bonferroni), and as free of assumptions.
+    weaker than Bonferroni's correction (each p-value times their number), and as free of assumptions.
 
     Args:
-        p_values: One per question, from 0 to 1.
+        p_values: One per comparison, from 0 to 1.
 
     Returns:
-        The adjusted ones in the same order, at most 1.
+        The adjusted p-values in the same order, at most 1.
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted
 
 
 def images_for_accuracy(
     only_first: int, only_second: int, n: int, *, level: float = LEVEL, power: float = 0.8
 ) -> int | None:
-    """How many images McNemar's test would need to see a difference in accuracy as large as the one found.
+    """Number of images that McNemar's test needs to detect the observed difference in accuracy.
 
     Connor, Sample size for testing differences in proportions for the paired-sample design, Biometrics 43 (1987).
 
     Args:
         only_first: How many of the n images only the first got right.
-        only_second: How many only the second got right.
-        n: How many images there were.
-        level: Of the two-sided test.
-        power: How often it shall see the difference.
+        only_second: How many of the n images only the second got right.
+        n: Number of images.
+        level: Significance level of the two-sided test.
+        power: Probability of detecting the difference.
 
     Returns:
-        The number; None where there is no difference to be seen.
+        The number of images; None where there is no difference.
     """
     if only_first == only_second:
         return None
@@ -316,18 +316,18 @@ def images_for_accuracy(
 def images_for_score(
     difference: float, low: float, high: float, n: int, *, level: float = LEVEL, power: float = 0.8
 ) -> int | None:
-    """The same for any score whose error shrinks with the root of the number of images.
+    """Number of images needed to detect the observed difference in a score with an error proportional to 1 / sqrt(n).
 
     Args:
-        difference: As found on the n images.
+        difference: The difference on the n images.
         low: Lower end of its 95 % interval.
         high: Upper end of its 95 % interval.
-        n: How many images there were.
-        level: Of the two-sided test.
-        power: How often it shall see the difference.
+        n: Number of images.
+        level: Significance level of the two-sided test.
+        power: Probability of detecting the difference.
 
     Returns:
-        The number; None where there is no difference to be seen.
+        The number of images; None where there is no difference.
     """
     if difference == 0 or high <= low:
         return None

@@ -1,6 +1,6 @@
-"""Two classifiers on the same images by macro F1 and mean average precision, also class by class.
+"""Paired comparison of two classifiers by macro F1 and mean average precision, overall and per class.
 
-Macro F1 compares classifiers of exclusive classes, mean average precision and macro F1 those of independent labels.
+Single-label classifiers are compared by macro F1, multi-label classifiers by mean average precision and macro F1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 FEWEST_DIFFERENT = 11
-"""Images that two classifiers answer differently, for the interval of their difference in macro F1."""
+"""Minimum number of images with different answers for a reliable interval of the difference in macro F1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class ClassDifference:
     """How two classifiers differ on one class or label.
 
     Attributes:
-        name: Of the class.
-        support: How many images show it.
-        paired: Recall with McNemar's exact p-value over its images; with several labels average precision.
-        adjusted_p_value: After Holm's correction for the number of classes; None where the class was not tested.
-        f1: F1, not tested; None with several labels.
+        name: Name of the class.
+        support: Number of images of the class.
+        paired: Single-label: recall with McNemar's exact p-value. Multi-label: average precision.
+        adjusted_p_value: P-value after Holm's correction for the number of classes; None if the class was not tested.
+        f1: F1 without a test; None for multi-label classifiers.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ClassDifference:
 
 @dataclass(frozen=True, slots=True)
 class PairedClasses:
-    """Two classifiers next to each other: macro F1, and each class that an image shows."""
+    """Comparison of two single-label classifiers: macro F1, and each class that occurs in the truth."""
 
     f1_macro: PairedScore
     classes: tuple[ClassDifference, ...]
@@ -61,20 +61,20 @@ class PairedClasses:
 def compare_classes(
     truth: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, classes: tuple[str, ...], *, seed: int = 0
 ) -> PairedClasses:
-    """Compare two classifiers of exclusive classes.
+    """Compare two single-label classifiers.
 
     Args:
-        truth: Class numbers, integers (n,).
-        first: The classes that the first predicts, likewise.
-        second: The classes that the second predicts, likewise.
+        truth: True class numbers, integers (n,).
+        first: Class numbers predicted by the first classifier.
+        second: Class numbers predicted by the second classifier.
         classes: The class names.
-        seed: Of the swaps.
+        seed: Seed of the random swaps.
 
     Returns:
-        Macro F1 (scikit-learn's with ``zero_division=0``) and the classes that are shown, in the order of `classes`.
+        Macro F1 (scikit-learn's with ``zero_division=0``) and the classes that occur, in the order of `classes`.
 
     Raises:
-        ValueError: The arrays differ in shape, are empty or hold numbers that are no class.
+        ValueError: The arrays differ in shape, are empty or contain invalid class numbers.
     """
     triple = np.stack([_class_numbers(numbers, len(classes)) for numbers in (truth, first, second)])
     n = triple.shape[1]
@@ -82,9 +82,11 @@ def compare_classes(
     tables = _Tables.of(cells, len(classes))
     points = tables.f1(times[None].astype(np.float64))
     macro = [_macro(each).item() for each in points]
-    apart = macro_f1_difference(triple[0], triple[1], triple[2], len(classes))
+    difference = macro_f1_difference(triple[0], triple[1], triple[2], len(classes))
     p_value = _swap(triple, len(classes), np.random.default_rng([seed, 1]))
-    f1_macro = PairedScore(macro[0], macro[1], apart.value, apart.low, apart.high, p_value, n, apart.too_few)
+    f1_macro = PairedScore(
+        macro[0], macro[1], difference.value, difference.low, difference.high, p_value, n, difference.too_few
+    )
     return PairedClasses(f1_macro, _each(triple, classes, points))
 
 
@@ -95,41 +97,41 @@ def macro_f1_difference(truth: Integers, first: Integers, second: Integers, clas
     )
     n, without = len(truth), without_one - without_other
     center = one - other - (n - 1) * float(without.mean())
-    found = _interval(center, -(n - 1) * (without - without.mean()))
-    few = found.too_few or int(np.count_nonzero(first != second)) < FEWEST_DIFFERENT
-    few |= has_small_classes(*(np.bincount(numbers, minlength=classes) for numbers in (truth, first)))
-    return replace(found, too_few=few).score(one - other, n)
+    interval = _interval(center, -(n - 1) * (without - without.mean()))
+    too_few = interval.too_few or int(np.count_nonzero(first != second)) < FEWEST_DIFFERENT
+    too_few |= has_small_classes(*(np.bincount(numbers, minlength=classes) for numbers in (truth, first)))
+    return replace(interval, too_few=too_few).score(one - other, n)
 
 
 def _f1_without_each(truth: Integers, predicted: Integers, classes: int) -> tuple[float, Floats]:
-    """Macro F1, and by how much it changes without each image (the jackknife), (n,); over the same classes."""
+    """Macro F1, and its change (n,) when each image is left out (the jackknife), over the same classes."""
     right, *counts = (
         np.bincount(numbers, minlength=classes).astype(np.float64)
         for numbers in (truth[truth == predicted], truth, predicted)
     )
     total = counts[0] + counts[1]
     f1 = np.divide(2 * right, total, out=np.zeros(classes), where=total > 0)
-    found = np.divide(2 * (right - 1), total - 2, out=f1.copy(), where=total > 2) - f1
-    missed = np.divide(2 * right, total - 1, out=f1.copy(), where=total > 1) - f1
+    without_hit = np.divide(2 * (right - 1), total - 2, out=f1.copy(), where=total > 2) - f1
+    without_miss = np.divide(2 * right, total - 1, out=f1.copy(), where=total > 1) - f1
     shown = int(np.count_nonzero(total))
-    changes = np.where(truth == predicted, found[truth], missed[truth] + missed[predicted]) / shown
+    changes = np.where(truth == predicted, without_hit[truth], without_miss[truth] + without_miss[predicted]) / shown
     return float(f1.sum() / shown), changes
 
 
 def _interval(difference: float, moved: Floats) -> Interval:
-    """Of a difference that each image moves by its part of `moved`, (n,).
+    """Interval of a difference from the influence of each image, (n,).
 
-    Where few images make up most of the variance, it is known with few degrees of freedom.
+    There are few degrees of freedom where few images contribute most of the variance.
     """
-    found = moments(moved)
-    freedom = min(found.freedom, freedom_of_variance(moved))
-    ends = skewed_interval(replace(found, center=difference, freedom=freedom))
+    statistics = moments(moved)
+    freedom = min(statistics.freedom, freedom_of_variance(moved))
+    ends = skewed_interval(replace(statistics, center=difference, freedom=freedom))
     return Interval(max(-1.0, ends.low), min(1.0, ends.high), too_few=ends.too_few)
 
 
 def _each(triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...]) -> tuple[ClassDifference, ...]:
     truth, first, second = triple
-    found = []
+    entries = []
     for at, name in enumerate(classes):
         shown = truth == at
         if not shown.any():
@@ -147,16 +149,18 @@ def _each(triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...]
             recall.too_few,
         )
         f1 = (np.nan_to_num(points[0][0, at]).item(), np.nan_to_num(points[1][0, at]).item())
-        moved = _f1_of_class(shown, first == at, f1[0]) - _f1_of_class(shown, second == at, f1[1])
-        interval = _interval(f1[0] - f1[1], moved)
+        influence = _f1_of_class(shown, first == at, f1[0]) - _f1_of_class(shown, second == at, f1[1])
+        interval = _interval(f1[0] - f1[1], influence)
         interval = replace(interval, too_few=interval.too_few or int(shown.sum()) < FEWEST_OF_CLASS)
-        found.append((name, int(shown.sum()), paired, PairedScore.of(f1, interval, None, len(truth))))
-    adjusted = holm([paired.p_value or 0.0 for _, _, paired, _ in found])
-    return tuple(ClassDifference(*entry[:3], p_value, entry[3]) for entry, p_value in zip(found, adjusted, strict=True))
+        entries.append((name, int(shown.sum()), paired, PairedScore.of(f1, interval, None, len(truth))))
+    adjusted = holm([paired.p_value or 0.0 for _, _, paired, _ in entries])
+    return tuple(
+        ClassDifference(*entry[:3], p_value, entry[3]) for entry, p_value in zip(entries, adjusted, strict=True)
+    )
 
 
 def _f1_of_class(shown: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], f1: float) -> Floats:
-    """What each image moves a class's F1 by, (n,)."""
+    """Influence of each image on a class's F1, (n,)."""
     total = int(shown.sum()) + int(predicted.sum())
     moved: Floats = (2.0 * (shown & predicted) - f1 * shown - f1 * predicted) * (len(shown) / total)
     return moved
@@ -164,7 +168,7 @@ def _f1_of_class(shown: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_],
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """Sparse 0/1 tables (cells, classes): which class each cell of truth and answers counts for."""
+    """Sparse one-hot tables (cells, classes) of the true, correct and predicted classes."""
 
     true: Any
     right: tuple[Any, Any]
@@ -180,7 +184,7 @@ class _Tables:
         )
 
     def f1(self, counts: Floats) -> tuple[Floats, Floats]:
-        """Both classifiers' F1 of each class, (resamples, classes); NaN of a class neither true nor predicted."""
+        """Both classifiers' F1 per class, (resamples, classes); NaN for a class that is neither true nor predicted."""
         true = counts @ self.true
         first, second = (
             _f1(counts @ right, true, counts @ predicted)
@@ -209,16 +213,16 @@ def _one_hot(columns: Integers, values: npt.NDArray[Any], classes: int) -> Any:
 
 
 def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> float:
-    """The randomisation test of macro F1; only images with different answers are worth swapping."""
+    """Randomization test of macro F1; swapping matters only for images with different answers."""
     truth, first, second = triple
     tables = _Tables.of(triple, classes)
-    everything = np.ones((1, truth.size))
+    ones = np.ones((1, truth.size))
     true, right, predicted = (
-        everything @ tables.true,
-        [everything @ part for part in tables.right],
-        [everything @ part for part in tables.predicted],
+        ones @ tables.true,
+        [ones @ part for part in tables.right],
+        [ones @ part for part in tables.predicted],
     )
-    found = _macro(_f1(right[0], true, predicted[0])) - _macro(_f1(right[1], true, predicted[1]))
+    observed = _macro(_f1(right[0], true, predicted[0])) - _macro(_f1(right[1], true, predicted[1]))
     differing = np.flatnonzero(first != second)
     if not differing.size:
         return 1.0
@@ -231,7 +235,7 @@ def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> flo
         one = _macro(_f1(right[0] + moved_right, true, predicted[0] + moved_predicted))
         other = _macro(_f1(right[1] - moved_right, true, predicted[1] - moved_predicted))
         swapped.append(one - other)
-    return randomisation_p_value(float(found[0]), np.concatenate(swapped))
+    return randomisation_p_value(float(observed[0]), np.concatenate(swapped))
 
 
 def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
@@ -248,7 +252,7 @@ def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
 Booleans = npt.NDArray[np.bool_]
 
 _MOST_SWAPPED = 100_000_000
-"""Cells of images and labels that all swaps together may rank; beyond, there are fewer swaps."""
+"""Maximum number of images times labels that all swaps together may rank; larger data get fewer swaps."""
 
 _FEWEST_SWAPS = 999
 
@@ -257,7 +261,7 @@ SCORES = ("mean_average_precision_macro", "f1_macro")
 
 @dataclass(frozen=True, slots=True)
 class LabelAnswers:
-    """A classifier's predictions for n images: probabilities float (n, labels), and bool (n, labels) what it gives."""
+    """A classifier's output for n images: probabilities, float (n, labels), and predicted labels, bool (n, labels)."""
 
     probabilities: npt.NDArray[np.float32]
     given: Booleans
@@ -265,7 +269,7 @@ class LabelAnswers:
 
 @dataclass(frozen=True, slots=True)
 class PairedLabels:
-    """Two classifiers next to each other: `SCORES` by name, and each label that an image has."""
+    """Comparison of two multi-label classifiers: `SCORES` by name, and each label that an image has."""
 
     scores: dict[str, PairedScore]
     labels: tuple[ClassDifference, ...]
@@ -274,44 +278,46 @@ class PairedLabels:
 def compare_labels(
     truth: Booleans, first: LabelAnswers, second: LabelAnswers, labels: tuple[str, ...], *, seed: int = 0
 ) -> PairedLabels:
-    """Compare two classifiers of independent labels.
+    """Compare two multi-label classifiers.
 
-    Average precision is of an order, so what is swapped in its test is an image's rank in either order, which keeps
-    classifiers with differently spread probabilities comparable (Bandos, Rockette and Gur, A permutation test sensitive
-    to differences in areas for comparing ROC curves from a paired design, Statistics in Medicine 24, 2005). Macro
-    scores leave out labels with fewer images than `distingo.metrics.label_intervals.MIN_POSITIVES`; these are
-    not tested either.
+    Average precision depends only on ranks, so its test swaps an image's ranks in the two orders. That keeps
+    classifiers with differently distributed probabilities comparable (Bandos, Rockette and Gur, A permutation test
+    sensitive to differences in areas for comparing ROC curves from a paired design, Statistics in Medicine 24, 2005).
+    Labels with fewer images than `distingo.metrics.label_intervals.MIN_POSITIVES` are left out of macro scores and not
+    tested.
 
     Args:
         truth: Bool (n, labels).
-        first: Of the same images in the same order.
-        second: Likewise.
-        labels: Names of the columns.
-        seed: Of the swaps.
+        first: Output of the first classifier.
+        second: Output of the second classifier, for the same images in the same order.
+        labels: Column names.
+        seed: Seed of the random swaps.
 
     Raises:
-        ValueError: The arrays differ in shape, or hold no image.
+        ValueError: The arrays differ in shape, or are empty.
     """
     shapes = {split.shape for split in (truth, first.probabilities, first.given, second.probabilities, second.given)}
     if shapes != {(len(truth), len(labels))} or not truth.size:
         raise ValueError(f"tables of shapes {sorted(shapes)}; give ({len(truth)}, {len(labels)}) of each")
     evaluated = [JudgedLabels.of(truth, split.probabilities, split.given) for split in (first, second)]
-    each = [precision_estimates(split) for split in evaluated]
-    kept = evaluated[0].kept
+    precisions = [precision_estimates(split) for split in evaluated]
+    tested = evaluated[0].kept
     p_values, p_each = _swap_labels(truth, first, second, np.random.default_rng([seed, 1]))
     threshold = [threshold_estimates(split).get("f1_macro") for split in evaluated]
     scores = (
         {
-            SCORES[0]: _paired(mean_precision(each[0], kept), mean_precision(each[1], kept), p_values[SCORES[0]]),
+            SCORES[0]: _paired(
+                mean_precision(precisions[0], tested), mean_precision(precisions[1], tested), p_values[SCORES[0]]
+            ),
             SCORES[1]: _paired(threshold[0], threshold[1], p_values[SCORES[1]]),
         }
-        if kept.any()
+        if tested.any()
         else {}
     )
-    adjusted = dict(zip(np.flatnonzero(kept).tolist(), holm(p_each[kept].tolist()), strict=True))
+    adjusted = dict(zip(np.flatnonzero(tested).tolist(), holm(p_each[tested].tolist()), strict=True))
     differences = []
     for at in np.flatnonzero(truth.any(axis=0)).tolist():
-        paired = _paired(each[0][at], each[1][at], float(p_each[at]) if kept[at] else None)
+        paired = _paired(precisions[0][at], precisions[1][at], float(p_each[at]) if tested[at] else None)
         differences.append(ClassDifference(labels[at], int(truth[:, at].sum()), paired, adjusted.get(at)))
     return PairedLabels(scores, tuple(differences))
 
@@ -325,38 +331,41 @@ def _paired(first: Estimate | None, second: Estimate | None, p_value: float | No
 def _swap_labels(
     truth: Booleans, first: LabelAnswers, second: LabelAnswers, generator: np.random.Generator
 ) -> tuple[dict[str, float], Floats]:
-    """P-values of `SCORES` by name, and of each label's average precision; NaN of labels without images."""
-    shuffled = generator.permutation(len(truth))  # so that equal probabilities rank by chance
+    """P-values of `SCORES` by name, and of each label's average precision; NaN for labels without images."""
+    shuffled = generator.permutation(len(truth))  # so that equal probabilities are ranked at random
     orders = [
         shuffled[np.argsort(-split.probabilities[shuffled], axis=0, kind="stable")].T for split in (first, second)
     ]
-    kept = np.flatnonzero(JudgedLabels.of(truth, first.probabilities, first.given).kept)
+    tested = np.flatnonzero(JudgedLabels.of(truth, first.probabilities, first.given).kept)
     swaps = int(np.clip(_MOST_SWAPPED // truth.size, _FEWEST_SWAPS, SWAPS))
     precisions: list[Floats] = []
     f1: list[Floats] = []
     for size in chunks(swaps, truth.size):
         swap = generator.random((size, len(truth))) < 0.5
         if not precisions:
-            swap[0] = False  # the answers as they are
+            swap[0] = False  # the observed answers
         precisions.append(_precision_differences(truth, orders, swap))
-        f1.append(_f1_differences(truth, (first.given, second.given), swap, kept))
-    each = np.concatenate(precisions)
-    swapped = {SCORES[0]: each[:, kept].mean(axis=1) if kept.size else each[:, 0], SCORES[1]: np.concatenate(f1)}
+        f1.append(_f1_differences(truth, (first.given, second.given), swap, tested))
+    differences = np.concatenate(precisions)
+    swapped = {
+        SCORES[0]: differences[:, tested].mean(axis=1) if tested.size else differences[:, 0],
+        SCORES[1]: np.concatenate(f1),
+    }
     p_values = {name: randomisation_p_value(float(found[0]), found[1:]) for name, found in swapped.items()}
-    return p_values, np.array([randomisation_p_value(float(column[0]), column[1:]) for column in each.T])
+    return p_values, np.array([randomisation_p_value(float(column[0]), column[1:]) for column in differences.T])
 
 
 def _precision_differences(truth: Booleans, orders: list[npt.NDArray[np.int64]], swap: Booleans) -> Floats:
     """Average precision of the first order minus the second's after each swap, (swaps, labels).
 
-    A rank has one image in each order; after a swap it has those of the first that stayed and of the second that
-    came over. Images of equal rank count together.
+    Each rank holds one image of each order. After a swap it holds the images of the first order that stayed and those
+    of the second that were swapped in. Images of equal rank form a group.
     """
     differences = np.full((len(swap), truth.shape[1]), np.nan)
     for label in np.flatnonzero(truth.any(axis=0)):
-        places = orders[0][label], orders[1][label]
-        moved = [swap[:, place] for place in places]
-        positive = [truth[place, label] for place in places]
+        rankings = orders[0][label], orders[1][label]
+        moved = [swap[:, ranking] for ranking in rankings]
+        positive = [truth[ranking, label] for ranking in rankings]
         both = [
             _average_precision((~moved[0], moved[1]), (positive[0], positive[1])),
             _average_precision((moved[0], ~moved[1]), (positive[0], positive[1])),
@@ -369,9 +378,9 @@ def _average_precision(present: tuple[Booleans, Booleans], positive: tuple[Boole
     entries = present[0].astype(np.int32) + present[1]
     right = (present[0] & positive[0]).astype(np.int32) + (present[1] & positive[1])
     reached = entries.cumsum(axis=1, dtype=np.float64)
-    found = right.cumsum(axis=1, dtype=np.float64)
-    precision = np.divide(found, reached, out=np.zeros_like(found), where=reached > 0)
-    averages: Floats = (right * precision).sum(axis=1) / found[:, -1]
+    positives_so_far = right.cumsum(axis=1, dtype=np.float64)
+    precision = np.divide(positives_so_far, reached, out=np.zeros_like(positives_so_far), where=reached > 0)
+    averages: Floats = (right * precision).sum(axis=1) / positives_so_far[:, -1]
     return averages
 
 

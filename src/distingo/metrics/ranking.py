@@ -1,4 +1,4 @@
-"""Scores of a ranking: average precision, also of many resamples at once, and the rank of right labels."""
+"""Scores of a ranking: average precision, also for many resamples at once, and the ranks of true labels."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Yes/no entries in the order of their probabilities: sorted once, scored for any number of resamples.
+    """Binary entries sorted by probability, which can be scored for any number of resamples.
 
-    Average precision is the mean over the positives of the precision at each one's probability, entries of equal
-    probability counted together: scikit-learn's definition (Manning, Raghavan and Schütze, Introduction to
-    Information Retrieval, 2008, chapter 8, without interpolation). So only the groups of equal probability with a
-    positive in them matter, and of the others how many lie before each such group.
+    Average precision is the mean, over the positives, of the precision at their probabilities; entries of equal
+    probability form a group. This is scikit-learn's definition (Manning, Raghavan and Schütze, Introduction to
+    Information Retrieval, 2008, chapter 8, without interpolation). Only the groups with a positive matter, and the
+    number of entries before each of them.
 
     Attributes:
         entries: Integers (m,): the image of each entry, most probable first, up to the last group with a positive.
-        group_starts: Integers (groups,): where among `entries` what ends with each group begins.
+        group_starts: Integers (groups,): index into `entries` of the first entry after the preceding group.
         positives: Integers (positives,): the images of the positive entries, in the same order.
-        positive_starts: Integers (groups,): where among `positives` each group begins.
+        positive_starts: Integers (groups,): index into `positives` of the first positive of each group.
     """
 
     entries: Integers
@@ -40,7 +40,7 @@ class Ranking:
         Args:
             truth: Bool (m,).
             probabilities: Floats (m,).
-            images: Integers (m,): the image each entry belongs to; None where it is one entry per image.
+            images: Integers (m,): the image that each entry belongs to; None if there is one entry per image.
         """
         order = np.argsort(-probabilities, kind="stable")
         sorted_probabilities, sorted_truth = probabilities[order], truth[order]
@@ -49,23 +49,23 @@ class Ranking:
         ends = np.flatnonzero(last_of_group)
         group_of_positive = np.searchsorted(ends, positions)
         groups, positive_starts = np.unique(group_of_positive, return_index=True)
-        after = ends[groups] + 1
-        whose = order if images is None else images[order]
+        group_ends = ends[groups] + 1
+        sorted_images = order if images is None else images[order]
         return cls(
-            entries=whose[: after[-1] if after.size else 0],
-            group_starts=np.concatenate([np.zeros(min(1, after.size), np.int64), after[:-1]]),
-            positives=whose[positions],
+            entries=sorted_images[: group_ends[-1] if group_ends.size else 0],
+            group_starts=np.concatenate([np.zeros(min(1, group_ends.size), np.int64), group_ends[:-1]]),
+            positives=sorted_images[positions],
             positive_starts=positive_starts,
         )
 
     def average_precision(self, counts: npt.NDArray[Any]) -> Floats:
-        """Average precision where each image counts so many times.
+        """Compute average precision for each resample.
 
         Args:
-            counts: Integers (resamples, images).
+            counts: Integers (resamples, images): how often each image occurs in each resample.
 
         Returns:
-            Float64 (resamples,); NaN where no positive is drawn.
+            Float64 (resamples,); NaN for a resample without positives.
         """
         if not self.positives.size:
             return np.full(len(counts), np.nan)
@@ -78,23 +78,25 @@ class Ranking:
         return scores
 
     def leave_one_out(self, n: int) -> tuple[float, Floats]:
-        """Average precision, and what it would be without each of n images (Quenouille's and Tukey's jackknife).
+        """Average precision, and its value without each of n images (the jackknife of Quenouille and Tukey).
 
-        Where every image is one entry, as for one label. Without the only positive it is the score itself.
+        Requires one entry per image, as for a single label. Leaving out the only positive gives the score itself.
         """
-        right, found, reached = self._groups()
-        total = found[-1]
-        precision = right * found / reached
+        right, positives_so_far, reached = self._groups()
+        total = positives_so_far[-1]
+        precision = right * positives_so_far / reached
         score = float(precision.sum() / total)
         fewer = np.maximum(reached - 1, 1)
-        below = _sums_from(right * found / fewer - precision)  # a negative is missed by its own group and those below
+        below = _sums_from(
+            right * positives_so_far / fewer - precision
+        )  # removing a negative affects its own group and those below
         without = np.full(n, score)
         sizes = np.diff(np.append(self.group_starts, self.entries.size))
         without[self.entries] = score + np.repeat(below, sizes) / total
         if total > 1:
             above = np.concatenate([[0.0], precision.cumsum()[:-1]])
-            own = (right - 1) * (found - 1) / fewer
-            later = np.append(_sums_from(right * (found - 1) / fewer)[1:], 0.0)
+            own = (right - 1) * (positives_so_far - 1) / fewer
+            later = np.append(_sums_from(right * (positives_so_far - 1) / fewer)[1:], 0.0)
             positives = np.diff(np.append(self.positive_starts, self.positives.size))
             without[self.positives] = np.repeat((above + own + later) / (total - 1), positives)
         else:
@@ -102,12 +104,12 @@ class Ranking:
         return score, without
 
     def influence(self, n: int) -> tuple[float, Floats]:
-        """Average precision, and its derivative by the weight of each of n images times n, whatever entries it has."""
-        right, found, reached = self._groups()
-        total = found[-1]
-        score = float((right * found / reached).sum() / total)
-        gains = found / reached + _sums_from(right / reached) - score
-        losses = _sums_from(right * found / reached**2)
+        """Average precision, and n times its derivative by the weight of each of n images."""
+        right, positives_so_far, reached = self._groups()
+        total = positives_so_far[-1]
+        score = float((right * positives_so_far / reached).sum() / total)
+        gains = positives_so_far / reached + _sums_from(right / reached) - score
+        losses = _sums_from(right * positives_so_far / reached**2)
         sizes = np.diff(np.append(self.group_starts, self.entries.size))
         positives = np.diff(np.append(self.positive_starts, self.positives.size))
         moved = np.bincount(self.positives, np.repeat(gains, positives), n)
@@ -115,14 +117,14 @@ class Ranking:
         return score, moved * n / total
 
     def _groups(self) -> tuple[Floats, Floats, Floats]:
-        """Of each group of equal probability: its positives, those up to its end, all entries up to its end."""
+        """Per group: its number of positives, the positives up to its end, and all entries up to its end."""
         right = np.diff(np.append(self.positive_starts, self.positives.size)).astype(np.float64)
         reached = np.append(self.group_starts[1:], self.entries.size).astype(np.float64)
         return right, right.cumsum(), reached
 
 
 def _sums_from(values: Floats) -> Floats:
-    """The sum of each number and all after it."""
+    """Reverse cumulative sums."""
     sums: Floats = values[::-1].cumsum()[::-1]
     return sums
 
@@ -135,13 +137,13 @@ def average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) 
         probabilities: Floats (n,); only their order matters.
 
     Returns:
-        scikit-learn's number; NaN where no image has the label.
+        The same value as scikit-learn's; NaN where no image has the label.
     """
     return float(Ranking.of(truth, probabilities).average_precision(np.ones((1, truth.size), np.int64))[0])
 
 
 def mean_average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> float:
-    """The mean over labels of their average precision, without labels that no image has.
+    """Mean average precision over the labels that at least one image has.
 
     Args:
         truth: Bool (n, labels).
@@ -156,7 +158,7 @@ def mean_average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[A
 
 
 def label_ranks(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """How high each image's right labels rank among all labels, equal ones taking the lowest rank they share.
+    """Rank each image's true labels among all labels; equally probable labels share the lowest of their ranks.
 
     Args:
         truth: Bool (n, labels).
@@ -170,20 +172,20 @@ def label_ranks(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> tup
     order = np.argsort(-probabilities, axis=1, kind="stable")
     ranked, right = (np.take_along_axis(array, order, axis=1) for array in (probabilities, truth))
     labels = truth.shape[1]
-    places = np.arange(labels)
+    positions = np.arange(labels)
     is_last = np.ones(truth.shape, dtype=bool)
     is_last[:, :-1] = ranked[:, 1:] != ranked[:, :-1]
-    last = np.minimum.accumulate(np.where(is_last, places, labels)[:, ::-1], axis=1)[:, ::-1]
+    last = np.minimum.accumulate(np.where(is_last, positions, labels)[:, ::-1], axis=1)[:, ::-1]
     right_so_far = np.take_along_axis(right.cumsum(axis=1), last, axis=1)
-    of_image = truth.sum(axis=1)
+    true_counts = truth.sum(axis=1)
     precision = np.ones(len(truth))
-    np.divide((right * right_so_far / (last + 1)).sum(axis=1), of_image, out=precision, where=of_image > 0)
+    np.divide((right * right_so_far / (last + 1)).sum(axis=1), true_counts, out=precision, where=true_counts > 0)
     coverage = np.where(right, last + 1, 0).max(axis=1, initial=0).astype(np.float64)
     return precision, coverage
 
 
 def top_k_hits(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any], k: int) -> npt.NDArray[np.bool_]:
-    """Whether at least one of each image's k most probable labels is right.
+    """Whether at least one of each image's k most probable labels is true.
 
     Args:
         truth: Bool (n, labels).

@@ -1,4 +1,4 @@
-"""Scores of exclusive classes: what the probabilities of a single-label classifier are worth."""
+"""Scores of single-label classifiers: accuracy, precision, recall, F1 and log loss."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 TOP_K = (2, 3, 5)
-"""The k of the top-k accuracies; only those below the number of classes are given."""
+"""The k of the top-k accuracies; only those below the number of classes are computed."""
 
 
 def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: int) -> Integers:
-    """Count how often each class was taken for each other.
+    """Count how often each class was predicted for each true class.
 
     Args:
-        truth: Class numbers, integers of shape (n,), each in 0 .. classes - 1.
-        predicted: Class numbers, integers of shape (n,), likewise.
-        classes: How many classes there are.
+        truth: True class numbers, integers of shape (n,), each in 0 .. classes - 1.
+        predicted: Predicted class numbers, in the same form.
+        classes: Number of classes.
 
     Returns:
         Counts of shape (classes, classes): rows are the truth, columns the prediction.
 
     Raises:
-        ValueError: The arrays differ in shape, or a number is not a class.
+        ValueError: The arrays differ in shape, or a number is outside 0 .. classes - 1.
     """
     truth = _class_numbers(truth, classes)
     predicted = _class_numbers(predicted, classes)
@@ -76,9 +76,9 @@ def classification_scores(
     accuracy a class that is never true. Of equally probable classes the first is predicted, and ranks first
     for top-k too (scikit-learn ranks it last there), so that a top-k accuracy is never below accuracy.
 
-    Every score has a 95 % interval: proportions Wilson's, log loss a t interval corrected for skewness
-    (`distingo.metrics.intervals`), averages over classes that of their influence functions
-    (`distingo.metrics.confusion_intervals`). Where there are too few images for it to hold, the score is marked.
+    Every score has a 95 % interval: Wilson's for proportions, a t interval corrected for skewness for log loss
+    (`distingo.metrics.intervals`), and one from influence functions for averages over classes
+    (`distingo.metrics.confusion_intervals`). Scores with too few images for a reliable interval are marked.
 
     Args:
         truth: Class numbers, integers of shape (n,).
@@ -89,20 +89,20 @@ def classification_scores(
         Scores by name, `accuracy` first.
 
     Raises:
-        ValueError: The arrays don't fit each other, hold no image, or a probability is no number in 0 .. 1.
+        ValueError: The arrays don't match, are empty, or a probability is not in 0 .. 1.
     """
     truth = _class_numbers(truth, len(classes))
-    chances = _checked_probabilities(probabilities, truth.size, len(classes))
-    confusion = confusion_matrix(truth, chances.argmax(axis=1), len(classes))
+    probs = _checked_probabilities(probabilities, truth.size, len(classes))
+    confusion = confusion_matrix(truth, probs.argmax(axis=1), len(classes))
     n = int(truth.size)
 
     scores = _confusion_scores(confusion)
-    ranks = _ranks_of_truth(truth, chances)
+    ranks = _ranks_of_truth(truth, probs)
     for k in TOP_K:
         if k < len(classes):
             right = int(np.count_nonzero(ranks < k))
             scores[f"top_{k}_accuracy"] = proportion(right, n)
-    scores["log_loss"] = mean_score(_log_losses(truth, chances), mistakes=n - int(confusion.trace()))
+    scores["log_loss"] = mean_score(_log_losses(truth, probs), mistakes=n - int(confusion.trace()))
     return scores
 
 
@@ -155,7 +155,7 @@ def _confusion_scores(confusion: Integers) -> dict[str, Score]:
 
 
 def _ranks_of_truth(truth: Integers, chances: npt.NDArray[Any]) -> Integers:
-    """How many classes rank before the true one: the more probable, and the earlier of equal ones."""
+    """Number of classes that rank before the true one: more probable ones, and earlier ones of equal probability."""
     of_truth = np.take_along_axis(chances, truth[:, None], axis=1)
     earlier = np.arange(chances.shape[1]) < truth[:, None]
     before = (chances > of_truth) | ((chances == of_truth) & earlier)
@@ -164,7 +164,7 @@ def _ranks_of_truth(truth: Integers, chances: npt.NDArray[Any]) -> Integers:
 
 
 def _log_losses(truth: Integers, chances: npt.NDArray[Any]) -> Floats:
-    """Minus the logarithm of the true class's probability, kept off 0 by one epsilon as in scikit-learn."""
+    """Negative logarithm of the true class's probability, clipped by one epsilon as in scikit-learn."""
     of_truth = np.take_along_axis(chances, truth[:, None], axis=1)[:, 0]
     epsilon = np.finfo(chances.dtype).eps
     losses: Floats = -np.log(np.clip(of_truth, epsilon, 1 - epsilon).astype(np.float64))
@@ -183,13 +183,13 @@ def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
 
 
 def _checked_probabilities(probabilities: npt.ArrayLike, n: int, classes: int) -> npt.NDArray[Any]:
-    chances = np.asarray(probabilities)
-    if not np.issubdtype(chances.dtype, np.floating):
-        chances = chances.astype(np.float64)
+    probs = np.asarray(probabilities)
+    if not np.issubdtype(probs.dtype, np.floating):
+        probs = probs.astype(np.float64)
     if n == 0:
         raise ValueError("no pictures to score; give at least one")
-    if chances.shape != (n, classes):
-        raise ValueError(f"probabilities of shape {chances.shape}; give {(n, classes)} for {n} pictures")
-    if not (chances.min() >= 0 and chances.max() <= 1 + 1e-3):  # also catches NaN
+    if probs.shape != (n, classes):
+        raise ValueError(f"probabilities of shape {probs.shape}; give {(n, classes)} for {n} pictures")
+    if not (probs.min() >= 0 and probs.max() <= 1 + 1e-3):  # also catches NaN
         raise ValueError("a probability is not a number in 0 .. 1")
-    return chances
+    return probs

@@ -1,21 +1,21 @@
 """One threshold per label, chosen on validation, with shrinkage for rare labels.
 
-The threshold at which F1 (or a wanted precision or recall) is best on the validation images is a good one where a
-label has many positives, and luck where it has few. So each label's own choice is pulled towards what is best for all
-labels together, the harder the fewer positives it has. What the labels share is not a probability (rare labels hardly
-ever reach one that suits common labels) but a *rate*: how many images are given a label for each one that has it.
+The threshold with the best F1 (or with a requested precision or recall) on the validation images is reliable for a
+label with many positives and mostly noise for a label with few. Therefore each label's own threshold is shrunk towards
+the one that is best for all labels together; the fewer positives a label has, the stronger the shrinkage. The labels do
+not share a probability, as rare labels hardly ever reach one that suits common labels, but a *rate*: the number of
+images predicted to have a label divided by the number of images that have it.
 
-- ``shared``: the rate r that, applied to every label with positives at once, serves the aim best in the mean over
-  labels. For label j it stands for the threshold s_j above which r times p_j validation images lie, p_j being the
-  label's positives.
+- ``shared``: the rate r that, applied to all labels with positives, serves the aim best on average over labels. For
+  label j with p_j positives it corresponds to the threshold s_j that r p_j validation images exceed.
 - ``own``: the threshold t_j that serves the aim best for label j alone.
 - The threshold of label j: sigmoid(w logit(t_j) + (1 - w) logit(s_j)) with w = p_j / (p_j + 20).
 
-The form of w is the empirical Bayes estimator's (Efron and Morris, Stein's Paradox in Statistics, 1977): a mean's
-variance falls with the number of observations. Of 5 to 300, 20 was best in the mean over three kinds of classifier
-on film posters with 25 labels, where 5 to 100 all did better than none, and near the best on made-up labels of 0.6 %
-to 50 % of the images, with calibrated and distorted probabilities alike. A label without positives, whose rate
-would be nothing, gets the labels' median threshold.
+The form of w is that of the empirical Bayes estimator (Efron and Morris, Stein's Paradox in Statistics, 1977), as the
+variance of a mean falls with the number of observations. Of the values from 5 to 300, 20 was the best on average over
+three kinds of classifiers on film posters with 25 labels, where all of 5 to 100 improved on no shrinkage. It was near
+the best on synthetic labels of 0.6 % to 50 % of the images, with calibrated and with distorted probabilities. A label
+without positives has no rate and gets the median threshold of the other labels.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 SHRINKAGE = 20.0
-"""As many positives a label must have for its own choice to count half."""
+"""Number of positives at which a label's own threshold has a weight of one half."""
 
 FEW_POSITIVES = 10
-"""Labels with fewer positives on validation are named in the notes."""
+"""Labels with fewer positives in the validation split are named in the notes."""
 
 FALLBACK = 0.5
-"""Every label's threshold where no label has a positive to choose by."""
+"""Threshold of every label if no label has a positive."""
 
 _RATES = np.geomspace(0.05, 50.0, 121)
 _LIMIT = 1e-12  # keeps logits finite
@@ -55,41 +55,41 @@ def choose_thresholds(
     labels: Sequence[str] | None = None,
     shrinkage: float = SHRINKAGE,
 ) -> Thresholds:
-    """Choose from which probability on each label is given.
+    """Choose the decision threshold of each label.
 
     Args:
         truth: Bool (n, labels), of the validation images.
-        probabilities: Floats in 0 .. 1 of shape (n, labels), of the model for these images.
-        aim: ``f1`` is the best F1 of each label; ``precision`` and ``recall`` are the lowest and the highest
-            threshold that reach `requested`: the first finds as many images as such precision allows, the second
-            errs as little as such recall allows. A precision that no threshold reaches is come as near as can be.
+        probabilities: Floats in 0 .. 1 of shape (n, labels), predicted for these images.
+        aim: ``f1`` maximizes the F1 of each label. ``precision`` takes the lowest threshold that reaches `requested`,
+            for the highest recall at that precision; ``recall`` takes the highest threshold that reaches it, for the
+            highest precision at that recall. If no threshold reaches the precision, the nearest one is taken.
         requested: The precision or recall in 0 .. 1; None for ``f1``.
-        labels: The names of the columns, for the notes; None numbers them from 0.
-        shrinkage: As many positives make a label's own choice count half; 0 takes only its own.
+        labels: Column names for the notes; None numbers them from 0.
+        shrinkage: Number of positives at which a label's own threshold has a weight of one half; 0 for no shrinkage.
 
     Returns:
-        One threshold per label, always a number in 0 .. 1, and notes on labels of which one should know.
+        One threshold in 0 .. 1 per label, and notes on labels with unreliable thresholds.
 
     Raises:
-        ValueError: The arrays don't fit each other, or `requested` does not fit the aim.
+        ValueError: The arrays don't match, or `requested` does not fit the aim.
     """
-    answers, chances = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
-    _check(answers, chances, aim, requested)
-    curves = [_Curve.of(answers[:, label], chances[:, label]) for label in range(answers.shape[1])]
+    targets, probs = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
+    _check(targets, probs, aim, requested)
+    curves = [_Curve.of(targets[:, label], probs[:, label]) for label in range(targets.shape[1])]
     evaluated = [curve for curve in curves if curve.positives]
     if not evaluated:
         notes = (note("thresholds-without-images"),)
         return Thresholds((FALLBACK,) * len(curves), aim, requested, notes)
     goal = _Goal(aim, requested or 0.0)
     rate = goal.shared_rate(evaluated)
-    values = {
+    thresholds = {
         column: _blend(goal.own(curve), curve.at_rate(rate), curve.positives / (curve.positives + shrinkage))
         for column, curve in enumerate(curves)
         if curve.positives
     }
-    middle = float(np.median(list(values.values())))
+    middle = float(np.median(list(thresholds.values())))
     return Thresholds(
-        values=tuple(values.get(column, middle) for column in range(len(curves))),
+        values=tuple(thresholds.get(column, middle) for column in range(len(curves))),
         aim=aim,
         wanted=requested,
         notes=_notes(curves, labels or [note("column", number=column) for column in range(len(curves))], goal),
@@ -97,27 +97,27 @@ def choose_thresholds(
 
 
 def apply_thresholds(probabilities: npt.ArrayLike, thresholds: Thresholds) -> Booleans:
-    """Which labels are given.
+    """Predict labels by comparing probabilities with the thresholds.
 
     Args:
         probabilities: Floats of shape (n, labels) or (labels,).
-        thresholds: One per label; a probability at or above it gives the label.
+        thresholds: One per label; a label is predicted if its probability is at or above its threshold.
 
     Returns:
-        Bool of the probabilities' shape.
+        Bool array of the same shape as `probabilities`.
     """
     return np.asarray(np.asarray(probabilities) >= np.asarray(thresholds.values, dtype=np.float64), dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """What each threshold that makes a difference does on one label, from the highest down.
+    """Counts of one label at each distinct threshold, from the highest down.
 
     Attributes:
-        cuts: Float64 (k,): thresholds halfway between neighbouring probabilities.
-        right: How many images at or above each have the label.
-        given: How many are at or above each.
-        positives: How many have the label.
+        cuts: Float64 (k,): thresholds halfway between neighboring probabilities.
+        right: Number of images at or above each threshold that have the label.
+        given: Number of images at or above each threshold.
+        positives: Number of images that have the label.
     """
 
     cuts: Floats
@@ -130,7 +130,7 @@ class _Curve:
         order = np.argsort(-chances, kind="stable")
         ends = np.flatnonzero(np.append(np.diff(chances[order]) != 0, [True]))
         values = chances[order][ends]
-        # a threshold between two probabilities is surer to divide new images alike than one on either
+        # a threshold halfway between two probabilities generalizes better than one equal to either
         cuts = (values + np.append(values[1:], [0.0])) / 2
         right = truth[order].cumsum()[ends]
         return cls(cuts, right.astype(np.int64), ends + 1, int(truth.sum()))
@@ -148,7 +148,7 @@ class _Curve:
         return scores
 
     def place_at_rate(self, rate: float) -> int:
-        """The place among `cuts` at which about `rate` images are given the label for each that has it."""
+        """Index into `cuts` of the threshold at which the label's rate is closest to `rate`."""
         return int(np.abs(self.given - rate * self.positives).argmin())
 
     def at_rate(self, rate: float) -> float:
@@ -177,7 +177,7 @@ class _Goal:
         return self.aim != "precision" or bool((curve.precision() >= self.requested).any())
 
     def shared_rate(self, curves: list[_Curve]) -> float:
-        """The rate that serves the aim best in the mean over labels."""
+        """The rate that serves the aim best on average over labels."""
         measure = {"f1": _Curve.f1, "precision": _Curve.precision, "recall": _Curve.recall}[self.aim]
         measured = [measure(curve) for curve in curves]
         means = np.array(

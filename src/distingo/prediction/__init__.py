@@ -1,1 +1,1 @@
-"""Prediction: images to batches, batches to probabilities, probabilities to named predictions."""
+"""Prediction with trained models: decoding, engines, probabilities and named predictions."""

@@ -1,6 +1,6 @@
-"""Predictions for any number of images, written and sorted one by one, in memory that does not grow.
+"""Predictions for any number of images with constant memory use, written to a table and sorted into folders.
 
-Each is on the disk as soon as it is made, so that a run that was killed continues where it was.
+Each prediction is stored as soon as it is made, so that an interrupted call can be resumed.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ _TUPLES = ("labels", "probabilities", "given", "prediction_set")
 
 
 def partial_of(output: Path) -> Path:
-    """Where the predictions are until all are there: next to the output."""
+    """Path of the unfinished table, next to the output."""
     return output.with_name(output.name + ENDING)
 
 
 class PartialTable:
-    """The predictions of one output, JSON lines next to it, turned into it by `finish`; use it in a ``with`` statement.
+    """An unfinished table of predictions as JSON lines, converted to the output by `finish`; use it in ``with``.
 
     Args:
-        output: The table to come.
-        made_by: What the predictions depend on besides the images; rows of another are not continued.
+        output: Path of the finished table.
+        made_by: What the predictions depend on besides the images; only a table with the same values is resumed.
 
     Raises:
-        UsageError: The output's ending is unknown.
-        ResourceError: The output exists, its place can't be written, another process is writing it, or a partial
-            table is there that was made otherwise.
+        UsageError: The file extension of the output is unknown.
+        ResourceError: The output exists, can't be written or is being written by another process, or there is an
+            unfinished table with other options.
     """
 
     def __init__(self, output: Path, made_by: Mapping[str, object]) -> None:
@@ -87,14 +87,14 @@ class PartialTable:
         self._file.close()
 
     def take_earlier(self, file: str) -> Prediction | None:
-        """The prediction that is there already for the next image.
+        """Read the stored prediction for the next image.
 
         Args:
-            file: As the image is called.
+            file: Name of the image.
 
         Returns:
-            The prediction; None where there is none, or one of another image: what follows is left out then, and
-            all further predictions are to be appended.
+            The prediction; None if there is none or it belongs to another image. In that case the rest of the table is
+            discarded, and all further predictions must be appended.
         """
         if not self._repeating:
             return None
@@ -107,7 +107,7 @@ class PartialTable:
         return prediction
 
     def append(self, prediction: Prediction) -> None:
-        """Add a prediction, once `take_earlier` has had none.
+        """Append a prediction, after `take_earlier` has returned None.
 
         Raises:
             ResourceError: The disk is full.
@@ -122,10 +122,10 @@ class PartialTable:
             raise _unwritable(self._output, error) from error
 
     def finish(self) -> None:
-        """Write the output, and remove what it was made of.
+        """Write the output, and remove the unfinished table.
 
         Raises:
-            ResourceError: The output has come to exist, or the disk is full; all predictions stay in the partial table.
+            ResourceError: The output exists by now, or the disk is full; the unfinished table is kept.
         """
         if self._repeating:
             self._cut(self._file.tell())
@@ -147,7 +147,7 @@ class PartialTable:
                 code="in_use",
                 parameter="output",
             ) from error
-        except OSError:  # some network file systems know no locks
+        except OSError:  # some network file systems do not support locks
             return
 
     def _start(self, made_by: Mapping[str, object]) -> None:
@@ -171,7 +171,7 @@ class PartialTable:
         )
 
     def _cut(self, size: int) -> None:
-        """Leave out what follows, such as a row that a kill cut off."""
+        """Discard everything after `size` bytes, such as an incomplete row."""
         self._file.seek(size)
         self._file.truncate()
         self._repeating = False
@@ -182,11 +182,11 @@ def _encode(content: Mapping[str, object]) -> bytes:
 
 
 def _read(line: bytes) -> Prediction | None:
-    """A prediction; None of the end, or of a line that was not finished."""
+    """Parse a prediction; None at the end of the file or for an incomplete line."""
     if not line.endswith(b"\n"):
         return None
     with contextlib.suppress(ValueError, TypeError, AttributeError):
-        stored = parse_json(line, strict=False)  # names of files may be no UTF-8
+        stored = parse_json(line, strict=False)  # file names may not be valid UTF-8
         tuples = {name: tuple(stored[name]) for name in _TUPLES if stored.get(name) is not None}
         return Prediction(**{**stored, **tuples})
     return None
@@ -208,17 +208,17 @@ class BulkRequest:
 
     Attributes:
         run: A run folder.
-        images: What to name.
+        images: The images to classify.
         topk: As for `Predictor.predict`.
         abstain: As for `Predictor.predict`.
         coverage: As for `Predictor.predict`.
-        output: A table to write; None writes none.
-        sorting: How to sort the images into class folders; None leaves them.
-        device: Where networks compute.
+        output: Table to write; None writes none.
+        sorting: How to sort the images into class folders; None does not sort.
+        device: Device of the network.
         engine: As for `load`.
-        workers: Decoding threads; None takes one per core.
+        workers: Number of decoding threads; None is one per core.
         max_pixels: As for `Predictor`.
-        on_error: As for `Predictor.predict`; what raises is neither written nor sorted.
+        on_error: As for `Predictor.predict`; images that raise are neither written nor sorted.
     """
 
     run: Path
@@ -236,18 +236,17 @@ class BulkRequest:
 
 
 class BulkPrediction:
-    """Predictions one after another; they are written and sorted as they are taken.
+    """An iterator of predictions, which are written and sorted as they are consumed.
 
-    The table appears when all were taken. One that was left off, by a kill or because no more were taken, continues
-    where it was when the same is requested again.
+    The table appears when all predictions have been consumed. An interrupted iteration is resumed by the same request.
 
     Args:
         request: The request.
 
     Attributes:
-        guarantees: What the requested levels come to, in sentences.
-        resumed: How many of the predictions taken so far were there from an earlier time.
-        sorter: What was sorted so far; None where nothing is.
+        guarantees: The guarantees of the requested levels, in sentences.
+        resumed: Number of consumed predictions that were stored by an earlier call.
+        sorter: The sorter; None if images are not sorted.
 
     Raises:
         DistingoError: The specific subclass, before the first image is read.
@@ -276,7 +275,7 @@ class BulkPrediction:
 
     @property
     def value_ranges(self) -> ValueRanges:
-        """Of the model, by which deep images are shown."""
+        """The model's value ranges, used to display images with more than 8 bits."""
         return self._predictor.model.description.value_ranges
 
     @property
@@ -285,7 +284,7 @@ class BulkPrediction:
         return self._predictor.max_pixels
 
     def __iter__(self) -> Iterator[Prediction]:
-        """The predictions, once."""
+        """Iterate over the predictions; possible only once."""
         with self._stack:
             for prediction in self._predictions(iter(self.images)):
                 if self.sorter is not None:
@@ -319,7 +318,7 @@ class BulkPrediction:
                 yield prediction
 
     def _require(self, prediction: Prediction) -> None:
-        """Of paths from standard input, which goes by once, a missing one is noticed only now."""
+        """Raise the error of a prediction if requested; paths from standard input are checked only here."""
         if prediction.error:
             require_files([prediction.file], self._request.on_error)
             require_readable(prediction, self._request.on_error)
@@ -334,7 +333,7 @@ class BulkPrediction:
 
 
 def identify_model(run: Path) -> str:
-    """Identifies what a run's model predicts by: its weights, thresholds, calibration and evidence."""
+    """Hash of everything that a run's predictions depend on: weights, thresholds, calibration and calibration set."""
     folder = model_folder(run)
     names = ("model.json", "confidence.json")
     return content_hash(*((folder / name).read_bytes() for name in names if (folder / name).is_file()))
@@ -345,7 +344,7 @@ def _without(images: GivenImages, output: Path) -> GivenImages:
 
 
 def _require_outside(request: BulkRequest) -> None:
-    """The class folders must not lie among the images that are still to be found."""
+    """Check that the class folders are not inside a folder of input images."""
     if request.sorting is None:
         return
     place = request.sorting.folder.resolve()

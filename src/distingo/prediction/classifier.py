@@ -1,4 +1,4 @@
-"""One interface for all saved models: rows of images to logits and features, by the engine that runs the model."""
+"""Common interface of all saved models: logits, features and probabilities for preprocessed images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from distingo.records import Task
 from distingo.version import __version__
 
 _LEAST_PROBABILITY = 1e-7
-"""Of a classic model's class before its logarithm is taken."""
+"""Lower bound of a classic model's probabilities before taking logarithms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,8 @@ class Outputs:
     """The outputs of a model for images before its calibration.
 
     Attributes:
-        logits: Float (n, classes); of a classic model the logarithms of its probabilities, with several labels
-            their log odds.
-        features: float32 (n, features): what a network's last layer decides by, or a classic model's descriptors.
+        logits: Float (n, classes). For a classic model, log probabilities (single-label) or log odds (multi-label).
+        features: float32 (n, features): inputs of a network's last layer, or the descriptors of a classic model.
     """
 
     logits: np.ndarray
@@ -48,24 +47,26 @@ class Outputs:
 
 
 def predict_outputs(model: SavedModel, rows: Rows, *, device: torch.device, precision: str) -> Outputs:
-    """A model's logits and features, in one pass.
+    """Compute a model's logits and features in one pass.
 
     Args:
         model: A network or a classic model.
-        rows: As for `predict_probabilities`, at least one.
-        device: Where a network computes.
+        rows: As for `predict_probabilities`; at least one.
+        device: Device of a network.
         precision: ``float32`` or ``bfloat16``.
     """
     if model.network is None or len(rows.shape) == 2:
         features = rows.take(np.arange(len(rows)))
         return Outputs(predict_model_logits(model, rows, device=device, precision=precision), features)
     with bind_this_thread():
-        found = predict_logits_and_features(model.network.to(device), rows, device=device, precision=precision)
-    return Outputs(*found)
+        logits_and_features = predict_logits_and_features(
+            model.network.to(device), rows, device=device, precision=precision
+        )
+    return Outputs(*logits_and_features)
 
 
 def predict_model_logits(model: SavedModel, rows: Rows, *, device: torch.device, precision: str) -> np.ndarray:
-    """A model's logits before its calibration, float (n, classes); arguments as for `predict_outputs`."""
+    """Compute uncalibrated logits, float (n, classes); same arguments as `predict_outputs`."""
     if model.network is not None:
         network = model.network.to(device)
         if len(rows.shape) == 2:
@@ -78,12 +79,12 @@ def predict_model_logits(model: SavedModel, rows: Rows, *, device: torch.device,
 
 
 def to_probabilities(model: SavedModel, logits: np.ndarray, *, calibrated: bool = True) -> np.ndarray:
-    """Probabilities from a model's logits.
+    """Convert a model's logits to probabilities.
 
     Args:
-        model: Whose calibration is applied.
+        model: Model with the calibration to apply.
         logits: Float (n, classes), as in `Outputs`.
-        calibrated: False leaves the calibration out.
+        calibrated: False skips the calibration.
 
     Returns:
         float32 (n, classes), as from `predict_probabilities`.
@@ -95,18 +96,17 @@ def to_probabilities(model: SavedModel, logits: np.ndarray, *, calibrated: bool 
 
 
 def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device, precision: str) -> np.ndarray:
-    """Calibrated probabilities of a model's classes.
+    """Predict the calibrated probabilities of a model's classes.
 
     Args:
         model: A network or a classic model.
-        rows: What the model looks at (`distingo.prediction.embedding.input_product`): pixels, descriptors, or for a
-            pretrained model also features (n, features), which only its head then sees.
-        device: Where a network computes.
+        rows: Inputs of the model (`distingo.prediction.embedding.input_product`): pixels or descriptors. For a
+            pretrained model also features (n, features), to which only the head is applied.
+        device: Device of a network.
         precision: ``float32`` or ``bfloat16``.
 
     Returns:
-        float32 (n, classes), columns in the order of the model's classes; with one label per image each row sums
-        to 1, with several each number is independent.
+        float32 (n, classes), columns in the order of the model's classes. Rows of a single-label model sum to 1.
     """
     if len(rows) == 0:
         return np.zeros((0, len(model.description.classes)), np.float32)
@@ -114,40 +114,40 @@ def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device
 
 
 def classic_logits(classic: ClassicClassifier, features: np.ndarray, task: Task) -> np.ndarray:
-    """The outputs of a classic model before its calibration, as logits.
+    """Compute the uncalibrated logits of a classic model.
 
     Args:
         classic: The model.
         features: Descriptors (n, features).
-        task: One label per image, or several.
+        task: ``single-label`` or ``multi-label``.
 
     Returns:
-        float64 (n, classes): logarithms of its probabilities, with several labels their log odds.
+        float64 (n, classes): log probabilities (single-label) or log odds (multi-label).
     """
     probabilities = np.asarray(classic.predict_probabilities(features), dtype=np.float64)
-    inside = np.clip(probabilities, _LEAST_PROBABILITY, 1.0)
+    clipped = np.clip(probabilities, _LEAST_PROBABILITY, 1.0)
     if task == "single-label":
-        logarithms: np.ndarray = np.log(inside)
-        return logarithms
-    odds: np.ndarray = np.log(inside) - np.log(np.clip(1 - probabilities, _LEAST_PROBABILITY, 1.0))
-    return odds
+        log_probabilities: np.ndarray = np.log(clipped)
+        return log_probabilities
+    log_odds: np.ndarray = np.log(clipped) - np.log(np.clip(1 - probabilities, _LEAST_PROBABILITY, 1.0))
+    return log_odds
 
 
 log = logging.getLogger("distingo")
 
 
 class ModelEngine:
-    """Runs a saved model over rows; built when the first row needs it, and safe to call from several threads.
+    """Thread-safe computation of a saved model's outputs; the engine is built for the first rows.
 
-    Of a pretrained model the backbone goes through the engine and the head is computed in float32, as when it was
-    solved and evaluated. The engine and precision that the model was trained with are kept to where it names them.
-    Where nobody named one, torch runs what another engine can't.
+    The backbone of a pretrained model runs in the engine and its head in float32, as in training. The engine and
+    precision of the training are used if the model specifies them. With ``auto``, torch runs networks that another
+    engine can't.
 
     Args:
         model: A network or a classic model.
-        device: Where a network computes.
-        engine: ``auto`` takes the model's own; ``torch`` or ``openvino`` in its place.
-        cache: Where a converted network is kept for the next start.
+        device: Device of a network.
+        engine: ``torch`` or ``openvino``; ``auto`` is the model's own engine.
+        cache: Cache for a converted network.
     """
 
     def __init__(
@@ -161,21 +161,21 @@ class ModelEngine:
         self._building = Lock()
 
     def outputs(self, rows: np.ndarray) -> Outputs:
-        """Logits and features of rows.
+        """Compute logits and features.
 
         Args:
-            rows: uint8 images (n, height, width, channels), or of a classic model float32 descriptors; at least one.
+            rows: At least one uint8 image (n, height, width, channels), or float32 descriptors for a classic model.
         """
         network = self._model.network
         if network is None:
             return predict_outputs(self._model, ArrayRows(rows), device=self._device, precision=self.precision)
         with self._building:
             engine = self._engine
-        found = engine.run(rows)
+        outputs = engine.run(rows)
         if self._model.description.backbone is not None:
-            return Outputs(head_logits(network, ArrayRows(found)), found)
+            return Outputs(head_logits(network, ArrayRows(outputs)), outputs)
         classes = len(self._model.description.classes)
-        return Outputs(found[:, :classes], found[:, classes:])
+        return Outputs(outputs[:, :classes], outputs[:, classes:])
 
     @cached_property
     def _engine(self) -> Engine:
@@ -201,25 +201,25 @@ class ModelEngine:
             device=self._device,
             cache=self._cache,
             identity=_identity(self._model, network),
-            verify=self._model.description.mode != "frozen",  # a frozen one's features came from this very engine
+            verify=self._model.description.mode != "frozen",  # features of a frozen backbone came from the same engine
         )
 
 
 class _WithFeatures(nn.Module):
-    """A network whose outputs are its logits and, next to them, the features that its last layer decides by."""
+    """A network that returns its logits concatenated with the input features of its last layer."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        with record_features(self.network) as seen:
+        with record_features(self.network) as recorded:
             logits = self.network(images)
-        return torch.cat([logits.float(), seen.pop().flatten(1).float()], dim=1)
+        return torch.cat([logits.float(), recorded.pop().flatten(1).float()], dim=1)
 
 
 def _identity(model: SavedModel, network: nn.Module) -> str:
-    """Names what an engine computes for a model: of a backbone that stayed frozen the same for every head on it."""
+    """Cache key of a model's converted network; it does not depend on the head if the backbone is frozen."""
     description = model.description
     backbone = description.backbone
     if backbone is None:

@@ -1,6 +1,6 @@
-"""Features of images as products of the one decoding pass, cached by content.
+"""Products of the decoding pass that serve as model inputs, cached by image content.
 
-Pixels serve networks, descriptors classic models, and a frozen backbone's features whatever is fitted on them.
+They are pixels for networks, descriptors for classic models, and features of a frozen backbone for heads.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from distingo.prediction.engines import Engine, EngineName, build_engine, choose
 from distingo.version import __version__
 
 _BATCH = 64
-"""Images that go through the backbone together: decoding the next ones goes on meanwhile."""
+"""Batch size of the backbone; the next images are decoded meanwhile."""
 
 
 class Embedder:
-    """Makes the products that hold a backbone's features; the engine is built when the first image needs it.
+    """Creates products that compute a backbone's features; the engine is built for the first image.
 
     Args:
-        description: Of the backbone, with its `weights_hash`.
+        description: Description of the backbone, with its `weights_hash`.
         network: The backbone behind its normalization: float (n, 3, height, width) in [0, 1] to (n, features).
-        device: Where to compute.
+        device: Device of the backbone.
         engine: ``auto``, ``torch`` or ``openvino``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
     """
@@ -73,7 +73,7 @@ class Embedder:
         """The features of one view of every image, float32 (features,).
 
         Args:
-            cache: Where they are kept, by content of the image, hash of the weights, preprocessing and engine.
+            cache: Cache for the features; the keys are image content, weights, preprocessing and engine.
             view: As in `distingo.datasets.decoding.rendering.look`.
         """
         self._cache = cache
@@ -105,19 +105,19 @@ class Embedder:
 
 
 def identify_backbone(description: BackboneDescription, network: nn.Module) -> str:
-    """Names what a frozen backbone behind its normalization computes, for what is kept of its conversion."""
+    """Cache key of a converted backbone with its normalization."""
     hashed = description.weights_hash or hash_weights(network, description.architecture, description.arguments)
     return repr((__version__, hashed, description.arguments, description.mean, description.std))
 
 
 def gather(product: Product, contents: Sequence[str]) -> np.ndarray:
-    """The rows of these images as one array (n, features)."""
+    """Load the rows of images from a product's store as one array (n, features)."""
     rows = product.store.rows(contents)
     return rows.take(np.arange(len(rows)))
 
 
 _DESCRIPTORS_KIND = f"descriptors-1-decoded-{DECODING}"
-"""Raised when the descriptors' definition changes, so that old cached ones are not used."""
+"""Contains a version, which is increased when the definition changes, to invalidate cached descriptors."""
 
 
 def descriptors_product(cache: Cache) -> Product:
@@ -134,7 +134,7 @@ __all__ = ["descriptors_product", "input_product"]
 
 
 def input_product(model: SavedModel, cache: Cache, device: torch.device) -> Product:
-    """The product that a saved model looks at: pixels, descriptors, or features of a backbone that stayed frozen."""
+    """The product that a saved model takes as input: pixels, descriptors, or features of a frozen backbone."""
     description = model.description
     if description.mode == "frozen" and description.backbone is not None and model.network is not None:
         embedder = Embedder(

@@ -1,6 +1,6 @@
-"""Engines that run a frozen network: torch, and OpenVINO where it is installed.
+"""Engines that run a network for prediction: torch, and OpenVINO if it is installed.
 
-For OpenVINO a network is converted once, kept in the cache, and run in streams.
+For OpenVINO, a network is converted once, stored in the cache, and run in several streams.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ from distingo.prediction.networks import autocast, prediction_batch_size, to_ten
 _KIND = "openvino-networks"
 
 _CONVERSION = "1"
-"""Raised when the way of converting changes, so that what was kept is not used any more."""
+"""Increased when the conversion changes, to invalidate cached networks."""
 
 _PIXELS_A_PART = 200_000
-"""Pixels (height x width x images) that one stream is given at a time: activations stay in its core's caches.
+"""Pixels (height x width x images) that one stream processes at a time, so that activations stay in its core's caches.
 
-Of MobileNetV2's images four: 877 a second, with sixteen 747."""
+For MobileNetV2 that is 4 images and 877 images/s; with 16 images it is 747 images/s."""
 
 _LARGEST_PART = 256
 
 _LARGEST_ERROR = 0.5
-"""Of an output over a few images, relative to itself, or to all outputs where it is smaller than they mostly are;
-bfloat16 alone makes a few hundredths."""
+"""Highest error of a converted network's output, relative to its norm or, for small outputs, to the mean over outputs.
+
+bfloat16 alone causes a few hundredths."""
 
 _LENGTHS = np.dtype("<u8")
 
@@ -54,37 +55,37 @@ def openvino_runner(
     identity: str,
     verify: bool = False,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Make a network ready to run with OpenVINO on the processor.
+    """Prepare a network to run with OpenVINO on the CPU.
 
     Args:
         network: From float (n, channels, height, width) in [0, 1] to (n, outputs), in evaluation mode.
         shape: Height, width and channels of the images.
         precision: ``float32`` or ``bfloat16``.
-        cache: Where the converted network is kept, so that the next start neither traces nor converts; None keeps none.
-        identity: Names what the network computes; used with a cache only.
-        verify: Whether a network that is converted is compared with what comes of it.
+        cache: Cache for the converted network, which saves tracing and conversion next time; None does not cache it.
+        identity: Cache key of the network, including its weights; used only with a cache.
+        verify: Compare the outputs of the converted network with those of the original.
 
     Returns:
-        From uint8 images (n, height, width, channels) to float32 (n, outputs); may be called from several threads.
+        A thread-safe function from uint8 images (n, height, width, channels) to float32 (n, outputs).
 
     Raises:
-        RuntimeError: The network can't be converted, or the converted network gives other numbers.
+        RuntimeError: The network can't be converted, or the converted network gives different outputs.
     """
     openvino = import_openvino()
     core = openvino.Core()
     parts = (_CONVERSION, openvino.__version__, torch.__version__, repr(shape), identity)
     key = content_hash("\n".join(parts).encode())
-    kept = None if cache is None else recall_bytes(cache, _KIND, key)
-    if kept is not None:
-        return _compile(openvino, core, kept, shape, precision)
-    taking_pixels = _FromPixels(network).cpu()
-    model = _convert(taking_pixels, torch.zeros((2, *shape), dtype=torch.uint8))
+    cached = None if cache is None else recall_bytes(cache, _KIND, key)
+    if cached is not None:
+        return _compile(openvino, core, cached, shape, precision)
+    pixel_network = _FromPixels(network).cpu()
+    model = _convert(pixel_network, torch.zeros((2, *shape), dtype=torch.uint8))
     model.reshape([-1, *shape])
     packed = _pack(openvino, model)
-    # read back where it was just converted: the first start so rounds as all later ones do
+    # reload the packed network, so that the first start rounds exactly as all later ones
     run = _compile(openvino, core, np.frombuffer(packed, np.uint8), shape, precision)
     if verify:
-        _require_agreement(run, taking_pixels, shape)
+        _require_agreement(run, pixel_network, shape)
     if cache is not None:
         keep_bytes(cache, _KIND, key, packed)
     return run
@@ -93,7 +94,7 @@ def openvino_runner(
 def _compile(openvino: Any, core: Any, content: np.ndarray, shape: tuple[int, int, int], precision: str) -> _Runner:
     hints = {
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-        # a stream of images for every core: twice as fast as all cores on the same images
+        # one stream of images per core: twice as fast as all cores on the same images
         "PERFORMANCE_HINT": "THROUGHPUT",
     }
     model, weights = _unpack(openvino, core, content)
@@ -101,9 +102,9 @@ def _compile(openvino: Any, core: Any, content: np.ndarray, shape: tuple[int, in
 
 
 def _require_agreement(run: _Runner, network: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Compare on a few images of noise, another number of them than was converted with.
+    """Compare the outputs for a few images of noise, with a different batch size than in the conversion.
 
-    A conversion follows one pass: what a network decides by the numbers or the size of a batch goes wrong in it.
+    Tracing records a single pass, so control flow that depends on values or on the batch size is converted wrongly.
     """
     pixels = np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8)
     with torch.inference_mode():
@@ -119,9 +120,9 @@ class _Runner:
     """Runs images through the streams of a queue.
 
     Args:
-        queue: OpenVINO's requests.
+        queue: OpenVINO's queue of inference requests.
         shape: Height, width and channels of the images.
-        weights: Memory that the engine computes with and does not own.
+        weights: Memory that the engine uses without owning it; kept alive here.
     """
 
     def __init__(self, queue: Any, shape: tuple[int, int, int], weights: np.ndarray) -> None:
@@ -133,21 +134,21 @@ class _Runner:
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         size = min(self._largest, -(-len(pixels) // len(self._queue)))
         parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
-        found: list[np.ndarray] = [np.empty(0)] * len(parts)
+        outputs: list[np.ndarray] = [np.empty(0)] * len(parts)
 
         def keep(request: Any, position: int) -> None:
-            found[position] = np.array(request.get_output_tensor(0).data, dtype=np.float32)
+            outputs[position] = np.array(request.get_output_tensor(0).data, dtype=np.float32)
 
         with self._lock:
             self._queue.set_callback(keep)
             for position, part in enumerate(parts):
                 self._queue.start_async({0: np.ascontiguousarray(part)}, position)
             self._queue.wait_all()
-        return np.concatenate(found)
+        return np.concatenate(outputs)
 
 
 class _FromPixels(nn.Module):
-    """A network that takes the images as they lie in memory, so that the engine's own code scales them."""
+    """A network that takes uint8 images with channels last, so that the engine itself scales them."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -159,20 +160,20 @@ class _FromPixels(nn.Module):
 
 
 def _convert(network: nn.Module, example: Tensor) -> Any:
-    """As `openvino.convert_model` does it, which traces twice to compare and reports each use."""
+    """Same as `openvino.convert_model`, which also traces twice for comparison and sends telemetry."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer's advice to those who write models
+        warnings.simplefilter("ignore")  # the tracer's advice to model authors
         traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
     frontend = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchScriptPythonDecoder(traced)  # has to live until all is converted
+    decoder = TorchScriptPythonDecoder(traced)  # must stay alive until the conversion is finished
     return frontend.convert(frontend.load(decoder))
 
 
 def _pack(openvino: Any, model: Any) -> bytes:
-    """Weights, structure and the length of each in one."""
+    """Serialize weights and structure, followed by the length of each."""
     with tempfile.TemporaryDirectory(prefix="distingo-") as folder:
         structure, weights = Path(folder, "network.xml"), Path(folder, "network.bin")
         openvino.serialize(model, str(structure), str(weights))
@@ -182,7 +183,7 @@ def _pack(openvino: Any, model: Any) -> bytes:
 
 
 def _unpack(openvino: Any, core: Any, content: np.ndarray) -> tuple[Any, np.ndarray]:
-    """The model and its weights, whose memory has to live as long as the model."""
+    """Return the model and its weights, whose memory must stay alive as long as the model."""
     end = len(content) - 2 * _LENGTHS.itemsize
     first, second = np.frombuffer(content[end:], _LENGTHS).tolist()
     weights = np.array(content[:first])
@@ -200,8 +201,7 @@ class Engine:
     Attributes:
         name: ``torch`` or ``openvino``.
         precision: ``float32`` or ``bfloat16``.
-        run: From uint8 images (n, height, width, channels), at least one, to float32 (n, outputs); may be called from
-            several threads.
+        run: Thread-safe function from at least one uint8 image (n, height, width, channels) to float32 (n, outputs).
     """
 
     name: str
@@ -210,12 +210,12 @@ class Engine:
 
     @property
     def key(self) -> str:
-        """Names all about the engine that its numbers depend on, for caches."""
+        """Cache key with everything about the engine that affects its outputs."""
         return f"{self.name}-{self.precision}"
 
 
 def choose_engine(name: EngineName, device: torch.device, precision: str = "auto") -> tuple[str, str]:
-    """The engine and precision that a frozen network runs fastest in here.
+    """Choose the fastest available engine and precision for a network.
 
     Args:
         name: ``auto``, ``torch`` or ``openvino``.
@@ -226,7 +226,7 @@ def choose_engine(name: EngineName, device: torch.device, precision: str = "auto
         Engine and precision by name.
 
     Raises:
-        UsageError: OpenVINO is requested where it is not installed, or on another device than the processor.
+        UsageError: OpenVINO is requested but not installed, or requested on a device other than the CPU.
     """
     if precision == "auto":
         precision = choose_precision(device)[0]
@@ -262,20 +262,20 @@ def build_engine(
     identity: str = "",
     verify: bool = False,
 ) -> Engine:
-    """Make a network ready for many images.
+    """Build the engine that runs a network.
 
     Args:
-        network: From float (n, channels, height, width) in [0, 1] to (n, outputs); put into evaluation mode.
+        network: From float (n, channels, height, width) in [0, 1] to (n, outputs); set to evaluation mode.
         shape: Height, width and channels of the images.
         name: ``torch`` or ``openvino``, as from `choose_engine`.
         precision: ``float32`` or ``bfloat16``.
-        device: Where `torch` computes.
-        cache: Where a converted network is kept for the next start; None keeps none.
-        identity: Names what the network computes, weights and all; used with a cache only.
-        verify: Whether a network that is converted is compared with what comes of it.
+        device: Device for `torch`.
+        cache: Cache for a converted network; None does not cache it.
+        identity: Cache key of the network, including its weights; used only with a cache.
+        verify: Compare the outputs of a converted network with those of the original.
 
     Raises:
-        RuntimeError: The network can't be converted, or gives other numbers afterwards.
+        RuntimeError: The network can't be converted, or gives different outputs afterwards.
     """
     network = network.eval()
     if name == "openvino":

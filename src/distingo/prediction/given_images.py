@@ -1,4 +1,4 @@
-"""The files to predict on: folders, patterns, standard input and columns of tables, one after another."""
+"""Iteration over input images from files, folders, patterns, standard input and tables."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from distingo.errors import DataError, UsageError, name_some, name_the_nearest, 
 _HEAD_BYTES = 1 << 20
 
 _LOOKED_AT = 200
-"""Rows by which the column is recognized."""
+"""Number of rows that are used to detect the image column."""
 
 _READ_AT_ONCE = frozenset({".xlsx", ".xlsm", ".json"})
-"""Tables that do not go by row by row: they are read as `train` reads them."""
+"""Extensions of tables that are read completely, like in training, instead of row by row."""
 
 _CODECS = {
     "UTF-8": "utf-8",
@@ -41,25 +41,25 @@ _Row = dict[str, str]
 
 
 def is_path_table(path: Path) -> bool:
-    """Whether a file is read as a table of images, by its ending."""
+    """Whether a path is an existing file with the extension of a table."""
     return path.suffix.lower() in FOLDER_ENDINGS | _READ_AT_ONCE and path.is_file()
 
 
 def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path | None = None) -> Iterator[Path]:
-    """The images that a table names, in its order; an empty cell names none.
+    """Iterate over the image paths in a table, in order and without empty cells.
 
     Args:
-        path: CSV and its kin, with or without a line of names; JSON Lines, JSON, Parquet, or an Excel workbook.
-        column: Which column names them; None takes the one most of whose cells are files, else the likeliest name.
-        folder: What relative names start from; None is the table's own folder, or the working folder where more of
-            them are found there.
+        path: CSV or a similar format, with or without a header; JSON Lines, JSON, Parquet, or an Excel workbook.
+        column: Name of the image column; None detects it by existing files, then by its name.
+        folder: Base folder of relative paths; None is the folder of the table, or the working directory if more of
+            the files exist there.
 
     Returns:
-        Paths, read as they are taken.
+        A lazy iterator of paths.
 
     Raises:
-        UsageError: There is no such column, or none is recognized.
-        DataError: The table is damaged; while it is read, too.
+        UsageError: The column does not exist, or none is detected.
+        DataError: The table is damaged; may also be raised during the iteration.
     """
     bases = [path.parent, Path()] if folder is None else [Path(folder)]
     base, chosen = _recognize(path, list(islice(_rows(path), _LOOKED_AT)), column, bases)
@@ -67,7 +67,7 @@ def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path 
 
 
 def _recognize(path: Path, head: Sequence[_Row], column: str | None, bases: Sequence[Path]) -> tuple[Path, str]:
-    """Where relative names start, and the column with the names: those by which most files of a sample are found."""
+    """The base folder and the image column for which most files of a sample exist."""
     columns = list(dict.fromkeys(name for row in head for name in row))
     if not head:
         raise DataError(
@@ -79,11 +79,15 @@ def _recognize(path: Path, head: Sequence[_Row], column: str | None, bases: Sequ
             code="unknown_column",
             parameter="image_column",
         )
-    named = named_like_images(columns)
-    likely = [column] if column is not None else [*named, *(name for name in columns if name not in named)]
-    found = {(base, name): sum(_is_file(base, row.get(name, "")) for row in head) for base in bases for name in likely}
-    best = max(found, key=lambda each: found[each])
-    if found[best] or named or len(likely) == 1:
+    image_columns = named_like_images(columns)
+    candidates = (
+        [column] if column is not None else [*image_columns, *(name for name in columns if name not in image_columns)]
+    )
+    matches = {
+        (base, name): sum(_is_file(base, row.get(name, "")) for row in head) for base in bases for name in candidates
+    }
+    best = max(matches, key=lambda each: matches[each])
+    if matches[best] or image_columns or len(candidates) == 1:
         return best
     raise UsageError(
         f"{path}: no column names files below {bases[0]}; name it by {option('image_column')}, and their folder by "
@@ -175,15 +179,15 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True, slots=True)
 class GivenImages:
-    """What a person gave, to be gone through any number of times (standard input: once).
+    """Input images as an iterable of paths, which can be repeated unless it includes standard input.
 
     Attributes:
-        paths: Files; folders, of which every visible file counts, sorted; tables with a column of paths; patterns such
-            as ``photos/**/*.jpg``, sorted; ``-`` for paths from standard input, one a line. A path that does not exist
-            stays, to be named among what can't be read.
-        image_column: Of tables; None recognizes it.
-        image_folder: What relative paths in tables start from; None is the table's own folder, else the working one.
-        left_out: Files that are none of the images, such as the table that is being written.
+        paths: Files; folders (all visible files, sorted); tables with a column of paths; patterns such as
+            ``photos/**/*.jpg`` (sorted); ``-`` for one path per line of standard input. Missing files are included, and
+            later reported as unreadable.
+        image_column: Image column of tables; None detects it.
+        image_folder: Base folder of relative paths in tables; None is the table's folder or the working directory.
+        left_out: Files to exclude, such as the output table.
     """
 
     paths: Sequence[str | Path]
@@ -192,10 +196,10 @@ class GivenImages:
     left_out: tuple[Path, ...] = ()
 
     def require_any(self) -> None:
-        """Look whether there is anything, and whether tables can be read; standard input is left alone.
+        """Check that there is at least one file, without reading standard input.
 
         Raises:
-            UsageError: None of the paths exists, or there is no file.
+            UsageError: None of the paths exists, or they contain no file.
             DataError: A table is damaged.
         """
         if self.is_standard_input:
@@ -205,9 +209,9 @@ class GivenImages:
                 f"{name_some([str(path) for path in self.paths], 3)}: no such file or folder", code="not_found"
             )
         if next(iter(self), None) is None:
-            said = ", ".join(map(str, self.paths))
+            shown_paths = ", ".join(map(str, self.paths))
             raise UsageError(
-                f"{said}: no file in it; give pictures, folders, patterns or tables of them", code="empty_folder"
+                f"{shown_paths}: no file in it; give pictures, folders, patterns or tables of them", code="empty_folder"
             )
         self._require_table()
 
@@ -222,18 +226,18 @@ class GivenImages:
 
     @property
     def is_standard_input(self) -> bool:
-        """Whether any of it is read from standard input."""
+        """Whether any paths are read from standard input."""
         return any(str(path) == STANDARD_INPUT for path in self.paths)
 
     def count(self) -> int | None:
-        """How many there are; None where nobody knows before standard input has ended."""
+        """Number of images; None if paths are read from standard input."""
         return None if self.is_standard_input else sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Path]:
         names = {path.name for path in self.left_out}
-        places = {path.resolve() for path in self.left_out}
+        excluded = {path.resolve() for path in self.left_out}
         for path in chain.from_iterable(map(self._below, self.paths)):
-            if path.name not in names or path.resolve() not in places:
+            if path.name not in names or path.resolve() not in excluded:
                 yield path
 
     def _below(self, given: str | Path) -> Iterable[Path]:
@@ -250,14 +254,14 @@ class GivenImages:
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
-    """All of `GivenImages` in a list.
+    """List the images that `GivenImages` finds.
 
     Raises:
-        UsageError: None of the paths exists, or there is no file.
+        UsageError: None of the paths exists, or they contain no file.
     """
-    given = GivenImages(paths)
-    given.require_any()
-    return list(given)
+    images = GivenImages(paths)
+    images.require_any()
+    return list(images)
 
 
 def _is_pattern(path: str | Path) -> bool:
@@ -265,10 +269,12 @@ def _is_pattern(path: str | Path) -> bool:
 
 
 def _matching(pattern: Path) -> list[Path]:
-    """The visible files that a pattern matches, sorted; hidden ones only where the pattern names them."""
-    found = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
-    every = any(map(_is_hidden, pattern.parts))
-    return sorted(path for path in found if (every or not any(map(_is_hidden, path.parts))) and path.is_file())
+    """The files that match a pattern, sorted; hidden files only if the pattern contains a hidden component."""
+    matches = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    include_hidden = any(map(_is_hidden, pattern.parts))
+    return sorted(
+        path for path in matches if (include_hidden or not any(map(_is_hidden, path.parts))) and path.is_file()
+    )
 
 
 def _is_hidden(part: str) -> bool:
@@ -276,7 +282,7 @@ def _is_hidden(part: str) -> bool:
 
 
 def _lines_of_standard_input() -> Iterator[Path]:
-    came = False
+    has_paths = False
     for line in sys.stdin.buffer:
         if b"\0" in line:
             raise UsageError(
@@ -284,7 +290,7 @@ def _lines_of_standard_input() -> Iterator[Path]:
                 code="invalid_path",
             )
         if name := os.fsdecode(line.rstrip(b"\r\n")):
-            came = True
+            has_paths = True
             yield Path(name)
-    if not came:
+    if not has_paths:
         raise UsageError("-: no path came on standard input; give one a line", code="empty_file")

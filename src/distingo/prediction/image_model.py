@@ -1,7 +1,7 @@
-"""What every model that classifies images offers, be it a run's or an exported one.
+"""The common interface of all models that classify images.
 
-`ImageModel` has `predict` and `predict_proba`; how an image becomes a row of numbers and rows become probabilities is
-left to `distingo.prediction.predictor.Predictor` and `distingo.runtime.Runtime`.
+`ImageModel` implements `predict` and `predict_proba`. Preprocessing and the computation of probabilities are
+implemented by `distingo.prediction.predictor.Predictor` for runs and by `distingo.runtime.Runtime` for exported models.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class ImageModel(ABC):
     """A model that classifies images.
 
     Args:
-        description: Its classes, task and thresholds.
-        calibrated: What has its calibration set and its feature bank.
-        max_pixels: Width times height above which an image is not read; None is the default of
-            `distingo.records.DEFAULT_MAX_PIXELS`, and none for images in memory.
+        description: The model's classes, task and thresholds.
+        calibrated: The model's calibration set and feature bank.
+        max_pixels: Highest width times height of an image that is read; None is `distingo.records.DEFAULT_MAX_PIXELS`
+            for files, and no limit for images in memory.
     """
 
     def __init__(self, description: Described, calibrated: Vouched, max_pixels: int | None) -> None:
@@ -60,12 +60,12 @@ class ImageModel(ABC):
 
     @property
     def task(self) -> Task:
-        """Whether an image gets exactly one label or any number."""
+        """``single-label`` or ``multi-label``."""
         return self._described.task
 
     @property
     def thresholds(self) -> dict[str, float] | None:
-        """With several labels, the decision threshold of each; None with one."""
+        """Decision thresholds by label of a multi-label model; None for a single-label model."""
         if self.task == "single-label":
             return None
         return dict(zip(self.classes, self._described.require_thresholds().values, strict=True))
@@ -78,11 +78,11 @@ class ImageModel(ABC):
             image: As for `distingo.prediction.images.open_image`.
 
         Returns:
-            The row that `evaluate` takes: uint8 pixels (height, width, channels), of a classic model float32
-            descriptors.
+            The input of `evaluate`: uint8 pixels (height, width, channels), or float32 descriptors for a classic
+            model.
 
         Raises:
-            UndecodableError: It is no image, or can't be read.
+            UndecodableError: The input is not an image, or can't be read.
         """
 
     @abstractmethod
@@ -90,12 +90,12 @@ class ImageModel(ABC):
         """Compute the probabilities of images.
 
         Args:
-            rows: (n, *row) as `look_at` gives them.
+            rows: Stacked results of `look_at`, (n, *row).
         """
 
     @abstractmethod
     def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
-        """Each image's name, what `evaluate` gave for its batch and its position in that; or why it can't be read."""
+        """For each image: its name, the output of its batch or the reason of a failure, and its batch position."""
 
     def predict(
         self,
@@ -112,17 +112,17 @@ class ImageModel(ABC):
         Args:
             images: Files, their content, Pillow images, arrays or tensors, in any of the forms of
                 `distingo.prediction.images.open_image`; one or many, also as one array of four dimensions.
-            topk: Keep only the so many most probable labels per image. None keeps all of a single-label model, so
-                that probabilities sum to 1, and with several labels those that reach their thresholds.
-            top_k: Another name of `topk`.
-            abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.conformal`).
-            coverage: Give each image the set of labels that contains this share of its true ones
+            topk: Number of most probable labels per image. None returns all labels of a single-label model, so that
+                the probabilities sum to 1, and those that reach their thresholds of a multi-label model.
+            top_k: Alias of `topk`.
+            abstain: Abstain where needed to keep the share of wrong answers at or below this value
                 (`distingo.metrics.conformal`).
-            on_error: ``row``: an image that is missing or can't be read gets a row with its error; ``raise``: it
-                raises; None: a missing file raises before any is read, another fault gives a row.
+            coverage: Add prediction sets that contain this share of the true labels (`distingo.metrics.conformal`).
+            on_error: ``row`` returns a row with an error for an image that is missing or can't be read; ``raise``
+                raises instead. None raises for missing files before any is read, and returns a row for other errors.
 
         Returns:
-            One prediction per image, in order, in a list with `to_pandas`.
+            A list with one prediction per image, in order, and a method `to_pandas`.
 
         Raises:
             UsageError: `topk` is below 1, or the calibration set can't guarantee a requested level.
@@ -139,25 +139,25 @@ class ImageModel(ABC):
         return Predictions(predictions, draw_given(images, ranges, self.max_pixels), ranges, self.max_pixels)
 
     def __call__(self, images: Iterable[ImageLike] | ImageLike, **options: Any) -> Predictions:
-        """As `predict`, with the same options."""
+        """Same as `predict`."""
         return self.predict(images, **options)
 
     def predict_proba(
         self, images: Iterable[ImageLike] | ImageLike, *, on_error: OnError = "raise"
     ) -> npt.NDArray[np.float64]:
-        """The probability of every class for every image.
+        """Predict the probability of every class for every image.
 
         Args:
             images: As for `predict`.
-            on_error: ``row``: an image that is missing or can't be read gets a row of NaN; ``raise``: it raises.
+            on_error: ``row`` returns a row of NaN for an image that is missing or can't be read; ``raise`` raises.
 
         Returns:
-            float64 (n, classes), in the order of `classes`. With one label per image each row sums to 1, with several
-            labels each probability is independent of the others.
+            float64 (n, classes), in the order of `classes`. Rows of a single-label model sum to 1; the probabilities of
+            a multi-label model are independent of each other.
 
         Raises:
             DataError: An image can't be read.
-            UsageError: `on_error` is neither.
+            UsageError: `on_error` is neither ``row`` nor ``raise``.
         """
         items = as_images(images)
         require_files(items, on_error)
@@ -178,7 +178,7 @@ class ImageModel(ABC):
         coverage: float | None = None,
         workers: int | None = None,
     ) -> Certainty:
-        """The thresholds at requested levels.
+        """Validate the options of a call and derive its thresholds.
 
         Raises:
             UsageError: `topk` or `workers` is below 1, or the calibration set can't guarantee a requested level.
@@ -189,11 +189,11 @@ class ImageModel(ABC):
         return settle_certainty(self._calibrated, abstain=abstain, coverage=coverage)
 
     def _look_at_or_explain(self, image: ImageLike) -> np.ndarray | str:
-        """A row, or why there is none."""
+        """The preprocessed row, or the reason why the image can't be read."""
         try:
             return self.look_at(image)
         except UsageError:
-            raise  # the caller's mistake: no image at all
+            raise  # a mistake of the caller: not an image
         except (DistingoError, OSError) as error:
             return str(error)
 

@@ -1,4 +1,4 @@
-"""What `predict` accepts as an image, and opening it as its file would be opened."""
+"""The image types that `predict` accepts, and decoding them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from distingo.errors import UsageError, option
 from distingo.records import DEFAULT_MAX_PIXELS, Source, ValueRanges
 
 ImageLike = Any
-"""A file's path; its content as bytes, bytearray, memoryview or an open binary file; a Pillow image; or pixels as a
-NumPy array or a tensor (of torch and others), (height, width) or with 1, 3 or 4 channels last or first."""
+"""A path; file content as bytes, bytearray, memoryview or an open binary file; a Pillow image; or pixels.
+
+Pixels are a NumPy array or a tensor (of torch or others) of shape (height, width), or with 1, 3 or 4 channels first or
+last."""
 
 ACCEPTED = (
     "give a path, bytes, an open binary file, a Pillow image, or an array or tensor (H, W), (H, W, C) or (C, H, W) "
@@ -34,21 +36,21 @@ def open_image(
 ) -> Image.Image:
     """Open an image, upright, in mode ``RGB`` or ``L``.
 
-    Whatever form it comes in, it is read as its file would be: turned by its EXIF orientation, its colors converted
-    to sRGB by its profile, laid over white where it is transparent, and deep values scaled by the model's range.
-    Arrays of uint8 and bool are taken as they are, wider integers and floats are scaled as deep images are; an array
-    that fits both ways has its channels last, a torch tensor first.
+    All forms are processed like files: the EXIF orientation is applied, colors are converted to sRGB by the profile,
+    transparent images are composited over white, and values of more than 8 bits are scaled by the model's range. Arrays
+    of uint8 and bool are used unchanged; wider integers and floats are scaled like images with more than 8 bits. If the
+    layout of an array is ambiguous, channels are last; for torch tensors they are first.
 
     Args:
-        image: What a person gave.
+        image: The image in any accepted form.
         enough: As for `distingo.datasets.decoding.decode.decode`.
         value_range: As for `distingo.datasets.decoding.decode.decode`.
-        max_pixels: As for `distingo.datasets.decoding.decode.decode`; None takes the default, and for Pillow
-            images none; arrays are in memory already.
+        max_pixels: As for `distingo.datasets.decoding.decode.decode`; None is the default limit for files and no limit
+            for Pillow images. Arrays are not limited.
 
     Raises:
-        UndecodableError: It is no image, or can't be read.
-        UsageError: It is nothing that could be an image, or an array of another shape or type.
+        UndecodableError: The content is not an image, or can't be read.
+        UsageError: The argument has an unsupported type, or is an array of an unsupported shape or dtype.
     """
     return decode_given_image(image, enough, value_range, max_pixels).image
 
@@ -59,7 +61,7 @@ def decode_given_image(
     value_range: ValueRanges | None = None,
     max_pixels: int | None = None,
 ) -> Decoded:
-    """Open an image as `open_image` does, and keep what is known of its stored values; same arguments and errors."""
+    """Open an image like `open_image`, and also return information on its stored values."""
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(image, str | os.PathLike):
         data = read_bytes(Source(os.fspath(image), Path(image)))
@@ -72,13 +74,13 @@ def decode_given_image(
 
 
 def as_images(given: Any) -> list[ImageLike]:
-    """One image or many, as a list.
+    """Convert one image or several to a list of images.
 
     Args:
-        given: An image, a list or another series of them, or one array or tensor of four dimensions.
+        given: An image, an iterable of images, or an array or tensor with four dimensions.
 
     Raises:
-        UsageError: It is, or one of them is, nothing that could be an image.
+        UsageError: The argument or one of its items has an unsupported type.
     """
     if _is_array(given) and len(given.shape) == 4:
         images = list(given)
@@ -94,10 +96,10 @@ def as_images(given: Any) -> list[ImageLike]:
 
 
 def require_image(image: object) -> None:
-    """Look whether something could be an image, without reading it.
+    """Check that an object has the type and shape of an image, without reading it.
 
     Raises:
-        UsageError: It could not.
+        UsageError: It has not.
     """
     if not is_image(image):
         raise UsageError(f"{_describe(image)} is no image; {ACCEPTED}", code="invalid_type")
@@ -106,10 +108,10 @@ def require_image(image: object) -> None:
 
 
 def require_limit(max_pixels: int | None) -> None:
-    """Look whether a pixel limit lets anything in.
+    """Check that a pixel limit is at least 1 or None.
 
     Raises:
-        UsageError: It doesn't.
+        UsageError: It is below 1.
     """
     if max_pixels is not None and max_pixels < 1:
         raise UsageError(
@@ -118,13 +120,13 @@ def require_limit(max_pixels: int | None) -> None:
 
 
 def is_image(given: object) -> bool:
-    """Whether something is of a type that a single image comes in."""
+    """Whether an object has one of the types of a single image."""
     plain = isinstance(given, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
     return plain or hasattr(given, "read") or _is_array(given)
 
 
 def name_image(image: ImageLike, position: int) -> str:
-    """What a prediction calls an image: its file, else its position among those that were given."""
+    """Name of an image in predictions: its path, or its position among the images."""
     return os.fspath(image) if isinstance(image, str | os.PathLike) else f"picture {position}"
 
 
@@ -135,14 +137,14 @@ def _is_array(given: object) -> bool:
 
 
 def _content(image: Any) -> bytes:
-    """The bytes of a file's content, or of an open file from its beginning."""
+    """The content of an image file, read from its beginning if it is an open file."""
     if not hasattr(image, "read"):
         return bytes(image)
     try:
         if image.seekable():
             image.seek(0)
     except AttributeError:
-        pass  # the least that a file can be: something to read from
+        pass  # a minimal file object with only `read`
     content = image.read()
     if not isinstance(content, bytes | bytearray | memoryview):
         raise UsageError(
@@ -152,29 +154,29 @@ def _content(image: Any) -> bytes:
 
 
 def _channels_at(array: Any) -> int | None:
-    """Where the channels of an image's array are: 0, 2, or None for an array without any.
+    """Axis of the channels of an image array: 0, 2, or None for an array without channels.
 
     Raises:
-        UsageError: It is none of an image.
+        UsageError: The array does not have the shape of an image.
     """
     shape = tuple(array.shape)
     if not all(shape):
         raise UsageError(f"{_describe(array)} has no pixels; {ACCEPTED}", code="invalid_image_array")
     if len(shape) == 2:
         return None
-    places = [at for at in (2, 0) if len(shape) == 3 and shape[at] in _CHANNELS]
-    if not places and len(shape) == 4:
+    axes = [at for at in (2, 0) if len(shape) == 3 and shape[at] in _CHANNELS]
+    if not axes and len(shape) == 4:
         raise UsageError(
             f"{_describe(array)} in a list is no image; give the array of several images itself",
             code="invalid_image_array",
         )
-    if not places:
+    if not axes:
         raise UsageError(f"{_describe(array)} has the shape of no image; {ACCEPTED}", code="invalid_image_array")
-    return places[-1] if _is_tensor(array) else places[0]
+    return axes[-1] if _is_tensor(array) else axes[0]
 
 
 def _is_tensor(array: Any) -> bool:
-    """Whether it is a tensor of torch, which is not imported to find out."""
+    """Whether an object is a torch tensor, determined without importing torch."""
     return hasattr(array, "detach") and hasattr(array, "cpu")
 
 

@@ -1,4 +1,4 @@
-"""Libraries that run networks: OpenVINO without the reports of its use, and errors in one line."""
+"""Import of OpenVINO without telemetry, and one-line summaries of library errors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ _REPORTS = "openvino_telemetry"
 
 
 def import_openvino(module: str = "openvino") -> Any:
-    """Import a module of OpenVINO without the reports of its use, which it forks processes for.
+    """Import a module of OpenVINO without its telemetry, which forks processes.
 
-    Users of distingo never agreed to these reports. OpenVINO has a stub for the case that they are not installed.
+    Users of distingo have not consented to telemetry. OpenVINO falls back to a stub if the telemetry package is
+    missing.
 
     Args:
         module: ``openvino`` or ``nncf``.
@@ -22,7 +23,7 @@ def import_openvino(module: str = "openvino") -> Any:
     """
     silent = module not in sys.modules and _REPORTS not in sys.modules
     if silent:
-        sys.modules[_REPORTS] = None  # type: ignore[assignment]  # how Python marks what can't be imported
+        sys.modules[_REPORTS] = None  # type: ignore[assignment]  # makes the import fail
     try:
         return importlib.import_module(module)
     finally:
@@ -31,5 +32,5 @@ def import_openvino(module: str = "openvino") -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, at most 200 characters; the error's class where it has no text."""
+    """First line of an error message, at most 200 characters; the class name if the message is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

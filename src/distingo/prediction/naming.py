@@ -1,6 +1,6 @@
-"""From probabilities to a prediction: labels, sets, abstention and whether an image is out of distribution.
+"""Conversion of probabilities to predictions: labels, prediction sets, abstention and OOD detection.
 
-The calibration set of a model gives the thresholds at the levels that are requested, and what they guarantee.
+The model's calibration set determines the thresholds for the requested levels and the guarantees they come with.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from distingo.models.feature_bank import FeatureBank
 from distingo.records import Prediction, Task, Thresholds, ValueRanges
 
 FALSE_ALARMS = 0.01
-"""The share of images like those of training that may be called unlike them."""
+"""Rate at which in-distribution images may be flagged as out of distribution."""
 
 _NO_EVIDENCE = "the model keeps nothing to go by (an older distingo trained it, or it looks at no picture); train again"
 
@@ -42,11 +42,11 @@ class Vouched(Protocol):
 
     @property
     def bank(self) -> FeatureBank | None:
-        """Features of training images."""
+        """Feature bank of training images; None if the model has none."""
 
     @property
     def calibration_set(self) -> CalibrationSet | None:
-        """Its calibration set."""
+        """The model's calibration set; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Certainty:
     """Thresholds for one call.
 
     Attributes:
-        answer_from: The probability from which a label is answered with; None answers always.
-        set_from: The probability from which a label belongs to the prediction set; None makes no sets.
-        unlike_from: The distance to the bank above which an image is out of distribution; None without one.
-        coverage: What the sets cover, from one draw of the calibration set to the next; None makes no sets.
+        answer_from: Lowest probability of an answer; None never abstains.
+        set_from: Lowest probability of a label in the prediction set; None makes no sets.
+        unlike_from: Distance to the feature bank above which an image is out of distribution; None without a bank.
+        coverage: Range of coverages of the sets over random calibration sets; None makes no sets.
     """
 
     answer_from: float | None = None
@@ -68,11 +68,11 @@ class Certainty:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Which levels the calibration set can hold.
+    """The levels that a calibration set can guarantee.
 
     Attributes:
-        abstain_from: The lowest share of wrong answers that can be requested; None where none can.
-        coverage_to: The highest coverage that can be requested, in steps of a thousandth; None where none can.
+        abstain_from: The lowest share of wrong answers that can be requested; None if there is none.
+        coverage_to: The highest coverage that can be requested, in steps of 0.001; None if there is none.
     """
 
     abstain_from: float | None
@@ -80,10 +80,10 @@ class Levels:
 
 
 def possible_levels(model: Vouched) -> Levels:
-    """Which levels `settle_certainty` grants.
+    """The levels that `settle_certainty` accepts.
 
     Args:
-        model: With its evidence, where it has any.
+        model: A model, with or without a calibration set.
     """
     if model.calibration_set is None:
         return Levels(None, None)
@@ -92,21 +92,21 @@ def possible_levels(model: Vouched) -> Levels:
 
 
 def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> Certainty:
-    """Derive a call's thresholds.
+    """Derive the thresholds of a call from the requested levels.
 
     Args:
-        model: With its evidence, where it has any.
+        model: A model, with or without a calibration set.
         abstain: The requested share of wrong answers; None always answers.
         coverage: The requested share of true labels in the prediction sets; None makes no sets.
 
     Raises:
-        UsageError: A level is no share, or the calibration set can't guarantee it.
+        UsageError: A level is not between 0 and 1, or the calibration set can't guarantee it.
     """
     for name, requested, example in (("abstain", abstain, 0.05), ("coverage", coverage, 0.95)):
         if requested is not None and not 0 < requested < 1:
-            likely = requested / 100 if 1 < requested < 100 else example
+            suggestion = requested / 100 if 1 < requested < 100 else example
             raise UsageError(
-                f"{option(name)} {requested:g}: give a share above 0 and below 1, for example {likely:g}",
+                f"{option(name)} {requested:g}: give a share above 0 and below 1, for example {suggestion:g}",
                 code="out_of_range",
                 parameter=name,
             )
@@ -125,25 +125,25 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
 
 
 def set_coverage(calibration_set: CalibrationSet, coverage: float, threshold: float) -> CoverageRange | None:
-    """What sets of a requested coverage cover, from one draw of the calibration set to the next.
+    """Range of coverages of prediction sets over random calibration sets.
 
     Args:
         calibration_set: The calibration set.
-        coverage: As requested.
-        threshold: From which a label belongs to a set (`distingo.metrics.conformal.set_threshold`).
+        coverage: The requested coverage.
+        threshold: Lowest probability of a label in a set (`distingo.metrics.conformal.set_threshold`).
 
     Returns:
-        None where the calibration set can't hold such coverage.
+        The range; None if the calibration set can't guarantee the coverage.
     """
     effective = effective_images(calibration_set.truths, calibration_set.weights, calibration_set.n, threshold)
     return coverage_range(calibration_set.n, coverage, effective=effective)
 
 
 def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> list[str]:
-    """What is guaranteed at requested levels that `settle_certainty` grants, one sentence for each.
+    """Describe the guarantee of each requested level in one sentence.
 
     Args:
-        model: With its evidence, where it has any.
+        model: A model, with or without a calibration set.
         abstain: As for `settle_certainty`.
         coverage: As for `settle_certainty`.
     """
@@ -157,20 +157,22 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
             f"{option('abstain')} {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong "
             f"on new pictures like those of training, tested on {source}{reservation}"
         )
-    found = settle_certainty(model, coverage=coverage).coverage
-    if coverage is not None and found is not None:
-        several = bool((calibration_set.weights != 1).any())
-        held = "hold between {} and {} of a picture's labels" if several else "hold the true label of {} to {} of"
-        held = held.format(f"{found.low:.1%}", f"{found.high:.1%}")
+    coverages = settle_certainty(model, coverage=coverage).coverage
+    if coverage is not None and coverages is not None:
+        is_multi_label = bool((calibration_set.weights != 1).any())
+        text = (
+            "hold between {} and {} of a picture's labels" if is_multi_label else "hold the true label of {} to {} of"
+        )
+        text = text.format(f"{coverages.low:.1%}", f"{coverages.high:.1%}")
         sentences.append(
-            f"{option('coverage')} {coverage:g}: in 9 of 10 trainings sets {held}{' in' if several else ''} new "
+            f"{option('coverage')} {coverage:g}: in 9 of 10 trainings sets {text}{' in' if is_multi_label else ''} new "
             f"pictures like those of training, calibrated on {source}{reservation}"
         )
     return sentences
 
 
 def name_calibration(calibration_set: CalibrationSet) -> str:
-    """What the calibration set is, in words: "302 training and validation images, each scored by ..."."""
+    """Describe the calibration set, as in "302 training and validation pictures, each scored by ..."."""
     if not calibration_set.folds:
         return f"{calibration_set.n:,} validation pictures"
     return (
@@ -185,10 +187,10 @@ def given_labels(calibration_set: CalibrationSet) -> GivenLabels:
 
 
 def unlike_threshold(model: Vouched) -> tuple[float, float]:
-    """The distance above which an image is unlike training, and the rate of false alarms that it keeps to.
+    """The distance above which an image is out of distribution, and the guaranteed rate of false alarms.
 
     Args:
-        model: With a bank and evidence.
+        model: A model with a feature bank and a calibration set.
     """
     if model.calibration_set is None:
         raise ValueError("a model without evidence knows no distances")
@@ -196,8 +198,8 @@ def unlike_threshold(model: Vouched) -> tuple[float, float]:
 
 
 def _answer_from(calibration_set: CalibrationSet, requested: float) -> float:
-    found = answer_threshold(given_labels(calibration_set), requested)
-    if found is None:
+    threshold = answer_threshold(given_labels(calibration_set), requested)
+    if threshold is None:
         lowest = lowest_error(given_labels(calibration_set))
         instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
@@ -207,12 +209,12 @@ def _answer_from(calibration_set: CalibrationSet, requested: float) -> float:
             code="unreachable_guarantee",
             parameter="abstain",
         )
-    return found
+    return threshold
 
 
 def _set_from(calibration_set: CalibrationSet, requested: float) -> float:
-    found = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, requested)
-    if found is None:
+    threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, requested)
+    if threshold is None:
         raise UsageError(
             f"{option('coverage')} {requested:g}: the {calibration_set.n:,} calibration pictures can hold "
             f"{highest_coverage(calibration_set.n):g} at the highest; ask for less, or train with more pictures "
@@ -220,26 +222,26 @@ def _set_from(calibration_set: CalibrationSet, requested: float) -> float:
             code="unreachable_guarantee",
             parameter="coverage",
         )
-    return found
+    return threshold
 
 
 class Described(Protocol):
-    """What is needed of a model to name its predictions: a saved or an exported model's description."""
+    """The description of a saved or an exported model, as needed for its predictions."""
 
     @property
     def task(self) -> Task:
-        """One label per image, or several."""
+        """``single-label`` or ``multi-label``."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names, in the order of the probabilities."""
+        """Class names, in the order of the probabilities."""
 
     @property
     def value_ranges(self) -> ValueRanges:
-        """What the stored values of deep images are scaled by."""
+        """Value ranges by which images with more than 8 bits are scaled."""
 
     def require_thresholds(self) -> Thresholds:
-        """With several labels, the decision threshold of each."""
+        """Multi-label: the decision threshold of each label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +249,8 @@ class Evaluated:
     """The output of a model for some images.
 
     Attributes:
-        probabilities: float32 (n, classes), calibrated.
-        unlike: bool (n,), whether an image is out of distribution; None where the model has no threshold for it.
+        probabilities: Calibrated probabilities, float32 (n, classes).
+        unlike: Bool (n,), whether each image is out of distribution; None if the model has no threshold for it.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -261,34 +263,34 @@ class Evaluated:
 def name_prediction(
     model: Described, name: str, evaluated: Evaluated, position: int, *, topk: int | None, certainty: Certainty
 ) -> Prediction:
-    """The prediction for one image of a batch.
+    """Create the prediction for one image of a batch.
 
     Args:
-        model: Whose classes and thresholds are meant.
-        name: Of the image.
-        evaluated: Of some images.
-        position: Of the image among them.
-        topk: So many labels; None as for `distingo.records.Prediction.labels`.
+        model: Description with the classes and thresholds.
+        name: Name of the image.
+        evaluated: The model's output for the batch.
+        position: Index of the image in the batch.
+        topk: Number of labels; None as for `distingo.records.Prediction.labels`.
         certainty: The thresholds of the call.
     """
     probabilities = evaluated.probabilities[position]
     order = np.argsort(-probabilities, kind="stable")
-    given = abstained = None
+    predicted_labels = abstained = None
     shown = order[: topk or len(order)]
-    sure = probabilities.astype(np.float64) >= (certainty.answer_from or 0.0)
+    confident = probabilities.astype(np.float64) >= (certainty.answer_from or 0.0)
     if model.task == "multi-label":
         reached = apply_thresholds(probabilities, model.require_thresholds())
-        above = order[(reached & sure)[order]]
-        given = tuple(model.classes[index] for index in above)
-        shown = above if topk is None else shown
-        abstained = bool(reached.any() and not len(above))
+        selected = order[(reached & confident)[order]]
+        predicted_labels = tuple(model.classes[index] for index in selected)
+        shown = selected if topk is None else shown
+        abstained = bool(reached.any() and not len(selected))
     else:
-        abstained = not sure[order[0]]
+        abstained = not confident[order[0]]
     return Prediction(
         name,
         tuple(model.classes[index] for index in shown),
         tuple(float(probabilities[index]) for index in shown),
-        given=given,
+        given=predicted_labels,
         abstained=None if certainty.answer_from is None else bool(abstained),
         prediction_set=_set_of(model, probabilities, order, certainty),
         unlike=None if evaluated.unlike is None else bool(evaluated.unlike[position]),
@@ -296,7 +298,7 @@ def name_prediction(
 
 
 def name_failure(model: Described, name: str, reason: str) -> Prediction:
-    """The prediction of an image that can't be read."""
+    """Create the prediction for an image that can't be read, with the reason as its error."""
     return Prediction(name, (), (), reason, None if model.task == "single-label" else ())
 
 
@@ -305,5 +307,5 @@ def _set_of(
 ) -> tuple[str, ...] | None:
     if certainty.set_from is None:
         return None
-    inside = prediction_sets(probabilities, certainty.set_from)
-    return tuple(model.classes[index] for index in order[inside[order]])
+    in_set = prediction_sets(probabilities, certainty.set_from)
+    return tuple(model.classes[index] for index in order[in_set[order]])

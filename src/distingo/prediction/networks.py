@@ -1,7 +1,4 @@
-"""A network's logits for many images, in batches that fit into memory.
-
-Also here: rows of pixels as tensors, and work on a stream of unknown length, by threads a few chunks ahead.
-"""
+"""Batched computation of a network's logits and features, and ordered parallel processing of streams."""
 
 from __future__ import annotations
 
@@ -29,10 +26,10 @@ class Rows(Protocol):
         """(n, *row)."""
 
     def __len__(self) -> int:
-        """How many rows."""
+        """Number of rows."""
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Gather a batch (n, *shape)."""
+        """Gather a batch (n, *row)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +57,11 @@ class ArrayRows:
 
 
 def to_tensor(batch: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-    """Pixels as networks want them.
+    """Convert pixels to the input of a network.
 
     Args:
         batch: uint8 (n, height, width, channels).
-        device: Where the tensor shall live.
+        device: Device of the result.
 
     Returns:
         float32 (n, channels, height, width) in [0, 1], channels last in memory.
@@ -74,21 +71,21 @@ def to_tensor(batch: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
 
 
 _PIXELS_PER_BATCH = 1_600_000
-"""Pixels (height x width x images) that one prediction batch holds: activations stay near the caches."""
+"""Pixels (height x width x images) of a prediction batch, chosen so that activations mostly fit into caches."""
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """The context in which a network computes in the requested precision.
 
     Args:
-        device: Where it computes.
+        device: Device of the network.
         precision: ``float32`` or ``bfloat16``.
     """
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def prediction_batch_size(height: int, width: int) -> int:
-    """Images per prediction batch for an image size."""
+    """Number of images per prediction batch for an image size, from 1 to 512."""
     return max(1, min(512, _PIXELS_PER_BATCH // (height * width)))
 
 
@@ -99,7 +96,7 @@ def predict_logits(network: nn.Module, rows: Rows, *, device: torch.device, prec
     Args:
         network: From float (n, channels, height, width) in [0, 1] to logits; its mode is restored afterwards.
         rows: uint8 images (height, width, channels).
-        device: Where the network lives.
+        device: Device of the network.
         precision: ``float32`` or ``bfloat16``.
 
     Returns:
@@ -112,16 +109,16 @@ def predict_logits(network: nn.Module, rows: Rows, *, device: torch.device, prec
 def predict_logits_and_features(
     network: nn.Module, rows: Rows, *, device: torch.device, precision: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `predict_logits`, with the features that the last layer decided by.
+    """Same as `predict_logits`, but also returns the input features of the last layer.
 
     Returns:
         float32 (n, classes) and float32 (n, features).
     """
     logits, features = [], []
-    with record_features(network) as seen:
+    with record_features(network) as recorded:
         for part in _batches_of_logits(network, rows, device, precision):
             logits.append(part)
-            features.append(seen.pop().float().cpu().numpy())
+            features.append(recorded.pop().float().cpu().numpy())
     return np.concatenate(logits), np.concatenate(features)
 
 
@@ -141,10 +138,10 @@ def _batches_of_logits(network: nn.Module, rows: Rows, device: torch.device, pre
 
 @torch.inference_mode()
 def head_logits(network: nn.Module, rows: Rows) -> np.ndarray:
-    """The outputs of a pretrained model's head for features that its backbone gave earlier.
+    """Apply the head of a pretrained model to features of its backbone.
 
     Args:
-        network: A pretrained model's.
+        network: The network of a pretrained model.
         rows: float32 features (features,).
 
     Returns:
@@ -163,9 +160,9 @@ _Result = TypeVar("_Result")
 
 
 def chunked(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    """Cut a stream into lists of `size` items; the last may be shorter."""
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
+    """Split an iterable into lists of `size` items; the last one may be shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
         yield chunk
 
 
@@ -177,14 +174,14 @@ def map_in_order(
     ahead: int,
     workers: int,
 ) -> Iterator[_Result]:
-    """Map chunks of a stream over threads, and give the results in order.
+    """Apply a function to chunks of a stream in threads, and yield the results in order.
 
     Args:
-        work: From some items to as many results; called from several threads.
-        items: The stream, taken from only as results are.
-        chunk: Items that a thread is handed at a time.
-        ahead: Items that may be worked on, or be done, before the first of them is taken.
-        workers: Threads.
+        work: Function from a list of items to a list of as many results; called from several threads.
+        items: The stream, which is consumed only as results are.
+        chunk: Number of items per call of `work`.
+        ahead: Highest number of items that are in progress or waiting before the first result is consumed.
+        workers: Number of threads.
     """
     waiting: deque[Future[list[_Result]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:

@@ -1,7 +1,4 @@
-"""What `predict` returns: a list that a notebook shows as a strip of images and that pandas takes as a table.
-
-Also here is how images that are missing or can't be read are treated.
-"""
+"""The result of `predict`, with a notebook display and conversion to pandas, and checks for unreadable images."""
 
 from __future__ import annotations
 
@@ -22,27 +19,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OnError = Literal["raise", "row"]
-"""``raise``: an image that can't be read raises `DataError`; ``row``: it gets a row with its error."""
+"""``raise`` raises `DataError` for an image that can't be read; ``row`` returns a row with the error."""
 
 _SHOWN = 12
-"""Images in a strip."""
+"""Number of images in a notebook strip."""
 
 _LISTED = 10
-"""Predictions in a `repr`."""
+"""Number of predictions in a `repr`."""
 
 _LABELS = 2
-"""Labels below an image."""
+"""Number of labels below an image."""
 
 
 class Predictions(list[Prediction]):
-    """Predictions in the order of their images, a list in all other respects; a slice of them is of this kind too.
+    """A list of predictions in the order of their images; slices have the same type.
 
     Args:
         predictions: One per image.
-        drawn: For each, its thumbnail as a ``data:`` address where the image was given in memory (empty: there is
-            none), and None where it is a file; None where all are files.
-        value_ranges: Of the model, by which deep images are shown.
-        max_pixels: Larger files are not shown; None is the default limit.
+        drawn: Thumbnails as ``data:`` URLs for images in memory (empty if there is none), and None for files; None
+            instead of a list if all images are files.
+        value_ranges: The model's value ranges, used to display images with more than 8 bits.
+        max_pixels: Larger files are not displayed; None is the default limit.
     """
 
     def __init__(
@@ -68,7 +65,7 @@ class Predictions(list[Prediction]):
         return Predictions(super().__getitem__(index), drawn, self._value_ranges, self._max_pixels)
 
     def to_pandas(self) -> pd.DataFrame:
-        """A table with a row for each image; see `distingo.data_frames.predictions_to_pandas` for its columns.
+        """Convert to a data frame with one row per image; see `distingo.data_frames.predictions_to_pandas`.
 
         Raises:
             UsageError: pandas is not installed.
@@ -103,19 +100,19 @@ def _caption(prediction: Prediction) -> tuple[str, ...]:
 
 
 def draw_thumbnail(image: ImageLike, value_ranges: ValueRanges | None, max_pixels: int | None) -> str:
-    """An image, made small, as a ``data:`` address; empty where it can't be read.
+    """Create a thumbnail of an image as a ``data:`` URL; empty if the image can't be read.
 
     Args:
         image: As for `distingo.prediction.images.open_image`.
-        value_ranges: Of the model.
+        value_ranges: Value ranges of the model.
         max_pixels: As for `distingo.prediction.images.open_image`.
     """
     try:
         drawn = open_image(image, 2 * THUMBNAIL, value_ranges, max_pixels)
     except (DistingoError, OSError, ValueError):
         return ""
-    drawn = drawn.copy()  # the caller's own image must not shrink
-    drawn.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))  # sharp on dense screens
+    drawn = drawn.copy()  # do not modify the caller's image
+    drawn.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))  # sharp on high-density screens
     content = io.BytesIO()
     drawn.save(content, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
@@ -124,9 +121,9 @@ def draw_thumbnail(image: ImageLike, value_ranges: ValueRanges | None, max_pixel
 def draw_given(
     images: Sequence[ImageLike], value_ranges: ValueRanges | None, max_pixels: int | None
 ) -> list[str | None] | None:
-    """Thumbnails of images in memory, for `Predictions`: in a notebook of the first ones, elsewhere none at all.
+    """Create the thumbnails of images in memory for `Predictions`: of the first images, in notebooks only.
 
-    Files are drawn when they are shown. An open file is not read again.
+    Thumbnails of files are created when they are displayed. Open file objects are not read again.
     """
     if all(map(_is_path, images)):
         return None
@@ -143,11 +140,11 @@ def draw_given(
 
 
 def require_files(images: Iterable[ImageLike], on_error: OnError | None) -> None:
-    """Look whether the files that were given are there, before any is read.
+    """Check that image files exist before any is read.
 
     Args:
-        images: Those that are paths are looked at.
-        on_error: With ``row`` nothing is looked at.
+        images: Images; only paths are checked.
+        on_error: ``row`` skips the check.
 
     Raises:
         DataError: Some are missing.
@@ -166,11 +163,11 @@ def require_files(images: Iterable[ImageLike], on_error: OnError | None) -> None
 
 
 def require_readable(prediction: Prediction, on_error: OnError | None) -> Prediction:
-    """Let a prediction through.
+    """Return a prediction unchanged, or raise its error.
 
     Args:
         prediction: With or without an error.
-        on_error: Only with ``raise`` the error is raised.
+        on_error: The error is raised only for ``raise``.
 
     Raises:
         DataError: The image could not be read.
@@ -181,12 +178,12 @@ def require_readable(prediction: Prediction, on_error: OnError | None) -> Predic
 
 
 def unreadable(name: str, reason: str) -> DataError:
-    """What is raised of an image that can't be read."""
+    """Create the error for an image that can't be read."""
     return DataError(f"{name}: {reason}; on_error='row' gives a row for it instead", code="damaged_image")
 
 
 def is_missing(path: str | os.PathLike[str]) -> bool:
-    """Whether there is no such file, nor can be; one that is there and can't be opened is not missing."""
+    """Whether a file does not exist or has an invalid path; an existing file without access is not missing."""
     try:
         Path(path).stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):

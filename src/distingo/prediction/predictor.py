@@ -1,4 +1,4 @@
-"""A run's trained model, ready to classify images."""
+"""Classification of images with the trained model of a run."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ from distingo.runs.folder import RunFolder
 _BATCH = 64
 
 _CHUNK = 8
-"""Images that a thread decodes before it hands them over."""
+"""Number of images that a thread decodes at a time."""
 
 
 class Predictor(ImageModel):
-    """A trained model that classifies images; all of it may be called from several threads.
+    """A trained model that classifies images; all methods are thread-safe.
 
     Args:
         model: A saved model.
         device: ``auto``, ``cpu``, ``cuda`` ...
-        engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
-        cache: Where a converted network is kept for the next start; None keeps none.
+        engine: ``torch``, ``openvino``, or ``auto`` for the engine of the training, else the fastest one.
+        cache: Cache for a converted network; None does not cache it.
         max_pixels: As for `distingo.prediction.image_model.ImageModel`.
     """
 
@@ -76,12 +76,12 @@ class Predictor(ImageModel):
 
     @property
     def engine(self) -> str:
-        """What runs a network: ``torch`` or ``openvino``."""
+        """The engine of the network: ``torch`` or ``openvino``."""
         return self._engine.name
 
     @property
     def precision(self) -> str:
-        """What a network is computed in: ``float32`` or ``bfloat16``."""
+        """The precision of the network: ``float32`` or ``bfloat16``."""
         return self._engine.precision
 
     def __repr__(self) -> str:
@@ -98,23 +98,23 @@ class Predictor(ImageModel):
         coverage: float | None = None,
         workers: int | None = None,
     ) -> Generator[Prediction]:
-        """Classify images one after another, in memory that does not grow with their number.
+        """Classify a stream of images with constant memory use.
 
-        Images are decoded in threads while the model computes on those before them.
+        Images are decoded in threads while the model processes earlier ones.
 
         Args:
-            images: As for `predict`, but any number, from a generator too, which is taken from a few batches ahead.
+            images: As for `predict`; may be a generator of any length, which is consumed a few batches ahead.
             topk: As for `predict`.
             top_k: As for `predict`.
             abstain: As for `predict`.
             coverage: As for `predict`.
-            workers: Decoding threads; None takes one per core.
+            workers: Number of decoding threads; None is one per core.
 
         Returns:
-            One prediction after another, in order; an image that is missing or can't be read has its error instead.
+            A generator of predictions, in order; the prediction of an unreadable image contains its error.
 
         Raises:
-            UsageError: As `predict`, before the first image is taken.
+            UsageError: As for `predict`, before the first image is consumed.
         """
         topk = choose_alias("topk", topk, "top_k", top_k)
         certainty = self.require(topk=topk, abstain=abstain, coverage=coverage, workers=workers)
@@ -128,7 +128,7 @@ class Predictor(ImageModel):
         return describe(opened).astype(np.float32) if rendition is None else render(opened, rendition)
 
     def evaluate(self, rows: np.ndarray) -> Evaluated:
-        """Compute the probabilities of images, see `ImageModel.evaluate`; there may be no row at all."""
+        """Compute the probabilities of images; see `ImageModel.evaluate`. `rows` may be empty."""
         if not len(rows):
             none = None if self._strangers is None else np.zeros(0, np.bool_)
             return Evaluated(np.zeros((0, len(self.classes)), np.float32), none)
@@ -139,7 +139,7 @@ class Predictor(ImageModel):
     def describe(
         self, name: str, evaluated: Evaluated, position: int, *, topk: int | None, certainty: Certainty
     ) -> Prediction:
-        """The prediction for one image of a batch; see `distingo.prediction.naming.name_prediction`."""
+        """Create the prediction for one image of a batch; see `distingo.prediction.naming.name_prediction`."""
         return name_prediction(self.model.description, name, evaluated, position, topk=topk, certainty=certainty)
 
     def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
@@ -152,7 +152,7 @@ class Predictor(ImageModel):
                 advance()
 
     def _decode_all(self, images: Iterable[ImageLike], workers: int | None) -> Iterator[tuple[str, np.ndarray | str]]:
-        """Each image's name, and its row or why there is none; in threads, a few batches ahead of what is taken."""
+        """Each image's name and its row or error; decoded in threads, a few batches ahead."""
         return map_in_order(
             self._decode_chunk,
             enumerate(images),
@@ -171,7 +171,7 @@ class Predictor(ImageModel):
     def _judge_all(
         self, decoded: Iterable[tuple[str, np.ndarray | str]]
     ) -> Generator[tuple[str, Evaluated | str, int]]:
-        """As `_judge_each`, for decoded images."""
+        """Same as `_judge_each`, for decoded images."""
         for batch in chunked(decoded, _BATCH):
             rows = [row for _, row in batch if not isinstance(row, str)]
             evaluated = self.evaluate(np.stack(rows)) if rows else self.evaluate(np.empty(0))
@@ -184,10 +184,10 @@ class Predictor(ImageModel):
 
 
 class StrangerFinder:
-    """Finds images that are farther from a bank than images like those of training; safe in several threads.
+    """Thread-safe detector of out-of-distribution images by their distance to the feature bank.
 
     Args:
-        bank: Of training images.
+        bank: Feature bank of training images.
         unlike_from: The distance above which an image is out of distribution.
     """
 
@@ -201,13 +201,12 @@ class StrangerFinder:
         """Which images are out of distribution.
 
         Args:
-            features: Float (n, features), as the model gives them.
+            features: Float (n, features), from the model.
 
         Returns:
             bool (n,).
         """
-        # BLAS in several threads leaves them waiting at full speed, on the cores that the network needs: a fifth of all
-        # the time that predicting takes
+        # BLAS threads keep spinning on the cores that the network needs, which costs a fifth of the prediction time
         with self._lock, self._libraries.limit(limits=1, user_api="blas"):
             distances = self._bank.distances(features)
         return np.asarray(distances > self._unlike_from, np.bool_)
@@ -221,22 +220,22 @@ def load(
     Args:
         run: A run folder, or the ``model`` folder in one.
         device: ``auto``, ``cpu``, ``cuda`` ...
-        engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
-        max_pixels: As for `Predictor`; None takes the limit that the run was trained with, if it was given one.
+        engine: ``torch``, ``openvino``, or ``auto`` for the engine of the training, else the fastest one.
+        max_pixels: As for `Predictor`; None uses the limit of the training, if there was one.
 
     Returns:
-        A predictor; ``.predict([...])`` gives labels with probabilities.
+        A predictor; ``.predict([...])`` returns labels with probabilities.
 
     Raises:
         RunError: The folder is missing, damaged, unfinished or from a newer version.
-        UsageError: There is no such device or engine here.
+        UsageError: The device or engine is not available.
     """
     limit = _limit_of_run(run) if max_pixels is None else max_pixels
     return Predictor(load_model(model_folder(run)), device, engine, Cache(), limit)
 
 
 def _limit_of_run(run: str | Path) -> int | None:
-    """The pixel limit in a run's ``config.json``; a model folder by itself has none."""
+    """The pixel limit in a run's ``config.json``; None for a model folder."""
     folder = RunFolder(Path(run))
     if model_folder(run) == folder.path or not folder.config.is_file():
         return None
@@ -244,7 +243,7 @@ def _limit_of_run(run: str | Path) -> int | None:
 
 
 def read_task(run: str | Path) -> Task:
-    """Whether a run's model gives an image exactly one label or any number; no weights are loaded.
+    """Read the task of a run's model, without loading its weights.
 
     Args:
         run: As for `load`.
@@ -256,13 +255,13 @@ def read_task(run: str | Path) -> Task:
 
 
 def model_folder(run: str | Path) -> Path:
-    """The folder of a run's model, or the one that was named itself.
+    """The model folder of a run; a model folder is returned unchanged.
 
     Raises:
         RunError: There is no such run.
     """
     folder = Path(run)
-    place = folder if (folder / "model.json").is_file() else RunFolder(folder).model
-    if place != folder and not (place / "model.json").is_file():
+    candidate = folder if (folder / "model.json").is_file() else RunFolder(folder).model
+    if candidate != folder and not (candidate / "model.json").is_file():
         read_config(RunFolder(folder))
-    return place
+    return candidate

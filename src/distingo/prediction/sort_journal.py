@@ -1,7 +1,7 @@
-"""The journal of a folder that images were sorted into: what was put where, and taking it back.
+"""The journal of a folder of sorted images, and undoing the sorting.
 
-A line is on the disk before what it announces is done. A journal may come from anywhere: all of it is checked before
-anything is removed, and what a person changed or added stays.
+A line is written to the journal before the action that it describes. Journals are untrusted: the complete journal is
+validated before anything is removed, and files that were changed or added later are kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from distingo.progress import progress_bar
 
 SORT_JOURNAL = "distingo-sorted.jsonl"
 FORMAT, FORMAT_KEY = 2, "distingo sorting"
-"""1 counted the folders that were made, which anybody can write; 2 names their inodes."""
+"""Version 1 stored the number of created folders, which can be forged; version 2 stores their inodes."""
 
 _HASH = re.compile("[0-9a-f]{32}")
 
@@ -34,9 +34,9 @@ class Placement:
 
     Attributes:
         source: The image, an absolute path.
-        path: Where it was put, relative to the sorted folder, with forward slashes.
-        label: What it was put there as.
-        content: Hash of a copy's bytes; empty of a link.
+        path: Target path relative to the sorted folder, with forward slashes.
+        label: Class or special folder for which it was put there.
+        content: Content hash of a copy; empty for a link.
     """
 
     source: str
@@ -47,14 +47,14 @@ class Placement:
 
 @dataclass(slots=True)
 class SortJournal:
-    """What a journal contains.
+    """Contents of a journal.
 
     Attributes:
         way: Whether images were copied or linked.
-        model: Names the model by which they were sorted.
-        made: The inodes of the folders that were made for the class folders: this one, and missing ones above it.
-        folders: The class folders that were made.
-        placements: In their order.
+        model: Identifies the model and the options that they were sorted with.
+        made: Inodes of the created folders above the class folders: the sorted folder and its missing parents.
+        folders: The created class folders.
+        placements: The placements in order.
     """
 
     way: Way
@@ -65,11 +65,11 @@ class SortJournal:
 
 
 def read_sort_journal(folder: Path) -> SortJournal | None:
-    """Read what was sorted into a folder; None where there is no journal, or one without a finished line.
+    """Read the journal of a folder; None if there is none, or it has no complete line.
 
     Raises:
-        DataError: It is damaged (a last line that a kill cut off is not), names what is not in a class folder (one
-            line for each), or a newer distingo wrote it.
+        DataError: The journal is damaged (an incomplete last line is allowed), contains paths outside class folders
+            (reported one per line), or was written by a newer version.
     """
     path = folder / SORT_JOURNAL
     try:
@@ -95,32 +95,32 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
 
 def _start_journal(path: Path, first: Line) -> SortJournal:
     way: Way | None = next((each for each in get_args(Way) if each == first.get("way")), None)
-    model, made = first.get("model"), first.get("made")
-    inodes = made if isinstance(made, list) else [0] * bool(made)  # of format 1, the folders above stay
+    model, stored = first.get("model"), first.get("made")
+    inodes = stored if isinstance(stored, list) else [0] * bool(stored)  # format 1: the parent folders are kept
     if way is None or not isinstance(model, str) or any(type(each) is not int for each in inodes):
         raise DataError(
-            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(made)})",
+            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(stored)})",
             code="damaged_file",
         )
     return SortJournal(way, model, tuple(inodes))
 
 
 def _add_line(folder: Path, journal: SortJournal, line: Line | str) -> str:
-    """Add a line to a journal; returns what is wrong, or nothing."""
+    """Add a line to a journal; return a description of the fault, or an empty string."""
     if isinstance(line, str):
         return line
     if "folder" in line:
-        if not (why := _path_fault(folder, line["folder"], 1)):
+        if not (fault := _path_fault(folder, line["folder"], 1)):
             journal.folders.append(str(line["folder"]))
-        return why
+        return fault
     texts = {name: text for name, text in line.items() if isinstance(text, str)}
     if set(line) != {each.name for each in fields(Placement)} or len(texts) < len(line):
         return "is neither a folder nor a placement"
     placement = Placement(**texts)
-    why = _path_fault(folder, placement.path, 2) or _placement_fault(journal, placement)
-    if not why:
+    fault = _path_fault(folder, placement.path, 2) or _placement_fault(journal, placement)
+    if not fault:
         journal.placements.append(placement)
-    return why
+    return fault
 
 
 def _placement_fault(journal: SortJournal, placement: Placement) -> str:
@@ -132,7 +132,7 @@ def _placement_fault(journal: SortJournal, placement: Placement) -> str:
 
 
 def _path_fault(folder: Path, path: object, depth: int) -> str:
-    """Why a path is not so deep below the folder; a journal may come from anywhere."""
+    """Describe why a path is not `depth` levels below the folder; empty if it is. Journals are untrusted."""
     if why := find_path_fault(path):
         return why
     assert isinstance(path, str)
@@ -144,13 +144,13 @@ def _path_fault(folder: Path, path: object, depth: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Unsorting:
-    """What taking sorted images back came to.
+    """Result of undoing a sorting.
 
     Attributes:
-        folder: That they had been sorted into.
-        removed: How many copies or links were taken away.
-        gone: How many were not there, or not yet.
-        left: Files that stay, and why.
+        folder: The folder of sorted images.
+        removed: Number of removed copies and links.
+        gone: Number of copies and links that did not exist.
+        left: Files that were kept, with the reason.
     """
 
     folder: Path
@@ -160,17 +160,16 @@ class Unsorting:
 
 
 def undo_sorting(folder: Path) -> Unsorting:
-    """Take away what a journal names: links to their images, and copies of images that are still in their place.
+    """Undo a sorting: remove its links, and its copies of images whose originals still exist.
 
-    Folders that were made are removed once empty, and the journal with them once nothing is left. Interrupted, it is
-    begun again.
+    Created folders are removed if they are empty, and so is the journal if nothing is left. An interrupted call can be
+    repeated.
 
     Args:
-        folder: That images were sorted into.
+        folder: The folder of sorted images.
 
     Raises:
-        DataError: There is no journal in it, it is damaged, or it names what does not lie in a class folder; nothing
-            was touched then.
+        DataError: The journal is missing or damaged, or contains paths outside class folders; nothing was changed.
     """
     journal = read_sort_journal(folder)
     if journal is None and not (folder / SORT_JOURNAL).is_file():
@@ -182,18 +181,18 @@ def undo_sorting(folder: Path) -> Unsorting:
     left: list[tuple[str, str]] = []
     with progress_bar("Taking back", len(journal.placements)) as advance:
         for placement in reversed(journal.placements):
-            became = _take_back(folder, placement)
-            removed += became == "removed"
-            gone += became == "gone"
-            if became not in {"removed", "gone"}:
-                left.append((placement.path, became))
+            outcome = _take_back(folder, placement)
+            removed += outcome == "removed"
+            gone += outcome == "gone"
+            if outcome not in {"removed", "gone"}:
+                left.append((placement.path, outcome))
             advance()
     _clear(folder, journal, keep_journal=bool(left))
     return Unsorting(folder, removed, gone, tuple(left))
 
 
 def _take_back(folder: Path, placement: Placement) -> str:
-    """Remove one copy or link; returns ``removed``, ``gone``, or why it stays, in words."""
+    """Remove one copy or link; return ``removed``, ``gone``, or the reason for keeping it."""
     target = folder / placement.path
     try:
         if not os.path.lexists(target):
@@ -227,8 +226,8 @@ def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:
     if keep_journal:
         return
     (folder / SORT_JOURNAL).unlink(missing_ok=True)
-    places = (folder.absolute(), *folder.absolute().parents)
-    for number, (made, inode) in enumerate(zip(places, journal.made, strict=False)):
+    created_folders = (folder.absolute(), *folder.absolute().parents)
+    for number, (created, inode) in enumerate(zip(created_folders, journal.made, strict=False)):
         with contextlib.suppress(OSError):
-            if number == 0 or made.lstat().st_ino == inode:  # a journal from elsewhere can't know what is above
-                made.rmdir()
+            if number == 0 or created.lstat().st_ino == inode:  # the inode of a parent can't be guessed
+                created.rmdir()

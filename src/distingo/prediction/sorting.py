@@ -1,4 +1,4 @@
-"""Images sorted into folders of their classes as their predictions come: copied or linked, never over anything."""
+"""Sorting of images into class folders by copying or linking, without overwriting anything."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from distingo.prediction.sort_journal import FORMAT, FORMAT_KEY, SORT_JOURNAL, P
 from distingo.records import Prediction
 
 UNKNOWN, NO_LABEL = "unknown", "no-label"
-"""The folders of images for which the model abstained, and of those without a predicted label."""
+"""Folders for images on which the model abstained, and for images without a predicted label."""
 
 _BATCH = 64
-"""Placements that go to the disk's journal together."""
+"""Number of placements that are written to the journal together."""
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
@@ -33,9 +33,9 @@ class Sorting:
     """How images are sorted.
 
     Attributes:
-        folder: Where the class folders are made.
+        folder: Parent of the class folders.
         way: ``copy``, or ``link`` for symbolic links.
-        dry_run: Only plan; nothing is written.
+        dry_run: Plan only, without writing anything.
     """
 
     folder: Path
@@ -44,24 +44,23 @@ class Sorting:
 
 
 class Sorter:
-    """Puts images into class folders as their predictions come; use it in a ``with`` statement.
+    """Puts images into class folders as they are predicted; use it in a ``with`` statement.
 
-    A folder that was begun with the same model is continued: an image that is there already in the same class is not
-    put there again.
+    An interrupted sorting with the same model is continued: an image that is already in its class folder is skipped.
 
     Args:
-        sorting: Where and how.
-        classes: The model's, each of which gets a folder of its own when its first image comes.
-        model: Names the model and the options of the predictions.
+        sorting: The options.
+        classes: The model's classes; the folder of a class is created with its first image.
+        model: Identifies the model and the options of the predictions.
 
     Attributes:
-        counts: Images by the name of their class folder, those of an earlier run included.
-        failures: Images that could not be put anywhere, and why.
-        latest: Where the last image was put, once for each of its labels.
+        counts: Number of images by class folder, including those of an earlier call.
+        failures: Images that could not be sorted, with the reason.
+        latest: Target paths of the last image, one per label.
 
     Raises:
-        UsageError: The folder was sorted into by another model, or in the other way.
-        ResourceError: It can't be written.
+        UsageError: The folder contains images sorted by another model or in the other way.
+        ResourceError: The folder can't be written.
     """
 
     def __init__(self, sorting: Sorting, classes: Sequence[str], model: str) -> None:
@@ -69,9 +68,9 @@ class Sorter:
         self.failures: list[tuple[str, str]] = []
         self.latest: list[Path] = []
         self._sorting = sorting
-        everything = [*classes, UNKNOWN, NO_LABEL]
+        folder_keys = [*classes, UNKNOWN, NO_LABEL]
         keys = [f"class {name}" for name in classes] + [UNKNOWN, NO_LABEL]
-        self._folders = dict(zip(keys, distinct_names([safe_name(name) for name in everything], keys), strict=True))
+        self._folders = dict(zip(keys, distinct_names([safe_name(name) for name in folder_keys], keys), strict=True))
         self._waiting: list[Placement] = []
         self._taken: set[str] = set()
         self._numbers: Counter[str] = Counter()
@@ -90,7 +89,7 @@ class Sorter:
                 self.flush()
 
     def take(self, prediction: Prediction) -> None:
-        """Put an image into its class folders, or plan to; one that can't be read has none."""
+        """Put an image into its class folders, or plan to; images that can't be read are ignored."""
         self.latest = []
         if prediction.error:
             return
@@ -100,11 +99,11 @@ class Sorter:
             self.flush()
 
     def flush(self) -> None:
-        """Put the waiting images into their folders: first into the journal, then into the folders."""
+        """Write the waiting placements to the journal, then put the images into their folders."""
         waiting, self._waiting = self._waiting, []
         if self._journal is None:
             return
-        self._taken.clear()  # from here on the files themselves take their names
+        self._taken.clear()  # from here on the files themselves reserve their names
         ready: list[Placement] = []
         for planned in waiting:
             try:
@@ -136,7 +135,7 @@ class Sorter:
         return self._sorting.folder / path
 
     def _free_name(self, folder: str, name: str) -> str:
-        """``folder/name``, numbered where something has that name already, also without regard to case."""
+        """``folder/name``, with a number if the name is taken, ignoring case."""
         path = f"{folder}/{name}"
         while path.casefold() in self._taken or os.path.lexists(self._sorting.folder / path):
             key = f"{folder}/{name}".casefold()
@@ -146,7 +145,7 @@ class Sorter:
         return path
 
     def _begin(self, model: str) -> dict[tuple[str, str], Placement]:
-        """Open the journal; returns the placements of an earlier run, by image and class."""
+        """Open the journal and return the placements of an earlier call, by image and class."""
         folder, way = self._sorting.folder, self._sorting.way
         journal = read_sort_journal(folder)
         if journal is not None and (journal.model, journal.way) != (model, way):
@@ -158,10 +157,10 @@ class Sorter:
                 parameter="sort_into",
             )
         if not self._sorting.dry_run:
-            made = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
+            missing_folders = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
             self._journal = self._stack.enter_context(journal_writer(folder / SORT_JOURNAL))
             if journal is None:
-                inodes = [each.lstat().st_ino for each in made]
+                inodes = [each.lstat().st_ino for each in missing_folders]
                 self._journal.write({FORMAT_KEY: FORMAT, "way": way, "model": model, "made": inodes})
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
 

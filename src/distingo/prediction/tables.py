@@ -24,17 +24,17 @@ Row = dict[str, object]
 """The cells of a row by the names of their columns."""
 
 _ROW_GROUP = 10_000
-"""Rows of a Parquet file that are in memory at a time."""
+"""Rows of a Parquet file that are held in memory at a time."""
 
 
 @dataclass(slots=True)
 class Columns:
-    """Which columns predictions fill, found out as they go by.
+    """The columns of a table of predictions, collected one prediction at a time.
 
     Attributes:
-        most_labels: Of any of them.
-        given: Whether they are of a model for several labels.
-        certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` any of them has.
+        most_labels: Highest number of labels of a prediction.
+        given: Whether the predictions come from a multi-label model.
+        certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` occur.
     """
 
     most_labels: int = 0
@@ -42,25 +42,25 @@ class Columns:
     certainty: frozenset[str] = frozenset()
 
     def take_in(self, prediction: Prediction) -> None:
-        """Count a prediction in."""
+        """Add the columns of a prediction."""
         self.most_labels = max(self.most_labels, len(prediction.labels))
         self.given = self.given or prediction.given is not None
         self.certainty |= {name for name in _CERTAINTY if getattr(prediction, name) is not None}
 
     @property
     def names(self) -> list[str]:
-        """In the order in which they are written."""
+        """Column names in the order of the table."""
         ranked = [name for rank in range(1, self.most_labels + 1) for name in _names(rank)]
-        sure = [name for name in _CERTAINTY if name in self.certainty]
-        return ["file", *(["labels"] if self.given else []), *ranked, *sure, "error"]
+        certainty_columns = [name for name in _CERTAINTY if name in self.certainty]
+        return ["file", *(["labels"] if self.given else []), *ranked, *certainty_columns, "error"]
 
 
 def check_table(path: Path) -> None:
-    """Refuse an output that can't be written, before any work is done.
+    """Check that a table can be written to a path, before any work is done.
 
     Raises:
-        UsageError: The ending is unknown.
-        ResourceError: The file exists.
+        UsageError: The file extension is unknown.
+        ResourceError: The file already exists.
     """
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(
@@ -85,15 +85,14 @@ def write_table(predictions: Sequence[Prediction], path: Path) -> None:
 def write_rows(predictions: Iterable[Prediction], columns: Columns, path: Path) -> None:
     """Write one row per image: file, label, probability, then the next labels, then the error.
 
-    Of a model for several labels per image the column ``labels`` comes after the file: those that reach their
-    thresholds, a list, in CSV joined by ``|`` as in ``split.csv``. Where they were requested or the model has them,
-    ``abstained``, ``prediction_set`` (a list likewise) and ``unlike`` stand before the error; truth values are
-    ``yes`` and ``no`` in CSV.
+    For a multi-label model, the column ``labels`` follows the file: the list of labels that reach their thresholds,
+    joined by ``|`` in CSV as in ``split.csv``. The optional columns ``abstained``, ``prediction_set`` (also a list) and
+    ``unlike`` precede the error; booleans are ``yes`` and ``no`` in CSV.
 
     Args:
-        predictions: With any number of labels each; taken one after another.
-        columns: That have taken all of them in.
-        path: Ends in ``.csv``, ``.jsonl`` or ``.parquet``; appears when all is written.
+        predictions: Predictions with any number of labels each; may be an iterator.
+        columns: The columns of all predictions.
+        path: Path with the extension ``.csv``, ``.jsonl`` or ``.parquet``; the file appears when it is complete.
     """
     with atomic_writer(path) as file:
         _WRITERS[path.suffix.lower()](map(_as_row, predictions), columns.names, file)
@@ -108,8 +107,8 @@ def _as_row(prediction: Prediction) -> Row:
     if prediction.given is not None:
         row["labels"] = list(prediction.given)
     for rank, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True), 1):
-        name, chance = _names(rank)
-        row[name], row[chance] = label, probability
+        name, probability_column = _names(rank)
+        row[name], row[probability_column] = label, probability
     for name in _CERTAINTY:
         value = getattr(prediction, name)
         if value is not None:
