@@ -326,9 +326,6 @@ def choose_rows(images: Sequence[LabeledImage], most: int, *, seed: int) -> list
         images: Images of the train split; a multi-label image counts for its alphabetically first label.
         most: Largest number of images.
         seed: Random seed for the sample.
-
-        Returns:
-            Positions in ``images``.
     """
     if len(images) <= most:
         return list(range(len(images)))

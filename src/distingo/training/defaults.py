@@ -109,16 +109,16 @@ def _fill_up(
 def _refuse_wishes_for_backbones(model: str, options: Mapping[str, Any]) -> None:
     for name in OF_BACKBONES:
         if options.get(name, _plain_value(name)) != _plain_value(name):
-            option_name = option(name)
+            opt_name = option(name)
             raise UsageError(
-                f"{option_name} {options[name]}: {model} is not pretrained; name a backbone, or leave {option_name} out",
+                f"{opt_name} {options[name]}: {model} is not pretrained; name a backbone, or leave {opt_name} out",
                 code="option_not_applicable",
                 parameter=name,
             )
 
 
 def _not_used(model: str | None, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Note]:
-    """Report options that have no effect as the model is not trained by steps; None means a frozen backbone."""
+    """Report options without effect on a model that is not trained by steps; None means a frozen backbone."""
     differing = [
         name for name in OF_STEPS if name in options and options[name] != defaults.get(name, _plain_value(name))
     ]
@@ -145,36 +145,36 @@ def require_task(recipe: Recipe, task: Task) -> None:
         UsageError: A choice does not apply; the message names an alternative.
     """
     is_multi_label = task == "multi-label"
-    task_text = "with several labels per picture" if is_multi_label else "with one label per picture"
+    phrase = "with several labels per picture" if is_multi_label else "with one label per picture"
     if recipe.model == ("majority" if is_multi_label else "prevalence"):
         other = "prevalence" if is_multi_label else "majority"
         raise UsageError(
-            f"{option('model')} {recipe.model}: makes no sense {task_text}; choose {other}",
+            f"{option('model')} {recipe.model}: makes no sense {phrase}; choose {other}",
             code="option_not_applicable",
             parameter="model",
         )
     unsuitable = "validation_accuracy" if is_multi_label else "validation_mean_average_precision"
     if recipe.monitor == unsuitable:
         raise UsageError(
-            f"{option('monitor')} {unsuitable}: is not measured {task_text}; choose {_monitor(task)} or validation_loss",
+            f"{option('monitor')} {unsuitable}: is not measured {phrase}; choose {_monitor(task)} or validation_loss",
             code="option_not_applicable",
             parameter="monitor",
         )
     if is_multi_label and recipe.class_weights != "none":
         raise UsageError(
-            f"{option('class_weights')} {recipe.class_weights}: not {task_text}; choose {option('positive_weights')}",
+            f"{option('class_weights')} {recipe.class_weights}: not {phrase}; choose {option('positive_weights')}",
             code="option_not_applicable",
             parameter="class_weights",
         )
     if not is_multi_label and recipe.positive_weights != "none":
         raise UsageError(
-            f"{option('positive_weights')} {recipe.positive_weights}: not {task_text}; choose {option('class_weights')}",
+            f"{option('positive_weights')} {recipe.positive_weights}: not {phrase}; choose {option('class_weights')}",
             code="option_not_applicable",
             parameter="positive_weights",
         )
     if not is_multi_label and recipe.threshold_aim != "f1":
         raise UsageError(
-            f"{option('threshold_aim')} {recipe.threshold_aim}: there are no thresholds {task_text}",
+            f"{option('threshold_aim')} {recipe.threshold_aim}: there are no thresholds {phrase}",
             code="option_not_applicable",
             parameter="threshold_aim",
         )
