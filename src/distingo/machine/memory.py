@@ -125,15 +125,13 @@ def forget_peak_memory() -> bool:
 
 
 def peak_memory() -> int | None:
-    """Return the largest resident set size of this process in bytes, or None if unavailable (Windows)."""
+    """Return this process's largest resident set size in bytes, or None if unavailable (Windows)."""
     try:
-        resource_usage = re.search(
-            r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE
-        )
+        usage = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
     except OSError:
-        resource_usage = None
-    if resource_usage:
-        return int(resource_usage[1]) * 1024
+        usage = None
+    if usage:
+        return int(usage[1]) * 1024
     try:
         import resource
     except ImportError:  # pragma: no cover - Windows

@@ -155,27 +155,25 @@ def read_export(folder: str | Path) -> ExportDescription:
     Raises:
         RunError: The folder is not an exported model, is damaged, or was written by a newer distingo.
     """
-    folder_path = Path(folder)
-    if not (folder_path / EXPORT_FILE).is_file():
+    path = Path(folder)
+    if not (path / EXPORT_FILE).is_file():
         raise RunError(
-            f"{folder_path}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one",
+            f"{path}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one",
             code="wrong_folder",
         )
-    facts = read_record(folder_path / EXPORT_FILE, _Facts, advice=_ADVICE, strict=True)
-    preprocessing = read_record(folder_path / PREPROCESSING_FILE, _Preprocessing, advice=_ADVICE, strict=True)
+    facts = read_record(path / EXPORT_FILE, _Facts, advice=_ADVICE, strict=True)
+    preprocessing = read_record(path / PREPROCESSING_FILE, _Preprocessing, advice=_ADVICE, strict=True)
     lengths = {} if facts.thresholds is None else {"thresholds": len(facts.thresholds.values)}
-    check_classes(facts.classes, lengths, folder_path / EXPORT_FILE, advice=_ADVICE)
+    check_classes(facts.classes, lengths, path / EXPORT_FILE, advice=_ADVICE)
     if (facts.task == "multi-label") != (facts.thresholds is not None):
         raise RunError(
-            f"{folder_path / EXPORT_FILE}: damaged (thresholds and task contradict each other); {_ADVICE}",
+            f"{path / EXPORT_FILE}: damaged (thresholds and task contradict each other); {_ADVICE}",
             code="damaged_file",
         )
     try:
         value_ranges = ValueRanges.from_json(preprocessing.value_ranges)
     except ValueError as error:
-        raise RunError(
-            f"{folder_path / PREPROCESSING_FILE}: damaged ({error}); {_ADVICE}", code="damaged_file"
-        ) from error
+        raise RunError(f"{path / PREPROCESSING_FILE}: damaged ({error}); {_ADVICE}", code="damaged_file") from error
     return ExportDescription(
         exported_as=facts.exported_as,
         precision=facts.precision,
