@@ -1,9 +1,8 @@
 """Networks as ONNX graphs, with or without their preprocessing.
 
 The preprocessing matches `distingo.datasets.decoding.rendering.render`: ONNX Runtime's Resize with antialias uses the
-same
-fixed-point arithmetic as Pillow. On real photographs, one value in a hundred differs by one, except in the outermost
-columns. It is as fast as Pillow.
+same fixed-point arithmetic as Pillow. On real photographs, one value in a hundred differs by one, except in the
+outermost columns. It is as fast as Pillow.
 """
 
 from __future__ import annotations

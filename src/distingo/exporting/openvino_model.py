@@ -54,8 +54,7 @@ def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
     """Quantize a model with per-channel weights and bias correction.
 
     Layers after the features stay in float32: they determine the prediction and are cheap. OpenVINO can also read
-    models
-    quantized by ONNX Runtime, but computes MobileNetV2's 3x3 convolutions wrongly from them (2026.4).
+    models quantized by ONNX Runtime, but computes MobileNetV2's 3x3 convolutions wrongly from them (2026.4).
 
     Args:
         model: OpenVINO model that takes preprocessed images.

@@ -2,8 +2,7 @@
 
 A process is unchanged unless `configure_process` is called in it, as the command line, the server and training do.
 Importing distingo and predicting with a `distingo.Predictor` in another program change nothing: not the environment,
-the
-number and affinity of threads, memory allocation or imports. To make a predictor as fast as the command, call
+the number and affinity of threads, memory allocation or imports. To make a predictor as fast as the command, call
 ``distingo.machine.process.configure_process()`` before torch is imported.
 
 `configure_process` enables:
@@ -188,8 +187,7 @@ def free_this_thread() -> None:
     """Let the calling thread run on every core that the process had at its start.
 
     OpenMP binds the thread that loads it to a core, and threads and processes started from it inherit this. Threads
-    that
-    decode images therefore call this function first.
+    that decode images therefore call this function first.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, _cores_at_start)
@@ -200,8 +198,7 @@ def prepare_process() -> frozenset[int]:
 
     glibc is configured to keep large freed blocks; otherwise each training step allocates fresh pages (a factor of 2 on
     large feature maps). OpenMP binds its threads, including this one, when it first computes; this thread is then
-    released
-    again, as threads that it starts later would inherit its single core.
+    released again, as threads that it starts later would inherit its single core.
 
     Returns:
         The cores that OpenMP bound this thread to; all usable cores if it does not bind threads or if

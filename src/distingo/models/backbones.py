@@ -173,8 +173,7 @@ def fetch_weights(name: str) -> Path:
     """Get a backbone's weights into the hub's cache ahead of time, and its configuration next to them.
 
     Requests the newest version from the hub even if one is in the cache. An interrupted download is resumed; the size
-    and
-    hash of the result are verified.
+    and hash of the result are verified.
 
     Args:
         name: A preset, a timm name with or without tag, or ``hf-hub:OWNER/NAME``.

@@ -212,8 +212,7 @@ def load_exported_bank(folder: Path) -> FeatureBank | None:
     """Read the bank that `save_exported_bank` wrote, or return None if the export has none.
 
     The file is untrusted: the name, type, shape and size of its members are checked before they are loaded. Members
-    must
-    not be compressed, so that loading needs no more memory than the file's size.
+    must not be compressed, so that loading needs no more memory than the file's size.
 
     Raises:
         RunError: The file is damaged or not a bank.

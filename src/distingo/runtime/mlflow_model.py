@@ -1,8 +1,7 @@
 """A classifier for MLflow's pyfunc flavor, from a table of images to a table of labels.
 
 MLflow calls `_load_pyfunc` with the folder of an export, in an environment that does not need torch. Images are a
-column
-of file contents, as read by Spark and as decoded from base64 by MLflow's scoring server.
+column of file contents, as read by Spark and as decoded from base64 by MLflow's scoring server.
 """
 
 from __future__ import annotations

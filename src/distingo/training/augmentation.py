@@ -27,8 +27,7 @@ class Augmentation:
         horizontal_shift: Largest shift to the left or right, as a fraction of the width.
         vertical_shift: Largest shift up or down, as a fraction of the height.
         crop: Smallest fraction of the area that a random crop keeps, 1.0 for no crop; its aspect ratio varies from 3:4
-            to
-            4:3.
+            to 4:3.
         horizontal_flip: Mirror half of the images left to right.
         vertical_flip: Mirror half of the images top to bottom.
         quarter_turns: Turn by 0, 90, 180 or 270 degrees (0 or 180 where an image is not square).

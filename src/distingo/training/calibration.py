@@ -1,12 +1,11 @@
 """Calibration of a fitted model, and its calibration set: outputs for images that it was not fitted on.
 
 If the validation split is large, the model's own outputs for it are the calibration set. If it is small and refitting
-is
-cheap (a head on a frozen backbone, a classic model), the train and validation splits are divided into folds, and each
-image is scored by a model that was fitted on the other folds with the chosen settings: cross-conformal
-prediction (Vovk 2015; Barber et al., Predictive inference with the jackknife+, 2021) with one threshold for the final
-model. The number of folds is limited so that no fold's model is fitted on more images than the final model; the final
-model's probabilities therefore tend to be slightly higher.
+is cheap (a head on a frozen backbone, a classic model), the train and validation splits are divided into folds, and
+each image is scored by a model that was fitted on the other folds with the chosen settings: cross-conformal prediction
+(Vovk 2015; Barber et al., Predictive inference with the jackknife+, 2021) with one threshold for the final model. The
+number of folds is limited so that no fold's model is fitted on more images than the final model; the final model's
+probabilities therefore tend to be slightly higher.
 """
 
 from __future__ import annotations

@@ -90,10 +90,10 @@ def fit_head(
     """Fit a head on the train split, with the settings that are best on the validation split.
 
     `distingo.training.held_out.best_trial` chooses the best settings. The head is fitted on the train split alone. If
-    the
-    validation split has fewer than `PER_CLASS` images per class, the settings are chosen by stratified cross-validation
-    within the train split; if that has one image per class, the kind's defaults are used. A note reports either case.
-    All labels share one regularization: choosing one per label on few held-out positives was worse on new images.
+    the validation split has fewer than `PER_CLASS` images per class, the settings are chosen by stratified
+    cross-validation within the train split; if that has one image per class, the kind's defaults are used. A note
+    reports either case. All labels share one regularization: choosing one per label on few held-out positives was worse
+    on new images.
 
     Args:
         kind: One of `distingo.models.heads.HEADS`.

@@ -26,8 +26,7 @@ def score_logits(logits: npt.NDArray[Any], targets: Targets, task: Task) -> tupl
 
     Returns:
         Accuracy and log loss. For multi-label: scikit-learn's mean average precision over the labels that some image
-        has
-        (0 if there are none), and the mean binary cross-entropy.
+        has (0 if there are none), and the mean binary cross-entropy.
     """
     if task == "single-label":
         return float((logits.argmax(axis=1) == targets).mean()), softmax_log_loss(logits, targets)
@@ -38,11 +37,9 @@ def best_trial(scores: list[tuple[float, float]], n: int, task: Task) -> int:
     """Choose the best of several trials on the same images.
 
     For single-label, this is the trial of lowest log loss among those whose accuracy is within one standard error of
-    the
-    highest, so that one image that happens to be right does not decide (the rule of Breiman et al., Classification and
-    regression trees, 1984, with log loss in place of simplicity). For multi-label, it is the trial of highest mean
-    average
-    precision; ties are broken by the lowest log loss.
+    the highest, so that one image that happens to be right does not decide (the rule of Breiman et al., Classification
+    and regression trees, 1984, with log loss in place of simplicity). For multi-label, it is the trial of highest mean
+    average precision; ties are broken by the lowest log loss.
 
     Args:
         scores: Score and log loss of each trial, as returned by `score_logits`.

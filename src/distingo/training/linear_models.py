@@ -124,10 +124,10 @@ REGULARISATIONS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5
 ITERATIONS = 1000
 
 _DECREASE = 1e-9
-"""The solver has converged if a step reduces the objective by less than this fraction of its initial value,"""
+"""The solver has converged if a step reduces the objective by less than this fraction of its initial value."""
 
 _GRADIENT = 1e-7
-"""or if no entry of the scaled objective's gradient exceeds this."""
+"""The solver has also converged if no entry of the scaled objective's gradient exceeds this."""
 
 _LIMIT_REACHED = 1
 """SciPy's status if the limit is reached. Status 2 counts as converged: float32's rounding prevents a better step."""
@@ -162,8 +162,7 @@ class Standardisation:
     """Centering and a common scale for all features, applied before regularization.
 
     Usually each feature is divided by its own standard deviation, but few images estimate it badly. A common scale
-    keeps
-    the embedding's geometry. It was as good or better in all experiments, by ten points with one image per class.
+    keeps the embedding's geometry. It was as good or better in all experiments, by ten points with one image per class.
 
     Attributes:
         mean: Float32 (features,).

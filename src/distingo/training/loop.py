@@ -69,8 +69,7 @@ class Session:
         precision: ``float32`` or ``bfloat16``.
         on_epoch: Callback that receives every finished epoch.
         start_counts: Whether the initial weights may be the best ones; with it, fine-tuning never returns a model that
-            is
-            worse on the validation split than the initial one.
+            is worse on the validation split than the initial one.
     """
 
     recipe: Recipe

@@ -37,8 +37,7 @@ class TrainRequest:
         repeats: The config of the run that is repeated; None for a run of its own.
         split: The file that says which split each image is in; None splits by class and seed.
         near_duplicates: Similarity from which near-duplicates are kept in one split; ``none`` turns this off, None is
-            the
-            default.
+            the default.
         recipe_file: Recipe file that provides options which are not set.
         resume: Resume the run in `output`.
         on_epoch: Called with every finished epoch.
