@@ -1,1 +1,1 @@
-"""A run's model as files that run without torch, each compared with the original on real images."""
+"""Export of a run's model to files that run without torch, compared with the original on real images."""

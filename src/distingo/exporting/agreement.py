@@ -1,4 +1,4 @@
-"""Whether an export predicts the same as the original in float32, on real images of the run."""
+"""Comparison of an export's predictions with those of the original in float32, on real images of the run."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class KnownImage:
-    """An image with its labels where they are known.
+    """An image with its labels, if they are known.
 
     Attributes:
-        source: Where its pixels come from.
-        labels: Its classes; None where it is not known.
+        source: Source of the pixels.
+        labels: The image's classes, or None if unknown.
     """
 
     source: Source
@@ -47,31 +47,31 @@ class KnownImage:
 
 
 def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -> list[KnownImage]:
-    """The run's own images that are still there: of many a sample, the first side's before the next one's.
+    """Return the run's images that still exist, or a sample of them, in the order of the splits.
 
     Args:
         records: A run.
-        splits: Which of its sides, the dearest first.
-        most: How many at most.
+        splits: Splits to take images from, the preferred one first.
+        most: Largest number of images.
     """
     generator = np.random.default_rng(0)
-    found: list[KnownImage] = []
+    sampled: list[KnownImage] = []
     for split in splits:
         rows = [row for row in records.split if row.split == split]
         for at in generator.permutation(len(rows)):
-            if len(found) == most:
-                return found
+            if len(sampled) == most:
+                return sampled
             image = _find(records.root, rows[at].file, rows[at].labels)
             if image is not None:
-                found.append(image)
-    return found
+                sampled.append(image)
+    return sampled
 
 
 def images_in(folder: Path, most: int) -> list[KnownImage]:
-    """Images in a folder, of many a sample.
+    """Return the images in a folder, or a sample of them.
 
     Raises:
-        UsageError: There is no such folder, or no file in it.
+        UsageError: The folder does not exist or is empty.
     """
     paths = sorted(file.path for file in walk(folder) if not file.ignored) if folder.is_dir() else []
     if not paths:
@@ -95,7 +95,7 @@ def _find(root: Path, file: str, labels: tuple[str, ...]) -> KnownImage | None:
 def opened(
     images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: ValueRanges
 ) -> Iterator[list[tuple[KnownImage, Image.Image]]]:
-    """Decoded images in batches, as predicting decodes them; those that can't be read are left out."""
+    """Yield batches of images, decoded as for predictions; unreadable images are skipped."""
     enough = shorter_side_for(rendition)
 
     def look(image: KnownImage) -> tuple[KnownImage, Image.Image] | None:
@@ -106,15 +106,15 @@ def opened(
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         for start in range(0, len(images), _AT_ONCE):
-            found = pool.map(look, images[start : start + _AT_ONCE])
-            yield [pair for pair in found if pair is not None]
+            decoded = pool.map(look, images[start : start + _AT_ONCE])
+            yield [pair for pair in decoded if pair is not None]
 
 
 def rendered(images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: ValueRanges) -> np.ndarray:
-    """Images as the network sees them, uint8 (n, height, width, channels).
+    """Preprocess images for the network: uint8 (n, height, width, channels).
 
     Raises:
-        DataError: None can be read.
+        DataError: No image can be read.
     """
     rows = [render(image, rendition) for batch in opened(images, rendition, value_ranges) for _, image in batch]
     if not rows:
@@ -128,10 +128,10 @@ def rendered(images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: V
 
 
 def original_answers(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Calibrated probabilities float32 (n, classes), and features float32 (n, features).
+    """Compute calibrated probabilities, float32 (n, classes), and features, float32 (n, features).
 
     Args:
-        model: With a network.
+        model: Model with a network.
         rows: uint8 (n, height, width, channels), at least one.
     """
     cpu = torch.device("cpu")
@@ -140,26 +140,27 @@ def original_answers(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, n
 
 
 LEAST_SAME = 0.995
-"""Share of images that must get the same label, of several the same labels."""
+"""Fraction of images that must get the same label, or the same set of labels for multi-label."""
 
 HIGHEST_COST = 0.01
-"""Of accuracy, with several labels of mean average precision, that 8-bit integers may cost."""
+"""Largest loss of accuracy, or of mean average precision for multi-label, with 8-bit integers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """What a check found.
+    """Result of comparing an export with the original.
 
     Attributes:
-        images: How many were compared.
-        unreadable: How many could not be read and were left out.
-        checked_on: Which they are.
-        same: On how many the most probable class, with several labels all given labels, are the same.
-        largest_difference: Of two probabilities of one class for one image.
-        score: ``accuracy`` or ``mean average precision``; None where the images' labels are not known.
-        original_score: Of the original on these images, in 0 .. 1.
-        exported_score: Of the export.
-        unlike_same: Share of images that both, or neither, call unlike training; None without such a threshold.
+        images: Number of compared images.
+        unreadable: Number of images that could not be read and were skipped.
+        checked_on: Description of the images.
+        same: Number of images with the same most probable class, for multi-label with the same predicted labels.
+        largest_difference: Largest difference between two probabilities of the same class and image.
+        score: ``accuracy`` or ``mean average precision``; None if the images' labels are unknown.
+        original_score: Score of the original on these images, from 0 to 1.
+        exported_score: Score of the export.
+        unlike_same: Fraction of images that original and export agree on being out of distribution; None without such a
+            threshold.
     """
 
     images: int
@@ -174,19 +175,19 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Share of images with the same answer."""
+        """Fraction of images with the same predicted labels."""
         return self.same / self.images
 
     @property
     def cost(self) -> float:
-        """What exporting cost of the score; where no labels are known, at most the share of other answers."""
+        """Loss of score by the export; without known labels, its upper bound: the fraction of different predictions."""
         if self.original_score is None or self.exported_score is None:
             return 1 - self.share
         return self.original_score - self.exported_score
 
     @property
     def words(self) -> str:
-        """The figures in half a sentence."""
+        """The figures as a phrase for messages."""
         text = (
             f"the same answer on {self.same:,} of {self.images:,} pictures ({self.share:.2%}; {self.checked_on}), "
             f"probabilities differ by {self.largest_difference:.2g} at most"
@@ -196,7 +197,7 @@ class Agreement:
         return f"{text}, {self.score} {self.exported_score:.2%} against {self.original_score:.2%}"
 
     def is_enough(self, description: ExportDescription) -> bool:
-        """Whether an export of this kind may be called done."""
+        """Return whether the agreement is sufficient for an export of this kind."""
         if description.precision == "int8":
             return self.cost <= HIGHEST_COST + 1e-9
         return self.share >= LEAST_SAME
@@ -205,17 +206,17 @@ class Agreement:
 def measure_agreement(
     model: SavedModel, images: Sequence[KnownImage], run: Run, description: ExportDescription, checked_on: str
 ) -> Agreement:
-    """Let original and export look at the same images.
+    """Compare the predictions of original and export on the same images.
 
     Args:
-        model: The original.
-        images: Real ones.
-        run: The export's.
-        description: Of the export.
-        checked_on: Which images these are, in words.
+        model: The original model.
+        images: Real images.
+        run: Function that runs the export.
+        description: Description of the export.
+        checked_on: Description of the images for messages.
 
     Raises:
-        DataError: None of the images can be read.
+        DataError: No image can be read.
     """
     parts: list[tuple[np.ndarray, ...]] = []
     read: list[KnownImage] = []

@@ -1,4 +1,4 @@
-"""The folder of an export: it appears complete or not at all, with a description for programs and one for people."""
+"""The folder of an export, written atomically, with a description for programs and a README for people."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ except ImportError:  # pragma: no cover - Windows has no flock
 
 
 def require_free(place: Path) -> None:
-    """Refuse a place where something is.
+    """Raise an error if a path exists.
 
     Raises:
-        ResourceError: There is.
+        ResourceError: The path exists.
     """
     if place.exists() or place.is_symlink():
         raise ResourceError(
@@ -39,7 +39,7 @@ def require_free(place: Path) -> None:
 
 
 def _remove_abandoned(place: Path) -> None:
-    """Remove what killed processes had begun for this place; a living one holds a lock on its own."""
+    """Remove temporary folders of killed processes for this path; a running process holds a lock on its folder."""
     name = re.compile(re.escape(f".{place.name}.") + "[a-z0-9_]{8}")
     for path in place.parent.iterdir():
         if not name.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
@@ -69,13 +69,13 @@ def _held(folder: str | Path) -> Iterator[None]:
 
 @contextmanager
 def appearing_folder(place: Path) -> Iterator[Path]:
-    """A folder to fill, which gets its name when the block ends without an error.
+    """Context manager for a temporary folder, which is renamed to its final path on success.
 
     Args:
-        place: Where it shall be; nothing may be there.
+        place: Final path, which must not exist.
 
     Raises:
-        ResourceError: Something is there, the disk is full or the place can't be written.
+        ResourceError: The path exists or can't be written, or the disk is full.
     """
     require_free(place)
     try:
@@ -101,13 +101,13 @@ def appearing_folder(place: Path) -> Iterator[Path]:
 def describe_export(
     model: SavedModel, folder: Path, exported_as: ExportFormat, precision: Precision, *, in_graph: bool
 ) -> ExportDescription:
-    """An export's description before its check.
+    """Describe an export before its comparison with the original.
 
     Args:
-        model: What is exported.
+        model: The exported model.
         folder: The ``model`` folder that it was read from.
         exported_as: The format.
-        precision: Of weights and computing.
+        precision: Precision of weights and computation.
         in_graph: Whether the model resizes images itself.
     """
     of = model.description
@@ -145,7 +145,7 @@ def _model_facts(model: SavedModel) -> dict[str, object]:
 
 
 def describe_agreement(agreement: Agreement, calibrated: str) -> dict[str, object]:
-    """The check's figures for ``distingo.json``."""
+    """Return the figures of the comparison for ``distingo.json``."""
     facts = {**asdict(agreement), "share_same": round(agreement.share, 6)}
     if calibrated:
         facts["int8_ranges_by"] = calibrated
@@ -192,7 +192,7 @@ probabilities, features = torch.export.load("{folder}/{file}").module()(pictures
 
 
 def describe_for_person(description: ExportDescription, agreement: Agreement, folder: str) -> str:
-    """The export's README."""
+    """Return the text of the export's README."""
     shape = "(" + ", ".join(map(str, description.input_shape)) + ")"
     form = _PROGRAM if description.exported_as == "torch-export" else _README
     return form.format(

@@ -15,11 +15,11 @@ from distingo.records import ImageSpec
 
 
 class ExportableNetwork(nn.Module):
-    """Rendered images to calibrated probabilities and features.
+    """Module from preprocessed images to calibrated probabilities and features.
 
     Args:
-        model: With a network; its weights are copied.
-        half: Whether weights are kept as float16, to become float32 again where they are computed with.
+        model: Model with a network; its weights are copied.
+        half: Whether weights are stored as float16 and converted to float32 for computation.
     """
 
     slope: Tensor
@@ -39,7 +39,7 @@ class ExportableNetwork(nn.Module):
             _keep_as_half(self.network)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities float32 (n, classes) and features (n, features) of uint8 (n, height, width, channels)."""
+        """Compute probabilities, float32 (n, classes), and features (n, features) of uint8 NHWC images."""
         images = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         normalized = self.network.get_submodule("normalisation")(images)
         with record_features(self.network) as seen:
@@ -50,11 +50,11 @@ class ExportableNetwork(nn.Module):
 
 
 class WholeImage(nn.Module):
-    """Images of any size, resized and cut as `distingo.datasets.decoding.rendering.render` does it, through a network.
+    """Module that resizes and crops images as `distingo.datasets.decoding.rendering.render`, and runs a network.
 
     Args:
-        network: Takes rendered images.
-        rendition: One for which `resizes_in_graph` is true.
+        network: Network that takes preprocessed images.
+        rendition: Preprocessing for which `resizes_in_graph` is true.
     """
 
     gray: Tensor
@@ -65,13 +65,13 @@ class WholeImage(nn.Module):
         self.register_buffer("gray", torch.tensor(GRAY))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """As the network's, of uint8 RGB (n, height, width, 3)."""
+        """Compute the network's outputs of uint8 RGB images (n, height, width, 3) of any size."""
         if self.rendition.channels == 1:
             images = ((images.float() @ self.gray[:, None] + 32768) / 65536).floor().to(torch.uint8)
         maps = images.permute(0, 3, 1, 2)
         pixels = self._cut(maps) if self.rendition.fit == "crop" else self._resize(maps, *self._splits)
-        found: tuple[Tensor, Tensor] = self.network(pixels.permute(0, 2, 3, 1))
-        return found
+        outputs: tuple[Tensor, Tensor] = self.network(pixels.permute(0, 2, 3, 1))
+        return outputs
 
     @property
     def _splits(self) -> tuple[int, int]:
@@ -93,7 +93,7 @@ class WholeImage(nn.Module):
         maps = self._resize(maps, *target)
         for axis, (enlarged, wanted) in enumerate(zip(target, self._splits, strict=True), 2):
             spare = enlarged - wanted
-            maps = maps.narrow(axis, spare // 2 + (spare % 2) * (spare // 2 % 2), wanted)  # halves to even
+            maps = maps.narrow(axis, spare // 2 + (spare % 2) * (spare // 2 % 2), wanted)  # rounds halves to even
         return maps
 
 
@@ -101,35 +101,35 @@ GRAY = (19595.0, 38470.0, 7471.0)
 """Pillow's luminance of red, green and blue in 65536ths; below 2^24, so that floats are exact."""
 
 FEW = 256
-"""Tensors of fewer numbers are not made smaller: biases and constants, which weigh nothing."""
+"""Tensors with fewer elements, such as biases and constants, are not stored in float16."""
 
 LARGEST_HALF = torch.finfo(torch.float16).max
 
 LONGEST_ASPECT = 20
-"""Of longer strips only the middle is looked at, as `distingo.datasets.decoding.rendering` does it."""
+"""Aspect ratio above which only the middle of an image is used, as in `distingo.datasets.decoding.rendering`."""
 
 
 def resizes_in_graph(rendition: ImageSpec) -> bool:
-    """Whether resizing and cutting can be written with what ONNX and torch have, to Pillow's numbers."""
+    """Return whether ONNX and torch operations can resize and crop with the same results as Pillow."""
     square = rendition.height == rendition.width
     return rendition.interpolation in {"bilinear", "bicubic"} and (square or rendition.fit == "stretch")
 
 
 def shorter_side(rendition: ImageSpec) -> int:
-    """What a square image's shorter side is resized to before it is cut."""
+    """Return the size that a square image's shorter side is resized to before cropping."""
     return int(rendition.height / rendition.crop_fraction)
 
 
 class _Widened(nn.Module):
-    """What float16 weights are read through."""
+    """Parametrization that converts float16 weights to float32."""
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Weights in float32."""
+        """Return the weights in float32."""
         return weights.float()
 
 
 def _keep_as_half(network: nn.Module) -> None:
-    """Keep weights as float16, in place; those that float16 can't hold, and the few of biases, stay as they are."""
+    """Store weights as float16, in place, except small tensors and values out of float16's range."""
     for module in list(network.modules()):
         for name, weights in list(module.named_parameters(recurse=False)):
             if weights.dtype == torch.float32 and weights.numel() >= FEW and weights.abs().max() <= LARGEST_HALF:

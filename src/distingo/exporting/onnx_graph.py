@@ -1,8 +1,8 @@
 """Networks as ONNX graphs, with or without their preprocessing.
 
-The preprocessing gives the numbers of `distingo.datasets.decoding.rendering.render`: ONNX Runtime's Resize with
-antialias computes bytes as Pillow does, in its fixed-point numbers. Of real photographs one value in a hundred differs,
-by one, except for the outermost columns. It is as fast as Pillow.
+The preprocessing matches `distingo.datasets.decoding.rendering.render`: ONNX Runtime's Resize with antialias uses the
+same fixed-point arithmetic as Pillow. On real photographs, one value in a hundred differs by one, except in the
+outermost columns. It is as fast as Pillow.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription
 OPSET = 20
 
 IR_VERSION = 10
-"""What ONNX Runtime reads from 1.17 on."""
+"""Opset version, supported by ONNX Runtime from 1.17 on."""
 
 PIXELS = "pixels"
-"""Between preprocessing and network."""
+"""Name of the value between preprocessing and network."""
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 
@@ -87,11 +87,11 @@ preprocessing (uint8[batch, height, width, 3] {pictures}) => (uint8[batch, {heig
 
 
 def preprocessing_graph(rendition: ImageSpec, pictures: str) -> Any:
-    """An `onnx.ModelProto` from images of any size, uint8 (n, height, width, 3), to rendered ones.
+    """Build an `onnx.ModelProto` that preprocesses images of any size, uint8 (n, height, width, 3).
 
     Args:
-        rendition: One for which `resizes_in_graph` is true.
-        pictures: What the input is called; the output is called `PIXELS`.
+        rendition: Preprocessing for which `resizes_in_graph` is true.
+        pictures: Name of the input; the output is named `PIXELS`.
     """
     from onnx import checker, parser
 
@@ -122,49 +122,49 @@ def preprocessing_graph(rendition: ImageSpec, pictures: str) -> Any:
 
 
 def trace(network: nn.Module, example: torch.Tensor, *, any_size: bool = False) -> torch.export.ExportedProgram:
-    """A program of any batch size.
+    """Trace a network to a program for any batch size.
 
     Args:
-        network: In evaluation mode.
+        network: Network in evaluation mode.
         example: uint8 (2, height, width, channels).
-        any_size: Whether height and width may change too.
+        any_size: Whether height and width may also vary.
 
     Raises:
-        ModelError: The network does what can't be traced.
+        ModelError: The network can't be traced.
     """
     size = {1: torch.export.Dim("height", min=1), 2: torch.export.Dim("width", min=1)} if any_size else {}
     shapes = ({0: torch.export.Dim("batch", min=1), **size},)
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # advice to those who write models
+            warnings.simplefilter("ignore")  # warnings for authors of models
             program = torch.export.export(network.eval(), (example,), dynamic_shapes=shapes)
-    except Exception as error:  # torch's many kinds of errors on what it can't trace
+    except Exception as error:  # torch raises many types of errors for untraceable code
         raise ModelError(
             f"the network can't be traced by torch.export: {type(error).__name__} ({first_line(error)})",
             code="cannot_export",
         ) from error
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # names the folders of this machine
+        node.meta.pop("stack_trace", None)  # contains local folder names
     return program
 
 
 def network_graph(network: nn.Module, rendition: ImageSpec, name: str) -> Any:
-    """An `onnx.ModelProto` from rendered images to probabilities and features.
+    """Convert a network to an `onnx.ModelProto` from preprocessed images to probabilities and features.
 
     Args:
-        network: Takes uint8 (n, height, width, channels).
-        rendition: Of these images.
-        name: What the input is called.
+        network: Network that takes uint8 (n, height, width, channels).
+        rendition: Preprocessing of the images.
+        name: Name of the input.
 
     Raises:
-        ModelError: The network does what ONNX has no operation for.
+        ModelError: ONNX lacks an operation that the network uses.
     """
     example = torch.zeros((2, rendition.height, rendition.width, rendition.channels), dtype=torch.uint8)
     program = trace(network, example)
     try:
         with quiet_loggers("onnxscript", "torch.onnx", "onnx_ir"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = torch.onnx.export(
+            exported = torch.onnx.export(
                 program,
                 dynamo=True,
                 opset_version=OPSET,
@@ -176,15 +176,15 @@ def network_graph(network: nn.Module, rendition: ImageSpec, name: str) -> Any:
         raise ModelError(
             f"the network can't be written as ONNX: {type(error).__name__} ({first_line(error)})", code="cannot_export"
         ) from error
-    assert found is not None
-    model: Any = found.model_proto
+    assert exported is not None
+    model: Any = exported.model_proto
     _forget_origin(model)
     _name_batch(model)
     return model
 
 
 def join_preprocessing(network: Any, rendition: ImageSpec) -> Any:
-    """Put resizing and cutting before a network that takes `PIXELS`."""
+    """Prepend resizing and cropping to a network that takes `PIXELS`."""
     from onnx import compose
 
     before = compose.add_prefix(
@@ -198,9 +198,9 @@ def join_preprocessing(network: Any, rendition: ImageSpec) -> Any:
 
 
 def store_as_half(model: Any) -> None:
-    """Keep weights as float16, in place; they become float32 again when the model is loaded, and so does the compute.
+    """Store weights as float16, in place; they are converted to float32 when the model is loaded.
 
-    Weights that float16 can't hold stay as they are.
+    Computation is in float32. Weights out of float16's range are not changed.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -228,7 +228,7 @@ def describe_in_metadata(model: Any, description: ExportDescription) -> None:
 
 
 def metadata(description: ExportDescription) -> dict[str, str]:
-    """What goes into a model file itself: texts, and JSON for what is more."""
+    """Return the metadata of a model file; values that are not text are JSON."""
     facts = {**description.facts, "preprocessing": description.preprocessing}
     del facts["agreement"], facts["file"]
     return {
@@ -238,7 +238,7 @@ def metadata(description: ExportDescription) -> dict[str, str]:
 
 
 def _forget_origin(model: Any) -> None:
-    """Drop what the tracer noted of each node: the folders of this machine, and more text than weights."""
+    """Drop the tracer's node metadata, which contains local folder names and can exceed the size of the weights."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]

@@ -1,6 +1,6 @@
-"""Networks as OpenVINO models, also in 8-bit integers by NNCF.
+"""Networks as OpenVINO models, optionally quantized to 8-bit integers by NNCF.
 
-NNCF has a process of its own: it loads all frameworks that it finds, and they write to the terminal.
+NNCF runs in a separate process, since it loads all installed frameworks, which write to the terminal.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from distingo.runtime.description import OUTPUTS, ExportDescription
 
 
 def convert_to_openvino(network: Any) -> Any:
-    """An OpenVINO model of an `onnx.ModelProto`."""
+    """Convert an `onnx.ModelProto` to an OpenVINO model."""
     return import_openvino().Core().read_model(network.SerializeToString())
 
 
 def write_openvino(model: Any, folder: Path, description: ExportDescription) -> None:
-    """Write ``model.xml`` and ``model.bin`` with what is known of the model in its ``rt_info``.
+    """Write ``model.xml`` and ``model.bin``, with the model's description in ``rt_info``.
 
-    Images come rendered: OpenVINO has Pillow's resizing, but prepares it anew for every size, in most of a second.
+    The model takes preprocessed images: OpenVINO can resize as Pillow does, but needs up to a second for each new size.
 
     Args:
-        model: Takes rendered images.
-        folder: Where to write.
-        description: Of the model.
+        model: OpenVINO model that takes preprocessed images.
+        folder: Folder to write to.
+        description: Description of the model.
     """
     openvino = import_openvino()
     for name, value in metadata(description).items():
@@ -51,13 +51,13 @@ _GIVEN, _ROWS, _DONE = "given.xml", "rows.npy", "done.xml"
 
 
 def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
-    """A quantized copy: weights for each channel, and biases that make up for the rounding.
+    """Quantize a model with per-channel weights and bias correction.
 
-    Layers after the features stay in float32: they decide, and cost nothing. What ONNX Runtime quantizes OpenVINO reads
-    too, but computes MobileNetV2's 3x3 convolutions wrongly from it (2026.4).
+    Layers after the features stay in float32: they determine the prediction and are cheap. OpenVINO can also read
+    models quantized by ONNX Runtime, but computes MobileNetV2's 3x3 convolutions wrongly from them (2026.4).
 
     Args:
-        model: An OpenVINO model that takes rendered images.
+        model: OpenVINO model that takes preprocessed images.
         rows: uint8 (n, height, width, channels) to calibrate on.
 
     Raises:
@@ -73,7 +73,7 @@ def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
             reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
             raise ModelError(f"NNCF can't quantize the model: {reason[:300]}", code="cannot_export")
         quantized = openvino.Core().read_model(Path(folder) / _DONE)
-        return quantized.clone()  # the file's memory goes with the folder
+        return quantized.clone()  # the file is memory-mapped and its folder is deleted
 
 
 def _quantize(place: str) -> None:
@@ -92,7 +92,7 @@ def _quantize(place: str) -> None:
 
 
 def _deciding_operations(model: Any) -> list[str]:
-    """Names of the operations between features and probabilities."""
+    """Return the names of the operations between features and probabilities."""
     waiting, names = [model.output(OUTPUTS[1]).get_node().input_value(0)], set()
     while waiting:
         for target in waiting.pop().get_target_inputs():

@@ -1,4 +1,4 @@
-"""The export of a run's model: a folder whose model was compared with the original, or no folder."""
+"""The export of a run's model to a folder, which is kept only if the model agrees with the original."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 _EXTRAS = {"openvino": "openvino", "nncf": "openvino-int8"}
 _MOST_UNLIKE_DIFFERENT = 0.01
-"""Above this share of other calls, an export does not call images unlike training; one image may
-differ, since the threshold is the distance of one."""
+"""Fraction of different decisions above which an export does not report images as out of distribution. One image may
+differ, as the threshold is the distance of one image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +63,8 @@ class ExportRequest:
         run: A run folder.
         exported_as: The format.
         precision: ``float32``, ``half`` or ``int8``.
-        output: The folder to make; None makes one in the run.
-        check_on: Images to check on instead of the run's own.
+        output: Folder to create; None creates one in the run folder.
+        check_on: Folder of images for the comparison instead of the run's own.
     """
 
     run: Path
@@ -76,13 +76,13 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export that was checked.
+    """A completed export.
 
     Attributes:
-        folder: Where it is.
-        description: What it is.
-        agreement: What the check found.
-        bytes: Of the model's files.
+        folder: Folder of the export.
+        description: Description of the export.
+        agreement: Result of the comparison with the original.
+        bytes: Size of the model's files.
     """
 
     folder: Path
@@ -92,16 +92,16 @@ class Exported:
 
 
 def export_run(request: ExportRequest) -> Exported:
-    """Write a run's model in another format, and check it.
+    """Write a run's model in another format, and compare it with the original.
 
     Args:
-        request: The request.
+        request: Options of the export.
 
     Raises:
-        RunError: The run folder is missing, damaged, unfinished or newer.
-        UsageError: The model is no network, the format does not have the precision, or a package is missing.
-        DataError: There is no image to check or calibrate on.
-        ExportError: The export does not predict what the original predicts; nothing is left of it.
+        RunError: The run folder is missing, damaged, unfinished or from a newer version.
+        UsageError: The model is not a network, the format does not support the precision, or a package is missing.
+        DataError: There are no images for comparison or calibration.
+        ExportError: The export's predictions differ from the original's; no files are left.
         ResourceError: The folder exists or can't be written.
     """
     _require_possible(request)
@@ -126,11 +126,11 @@ def _first_that_agrees(
     for description in _candidates(request, writer.model):
         run = writer.write(folder, description)
         _log.info("comparing with the original on %s pictures", f"{len(images):,}")
-        found = measure_agreement(writer.model, images, run, description, checked_on)
-        if found.is_enough(description):
-            return replace(description, agreement=describe_agreement(found, writer.ranges_by)), found
+        agreement = measure_agreement(writer.model, images, run, description, checked_on)
+        if agreement.is_enough(description):
+            return replace(description, agreement=describe_agreement(agreement, writer.ranges_by)), agreement
         where = "resizing in the model" if description.in_graph else "pictures resized by Pillow"
-        failed.append(f"{where}: {found.words}")
+        failed.append(f"{where}: {agreement.words}")
         for path in folder.iterdir():
             path.unlink()
     wanted = f"{LEAST_SAME:.1%} of the same answers"
@@ -144,7 +144,7 @@ def _first_that_agrees(
 
 
 def _candidates(request: ExportRequest, model: SavedModel) -> Iterator[ExportDescription]:
-    """First with resizing in the graph, where the format has it to Pillow's numbers; then without."""
+    """Yield a description with resizing in the graph, if the format can match Pillow, then one without."""
     rendition = model.description.rendition
     assert rendition is not None
     inside = request.exported_as != "openvino" and resizes_in_graph(rendition)
@@ -171,7 +171,7 @@ def _write_beside(
                 )
     write_description(folder, description)
     write_text(folder / "README.md", describe_for_person(description, agreement, place.name))
-    # JSON files hold their own; the README is for people, who may add to it
+    # JSON files have a checksum; the README is for people, who may edit it
     others = (path for path in folder.iterdir() if path.suffix not in {".json", ".md"})
     record_checksums(folder, {path.name: checksum_file(path) for path in others})
 

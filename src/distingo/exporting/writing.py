@@ -1,6 +1,6 @@
-"""The file of each format: ONNX, OpenVINO and torch.export, in float32, half precision or 8-bit integers.
+"""Writing of model files: ONNX, OpenVINO and torch.export, in float32, half precision or 8-bit integers.
 
-Weights in 8-bit integers have a scale for each channel, activations one that is calibrated on training images.
+8-bit weights have a scale per channel; activations have one scale, which is calibrated on training images.
 """
 
 from __future__ import annotations
@@ -38,32 +38,32 @@ from distingo.runtime.description import INPUT, PREPROCESSING_FILE, ExportDescri
 from distingo.runtime.runtime import Run, open_engine
 
 IMAGES = 256
-"""Training images to calibrate on."""
+"""Number of training images for calibration."""
 
 _OPERATIONS = ["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool"]
 
 _METHODS = ("MinMax", "Percentile")
 
 _ENOUGH = 0.99
-"""Share of calibration images with the same answer from which on no other method is tried."""
+"""Fraction of calibration images with unchanged predictions from which no other method is tried."""
 
 _BATCH = 16
 
 
 def quantize(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several: bool) -> tuple[Any, str]:
-    """A quantized copy of a network (QDQ: any runtime can read it).
+    """Quantize a network in QDQ format, which any runtime can read.
 
-    Layers after the features stay in float32: they decide, and cost nothing.
+    Layers after the features stay in float32: they determine the prediction and are cheap.
 
     Args:
-        model: `onnx.ModelProto` of a network that takes rendered images.
+        model: `onnx.ModelProto` of a network that takes preprocessed images.
         rows: uint8 (n, height, width, channels) to calibrate on.
         probabilities: The original's probabilities for them, float (n, classes).
-        several: Whether an image has several labels.
+        several: Whether the task is multi-label.
 
     Returns:
-        The copy, and by which method the ranges of its activations were chosen: the first that keeps the answers, else
-        the one that keeps most.
+        The quantized copy, and the calibration method of its activations: the first one that preserves the predictions,
+        otherwise the one that preserves most of them.
     """
     best: tuple[float, Any, str] | None = None
     for method in _METHODS:
@@ -78,7 +78,7 @@ def quantize(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
 
 
 class _Reader:
-    """Batches of images as the calibrator takes them, all of one size as histograms want them."""
+    """Batches of images for the calibrator, all of one size as its histograms require."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
         size = min(_BATCH, len(rows))
@@ -86,7 +86,7 @@ class _Reader:
         self._batches = iter([{name: rows[start : start + size]} for start in starts])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next batch, None after the last."""
+        """Return the next batch, or None after the last one."""
         return next(self._batches, None)
 
 
@@ -117,7 +117,7 @@ def _quantize(model: Any, rows: np.ndarray, method: str) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the calibrator's advice to those who write models off the terminal."""
+    """Suppress the calibrator's advice to authors of models."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -128,10 +128,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _deciding_nodes(model: Any) -> list[str]:
-    """Names of the nodes between features and probabilities."""
+    """Return the names of the nodes between features and probabilities."""
     copies = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Identity"}
     reached, names = {"features", copies.get("features", "features")}, []
-    for node in model.graph.node:  # in the order of computing
+    for node in model.graph.node:  # in topological order
         if reached & set(node.input):
             reached |= set(node.output)
             names.append(node.name)
@@ -150,16 +150,16 @@ def _share_kept(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, seve
 
 
 _EXAMPLE = (301, 401)
-"""No side of any preprocessing, so that the tracer takes none for a constant."""
+"""Sizes that no preprocessing uses, so that the tracer does not treat any size as a constant."""
 
 
 def write_program(model: SavedModel, folder: Path, description: ExportDescription) -> None:
-    """Write ``model.pt2``, which holds description and preprocessing as extra files.
+    """Write ``model.pt2``, which contains description and preprocessing as extra files.
 
     Args:
-        model: With a network.
-        folder: Where to write.
-        description: Of the model.
+        model: Model with a network.
+        folder: Folder to write to.
+        description: Description of the model.
 
     Raises:
         ModelError: The network can't be traced.
@@ -174,7 +174,7 @@ def write_program(model: SavedModel, folder: Path, description: ExportDescriptio
         EXPORT_FILE: json.dumps(description.facts, ensure_ascii=False),
         PREPROCESSING_FILE: json.dumps(description.preprocessing, ensure_ascii=False),
     }
-    content = io.BytesIO()  # torch aborts the process where it meets a full disk itself
+    content = io.BytesIO()  # torch itself would abort the process on a full disk
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.export.save(program, content, extra_files=extra)
@@ -182,7 +182,7 @@ def write_program(model: SavedModel, folder: Path, description: ExportDescriptio
 
 
 def open_program(folder: Path, description: ExportDescription) -> Run:
-    """Load a written program, to check it."""
+    """Load a program that `write_program` wrote, to compare it with the original."""
     module = torch.export.load(folder / description.file).module()
 
     @torch.inference_mode()
@@ -197,13 +197,13 @@ _log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Writes one model in one format; what several attempts share is made once.
+    """Writes one model in one format, and reuses intermediate results between attempts.
 
     Args:
-        model: With a network.
-        records: Its run, whose training images 8-bit integers are calibrated on.
+        model: Model with a network.
+        records: Records of the run, whose training images are used for calibration.
         exported_as: The format.
-        precision: Of weights and computing.
+        precision: Precision of weights and computation.
     """
 
     def __init__(self, model: SavedModel, records: RunRecords, exported_as: ExportFormat, precision: Precision) -> None:
@@ -215,15 +215,15 @@ class Writer:
         """Write the model's file.
 
         Args:
-            folder: Where to write.
-            description: What to write.
+            folder: Folder to write to.
+            description: Description of the export.
 
         Returns:
-            What runs it, read back from the file.
+            Function that runs the model, loaded from the written file.
 
         Raises:
             ModelError: The network can't be written in this format.
-            DataError: There is no image to calibrate on.
+            DataError: There are no images for calibration.
         """
         if self.exported_as == "torch-export":
             _log.info("tracing the network")
@@ -257,7 +257,7 @@ class Writer:
 
     @cached_property
     def _network(self) -> Any:
-        """`onnx.ModelProto` from rendered images on."""
+        """Return the `onnx.ModelProto` that takes preprocessed images, quantized if requested."""
         graph = self._graph(PIXELS)
         if self.precision == "int8":
             rows = self._calibration_rows()

@@ -1,1 +1,1 @@
-"""What changes or measures the process: the switch, threads, memory, devices, torch's compiler."""
+"""Configuration and measurement of the process: threads, memory, devices and torch's compiler."""

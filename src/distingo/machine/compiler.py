@@ -1,10 +1,9 @@
-"""torch's compiler, imported only where something is compiled.
+"""Stand-ins for torch's compiler, so that it is imported only if something is compiled.
 
-Importing it takes longer than everything else that a command loads. torchvision imports it to have one function that
-only code on Apple's processors calls, timm to mark a method that is not to be compiled, and torch itself to mark its
-optimizers and what computes without values. While they do, a stand-in provides what they need; anything else that is
-requested of it imports the compiler at once. There are stand-ins only where
-`distingo.machine.process.configure_process` was called.
+Importing the compiler takes longer than all other imports of a command. torchvision imports it for a function that is
+only called on Apple processors, timm to exclude a method from compilation, and torch to mark its optimizers and fake
+tensors. A stand-in provides what these need; any other attribute access imports the real compiler. Stand-ins are used
+only after `distingo.machine.process.configure_process` was called.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ _COMPILER = "torch._dynamo"
 _TOOLS = f"{_COMPILER}.utils"
 
 _DRAWING = frozenset({"normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_"})
-"""Initialisers of weights, of `torch.nn.init` and of tensors themselves, that return the tensor that they fill."""
+"""Weight initializers, of `torch.nn.init` and of tensors, that return the tensor that they fill."""
 
 
 @contextmanager
 def compiler_on_demand() -> Iterator[None]:
-    """Within, what only names the compiler does not import it; nothing changes where it is imported already.
+    """Context manager in which modules that only refer to the compiler do not import it.
 
-    Nor does anything where this process was not configured (`distingo.machine.process`).
+    It has no effect if the compiler is already imported or the process was not configured (`distingo.machine.process`).
     """
     if _COMPILER in sys.modules or not is_configured():
         yield
@@ -46,7 +45,7 @@ def compiler_on_demand() -> Iterator[None]:
 
 @contextmanager
 def without_values() -> Iterator[None]:
-    """Within, new tensors have shapes, and neither memory nor values."""
+    """Context manager in which new tensors have a shape, but no memory and no values."""
     import torch
 
     with torch.device("meta"), without_fresh_weights(), compiler_on_demand():
@@ -54,7 +53,7 @@ def without_values() -> Iterator[None]:
 
 
 def without_fresh_weights() -> AbstractContextManager[Any]:
-    """Within, weights keep whatever is in memory: no time and no random numbers go into drawing them."""
+    """Context manager in which weights stay uninitialized, which saves time and draws no random numbers."""
     from torch.overrides import TorchFunctionMode
 
     class Undrawn(TorchFunctionMode):
@@ -67,7 +66,7 @@ def without_fresh_weights() -> AbstractContextManager[Any]:
 
 
 class _StandIn(ModuleType):
-    """Becomes the real module as soon as anything but what it provides is requested of it."""
+    """Stand-in module that replaces itself by the real module on access to any other attribute."""
 
     def __init__(self, name: str, **provided: Callable[..., Any]) -> None:
         super().__init__(name)
@@ -85,7 +84,7 @@ def _is_compile_supported(device_type: str) -> bool:
 
 
 def _disable(function: Callable[..., Any], *options: Any, **named_options: Any) -> Callable[..., Any]:
-    """As `torch._dynamo.disable`; where the compiler was never imported, nothing is being compiled."""
+    """Replace `torch._dynamo.disable`, which has no effect unless the compiler is imported."""
 
     @functools.wraps(function)
     def uncompiled(*args: Any, **named: Any) -> Any:
@@ -98,7 +97,7 @@ def _disable(function: Callable[..., Any], *options: Any, **named_options: Any) 
 
 
 def _nothing(*_: Any, **__: Any) -> None:
-    """A break in a compiled graph, where nothing is being compiled."""
+    """Replace `torch._dynamo.graph_break`, which has no effect unless the compiler is imported."""
 
 
 def _forget_stand_ins() -> None:

@@ -1,4 +1,4 @@
-"""Where networks compute: the device and its precision."""
+"""The device that networks run on, and its precision."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def choose_precision(device: torch.device | str) -> tuple[Precision, Note]:
-    """The precision in which networks train and predict fastest without losing accuracy.
+    """Choose the fastest precision in which networks train and predict without losing accuracy.
 
     Args:
-        device: Where they compute.
+        device: Device that the networks run on.
 
     Returns:
-        ``bfloat16`` where the device computes in it, else ``float32``; and the reason.
+        ``bfloat16`` if the device supports it, otherwise ``float32``; and the reason.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -46,13 +46,13 @@ def choose_precision(device: torch.device | str) -> tuple[Precision, Note]:
 
 @cache
 def bfloat16_instructions() -> str | None:
-    """The processor's bfloat16 instructions by Linux's name (``amx_bf16``, ``avx512_bf16``), None without."""
+    """Return the CPU's bfloat16 instructions by their Linux name (``amx_bf16``, ``avx512_bf16``), or None."""
     present = _capabilities()
     return next((flag for flag in _BFLOAT16_FLAGS if flag in present), None)
 
 
 def _capabilities(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
-    """Instruction sets by name, from torch where it can tell (2.8 on), else from Linux."""
+    """Return the names of instruction sets, as reported by torch (from 2.8 on) or by Linux."""
     tell = getattr(torch.cpu, "get_capabilities", None)
     if tell is not None:
         return frozenset(name for name, present in tell().items() if present is True)
@@ -60,7 +60,7 @@ def _capabilities(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
 
 
 def linux_flags(cpuinfo: Path) -> frozenset[str]:
-    """The first processor's flags from a file like ``/proc/cpuinfo``; none where there is no such file."""
+    """Return the first CPU's flags from a file like ``/proc/cpuinfo``, or an empty set if there is no such file."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -73,14 +73,14 @@ _NAME = re.compile(r"(cpu|cuda|mps|xpu)(?::(0|[1-9]\d{0,3}))?")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a user requested, or the best one present.
+    """Return the requested device, or the best available one.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``, ``xpu:1``.
 
     Raises:
-        UsageError: There is no such device here, or networks can't compute on it.
-        ResourceError: The device has no memory left at all.
+        UsageError: The device is not available, or networks can't run on it.
+        ResourceError: The device has no free memory.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -104,13 +104,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def available_devices() -> tuple[str, ...]:
-    """What `choose_device` takes on this machine, by name."""
-    found = ["auto", "cpu"]
+    """Return the names that `choose_device` accepts on this machine."""
+    names = ["auto", "cpu"]
     for kind in ("cuda", "mps", "xpu"):
         count = _count(kind)
-        found += [kind] if count else []
-        found += [f"{kind}:{number}" for number in range(count)] if count > 1 else []
-    return tuple(found)
+        names += [kind] if count else []
+        names += [f"{kind}:{number}" for number in range(count)] if count > 1 else []
+    return tuple(names)
 
 
 def _count(kind: str) -> int:

@@ -1,4 +1,4 @@
-"""Memory: how much is free, how much this process has held, and whether it ran out."""
+"""Free and total memory, this process's peak memory, and detection of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be allocated; None where they are unknown.
+    """Return the bytes that can still be allocated, or None if unknown.
 
-    What this process freed and kept for itself is given back first, so that it counts.
+    Memory that this process has freed but still holds is released first, so that it is included.
     """
     if device.type == "cpu":
         _give_back()
@@ -37,7 +37,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def total_memory(device: torch.device) -> int | None:
-    """Bytes that this process can have when nothing else computes; None where they are unknown."""
+    """Return the bytes that are available to this process on an idle machine, or None if unknown."""
     if device.type == "cpu":
         return _least(_meminfo("MemTotal"), _address_space(), _cgroup_limit())
     accelerator = _backend(device)
@@ -47,7 +47,7 @@ def total_memory(device: torch.device) -> int | None:
 
 
 def _backend(device: torch.device) -> Any:
-    """The module of torch for a kind of accelerator: `torch.cuda`, `torch.xpu`, `torch.mps`."""
+    """Return torch's module for an accelerator: `torch.cuda`, `torch.xpu` or `torch.mps`."""
     import torch
 
     return getattr(torch, device.type, None)
@@ -58,7 +58,7 @@ def _least(*limits: int | None) -> int | None:
 
 
 def _give_back() -> None:
-    """Let glibc's malloc return free pages, which `distingo.machine.process` has it keep."""
+    """Make glibc's malloc release free pages, which `distingo.machine.process` makes it keep."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
@@ -112,10 +112,10 @@ def _cgroup_left() -> int | None:
 
 
 def forget_peak_memory() -> bool:
-    """Let the next peak be counted from now on, where Linux can do that.
+    """Reset the peak memory of this process, if Linux supports it.
 
     Returns:
-        Whether it could; elsewhere the peak stays that of the whole process.
+        Whether the peak was reset; otherwise it remains that of the process's whole lifetime.
     """
     try:
         _CLEAR.write_text("5")
@@ -125,13 +125,13 @@ def forget_peak_memory() -> bool:
 
 
 def peak_memory() -> int | None:
-    """The largest resident set of this process, in bytes; None where the system does not tell (Windows)."""
+    """Return this process's largest resident set size in bytes, or None if unavailable (Windows)."""
     try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
+        usage = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
     except OSError:
-        found = None
-    if found:
-        return int(found[1]) * 1024
+        usage = None
+    if usage:
+        return int(usage[1]) * 1024
     try:
         import resource
     except ImportError:  # pragma: no cover - Windows
@@ -140,7 +140,7 @@ def peak_memory() -> int | None:
     return largest if sys.platform == "darwin" else largest * 1024
 
 
-# These libraries raise plain RuntimeErrors (torch.OutOfMemoryError is one, too), so that their text is all there is.
+# These libraries raise plain RuntimeErrors (torch.OutOfMemoryError is one, too), so only their text can be checked.
 _PHRASES = (
     "out of memory",  # CUDA, HIP, MPS ("MPS backend out of memory") and XPU
     "out_of_memory",  # CUDA_ERROR_OUT_OF_MEMORY
@@ -160,7 +160,7 @@ _PHRASES = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that the memory of the machine or of a device ran out."""
+    """Return whether an exception means that the machine or a device is out of memory."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError):

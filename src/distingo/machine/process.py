@@ -1,15 +1,15 @@
-"""What distingo changes in the process that it runs in, behind one switch.
+"""The changes that distingo makes to its process, behind one switch.
 
-A process is left as it is unless `configure_process` was called in it. The command line, the server and the calls that
-train do so. Importing distingo, a `distingo.Predictor` and its predictions in another program change nothing: neither
-environment, number and place of threads, nor memory allocation, nor what an import gives. A program that wants a
-predictor to be as fast as the command calls ``distingo.machine.process.configure_process()`` before torch is imported.
+A process is unchanged unless `configure_process` is called in it, as the command line, the server and training do.
+Importing distingo and predicting with a `distingo.Predictor` in another program change nothing: not the environment,
+the number and affinity of threads, memory allocation or imports. To make a predictor as fast as the command, call
+``distingo.machine.process.configure_process()`` before torch is imported.
 
-What `configure_process` allows:
+`configure_process` enables:
 
-- OpenMP's threads keep to a core each, or sleep soon where other programs compute too (`set_thread_environment`; only
-  before torch is imported). While a network computes, its thread keeps to a core as well (`bind_this_thread`).
-- glibc's malloc keeps the memory that is freed (`prepare_process`).
+- OpenMP's threads are bound to one core each, or sleep early if other programs use the CPU (`set_thread_environment`;
+  only before torch is imported). A thread that runs a network is bound to a core as well (`bind_this_thread`).
+- glibc's malloc keeps freed memory (`prepare_process`).
 - torch's compiler, which takes long to import, is replaced by a stand-in while timm is imported and optimizers work
   (`distingo.machine.compiler`).
 
@@ -38,10 +38,10 @@ _CPU_TIMES = Path("/proc/stat")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OMP_PLACES", "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 _BUSY = 0.25
-"""Share of the processor time from which on other programs compute here too."""
+"""Fraction of CPU time from which other programs are considered to use the CPU."""
 
 _SHORT_WAIT = "1000"
-"""Rounds that a waiting thread spins before it sleeps; libgomp's own choice is 300,000 and more."""
+"""Number of spins before a waiting thread sleeps; libgomp's default is 300,000 or more."""
 
 # glibc's mallopt(3) parameters, malloc.h
 _M_TRIM_THRESHOLD = -1
@@ -57,9 +57,9 @@ _configured = threading.Event()
 
 
 def configure_process(*, threads: bool = True) -> None:
-    """Let distingo change this process, so that networks compute faster in it (see the module).
+    """Allow distingo to change this process so that networks run faster (see the module's documentation).
 
-    Calling it again changes nothing more.
+    Further calls have no effect.
 
     Args:
         threads: Whether to set how OpenMP's threads run, which takes 0.1 s. It has no effect once torch is imported.
@@ -75,7 +75,7 @@ def is_configured() -> bool:
 
 
 def usable_cores() -> frozenset[int]:
-    """The logical processors that the operating system lets this thread run on, by number."""
+    """Return the numbers of the logical CPUs that this thread may run on."""
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
     return frozenset(range(os.cpu_count() or 1))
@@ -88,7 +88,7 @@ _set_here: dict[str, str] = {}
 
 
 def core_quota(file: Path = _CGROUP_QUOTA) -> int | None:
-    """How many cores' worth of time a container is allowed, rounded up; None where nothing limits it.
+    """Return a container's CPU quota in cores, rounded up, or None if there is no limit.
 
     Args:
         file: Linux control group (version 2) file: quota and period in microseconds.
@@ -101,13 +101,13 @@ def core_quota(file: Path = _CGROUP_QUOTA) -> int | None:
 
 
 def busy_share(file: Path = _CPU_TIMES, seconds: float = 0.1) -> float:
-    """Share of the machine's processor time that is in use now, 0 to 1; 0 where Linux does not report it.
+    """Measure the fraction of the machine's CPU time in use, from 0 to 1, or 0 if Linux does not report it.
 
-    What runs at a lower priority (`nice`) than this process does not count: it gives way.
+    Processes of lower priority (`nice`) than this one are not counted.
 
     Args:
-        file: Linux's count of clock ticks since the start, by use.
-        seconds: How long to watch.
+        file: Linux file of clock ticks since boot, by use.
+        seconds: Duration of the measurement.
     """
     before = _ticks(file)
     if before is None:
@@ -119,7 +119,7 @@ def busy_share(file: Path = _CPU_TIMES, seconds: float = 0.1) -> float:
 
 
 def _ticks(file: Path) -> tuple[int, int] | None:
-    """Clock ticks that were free for this process, and all of them, of all processors together."""
+    """Return the clock ticks that were available to this process and the total, summed over all CPUs."""
     try:
         _, *counts = file.read_text(encoding="ascii").splitlines()[0].split()
         ticks = [int(count) for count in counts]
@@ -133,12 +133,14 @@ def _ticks(file: Path) -> tuple[int, int] | None:
 def set_thread_environment() -> None:
     """Set how OpenMP's threads run; it has effect only before torch is imported.
 
-    On an idle machine each thread keeps to a core, and waits for the others without sleeping. Where other programs
-    compute too, both would be ruinous: a thread that is suspended keeps all others waiting at full speed (measured: a
-    seventh of the images/s). There threads move freely and sleep soon.
+    On an idle machine, each thread is bound to a core and waits without sleeping. If other programs use the CPU, both
+    are
+    harmful: all threads busy-wait for a suspended one (measured: a seventh of the images/s). In that case threads are
+        not
+    bound and sleep early.
 
-    Variables that are set already are left alone. Threads are not placed where there are fewer of them than cores: two
-    runs next to each other would share the first cores while others idle.
+    Variables that are already set are not changed. Threads are not bound if there are fewer of them than cores, as two
+    parallel runs would share the first cores while others are idle.
     """
     if any(name in os.environ for name in _THREAD_VARIABLES):
         return
@@ -157,8 +159,9 @@ def set_thread_environment() -> None:
 def forget_thread_environment() -> None:
     """Remove the variables that `set_thread_environment` set; torch has read them.
 
-    scikit-learn has an OpenMP of its own, which reads the same variables when it loads and would put the thread that
-    loads it on the first core for good, and with it every thread started from there.
+    scikit-learn has its own OpenMP library, which reads the same variables when it loads. It would bind the loading
+    thread,
+    and every thread started from it, to the first core permanently.
     """
     for name, value in _set_here.items():
         if os.environ.get(name) == value:
@@ -167,12 +170,12 @@ def forget_thread_environment() -> None:
 
 
 def share_cores(processes: int) -> None:
-    """Divide the cores among processes of ours that compute at the same time; only before torch is imported.
+    """Divide the cores among parallel distingo processes; call this before torch is imported.
 
-    OpenMP's threads move freely and sleep soon. Variables that are set already are left alone.
+    OpenMP's threads are not bound and sleep early. Variables that are already set are not changed.
 
     Args:
-        processes: One or more.
+        processes: Number of processes, at least 1.
     """
     if not any(name in os.environ for name in _THREAD_VARIABLES):
         cores = min(len(_cores_at_start), core_quota() or len(_cores_at_start))
@@ -183,23 +186,23 @@ def share_cores(processes: int) -> None:
 def free_this_thread() -> None:
     """Let the calling thread run on every core that the process had at its start.
 
-    OpenMP places the thread that loads it, and threads and processes that this one starts inherit the
-    single core. A thread that decodes images calls this first.
+    OpenMP binds the thread that loads it to a core, and threads and processes started from it inherit this. Threads
+    that decode images therefore call this function first.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, _cores_at_start)
 
 
 def prepare_process() -> frozenset[int]:
-    """Apply what needs torch of a process's configuration, once: before anything is computed.
+    """Apply the part of a process's configuration that needs torch, once, before anything is computed.
 
-    glibc gives large freed blocks back to the system, and the next training step pays for fresh pages (a factor of 2 on
-    large feature maps), so it is told to keep them. OpenMP places its threads when it first computes, and this thread
-    with them; this thread gets its cores back, as threads that it starts later would inherit its one core.
+    glibc is configured to keep large freed blocks; otherwise each training step allocates fresh pages (a factor of 2 on
+    large feature maps). OpenMP binds its threads, including this one, when it first computes; this thread is then
+    released again, as threads that it starts later would inherit its single core.
 
     Returns:
-        The cores that OpenMP gave this thread; all usable ones where it places no threads, or where
-        `configure_process` was not called and nothing is changed.
+        The cores that OpenMP bound this thread to; all usable cores if it does not bind threads or if
+        `configure_process` was not called.
     """
     return _prepare() if is_configured() else usable_cores()
 
@@ -212,32 +215,32 @@ def _prepare() -> frozenset[int]:
 
     _keep_freed_memory()
     torch.ones(1 << 20).add_(1)
-    place = usable_cores()
+    bound_cores = usable_cores()
     forget_thread_environment()
     free_this_thread()
-    return place
+    return bound_cores
 
 
 @contextmanager
 def bind_this_thread() -> Iterator[None]:
-    """Within, this thread keeps to the core that OpenMP gave it, apart from OpenMP's other threads.
+    """Context manager that binds this thread to the core that OpenMP assigned to it.
 
-    Nothing is changed where `configure_process` was not called.
+    It has no effect if `configure_process` was not called.
     """
-    place = prepare_process()
+    core = prepare_process()
     if not is_configured() or not hasattr(os, "sched_setaffinity"):
         yield
         return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, place)
+    previous = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, core)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        os.sched_setaffinity(0, previous)
 
 
 def _keep_freed_memory() -> bool:
-    """Have glibc's malloc never use mmap and never trim; returns whether it could be set."""
+    """Make glibc's malloc never use mmap and never trim; return whether this was possible."""
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -246,9 +249,9 @@ def _keep_freed_memory() -> bool:
 
 
 def give_large_blocks_back() -> bool:
-    """Undo for large blocks what `prepare_process` sets for glibc's malloc; returns whether it could be set.
+    """Make glibc's malloc release large blocks again after `prepare_process`; return whether this was possible.
 
-    Otherwise a few huge images would hold a server's memory for good.
+    Otherwise a few huge images would occupy a server's memory permanently.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -258,10 +261,10 @@ def give_large_blocks_back() -> bool:
 
 
 def collect_seldom() -> None:
-    """Look for garbage seldom: nearly all that a short command allocates are the modules that it imports."""
+    """Run the garbage collector rarely, as short commands mostly allocate the modules that they import."""
     gc.set_threshold(*_GARBAGE_SELDOM)
 
 
 def collect_as_usual() -> None:
-    """Look for garbage as often as Python does by default, for what runs for long."""
+    """Restore Python's default garbage collection, for long-running commands."""
     gc.set_threshold(*_GARBAGE_DEFAULT)

@@ -1,8 +1,8 @@
 """timm's architectures: imported quickly, checked, built without weights, and measured.
 
-A file from anywhere may name an architecture and arguments that only shape it. timm's ``create_model`` would also fetch
-(``hf-hub:``), read folders (``local-dir:``) and unpickle checkpoints (``checkpoint_path``, ``pretrained``); nothing
-that passes the check here reaches any of this.
+An untrusted file may name an architecture and arguments that only shape it. timm's ``create_model`` would also download
+(``hf-hub:``), read folders (``local-dir:``) and unpickle checkpoints (``checkpoint_path``, ``pretrained``); the checks
+here prevent all of this.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _WINDOWS = "pretrained_window_sizes window_size window_sizes"
 _IMAGES = "img_size pos_embed_grid_size ref_feat_shape"
 
 _COUNTS_OF_BLOCKS = frozenset(_COUNTING.split())
-"""Arguments that say how often something is built, one after another; timm's own add up to 139 at most."""
+"""Arguments that set how often a layer is repeated; timm's own add up to 139 at most."""
 
 _BOUNDS = {
     **dict.fromkeys([*_MULTIPLYING.split(), *_WINDOWS.split()], 64),
@@ -92,18 +92,18 @@ weight_init widen_factor width width_factor width_mult widths window_ratio windo
 """
 
 ARGUMENTS = frozenset(_SHAPING.split())
-"""Arguments of constructors that say how wide, deep or joined the layers are."""
+"""Constructor arguments that set the width, depth and connections of layers."""
 
 
 def check_architecture(architecture: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse what is no architecture that timm knows, or does more than shape it.
+    """Raise an error for an unknown architecture, or for arguments that do more than shape it.
 
     Args:
         architecture: timm's name, without tag.
-        arguments: For its constructor, JSON values.
+        arguments: Constructor arguments, as JSON values.
 
     Raises:
-        ModelError: Says the first fault, in one line.
+        ModelError: The message describes the first error in one line.
     """
     if not isinstance(architecture, str) or not _NAME.fullmatch(architecture):
         raise ModelError(
@@ -132,7 +132,7 @@ def check_architecture(architecture: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _add_up(value: Any) -> float:
-    """All numbers of a harmless value, of each its size."""
+    """Sum the absolute values of all numbers in a value."""
     if isinstance(value, list | tuple):
         return sum(_add_up(entry) for entry in value)
     return abs(value) if isinstance(value, int | float) else 0
@@ -152,10 +152,10 @@ def _is_harmless(value: Any, most: float, depth: int = 0) -> bool:
 _TRIES = 4
 
 _MOST_PARAMETERS = 1 << 34
-"""Twice as many as timm's largest architecture has."""
+"""Largest number of modules, twice as many as in timm's largest architecture."""
 
 _SMALL = 1 << 28
-"""Numbers that any machine has room for."""
+"""Number of values that fit into any machine's memory."""
 
 _MOST_CALLS = 100_000
 """Of torch's functions while an architecture is built: timm's own take 20,000 at most."""
@@ -167,11 +167,11 @@ make one without (0.3 s)."""
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What an architecture is found to be.
+    """Measured properties of an architecture.
 
     Attributes:
         features: Width of the pooled output.
-        parameters: How many numbers are learned, without a classifier.
+        parameters: Number of parameters without the classifier.
     """
 
     features: int
@@ -193,7 +193,8 @@ def create_architecture(
         A module from normalized float (n, 3, height, width) to (n, features) or (n, classes).
 
     Raises:
-        ModelError: timm knows no such architecture, an argument does more than shape it, or it never ends.
+        ModelError: The architecture is unknown to timm, an argument does more than shape it, or it is too large to
+            build.
         Exception: Whatever the architecture's own code raises on arguments that it refuses.
     """
     check_architecture(architecture, arguments)
@@ -208,7 +209,7 @@ def create_architecture(
 
 
 def _bounded(architecture: str) -> AbstractContextManager[Any]:
-    """Within, what is built comes to an end, also where arguments that are each allowed multiply."""
+    """Context manager that limits the size of what is built, since allowed arguments may multiply."""
     from torch.overrides import TorchFunctionMode
 
     class Counted(TorchFunctionMode):
@@ -227,7 +228,7 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
 
 
 def measure_architecture(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures:
-    """Find the width of the pooled output at an image size, by a pass: of a large one without values.
+    """Measure the pooled output's width at an image size by a forward pass; large ones run without values.
 
     timm's own ``num_features`` is another number where a hidden layer follows the pooling (MobileNetV3, VGG).
 
@@ -238,7 +239,7 @@ def measure_architecture(architecture: str, arguments: Mapping[str, Any], height
         width: In pixels.
 
     Raises:
-        ModelError: The backbone refuses the size (says which sizes work), or gives no pooled vector.
+        ModelError: The backbone does not support the size (the message lists sizes that work), or has no pooled output.
     """
     reason = _refusal(architecture, arguments, height, width)
     if isinstance(reason, Measures):
@@ -253,11 +254,11 @@ def measure_architecture(architecture: str, arguments: Mapping[str, Any], height
 
 
 def require_room(module: nn.Module, stored: int) -> None:
-    """Refuse an architecture that would take far more memory than the weights that are there for it.
+    """Raise an error if an architecture needs far more memory than its weights file.
 
     Args:
-        module: Built without values.
-        stored: How many numbers the weights file holds.
+        module: Module without values.
+        stored: Number of values in the weights file.
 
     Raises:
         ValueError: It has more than four times as many (position tables may be made larger) and more than a machine has
@@ -270,19 +271,19 @@ def require_room(module: nn.Module, stored: int) -> None:
 
 
 def count_parameters(architecture: str, arguments: Mapping[str, Any]) -> int:
-    """How many parameters an architecture has without a classifier; built without memory for them."""
+    """Count an architecture's parameters without the classifier, without allocating memory for them."""
     with without_values():
         module = create_architecture(architecture, arguments)
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _refusal(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures | str:
-    """What the architecture is at this size, or why it refuses it."""
+    """Measure the architecture at this size, or return the reason why it does not support it."""
     try:
         return _measure(architecture, arguments, height, width)
     except DistingoError:
         raise
-    except Exception as error:  # an architecture's own code refuses odd arguments and sizes in any way that it likes
+    except Exception as error:  # an architecture's code may raise any exception for unsupported arguments and sizes
         return first_line(error)
 
 
@@ -319,7 +320,7 @@ def _pass_with_values(architecture: str, arguments: Mapping[str, Any], height: i
 
 
 def _pass(module: nn.Module, height: int, width: int) -> int:
-    """The width of what the module gives."""
+    """Return the width of the module's output."""
     with torch.inference_mode():
         output = module(torch.zeros(1, 3, height, width))
     if not isinstance(output, Tensor) or output.ndim != 2:
@@ -328,7 +329,7 @@ def _pass(module: nn.Module, height: int, width: int) -> int:
 
 
 def _grid(module: nn.Module) -> tuple[int, int]:
-    """The patch that sizes must be a multiple of, and the stride that they must not be below."""
+    """Return the patch size that sizes must be a multiple of, and the stride, their minimum."""
     patch = getattr(getattr(module, "patch_embed", None), "patch_size", None) or 1
     step = max(patch) if isinstance(patch, tuple | list) else int(patch)
     levels = getattr(module, "feature_info", None) or []
@@ -340,13 +341,13 @@ def _grid(module: nn.Module) -> tuple[int, int]:
 
 
 def _sizes_that_work(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> str:
-    """A few square sizes around the wished one that the backbone takes, in words; empty where none is found."""
+    """Return text that lists supported square sizes near the requested one; empty if there are none."""
     try:
         with without_values():
             step, least = _grid(create_architecture(architecture, {**arguments, **_without_size(arguments)}))
     except DistingoError:
         raise
-    except Exception:  # it is not the size that it refuses
+    except Exception:  # the size is not the problem
         return ""
     spacing = max(step, least)
     middle = round(max(height, width, least) / spacing)
@@ -356,7 +357,7 @@ def _sizes_that_work(architecture: str, arguments: Mapping[str, Any], height: in
 
 
 def _without_size(arguments: Mapping[str, Any]) -> dict[str, object]:
-    """Leaves the size to timm where it is fixed at creation, so that the architecture can be used."""
+    """Remove a size that is fixed at creation, so that timm's default is used."""
     return {"img_size": (224, 224)} if "img_size" in arguments else {}
 
 
@@ -366,6 +367,6 @@ def _works(architecture: str, arguments: Mapping[str, Any], side: int) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Why an architecture's own code refused something, as a part of a sentence."""
+    """Return the first line of an error of an architecture's code, as part of a sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return escape_controls(lines[0][:200]).rstrip(".")

@@ -26,10 +26,10 @@ class ListedBackbone:
     Attributes:
         name: timm's name with tag.
         preset: The preset that names it, or empty.
-        parameters: How many numbers it has learned, without a classifier; None where it can't be built.
+        parameters: Number of parameters without the classifier; None if it can't be built.
         height: Of the images it wants, in pixels.
         width: Of the images it wants, in pixels.
-        licence: Of the weights, as their publisher names it; empty where unknown.
+        licence: License of the weights as named by their publisher; empty if unknown.
     """
 
     name: str
@@ -54,7 +54,7 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
         Sorted by name.
 
     Raises:
-        ModelError: Nothing fits the pattern; says the nearest names.
+        ModelError: Nothing matches the pattern; the message suggests the closest names.
     """
     models = import_timm().models
     names: list[str] = sorted(models.list_pretrained())
@@ -87,29 +87,29 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
 
 
 def key_of(name: str, configuration: Any) -> str:
-    """What a count depends on: the architecture, and the size where it is fixed (position embeddings are learned)."""
+    """Return the key of a parameter count: the architecture, and the size if it is fixed at creation."""
     architecture = name.partition(".")[0]
     _, height, width = configuration.input_size
     return f"{architecture}@{height}x{width}" if configuration.fixed_input_size else architecture
 
 
 def _count(configurations: Mapping[str, Any], cache: Cache) -> dict[str, int | None]:
-    known = {**read_shipped_counts(), **_read_kept(cache)}
-    missing = [key for key in configurations if key not in known]
+    counts = {**read_shipped_counts(), **_read_kept(cache)}
+    missing = [key for key in configurations if key not in counts]
     if not missing:
-        return known
+        return counts
     kept: dict[str, int | None] = {}
     with progress_bar("counting parameters", len(missing)) as advance:
         for number, key in enumerate(missing, start=1):
-            kept[key] = known[key] = count_by_key(key)
+            kept[key] = counts[key] = count_by_key(key)
             advance(1, key)
             if number % _SAVED_AFTER == 0 or number == len(missing):
                 _keep(cache, {**_read_kept(cache), **kept})
-    return known
+    return counts
 
 
 def count_by_key(key: str) -> int | None:
-    """Count an architecture's parameters, or say None where this machine can't build it.
+    """Count an architecture's parameters; returns None if this machine can't build it.
 
     Args:
         key: ``ARCHITECTURE`` or ``ARCHITECTURE@HEIGHTxWIDTH``.
@@ -134,10 +134,10 @@ def _read_kept(cache: Cache) -> dict[str, int | None]:
     try:
         content = parse_json((cache.folder / "backbone-parameters.json").read_text(encoding="utf-8"))
         return dict(content["parameters"]) if content["timm"] == import_timm().__version__ else {}
-    except (OSError, ValueError, KeyError, TypeError):  # a cache that is no help: count again
+    except (OSError, ValueError, KeyError, TypeError):  # unusable cache: count again
         return {}
 
 
 def _keep(cache: Cache, counts: dict[str, int | None]) -> None:
-    with contextlib.suppress(DistingoError, OSError):  # a cache that can't be written costs time, nothing else
+    with contextlib.suppress(DistingoError, OSError):  # failing to write the cache only costs time
         write_json(cache.folder / "backbone-parameters.json", {"timm": import_timm().__version__, "parameters": counts})

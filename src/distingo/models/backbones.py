@@ -1,4 +1,4 @@
-"""Pretrained backbones: their description, known before the weights are, and the module with or without weights.
+"""Pretrained backbones: their description, which needs no weights, and the module with or without weights.
 
 A backbone takes normalized images: `distingo.models.layers.ChannelNormalization` with the description's mean and std
 belongs in front of it.
@@ -30,22 +30,22 @@ WeightsSource = Literal["hub", "folder", "file", "none"]
 
 @dataclass(frozen=True, slots=True)
 class BackboneDescription:
-    """All that must be known to build a backbone without its weights, and what it wants to see.
+    """Everything that is needed to build a backbone without its weights, and its preprocessing.
 
     Attributes:
         name: As the user typed it.
         architecture: timm's name of the architecture.
-        tag: Which training of it the weights come from; empty where unknown.
+        tag: timm's tag of the pretrained weights; empty if unknown.
         source: Where the weights come from.
         place: The hub's repository, the folder or the file; empty for ``none``.
         arguments: For the architecture's constructor; JSON values.
         features: Width of the pooled output.
-        rendition: The images it wants.
+        rendition: Preprocessing of its images.
         mean: Per channel, of pixel values in [0, 1].
         std: Per channel, of pixel values in [0, 1].
-        licence: Of the weights, as their publisher names it; empty where unknown.
-        parameters: How many numbers it has learned, without a classifier.
-        weights_hash: Names what the loaded module computes; empty before loading and without weights.
+        licence: License of the weights as named by their publisher; empty if unknown.
+        parameters: Number of parameters without the classifier.
+        weights_hash: Hash that identifies the loaded weights; empty before loading and without weights.
     """
 
     name: str
@@ -79,7 +79,8 @@ def find_backbone(
         The description, with an empty `weights_hash`.
 
     Raises:
-        ModelError: There is no such backbone or folder, its configuration asks for code, or it refuses the size.
+        ModelError: The backbone or folder does not exist, its configuration requests code, or it does not support the
+            size.
     """
     settings, source, place = _find_origin(name)
     if weights is not None:
@@ -137,7 +138,7 @@ def build_backbone(description: BackboneDescription) -> nn.Module:
         return create_architecture(description.architecture, description.arguments)
     except DistingoError:
         raise
-    except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
+    except Exception as error:  # an architecture's code may raise any exception for unsupported arguments
         reason, version = first_line(error), import_timm().__version__
         raise ModelError(
             f"{description.architecture}: timm {version} can't build it ({reason}); install another timm",
@@ -156,7 +157,7 @@ def load_backbone(description: BackboneDescription) -> tuple[nn.Module, Backbone
         and an empty hash.
 
     Raises:
-        ModelError: The weights can't be had (says what to do), are damaged, or are another architecture's.
+        ModelError: The weights are unavailable (the message gives a remedy), damaged, or of another architecture.
         ResourceError: The disk is full.
     """
     if description.source == "none":
@@ -171,8 +172,8 @@ def load_backbone(description: BackboneDescription) -> tuple[nn.Module, Backbone
 def fetch_weights(name: str) -> Path:
     """Get a backbone's weights into the hub's cache ahead of time, and its configuration next to them.
 
-    Asks the hub for the newest version also where one is in the cache. A fetch that was broken off is resumed;
-    what is there at the end has the size and hash that the hub says.
+    Requests the newest version from the hub even if one is in the cache. An interrupted download is resumed; the size
+    and hash of the result are verified.
 
     Args:
         name: A preset, a timm name with or without tag, or ``hf-hub:OWNER/NAME``.
@@ -239,13 +240,13 @@ def _replace_weights(settings: BackboneSettings, weights: str | Path) -> tuple[B
 
 
 def _read_beside(path: Path) -> BackboneSettings | None:
-    """The configuration that lies with weights, so that they see the images they were trained on."""
+    """Read the configuration next to weights, so that preprocessing matches their training."""
     config = (path if path.is_dir() else path.parent) / "config.json"
     return read_settings(config) if config.is_file() else None
 
 
 def _settings_of(description: BackboneDescription) -> BackboneSettings:
-    """The pretrained configuration again that a description was made from."""
+    """Return the pretrained configuration that a description was made from."""
     if description.source == "hub" and description.name.startswith(_HUB):
         return _find_origin(description.name)[0]
     if description.source in {"folder", "file"}:

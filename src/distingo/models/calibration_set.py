@@ -1,4 +1,4 @@
-"""What the confidence of a model is derived from: its calibration, and its calibration set in ``confidence.json``."""
+"""The basis of a model's confidence: its calibration, and its calibration set in ``confidence.json``."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class _EvidenceFile:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
-    """Calibrated probabilities of given and of true labels, and distances to the bank.
+    """Calibrated probabilities of predicted and true labels, and distances to the bank.
 
     Attributes:
-        n: How many images there are.
-        owners: int64 (given,): the image, from 0, that each given label was given to.
-        confidences: float64 (given,): its probability.
-        right: bool (given,): whether the image has it.
+        n: Number of images.
+        owners: int64 (predicted,): the index of each predicted label's image.
+        confidences: float64 (predicted,): the probability of each predicted label.
+        right: bool (predicted,): whether the predicted label is correct.
         truths: float64 (true,): the probability of each true label of each image.
         weights: float64 (true,): one over how many labels its image has.
         distances: float64 (validation images,), ascending: how far they are from the bank; empty where the model has
@@ -77,12 +77,12 @@ def gather_evidence(
     *,
     folds: int = 0,
 ) -> CalibrationSet:
-    """Evidence from what models say about images that they were not fitted on.
+    """Build the calibration set from predictions for images that the models were not fitted on.
 
     Args:
         probabilities: Calibrated, float (n, classes).
         targets: int64 (n,), or bool (n, classes) with several labels.
-        given: Bool (n, classes): the labels that the model gives; of one label per image the most probable.
+        given: Bool (n, classes): the predicted labels; for single-label the most probable one.
         distances: float64 (validation images,), or empty.
         folds: As in `CalibrationSet`.
     """
@@ -120,7 +120,7 @@ def save_evidence(folder: Path, calibration_set: CalibrationSet) -> None:
 
 
 def load_evidence(folder: Path) -> CalibrationSet | None:
-    """Read back what `save_evidence` wrote; None where a model has none.
+    """Read the file that `save_evidence` wrote, or return None if there is none.
 
     Args:
         folder: The ``model`` folder of a run.
@@ -179,6 +179,6 @@ class Calibration:
     offsets: tuple[float, ...]
 
     def apply(self, logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Calibrated logits, float64 (n, classes), of logits of that shape."""
+        """Calibrate logits (n, classes); returns float64 (n, classes)."""
         calibrated: npt.NDArray[np.float64] = self.slope * logits.astype(np.float64) + np.asarray(self.offsets)
         return calibrated

@@ -17,7 +17,7 @@ class CatalogEntry:
     """One model that can be trained by name.
 
     Attributes:
-        name: What a user types.
+        name: Name on the command line and in Python.
         kind: ``network`` (trained by epochs), ``pretrained`` (a backbone of timm's) or ``classic`` (solved at once).
         summary: One line about it.
         place: Module and class of a network.
@@ -72,7 +72,7 @@ CATALOG: dict[str, CatalogEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_model(name: str) -> CatalogEntry:
-    """Look a model up by name; what is none of ours is left for timm to know (`distingo.models.backbones`)."""
+    """Look a model up by name; names that are not in the catalog are left to timm (`distingo.models.backbones`)."""
     if name in CATALOG:
         return CATALOG[name]
     return CatalogEntry(name, "pretrained", "a pretrained backbone")
@@ -99,7 +99,7 @@ def build_network(
     """
     entry = find_model(name)
     if entry.kind == "pretrained":
-        near = name_the_nearest(name, [known.name for known in _ENTRIES if known.place])
+        near = name_the_nearest(name, [network_names.name for network_names in _ENTRIES if network_names.place])
         raise ModelError(
             f"none of our own networks is called {name!r}; {near} (`distingo models --pretrained` lists timm's)",
             code="unknown_name",

@@ -44,14 +44,14 @@ from distingo.runs.folder import FORMAT, RunFolder
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """All that must be known to use a model, without its weights.
+    """Everything that is needed to use a model besides its weights.
 
     Attributes:
         name: Its name in the catalog.
         kind: ``network`` (trained from scratch), ``pretrained`` (a backbone with a head) or ``classic``.
         task: Single-label or multi-label.
         classes: Names, in the order of the outputs.
-        rendition: The images a network wants; None for a classic model, which sees descriptors.
+        rendition: Preprocessing of a network's images; None for a classic model, which uses descriptors.
         backbone: Of a pretrained model; it carries the preprocessing.
         head: Of a pretrained model (`distingo.models.heads`).
         mode: ``scratch``, ``frozen`` or ``finetune``.
@@ -61,7 +61,7 @@ class ModelDescription:
         dropout: As in the recipe.
         settings: A classic model's or a head's own.
         provenance: Data, seed, versions and date it was trained with.
-        thresholds: Multi-label: from which probability on each is given; None with one.
+        thresholds: Decision threshold of each label for multi-label; None for single-label.
         calibration: What logits go through before they become probabilities; None leaves them as they are.
         value_ranges: What the stored values of deep images are scaled by; an image of a kind that nothing is known of
             (of any kind for a model of version 0.1) is scaled by itself.
@@ -86,7 +86,7 @@ class ModelDescription:
     value_ranges: ValueRanges = NO_VALUE_RANGES
 
     def require_thresholds(self) -> Thresholds:
-        """The thresholds of a model for several labels; 0.5 for each where none were chosen."""
+        """Return the thresholds of a multi-label model; 0.5 for each label if none were chosen."""
         return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=(note("no-thresholds"),))
 
 
@@ -160,7 +160,7 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def require_readable(content: JsonObject) -> None:
-    """Refuse, before any training, a model whose ``model.json`` could not be read again after it.
+    """Raise an error, before training, if the model's ``model.json`` could not be read again.
 
     Args:
         content: Of the file that will be written, as JSON has it.
@@ -178,7 +178,7 @@ def require_readable(content: JsonObject) -> None:
 
 
 def require_readable_backbone(content: JsonObject) -> None:
-    """The same of a backbone's description alone, before any image is read.
+    """Check a backbone's description in the same way, before any image is read.
 
     Raises:
         ModelError: One line.
@@ -191,7 +191,7 @@ def require_readable_backbone(content: JsonObject) -> None:
 
 
 def _find_faults(file: ModelFile) -> list[str]:
-    """A part of a sentence for each fault of fields together, where each by itself is as it may be."""
+    """Return a phrase for each contradiction between fields that are valid by themselves."""
     lengths = {} if file.thresholds is None else {"thresholds": len(file.thresholds.values)}
     if file.calibration is not None:
         lengths["offsets"] = len(file.calibration.offsets)
@@ -265,7 +265,7 @@ def _describe(description: ModelDescription) -> dict[str, object]:
 
 
 def require_savable(description: ModelDescription) -> None:
-    """Refuse, before any training, a model that could not be loaded again after it.
+    """Raise an error, before training, if the model could not be loaded again.
 
     Raises:
         ModelError: One line for each fault.

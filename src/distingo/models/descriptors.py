@@ -34,7 +34,7 @@ _SCORERS: dict[str, type[ExtraTrees] | type[SupportVectors]] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A classifier that was tried, and what it was worth on the validation images.
+    """A classifier that was tried, and its scores on the validation images.
 
     Attributes:
         name: The kind of classifier with its setting.
@@ -83,7 +83,7 @@ class DescriptorClassifier:
         return self.scorer.to_tensors()
 
     def settings(self) -> Mapping[str, object]:
-        """All else that `from_tensors` needs, as JSON, with what was tried and chosen."""
+        """The JSON settings that `from_tensors` needs, including all candidates and the chosen one."""
         (kind,) = (name for name, scorer in _SCORERS.items() if isinstance(self.scorer, scorer))
         return {
             "classifier": kind,
@@ -94,7 +94,7 @@ class DescriptorClassifier:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """The classifier again that `to_tensors` and `settings` were called on.
+        """Rebuild a classifier from the results of `to_tensors` and `settings`.
 
         Raises:
             KeyError: A tensor or setting is missing.
@@ -166,7 +166,7 @@ def refit_descriptors(
     *,
     seed: int,
 ) -> DescriptorClassifier:
-    """Fit the candidate that was chosen once more, on other images.
+    """Fit the chosen candidate again on other images.
 
     Args:
         classifier: Of which `DescriptorClassifier.can_refit` holds; what its machines' margins are multiplied by stays.

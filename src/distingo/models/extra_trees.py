@@ -96,12 +96,12 @@ class ExtraTrees:
         return {name: getattr(self, name) for name in _TENSORS}
 
     def settings(self) -> Mapping[str, object]:
-        """All else that `from_tensors` needs, as JSON."""
+        """The JSON settings that `from_tensors` needs besides tensors."""
         return {"classes": self.classes} | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """The trees again that `to_tensors` was called on.
+        """Rebuild the trees from the result of `to_tensors`.
 
         Raises:
             KeyError: A tensor is missing.

@@ -42,7 +42,7 @@ class FeatureBank:
     unit: bool
 
     def widened(self) -> FeatureBank:
-        """The same bank for many questions: its rows in float32, which every question would else make anew."""
+        """Return the bank with rows in float32, to avoid converting them for every query."""
         return replace(self, rows=self.rows.astype(np.float32))
 
     def place(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -50,7 +50,7 @@ class FeatureBank:
         return _place(features, self.center, self.scale, unit=self.unit)
 
     def nearest(self, features: npt.NDArray[Any], count: int) -> tuple[npt.NDArray[np.int64], Floats]:
-        """The rows most like each image.
+        """Find the most similar rows for each image.
 
         Args:
             features: Float (n, features), as the model gives them.
@@ -76,12 +76,12 @@ class FeatureBank:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([distances for _, distances in found])
 
     def distances(self, features: npt.NDArray[Any]) -> Floats:
-        """How far each image is from training: float64 (n,), the distance to the `NEIGHBORS`-th nearest row."""
+        """Return each image's distance to the `NEIGHBORS`-th nearest row of the bank, float64 (n,)."""
         return self.nearest(features, NEIGHBORS)[1][:, -1]
 
 
 def check_bank(bank: FeatureBank) -> FeatureBank:
-    """A bank out of a file that may come from anywhere, if its arrays are those of a bank.
+    """Build a bank from the arrays of an untrusted file, after validating them.
 
     Raises:
         ValueError: They are of other types or shapes, hold what is no number, or do not fit each other.

@@ -1,4 +1,4 @@
-"""Models that ignore the image: the floor that every other model must beat.
+"""Models that ignore the image: the baseline that every other model must exceed.
 
 `MajorityClassifier` gives the frequency of each class, `PrevalenceClassifier` (multi-label) that of each label.
 """
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class MajorityClassifier:
-    """Gives every image the same probabilities: how frequent each class is in training.
+    """Predicts the class frequencies of the train split for every image.
 
     Of all answers that don't look at the image, the most frequent class has the highest accuracy and the
     frequencies have the lowest log loss.
@@ -77,7 +77,7 @@ def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
 
 @dataclass(frozen=True, slots=True)
 class PrevalenceClassifier:
-    """Gives every image the same independent probabilities: how frequent each label is in training.
+    """Predicts the label frequencies of the train split for every image.
 
     Of all answers that don't look at the image, these have the lowest binary cross-entropy; the average precision
     of each label is its prevalence.

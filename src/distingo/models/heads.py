@@ -23,7 +23,7 @@ _SIMILARITIES_AT_ONCE = 1 << 23
 
 
 def require_head(name: str) -> None:
-    """Refuse a name that no head has.
+    """Raise an error if no head has this name.
 
     Raises:
         UsageError: With the nearest names.
@@ -37,7 +37,7 @@ def require_head(name: str) -> None:
 
 
 def build_head(kind: str, features: int, classes: int, settings: Mapping[str, Any]) -> nn.Module:
-    """Build a head whose weights are yet to be filled in, by a solver or from a file.
+    """Build a head whose weights are filled in later, by a solver or from a file.
 
     Args:
         kind: One of `HEADS`.
@@ -255,7 +255,7 @@ def last_layer(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def record_features(network: nn.Module) -> Iterator[list[Tensor]]:
-    """While open, every pass through the network adds its features, float (n, features), to the list."""
+    """Context manager in which each forward pass appends its features, float (n, features), to the list."""
     seen: list[Tensor] = []
 
     def record(module: nn.Module, arguments: tuple[Any, ...]) -> None:

@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 
 
 def find_cached(repository: str, filename: str) -> Path | None:
-    """A file of a repository in the hub's cache, if it is there and whole; asks nobody.
+    """Return a file of a repository from the hub's cache if it is there and intact, without network access.
 
     A file whose bytes don't agree with the hash that it is stored under counts as absent.
 
@@ -133,7 +133,7 @@ def _download(url: str, partial: Path, filename: str, size: int | None) -> None:
 
 
 def _try_again(action: Callable[[], Answer]) -> Answer:
-    """Do something that the network may hinder, and again after a while where that may help."""
+    """Call a function, and retry after a while on temporary network errors."""
     for wait in _WAITS:
         try:
             return action()
@@ -177,7 +177,7 @@ def _endpoint() -> str:
 
 
 def _explain(error: Exception, repository: str, filename: str, name: str) -> ModelError | ResourceError:
-    """The hub's errors in a user's words."""
+    """Convert the hub's errors to messages for the user."""
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -241,7 +241,7 @@ def is_offline() -> bool:
 
 
 def get_file(repository: str, filename: str, *, name: str) -> Path:
-    """A file from the cache where it is whole there, else from the hub.
+    """Return a file from the cache if it is intact there, otherwise from the hub.
 
     Raises:
         ModelError: As for `fetch_file`; with ``HF_HUB_OFFLINE`` also where it is not in the cache.

@@ -84,7 +84,7 @@ def initialize_like_keras(model: nn.Module) -> None:
 
 
 def require_input_shape(name: str, classes: int, *, height: int, width: int, channels: int, halvings: int) -> None:
-    """Refuse what a network of `halvings` poolings can't be built for.
+    """Raise an error for image sizes that are too small for a network with `halvings` poolings.
 
     Raises:
         ModelError: No class, no channel, or an image that the poolings leave nothing of.
@@ -104,7 +104,7 @@ def require_input_shape(name: str, classes: int, *, height: int, width: int, cha
 
 
 def require_probability(name: str, dropout: float) -> None:
-    """Refuse a dropout that is not in [0, 1).
+    """Raise an error for a dropout outside [0, 1).
 
     Raises:
         ModelError: It is not.
@@ -168,7 +168,7 @@ def _recording(model: nn.Module, passed: list[tuple[nn.Module, tuple[int, ...]]]
 
 @contextmanager
 def _judging(model: nn.Module) -> Iterator[None]:
-    """Switch every layer to evaluation, and back to what it was."""
+    """Context manager that switches all layers to evaluation mode, and restores their modes."""
     were_training = {layer: layer.training for layer in model.modules()}
     model.eval()
     try:
@@ -239,7 +239,7 @@ class ZCAWhitening(nn.Module):
 
 
 def build_normalization(kind: str, *, channels: int, pixels: int) -> nn.Module:
-    """An empty normalization of a kind, ready to be filled from a saved state.
+    """Return an empty normalization of a kind, to be filled from a saved state.
 
     Args:
         kind: ``none``, ``dataset``, ``sample`` or ``zca``.

@@ -106,12 +106,12 @@ class BackboneSettings:
 
     @property
     def tag(self) -> str:
-        """Which training of the architecture the weights come from; empty where unknown."""
+        """The tag that timm gives the pretrained weights; empty if unknown."""
         return self.configuration.get("tag") or ""
 
     @property
     def licence(self) -> str:
-        """The weights' license as their publisher names it; empty where unknown."""
+        """The weights' license as named by their publisher; empty if unknown."""
         return self.configuration.get("license") or ""
 
     @property
@@ -152,7 +152,7 @@ class BackboneSettings:
         return tuple(float(value) for value in self.configuration.get("std") or (0.229, 0.224, 0.225))
 
     def rendition(self, height: int, width: int) -> ImageSpec:
-        """The images that the weights were evaluated on, at another size where wished.
+        """Return the preprocessing that the weights were evaluated with, optionally at another size.
 
         timm's ``squash`` is our ``stretch``. Its ``border`` (the whole image, padded) has no equal here: the middle
         cut with the configuration's own fraction comes nearest.

@@ -209,7 +209,7 @@ def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray
 
 
 def _require_classes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> None:
-    """Refuse a classic model that gives probabilities of more or fewer classes than are named."""
+    """Raise an error if a classic model's number of probabilities differs from the number of classes."""
     counts = {len(tensors[name]) for name in ("frequencies", "intercept") if name in tensors}
     if "classes" in description.settings:
         counts.add(int(description.settings["classes"]))
@@ -219,7 +219,7 @@ def _require_classes(description: ModelDescription, tensors: dict[str, np.ndarra
 
 
 def _require_votes(network: nn.Module) -> None:
-    """Refuse a bank of neighbors that vote for classes that are none."""
+    """Raise an error if a bank's neighbors vote for classes that do not exist."""
     for head in network.modules():
         if isinstance(head, NeighborHead) and head.targets.numel():
             low, high = int(head.targets.min()), int(head.targets.max())
@@ -258,7 +258,7 @@ def save_bank(folder: Path, bank: FeatureBank) -> None:
 
 
 def load_bank(folder: Path) -> FeatureBank | None:
-    """Read back what `save_bank` wrote; None where a model has no bank.
+    """Read the bank that `save_bank` wrote, or return None if there is none.
 
     Args:
         folder: The ``model`` folder of a run.

@@ -99,13 +99,13 @@ class SupportVectors:
         return {name: getattr(self, name) for name in _TENSORS}
 
     def settings(self) -> Mapping[str, object]:
-        """All else that `from_tensors` needs, as JSON."""
+        """The JSON settings that `from_tensors` needs besides tensors."""
         settings = {"gamma": self.gamma, "sharpness": self.sharpness}
         return settings | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """The machines again that `to_tensors` was called on.
+        """Rebuild the machines from the result of `to_tensors`.
 
         Raises:
             KeyError: A tensor or setting is missing.

@@ -40,7 +40,7 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class TimmLayout:
-    """A model as timm has it.
+    """A model in timm's layout.
 
     Attributes:
         tensors: By timm's names.
@@ -104,7 +104,7 @@ def name_as_ours(tensors: dict[str, _Tensor], wanted: set[str]) -> dict[str, _Te
 
 
 def _agree(description: BackboneDescription, ours: PretrainedClassifier, theirs: nn.Module) -> bool:
-    """Whether both give the same logits, up to rounding, for an image of noise."""
+    """Return whether both give the same logits, up to rounding, for an image of noise."""
     rendition = description.rendition
     generator = torch.Generator().manual_seed(_SEED)
     image = torch.randn(1, 3, rendition.height, rendition.width, generator=generator)

@@ -99,7 +99,7 @@ def load_weights(path: Path, settings: BackboneSettings, arguments: Mapping[str,
 
 
 def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse weights of another architecture before it takes any memory."""
+    """Raise an error for weights of another architecture, before allocating memory for it."""
     try:
         with without_values():
             require_room(create_architecture(architecture, arguments), sum(map(math.prod, shapes.values())))
@@ -187,7 +187,7 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def hash_weights(module: nn.Module, architecture: str, arguments: Mapping[str, Any]) -> str:
-    """Name what a module computes, so that what was computed with it can be found again.
+    """Return a hash that identifies a module's outputs, as a key for cached results.
 
     Architecture and arguments count as well: the same tensors with another padding give other features.
 

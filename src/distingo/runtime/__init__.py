@@ -1,4 +1,4 @@
-"""Predict from an exported model: numpy, Pillow and ONNX Runtime are all that it needs."""
+"""Prediction with an exported model; requires only numpy, Pillow and ONNX Runtime."""
 
 from distingo.runtime.description import ExportDescription, read_export
 from distingo.runtime.runtime import Runtime

@@ -16,13 +16,13 @@ EXIT_UNREADABLE = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Predict, and print what was found.
+    """Predict the images and print one JSON line per image.
 
     Args:
-        arguments: Words after the module's name; None takes the process's own.
+        arguments: Command-line arguments; None uses those of the process.
 
     Returns:
-        The exit code: 0; 1 for a failure, 2 for a wrong call, 3 for unreadable images.
+        The exit code: 0 for success, 1 for a failure, 2 for wrong usage, 3 for unreadable images.
     """
     options = _parser().parse_args(arguments)
     try:

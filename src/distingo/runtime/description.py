@@ -73,22 +73,22 @@ _ADVICE = "export the run again, or take the folder from where it came from"
 
 @dataclass(frozen=True, slots=True)
 class ExportDescription:
-    """All that must be known to use an exported model.
+    """Everything that is needed to use an exported model.
 
     Attributes:
         exported_as: The format.
         precision: ``float32``, ``half`` or ``int8``.
-        task: One label per image, or several.
-        classes: Names, in the order of the probabilities.
-        rendition: The images that the network sees.
-        in_graph: Whether the model resizes and crops images itself; else it takes what
-            `distingo.datasets.decoding.rendering.render` makes of them.
-        value_ranges: What the stored values of deep images are scaled by, before anything else.
-        thresholds: With several labels, the decision threshold of each; None with one.
+        task: Single-label or multi-label.
+        classes: Class names, in the order of the probabilities.
+        rendition: Preprocessing: the images that the network takes.
+        in_graph: Whether the model resizes and crops images itself; otherwise it takes the output of
+            `distingo.datasets.decoding.rendering.render`.
+        value_ranges: Value ranges that high-bit-depth images are scaled by, before all other preprocessing.
+        thresholds: Decision threshold of each label for multi-label; None for single-label.
         calibration: Slope and offsets of the logits, for information: the model applies them itself.
-        model: What was exported: name, kind, license.
+        model: Name, kind and license of the exported model.
         provenance: Data, seed, versions and dates.
-        agreement: What the check against the original found; empty before it.
+        agreement: Result of the comparison with the original; empty before it.
     """
 
     exported_as: ExportFormat
@@ -106,11 +106,11 @@ class ExportDescription:
 
     @property
     def file(self) -> str:
-        """The model's file in the folder."""
+        """Name of the model's file in the folder."""
         return MODEL_FILES[self.exported_as]
 
     def require_thresholds(self) -> Thresholds:
-        """The thresholds of a model for several labels."""
+        """Return the thresholds of a multi-label model."""
         if self.thresholds is None:
             raise ValueError("a model for one label per picture has no thresholds")
         return self.thresholds
@@ -124,7 +124,7 @@ class ExportDescription:
 
     @property
     def preprocessing(self) -> dict[str, object]:
-        """The content of ``preprocessing.json``: what happens to a decoded image, and where."""
+        """Return the content of ``preprocessing.json``: the preprocessing steps and where each is done."""
         return {
             "in_graph": self.in_graph,
             "input": {"name": INPUT, "type": "uint8", "shape": self.input_shape},
@@ -141,7 +141,7 @@ class ExportDescription:
 
 
 def write_description(folder: Path, description: ExportDescription) -> None:
-    """Write both files."""
+    """Write ``distingo.json`` and ``preprocessing.json``."""
     write_json(folder / PREPROCESSING_FILE, {"format": FORMAT, **description.preprocessing})
     write_json(folder / EXPORT_FILE, {"format": FORMAT, **description.facts})
 
@@ -153,27 +153,27 @@ def read_export(folder: str | Path) -> ExportDescription:
         folder: An exported model.
 
     Raises:
-        RunError: It is no exported model, is damaged, or a newer distingo wrote it.
+        RunError: The folder is not an exported model, is damaged, or was written by a newer distingo.
     """
-    place = Path(folder)
-    if not (place / EXPORT_FILE).is_file():
+    path = Path(folder)
+    if not (path / EXPORT_FILE).is_file():
         raise RunError(
-            f"{place}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one",
+            f"{path}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one",
             code="wrong_folder",
         )
-    facts = read_record(place / EXPORT_FILE, _Facts, advice=_ADVICE, strict=True)
-    preprocessing = read_record(place / PREPROCESSING_FILE, _Preprocessing, advice=_ADVICE, strict=True)
+    facts = read_record(path / EXPORT_FILE, _Facts, advice=_ADVICE, strict=True)
+    preprocessing = read_record(path / PREPROCESSING_FILE, _Preprocessing, advice=_ADVICE, strict=True)
     lengths = {} if facts.thresholds is None else {"thresholds": len(facts.thresholds.values)}
-    check_classes(facts.classes, lengths, place / EXPORT_FILE, advice=_ADVICE)
+    check_classes(facts.classes, lengths, path / EXPORT_FILE, advice=_ADVICE)
     if (facts.task == "multi-label") != (facts.thresholds is not None):
         raise RunError(
-            f"{place / EXPORT_FILE}: damaged (thresholds and task contradict each other); {_ADVICE}",
+            f"{path / EXPORT_FILE}: damaged (thresholds and task contradict each other); {_ADVICE}",
             code="damaged_file",
         )
     try:
         value_ranges = ValueRanges.from_json(preprocessing.value_ranges)
     except ValueError as error:
-        raise RunError(f"{place / PREPROCESSING_FILE}: damaged ({error}); {_ADVICE}", code="damaged_file") from error
+        raise RunError(f"{path / PREPROCESSING_FILE}: damaged ({error}); {_ADVICE}", code="damaged_file") from error
     return ExportDescription(
         exported_as=facts.exported_as,
         precision=facts.precision,
@@ -198,24 +198,24 @@ _MEMBERS = {
     "scale": (1, ("<f4",)),
     "unit": (1, ("|b1",)),
 }
-"""By name, how many dimensions an array has, and which types it may be of."""
+"""Number of dimensions and allowed types of each array, by name."""
 
 
 def save_exported_bank(folder: Path, bank: FeatureBank) -> None:
-    """Write ``bank.npz``: rows, center, scale and unit; which images they are of stays with the run."""
+    """Write ``bank.npz`` with rows, center, scale and unit; the images' names stay in the run."""
     content = io.BytesIO()
     np.savez(content, rows=bank.rows, center=bank.center, scale=bank.scale, unit=np.array([bank.unit]))
     write_bytes(folder / EXPORTED_BANK_FILE, content.getvalue(), recorded=True)
 
 
 def load_exported_bank(folder: Path) -> FeatureBank | None:
-    """Read back what `save_exported_bank` wrote; None where an export has none.
+    """Read the bank that `save_exported_bank` wrote, or return None if the export has none.
 
-    The file may come from anywhere: before anything is made of it, its members are compared with what numpy writes of
-    a bank, by name, type, shape and size. Nothing in it is compressed, so that it takes no more memory than its bytes.
+    The file is untrusted: the name, type, shape and size of its members are checked before they are loaded. Members
+    must not be compressed, so that loading needs no more memory than the file's size.
 
     Raises:
-        RunError: The file is damaged, or is no bank.
+        RunError: The file is damaged or not a bank.
     """
     path = folder / EXPORTED_BANK_FILE
     if not path.exists():
@@ -234,7 +234,7 @@ def load_exported_bank(folder: Path) -> FeatureBank | None:
 
 
 def _check_members(file: IO[bytes]) -> None:
-    """Refuse what numpy would unpack, unpickle or allocate without its bytes being there."""
+    """Raise an error for members that numpy would decompress, unpickle or allocate beyond the file's size."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if sorted(member.filename for member in members) != sorted(f"{name}.npy" for name in _MEMBERS):

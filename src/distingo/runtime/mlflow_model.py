@@ -1,7 +1,7 @@
-"""A classifier as MLflow's pyfunc flavor loads and calls it: a table of images to a table of labels.
+"""A classifier for MLflow's pyfunc flavor, from a table of images to a table of labels.
 
-MLflow calls `_load_pyfunc` with the folder of an export, in an environment that needs no torch. Images are a column of
-files' bytes, as Spark reads them and as MLflow's scoring server makes them of base64.
+MLflow calls `_load_pyfunc` with the folder of an export, in an environment that does not need torch. Images are a
+column of file contents, as read by Spark and as decoded from base64 by MLflow's scoring server.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMN = "image"
-"""The column of the images; a table of one column may call it otherwise."""
+"""Name of the image column; in a table with one column it may have any name."""
 
 
 class Predictor(Protocol):
-    """What answers: an exported model, or a run's own."""
+    """Protocol of an exported model or a run's model."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -41,30 +41,31 @@ class Predictor(Protocol):
 
 
 class MlflowClassifier:
-    """What MLflow calls.
+    """Classifier with the interface that MLflow expects.
 
     Args:
-        predictor: What answers.
+        predictor: Model that makes the predictions.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
     def predict(self, model_input: Any, params: Mapping[str, object] | None = None) -> pd.DataFrame:
-        """Name what images show.
+        """Classify images.
 
         Args:
             model_input: A table whose column `COLUMN`, or only column, holds images; or a list, a series or an array of
                 them. An image is its file's bytes, their base64, or uint8 (height, width, 3) or (height, width).
-            params: None are known.
+            params: Must be empty; there are no parameters.
 
         Returns:
-            A row for each image: ``label``, ``probability``, ``labels`` (those that are given; one, or any number where
-            images have several), ``known``, ``probabilities`` by class, and ``error``, which says why an image could
-            not be read and has nothing next to it.
+            A row for each image: ``label``, ``probability``, ``labels`` (the predicted labels; exactly one for
+            single-label), ``known``, ``probabilities`` by class, and ``error``, the reason why an image could not be
+            read;
+            the other columns are empty then.
 
         Raises:
-            UsageError: There is no such column, an image is none of these, or a parameter is given.
+            UsageError: The column is missing, an image has another form, or a parameter was passed.
         """
         import pandas as pd
 
@@ -75,7 +76,7 @@ class MlflowClassifier:
         rows = [self._row(prediction) for prediction in found]
         table = pd.DataFrame(
             rows, columns=list(_COLUMNS), dtype=object
-        )  # else pandas makes NaN of None, and JSON breaks
+        )  # otherwise pandas converts None to NaN, which is invalid JSON
         table["known"] = table["known"].astype(bool)
         return table if any(row["error"] for row in rows) else table.astype({"probability": float})
 
@@ -98,7 +99,7 @@ _COLUMNS = ("label", "probability", "labels", "known", "probabilities", "error")
 
 
 def describe_signature() -> Any:
-    """MLflow's signature of `MlflowClassifier.predict`."""
+    """Return MLflow's signature of `MlflowClassifier.predict`."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array, Map
@@ -149,9 +150,9 @@ def _read_image(image: Any, number: int) -> bytes | np.ndarray:
 
 
 def _load_pyfunc(path: str) -> MlflowClassifier:
-    """What MLflow calls to load the model.
+    """Load the model; called by MLflow.
 
     Args:
-        path: Of the export's folder.
+        path: Folder of the export.
     """
     return MlflowClassifier(Runtime(Path(path)))

@@ -1,4 +1,4 @@
-"""An exported model, ready to classify images, and the engines that run its file."""
+"""Classification of images with an exported model, and the engines that run its file."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from distingo.prediction.naming import Evaluated, settle_certainty
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From uint8 images (n, height, width, channels) to float32 probabilities (n, classes) and features (n, features).
+"""Function from uint8 images (n, height, width, channels) to float32 probabilities (n, classes) and features
+(n, features).
 
 May be called from several threads."""
 
 
 def open_engine(folder: Path, description: ExportDescription, *, threads: int | None = None) -> Run:
-    """Make an exported model ready to run.
+    """Load an exported model for inference.
 
     Args:
-        folder: Where it is.
-        description: What it is.
+        folder: Folder of the export.
+        description: Description of the export.
         threads: How many to compute in; None takes one per core.
 
     Raises:
-        UsageError: What runs this format is not installed, or nothing here runs it.
+        UsageError: The package that runs this format is not installed, or the format is not supported.
         RunError: The model's file is missing or damaged.
     """
     path = folder / description.file
@@ -76,12 +77,12 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # warnings are for those who make models
+    options.log_severity_level = 3  # warnings are meant for authors of models
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
         session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no common family
+    except Exception as error:  # its errors have no common base class
         raise RunError(
             f"{path}: ONNX Runtime can't load it ({first_line(error)}); export the run again", code="damaged_file"
         ) from error
@@ -99,7 +100,7 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
 def _open_openvino(path: Path, threads: int | None) -> Run:
     _require("openvino", "OpenVINO")
     openvino = import_openvino()
-    # else a processor with bfloat16 would compute in it, which is not what was checked
+    # otherwise a CPU with bfloat16 would use it, which was not checked against the original
     settings: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
@@ -110,31 +111,31 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
             f"{path}: OpenVINO can't load it ({first_line(error)}); export the run again", code="damaged_file"
         ) from error
 
-    lock = threading.Lock()  # the compiled model has one place for what comes out
+    lock = threading.Lock()  # the compiled model reuses one output buffer
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with lock:
-            found = compiled({INPUT: images})
-            return np.array(found[OUTPUTS[0]]), np.array(found[OUTPUTS[1]])
+            results = compiled({INPUT: images})
+            return np.array(results[OUTPUTS[0]]), np.array(results[OUTPUTS[1]])
 
     return run
 
 
 _AHEAD = 16
-"""Images that are decoded while the model computes on others."""
+"""Number of images that are decoded in advance while the model processes others."""
 
 
 class Runtime(ImageModel):
     """An exported model that classifies images.
 
     Args:
-        folder: What `distingo export` made, as ONNX or OpenVINO.
+        folder: Folder that `distingo export` wrote, in ONNX or OpenVINO format.
         threads: How many to compute in; None takes one per core.
         max_pixels: As for `distingo.prediction.image_model.ImageModel`.
 
     Raises:
-        RunError: The folder is no exported model, is damaged, or a newer distingo wrote it.
-        UsageError: What runs its format is not installed.
+        RunError: The folder is not an exported model, is damaged, or was written by a newer distingo.
+        UsageError: The package that runs its format is not installed.
     """
 
     def __init__(self, folder: str | Path, *, threads: int | None = None, max_pixels: int | None = None) -> None:
@@ -152,10 +153,11 @@ class Runtime(ImageModel):
         return f"Runtime({str(self.folder)!r}, {len(self.classes)} {kind}, {self.description.exported_as})"
 
     def look_at(self, image: ImageLike) -> np.ndarray:
-        """Decode an image as the exported file takes it.
+        """Decode an image to the exported model's input.
 
         Returns:
-            uint8 (height, width, channels): all of it in RGB, or preprocessed where the model does not resize itself.
+            uint8 (height, width, channels): the full RGB image, or the preprocessed one if the model does not resize
+            images.
 
         Raises:
             UndecodableError: The image can't be read.
@@ -165,7 +167,7 @@ class Runtime(ImageModel):
         return prepare_input(opened, self.description)
 
     def evaluate(self, rows: np.ndarray) -> Evaluated:
-        """Compute the probabilities of images, see `ImageModel.evaluate`; there must be at least one row."""
+        """Compute the probabilities of at least one image, see `ImageModel.evaluate`."""
         probabilities, features = self._run(rows)
         unlike = None
         if self._unlike_from is not None and self.bank is not None:
@@ -173,16 +175,16 @@ class Runtime(ImageModel):
         return Evaluated(probabilities, unlike)
 
     def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
-        """One image at a time; those after it are decoded ahead in one thread, while the model computes in others."""
+        """Evaluate one image at a time, while the following ones are decoded in a separate thread."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             for start in range(0, len(images), _AHEAD):
                 part = images[start : start + _AHEAD]
-                for at, row in enumerate(pool.map(self._look_at_or_explain, part), start):
-                    yield name_image(images[at], at), row if isinstance(row, str) else self.evaluate(row[None]), 0
+                for index, row in enumerate(pool.map(self._look_at_or_explain, part), start):
+                    yield name_image(images[index], index), row if isinstance(row, str) else self.evaluate(row[None]), 0
 
 
 def prepare_input(image: Image.Image, description: ExportDescription) -> np.ndarray:
-    """What an exported model takes of a decoded image.
+    """Convert a decoded image to an exported model's input.
 
     Args:
         image: Mode ``RGB`` or ``L``.

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches of tensors: geometry, color, erasing, mixing; all randomness from one generator."""
+"""Augmentation of image batches: geometry, color, erasing and mixing, all drawn from one random generator."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may happen to an image while it is trained on; amounts are the largest, drawn evenly each way.
+    """Augmentations and their largest amounts; each amount is drawn uniformly in both directions.
 
     Attributes:
-        rotation: Degrees each way.
-        zoom: Share each way: 0.2 shows from 80 % to 120 % of the image's sides.
-        horizontal_shift: Share of the width each way.
-        vertical_shift: Share of the height each way.
-        crop: Smallest share of the area that a random crop keeps, 1.0 for no crop; its sides' ratio varies
-            from 3:4 to 4:3.
+        rotation: Largest angle in degrees, in both directions.
+        zoom: Largest relative change of scale: 0.2 shows from 80 % to 120 % of the image's sides.
+        horizontal_shift: Largest shift to the left or right, as a fraction of the width.
+        vertical_shift: Largest shift up or down, as a fraction of the height.
+        crop: Smallest fraction of the area that a random crop keeps, 1.0 for no crop; its aspect ratio varies from 3:4
+            to 4:3.
         horizontal_flip: Mirror half of the images left to right.
         vertical_flip: Mirror half of the images top to bottom.
         quarter_turns: Turn by 0, 90, 180 or 270 degrees (0 or 180 where an image is not square).
         brightness: Factor from 1 - brightness to 1 + brightness.
-        contrast: The same, around the image's mean gray.
-        saturation: The same, around each pixel's gray; without effect on gray images.
+        contrast: Same range of factors, relative to the image's mean gray.
+        saturation: Same range of factors, relative to each pixel's gray; no effect on gray images.
         erasing: Probability that a box is filled with the image's mean color.
-        erasing_area: Largest share of the image that the box takes; the smallest is 2 %.
+        erasing_area: Largest fraction of the image that the box covers; the smallest is 2 %.
         mix: Whether two images and their targets are blended (``mixup``) or cut together (``cutmix``).
-        mix_alpha: Both parameters of the Beta distribution that the share is drawn from.
-        mix_probability: Share of the images that are mixed.
-        border: What is shown beyond the image's edge.
+        mix_alpha: Both parameters of the Beta distribution that the mixing weight is drawn from.
+        mix_probability: Probability that an image is mixed.
+        border: How pixels beyond the image's edge are filled.
     """
 
     rotation: float = 0.0
@@ -61,7 +61,7 @@ class Augmentation:
     border: Literal["nearest", "reflection"] = "nearest"
 
     def __post_init__(self) -> None:
-        """Refuse amounts that make no image.
+        """Validate the amounts.
 
         Raises:
             UsageError: An amount out of its range, or an unknown mix or border.
@@ -105,8 +105,8 @@ _STANDARD = Augmentation(
     mix_probability=0.1,
     border="reflection",
 )
-"""A crop by whole pixels out of the image with a reflected border, a flip, color, erasing, mixing: gentle enough
-not to slow short training down. Crops of 60 to 80 % of the area did so, on small and on larger images."""
+"""A whole-pixel crop of the image with a reflected border, a flip, color, erasing and mixing. This is gentle enough for
+short training; crops of 60 to 80 % of the area slowed training down, on small and on larger images."""
 
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
@@ -115,14 +115,14 @@ PRESETS: dict[str, Augmentation] = {
     "standard": _STANDARD,
     "overhead": replace(_STANDARD, vertical_flip=True, quarter_turns=True),
 }
-"""Augmentations by name; `reference` has the ranges of the published sports classifier."""
+"""Augmentation presets by name; `reference` has the ranges of the published sports classifier."""
 
 
 def require_preset(name: str) -> None:
-    """Refuse a name that no preset has.
+    """Raise an error if no preset has this name.
 
     Raises:
-        UsageError: With the nearest names.
+        UsageError: The name is unknown; the message suggests the closest names.
     """
     if name not in PRESETS:
         raise UsageError(
@@ -133,15 +133,15 @@ def require_preset(name: str) -> None:
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Move, recolour and erase a batch, every image differently; `mix` is a step of its own.
+    """Apply geometry, color and erasing to a batch, with other random values for each image; `mix` is separate.
 
     Rotation, zoom, crop, shift, flips and turns are one affine map and one bilinear sampling. Where none of
     the first three is requested, whole pixels are moved instead, so that small images are not blurred.
 
     Args:
         images: float (n, c, h, w) in [0, 1], best in channels_last memory; not changed.
-        augmentation: What may happen.
-        generator: Where all chance comes from; equal states give equal images.
+        augmentation: Which augmentations to apply, and their amounts.
+        generator: Source of all randomness; equal states give equal images.
 
     Returns:
         float (n, c, h, w) in [0, 1], in channels_last memory.
@@ -160,7 +160,7 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
 def mix(
     images: Tensor, targets: Tensor, augmentation: Augmentation, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Blend or cut together pairs of images, and their targets in the same shares.
+    """Mix pairs of images by MixUp or CutMix, and their targets with the same weights.
 
     Sources: Zhang et al., mixup: Beyond empirical risk minimization, 2018; Yun et al., CutMix, 2019.
 
@@ -168,7 +168,7 @@ def mix(
         images: float (n, c, h, w).
         targets: float (n, classes), probabilities.
         augmentation: Its `mix`, `mix_alpha` and `mix_probability` are used.
-        generator: Where all chance comes from.
+        generator: Source of all randomness.
 
     Returns:
         The mixed images and targets, of the same shapes.
@@ -178,16 +178,16 @@ def mix(
         return images, targets
     partner = torch.randperm(n, generator=generator)
     chosen = torch.rand(n, generator=generator) < augmentation.mix_probability
-    # torch draws no Beta numbers from a given generator; numpy does, seeded from it.
+    # torch cannot draw from a Beta distribution with an explicit generator; numpy can, seeded from that generator.
     seed = int(torch.randint(2**62, (), generator=generator))
     beta = np.random.default_rng(seed).beta(augmentation.mix_alpha, augmentation.mix_alpha, size=n)
-    kept = torch.where(chosen, torch.from_numpy(np.maximum(beta, 1 - beta)).float(), 1.0)
+    weights = torch.where(chosen, torch.from_numpy(np.maximum(beta, 1 - beta)).float(), 1.0)
     if augmentation.mix == "mixup":
-        share = kept.to(images.device)[:, None, None, None]
+        share = weights.to(images.device)[:, None, None, None]
         mixed = torch.lerp(images[partner], images, share)
     else:
-        mixed, kept = _cut_together(images, partner, kept, generator)
-    share = kept.to(targets.device)[:, None].to(targets.dtype)
+        mixed, weights = _cut_together(images, partner, weights, generator)
+    share = weights.to(targets.device)[:, None].to(targets.dtype)
     return mixed, torch.lerp(targets[partner], targets, share)
 
 
@@ -208,7 +208,7 @@ def _moves_whole_pixels(augmentation: Augmentation) -> bool:
 def _draw_orientations(
     n: int, augmentation: Augmentation, generator: torch.Generator, *, square: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Whether each image is transposed, mirrored left to right, mirrored top to bottom: three bool (n,)."""
+    """Return whether each image is transposed, flipped horizontally and flipped vertically: three bool (n,)."""
     never = torch.zeros(n, dtype=torch.bool)
     transposed, mirrored, upended = never, never, never
     if augmentation.horizontal_flip:
@@ -223,7 +223,7 @@ def _draw_orientations(
 
 
 def _sample_affinely(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """One bilinear sampling of rotation, zoom, crop, shift, flips and turns together."""
+    """Apply rotation, zoom, crop, shift, flips and turns in one bilinear sampling."""
     n, _, height, width = images.shape
     transposed, mirrored, upended = _draw_orientations(n, augmentation, generator, square=height == width)
     angle = _uniform(n, -augmentation.rotation, augmentation.rotation, generator) * (math.pi / 180)
@@ -235,7 +235,7 @@ def _sample_affinely(images: Tensor, augmentation: Augmentation, generator: torc
     across, down = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     x = _uniform(n, -1.0, 1.0, generator) * (1 - across + 2 * augmentation.horizontal_shift)
     y = _uniform(n, -1.0, 1.0, generator) * (1 - down + 2 * augmentation.vertical_shift)
-    # From the output's coordinates to the input's, both from -1 to 1: orient, then scale, rotate, shift.
+    # Map output coordinates to input coordinates, both from -1 to 1: orient, then scale, rotate, shift.
     across, down = across * zoom * (1 - 2.0 * mirrored), down * zoom * (1 - 2.0 * upended)
     cosine, sine, aspect = torch.cos(angle), torch.sin(angle), width / height
     rows = torch.stack(
@@ -253,7 +253,7 @@ def _sample_affinely(images: Tensor, augmentation: Augmentation, generator: torc
 
 
 def _move_whole_pixels(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Turn, mirror and shift by whole pixels: one gather, nothing interpolated."""
+    """Turn, flip and shift by whole pixels, with one gather and no interpolation."""
     n, _, height, width = images.shape
     transposed, mirrored, upended = _draw_orientations(n, augmentation, generator, square=height == width)
     pixels = images.permute(0, 2, 3, 1)
@@ -275,9 +275,9 @@ def _moved_positions(
     augmentation: Augmentation,
     generator: torch.Generator,
 ) -> Tensor:
-    """For every image and output row (or column) the input row it shows: int64 (n, size)."""
-    most = round(shift * size)
-    offset = torch.randint(-most, most + 1, (n, 1), generator=generator)
+    """Return the input row (or column) that each output row shows, for each image: int64 (n, size)."""
+    largest = round(shift * size)
+    offset = torch.randint(-largest, largest + 1, (n, 1), generator=generator)
     positions = torch.arange(size)[None, :]
     positions = torch.where(reversed_[:, None], size - 1 - positions, positions) + offset
     if augmentation.border == "reflection":
@@ -287,7 +287,7 @@ def _moved_positions(
 
 
 def _recolour(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast and saturation together: one affine map of each pixel, clamped to [0, 1]."""
+    """Apply brightness, contrast and saturation as one affine map of each pixel, clamped to [0, 1]."""
     n, channels, height, width = images.shape
     brightness = _uniform(n, 1 - augmentation.brightness, 1 + augmentation.brightness, generator)
     contrast = _uniform(n, 1 - augmentation.contrast, 1 + augmentation.contrast, generator)
@@ -304,8 +304,8 @@ def _recolour(images: Tensor, augmentation: Augmentation, generator: torch.Gener
     desaturate = gray[:, None].expand(channels, channels)
     matrix = gain * (saturation * torch.eye(channels, device=images.device) + (1 - saturation) * desaturate)
     pixels = images.permute(0, 2, 3, 1).reshape(n, height * width, channels)
-    recoloured = torch.baddbmm(offset, pixels, matrix).clamp_(0, 1)
-    return recoloured.view(n, height, width, channels).permute(0, 3, 1, 2)
+    adjusted = torch.baddbmm(offset, pixels, matrix).clamp_(0, 1)
+    return adjusted.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _erase(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
@@ -322,7 +322,7 @@ def _erase(images: Tensor, augmentation: Augmentation, generator: torch.Generato
 
 
 def _cut_together(images: Tensor, partner: Tensor, kept: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Paste a box of each image's partner into it; the kept share of the area is counted in pixels."""
+    """Paste a box of each image's partner into it, and return the exact fraction of each image that remains."""
     n, _, height, width = images.shape
     boxes = _draw_boxes(1 - kept, height, width, generator)
     mixed = images.clone(memory_format=torch.preserve_format)
@@ -335,7 +335,7 @@ def _cut_together(images: Tensor, partner: Tensor, kept: Tensor, generator: torc
 
 
 def _draw_boxes(area: Tensor, height: int, width: int, generator: torch.Generator) -> list[tuple[int, int, int, int]]:
-    """For each share of the area (n,) a box inside the image: first and end row, first and end column."""
+    """Draw a box for each area fraction (n,): first and end row, first and end column."""
     n = len(area)
     ratio = torch.exp(_uniform(n, math.log(1 / 2), math.log(2), generator))
     tall = ((area * ratio).sqrt().clamp(max=1) * height).round()

@@ -38,23 +38,23 @@ def fit_classic(
     """Fit ``descriptors``, ``majority`` or ``prevalence``.
 
     Args:
-        description: Its name says which.
-        train: Descriptors float32 (n, 52) and targets: int64 (n,), or bool (n, classes) for several labels.
-        validation: The same, to choose the classifier by.
-        seed: Of classifiers with chance in them.
+        description: Description of the model; its name selects the kind.
+        train: Descriptors, float32 (n, 52), and targets: int64 (n,), or bool (n, classes) for multi-label.
+        validation: Descriptors and targets for choosing the classifier, in the same form.
+        seed: Random seed of the classifiers that use randomness.
 
     Returns:
         The fitted model with its settings filled in.
 
     Raises:
-        UsageError: ``majority`` for several labels, or ``prevalence`` for one.
+        UsageError: ``majority`` for a multi-label data set, or ``prevalence`` for a single-label one.
     """
     classes = len(description.classes)
-    several = train[1].ndim == 2
-    if description.name in {"majority", "prevalence"} and several != (description.name == "prevalence"):
-        other, words = ("prevalence", "several labels") if several else ("majority", "one label")
+    is_multi_label = train[1].ndim == 2
+    if description.name in {"majority", "prevalence"} and is_multi_label != (description.name == "prevalence"):
+        alternative, task = ("prevalence", "several labels") if is_multi_label else ("majority", "one label")
         raise UsageError(
-            f"{option('model')} {description.name}: not for {words} per picture; choose {other}",
+            f"{option('model')} {description.name}: not for {task} per picture; choose {alternative}",
             code="option_not_applicable",
             parameter="model",
         )
@@ -76,14 +76,14 @@ def with_thresholds(
     """Choose a model's thresholds on the validation split.
 
     Args:
-        model: Trained; one for single labels is given back as it is.
-        validation: Images whose inputs are in the cache.
-        recipe: Says what the thresholds are for.
-        cache: As the images were read into.
-        device: Where a network computes.
+        model: A trained model; a single-label model is returned unchanged.
+        validation: Validation images; their inputs must be in the cache.
+        recipe: Specifies what the thresholds optimize.
+        cache: Cache that holds the images' inputs.
+        device: Device that a network runs on.
 
     Returns:
-        The model whose description holds one threshold per label.
+        The model with one threshold per label in its description.
     """
     description = model.description
     if description.task == "single-label":
@@ -91,7 +91,7 @@ def with_thresholds(
     rows = input_product(model, cache, device).store.rows([image.row_key for image in validation])
     thresholds = choose_thresholds(
         encode_labels(validation, description.classes, description.task),
-        # in the precision that evaluation and prediction compute in, so that equal images give equal probabilities
+        # use the precision of evaluation and prediction, so that equal images get equal probabilities
         predict_probabilities(model, rows, device=device, precision=choose_precision(device)[0]),
         aim=recipe.threshold_aim,
         requested=recipe.threshold_wanted,
@@ -104,16 +104,16 @@ BASELINES: dict[Task, tuple[str, ...]] = {
     "single-label": ("majority", "descriptors"),
     "multi-label": ("prevalence", "descriptors"),
 }
-"""Fitted next to every network, so that no score stands alone."""
+"""Baselines fitted for every network, so that its scores can be compared."""
 
 
 def save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
-    """Fit those of a run's baselines that are not there yet, and save them in its folder."""
+    """Fit the baselines that a run does not have yet, and save them in its folder."""
     for name in BASELINES[prepared.dataset.task]:
-        place = prepared.folder.baseline(name)
-        if name == prepared.description.name or (place / "model.json").is_file():
+        folder = prepared.folder.baseline(name)
+        if name == prepared.description.name or (folder / "model.json").is_file():
             continue
-        save_model(place, fit_baseline(name, prepared, request))
+        save_model(folder, fit_baseline(name, prepared, request))
 
 
 def fit_baseline(name: str, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
@@ -124,20 +124,20 @@ def fit_baseline(name: str, prepared: PreparedRun, request: TrainRequest) -> Sav
 
 
 def fit_classic_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Fit the model that a run of a classic model is about, on its train split."""
+    """Fit the classic model of a run on its train split."""
     return _fit(prepared, request, prepared.description)
 
 
 def calibrated(
     model: SavedModel, prepared: PreparedRun, request: TrainRequest, cross_fitted: CrossFitted | None = None
 ) -> SavedModel:
-    """A model with its calibration and then, on calibrated probabilities, its thresholds.
+    """Calibrate a model, then choose its thresholds on the calibrated probabilities.
 
     Args:
-        model: Fitted.
-        prepared: Its validation split is what both are fitted on.
-        request: Says where the cache is.
-        cross_fitted: What the calibration is fitted on instead.
+        model: A fitted model.
+        prepared: Run whose validation split both are fitted on.
+        request: Training request, which names the cache.
+        cross_fitted: Cross-fitted logits to fit the calibration on instead of the validation split.
     """
     cache, device = request.reading.cache, choose_device(prepared.recipe.device)
     model = with_calibration(model, prepared.split.validation, cache=cache, device=device, cross_fitted=cross_fitted)

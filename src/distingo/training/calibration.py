@@ -1,11 +1,11 @@
-"""The calibration of a finished model, and its calibration set: outputs for images that it was not fitted on.
+"""Calibration of a fitted model, and its calibration set: outputs for images that it was not fitted on.
 
-Where the validation split is large, the model's own outputs for it are the calibration set. Where it is small and
-another fit is cheap (a head on a frozen backbone, a classic model), the train and validation splits are divided into
-folds, and each image is scored by a model that was fitted on the other folds with the chosen settings: cross-conformal
-prediction (Vovk 2015; Barber et al., Predictive inference with the jackknife+, 2021) with one threshold for the final
-model. There are no more folds than leave each model with at most as many images as the final one has, so the final
-model's probabilities are rather a little higher.
+If the validation split is large, the model's own outputs for it are the calibration set. If it is small and refitting
+is cheap (a head on a frozen backbone, a classic model), the train and validation splits are divided into folds, and
+each image is scored by a model that was fitted on the other folds with the chosen settings: cross-conformal prediction
+(Vovk 2015; Barber et al., Predictive inference with the jackknife+, 2021) with one threshold for the final model. The
+number of folds is limited so that no fold's model is fitted on more images than the final model; the final model's
+probabilities therefore tend to be slightly higher.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from distingo.training.pretrained import balances_classes, feature_products
 from distingo.training.request import PreparedRun, TrainRequest
 
 ENOUGH = 1_000
-"""From so many validation images on they are the calibration set: with them, sets for 90 % cover 88.4 to 91.5 % in 9
-of 10 trainings, and the guarantee needs no likeness of models."""
+"""Number of validation images from which they alone are the calibration set. With that many, 90 % prediction sets cover
+88.4 to 91.5 % in 9 of 10 trainings, and the guarantee does not assume that the folds' models are alike."""
 
 MOST_FOLDS = 10
 
@@ -58,9 +58,9 @@ class CrossFitted:
     """Logits of images by models that were not fitted on them.
 
     Attributes:
-        images: Of training and validation; a class's only image is not among them.
+        images: Images of the train and validation splits, without those that are the only image of their class.
         logits: float64 (n, classes), before calibration.
-        folds: How many models were fitted.
+        folds: Number of models that were fitted.
     """
 
     images: tuple[LabeledImage, ...]
@@ -69,16 +69,16 @@ class CrossFitted:
 
 
 def cross_fit(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> CrossFitted | None:
-    """Fit a recipe's model once for each fold of training and validation.
+    """Fit a recipe's model once for each fold of the train and validation splits.
 
     Args:
-        model: Fitted on training, with the settings that were chosen.
-        prepared: Its images' inputs are in the cache.
-        request: Says where the cache is, and which images a split file keeps together.
+        model: Model fitted on the train split with the chosen settings.
+        prepared: Run whose image inputs are in the cache.
+        request: Training request: names the cache and the split file, which may keep images together.
 
     Returns:
-        None where validation is the calibration set: it is large enough or over half of the images, there is none, or
-        the model is a network that is trained by epochs.
+        None if the validation split is the calibration set (it is large enough, or more than half of the images), if
+        there is no validation split, or if the model is a network that is trained by epochs.
     """
     images = (*prepared.split.train, *prepared.split.validation)
     validation = len(prepared.split.validation)
@@ -93,15 +93,15 @@ def cross_fit(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -
     give = _head_logits if model.network is not None else _descriptor_logits
     logits = give(model, prepared, request, images, targets, assigned)
     scored = np.flatnonzero(assigned >= 0)
-    return CrossFitted(tuple(images[at] for at in scored.tolist()), logits[scored], folds)
+    return CrossFitted(tuple(images[positions] for positions in scored.tolist()), logits[scored], folds)
 
 
 def count_folds(images: int, validation: int) -> int:
-    """How many folds to divide training and validation into; 0 for none.
+    """Return the number of folds for cross-fitting, or 0 if there should be none.
 
     Args:
-        images: Of both together.
-        validation: Of these.
+        images: Number of images in the train and validation splits together.
+        validation: Number of images in the validation split.
     """
     if not 0 < validation < ENOUGH:
         return 0
@@ -112,16 +112,16 @@ def count_folds(images: int, validation: int) -> int:
 def deal_folds(
     targets: npt.NDArray[Any], groups: npt.NDArray[np.int64] | None, *, folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Deal images out to folds, each class evenly, groups whole.
+    """Assign images to stratified folds without dividing a group.
 
     Args:
-        targets: int64 (n,), or truth values (n, classes).
-        groups: Each image's group, int64 (n,), from 0; None holds none together.
-        folds: How many.
-        seed: Of the order within a class.
+        targets: int64 (n,), or bool (n, classes).
+        groups: Group of each image, int64 (n,), from 0; None if there are no groups.
+        folds: Number of folds.
+        seed: Random seed for the order within a class.
 
     Returns:
-        Fold numbers int64 (n,), from 0; -1 for images that are never held out, as their class would have no other.
+        Fold numbers, int64 (n,), from 0; -1 for images that are never held out because their class has no others.
     """
     if groups is None:
         return assign_folds(targets, folds=folds, seed=seed)
@@ -145,18 +145,18 @@ def _is_cheap(model: SavedModel) -> bool:
 def _groups(
     images: Sequence[LabeledImage], prepared: PreparedRun, request: TrainRequest
 ) -> npt.NDArray[np.int64] | None:
-    """The groups of near-duplicates and those that a split file holds together; None where there are none."""
-    together: list[Sequence[str]] = []
+    """Return the groups of near-duplicates and those that a split file keeps together, or None if there are none."""
+    linked: list[Sequence[str]] = []
     if (counts := read_counts(prepared.folder.near_duplicates)) is not None:
-        together += counts.files
+        linked += counts.files
     if request.split is not None:
         groups: dict[str, list[str]] = {}
         for line in read_split_file(request.split.file).lines:
             if line.group:
                 groups.setdefault(line.group, []).append(line.file)
-        together += groups.values()
-    places = {image.source.file: at for at, image in enumerate(images)}
-    pairs = [pair for files in together for pair in pairwise(places[file] for file in files if file in places)]
+        linked += groups.values()
+    positions = {image.source.file: position for position, image in enumerate(images)}
+    pairs = [pair for files in linked for pair in pairwise(positions[file] for file in files if file in positions)]
     return group_images(len(images), [Links("near-duplicate", pairs)]).numbers if pairs else None
 
 
@@ -186,23 +186,23 @@ def cross_fit_head(
     """Solve a frozen backbone's head once for each fold.
 
     Args:
-        description: Of the model: the head's kind and its settings as they were chosen.
-        views: Embeddings float32 (n, features), one array for each view; the first is what held-out images show.
-        targets: int64 (n,), or truth values (n, classes).
-        assigned: Fold numbers int64 (n,), as from `deal_folds`.
-        balanced: Whether classes weigh the same.
+        description: Model description with the head's kind and its chosen settings.
+        views: Embeddings, float32 (n, features), one array per view; held-out images are scored on the first view.
+        targets: int64 (n,), or bool (n, classes).
+        assigned: Fold numbers, int64 (n,), as returned by `deal_folds`.
+        balanced: Whether all classes have the same total weight.
 
     Returns:
-        Logits float64 (n, classes) of each image by the head that was not fitted on it; 0 where it has no fold.
+        Logits, float64 (n, classes), of each image from the head that was not fitted on it; 0 if it has no fold.
     """
     classes = len(description.classes)
     logits = np.zeros((len(targets), classes))
     axes = axes_of_all(description.head, np.concatenate(views), classes=classes, task=description.task)
     for fold in range(int(assigned.max()) + 1):
-        kept, held = assigned != fold, assigned == fold
+        fitted, held = assigned != fold, assigned == fold
         head = refit_head(
             description.head,
-            (np.concatenate([view[kept] for view in views]), np.concatenate([targets[kept]] * len(views))),
+            (np.concatenate([view[fitted] for view in views]), np.concatenate([targets[fitted]] * len(views))),
             description.settings,
             classes=classes,
             balanced=balanced,
@@ -226,14 +226,16 @@ def _descriptor_logits(
     features = gather(descriptors_product(request.reading.cache), [image.row_key for image in images])
     logits = np.zeros((len(images), len(description.classes)))
     for fold in range(int(assigned.max()) + 1):
-        kept, held = assigned != fold, assigned == fold
-        again = refit_descriptors(classifier, features[kept], targets[kept], logits.shape[1], seed=prepared.recipe.seed)
-        logits[held] = classic_logits(again, features[held], description.task)
+        fitted, held = assigned != fold, assigned == fold
+        refitted = refit_descriptors(
+            classifier, features[fitted], targets[fitted], logits.shape[1], seed=prepared.recipe.seed
+        )
+        logits[held] = classic_logits(refitted, features[held], description.task)
     return logits
 
 
 FREQUENCIES = frozenset({"majority", "prevalence"})
-"""Models that give the frequency of classes, whatever the image: there is nothing to calibrate."""
+"""Models that predict class frequencies regardless of the image, so there is nothing to calibrate."""
 
 
 def with_calibration(
@@ -246,18 +248,19 @@ def with_calibration(
 ) -> SavedModel:
     """Fit a model's calibration (`distingo.metrics.logits.fit_calibration`).
 
-    What a fit did to become comparable on held-out images (margins of a support vector machine to logits) is part of
-    the model and stays; this comes on top for every kind alike, and is near nothing where little was left to do.
+    A fit may already have scaled its outputs on held-out images (a support vector machine turns margins into logits).
+    That scaling is part of the model and stays; the calibration is applied after it for every kind of model, and is
+    close to the identity if the outputs are already calibrated.
 
     Args:
-        model: Trained, without thresholds yet: they are chosen on calibrated probabilities.
-        validation: Images whose inputs are in the cache; with none the model is given back as it is.
-        cache: As the images were read into.
-        device: Where a network computes.
-        cross_fitted: Logits to fit it on instead, of more images.
+        model: Trained model without thresholds, since those are chosen on calibrated probabilities.
+        validation: Images whose inputs are in the cache; if empty, the model is returned unchanged.
+        cache: Cache that holds the images' inputs.
+        device: Device that a network runs on.
+        cross_fitted: Cross-fitted logits of more images to fit the calibration on instead.
 
     Returns:
-        The model whose description holds the calibration.
+        The model with the calibration in its description.
     """
     description = model.description
     if not validation or description.name in FREQUENCIES:
@@ -274,10 +277,10 @@ def with_calibration(
 
 
 LARGEST_BANK = 8_000_000
-"""Bytes that a bank's rows take at most."""
+"""Largest size of a bank's rows in bytes."""
 
 MOST_ROWS = 5_000
-"""Rows that a bank has at most, so that a wide train split is not run through the network again for it."""
+"""Largest number of rows in a bank, so that not all of a large train split passes through the network again."""
 
 
 def with_evidence(
@@ -290,16 +293,16 @@ def with_evidence(
     cache: Cache,
     device: torch.device,
 ) -> SavedModel:
-    """Keep a bank of training features with the model, and its calibration set.
+    """Add a bank of training features and the calibration set to a model.
 
     Args:
-        model: With its calibration and thresholds.
-        train: Images whose inputs are in the cache; a bank too large takes a part of them, classes in turn.
-        validation: Likewise; with none the model is given back as it is.
-        cross_fitted: The calibration set where it is more than validation (`distingo.training.calibration`).
-        seed: Of the choice of that part.
-        cache: As the images were read into.
-        device: Where a network computes.
+        model: Model with its calibration and thresholds.
+        train: Images whose inputs are in the cache; if they exceed the bank's limit, a stratified sample is used.
+        validation: Images whose inputs are in the cache; if empty, the model is returned unchanged.
+        cross_fitted: Calibration set to use instead of the validation split (see `cross_fit`).
+        seed: Random seed for the sample.
+        cache: Cache that holds the images' inputs.
+        device: Device that a network runs on.
     """
     if not validation or model.description.name in FREQUENCIES:
         return model
@@ -316,29 +319,29 @@ def with_evidence(
 
 
 def choose_rows(images: Sequence[LabeledImage], most: int, *, seed: int) -> list[int]:
-    """Positions of images for a bank: all, or one of every class in turn at random until there are enough.
+    """Choose images for a bank: all of them, or a random sample that takes one of each class in turn.
 
     Args:
-        images: Of the train split; of several labels the first alphabetically counts.
-        most: How many at most.
-        seed: Of the choice.
+        images: Images of the train split; a multi-label image counts for its alphabetically first label.
+        most: Largest number of images.
+        seed: Random seed for the sample.
     """
     if len(images) <= most:
         return list(range(len(images)))
     turns: dict[str, int] = {}
     ranked: list[tuple[int, int, int]] = []
-    for place, position in enumerate(np.random.default_rng(seed).permutation(len(images)).tolist()):
+    for order, position in enumerate(np.random.default_rng(seed).permutation(len(images)).tolist()):
         first = min(images[position].labels, default="")
         turns[first] = turns.get(first, -1) + 1
-        ranked.append((turns[first], place, position))
+        ranked.append((turns[first], order, position))
     return sorted(position for _, _, position in sorted(ranked)[:most])
 
 
 def _build(
     model: SavedModel, train: Sequence[LabeledImage], width: int, *, seed: int, cache: Cache, device: torch.device
 ) -> FeatureBank:
-    most = max(1, min(MOST_ROWS, LARGEST_BANK // (2 * width)))
-    chosen = [train[position] for position in choose_rows(train, most, seed=seed)]
+    limit = max(1, min(MOST_ROWS, LARGEST_BANK // (2 * width)))
+    chosen = [train[position] for position in choose_rows(train, limit, seed=seed)]
     features = _outputs(model, chosen, cache, device).features
     return build_bank(features, tuple(image.content for image in chosen), unit=model.network is not None)
 
@@ -349,7 +352,7 @@ def _outputs(model: SavedModel, images: Sequence[LabeledImage], cache: Cache, de
 
 
 def _given(model: SavedModel, probabilities: np.ndarray) -> np.ndarray:
-    """The labels that the model gives, bool (n, classes)."""
+    """Return the labels that the model predicts, bool (n, classes)."""
     if model.description.task == "multi-label":
         return apply_thresholds(probabilities, model.description.require_thresholds())
     chosen: np.ndarray = np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to resume after a kill, in one file that appears at once or not at all."""
+"""Checkpoints: everything that a run needs to resume after it was killed, in one file that is written atomically."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ log = logging.getLogger("distingo")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
-        epoch: Epochs finished.
-        best_epoch: The epoch whose weights are kept as best, 0 for those it began with.
-        best_score: Its monitored score, None before anything was validated.
-        history: One record per finished epoch.
+        epoch: Number of finished epochs.
+        best_epoch: Epoch with the best weights, 0 for the initial weights.
+        best_score: Monitored score of that epoch, or None before the first validation.
+        history: One record per finished epoch, in order.
     """
 
     epoch: int = 0
@@ -48,14 +48,14 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor] | None,
 ) -> None:
-    """Write the whole state of a run between two epochs; the state before it is kept next to it.
+    """Write the complete state of a run between two epochs, and keep the previous checkpoint.
 
     Args:
-        folder: The run's; its last checkpoint becomes the previous one only when the new one is complete.
-        progress: How far the run is.
-        network: Its weights and statistics.
-        optimizer: Its state tensors; learning rates are a function of the step and not saved.
-        average: The moving average of the weights, or None.
+        folder: Run folder; its last checkpoint becomes the previous one only when the new one is complete.
+        progress: Progress of the run.
+        network: Network whose weights and statistics are saved.
+        optimizer: Optimizer whose state tensors are saved; learning rates follow from the step and are not saved.
+        average: Moving average of the weights, or None.
     """
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, tensor in (average or {}).items():
@@ -70,15 +70,16 @@ def save_checkpoint(
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-        if path.is_file():  # a kill between this and the end leaves the previous one to resume from
+        if path.is_file():  # if the process is killed after this line, the previous checkpoint is left to resume from
             path.replace(folder.previous_checkpoint)
 
 
 def find_checkpoint(folder: RunFolder) -> Path | None:
-    """The newest checkpoint that is whole; what is damaged is said in a line each.
+    """Find the newest intact checkpoint, and print a line about each damaged one.
 
     Returns:
-        The last one, else the one before it, else None: a run that starts again ends in the same weights.
+        The last checkpoint, or the previous one if the last is damaged, or None. A run that starts again without a
+        checkpoint ends in the same weights.
     """
     for path in (folder.last_checkpoint, folder.previous_checkpoint):
         if not path.is_file():
@@ -104,10 +105,10 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor] | None,
 ) -> Progress:
-    """Read a state back into a network, an optimizer and a moving average of the same shapes.
+    """Load a checkpoint into a network, an optimizer and a moving average of the same shapes.
 
     Returns:
-        How far the run was.
+        The progress of the run at the checkpoint.
 
     Raises:
         RunError: The file is damaged or belongs to another model.
@@ -126,7 +127,7 @@ def load_checkpoint(
 
 
 def load_progress(path: Path) -> Progress:
-    """How far the run of a checkpoint was, without its tensors.
+    """Read the progress stored in a checkpoint without loading its tensors.
 
     Raises:
         RunError: The file is missing or damaged.
@@ -142,7 +143,7 @@ def load_progress(path: Path) -> Progress:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write named tensors as one safetensors file with a checksum, or nothing."""
+    """Write named tensors and metadata atomically to one safetensors file with a checksum."""
     write_bytes(path, _pack(tensors, metadata))
 
 
@@ -151,14 +152,14 @@ def _pack(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     try:
         content = save(plain, {**metadata, CHECKSUM: TENSOR_PLACE})
     except BaseException as error:
-        if type(error).__module__ == "pyo3_runtime":  # what safetensors raises where Python has no memory for the bytes
+        if type(error).__module__ == "pyo3_runtime":  # safetensors raises this if Python cannot allocate the bytes
             raise MemoryError("no memory to write a checkpoint") from error
         raise
     return seal_tensors(content)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read all tensors and the metadata of a safetensors file.
+    """Read all tensors and the metadata of a safetensors file written by `save_tensors`.
 
     Raises:
         RunError: The file is missing or damaged.
@@ -184,7 +185,7 @@ def _copy_state(tensors: dict[str, Tensor], prefix: str, state: dict[str, Tensor
 
 
 def _restore_optimizer(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
-    """Give an optimizer its state back; torch knows where each part belongs (``step`` not always on the device)."""
+    """Restore an optimizer's state; torch places each tensor on its device (``step`` may be on the CPU)."""
     states: dict[int, dict[str, Tensor]] = {}
     for position, parameter in enumerate(_parameters(optimizer)):
         prefix = f"optimizer.{position}."
@@ -196,7 +197,7 @@ def _restore_optimizer(tensors: dict[str, Tensor], optimizer: torch.optim.Optimi
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """In the same memory format as the parameter, else the next step adds in another order."""
+    """Return the value in the parameter's memory format; otherwise the next step would add in another order."""
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)

@@ -1,4 +1,4 @@
-"""The default model and recipe for a data set, with the reason for each choice; the options of several models."""
+"""Default model and recipe for a data set, with the reason for each choice; options of runs that compare models."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from distingo.training.losses import build_loss
 from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Mode, Recipe, recipe_from_dict
 
 _LARGEST_OWN_SIZE = 64
-"""Images up to this size are trained on as they are; larger ones at `_PHOTO_SIZE`."""
+"""Images up to this size keep their size in training; larger ones are resized to `_PHOTO_SIZE`."""
 
 _PHOTO_SIZE = 128
 
 FINE_TUNED_HEADS = ("linear", "linear-svm")
-"""The others remember images instead of learning weights."""
+"""The other heads store images instead of learning weights."""
 
 _RECIPES: dict[str, dict[str, Plain]] = {
     "sports-cnn": {"epochs": 20, "batch_size": 32, "lr": 1e-3, "augment": "reference", "schedule": "cosine"},
@@ -34,19 +34,19 @@ _RECIPES: dict[str, dict[str, Plain]] = {
     "majority": {"epochs": 1},
     "prevalence": {"epochs": 1},
 }
-"""Per model, what differs from the recipe's own defaults. The networks' layers are the published ones; the learning
-rate is not: the published 1e-6 made 500 epochs do the work of ten."""
+"""For each model, the values that differ from the recipe's defaults. The networks' layers are as published, but not the
+learning rate: with the published 1e-6, 500 epochs achieved as much as ten epochs do here."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What a recipe's defaults depend on.
+    """Facts about a data set that a recipe's defaults depend on.
 
     Attributes:
-        images: How many there are.
-        height: The median, in pixels.
-        width: The median, in pixels.
-        gray: Whether all are gray.
+        images: Number of images.
+        height: Median height in pixels.
+        width: Median width in pixels.
+        gray: Whether all images are gray.
         task: Single-label or multi-label.
     """
 
@@ -60,19 +60,20 @@ class DataFacts:
 def choose_recipe(
     facts: DataFacts, options: Mapping[str, Any], backbone: BackboneDescription | None = None
 ) -> tuple[Recipe, tuple[Note, ...]]:
-    """Complete the requested options to a whole recipe.
+    """Complete the requested options to a full recipe.
 
     Args:
-        facts: About the images.
-        options: Recipe fields the user set, ``model`` among them; also ``image_size``, a number or (height, width).
-        backbone: What the model is, where it is a pretrained one; it has the requested size.
+        facts: Facts about the images.
+        options: Recipe fields that the user set, including ``model``, and ``image_size``: an integer or (height,
+            width).
+        backbone: Description of the backbone at the requested image size, for a pretrained model.
 
     Returns:
         The recipe, and a note for each choice that was made for the user.
 
     Raises:
         ModelError: There is no such model.
-        UsageError: An option is out of range, or not for this many labels per image.
+        UsageError: An option is out of range or does not apply to the task.
     """
     recipe, choices = _fill_up(facts, dict(options), backbone)
     require_task(recipe, facts.task)
@@ -82,38 +83,42 @@ def choose_recipe(
 def _fill_up(
     facts: DataFacts, options: dict[str, Any], backbone: BackboneDescription | None
 ) -> tuple[Recipe, tuple[Note, ...]]:
-    entry = find_model(options["model"])
+    model_entry = find_model(options["model"])
     if backbone is not None:
         return _pretrained_recipe(facts, options, backbone)
-    _refuse_wishes_for_backbones(entry.name, options)
-    choices = _not_used(entry.name, options, _defaults(entry.name, facts)) if entry.kind == "classic" else []
+    _refuse_wishes_for_backbones(model_entry.name, options)
+    choices = (
+        _not_used(model_entry.name, options, _defaults(model_entry.name, facts))
+        if model_entry.kind == "classic"
+        else []
+    )
     size = options.pop("image_size", None)
     if size is not None:
         options["height"], options["width"] = as_size(size)
     elif not {"height", "width"} & options.keys():
-        options["height"], options["width"] = entry.image_size or _own_size(facts)
+        options["height"], options["width"] = model_entry.image_size or _own_size(facts)
         median = note("median-image", size=f"{facts.width}x{facts.height}")
-        why = note("published") if entry.image_size else median
-        choices.append(note("image-size", size=f"{options['height']}x{options['width']}", said=why))
+        size_reason = note("published") if model_entry.image_size else median
+        choices.append(note("image-size", size=f"{options['height']}x{options['width']}", said=size_reason))
     if "channels" not in options:
         options["channels"] = 1 if facts.gray else 3
         choices.append(note("gray-channels" if facts.gray else "color-channels"))
-    return recipe_from_dict({**_defaults(entry.name, facts), **options}), tuple(choices)
+    return recipe_from_dict({**_defaults(model_entry.name, facts), **options}), tuple(choices)
 
 
 def _refuse_wishes_for_backbones(model: str, options: Mapping[str, Any]) -> None:
     for name in OF_BACKBONES:
         if options.get(name, _plain_value(name)) != _plain_value(name):
-            said = option(name)
+            opt_name = option(name)
             raise UsageError(
-                f"{said} {options[name]}: {model} is not pretrained; name a backbone, or leave {said} out",
+                f"{opt_name} {options[name]}: {model} is not pretrained; name a backbone, or leave {opt_name} out",
                 code="option_not_applicable",
                 parameter=name,
             )
 
 
 def _not_used(model: str | None, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Note]:
-    """A note on options that a model has no use for which is not trained by steps; None is a frozen backbone."""
+    """Report options without effect on a model that is not trained by steps; None means a frozen backbone."""
     differing = [
         name for name in OF_STEPS if name in options and options[name] != defaults.get(name, _plain_value(name))
     ]
@@ -123,7 +128,7 @@ def _not_used(model: str | None, options: Mapping[str, Any], defaults: Mapping[s
 
 
 def describe_unused(options: Sequence[str], model: str | None) -> Note:
-    """Which options a model has no use for; None is a frozen backbone."""
+    """Return a note on options that a model does not use; ``model=None`` means a frozen backbone."""
     if model is None:
         return note("options-not-used-frozen", options=tuple(options))
     return note("options-not-used", options=tuple(options), model=model)
@@ -134,48 +139,48 @@ def _plain_value(name: str) -> Any:
 
 
 def require_task(recipe: Recipe, task: Task) -> None:
-    """Refuse choices that make no sense for the task.
+    """Raise an error for choices that do not apply to the task.
 
     Raises:
-        UsageError: Says what to choose instead.
+        UsageError: A choice does not apply; the message names an alternative.
     """
-    several = task == "multi-label"
-    words = "with several labels per picture" if several else "with one label per picture"
-    if recipe.model == ("majority" if several else "prevalence"):
-        other = "prevalence" if several else "majority"
+    is_multi_label = task == "multi-label"
+    phrase = "with several labels per picture" if is_multi_label else "with one label per picture"
+    if recipe.model == ("majority" if is_multi_label else "prevalence"):
+        other = "prevalence" if is_multi_label else "majority"
         raise UsageError(
-            f"{option('model')} {recipe.model}: makes no sense {words}; choose {other}",
+            f"{option('model')} {recipe.model}: makes no sense {phrase}; choose {other}",
             code="option_not_applicable",
             parameter="model",
         )
-    amiss = "validation_accuracy" if several else "validation_mean_average_precision"
-    if recipe.monitor == amiss:
+    unsuitable = "validation_accuracy" if is_multi_label else "validation_mean_average_precision"
+    if recipe.monitor == unsuitable:
         raise UsageError(
-            f"{option('monitor')} {amiss}: is not measured {words}; choose {_monitor(task)} or validation_loss",
+            f"{option('monitor')} {unsuitable}: is not measured {phrase}; choose {_monitor(task)} or validation_loss",
             code="option_not_applicable",
             parameter="monitor",
         )
-    if several and recipe.class_weights != "none":
+    if is_multi_label and recipe.class_weights != "none":
         raise UsageError(
-            f"{option('class_weights')} {recipe.class_weights}: not {words}; choose {option('positive_weights')}",
+            f"{option('class_weights')} {recipe.class_weights}: not {phrase}; choose {option('positive_weights')}",
             code="option_not_applicable",
             parameter="class_weights",
         )
-    if not several and recipe.positive_weights != "none":
+    if not is_multi_label and recipe.positive_weights != "none":
         raise UsageError(
-            f"{option('positive_weights')} {recipe.positive_weights}: not {words}; choose {option('class_weights')}",
+            f"{option('positive_weights')} {recipe.positive_weights}: not {phrase}; choose {option('class_weights')}",
             code="option_not_applicable",
             parameter="positive_weights",
         )
-    if not several and recipe.threshold_aim != "f1":
+    if not is_multi_label and recipe.threshold_aim != "f1":
         raise UsageError(
-            f"{option('threshold_aim')} {recipe.threshold_aim}: there are no thresholds {words}",
+            f"{option('threshold_aim')} {recipe.threshold_aim}: there are no thresholds {phrase}",
             code="option_not_applicable",
             parameter="threshold_aim",
         )
     build_loss(recipe.loss, task)
-    solved = recipe.mode == "frozen" or find_model(recipe.model).kind == "classic"
-    if recipe.loss != "auto" and solved:
+    is_solved = recipe.mode == "frozen" or find_model(recipe.model).kind == "classic"
+    if recipe.loss != "auto" and is_solved:
         raise UsageError(
             f"{option('loss')} {recipe.loss}: {recipe.model} is not trained by steps here; leave the option out",
             code="option_not_applicable",
@@ -246,15 +251,15 @@ def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Plain]:
 
 
 def _smoothing(facts: DataFacts) -> float:
-    """None for several labels: a label of one image in a hundred would seem to be five times as frequent."""
+    """Return no smoothing for multi-label: it would make a label of 1 % of the images seem five times as frequent."""
     return 0.0 if facts.task == "multi-label" else 0.1
 
 
 def as_size(size: object) -> tuple[int, int]:
-    """Height and width of an ``image_size`` as a user gives it.
+    """Convert a user's ``image_size`` to (height, width).
 
     Raises:
-        UsageError: It is neither a number nor two.
+        UsageError: The value is neither one integer nor two.
     """
     if isinstance(size, int):
         return size, size
@@ -279,29 +284,29 @@ def _defaults(model: str, facts: DataFacts) -> dict[str, Plain]:
 
 
 def _small_cnn_defaults(facts: DataFacts) -> dict[str, Plain]:
-    """Few images are seen more often."""
-    many = facts.images >= 20_000
+    """Return defaults for small-cnn, with more epochs for small data sets."""
+    is_large = facts.images >= 20_000
     return {
         "epochs": max(40, min(200, round(400_000 / facts.images))),
-        "batch_size": 128 if many else 32,
-        "lr": 4e-3 if many else 2e-3,
+        "batch_size": 128 if is_large else 32,
+        "lr": 4e-3 if is_large else 2e-3,
         "optimizer": "adamw",
         "weight_decay": 0.05,
         "schedule": "one-cycle",
         "label_smoothing": _smoothing(facts),
         "augment": "standard",
         "normalise": "dataset",
-        "ema_decay": 0.998 if many else 0.99,
+        "ema_decay": 0.998 if is_large else 0.99,
     }
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One run of several.
+    """One of several planned runs.
 
     Attributes:
-        folder: Its name inside the folder of all.
-        options: For `distingo.train`.
+        folder: Name of the run folder inside the common folder.
+        options: Options for `distingo.train`.
     """
 
     folder: str
@@ -309,20 +314,20 @@ class PlannedRun:
 
 
 def plan_runs(models: Sequence[str], options: Mapping[str, Any]) -> tuple[PlannedRun, ...]:
-    """Give each model a run folder and the options that concern it.
+    """Assign a run folder and the applicable options to each model.
 
     Args:
-        models: Names, each perhaps followed by ``:`` and a mode.
-        options: Common to all; those about pretrained backbones go to the backbones only.
+        models: Model names, each optionally followed by ``:`` and a mode.
+        options: Options for all models; those for pretrained backbones are passed to backbones only.
 
     Raises:
-        UsageError: The same model is named twice.
+        UsageError: A model is named twice.
     """
     plans = [_plan(model, options) for model in models]
-    for folder, times in Counter(plan.folder for plan in plans).items():
-        if times > 1:
+    for folder, count in Counter(plan.folder for plan in plans).items():
+        if count > 1:
             raise UsageError(
-                f"{option('model')} {folder}: named {times} times; name each model once",
+                f"{option('model')} {folder}: named {count} times; name each model once",
                 code="named_twice",
                 parameter="models",
             )
@@ -339,6 +344,6 @@ def _plan(model: str, options: Mapping[str, Any]) -> PlannedRun:
 
 
 def split_mode(model: str) -> tuple[str, str]:
-    """``NAME:frozen`` to the name and the mode, which is empty where none is given."""
+    """Split ``NAME:frozen`` into name and mode; the mode is empty if it is not specified."""
     name, colon, mode = model.rpartition(":")
     return (name, mode) if colon and mode in get_args(Mode) else (model, "")

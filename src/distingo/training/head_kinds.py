@@ -1,4 +1,4 @@
-"""The kinds of heads: which settings each tries on held-out images, and how it is fitted with the chosen ones."""
+"""Kinds of heads: the settings that each one tries on held-out images, and how it is fitted."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from distingo.training.linear_models import REGULARISATIONS, Floats32, Loss, Pri
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is to be fitted, whatever the images.
+    """A head-fitting problem without its images.
 
     Attributes:
-        classes: How many logits are wanted.
+        classes: Number of logits.
         task: Single-label or multi-label.
-        balanced: Whether classes weigh the same however frequent they are.
-        iterations: Limit of a linear solver, for each regularization.
-        axes: Of more embeddings that those of each side are among; None has a linear solver find a side's own.
+        balanced: Whether all classes have the same total weight, however frequent they are.
+        iterations: Iteration limit of a linear solver, for each regularization.
+        axes: Principal axes of a set of embeddings that includes those of each split; None computes them per split.
     """
 
     classes: int
@@ -38,26 +38,26 @@ class Problem:
 
 
 SplitName = tuple[Floats32, npt.NDArray[Any]]
-"""Embeddings float32 (n, features) and targets: int64 (n,), or float32 0/1 (n, labels)."""
+"""Embeddings, float32 (n, features), and targets: int64 (n,), or float32 0/1 (n, labels)."""
 
 
 def balancing_weights(targets: npt.NDArray[Any], classes: int) -> Floats32:
-    """scikit-learn's ``balanced``: each class, with several labels each label's yes and no, weighs the same.
+    """Compute sample weights as scikit-learn's ``balanced``; for multi-label, per label's positives and negatives.
 
     Args:
         targets: int64 (n,), or 0/1 (n, labels).
-        classes: How many classes or labels there are.
+        classes: Number of classes or labels.
 
     Returns:
-        Float32 of the targets' shape.
+        Weights, float32, of the targets' shape.
     """
     if targets.ndim == 1:
         counts = np.bincount(targets, minlength=classes)
         by_class: Floats32 = (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)
         return np.take(by_class, targets)
-    having = np.maximum((targets > 0).sum(axis=0), 1)
-    lacking = np.maximum((targets == 0).sum(axis=0), 1)
-    weights: Floats32 = np.where(targets > 0, len(targets) / (2 * having), len(targets) / (2 * lacking))
+    positives = np.maximum((targets > 0).sum(axis=0), 1)
+    negatives = np.maximum((targets == 0).sum(axis=0), 1)
+    weights: Floats32 = np.where(targets > 0, len(targets) / (2 * positives), len(targets) / (2 * negatives))
     return weights.astype(np.float32)
 
 
@@ -67,55 +67,60 @@ TEMPERATURES = (0.03, 0.1, 0.3)
 
 
 def fit_prototypes(features: Tensor, targets: Tensor, classes: int) -> PrototypeHead:
-    """Each class's mean direction; scale and offset are yet to be calibrated.
+    """Fit a head of each class's mean direction; its scale and offset still have to be calibrated.
 
     Args:
         features: Float32 (n, features).
-        targets: int64 (n,), or 0/1 (n, classes) with several labels.
-        classes: How many classes there are.
+        targets: int64 (n,), or 0/1 (n, classes) for multi-label.
+        classes: Number of classes.
     """
     head = PrototypeHead(features.shape[1], classes)
     head.center.copy_(_center(features))
     directions = center_and_normalize(features, head.center)
     if targets.ndim == 1:
-        having = F.one_hot(targets, classes).float()
-        head.prototypes.copy_(F.normalize(_means(having, directions), dim=1))
+        membership = F.one_hot(targets, classes).float()
+        head.prototypes.copy_(F.normalize(_means(membership, directions), dim=1))
     else:
-        having = (targets > 0).float()
-        apart = _means(having, directions) - _means(1 - having, directions)
-        either = having.any(dim=0) & (having < 1).any(dim=0)
-        head.prototypes.copy_(F.normalize(apart, dim=1) * either[:, None])
+        membership = (targets > 0).float()
+        differences = _means(membership, directions) - _means(1 - membership, directions)
+        is_learnable = membership.any(dim=0) & (membership < 1).any(dim=0)
+        head.prototypes.copy_(F.normalize(differences, dim=1) * is_learnable[:, None])
     return head
 
 
 def fit_neighbors(
     features: Tensor, targets: Tensor, classes: int, *, neighbours: int, temperature: float, offset: Tensor
 ) -> NeighborHead:
-    """Keep the train split as the bank.
+    """Build a nearest-neighbor head that stores the train split as its bank.
 
     Args:
         features: Float32 (n, features).
-        targets: int64 (n,), or 0/1 (n, classes) with several labels.
-        classes: How many classes there are.
-        neighbours: k, from 1 to n.
-        temperature: Above 0.
-        offset: Float (classes,), added to the logits: class weights.
+        targets: int64 (n,), or 0/1 (n, classes) for multi-label.
+        classes: Number of classes.
+        neighbours: Number of neighbors k, from 1 to n.
+        temperature: Temperature of the similarities, above 0.
+        offset: Float (classes,), added to the logits to apply class weights.
     """
-    several = targets.ndim > 1
+    is_multi_label = targets.ndim > 1
     head = NeighborHead(
-        features.shape[1], classes, bank=len(features), neighbours=neighbours, temperature=temperature, several=several
+        features.shape[1],
+        classes,
+        bank=len(features),
+        neighbours=neighbours,
+        temperature=temperature,
+        several=is_multi_label,
     )
     head.center.copy_(_center(features))
     head.bank.copy_(center_and_normalize(features, head.center))
-    head.targets.copy_(targets > 0 if several else targets)
-    counts = head.targets.sum(dim=0) if several else torch.bincount(targets, minlength=classes)
-    head.prior.copy_((counts + 0.5) / (len(targets) + (1 if several else classes / 2)))
+    head.targets.copy_(targets > 0 if is_multi_label else targets)
+    counts = head.targets.sum(dim=0) if is_multi_label else torch.bincount(targets, minlength=classes)
+    head.prior.copy_((counts + 0.5) / (len(targets) + (1 if is_multi_label else classes / 2)))
     head.offset.copy_(offset)
     return head
 
 
 def neighbor_settings(bank: int) -> list[tuple[int, float]]:
-    """Numbers of neighbors and temperatures to try on a bank of that many images."""
+    """Return the (number of neighbors, temperature) pairs to try on a bank of this many images."""
     return [(k, t) for k in NEIGHBORS if k <= bank for t in (TEMPERATURES if k > 1 else TEMPERATURES[:1])]
 
 
@@ -128,23 +133,23 @@ def neighbor_logits(
     settings: list[tuple[int, float]],
     offset: Tensor,
 ) -> Iterator[Floats32]:
-    """Logits (n, classes) of held-out images for one setting after another; neighbors are looked up once."""
-    most = max(k for k, _ in settings)
-    widest = fit_neighbors(features, targets, classes, neighbours=most, temperature=1.0, offset=offset)
-    similarities, nearest = find_neighbors(center_and_normalize(held_out, widest.center), widest.bank, most)
+    """Yield the logits (n, classes) of held-out images for each setting; neighbors are searched once."""
+    largest = max(k for k, _ in settings)
+    head = fit_neighbors(features, targets, classes, neighbours=largest, temperature=1.0, offset=offset)
+    similarities, nearest = find_neighbors(center_and_normalize(held_out, head.center), head.bank, largest)
     for neighbours, temperature in settings:
-        widest.neighbours, widest.temperature = neighbours, temperature
-        yield widest.vote(similarities[:, :neighbours], nearest[:, :neighbours]).numpy()
+        head.neighbours, head.temperature = neighbours, temperature
+        yield head.vote(similarities[:, :neighbours], nearest[:, :neighbours]).numpy()
 
 
 def _center(features: Tensor) -> Tensor:
-    """The mean direction; with a single image none, or nothing would be left of it."""
+    """Return the mean direction, or zeros for a single image, which centering would cancel out."""
     directions = F.normalize(features, dim=1)
     return directions.mean(dim=0) if len(directions) > 1 else torch.zeros(features.shape[1])
 
 
 def _means(having: Tensor, directions: Tensor) -> Tensor:
-    """Mean rows (classes, features) of directions (n, features) by 0/1 membership (n, classes)."""
+    """Average the directions (n, features) per class by 0/1 membership (n, classes): (classes, features)."""
     return (having.T @ directions) / having.sum(dim=0).clamp(min=1)[:, None]
 
 
@@ -153,12 +158,12 @@ Settings = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One setting, tried.
+    """The result of one setting on held-out images.
 
     Attributes:
-        settings: What was tried, by name.
-        margins: Logits, or margins yet to be calibrated, of the held-out images; float32 (n, classes).
-        solution: Of a linear head, else None.
+        settings: Names and values of the settings.
+        margins: Logits or uncalibrated margins of the held-out images, float32 (n, classes).
+        solution: Solution of a linear head, otherwise None.
     """
 
     settings: Settings
@@ -171,11 +176,11 @@ class HeadKind:
     """One kind of head.
 
     Attributes:
-        default: Settings where nothing can be held out.
-        slope: Of a calibration where nothing can be held out; None where logits need no calibration.
-        candidates: Problem, train split and held-out embeddings to one candidate after another.
-        fit: Problem, train split and settings to the head, uncalibrated, and whether it converged.
-        ordered: Whether candidates come from strong to weak regularization, so that the rest can be left out.
+        default: Settings to use if nothing can be held out.
+        slope: Calibration slope to use if nothing can be held out; None if logits need no calibration.
+        candidates: Function from problem, train split and held-out embeddings to an iterator of candidates.
+        fit: Function from problem, train split and settings to the uncalibrated head and whether it converged.
+        ordered: Whether candidates are ordered from strong to weak regularization, which allows early stopping.
     """
 
     default: Settings
@@ -186,7 +191,7 @@ class HeadKind:
 
 
 def linear_head(solution: Solution) -> LinearHead:
-    """The module that computes what a solution decides."""
+    """Convert a solution to a linear module that computes the same logits."""
     classes, features = solution.weight.shape
     head = LinearHead(features, classes)
     with torch.no_grad():
@@ -198,14 +203,14 @@ def linear_head(solution: Solution) -> LinearHead:
 def calibrate_head(head: nn.Module, calibration: LogitCalibration) -> None:
     """Fold slope and offsets into a linear or prototype head, in place."""
     slope, offsets = calibration
-    moved = torch.from_numpy(offsets)
+    shifted_offsets = torch.from_numpy(offsets)
     with torch.no_grad():
         if isinstance(head, LinearHead):
             head.linear.weight.mul_(slope)
-            head.linear.bias.copy_(head.linear.bias.double() * slope + moved)
+            head.linear.bias.copy_(head.linear.bias.double() * slope + shifted_offsets)
         else:
             head.get_buffer("scale").fill_(slope)
-            head.get_buffer("offset").copy_(moved)
+            head.get_buffer("offset").copy_(shifted_offsets)
 
 
 def _solve(
@@ -213,12 +218,12 @@ def _solve(
 ) -> Iterator[Solution]:
     features, targets = split
     weights = balancing_weights(targets, problem.classes) if problem.balanced else np.ones(targets.shape, np.float32)
-    several = problem.task == "multi-label"
+    is_multi_label = problem.task == "multi-label"
     loss: Loss = "squared-hinge" if hinge else "sigmoid"
-    if several:
+    if is_multi_label:
         expand = _complete_labels(targets, hinge=hinge)
-        told_apart = (targets > 0).any(axis=0) & (targets == 0).any(axis=0)
-        targets, weights = targets[:, told_apart], weights[:, told_apart]
+        is_learnable = (targets > 0).any(axis=0) & (targets == 0).any(axis=0)
+        targets, weights = targets[:, is_learnable], weights[:, is_learnable]
     elif problem.classes == 2:
         expand, targets, weights = _mirror, targets[:, None], weights[:, None]
     else:
@@ -245,7 +250,7 @@ def _keep(solution: Solution) -> Solution:
 
 
 def _mirror(solution: Solution) -> Solution:
-    """Two rows whose difference is the one that tells two classes apart."""
+    """Split the single row of a two-class solution into two rows whose difference is that row."""
     weight, intercept = solution.weight / 2, solution.intercept / 2
     return replace(
         solution, weight=np.concatenate([-weight, weight]), intercept=np.concatenate([-intercept, intercept])
@@ -253,16 +258,16 @@ def _mirror(solution: Solution) -> Solution:
 
 
 def _complete_labels(targets: npt.NDArray[Any], *, hinge: bool) -> Callable[[Solution], Solution]:
-    """Give labels that every image has, or none, a row of zeros: nothing distinguishes such images."""
-    having = (targets > 0).sum(axis=0)
-    told_apart = (having > 0) & (having < len(targets))
-    share = (having + 0.5) / (len(targets) + 1)
-    constant = np.where(having > 0, 1.0, -1.0) if hinge else np.log(share / (1 - share))
+    """Return a function that adds zero weights for labels that all images have, or none: they can't be learned."""
+    positives = (targets > 0).sum(axis=0)
+    is_learnable = (positives > 0) & (positives < len(targets))
+    share = (positives + 0.5) / (len(targets) + 1)
+    constant = np.where(positives > 0, 1.0, -1.0) if hinge else np.log(share / (1 - share))
 
     def complete(solution: Solution) -> Solution:
-        weight = np.zeros((len(having), solution.weight.shape[1]), np.float32)
+        weight = np.zeros((len(positives), solution.weight.shape[1]), np.float32)
         intercept = constant.astype(np.float32)
-        weight[told_apart], intercept[told_apart] = solution.weight, solution.intercept
+        weight[is_learnable], intercept[is_learnable] = solution.weight, solution.intercept
         return replace(solution, weight=weight, intercept=intercept)
 
     return complete
@@ -282,7 +287,7 @@ def _linear_kind(*, hinge: bool) -> HeadKind:
 
 def _prototype_candidates(problem: Problem, split: SplitName, held_out: Floats32) -> Iterator[Candidate]:
     head = fit_prototypes(torch.from_numpy(split[0]), torch.from_numpy(split[1]), problem.classes)
-    with torch.inference_mode():  # never around a yield: who asked would go on in it
+    with torch.inference_mode():  # not around the yield, or the caller would continue in inference mode
         margins = head(torch.from_numpy(held_out)).numpy()
     yield Candidate({}, margins)
 
@@ -313,14 +318,14 @@ def _fit_neighbors(problem: Problem, split: SplitName, settings: Settings) -> tu
 
 
 def _vote_offset(problem: Problem, targets: npt.NDArray[Any]) -> torch.Tensor:
-    """What class weights add to the logarithm (several labels: the log odds) of a share of votes."""
+    """Return what class weights add to the log of a vote share (for multi-label, to its log odds)."""
     if not problem.balanced:
         return torch.zeros(problem.classes)
     if targets.ndim == 1:
         counts = np.bincount(targets, minlength=problem.classes)
         return torch.from_numpy(np.log(len(targets) / (problem.classes * np.maximum(counts, 1)))).float()
-    having, lacking = (targets > 0).sum(axis=0), (targets == 0).sum(axis=0)
-    return torch.from_numpy(np.log(np.maximum(lacking, 1) / np.maximum(having, 1))).float()
+    positives, negatives = (targets > 0).sum(axis=0), (targets == 0).sum(axis=0)
+    return torch.from_numpy(np.log(np.maximum(negatives, 1) / np.maximum(positives, 1))).float()
 
 
 KINDS: dict[str, HeadKind] = {

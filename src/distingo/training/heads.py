@@ -1,4 +1,4 @@
-"""Solve a head on the embeddings of a frozen backbone; its settings are chosen on held-out images."""
+"""Fitting a head on the embeddings of a frozen backbone, with settings that are chosen on held-out images."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from distingo.training.held_out import assign_folds, best_trial, score_logits
 from distingo.training.linear_models import ITERATIONS, PrincipalAxes, common_axes
 
 PER_CLASS = 5
-"""With fewer validation images than this times the classes, the choice is made inside the train split."""
+"""Validation images per class below which settings are chosen by cross-validation within the train split."""
 
 _SURE_ENOUGH = 0.01
-"""Log loss at which the average right answer has a probability of 99 %."""
+"""Log loss at which the average correct prediction has a probability of 99 %."""
 
 _PATIENCE = 3
-"""A path ends after so many values in a row that improve neither score nor log loss."""
+"""A path stops after this many values in a row that improve neither score nor log loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting and what it was worth on images not fitted on.
+    """One setting and its scores on held-out images.
 
     Attributes:
-        settings: What was tried, by name.
-        score: Accuracy, or mean average precision with several labels.
-        log_loss: Of the same images.
+        settings: Names and values of the settings.
+        score: Accuracy, or mean average precision for multi-label.
+        log_loss: Log loss on the same images.
     """
 
     settings: Settings
@@ -55,16 +55,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class FittedHead:
-    """A solved head and how it was chosen.
+    """A fitted head and how its settings were chosen.
 
     Attributes:
         kind: Its name in `distingo.models.heads.HEADS`.
-        head: From float (n, features) to logits (n, classes); in evaluation mode.
-        settings: What `distingo.models.heads.build_head` needs, and the chosen values; JSON-ready.
-        chosen: The trial that won; None where nothing could be held out.
-        path: All trials, in the order in which they were made.
+        head: Module from float (n, features) to logits (n, classes), in evaluation mode.
+        settings: Arguments of `distingo.models.heads.build_head` and the chosen values, JSON-serializable.
+        chosen: The best trial; None if nothing could be held out.
+        path: All trials, in order.
         converged: Whether the solver reached the optimum.
-        notes: For the user: how the choice was made where validation could not make it.
+        notes: Notes for the user, such as how settings were chosen if the validation split was too small.
     """
 
     kind: str
@@ -87,31 +87,32 @@ def fit_head(
     seed: int = 0,
     iterations: int = ITERATIONS,
 ) -> FittedHead:
-    """Solve a head on the train split, with the settings that are best on validation.
+    """Fit a head on the train split, with the settings that are best on the validation split.
 
-    Best is what `distingo.training.held_out.best_trial` says. The head is fitted on the train split alone. Where
-    validation has fewer than `PER_CLASS` images a class, the settings are chosen by stratified cross-validation
-    within the train split; where that has one image a class, they are the kind's defaults. A note says so.
-    All labels share one regularization: chosen for each on its few held-out positives it was worse on unseen images.
+    `distingo.training.held_out.best_trial` chooses the best settings. The head is fitted on the train split alone. If
+    the validation split has fewer than `PER_CLASS` images per class, the settings are chosen by stratified
+    cross-validation within the train split; if that has one image per class, the kind's defaults are used. A note
+    reports either case. All labels share one regularization: choosing one per label on few held-out positives was worse
+    on new images.
 
     Args:
         kind: One of `distingo.models.heads.HEADS`.
-        train: Embeddings float (n, features), and targets: class numbers (n,), or 0/1 (n, classes).
-        validation: The same; may be empty.
-        classes: How many classes or labels there are.
+        train: Embeddings, float (n, features), and targets: class numbers (n,), or 0/1 (n, classes).
+        validation: Embeddings and targets in the same form; may be empty.
+        classes: Number of classes or labels.
         task: Single-label or multi-label.
-        class_weights: ``balanced`` makes classes (each label's yes and no) weigh the same. Prototypes of single
-            labels do anyway.
-        seed: Of the folds.
-        iterations: Limit of the linear solvers for each regularization.
+        class_weights: ``balanced`` gives all classes (for multi-label, each label's positives and negatives) the same
+            total weight. Single-label prototypes do so anyway.
+        seed: Random seed for the folds.
+        iterations: Iteration limit of the linear solvers, for each regularization.
 
     Returns:
-        The head and how it was chosen.
+        The fitted head and how its settings were chosen.
 
     Raises:
-        UsageError: No such kind, or no such class weights.
-        DataError: Embeddings that are not finite, or a class without a training image.
-        ValueError: Arrays that don't fit each other, or targets that are no classes.
+        UsageError: The kind or the class weights are unknown.
+        DataError: Embeddings are not finite, or a class has no training image.
+        ValueError: The arrays' shapes do not match, or targets are not valid classes.
     """
     require_head(kind)
     if class_weights not in {"none", "balanced"}:
@@ -127,8 +128,8 @@ def fit_head(
         choice = _choose(kind, problem, [(split, held_out)])
         head, converged = _head_of(kind, problem, split, choice)
     else:
-        choice, why = _choose_within(kind, problem, split, seed=seed)
-        notes = (*notes, note("validation-too-small", count=len(held_out[0]), said=why))
+        choice, reason = _choose_within(kind, problem, split, seed=seed)
+        notes = (*notes, note("validation-too-small", count=len(held_out[0]), said=reason))
         head, converged = KINDS[kind].fit(problem, split, choice.settings)
     if choice.calibration is not None:
         calibrate_head(head, choice.calibration)
@@ -144,9 +145,9 @@ def fit_head(
 
 
 def axes_of_all(kind: str, embeddings: npt.NDArray[np.float32], *, classes: int, task: Task) -> PrincipalAxes | None:
-    """What `refit_head` on part after part of embeddings (n, features) has in common, and takes longest to find.
+    """Compute the principal axes of all embeddings (n, features), to share between calls of `refit_head`.
 
-    None where a head of this kind needs none.
+    Finding the axes is the slowest part of a fit. Returns None if a head of this kind does not need them.
     """
     if not KINDS[kind].ordered:
         return None
@@ -163,20 +164,20 @@ def refit_head(
     iterations: int = ITERATIONS,
     axes: PrincipalAxes | None = None,
 ) -> nn.Module:
-    """Solve a head once more on other images, with settings that were chosen before.
+    """Fit a head on other images with settings that were chosen before.
 
     Args:
         kind: One of `distingo.models.heads.HEADS`.
-        split: Embeddings float (n, features), and targets: class numbers (n,), each class at least once; or 0/1 (n,
-            classes).
-        settings: Of a `FittedHead` of this kind; the calibration of its margins is among them.
-        classes: How many classes or labels there are.
-        balanced: Whether classes weigh the same.
-        iterations: Limit of the linear solvers.
-        axes: Of more embeddings, with these among them (`axes_of_all`).
+        split: Embeddings, float (n, features), and targets: class numbers (n,), each class at least once, or 0/1
+            (n, classes).
+        settings: Settings of a `FittedHead` of this kind, including the calibration of its margins.
+        classes: Number of classes or labels.
+        balanced: Whether all classes have the same total weight.
+        iterations: Iteration limit of the linear solvers.
+        axes: Principal axes of a set of embeddings that includes these (`axes_of_all`).
 
     Returns:
-        From float (n, features) to logits (n, classes); in evaluation mode.
+        Module from float (n, features) to logits (n, classes), in evaluation mode.
     """
     problem = Problem(classes, settings["task"], balanced, iterations, axes)
     checked = checked_split(split, problem)
@@ -184,8 +185,8 @@ def refit_head(
     if "neighbours" in chosen:
         chosen["neighbours"] = min(chosen["neighbours"], len(checked[0]))
     head, _ = KINDS[kind].fit(problem, checked, chosen)
-    if found := settings.get("calibration"):
-        calibrate_head(head, (found["slope"], np.asarray(found["offsets"], np.float64)))
+    if calibration := settings.get("calibration"):
+        calibrate_head(head, (calibration["slope"], np.asarray(calibration["offsets"], np.float64)))
     return head.eval()
 
 
@@ -199,19 +200,19 @@ class _Choice:
 
 
 def _choose(kind: str, problem: Problem, rounds: list[tuple[SplitName, SplitName]]) -> _Choice:
-    """Try all settings on every (fitted on, held out) pair; the held-out images of all pairs are scored together."""
+    """Try all settings on every (train, held-out) pair, and score the held-out images of all pairs together."""
     targets = np.concatenate([held_out[1] for _, held_out in rounds])
-    tried = list[_Choice]()
+    choices = list[_Choice]()
     trials = list[Trial]()
     for candidates in _in_step(kind, problem, rounds):
         margins = np.concatenate([candidate.margins for candidate in candidates])
         calibration = _calibration(kind, problem, margins, targets)
         logits = margins if calibration is None else calibration[0] * margins + calibration[1]
         trials.append(Trial(candidates[0].settings, *score_logits(logits, targets, problem.task)))
-        tried.append(_Choice(candidates[0].settings, calibration, trials[-1], candidates[0]))
+        choices.append(_Choice(candidates[0].settings, calibration, trials[-1], candidates[0]))
         if KINDS[kind].ordered and (_has_worsened(trials) or _is_perfect(trials[-1])):
             break
-    best = tried[best_trial([(trial.score, trial.log_loss) for trial in trials], len(targets), problem.task)]
+    best = choices[best_trial([(trial.score, trial.log_loss) for trial in trials], len(targets), problem.task)]
     return replace(best, path=tuple(trials))
 
 
@@ -224,26 +225,26 @@ def _calibration(
 
 
 def _has_worsened(trials: list[Trial]) -> bool:
-    """Whether the last few trials were better than those before neither in score nor in log loss."""
-    before, since = trials[:-_PATIENCE], trials[-_PATIENCE:]
-    if not before:
+    """Return whether the last few trials improved neither the score nor the log loss."""
+    earlier, recent = trials[:-_PATIENCE], trials[-_PATIENCE:]
+    if not earlier:
         return False
-    highest, lowest = max(trial.score for trial in before), min(trial.log_loss for trial in before)
-    return all(trial.score <= highest and trial.log_loss >= lowest for trial in since)
+    highest, lowest = max(trial.score for trial in earlier), min(trial.log_loss for trial in earlier)
+    return all(trial.score <= highest and trial.log_loss >= lowest for trial in recent)
 
 
 def _is_perfect(trial: Trial) -> bool:
-    """Whether nothing is left to gain: weaker regularization would only make right answers surer, and takes longest."""
+    """Return whether weaker regularization, the slowest to fit, could only raise the confidence."""
     return trial.score == 1.0 and trial.log_loss <= _SURE_ENOUGH
 
 
 def _in_step(kind: str, problem: Problem, rounds: list[tuple[SplitName, SplitName]]) -> Iterator[tuple[Candidate, ...]]:
-    # A small fold's bank may allow fewer neighbors: only settings that all folds can try are tried.
+    # A small fold's bank may allow fewer neighbors, so use only settings that are possible in all folds.
     return zip(*(KINDS[kind].candidates(problem, split, held_out[0]) for split, held_out in rounds), strict=False)
 
 
 def _choose_within(kind: str, problem: Problem, split: SplitName, *, seed: int) -> tuple[_Choice, Note]:
-    """Choose by cross-validation within the train split, or take the defaults; and a note on it."""
+    """Choose settings by cross-validation within the train split, or take the defaults, and return a note on it."""
     folds = assign_folds(split[1], seed=seed)
     count = int(folds.max()) + 1
     if count < 2:
@@ -273,30 +274,32 @@ def _head_of(kind: str, problem: Problem, split: SplitName, choice: _Choice) -> 
 
 
 def checked_split(split: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> SplitName:
-    """Embeddings and targets as the solvers take them.
+    """Validate embeddings and targets, and convert them to the solvers' types.
 
     Args:
         split: Embeddings (n, features) and targets: class numbers (n,), or 0/1 (n, labels).
-        problem: Says which targets are wanted.
+        problem: Specifies the form of the targets.
 
     Raises:
         DataError: An embedding is not finite.
-        ValueError: The arrays don't fit each other, or a target is no class.
+        ValueError: The arrays' shapes do not match, or a target is not a valid class.
     """
     embeddings = np.ascontiguousarray(split[0], dtype=np.float32)
     targets = np.asarray(split[1])
-    several = problem.task == "multi-label"
-    wanted = (len(embeddings), problem.classes) if several else (len(embeddings),)
-    if embeddings.ndim != 2 or targets.shape != wanted:
-        raise ValueError(f"embeddings {embeddings.shape} with targets {targets.shape}; give (n, features), {wanted}")
+    is_multi_label = problem.task == "multi-label"
+    expected_shape = (len(embeddings), problem.classes) if is_multi_label else (len(embeddings),)
+    if embeddings.ndim != 2 or targets.shape != expected_shape:
+        raise ValueError(
+            f"embeddings {embeddings.shape} with targets {targets.shape}; give (n, features), {expected_shape}"
+        )
     if not np.isfinite(embeddings).all():
-        broken = int((~np.isfinite(embeddings)).any(axis=1).sum())
+        invalid = int((~np.isfinite(embeddings)).any(axis=1).sum())
         raise DataError(
-            f"the embeddings of {broken} of {len(embeddings)} images are not finite numbers; "
+            f"the embeddings of {invalid} of {len(embeddings)} images are not finite numbers; "
             f"take another backbone, or {option('precision', 'float32')}",
             code="not_finite",
         )
-    if several:
+    if is_multi_label:
         if not np.isin(targets, (0, 1)).all():
             raise ValueError("targets of several labels must be 0 or 1")
         return embeddings, targets.astype(np.float32)
@@ -310,17 +313,17 @@ def checked_split(split: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) 
 
 
 def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[Note, ...]:
-    """Refuse a train split that says nothing about a class; of several labels some may be silent, which is noted.
+    """Raise an error if a class can't be learned; multi-label splits may have some such labels, which gives a note.
 
     Args:
-        targets: Of the train split.
-        problem: Says which targets they are.
+        targets: Targets of the train split.
+        problem: Specifies the form of the targets.
 
     Returns:
         Notes for the user.
 
     Raises:
-        DataError: A class without a training image, or no label that distinguishes images.
+        DataError: A class has no training image, or no label distinguishes images.
     """
     if problem.task == "single-label":
         counts = np.bincount(targets, minlength=problem.classes)
@@ -334,10 +337,10 @@ def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[No
         return ()
     if not len(targets):
         raise DataError("no training images; a head needs some to be solved on", code="too_few_images")
-    having = (targets > 0).sum(axis=0)
-    alike = int(((having == 0) | (having == len(targets))).sum())
-    if alike == problem.classes:
+    positives = (targets > 0).sum(axis=0)
+    constant = int(((positives == 0) | (positives == len(targets))).sum())
+    if constant == problem.classes:
         raise DataError(
             "no label distinguishes the training images: each is on all of them or on none", code="too_few_classes"
         )
-    return (note("labels-not-learned", count=alike, total=problem.classes),) if alike else ()
+    return (note("labels-not-learned", count=constant, total=problem.classes),) if constant else ()

@@ -1,4 +1,4 @@
-"""Choose among fits by images that they were not fitted on: scores and folds."""
+"""Scores and folds for choosing among fits by held-out images."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ FOLDS = 5
 
 
 def score_logits(logits: npt.NDArray[Any], targets: Targets, task: Task) -> tuple[float, float]:
-    """What fits are compared by.
+    """Compute the score and log loss that fits are compared by.
 
     Args:
         logits: Float (n, classes).
-        targets: int64 (n,), or 0/1 (n, labels) with several labels.
+        targets: int64 (n,), or 0/1 (n, labels) for multi-label.
         task: Single-label or multi-label.
 
     Returns:
-        Accuracy, with several labels the mean average precision over those that an image has (scikit-learn's; 0
-        where no image has any); and the log loss (mean binary cross-entropy with several labels).
+        Accuracy and log loss. For multi-label: scikit-learn's mean average precision over the labels that some image
+        has (0 if there are none), and the mean binary cross-entropy.
     """
     if task == "single-label":
         return float((logits.argmax(axis=1) == targets).mean()), softmax_log_loss(logits, targets)
@@ -34,46 +34,45 @@ def score_logits(logits: npt.NDArray[Any], targets: Targets, task: Task) -> tupl
 
 
 def best_trial(scores: list[tuple[float, float]], n: int, task: Task) -> int:
-    """Which of several trials on the same images to take.
+    """Choose the best of several trials on the same images.
 
-    With one label, of those whose accuracy is within one standard error of the highest the one of lowest log loss:
-    one image more or less that happens to be right decides nothing (the rule of Breiman et al., Classification
-    and regression trees, 1984, with the log loss for simplicity). With several, the highest mean average
-    precision, of equals the lowest log loss.
+    For single-label, this is the trial of lowest log loss among those whose accuracy is within one standard error of
+    the highest, so that one image that happens to be right does not decide (the rule of Breiman et al., Classification
+    and regression trees, 1984, with log loss in place of simplicity). For multi-label, it is the trial of highest mean
+    average precision; ties are broken by the lowest log loss.
 
     Args:
-        scores: Score and log loss of each trial, as from `score_logits`.
-        n: How many images they rest on.
+        scores: Score and log loss of each trial, as returned by `score_logits`.
+        n: Number of images that were scored.
         task: Single-label or multi-label.
 
     Returns:
-        The trial's position; the first of equals.
+        Position of the trial; the first one of equals.
     """
     highest = max(score for score, _ in scores)
-    # Where all are right the standard error is that of one mistake, not 0.
-    spread = float(np.sqrt(max(highest * (1 - highest), 1 / n) / n)) if task == "single-label" else 0.0
-    near = [position for position, (score, _) in enumerate(scores) if score >= highest - spread - 1e-12]
-    return min(near, key=lambda position: scores[position][1])
+    # If all predictions are right, use the standard error of one mistake instead of 0.
+    standard_error = float(np.sqrt(max(highest * (1 - highest), 1 / n) / n)) if task == "single-label" else 0.0
+    candidates = [position for position, (score, _) in enumerate(scores) if score >= highest - standard_error - 1e-12]
+    return min(candidates, key=lambda position: scores[position][1])
 
 
 def softmax_log_loss(logits: npt.NDArray[Any], targets: Targets) -> float:
-    """Mean log loss of logits (n, classes) for class numbers (n,)."""
+    """Compute the mean log loss of logits (n, classes) for class numbers (n,)."""
     return float(-log_softmax(logits.astype(np.float64))[np.arange(len(targets)), targets].mean())
 
 
 def assign_folds(targets: Targets, *, seed: int, folds: int = FOLDS) -> npt.NDArray[np.int64]:
-    """Deal images out to folds, each class evenly.
+    """Assign images to stratified folds.
 
-    With several labels an image counts as of its rarest label. A class's only image is always trained on.
+    A multi-label image counts for its rarest label. The only image of a class is never held out.
 
     Args:
         targets: int64 (n,), or 0/1 (n, labels).
-        seed: Of the order within a class.
-        folds: How many at most; no more than the largest class has images.
+        seed: Random seed for the order within a class.
+        folds: Largest number of folds; there are no more than images in the largest class.
 
     Returns:
-        Fold numbers int64 (n,), -1 for images that are never held out. With fewer than two images of every
-        class all are -1.
+        Fold numbers, int64 (n,), or -1 for images that are never held out. If no class has two images, all are -1.
     """
     classes = targets if targets.ndim == 1 else _rarest_labels(targets)
     generator = np.random.default_rng(seed)
@@ -102,8 +101,8 @@ def _mean_average_precision(logits: npt.NDArray[Any], targets: Targets) -> float
 
 
 def _rarest_labels(targets: Targets) -> npt.NDArray[np.int64]:
-    """The number of each image's rarest label, of images without any the number of labels."""
-    having = targets > 0
-    counts = np.where(having, having.sum(axis=0), np.iinfo(np.int64).max)
-    rarest: npt.NDArray[np.int64] = np.where(having.any(axis=1), counts.argmin(axis=1), targets.shape[1])
+    """Return the index of each image's rarest label; for images without labels, the number of labels."""
+    is_positive = targets > 0
+    counts = np.where(is_positive, is_positive.sum(axis=0), np.iinfo(np.int64).max)
+    rarest: npt.NDArray[np.int64] = np.where(is_positive.any(axis=1), counts.argmin(axis=1), targets.shape[1])
     return rarest

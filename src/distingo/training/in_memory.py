@@ -1,6 +1,6 @@
-"""Train on images in memory (paths, Pillow images, arrays) instead of a data set on disk.
+"""Training on images in memory (paths, Pillow images, arrays) instead of a data set on disk.
 
-The run directory and the cache are temporary; only the model remains.
+The run folder and the cache are temporary; only the model is returned.
 """
 
 from __future__ import annotations
@@ -51,21 +51,21 @@ _ROOT = Path("images in memory")
 _CHUNK = 8
 
 _LOOKED_AT = 300
-"""Images that the recipe's defaults are chosen by."""
+"""Number of images that are sampled to choose the recipe's defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagesToLearn:
-    """Images with one label each, and how to learn from them.
+    """Single-label images and the options of a training on them.
 
     Attributes:
-        images: In any form of `distingo.prediction.images.open_image`.
-        labels: The name of each image's class.
-        classes: All names, in the order that the model's outputs are to have.
-        requested: Recipe fields the user set, and ``image_size``; everything else is chosen.
-        value_ranges: What deep images are scaled by; None lets them decide.
+        images: Images in any form that `distingo.prediction.images.open_image` accepts.
+        labels: Class name of each image.
+        classes: All class names, in the order of the model's outputs.
+        requested: Recipe fields that the user set, and ``image_size``; all others are chosen automatically.
+        value_ranges: Value ranges that high-bit-depth images are scaled by; None derives them from the images.
         max_pixels: As for `distingo.prediction.images.open_image`.
-        workers: Decoding threads; None takes one per core.
+        workers: Number of decoding threads; None uses one per core.
     """
 
     images: Sequence[ImageLike]
@@ -78,19 +78,20 @@ class ImagesToLearn:
 
 
 def train_in_memory(given: ImagesToLearn) -> SavedModel:
-    """Train a model on all images but a validation split; nothing is left on disk, torch's random state is kept.
+    """Train a model, holding out a validation split; no files remain, and torch's random state is preserved.
 
-    Near-duplicates, and images that are given twice, are on one split. There is no test split: what the model is worth
-    is for the caller to measure.
+    Near-duplicates and repeated images are put into the same split. There is no test split: the caller evaluates the
+    model.
 
     Args:
-        given: The images.
+        given: The images and options.
 
     Returns:
-        The model as a run folder would hold it: calibrated, with its calibration set and its bank of training features.
+        The model as a run folder would store it: calibrated, with its calibration set and its bank of training
+        features.
 
     Raises:
-        DataError: An image can't be read, or every class has but one image.
+        DataError: An image can't be read, or every class has only one image.
         DistingoError: The specific subclass for the failure.
     """
     prepare_process()
@@ -106,18 +107,18 @@ def train_in_memory(given: ImagesToLearn) -> SavedModel:
 
 
 def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
-    """Choose the recipe and compute what it needs of every image."""
-    about = _survey(given)
-    recipe, backbone, choices = settle_recipe(about, given.requested)
-    is_signed = are_large_enough(about.height, about.width)
+    """Choose the recipe and compute its inputs for every image."""
+    data_facts = _survey(given)
+    recipe, backbone, choices = settle_recipe(data_facts, given.requested)
+    is_signed = are_large_enough(data_facts.height, data_facts.width)
     products = model_products(recipe, backbone, cache) or [descriptors_product(cache)]
     if is_signed:
         products.append(signature_product(cache))
     facts = [seen.facts for seen in _decode(given, range(len(given.images)), products, given.value_ranges)]
-    deep = [at for at, each in enumerate(facts) if each.values is not None]
+    deep = [index for index, each in enumerate(facts) if each.values is not None]
     values = [each.values for each in facts if each.values is not None]
     ranges = given.value_ranges or decide_ranges(values)
-    if given.value_ranges is None:  # deep images waited for the range that all of them decide
+    if given.value_ranges is None:  # decode images of high bit depth now that the range is derived from all of them
         _decode(given, deep, products, ranges)
     notes = describe_ranges(ranges, values, decided=given.value_ranges is None)
     dataset = Dataset(
@@ -136,7 +137,7 @@ def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
 
 
 def _survey(given: ImagesToLearn) -> DataFacts:
-    """What a sample of the images, evenly spread, has in common."""
+    """Return facts about an evenly spaced sample of the images."""
     count = len(given.images)
     sample = _decode(given, range(0, count, -(-count // _LOOKED_AT)), (), given.value_ranges)
     return DataFacts(
@@ -156,7 +157,7 @@ def _image(position: int, facts: Facts, label: str, ranges: ValueRanges) -> Labe
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What decoding an image showed; its rows are let go once they are kept."""
+    """Result of decoding an image; its rows are dropped once they are in the cache."""
 
     facts: Facts
     is_gray: bool
@@ -166,8 +167,8 @@ class _Seen:
 def _decode(
     given: ImagesToLearn, positions: Sequence[int], products: Sequence[Product], ranges: ValueRanges | None
 ) -> list[_Seen]:
-    """Decode images, and keep the products' rows; of deep images only where a range is known."""
-    found: list[_Seen] = []
+    """Decode images and cache the products' rows; for high-bit-depth images, only if ``ranges`` is set."""
+    results: list[_Seen] = []
     written: set[str] = set()
     stream = map_in_order(
         _decoder(given, products, ranges),
@@ -178,61 +179,65 @@ def _decode(
     )
     with ExitStack() as stack:
         keepers = [stack.enter_context(row_keeper(product)) for product in products]
-        for seen in stream:
-            found.append(replace(seen, rows=()))
-            values = seen.facts.values
-            key = row_key(seen.facts.pixels, None if values is None else choose_range(ranges, values))
-            if seen.rows and key not in written:
+        for result in stream:
+            results.append(replace(result, rows=()))
+            values = result.facts.values
+            key = row_key(result.facts.pixels, None if values is None else choose_range(ranges, values))
+            if result.rows and key not in written:
                 written.add(key)
-                for keeper, row in zip(keepers, seen.rows, strict=True):
+                for keeper, row in zip(keepers, result.rows, strict=True):
                     keeper.add(key, row)
-    return found
+    return results
 
 
 def _decoder(
     given: ImagesToLearn, products: Sequence[Product], ranges: ValueRanges | None
 ) -> Callable[[Sequence[int]], list[_Seen]]:
     def decode(positions: Sequence[int]) -> list[_Seen]:
-        seen = []
-        for at in positions:
+        results = []
+        for position in positions:
             try:
-                decoded = decode_given_image(given.images[at], value_range=ranges, max_pixels=given.max_pixels)
+                decoded = decode_given_image(given.images[position], value_range=ranges, max_pixels=given.max_pixels)
             except UndecodableError as error:
-                name = name_image(given.images[at], at)
+                name = name_image(given.images[position], position)
                 raise DataError(
                     f"{name}: {error.reason}; leave it out, or give it again",
                     code=error.code,
                     parameter=error.parameter,
                 ) from error
-            waits = decoded.values is not None and ranges is None
-            rows = () if waits else tuple(product.compute(decoded.image) for product in products)
-            seen.append(_Seen(facts_of(decoded), decoded.image.mode == "L", rows))
-        return seen
+            needs_range = decoded.values is not None and ranges is None
+            rows = () if needs_range else tuple(product.compute(decoded.image) for product in products)
+            results.append(_Seen(facts_of(decoded), decoded.image.mode == "L", rows))
+        return results
 
     return decode
 
 
 def _hold_out(chosen: ChosenRun, folder: RunFolder, cache: Cache, workers: int | None) -> Split:
-    """Cut the validation split by whole groups, every class alike; no class is missing on the training split."""
+    """Hold out a stratified validation split of undivided groups; every class stays in the train split."""
     dataset, recipe = chosen.dataset, chosen.recipe
-    found = search_near_duplicates(
+    near_duplicates = search_near_duplicates(
         dataset,
         similarity=settle_similarity(None),
         large_enough=chosen.is_signed,
         cache=cache,
         workers=workers or count_processors(),
     )
-    write_counts(found.counts, folder.near_duplicates)  # the calibration set keeps to the same groups
-    groups = group_images(len(dataset.images), [Links("near-duplicate", [*found.pairs, *_repeated(dataset)])])
+    write_counts(near_duplicates.counts, folder.near_duplicates)  # the calibration set uses the same groups
+    groups = group_images(len(dataset.images), [Links("near-duplicate", [*near_duplicates.pairs, *_repeated(dataset)])])
     labels = np.array([[name == image.label for name in dataset.classes] for image in dataset.images], np.bool_)
     shares = [1 - recipe.validation, recipe.validation]
     parts = divide_groups(labels, groups.numbers, shares, seed=recipe.seed, needed=0)
-    train, validation = (tuple(dataset.images[at] for at in np.flatnonzero(parts == part).tolist()) for part in (0, 1))
+    train, validation = (
+        tuple(dataset.images[position] for position in np.flatnonzero(parts == part).tolist()) for part in (0, 1)
+    )
     return Split(train, validation, ())
 
 
 def _repeated(dataset: Dataset) -> list[tuple[int, int]]:
-    """Pairs of images with the very same pixels."""
+    """Return pairs of positions of images with identical pixels."""
     first: dict[str, int] = {}
-    places = [(first.setdefault(image.pixels, at), at) for at, image in enumerate(dataset.images)]
-    return [(one, other) for one, other in places if one != other]
+    first_positions = [
+        (first.setdefault(image.pixels, position), position) for position, image in enumerate(dataset.images)
+    ]
+    return [(one, other) for one, other in first_positions if one != other]

@@ -1,7 +1,7 @@
 """Logistic regression and linear SVM, solved to convergence over a path of regularizations.
 
-The solver works along the principal axes of the rows, scaled so that the objective is nearly round: few steps find its
-optimum.
+The solver works along the principal axes of the rows, scaled so that the objective is well conditioned and converges in
+few steps.
 """
 
 from __future__ import annotations
@@ -20,40 +20,41 @@ Floats32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
 _WORTHWHILE = 4
-"""Rows times outputs must exceed this times the rank, or plain steps are cheaper than finding the axes."""
+"""Finding the axes pays off if rows times outputs exceed this multiple of the rank."""
 
 _ROUNDING = 1e-7
-"""Share of all variance below which an axis is nothing but float32's rounding."""
+"""Fraction of the total variance below which an axis is only float32 rounding error."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrincipalAxes:
-    """The directions in which centered rows vary, and how much.
+    """Principal axes of centered rows.
 
-    A classifier with a ridge has no weight along any other direction, so it can be solved in these alone: with fewer
-    rows than features in as many numbers as there are rows.
+    An L2-regularized classifier has no weight along any other direction, so it can be solved in these coordinates
+    alone.
+    If there are fewer rows than features, there are only as many axes as rows.
 
     Attributes:
         directions: Float32 (features, axes), orthonormal columns.
-        products: Float64 (axes,): the rows' summed squares along each.
+        products: Float64 (axes,): the rows' sum of squares along each axis.
     """
 
     directions: Floats32
     products: Floats
 
     def rotate(self, rows: Floats32) -> Floats32:
-        """Rows float32 (n, features) along the axes, (n, axes)."""
+        """Project rows, float32 (n, features), onto the axes: (n, axes)."""
         rotated: Floats32 = rows @ self.directions
         return rotated
 
     def weights(self, along: Floats) -> Floats:
-        """Weights of features (outputs, features) from weights of axes (outputs, axes)."""
+        """Convert weights of axes (outputs, axes) to weights of features (outputs, features)."""
         weights: Floats = along @ self.directions.T.astype(np.float64)
         return weights
 
 
 def axes_where_worthwhile(rows: Floats32, outputs: int) -> PrincipalAxes | None:
-    """The axes of centered rows float32 (n, features), or None where finding them takes longer than it saves."""
+    """Return the axes of centered rows, float32 (n, features), or None if finding them costs more than it saves."""
     from scipy.linalg import eigh
 
     n, features = rows.shape
@@ -64,36 +65,36 @@ def axes_where_worthwhile(rows: Floats32, outputs: int) -> PrincipalAxes | None:
     else:
         products, mixtures = eigh(rows @ rows.T, overwrite_a=True, check_finite=False)
         directions = rows.T @ mixtures
-    kept = products > _ROUNDING * max(float(products.sum()), 0.0)
-    if not kept.any():
+    is_significant = products > _ROUNDING * max(float(products.sum()), 0.0)
+    if not is_significant.any():
         return None
-    chosen = np.ascontiguousarray(directions[:, kept], np.float32)
-    chosen /= np.linalg.norm(chosen, axis=0)
-    return PrincipalAxes(chosen, products[kept].astype(np.float64))
+    significant_directions = np.ascontiguousarray(directions[:, is_significant], np.float32)
+    significant_directions /= np.linalg.norm(significant_directions, axis=0)
+    return PrincipalAxes(significant_directions, products[is_significant].astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
 class Coordinates:
-    """A scale for every number, the same for every output.
+    """Scaled coordinates of weights and intercept, with the same scales for every output.
 
     Attributes:
-        scales: Float64 (axes,): the roots of about the Hessian along the axes; None for plain coordinates.
-        intercept: The root of about the intercept's second derivative.
+        scales: Float64 (axes,): approximate square roots of the Hessian along the axes; None for unscaled coordinates.
+        intercept: Approximate square root of the second derivative by the intercept.
     """
 
     scales: Floats | None = None
     intercept: float = 1.0
 
     def to_weights(self, point: Floats) -> Floats:
-        """Weights and intercepts (outputs, axes + 1) from these coordinates of the same shape."""
+        """Convert a point in these coordinates to weights and intercepts; both (outputs, axes + 1)."""
         return point if self.scales is None else point / self._all
 
     def pull_gradient(self, gradient: Floats) -> Floats:
-        """The gradient by these coordinates from that by weights and intercepts; (outputs, axes + 1) both."""
+        """Convert the gradient by weights and intercepts to these coordinates; both (outputs, axes + 1)."""
         return gradient if self.scales is None else gradient / self._all
 
     def to_point(self, weights: Floats) -> Floats:
-        """These coordinates (outputs, axes + 1) of weights and intercepts."""
+        """Convert weights and intercepts to these coordinates; both (outputs, axes + 1)."""
         return weights if self.scales is None else weights * self._all
 
     @property
@@ -102,13 +103,13 @@ class Coordinates:
 
 
 def precondition(axes: PrincipalAxes | None, *, curvature: float, ridge: float, n: int) -> Coordinates:
-    """Coordinates that make ``curvature * products + ridge`` the identity.
+    """Return coordinates in which ``curvature * products + ridge`` becomes the identity.
 
     Args:
-        axes: Of the centered rows; None for plain coordinates.
-        curvature: The loss's mean second derivative by a logit.
-        ridge: The penalty's second derivative.
-        n: How many rows there are.
+        axes: Axes of the centered rows; None for unscaled coordinates.
+        curvature: Mean second derivative of the loss by a logit.
+        ridge: Second derivative of the penalty.
+        n: Number of rows.
     """
     if axes is None:
         return Coordinates()
@@ -118,18 +119,18 @@ def precondition(axes: PrincipalAxes | None, *, curvature: float, ridge: float, 
 Loss = Literal["softmax", "sigmoid", "squared-hinge"]
 
 REGULARISATIONS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))
-"""scikit-learn's C from strong to weak regularization, two values a decade."""
+"""scikit-learn's C from strong to weak regularization, with two values per decade."""
 
 ITERATIONS = 1000
 
 _DECREASE = 1e-9
-"""A step that gains less than this share of what the objective was at first finds the solution."""
+"""The solver has converged if a step reduces the objective by less than this fraction of its initial value."""
 
 _GRADIENT = 1e-7
-"""So does a gradient of that objective with no entry above this."""
+"""The solver has also converged if no entry of the scaled objective's gradient exceeds this."""
 
 _LIMIT_REACHED = 1
-"""SciPy's status for it; 2 says that no step whatever gains any more, for float32's rounding: as good as found."""
+"""SciPy's status if the limit is reached. Status 2 counts as converged: float32's rounding prevents a better step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,8 @@ class Solution:
         regularisation: scikit-learn's C.
         weight: Float32 (outputs, features).
         intercept: Float32 (outputs,).
-        converged: Whether the optimum was reached within the limit of iterations.
-        iterations: How many it took.
+        converged: Whether the optimum was reached within the iteration limit.
+        iterations: Number of iterations.
     """
 
     regularisation: float
@@ -151,40 +152,40 @@ class Solution:
     iterations: int
 
     def decide(self, features: Floats32) -> Floats32:
-        """Margins or logits, float32 (n, outputs), of features float32 (n, features)."""
+        """Compute margins or logits, float32 (n, outputs), of features, float32 (n, features)."""
         margins: Floats32 = features @ self.weight.T + self.intercept
         return margins
 
 
 @dataclass(frozen=True, slots=True)
 class Standardisation:
-    """Centering, and one scale for all features: what regularization is meant in terms of.
+    """Centering and a common scale for all features, applied before regularization.
 
-    Each feature has its own deviation in common practice; from few images that is a guess. One scale keeps the
-    embedding's geometry and was as good or better in all that was tried, by ten points with one image a class.
+    Usually each feature is divided by its own standard deviation, but few images estimate it badly. A common scale
+    keeps the embedding's geometry. It was as good or better in all experiments, by ten points with one image per class.
 
     Attributes:
         mean: Float32 (features,).
-        scale: The root of the features' mean variance; 1 where nothing varies.
+        scale: Square root of the features' mean variance; 1 if nothing varies.
     """
 
     mean: Floats32
     scale: float
 
     def apply(self, features: Floats32) -> Floats32:
-        """The standardized features, float32 (n, features)."""
+        """Standardize features; returns float32 (n, features)."""
         standardized = features - self.mean
         standardized /= np.float32(self.scale)
         return standardized
 
     def fold(self, weight: Floats, intercept: Floats) -> tuple[Floats32, Floats32]:
-        """The same classifier for raw features."""
+        """Convert a classifier of standardized features to the same classifier of raw features."""
         raw = weight / self.scale
         return raw.astype(np.float32), (intercept - raw @ self.mean.astype(np.float64)).astype(np.float32)
 
 
 def fit_standardisation(features: Floats32) -> Standardisation:
-    """Mean and common scale of the rows of features (n, features), summed in float64."""
+    """Compute the mean and common scale of features (n, features), with sums in float64."""
     mean = features.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
     return Standardisation(mean.astype(np.float32), scale if scale > 0 else 1.0)
@@ -200,22 +201,23 @@ def solve_path(
     iterations: int = ITERATIONS,
     axes: PrincipalAxes | None = None,
 ) -> Iterator[Solution]:
-    """Solve for one regularization after another, each from the solution before.
+    """Solve for one regularization after another, each starting from the previous solution.
 
-    Minimises scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardized features, the
-    intercept free (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows' principal axes,
-    scaled so that the objective is nearly round (`distingo.training.linear_models`). Features are float32; the
-    objective and the steps are summed in float64.
+    Minimizes scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardized features, without
+    a penalty on the intercept (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows'
+    principal axes,
+    scaled so that the objective is well conditioned. Features are float32; the objective and the steps are summed in
+    float64.
 
     Args:
         features: Float32 (n, features).
-        targets: For ``softmax`` int64 class numbers (n,); else 0/1 of shape (n, outputs), each output a problem of
-            its own.
-        loss: ``softmax`` is multinomial, ``sigmoid`` binary cross-entropy, ``squared-hinge`` that of a linear SVM.
-        weights: Float32 of the targets' shape: how much each counts; all alike without.
+        targets: int64 class numbers (n,) for ``softmax``; otherwise 0/1 (n, outputs), where each output is a separate
+            problem.
+        loss: ``softmax`` (multinomial), ``sigmoid`` (binary cross-entropy) or ``squared-hinge`` (linear SVM).
+        weights: Sample weights, float32, of the targets' shape; None weights all equally.
         regularisations: Values of C, ascending.
-        iterations: Limit for each.
-        axes: Of more rows, with these among them, in place of their own (`common_axes`): they span these as well.
+        iterations: Iteration limit for each value of C.
+        axes: Axes of a set of rows that includes these (`common_axes`), instead of the axes of these rows.
 
     Yields:
         One solution for each regularization.
@@ -232,27 +234,27 @@ def solve_path(
         rows = rows if axes is None else axes.rotate(rows)
     matrix = np.zeros((outputs, rows.shape[1] + 1))
     for regularisation in regularisations:
-        # numpy and SciPy bring a pool of threads each, and those of one wait at full speed where the other's compute
+        # numpy and SciPy have separate thread pools, and the idle threads of one busy-wait while the other computes
         with threadpool_limits(1, user_api="blas"):
             curvature = _mean_curvature(loss, _logits(rows, matrix), targets, weights)
             coordinates = precondition(axes, curvature=curvature, ridge=1 / regularisation, n=len(rows))
             objective = _Objective(rows, measure, 1 / regularisation, coordinates, outputs)
             start = coordinates.to_point(matrix).ravel()
             objective = replace(objective, unit=max(objective(start)[0], 1e-300))
-            limits = {"maxiter": iterations, "maxfun": 2 * iterations}
-            options = {**limits, "gtol": _GRADIENT, "ftol": _DECREASE, "maxcor": 10}
-            found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
-            matrix = coordinates.to_weights(found.x.reshape(outputs, -1))
+            iteration_limits = {"maxiter": iterations, "maxfun": 2 * iterations}
+            options = {**iteration_limits, "gtol": _GRADIENT, "ftol": _DECREASE, "maxcor": 10}
+            result = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+            matrix = coordinates.to_weights(result.x.reshape(outputs, -1))
         weight = matrix[:, :-1] if axes is None else axes.weights(matrix[:, :-1])
         raw, intercept = standardisation.fold(weight, matrix[:, -1])
-        converged = bool(found.status != _LIMIT_REACHED and np.isfinite(found.fun))
-        yield Solution(regularisation, raw, intercept, converged, int(found.nit))
+        converged = bool(result.status != _LIMIT_REACHED and np.isfinite(result.fun))
+        yield Solution(regularisation, raw, intercept, converged, int(result.nit))
 
 
 def common_axes(features: Floats32, outputs: int) -> PrincipalAxes | None:
-    """Axes of features float32 (n, features) to solve for parts of them with: finding them takes longest.
+    """Compute the axes of features, float32 (n, features), once, to solve for several subsets of them.
 
-    None where plain steps are cheaper (`distingo.training.linear_models.axes_where_worthwhile`).
+    Returns None if the axes would cost more than they save (see `axes_where_worthwhile`).
     """
     from threadpoolctl import threadpool_limits
 
@@ -266,7 +268,7 @@ Measured = tuple[float, Floats32]
 
 @dataclass(frozen=True, slots=True)
 class _Objective:
-    """The objective over C and in some unit, and its gradient, both by the coordinates' packed numbers."""
+    """The scaled objective divided by C, and its gradient, as functions of the flattened coordinates."""
 
     rows: Floats32
     measure: Callable[[Floats32], Measured]
@@ -296,38 +298,38 @@ def _logits(rows: Floats32, matrix: Floats) -> Floats32:
 
 
 def _mean_curvature(loss: Loss, logits: Floats32, targets: npt.NDArray[Any], weights: Floats32 | None) -> float:
-    """The loss's second derivative by a logit, averaged; kept off 0, which it approaches where all are right."""
-    counts = np.ones(1, np.float32) if weights is None else weights
+    """Return the mean second derivative of the loss by a logit, bounded away from 0 for fits without errors."""
+    sample_weights = np.ones(1, np.float32) if weights is None else weights
     if loss == "squared-hinge":
         curvatures = 2.0 * (np.where(targets > 0, logits, -logits) < 1)
     else:
         shares = softmax(logits) if loss == "softmax" else 1 / (1 + np.exp(-np.abs(logits)))
         curvatures = shares * (1 - shares)
-    if curvatures.ndim > counts.ndim:
-        counts = counts[:, None]
-    return max(float((curvatures * counts).mean()), 1e-4)
+    if curvatures.ndim > sample_weights.ndim:
+        sample_weights = sample_weights[:, None]
+    return max(float((curvatures * sample_weights).mean()), 1e-4)
 
 
 def _bind_loss(loss: Loss, targets: npt.NDArray[Any], weights: Floats32 | None) -> Callable[[Floats32], Measured]:
-    counts = np.ones(targets.shape, np.float32) if weights is None else weights.astype(np.float32)
+    sample_weights = np.ones(targets.shape, np.float32) if weights is None else weights.astype(np.float32)
     if loss == "softmax":
-        return lambda logits: _softmax_loss(logits, targets, counts)
+        return lambda logits: _softmax_loss(logits, targets, sample_weights)
     signs = np.where(targets > 0, np.float32(1), np.float32(-1))
     if loss == "sigmoid":
-        return lambda logits: _sigmoid_loss(logits, signs, counts)
-    return lambda logits: _squared_hinge(logits, signs, counts)
+        return lambda logits: _sigmoid_loss(logits, signs, sample_weights)
+    return lambda logits: _squared_hinge(logits, signs, sample_weights)
 
 
 def _softmax_loss(logits: Floats32, targets: npt.NDArray[Any], counts: Floats32) -> Measured:
     rows = np.arange(len(logits))
     shifted = logits - logits.max(axis=1, keepdims=True)
-    of_truth = shifted[rows, targets]
-    shares = np.exp(shifted)
-    total = shares.sum(axis=1)
-    loss = float(((np.log(total) - of_truth) * counts).sum(dtype=np.float64))
-    shares *= (counts / total)[:, None]
-    shares[rows, targets] -= counts
-    return loss, shares
+    true_logits = shifted[rows, targets]
+    probabilities = np.exp(shifted)
+    total = probabilities.sum(axis=1)
+    loss = float(((np.log(total) - true_logits) * counts).sum(dtype=np.float64))
+    probabilities *= (counts / total)[:, None]
+    probabilities[rows, targets] -= counts
+    return loss, probabilities
 
 
 def _sigmoid_loss(logits: Floats32, signs: Floats32, counts: Floats32) -> Measured:
@@ -339,5 +341,5 @@ def _sigmoid_loss(logits: Floats32, signs: Floats32, counts: Floats32) -> Measur
 
 
 def _squared_hinge(logits: Floats32, signs: Floats32, counts: Floats32) -> Measured:
-    short = np.maximum(1 - signs * logits, 0)
-    return float((short * short * counts).sum(dtype=np.float64)), -2 * signs * short * counts
+    violations = np.maximum(1 - signs * logits, 0)
+    return float((violations * violations * counts).sum(dtype=np.float64)), -2 * signs * violations * counts

@@ -1,4 +1,4 @@
-"""The training loop: one epoch fits on one screen, and a run resumes from the end of any epoch to the same weights."""
+"""The training loop; a run that resumes after any epoch ends with the same weights as an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class LabeledRows:
 
     Attributes:
         rows: uint8 images (height, width, channels).
-        targets: int64 (n,), positions in the dataset's classes; with several labels bool (n, classes).
-        classes: How many classes there are.
+        targets: int64 (n,), class indices, or bool (n, classes) for multi-label.
+        classes: Number of classes.
     """
 
     rows: Rows
@@ -57,19 +57,19 @@ class LabeledRows:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Everything one training run works on.
+    """Everything that one training run needs.
 
     Attributes:
-        recipe: The choices.
-        network: To be trained in place; it lives on `device`, channels last.
-        train: What it learns from.
-        validation: What it is chosen by.
-        folder: Where checkpoints and history go.
-        device: Where the network computes.
+        recipe: The training recipe.
+        network: Network to train in place; on `device`, in channels_last memory format.
+        train: Train split.
+        validation: Validation split, which the best epoch is chosen on.
+        folder: Run folder for checkpoints and history.
+        device: Device that the network runs on.
         precision: ``float32`` or ``bfloat16``.
-        on_epoch: Called with every finished epoch.
-        start_counts: Whether the weights it begins with are a candidate for the best ones (fine-tuning never returns
-            what is worse on validation than what it began with).
+        on_epoch: Callback that receives every finished epoch.
+        start_counts: Whether the initial weights may be the best ones; with it, fine-tuning never returns a model that
+            is worse on the validation split than the initial one.
     """
 
     recipe: Recipe
@@ -84,17 +84,17 @@ class Session:
 
 
 def fit(session: Session, *, resume: bool) -> Progress:
-    """Train until the recipe's last epoch or until patience ends.
+    """Train until the last epoch of the recipe or until early stopping.
 
     Args:
-        session: What to train on what.
-        resume: Resume from the last checkpoint, or the one before where it is damaged.
+        session: Network, data and recipe.
+        resume: Resume from the last checkpoint, or from the previous one if the last is damaged.
 
     Returns:
-        How far it came; the best epoch's weights are in the run folder.
+        Progress of the run; the best epoch's weights are in the run folder.
 
     Raises:
-        TrainingDivergedError: The loss stopped being a number; earlier checkpoints stay.
+        TrainingDivergedError: The loss became infinite or NaN; earlier checkpoints are kept.
         RunError: The checkpoint to resume from belongs to another model.
     """
     recipe = session.recipe
@@ -132,7 +132,7 @@ def _run_epoch(
 ) -> Progress:
     started = time.perf_counter()
     epoch = progress.epoch
-    # all randomness of an epoch follows from the seed and its number, so that a resumed run meets the same
+    # an epoch's randomness depends only on the seed and the epoch's number, so a resumed run draws the same
     torch.manual_seed(_epoch_seed(session.recipe.seed, epoch))
     train, rate = _train_epoch(session, epoch, optimizer, average)
     trained = time.perf_counter() - started
@@ -186,7 +186,7 @@ def _train_epoch(
 
 
 class _Meter:
-    """Tells the bar scores, speed and when the whole run will be done."""
+    """Reports scores, speed and the time left for all epochs to the progress bar."""
 
     def __init__(self, advance: Advance, images_left: int) -> None:
         self.advance = advance
@@ -196,8 +196,8 @@ class _Meter:
 
     def tell(self, tally: Tally) -> None:
         rate = tally.images / (time.perf_counter() - self.started)
-        left = datetime.timedelta(seconds=round((self.images_left - tally.images) / rate))
-        self.advance(tally.images - self.images, f"{tally.words}  {rate:,.0f} images/s  all epochs in {left}")
+        time_left = datetime.timedelta(seconds=round((self.images_left - tally.images) / rate))
+        self.advance(tally.images - self.images, f"{tally.words}  {rate:,.0f} images/s  all epochs in {time_left}")
         self.images = tally.images
 
 
@@ -227,11 +227,11 @@ def _loss(session: Session) -> Loss:
 
 
 def class_weights(train: LabeledRows, recipe: Recipe) -> Tensor:
-    """The loss's weight per class, 1 on average over the training images.
+    """Compute the class weights of the loss, 1 on average over the training images.
 
     Args:
-        train: Where the frequencies come from.
-        recipe: Says whether to weigh.
+        train: Train split, from which class frequencies are counted.
+        recipe: Recipe with the ``class_weights`` option.
 
     Returns:
         float32 (classes,).
@@ -245,10 +245,10 @@ def _finite(loss: float, epoch: int, session: Session) -> float:
     if np.isfinite(loss):
         return loss
     recipe = session.recipe
-    kept = f"; the weights after epoch {epoch} are kept in {session.folder.path}" if epoch else ""
+    checkpoint_hint = f"; the weights after epoch {epoch} are kept in {session.folder.path}" if epoch else ""
     raise TrainingDivergedError(
         f"the loss became {loss} in epoch {epoch + 1}; try {option('lr')} {recipe.lr / 10:g} instead of {recipe.lr:g}"
-        f" or {option('schedule', 'cosine')} {option('warmup_epochs')} 1{kept}",
+        f" or {option('schedule', 'cosine')} {option('warmup_epochs')} 1{checkpoint_hint}",
         code="diverged",
         parameter="lr",
     )
@@ -256,15 +256,15 @@ def _finite(loss: float, epoch: int, session: Session) -> float:
 
 def _validate(session: Session, weights: dict[str, Tensor] | None, *, epoch: int) -> EpochScores:
     network = session.network
-    own = None
+    original_weights = None
     if weights is not None:
-        own = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        original_weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         network.load_state_dict(weights)
     logits = predict_logits(network, session.validation.rows, device=session.device, precision=session.precision)
-    if own is not None:
-        network.load_state_dict(own)
+    if original_weights is not None:
+        network.load_state_dict(original_weights)
     scores = score_pass(logits, session.validation.targets)
-    _finite(scores.loss, epoch, session)  # weights that say nothing must not become the best ones
+    _finite(scores.loss, epoch, session)  # weights with a loss of NaN must not become the best ones
     return scores
 
 

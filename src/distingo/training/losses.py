@@ -1,6 +1,6 @@
-"""Losses on logits, single-label and multi-label: each a mean over images, so that runs compare.
+"""Losses on logits for single-label and multi-label tasks.
 
-A multi-label loss is a mean over images *and* labels, as scikit-learn's and Keras's binary cross-entropy.
+Each loss is a mean over images, for multi-label over images and labels, as in scikit-learn and Keras.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """From logits and targets, float (n, classes) each, to a single number."""
 
 LARGEST_POSITIVE_WEIGHT = 10.0
-"""A label in one of 500 images would weigh 499 otherwise: its few images would drown all others."""
+"""Upper limit of positive weights; without it, a label in one of 500 images would have a weight of 499."""
 
 _NAMES: dict[Task, tuple[LossName, ...]] = {
     "single-label": ("cross-entropy", "focal"),
@@ -38,20 +38,23 @@ def build_loss(
     class_weights: Tensor | None = None,
     positive_weights: Tensor | None = None,
 ) -> Loss:
-    """The loss of a recipe.
+    """Build the loss function of a recipe.
 
     Args:
-        name: ``auto`` is ``cross-entropy`` for one label and ``binary-cross-entropy`` for several.
+        name: Name of the loss; ``auto`` is ``cross-entropy`` for single-label and ``binary-cross-entropy`` for
+            multi-label.
         task: Single-label or multi-label.
-        label_smoothing: Share of the target spread evenly: over all classes, or over yes and no of each label.
-        class_weights: Float (classes,), for one label (`balanced_class_weights`); None weighs all alike.
-        positive_weights: Float (labels,), for several labels (`balanced_positive_weights`); None weighs all alike.
+        label_smoothing: Fraction of the target that is spread evenly over all classes, or over yes and no of each
+            label.
+        class_weights: Float (classes,), for single-label (`balanced_class_weights`); None weights all equally.
+        positive_weights: Float (labels,), for multi-label (`balanced_positive_weights`); None weights all equally.
 
     Returns:
-        From logits and targets to the loss. Targets are shares in 0 .. 1: for one label they sum to 1 per image.
+        Function from logits and targets to the loss. Targets are between 0 and 1; for single-label they sum to 1 per
+        image.
 
     Raises:
-        UsageError: The loss is unknown or not for this task.
+        UsageError: The loss is unknown or does not apply to the task.
     """
     if name not in get_args(LossName):
         raise UsageError(
@@ -59,9 +62,9 @@ def build_loss(
         )
     chosen = _NAMES[task][0] if name == "auto" else name
     if chosen not in _NAMES[task]:
-        words = "one label" if task == "single-label" else "several labels"
+        labels = "one label" if task == "single-label" else "several labels"
         raise UsageError(
-            f"loss {name} does not suit {words} per picture; choose {', '.join(_NAMES[task])}",
+            f"loss {name} does not suit {labels} per picture; choose {', '.join(_NAMES[task])}",
             code="option_not_applicable",
             parameter="loss",
         )
@@ -75,13 +78,13 @@ def build_loss(
 def cross_entropy(
     logits: Tensor, targets: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of exclusive classes with soft targets; weights count per class, the mean is over images.
+    """Compute the cross-entropy of exclusive classes with soft targets, weighted per class, averaged over images.
 
     Args:
         logits: Float (n, classes).
         targets: Float (n, classes), each row summing to 1.
         class_weights: Float (classes,), or None.
-        label_smoothing: Share of the target spread evenly over all classes (Szegedy et al., 2016).
+        label_smoothing: Fraction of the target that is spread evenly over all classes (Szegedy et al., 2016).
     """
     return F.cross_entropy(logits, targets, class_weights, label_smoothing=label_smoothing)
 
@@ -94,7 +97,7 @@ def focal_cross_entropy(
     label_smoothing: float = 0.0,
     gamma: float = 2.0,
 ) -> Tensor:
-    """Cross-entropy in which each class counts (1 - p)^gamma: images that are nearly right count little.
+    """Compute cross-entropy with a factor of (1 - p)^gamma, which reduces the loss of easy images.
 
     Source: Lin et al., Focal Loss for Dense Object Detection, 2017, for exclusive classes.
 
@@ -115,13 +118,13 @@ def focal_cross_entropy(
 def binary_cross_entropy(
     logits: Tensor, targets: Tensor, *, positive_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of yes and no for each label, the mean over images and labels.
+    """Compute the binary cross-entropy of each label, averaged over images and labels.
 
     Args:
         logits: Float (n, labels).
         targets: Float (n, labels) in 0 .. 1.
-        positive_weights: Float (labels,): how much a yes counts; None counts it once.
-        label_smoothing: Takes targets t to t (1 - s) + s / 2.
+        positive_weights: Float (labels,), weights of positives; None is 1 for all.
+        label_smoothing: The fraction s by which targets t become t (1 - s) + s / 2.
     """
     return _binary_mean(-F.logsigmoid(logits), -F.logsigmoid(-logits), targets, positive_weights, label_smoothing)
 
@@ -136,7 +139,7 @@ def asymmetric(
     gamma_negative: float = 4.0,
     margin: float = 0.05,
 ) -> Tensor:
-    """Asymmetric loss: easy negatives count little, and those below the margin not at all.
+    """Compute the asymmetric loss, in which easy negatives count little, and those below the margin not at all.
 
     Source: Ridnik et al., Asymmetric Loss for Multi-Label Classification, 2021: L+ = (1 - p)^gamma_positive log p,
     L- = p_m^gamma_negative log(1 - p_m) with p_m = max(p - margin, 0), and the paper's settings. The paper sums over
@@ -148,7 +151,7 @@ def asymmetric(
         positive_weights: As in `binary_cross_entropy`.
         label_smoothing: As in `binary_cross_entropy`.
         gamma_positive: 0 or more.
-        gamma_negative: 0, or 1 and more: between them the slope at the margin has no end.
+        gamma_negative: 0, or at least 1; between 0 and 1, the gradient at the margin is unbounded.
         margin: From 0 to below 1.
     """
     yes = -_sigmoid_power(-logits, gamma_positive) * F.logsigmoid(logits)
@@ -169,7 +172,7 @@ def focal(
     gamma: float = 2.0,
     alpha: float = 0.25,
 ) -> Tensor:
-    """Focal loss of yes and no for each label: answers that are nearly right count little.
+    """Compute the focal loss of each label, which reduces the loss of easy predictions.
 
     Source: Lin et al., Focal Loss for Dense Object Detection, 2017, with the paper's settings.
 
@@ -179,7 +182,7 @@ def focal(
         positive_weights: As in `binary_cross_entropy`.
         label_smoothing: As in `binary_cross_entropy`.
         gamma: 0 or more; 0 is a weighted binary cross-entropy.
-        alpha: What a yes counts; a no counts 1 - alpha.
+        alpha: Weight of positives; negatives have the weight 1 - alpha.
     """
     yes = -alpha * _sigmoid_power(-logits, gamma) * F.logsigmoid(logits)
     no = -(1 - alpha) * _sigmoid_power(logits, gamma) * F.logsigmoid(-logits)
@@ -187,11 +190,11 @@ def focal(
 
 
 def balanced_class_weights(targets: np.ndarray, classes: int) -> Tensor:
-    """Weights n / (classes n_c): the inverse of each class's frequency, 1 on average over the images.
+    """Compute class weights n / (classes n_c), the inverse class frequencies, with a mean of 1 over the images.
 
     Args:
-        targets: int64 (n,), positions of the classes.
-        classes: How many there are; one without an image weighs as if it had one.
+        targets: int64 (n,), class indices.
+        classes: Number of classes; a class without images is counted as if it had one.
 
     Returns:
         float32 (classes,).
@@ -201,7 +204,7 @@ def balanced_class_weights(targets: np.ndarray, classes: int) -> Tensor:
 
 
 def balanced_positive_weights(targets: np.ndarray) -> Tensor:
-    """Weights (n - n_j) / n_j: negatives per positive of each label, at most 10, so that yes and no count alike.
+    """Compute positive weights (n - n_j) / n_j, the negatives per positive of each label, at most 10.
 
     Args:
         targets: Bool or 0/1 (n, labels).
@@ -216,7 +219,7 @@ def balanced_positive_weights(targets: np.ndarray) -> Tensor:
 
 
 def _sigmoid_power(logits: Tensor, power: float) -> Tensor:
-    """sigmoid(logits)^power with a slope that stays a number at any logit."""
+    """Compute sigmoid(logits)^power with a finite gradient at any logit."""
     return torch.exp(power * F.logsigmoid(logits))
 
 

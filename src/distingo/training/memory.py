@@ -1,6 +1,6 @@
-"""Whether a batch fits into memory, checked before the first step, as a full CPU memory kills without an exception.
+"""Memory checks before the first training step: exhausting CPU memory kills a process without an exception.
 
-``--batch-size auto`` takes the largest power of two that fits and suits the number of images.
+``--batch-size auto`` chooses the largest power of two that fits into memory and suits the number of images.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from distingo.training.step import resolve_precision
 from distingo.training.step_memory import StepMemory, measure_step
 
 _MOST_COPIES = 3.0
-"""An upper bound of what an image takes for each byte of the outputs of all modules, containers and leaves alike."""
+"""Upper bound of an image's memory, per byte of the outputs of all modules including containers."""
 
 _LEAST_WEIGHT_COPIES = 1.0
-"""Gradients: what every optimizer takes besides the weights."""
+"""Copies of the weights that every optimizer needs at least: the gradients."""
 
 _MOST_WEIGHT_COPIES = 12.0
-"""Gradients, two moments, a moving average, and all of them with the weights once more in a checkpoint to be."""
+"""Copies at most: gradients, two moments, a moving average, and all of these plus the weights for a checkpoint."""
 
 _OF_TOTAL = 0.7
 
 _OF_FREE = 0.85
-"""Shares of the memory that ``--batch-size auto`` counts on. While others hold less than a sixth, the first decides,
-and the same machine finds the same size again."""
+"""Fractions of total and free memory that ``--batch-size auto`` may use. While other processes hold less than a
+sixth, the total decides, so that the same machine always finds the same size."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What the memory of a training depends on besides its network.
+    """Everything besides the network that a training's memory depends on.
 
     Attributes:
-        recipe: Size, batch size, optimizer, augmentation, moving average.
+        recipe: Recipe with image size, batch size, optimizer, augmentation and moving average.
         classes: How many there are.
         task: Single-label or multi-label.
-        device: Where it is to compute.
+        device: Device to train on.
         precision: ``float32`` or ``bfloat16``.
     """
 
@@ -80,14 +80,14 @@ class TrainingPlan:
 
 
 def require_memory(network: nn.Module, plan: TrainingPlan) -> None:
-    """Refuse a batch that can't fit, naming one that can; steps are measured only where it is not plain that it fits.
+    """Raise an error if a batch does not fit into memory; steps are measured only if an estimate can't decide.
 
     Args:
-        network: To be trained, on its device.
-        plan: How.
+        network: Network to train, on its device.
+        plan: Training plan.
 
     Raises:
-        ResourceError: Says what is needed, what is free and what helps.
+        ResourceError: Memory is too small; the message gives the needed and free memory and a batch size that fits.
     """
     free = free_memory(plan.device)
     if free is None:
@@ -125,7 +125,7 @@ def _measured(network: nn.Module, plan: TrainingPlan, free: int) -> StepMemory:
 
 
 def memory_budget(device: torch.device) -> int | None:
-    """Bytes that ``--batch-size auto`` counts on; None where nothing says how many there are."""
+    """Return the bytes that ``--batch-size auto`` may use, or None if the memory's size is unknown."""
     free, total = free_memory(device), total_memory(device)
     if free is None or total is None:
         return None
@@ -133,7 +133,7 @@ def memory_budget(device: torch.device) -> int | None:
 
 
 def largest_batch(memory: StepMemory, budget: float, most: int) -> int:
-    """The largest power of two up to a limit that fits into so many bytes; 0 where not even two images do."""
+    """Return the largest power of two up to ``most`` that fits into a budget in bytes, or 0 if 2 do not fit."""
     size = 1 << (most.bit_length() - 1)
     while size >= 2 and memory.needed(size) > budget:
         size //= 2
@@ -143,22 +143,22 @@ def largest_batch(memory: StepMemory, budget: float, most: int) -> int:
 def _advice(batch_size: int, needed: float, free: float, fitting: int) -> str:
     gib = 2**30
     need = f"a batch of {batch_size} images needs about {needed / gib:.1f} GiB"
-    helps = f"{option('batch_size')} {fitting} would fit" if fitting else "no batch would fit"
+    advice = f"{option('batch_size')} {fitting} would fit" if fitting else "no batch would fit"
     return (
-        f"{need}, {free / gib:.1f} GiB are free; {helps}, a smaller {option('image_size')} or another "
+        f"{need}, {free / gib:.1f} GiB are free; {advice}, a smaller {option('image_size')} or another "
         f"{option('model')} also helps"
     )
 
 
 @contextmanager
 def memory_errors_explained(recipe: Recipe, images: int) -> Iterator[None]:
-    """Within, memory that runs out while a recipe is trained becomes one line.
+    """Context manager that turns out-of-memory errors in training into a one-line error.
 
-    The run is not taken up with a smaller batch: steps, and with them the result, would depend on when it happened.
+    Training is not continued with a smaller batch, as the result would then depend on when memory ran out.
 
     Args:
-        recipe: Its batch size is what can be made smaller, unless only a head is solved.
-        images: How many there are to learn from; a batch holds no more.
+        recipe: Recipe, whose batch size can be reduced unless only a head is fitted.
+        images: Number of training images, which limits the batch.
 
     Raises:
         ResourceError: Memory ran out.
@@ -168,15 +168,15 @@ def memory_errors_explained(recipe: Recipe, images: int) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        helps = f"a smaller {option('image_size')} or another {option('model')}"
+        advice = f"a smaller {option('image_size')} or another {option('model')}"
         if recipe.mode == "frozen":
             raise ResourceError(
-                f"memory ran out; try {option('device', 'cpu')}, {helps}", code="out_of_memory"
+                f"memory ran out; try {option('device', 'cpu')}, {advice}", code="out_of_memory"
             ) from error
         size = min(recipe.batch_size, images)
         smaller = f"{option('batch_size')} {1 << ((size - 1).bit_length() - 1)}, " if size > 1 else ""
         raise ResourceError(
-            f"memory ran out with {size} images a step; try {smaller}{helps}",
+            f"memory ran out with {size} images a step; try {smaller}{advice}",
             code="out_of_memory",
             parameter="batch_size",
         ) from error
@@ -184,10 +184,10 @@ def memory_errors_explained(recipe: Recipe, images: int) -> Iterator[None]:
 
 @torch.no_grad()
 def activation_bytes(network: nn.Module, shape: tuple[int, int, int], device: torch.device) -> int:
-    """Bytes of the outputs of all modules for one image, those of a container and of its last layer both counted.
+    """Measure the bytes of all modules' outputs for one image; containers are counted as well as their layers.
 
     Args:
-        network: Its mode is restored afterwards.
+        network: Network to measure; its mode is restored afterwards.
         shape: (channels, height, width).
         device: Where it computes.
     """
@@ -209,19 +209,19 @@ def activation_bytes(network: nn.Module, shape: tuple[int, int, int], device: to
 
 
 LARGEST = 1024
-"""Larger batches save no time on one device, and cost accuracy."""
+"""Largest automatic batch size; larger batches save no time on one device and reduce accuracy."""
 
 STEPS = 16
-"""An epoch keeps at least so many steps where the batch is larger than usual."""
+"""Smallest number of steps per epoch if the batch is larger than usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundBatchSize:
-    """A recipe with the size that was found.
+    """A recipe with its automatic batch size.
 
     Attributes:
-        recipe: With it, and with a learning rate to suit where the user gave none.
-        choices: A note for each.
+        recipe: Recipe with this batch size, and a matching learning rate unless the user set one.
+        choices: One note for each choice.
     """
 
     recipe: Recipe
@@ -229,7 +229,7 @@ class FoundBatchSize:
 
 
 def without_auto(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The options without a batch size that is still to be found."""
+    """Return the options without a batch size of ``auto``."""
     return {name: value for name, value in options.items() if name != "batch_size"} if is_auto(options) else options
 
 
@@ -238,14 +238,15 @@ def find_batch_size(
 ) -> FoundBatchSize:
     """Find the batch size of a recipe by measuring steps of its network.
 
-    Twice as many images a step go with 1.41 times the learning rate of Adam and AdamW (Malladi et al., "On the SDEs and
-    Scaling Rules for Adaptive Gradient Algorithms", 2022) and with twice that of SGD (Goyal et al., 2017).
+    Twice the batch size goes with 1.41 times the learning rate for Adam and AdamW (Malladi et al., "On the SDEs and
+    Scaling Rules for Adaptive Gradient Algorithms", 2022) and with twice the learning rate for SGD (Goyal et al.,
+    2017).
 
     Args:
-        recipe: All other choices; its batch size is the usual one.
-        dataset: Its classes, and how many images there are to learn from.
-        backbone: With its weights, where the model is a pretrained one.
-        given_lr: Whether the user gave the learning rate; it stays then.
+        recipe: Recipe with the default batch size.
+        dataset: Data set, which determines the classes and the number of training images.
+        backbone: Backbone with its weights, for a pretrained model.
+        given_lr: Whether the user set the learning rate, which is then kept.
 
     Raises:
         ResourceError: Not even two images fit.
@@ -257,16 +258,16 @@ def find_batch_size(
     most = most_images(training_images(dataset, recipe), usual=recipe.batch_size)
     size, reason = _largest_that_fits(recipe, len(dataset.classes), dataset.task, backbone, device, most)
     choices = [note("batch-size", size=size, said=reason)]
-    found = replace(recipe, batch_size=size)
+    scaled_recipe = replace(recipe, batch_size=size)
     if not given_lr and size != recipe.batch_size:
-        found = replace(found, lr=scaled_lr(recipe, size))
+        scaled_recipe = replace(scaled_recipe, lr=scaled_lr(recipe, size))
         sizes = {"size": size, "usual_size": recipe.batch_size}
-        choices.append(note("learning-rate", found=found.lr, usual=recipe.lr, **sizes))
-    return FoundBatchSize(found, tuple(choices))
+        choices.append(note("learning-rate", found=scaled_recipe.lr, usual=recipe.lr, **sizes))
+    return FoundBatchSize(scaled_recipe, tuple(choices))
 
 
 def training_images(dataset: Dataset, recipe: Recipe) -> int:
-    """About how many images there are to learn from; the exact number is known only after the split."""
+    """Estimate the number of training images; the exact number is available only after the split."""
     splits = [image.given_split for image in dataset.images]
     count = float(sum(split not in {"validation", "test"} for split in splits))
     if "test" not in splits:
@@ -277,17 +278,17 @@ def training_images(dataset: Dataset, recipe: Recipe) -> int:
 
 
 def most_images(count: int, *, usual: int) -> int:
-    """The largest power of two that so many training images allow: at most `LARGEST`, at least the usual size.
+    """Return the largest batch size for a number of training images: a power of two, at most `LARGEST`.
 
     Args:
-        count: How many training images there are.
-        usual: The batch size that the recipe has by default, 2 or more.
+        count: Number of training images.
+        usual: The recipe's default batch size, 2 or more, which is the smallest result.
     """
     return min(LARGEST, 1 << (max(usual, count // STEPS).bit_length() - 1))
 
 
 def scaled_lr(recipe: Recipe, batch_size: int) -> float:
-    """The learning rate that does with another batch size what the recipe's does with its own, to three digits."""
+    """Scale the recipe's learning rate to another batch size, rounded to three digits."""
     ratio = batch_size / recipe.batch_size
     return float(f"{recipe.lr * (ratio if recipe.optimizer == 'sgd' else ratio**0.5):.3g}")
 
@@ -295,7 +296,7 @@ def scaled_lr(recipe: Recipe, batch_size: int) -> float:
 def _largest_that_fits(
     recipe: Recipe, classes: int, task: Task, backbone: LoadedBackbone | None, device: torch.device, most: int
 ) -> tuple[int, Note]:
-    enough = note("batch-size-steps", steps=STEPS) if most < LARGEST else note("batch-size-largest")
+    limit_reason = note("batch-size-steps", steps=STEPS) if most < LARGEST else note("batch-size-largest")
     budget = memory_budget(device)
     if budget is None:
         return min(most, recipe.batch_size), note("batch-size-unknown", device=device.type)
@@ -310,11 +311,11 @@ def _largest_that_fits(
             code="out_of_memory",
             parameter="batch_size",
         )
-    return size, enough if size == most else note("batch-size-memory", memory=f"{budget / gib:.1f}")
+    return size, limit_reason if size == most else note("batch-size-memory", memory=f"{budget / gib:.1f}")
 
 
 def _network(recipe: Recipe, classes: int, backbone: LoadedBackbone | None) -> nn.Module:
-    """Of the right shapes; what its weights are does not matter."""
+    """Build a network of the right shapes with arbitrary weights."""
     with without_fresh_weights():
         if backbone is not None:
             head = nn.Linear(backbone.description.features, classes)

@@ -1,4 +1,4 @@
-"""What happens before a run trains: choices are made, images are read and split, and all of it is recorded."""
+"""Preparation of a run: choosing the recipe, reading and splitting the images, and recording all of it."""
 
 from __future__ import annotations
 
@@ -54,56 +54,56 @@ log = logging.getLogger("distingo")
 
 
 def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
-    """Choose, read, split, and write down what was chosen.
+    """Choose the recipe, read and split the images, and write the run folder.
 
     Returns:
-        The prepared run, and the request with what was settled about its table.
+        The prepared run, and the request with the resolved table options.
 
     Raises:
         DistingoError: The specific subclass for the failure; nothing is written then.
     """
-    folder, asked = RunFolder(request.output), request
+    folder, original_request = RunFolder(request.output), request
     require_free(folder.path, holds="run" if folder.config.is_file() else "")
     similarity = settle_similarity(request.near_duplicates)
     chosen, request = choose(request, divides=similarity is not None)
     recipe, dataset = chosen.recipe, chosen.dataset
-    found = search_near_duplicates(
+    near_duplicates = search_near_duplicates(
         dataset,
         similarity=similarity,
         large_enough=chosen.is_signed,
         cache=request.reading.cache,
         workers=request.reading.threads,
     )
-    split, counts = divide(dataset, recipe, request.split, found)
+    split, counts = divide(dataset, recipe, request.split, near_duplicates)
     prepared = chosen.prepare(folder, split)
     corrections = find_corrections(dataset.root, request.reading.corrections)
     earlier = request.repeats
     changed = () if earlier is None else describe_change(earlier.corrections, dataset.root, request.reading.corrections)
     choices = (*chosen.choices, *split.notes, *changed)
-    described = describe_run(request, dataset, recipe, choices, corrections)
-    require_readable(described, folder.path)
-    for each in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
-        log.info(each)
+    run_config = describe_run(request, dataset, recipe, choices, corrections)
+    require_readable(run_config, folder.path)
+    for message in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
+        log.info(message)
     begin_folder(folder.path, (folder.corrections.name,))
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     write_counts(counts, folder.near_duplicates)
     keep_corrections(folder, corrections)
-    write_config(folder.config, replace(described, request=identify_training(asked)))
+    write_config(folder.config, replace(run_config, request=identify_training(original_request)))
     end_beginning(folder.path)
     return prepared, request
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenRun:
-    """A run whose recipe is chosen and whose images are read, but not yet divided.
+    """A run whose recipe is chosen and whose images are read, but not yet split.
 
     Attributes:
         recipe: All choices.
-        dataset: All images; what the recipe needs of them is in the cache.
+        dataset: All images; the recipe's inputs are in the cache.
         backbone: With its weights, where the model is a pretrained one.
         choices: A note for each choice that was made for the user.
-        is_signed: Whether the cache has what near-duplicates among the images are found by.
+        is_signed: Whether the cache has the signatures for finding near-duplicates.
     """
 
     recipe: Recipe
@@ -113,14 +113,14 @@ class ChosenRun:
     is_signed: bool = False
 
     def prepare(self, folder: RunFolder, split: Split) -> PreparedRun:
-        """The run on these splits; nothing is written.
+        """Return the prepared run with these splits; nothing is written.
 
         Raises:
             DistingoError: The network can't take images of this size.
         """
         description = describe_model(self.dataset, split, self.recipe, self.backbone)
         require_savable(description)
-        if description.kind == "network":  # found out before anything is written
+        if description.kind == "network":  # raises before anything is written
             with without_values():
                 assemble_network(description)
         return PreparedRun(folder, self.recipe, self.dataset, split, description, self.backbone)
@@ -132,12 +132,12 @@ def choose(
     """Choose a recipe and read the images; nothing is written but the cache.
 
     Args:
-        request: What is requested.
-        products: What to compute from every image besides what the recipe needs.
-        divides: Also compute what near-duplicates are found by, if the images are large enough for that.
+        request: Training request.
+        products: Products to compute from every image besides those that the recipe needs.
+        divides: Whether to compute signatures for finding near-duplicates, if the images are large enough.
 
     Returns:
-        What was chosen, and the request with what was settled about its table.
+        The chosen run, and the request with the resolved table options.
 
     Raises:
         DistingoError: The specific subclass for the failure.
@@ -151,15 +151,15 @@ def choose(
         products = (*products, signature_product(request.reading.cache))
     dataset = _read(request, recipe, backbone, products)
     if is_auto(request.options):
-        found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.options)
-        recipe, choices = found.recipe, (*choices, *found.choices)
+        batch_size_choice = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.options)
+        recipe, choices = batch_size_choice.recipe, (*choices, *batch_size_choice.choices)
     return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
 
 
 def settle_recipe(
     facts: DataFacts, requested: Mapping[str, Any]
 ) -> tuple[Recipe, LoadedBackbone | None, tuple[Note, ...]]:
-    """Choose all that a user did not request of a recipe, and load the backbone where it names one.
+    """Complete a recipe, and load the backbone of a pretrained model.
 
     Args:
         facts: About the images.
@@ -187,13 +187,13 @@ def _with_model(options: Mapping[str, Any], facts: DataFacts) -> tuple[Mapping[s
 
 
 def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
-    """Read again what an interrupted run had chosen, and its images.
+    """Read the recipe and images of an interrupted run.
 
     Returns:
         The prepared run, and the request with the run's own data and table.
 
     Raises:
-        DistingoError: The run can't be read, or other options are requested than it was started with.
+        DistingoError: The run can't be read, or the options differ from those that it was started with.
     """
     folder = RunFolder(request.output)
     config = read_config(folder)
@@ -206,10 +206,10 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
 def choose_again(
     request: TrainRequest, config: RunConfig, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
-    """What `choose` gave when a ``config.json`` was written, with its images read again.
+    """Restore the result of `choose` from a ``config.json``, and read the images again.
 
     Args:
-        request: What is requested now; it must agree with what was requested then.
+        request: Training request; it must agree with the original one.
         config: The content of the file.
         products: As for `choose`.
 
@@ -252,9 +252,9 @@ def choose_again(
         )
     if request.reading.max_pixels not in (None, config.max_pixels):
         name = option("max_pixels")
-        was = f"without {name}" if config.max_pixels is None else f"with {name} {config.max_pixels}"
+        previous_setting = f"without {name}" if config.max_pixels is None else f"with {name} {config.max_pixels}"
         raise UsageError(
-            f"{option('resume')}: {request.output} was started {was}; leave the option out",
+            f"{option('resume')}: {request.output} was started {previous_setting}; leave the option out",
             code="changed_options",
             parameter="max_pixels",
         )
@@ -269,26 +269,26 @@ def choose_again(
     request = replace(request, data=data, reading=reading)
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
-    said = None if config.corrections is None else config.corrections.said
-    for sentence in describe_change(config.corrections, dataset.root, said):
+    requested_corrections = None if config.corrections is None else config.corrections.said
+    for sentence in describe_change(config.corrections, dataset.root, requested_corrections):
         log.info("%s; this run goes on with its own", sentence)
     return ChosenRun(recipe, dataset, backbone, config.choices), request
 
 
 def settle_resuming(request: TrainRequest) -> TrainRequest:
-    """Resume what the same command had begun before it was killed; begin anew where nothing is to be resumed.
+    """Decide whether a request resumes a run that the same command had begun before it was killed.
 
     Args:
-        request: What is requested.
+        request: Training request.
 
     Returns:
-        The request; it resumes where the folder holds an unfinished run of the very same request, and does not where
-        a kill came before there was anything to resume.
+        The request, with ``resume`` set if the folder holds an unfinished run of the same request, and cleared if the
+        run was killed before there was anything to resume.
     """
     folder = RunFolder(request.output)
     if request.resume:
-        begun = not folder.config.is_file() and folder.path.is_dir() and is_free(folder.path)
-        return replace(request, resume=False) if begun else request
+        is_fresh = not folder.config.is_file() and folder.path.is_dir() and is_free(folder.path)
+        return replace(request, resume=False) if is_fresh else request
     if not folder.config.is_file() or (folder.is_finished() and folder.report.is_file()):
         return request
     if read_config(folder).request != identify_training(request):
@@ -299,16 +299,16 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
 
 
 def identify_training(request: TrainRequest) -> str:
-    """Name all that was requested of a run, but where it is and how fast it is read."""
+    """Return an identifier of everything requested of a run except its folder and reading speed."""
     reading = request.reading
-    asked = {name: getattr(request, name) for name in ("options", "split", "near_duplicates")}
-    asked |= {name: getattr(reading, name) for name in ("max_pixels", "table", "allow_missing", "corrections")}
+    requested = {name: getattr(request, name) for name in ("options", "split", "near_duplicates")}
+    requested |= {name: getattr(reading, name) for name in ("max_pixels", "table", "allow_missing", "corrections")}
     ranges = None if reading.ranges is None else reading.ranges.to_json()
     recipe_file = None if request.recipe_file is None else request.recipe_file.content
     repeats = {} if request.repeats is None else config_to_json(request.repeats)
     return identify_request(
         {
-            **asked,
+            **requested,
             "data": request.data.resolve(),
             "value_ranges": ranges,
             "recipe_file": recipe_file,
@@ -318,7 +318,7 @@ def identify_training(request: TrainRequest) -> str:
 
 
 def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str, Plain]) -> None:
-    """Refuse other options than those of a recipe, or than those that its values were found for."""
+    """Raise an error if options differ from the recipe and from the originally requested options."""
     options = {name: value for name, value in request.options.items() if name != "image_size"}
     for name, value in options.items():
         if getattr(recipe, name) != value and requested.get(name) != value:
@@ -339,7 +339,7 @@ def _read(
 
 
 def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:
-    """What is known of a model before it is trained."""
+    """Describe a model before it is trained."""
     return ModelDescription(
         name=recipe.model,
         kind=find_model(recipe.model).kind,

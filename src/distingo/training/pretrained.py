@@ -32,7 +32,7 @@ from distingo.training.recipe import Recipe
 log = logging.getLogger("distingo")
 
 SMALLEST_PHOTO = 64
-"""Median shorter side, in pixels, from which a backbone that was trained on photos is worth a try."""
+"""Median shorter side, in pixels, from which a backbone pretrained on photos is chosen by default."""
 
 DEFAULT_BACKBONE = "fast"
 
@@ -50,16 +50,16 @@ class LoadedBackbone:
     module: nn.Module
 
     def embedder(self, device: torch.device, recipe: Recipe) -> Embedder:
-        """What makes and keeps its features."""
+        """Return the embedder that computes and caches the backbone's features."""
         network = feature_extractor(join_backbone(self.description, self.module, nn.Identity()))
         return Embedder(self.description, network, device=device, engine=recipe.engine, precision=recipe.precision)
 
 
 def choose_model(facts: DataFacts) -> tuple[str, Note]:
-    """The model for a user who named none.
+    """Choose the default model for a data set.
 
     Returns:
-        Its name, and the reason.
+        The model's name and the reason.
     """
     split = min(facts.height, facts.width)
     if split < SMALLEST_PHOTO:
@@ -72,10 +72,10 @@ def choose_model(facts: DataFacts) -> tuple[str, Note]:
 
 
 def load_wished_backbone(options: Mapping[str, Any]) -> LoadedBackbone | None:
-    """The backbone that a recipe's options name, with its weights; None where they name a model of another kind.
+    """Load the backbone that the options name, with its weights, or return None for another kind of model.
 
     Raises:
-        ModelError: There is no such model, its weights can't be had, or it refuses the size.
+        ModelError: The model is unknown, its weights are not available, or it does not support the size.
     """
     if find_model(options["model"]).kind != "pretrained":
         return None
@@ -85,20 +85,20 @@ def load_wished_backbone(options: Mapping[str, Any]) -> LoadedBackbone | None:
     elif "height" in options:
         size = (options["height"], options["width"])
     weights = options.get("weights", "auto")
-    described = find_backbone(options["model"], weights=None if weights == "auto" else weights, image_size=size)
-    require_readable_backbone(json.loads(json.dumps(asdict(described))))
-    module, description = load_backbone(described)
+    found_description = find_backbone(options["model"], weights=None if weights == "auto" else weights, image_size=size)
+    require_readable_backbone(json.loads(json.dumps(asdict(found_description))))
+    module, description = load_backbone(found_description)
     return LoadedBackbone(description, module)
 
 
 def feature_products(backbone: LoadedBackbone, recipe: Recipe, cache: Cache, device: torch.device) -> list[Product]:
-    """One product for each view that a frozen backbone is shown, the image itself first."""
+    """Return one product for each view of an image that a frozen backbone embeds, starting with the image itself."""
     embedder = backbone.embedder(device, recipe)
     return [embedder.product(cache, view) for view in require_views(recipe.views)]
 
 
 def model_products(recipe: Recipe, backbone: LoadedBackbone | None, cache: Cache) -> list[Product]:
-    """What a recipe's model takes of every image: features of a pretrained backbone, pixels, or both.
+    """Return the products that a recipe's model needs of every image: backbone features, pixels, or both.
 
     Args:
         recipe: All choices.
@@ -106,7 +106,7 @@ def model_products(recipe: Recipe, backbone: LoadedBackbone | None, cache: Cache
         cache: Where the products are kept.
 
     Returns:
-        Nothing for a classic model, which takes descriptors.
+        The products; none for a classic model, which uses descriptors.
     """
     rendition = rendition_of(recipe, backbone)
     products: list[Product] = []
@@ -120,7 +120,7 @@ def model_products(recipe: Recipe, backbone: LoadedBackbone | None, cache: Cache
 
 
 def balances_classes(recipe: Recipe) -> bool:
-    """Whether a recipe's head is solved so that classes, or each label's yes and no, weigh the same."""
+    """Return whether a recipe's head is fitted with balanced class weights."""
     return "balanced" in {recipe.class_weights, recipe.positive_weights}
 
 
@@ -135,7 +135,7 @@ def fit_recipe_head(
 
     Args:
         recipe: Names head, class weights and seed.
-        products: As `feature_products` gives them; they are filled.
+        products: Filled products as returned by `feature_products`.
         train: Images and targets.
         validation: Images and targets.
         classes: How many classes or labels there are.
@@ -154,7 +154,7 @@ def fit_recipe_head(
 
 
 def embed(product: Product, images: Sequence[LabeledImage]) -> np.ndarray:
-    """The features of images, float32 (n, features), from a product that holds them."""
+    """Read the features of images, float32 (n, features), from a filled product."""
     return gather(product, [image.row_key for image in images])
 
 
@@ -171,25 +171,25 @@ def solve_head(
         description: Of the model to be.
         backbone: Its features are in the products.
         recipe: Names head, class weights and seed.
-        products: As `feature_products` gives them.
+        products: Filled products as returned by `feature_products`.
         splits: Images and targets of the train and the validation split.
 
     Returns:
-        The whole model, backbone and head; its provenance says how the head was chosen.
+        The complete model of backbone and head; its provenance records how the head was chosen.
     """
     fitted = fit_recipe_head(recipe, products, *splits, classes=len(description.classes), task=description.task)
-    for each in fitted.notes:
-        log.info(each)
+    for message in fitted.notes:
+        log.info(message)
     provenance = {**description.provenance, "head": _in_words(fitted)}
-    described = replace(
+    fitted_description = replace(
         description, backbone=backbone.description, settings=fitted.settings, head=recipe.head, provenance=provenance
     )
     network = join_backbone(backbone.description, backbone.module, fitted.head)
-    return SavedModel(described, network=network.eval())
+    return SavedModel(fitted_description, network=network.eval())
 
 
 def _in_words(fitted: FittedHead) -> dict[str, object]:
-    """How the head was chosen, for the model's provenance and the report."""
+    """Describe how the head was chosen, for the model's provenance and the report."""
     path = [{**trial.settings, "score": trial.score, "log_loss": trial.log_loss} for trial in fitted.path]
     chosen = None if fitted.chosen is None else fitted.chosen.settings
     return {
@@ -201,7 +201,7 @@ def _in_words(fitted: FittedHead) -> dict[str, object]:
 
 
 def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> ImageSpec | None:
-    """The images that a network is to see; None for a classic model."""
+    """Return the image specification of a network's input, or None for a classic model."""
     if backbone is not None:
         return backbone.description.rendition
     if find_model(recipe.model).kind == "classic":

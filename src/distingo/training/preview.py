@@ -1,4 +1,4 @@
-"""Augmented versions of a user's own images, to look at."""
+"""Preview of augmented versions of a user's images."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def preview_augmentation(
     image_size: int | None,
     seed: int,
 ) -> list[list[np.ndarray]]:
-    """Augment some images, each several times.
+    """Augment a sample of images, each several times.
 
     Args:
         data: Folder of images.
         preset: Name of an augmentation preset.
         reading: How images and labels are found and read.
-        image_size: Side in pixels; None takes training's own choice.
-        seed: Of the augmentation.
+        image_size: Side in pixels; None uses the default of training.
+        seed: Random seed of the augmentation.
 
     Returns:
-        One list per image: itself, then its augmented versions, each uint8 (height, width, channels).
+        One list per image: the original, then its augmented versions, each uint8 (height, width, channels).
 
     Raises:
-        UsageError: There is no such preset.
+        UsageError: The preset is unknown.
     """
     require_preset(preset)
     facts = survey_images(data, reading)

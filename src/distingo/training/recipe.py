@@ -29,7 +29,7 @@ PositiveWeights = Literal["none", "balanced"]
 
 
 CHOSEN = "chosen from model and data"
-"""What help says of defaults that `distingo.training.defaults` chooses."""
+"""Help text for defaults that `distingo.training.defaults` chooses."""
 
 
 IMAGE_SIZE = Option(
@@ -38,14 +38,14 @@ IMAGE_SIZE = Option(
     metavar="N|HxW",
     parse=read_image_size,
 )
-"""Of the option that sets `Recipe.height` and `Recipe.width`."""
+"""Help text of the option that sets `Recipe.height` and `Recipe.width`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """One frozen, checked set of choices; together with the images and the machine it decides the weights.
 
-    What each field does stands in its `Option`.
+    Each field is documented in its `Option`.
     """
 
     model: Annotated[
@@ -300,7 +300,7 @@ class Recipe:
 
 
 class RecipeOptions(TypedDict, total=False):
-    """Fields of the recipe; what is left out is chosen to fit model and data."""
+    """Recipe fields as keyword arguments; missing ones are chosen to fit model and data."""
 
     model: str
     image_size: int | tuple[int, int]
@@ -345,13 +345,13 @@ class RecipeOptions(TypedDict, total=False):
 
 
 OF_BACKBONES = ("mode", "weights", "head", "views", "engine", "layer_decay", "batch_norm", "unfreeze_epochs")
-"""Fields that say nothing about models that are not pretrained."""
+"""Fields that apply to pretrained models only."""
 
 OF_STEPS = (
     *("epochs", "batch_size", "lr", "optimizer", "momentum", "weight_decay", "schedule", "warmup_epochs"),
     *("label_smoothing", "dropout", "augment", "ema_decay", "patience", "layer_decay", "batch_norm", "unfreeze_epochs"),
 )
-"""Fields that say nothing about models that are fitted or solved at once."""
+"""Fields that do not apply to models that are fitted without epochs."""
 
 
 def recipe_from_dict(values: Mapping[str, Plain]) -> Recipe:
@@ -361,13 +361,13 @@ def recipe_from_dict(values: Mapping[str, Plain]) -> Recipe:
         values: Field names to values.
 
     Raises:
-        UsageError: A key is unknown (with the nearest known ones), missing or out of range.
+        UsageError: A key is unknown (the message suggests the closest ones), missing or out of range.
     """
-    known = [field.name for field in dataclasses.fields(Recipe)]
+    field_names = [field.name for field in dataclasses.fields(Recipe)]
     for key in values:
-        if key not in known:
+        if key not in field_names:
             raise UsageError(
-                f"recipe: unknown key {quote(key)}; {name_the_nearest(key, known)}",
+                f"recipe: unknown key {quote(key)}; {name_the_nearest(key, field_names)}",
                 code="unknown_option",
                 parameter=key,
             )
@@ -397,5 +397,5 @@ def _check_together(recipe: Recipe) -> None:
 
 
 def is_auto(options: Mapping[str, Any]) -> bool:
-    """Whether the batch size is to be found (`distingo.training.memory`)."""
+    """Return whether the batch size is ``auto``, so that `distingo.training.memory` chooses it."""
     return options.get("batch_size") == "auto"

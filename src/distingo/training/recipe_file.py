@@ -1,4 +1,4 @@
-"""A recipe from a file: ``train --recipe`` takes what a search or a user wrote, ``--config`` repeats an older run."""
+"""Recipe files: ``train --recipe`` reads a recipe from a search or a user, ``--config`` repeats an earlier run."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class RecipeFile:
         return RecipeSection(str(self.path.resolve()), self.content)
 
     def fill_up(self, options: dict[str, Any], *, divided: bool) -> dict[str, Any]:
-        """The requested options, and the file's where they are not among them.
+        """Merge the requested options with those of the file.
 
         Args:
             options: Options besides those of the file; they take precedence.
-            divided: Whether a split file decides the splits; the file's shares mean nothing then.
+            divided: Whether a split file defines the splits; the recipe file's fractions are then ignored.
         """
-        kept = {name: value for name, value in self.options.items() if not (divided and name in _SHARES)}
+        file_options = {name: value for name, value in self.options.items() if not (divided and name in _SHARES)}
         if "image_size" in options:
-            kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
+            file_options = {name: value for name, value in file_options.items() if name not in {"height", "width"}}
         if "height" in options or "width" in options:
-            kept.pop("image_size", None)
-        return {**kept, **options}
+            file_options.pop("image_size", None)
+        return {**file_options, **options}
 
 
 def read_recipe_file(path: Path) -> RecipeFile:
@@ -62,11 +62,11 @@ def read_recipe_file(path: Path) -> RecipeFile:
 
     Raises:
         DataError: The file is missing or is no JSON object.
-        UsageError: A field is unknown (with the nearest known ones), or the file is from a newer version.
+        UsageError: A field is unknown (the message suggests the closest ones), or the file is from a newer version.
     """
     try:
         content = path.read_bytes()
-        found = parse_json(content)
+        document = parse_json(content)
         require_sealed(path, content)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"can't be opened ({error.strerror})"
@@ -79,13 +79,13 @@ def read_recipe_file(path: Path) -> RecipeFile:
         raise DataError(
             f"{path}: is no JSON ({error}); a recipe file holds an object of recipe fields", code="damaged_file"
         ) from error
-    section = found.get("recipe", found) if isinstance(found, dict) else found
+    section = document.get("recipe", document) if isinstance(document, dict) else document
     if not isinstance(section, dict):
         raise DataError(
             f"{path}: holds a {type(section).__name__}; a recipe file holds an object of recipe fields",
             code="wrong_format",
         )
-    number = found.get("format", FORMAT)
+    number = document.get("format", FORMAT)
     if not isinstance(number, int) or number > FORMAT:
         raise UsageError(
             f"{path}: written by a newer distingo (format {number}); `pip install --upgrade distingo`",
@@ -97,24 +97,24 @@ def read_recipe_file(path: Path) -> RecipeFile:
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}", code=error.code, parameter=error.parameter) from error
-    known = [*(field.name for field in fields(Recipe)), "image_size"]
+    field_names = [*(field.name for field in fields(Recipe)), "image_size"]
     for name in options:
-        if name not in known:
+        if name not in field_names:
             raise UsageError(
-                f"{path}: unknown field {quote(name)}; {name_the_nearest(name, known)}", code="unknown_option"
+                f"{path}: unknown field {quote(name)}; {name_the_nearest(name, field_names)}", code="unknown_option"
             )
     return RecipeFile(path, content_hash(content), options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """Options of a run that an older run can provide, too.
+    """Options of a run that an earlier run can also provide.
 
     Attributes:
         data: Folder of images, or a table of labels next to them.
         options: Recipe fields (and ``image_size``).
         reading: How images and labels are found and read.
-        repeats: The older run's config; None where none is repeated.
+        repeats: Config of the earlier run; None if no run is repeated.
         split: The file that says which split each image is in.
         near_duplicates: As for `TrainRequest`.
     """
@@ -128,19 +128,19 @@ class Wanted:
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
-    """Fill up what was asked with what an older run says of itself; what was asked goes first.
+    """Complete the requested options with those of an earlier run; requested options take precedence.
 
     Args:
-        config: The older run's ``config.json``.
-        wanted: What was asked.
+        config: ``config.json`` of the earlier run.
+        wanted: The requested options.
 
     Raises:
-        RunError: The file is missing, damaged, not ours or from a newer version.
+        RunError: The file is missing, damaged, not a distingo config or from a newer version.
     """
     older = read_config_file(config)
-    kept = dict(older.recipe)
+    recipe_fields = dict(older.recipe)
     if "image_size" in wanted.options:
-        kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
+        recipe_fields = {name: value for name, value in recipe_fields.items() if name not in {"height", "width"}}
     reading = wanted.reading
     corrections = None if older.corrections is None else older.corrections.said
     reading = replace(
@@ -153,7 +153,7 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     )
     return Wanted(
         data=wanted.data or Path(older.data),
-        options={**kept, **wanted.options},
+        options={**recipe_fields, **wanted.options},
         reading=reading,
         repeats=older,
         split=wanted.split or older.split,

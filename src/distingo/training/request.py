@@ -1,4 +1,4 @@
-"""A training as it was requested, and as it is prepared: records that all of its steps share."""
+"""Records that all steps of a training share: the training request and the prepared run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from distingo.training.recipe_file import RecipeFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """A training as it is requested.
+    """A training request.
 
     Attributes:
         data: Folder of images, or a table of labels next to them.
@@ -36,9 +36,9 @@ class TrainRequest:
         reading: How its images and labels are found and read.
         repeats: The config of the run that is repeated; None for a run of its own.
         split: The file that says which split each image is in; None splits by class and seed.
-        near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
-            default.
-        recipe_file: Where options come from that are not set.
+        near_duplicates: Similarity from which near-duplicates are kept in one split; ``none`` turns this off, None is
+            the default.
+        recipe_file: Recipe file that provides options which are not set.
         resume: Resume the run in `output`.
         on_epoch: Called with every finished epoch.
     """
@@ -55,15 +55,15 @@ class TrainRequest:
     on_epoch: Callable[[EpochRecord], None] | None = None
 
     def survey(self) -> DataFacts:
-        """What the defaults of a recipe depend on; it decodes a few images."""
+        """Decode a few images and return the facts that a recipe's defaults depend on."""
         return survey_images(self.data, self.reading)
 
     def read(self, products: Sequence[Product], *, value_ranges: ValueRanges | None = None) -> Dataset:
-        """Read the images and fill products of them; what the cache holds already is not decoded again.
+        """Read the images and fill products; images that are in the cache are not decoded again.
 
         Args:
-            products: What to compute from every image.
-            value_ranges: What deep images are scaled by, in place of the request's own.
+            products: Products to compute from every image.
+            value_ranges: Value ranges that high-bit-depth images are scaled by, instead of the request's.
         """
         reading = self.reading if value_ranges is None else replace(self.reading, value_range=value_ranges)
         return read_dataset(self.data, reading, products=products)
@@ -71,14 +71,14 @@ class TrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """A run whose images are read, split and written down.
+    """A run whose images are read and split.
 
     Attributes:
         folder: The run folder.
         recipe: All choices.
         dataset: All images.
         split: The split of each image.
-        description: Of the model to be trained.
+        description: Description of the model to train.
         backbone: With its weights, where the model is a pretrained one.
     """
 
@@ -90,14 +90,14 @@ class PreparedRun:
     backbone: LoadedBackbone | None = None
 
     def encode(self, images: Sequence[LabeledImage]) -> np.ndarray:
-        """The targets of images: int64 (n,), positions of classes; with several labels bool (n, classes)."""
+        """Return the targets of images: int64 (n,), class indices, or bool (n, classes) for multi-label."""
         return encode_labels(images, self.dataset.classes, self.dataset.task)
 
     def fill(self, products: Sequence[Product], request: TrainRequest) -> None:
-        """Compute what the cache lacks for the train and the validation split; nothing is read where it lacks nothing.
+        """Compute the rows of the train and validation splits that are missing from the cache.
 
         Args:
-            products: What to compute from every image.
+            products: Products to compute from every image.
             request: How the images are read.
         """
         keys = [image.row_key for image in (*self.split.train, *self.split.validation)]
@@ -106,11 +106,17 @@ class PreparedRun:
 
 
 def survey_images(data: Path, reading: Reading) -> DataFacts:
-    """What the defaults of a recipe depend on.
+    """Return the facts about a data set that a recipe's defaults depend on.
 
     Args:
         data: Folder of images, or a table of labels.
         reading: How images and labels are found and read.
     """
-    seen = survey(data, reading=reading)
-    return DataFacts(images=seen.count, height=seen.height, width=seen.width, gray=seen.gray, task=seen.task)
+    sample = survey(data, reading=reading)
+    return DataFacts(
+        images=sample.count,
+        height=sample.height,
+        width=sample.width,
+        gray=sample.gray,
+        task=sample.task,
+    )

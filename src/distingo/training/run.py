@@ -1,7 +1,4 @@
-"""One training run from a data set to a saved model; a killed run resumes.
-
-Its cost is measured meanwhile, and a network's input normalization is fitted on the train split.
-"""
+"""A training run from a data set to a saved model, including its cost and a network's input normalization."""
 
 from __future__ import annotations
 
@@ -46,11 +43,11 @@ log = logging.getLogger("distingo")
 
 
 class TrainingClock:
-    """Starts when it is made.
+    """Measures the duration of a training, starting at construction.
 
     Args:
         history: ``history.csv`` of the run.
-        resumed: Whether epochs of an earlier process count.
+        resumed: Whether to include the epochs of an earlier process.
     """
 
     def __init__(self, history: Path, *, resumed: bool) -> None:
@@ -62,14 +59,14 @@ class TrainingClock:
         self._started = self._read = time.perf_counter()
 
     def reading_is_done(self) -> None:
-        """From now on the model is fitted."""
+        """Mark the end of reading and the start of fitting."""
         self._read = time.perf_counter()
 
     def cost(self, device: torch.device) -> TrainingCost:
-        """What it took until now.
+        """Return the cost of the training so far.
 
         Args:
-            device: Where the model was fitted.
+            device: Device that the model was fitted on.
         """
         return TrainingCost(
             reading_seconds=round(self._read - self._started, 3),
@@ -93,14 +90,14 @@ def _seconds_of_epochs(history: Path) -> float:
 
 
 _SAMPLE = 10_000
-"""Images that statistics are computed on: more change nothing in the third digit."""
+"""Number of images that statistics are computed on; more images do not change the third digit."""
 
 _LARGEST_WHITENING = 4096
-"""Numbers per image that can be whitened: the matrix is that number squared."""
+"""Largest number of values per image for whitening, whose matrix has that number squared entries."""
 
 
 def fit_normalization(kind: str, rows: Rows) -> nn.Module:
-    """Learn a normalization from training images.
+    """Fit an input normalization on training images.
 
     Args:
         kind: ``none``, ``dataset``, ``sample`` or ``zca``, as in the recipe.
@@ -177,8 +174,8 @@ def train_run(request: TrainRequest) -> RunFolder:
     clock.reading_is_done()
     if not (prepared.folder.model / "model.json").is_file():
         model = train_whole_model(prepared, request)
-        for each in model.description.thresholds.notes if model.description.thresholds else ():
-            log.info(each)
+        for message in model.description.thresholds.notes if model.description.thresholds else ():
+            log.info(message)
         save_model(prepared.folder.model, model)
         write_cost(prepared.folder.cost, training=clock.cost(choose_device(prepared.recipe.device)))
     save_baselines(prepared, request)
@@ -190,7 +187,7 @@ def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
 
     Args:
         prepared: A network's checkpoints are written to its folder.
-        request: Says where the cache is, and whether to resume from a checkpoint.
+        request: Training request with the cache and the ``resume`` option.
 
     Raises:
         DistingoError: The specific subclass for the failure.
@@ -199,7 +196,7 @@ def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
 
 
 def train_whole_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """As `train_model`, with the bank and the calibration set that a saved model keeps."""
+    """Train as `train_model` does, and add the bank and the calibration set."""
     return _with_evidence(*_train_calibrated(prepared, request), prepared, request)
 
 
@@ -216,10 +213,10 @@ def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
 
 
 def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
-    """Train a network by epochs, or solve a head; a folder with a checkpoint is resumed if the request says so.
+    """Train a network by epochs, or fit a head; resume from a checkpoint if the request has ``resume`` set.
 
     Raises:
-        ResourceError: Memory ran out, or will.
+        ResourceError: Memory ran out or would not suffice.
     """
     with memory_errors_explained(prepared.recipe, len(prepared.split.train)):
         return _train_network(prepared, request, device)
@@ -241,8 +238,8 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
     write_text(prepared.folder.model / "summary.txt", summary + "\n", recorded=True)
     log.debug(summary)
     precision = resolve_precision(recipe, device)[0]
-    taken = replace(recipe, batch_size=min(recipe.batch_size, len(train.rows)))
-    require_memory(network, TrainingPlan(taken, len(description.classes), description.task, device, precision))
+    used_recipe = replace(recipe, batch_size=min(recipe.batch_size, len(train.rows)))
+    require_memory(network, TrainingPlan(used_recipe, len(description.classes), description.task, device, precision))
     session = Session(
         recipe=recipe,
         network=network,
@@ -260,7 +257,7 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
 
 
 def _start_weights(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
-    """What training begins with: fresh weights, or a pretrained backbone with a solved head."""
+    """Return the initial model: fresh weights, or a pretrained backbone with a fitted head."""
     recipe, backbone = prepared.recipe, prepared.backbone
     if backbone is None or recipe.mode == "scratch":
         return SavedModel(prepared.description, network=assemble_network(prepared.description))
@@ -282,7 +279,7 @@ def _with_best_weights(network: nn.Module, folder: RunFolder) -> nn.Module:
 
 
 def labeled_rows(images: Sequence[LabeledImage], prepared: PreparedRun, cache: Cache) -> LabeledRows:
-    """The pixels that a run's network is trained on, with the positions of their classes."""
+    """Return the pixels that a run's network is trained on, with their class indices."""
     rendition = prepared.description.rendition
     assert rendition is not None
     product = pixels_product(cache, rendition)

@@ -1,4 +1,4 @@
-"""What ``config.json`` records about a run: data, choices, environment, and the provenance of its model."""
+"""The content of a run's ``config.json``: data, choices, environment, and the provenance of the model."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 
 def describe_environment(device: torch.device) -> dict[str, str]:
-    """Versions and machine, ready for JSON.
+    """Return package versions and facts about the machine, JSON-serializable.
 
     Args:
-        device: Where the run computes.
+        device: Device that the run uses.
     """
     packages = ("numpy", "pillow", "scikit-learn", "safetensors")
     return {
@@ -68,16 +68,17 @@ def describe_run(
     choices: Sequence[Note],
     corrections: Corrections | None,
 ) -> RunConfig:
-    """What ``config.json`` is to hold of a run, but for the identity of its request."""
+    """Build the content of ``config.json``, without the identity of the request."""
     device = choose_device(recipe.device)
     precision, reason = resolve_precision(recipe, device)
     choices = [*choices, note("precision", precision=precision, device=device.type, said=reason)]
     data, root = request.data.resolve(), dataset.root.resolve()
     similarity = settle_similarity(request.near_duplicates)
     reading = request.reading
-    given = reading.table or TableOptions()
+    options = reading.table or TableOptions()
     table = TableSection(
-        **{each.name: getattr(given, each.name) for each in fields(given)}, allow_missing=reading.allow_missing
+        **{each.name: getattr(options, each.name) for each in fields(options)},
+        allow_missing=reading.allow_missing,
     )
     return RunConfig(
         distingo=__version__,
@@ -102,14 +103,14 @@ def describe_run(
 
 
 def require_readable(config: RunConfig, place: Path) -> None:
-    """Refuse, before anything is written, what could not be read out of ``config.json`` again.
+    """Raise an error, before anything is written, if ``config.json`` could not be read again.
 
     Args:
-        config: As from `describe_run`.
-        place: The folder that is to be written, for the error.
+        config: Config as returned by `describe_run`.
+        place: Folder to write, for the error message.
 
     Raises:
-        DataError: One line for each field, such as a path that holds a line break.
+        DataError: A field is invalid, such as a path that contains a line break; the message has one line per field.
     """
     if faults := find_config_faults(config):
         raise DataError(
@@ -119,7 +120,7 @@ def require_readable(config: RunConfig, place: Path) -> None:
 
 
 def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, object]:
-    """Data, seed, versions and date that a model is trained with."""
+    """Return data, seed, versions and date of a model's training."""
     contents = "".join(sorted(image.content for image in split.train))
     return {
         "distingo": __version__,

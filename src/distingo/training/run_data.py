@@ -1,6 +1,6 @@
 """The splits of a run, by class and seed or from a split file.
 
-Near-duplicates stay on one split where distingo divides the images, and are counted where a file does.
+Near-duplicates are kept in one split if distingo divides the images, and counted if a split file does.
 """
 
 from __future__ import annotations
@@ -21,38 +21,40 @@ from distingo.training.recipe import Recipe
 def divide(
     dataset: Dataset, recipe: Recipe, split: WantedSplit | None, found: FoundNearDuplicates
 ) -> tuple[Split, NearDuplicateCounts]:
-    """Divide a run's images over the three splits.
+    """Divide a run's images into the three splits.
 
     Args:
-        dataset: All of them.
-        recipe: Says the shares and the seed where there is no split file.
-        split: The file that says the sides, or None.
+        dataset: All images.
+        recipe: Recipe with the split fractions and the seed, used without a split file.
+        split: The split file, or None.
         found: The near-duplicates among the images.
 
     Returns:
-        The split; and what became of near-duplicates.
+        The split, and the counts of near-duplicates.
 
     Raises:
         DataError: A class has too few images, or the split file does not fit them.
         UsageError: The split file's fold is missing or out of range.
     """
     if split is None:
-        few = recipe.mode == "frozen"
-        cut = split_dataset(dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test, few=few)
-        return keep_together(dataset, cut, found, seed=recipe.seed)
+        is_frozen = recipe.mode == "frozen"
+        random_split = split_dataset(
+            dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test, few=is_frozen
+        )
+        return keep_together(dataset, random_split, found, seed=recipe.seed)
     require_unchanged(split)
-    divided = apply_split_file(
+    file_split = apply_split_file(
         read_split_file(split.file), dataset, fold=split.fold, validation=recipe.validation, seed=recipe.seed
     )
-    divided = replace(divided, notes=(note("split-file", file=str(split.file)), *divided.notes))
-    return count_straddling(dataset, divided, found)
+    file_split = replace(file_split, notes=(note("split-file", file=str(split.file)), *file_split.notes))
+    return count_straddling(dataset, file_split, found)
 
 
 def check_wishes(split: WantedSplit | None, options: Collection[str]) -> None:
-    """Refuse shares that a split file has decided already.
+    """Raise an error if split fractions are set that a split file already determines.
 
     Args:
-        split: The file that is to be honored, or None.
+        split: The split file, or None.
         options: Names of the recipe's fields that the user set.
 
     Raises:
@@ -60,10 +62,10 @@ def check_wishes(split: WantedSplit | None, options: Collection[str]) -> None:
     """
     if split is None:
         return
-    decided = ("test",) if split.fold is not None else ("test", "validation")
-    if said := [option(name) for name in decided if name in options]:
+    excluded = ("test",) if split.fold is not None else ("test", "validation")
+    if conflicts := [option(name) for name in excluded if name in options]:
         raise UsageError(
-            f"{' and '.join(said)}: {split.file} says who is on which side; leave out one of the two",
+            f"{' and '.join(conflicts)}: {split.file} says who is on which side; leave out one of the two",
             code="options_conflict",
             parameter="split",
         )

@@ -1,8 +1,4 @@
-"""One step of training, from images to changed weights.
-
-Batches, loss and scores; optimizers; learning-rate schedules as pure functions of the step; the moving average of the
-weights; the depth of each parameter below the output.
-"""
+"""One training step: batches, loss, scores, optimizers, learning rates and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ def depth_of_parameters(network: nn.Module) -> dict[str, int]:
     Blocks are those that timm groups by for layer-wise learning-rate decay (Clark et al., ELECTRA, 2020).
 
     Args:
-        network: Any; of one without a pretrained backbone no parameter is named, as all lie at depth 0.
+        network: Any network; without a pretrained backbone the result is empty, as all parameters have depth 0.
     """
     depths: dict[str, int] = {}
     for prefix, module in network.named_modules():
@@ -50,18 +46,17 @@ def depth_of_parameters(network: nn.Module) -> dict[str, int]:
 
 
 ONE_CYCLE_RISE = 0.3
-"""Share of all steps in which a one-cycle schedule rises (Smith and Topin, "Super-Convergence", 2018)."""
+"""Fraction of the steps in which a one-cycle schedule rises (Smith and Topin, "Super-Convergence", 2018)."""
 
 
 def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer over a network's parameters; no decay on biases and normalization.
 
-    Each group carries ``lr_scale``, what the learning rate is multiplied by for it, and ``depth``, how far it lies
-    from the output (see `distingo.training.step`).
+    Each group has an ``lr_scale``, which multiplies the learning rate, and a ``depth``, its distance from the output.
 
     Args:
-        network: Its parameters are optimized.
-        recipe: Names optimizer, learning rate, momentum, weight decay and the layers' share of the learning rate.
+        network: Network whose parameters are optimized.
+        recipe: Recipe with optimizer, learning rate, momentum, weight decay and layer-wise decay.
     """
     groups = _groups(network, recipe)
     if recipe.optimizer == "sgd":
@@ -89,12 +84,12 @@ def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
 
 
 def set_training_mode(network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> None:
-    """Before each epoch: which layers learn, and whether batch normalization goes on counting.
+    """Set, before an epoch, which layers are trained and whether batch normalization updates its statistics.
 
     Args:
-        network: Put into training mode, apart from batch normalization that the recipe keeps as it was pretrained.
-        optimizer: Of `build_optimizer`; parameters of layers that are not unfrozen yet get no gradient.
-        recipe: Its `unfreeze_epochs` and `batch_norm`.
+        network: Network to put into training mode, except for batch normalization that the recipe freezes.
+        optimizer: Result of `build_optimizer`; parameters of layers that are still frozen get no gradient.
+        recipe: Recipe with `unfreeze_epochs` and `batch_norm`.
         epoch: Counted from 0.
     """
     network.train()
@@ -110,7 +105,7 @@ def set_training_mode(network: nn.Module, optimizer: torch.optim.Optimizer, reci
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of one step, from the recipe alone, so that a resumed run needs no scheduler state.
+    """Return the learning rate of one step; it depends on the recipe only, so resuming needs no scheduler state.
 
     Args:
         recipe: Names schedule, peak, warm-up and epochs.
@@ -148,7 +143,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Move the average towards the network's present weights.
+        """Move the average towards the network's current weights.
 
         Args:
             network: The network after its `step`-th update.
@@ -168,12 +163,12 @@ class WeightAverage:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one step learns from.
+    """The training data of one step.
 
     Attributes:
         images: float (n, c, h, w) in [0, 1], augmented, channels last in memory.
-        targets: int64 (n,), positions of classes; with several labels bool (n, classes).
-        soft_targets: float32 (n, classes), mixed as the images are.
+        targets: int64 (n,), class indices, or bool (n, classes) for multi-label.
+        soft_targets: float32 (n, classes), mixed in the same way as the images.
     """
 
     images: Tensor
@@ -190,15 +185,15 @@ def prepare_batch(
     device: torch.device,
     generator: torch.Generator,
 ) -> Batch:
-    """Bring images to the device and augment them there.
+    """Move images to the device and augment them there.
 
     Args:
         pixels: uint8 (n, height, width, channels).
         targets: As in `Batch`.
-        classes: How many there are.
+        classes: Number of classes.
         augmentation: Name of a preset.
-        device: Where the network computes.
-        generator: All randomness comes from it.
+        device: Device that the network runs on.
+        generator: Source of all randomness.
     """
     preset = PRESETS[augmentation]
     images = to_tensor(pixels, device)
@@ -212,10 +207,10 @@ def prepare_batch(
 def compute_loss(
     network: nn.Module, batch: Batch, loss_of: Loss, *, device: torch.device, precision: str
 ) -> tuple[Tensor, Tensor]:
-    """The way forward.
+    """Run the forward pass.
 
     Returns:
-        Logits float32 (n, classes), and the loss to go back from.
+        Logits, float32 (n, classes), and the loss.
     """
     with autocast(device, precision), faster_depthwise(device, precision):
         logits = network(batch.images).float()
@@ -225,7 +220,7 @@ def compute_loss(
 def update_weights(
     network: nn.Module, loss: Tensor, optimizer: torch.optim.Optimizer, average: WeightAverage | None, step: int
 ) -> None:
-    """The way back, and one step of the optimizer and of the moving average."""
+    """Run the backward pass, and update the weights and the moving average."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
@@ -235,12 +230,12 @@ def update_weights(
 
 @dataclass(frozen=True, slots=True)
 class EpochScores:
-    """Loss and score of one pass; the score that is not the task's is None.
+    """Loss and score of one pass; scores of the other task are None.
 
     Attributes:
-        loss: Mean over images; with several labels over labels, too.
-        accuracy: Share of images whose most probable class is right; None with several labels.
-        mean_average_precision: Multi-label: the mean over those that an image has (0 where none has any).
+        loss: Mean over images, for multi-label also over labels.
+        accuracy: Fraction of images whose most probable class is right; None for multi-label.
+        mean_average_precision: Mean over the labels that some image has (0 without any); None for single-label.
     """
 
     loss: float
@@ -249,7 +244,7 @@ class EpochScores:
 
 
 def monitored_score(recipe: Recipe, validation: EpochScores) -> float:
-    """The validation score that the best epoch is chosen by; higher is better."""
+    """Return the validation score that the best epoch is chosen by; higher is better."""
     if recipe.monitor == "validation_loss":
         return -validation.loss
     score = validation.mean_average_precision if validation.accuracy is None else validation.accuracy
@@ -258,7 +253,7 @@ def monitored_score(recipe: Recipe, validation: EpochScores) -> float:
 
 
 def score_pass(logits: np.ndarray, targets: np.ndarray) -> EpochScores:
-    """Score a network on images that it does not learn from, by the plain cross-entropy whatever it is trained with.
+    """Score a network on held-out images, with plain cross-entropy regardless of the training loss.
 
     Args:
         logits: float32 (n, classes).
@@ -277,7 +272,7 @@ def _rank(targets: np.ndarray, logits: np.ndarray) -> float:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts what the batches of an epoch are worth, each before its step."""
+    """Accumulates loss and score of an epoch's batches, each computed before its step."""
 
     images: int = 0
     total_loss: float = 0.0
@@ -303,15 +298,15 @@ class Tally:
 
     @property
     def words(self) -> str:
-        """The epoch so far, for a user."""
+        """Text with the loss and score of the epoch so far."""
         loss = f"loss {self.total_loss / self.images:.3f}"
         return loss if self._logits else f"{loss}  accuracy {self.right / self.images:.1%}"
 
     def scores(self, n: int) -> EpochScores:
-        """The whole epoch's.
+        """Return the scores of the whole epoch.
 
         Args:
-            n: Images of the train split; a last batch of one image may have been left out.
+            n: Number of images in the train split; a last batch of one image may have been left out.
         """
         if not self._logits:
             return EpochScores(self.total_loss / n, accuracy=self.right / n)
@@ -320,7 +315,7 @@ class Tally:
 
 
 def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, Note]:
-    """The precision that a network is trained in, and why."""
+    """Return the precision that a network is trained in, and the reason."""
     if recipe.precision != "auto":
         return recipe.precision, note("requested")
     precision, reason = choose_precision(device)

@@ -1,7 +1,6 @@
-"""The memory that training takes for any batch size, from two steps of two and of three images.
+"""Prediction of the memory that training needs for any batch size, from two steps with two and three images.
 
-The bytes of all tensors that are alive are counted after every operation of torch, on any device and in their true
-types.
+The bytes of all live tensors are counted after every torch operation, on any device and with their actual types.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ from distingo.training.step import (
 
 
 class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is entered, follows the storages that operations of this thread make on one device.
+    """Tracks, while active, the storages that operations of this thread allocate on one device.
 
-    What a kernel takes and gives back within one operation is not seen.
+    Memory that a kernel allocates and frees within one operation is not counted.
 
     Args:
-        device: Storages elsewhere do not count.
-        known: Tensors that exist already; their storages do not count.
+        device: Device whose storages are counted.
+        known: Existing tensors, whose storages are not counted.
     """
 
     def __init__(self, device: torch.device, known: Iterable[Tensor] = ()) -> None:
@@ -68,7 +67,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def record(self) -> Iterator[list[int]]:
-        """Within, `live` after every operation is appended to the list."""
+        """Context manager that appends `live` to a list after every operation."""
         points = [self.live]
         self._points = points
         try:
@@ -82,7 +81,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         self._storages[key] = storage.nbytes()
         self.live += self._storages[key]
-        # torch keeps the Python object of a storage for as long as its memory is held
+        # torch keeps the Python object of a storage as long as its memory is allocated
         weakref.finalize(storage, self._forget, key).atexit = False
 
     def _forget(self, key: int) -> None:
@@ -95,27 +94,28 @@ _SIZES = (2, 3)
 _HOST_FACTOR = 1.55
 
 _HOST_EXTRA = 80 * 2**20
-"""What a process takes on a processor for each byte of its tensors, and besides: buffers of oneDNN's kernels, which are
+"""Memory of a process on the CPU per byte of its tensors, and in addition: buffers of oneDNN kernels, which are
 not tensors, and gaps between blocks (`benchmarks/memory.py` measures six networks in two precisions)."""
 
 _ACCELERATOR_FACTOR = 1.1
-"""Gaps in what torch's allocator has reserved; buffers of kernels are measured there."""
+"""Factor for gaps in the memory that torch's allocator reserves; kernel buffers are measured on such devices."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepMemory:
-    """What training takes besides the weights that the network has already.
+    """Memory that training needs in addition to the network's weights.
 
-    After each operation of a step some bytes are alive that do not depend on the batch size, and some for each image.
-    The operation with the largest sum is another one for small batches than for large ones.
+    After each operation of a step, some live bytes are independent of the batch size and some are proportional to it.
+    The
+    operation with the largest sum may differ between small and large batches.
 
     Attributes:
         fixed: float64 (points,), bytes.
         per_image: float64 (points,), bytes.
-        between: Bytes at the peak of validation, whose batch size is its own, and of saving a checkpoint.
-        factor: What is really taken for each byte that a tensor holds.
-        extra: Bytes that are taken besides tensors.
-        extra_per_image: Likewise for each image.
+        between: Peak bytes between training steps: in validation, with its own batch size, and saving a checkpoint.
+        factor: Allocated bytes per byte of a tensor.
+        extra: Bytes allocated in addition to tensors.
+        extra_per_image: Bytes allocated in addition to tensors, per image.
     """
 
     fixed: np.ndarray
@@ -126,7 +126,7 @@ class StepMemory:
     extra_per_image: float = 0.0
 
     def needed(self, batch_size: int) -> int:
-        """Bytes at the peak."""
+        """Return the peak memory in bytes."""
         step = float(np.max(self.fixed + self.per_image * batch_size))
         return int(self.factor * max(step, self.between) + self.extra + self.extra_per_image * batch_size)
 
@@ -134,14 +134,14 @@ class StepMemory:
 def measure_step(
     network: nn.Module, recipe: Recipe, *, classes: int, task: Task, device: torch.device, precision: str
 ) -> StepMemory:
-    """Train a network for two steps on blank images and follow what is alive; torch's random state is kept.
+    """Train a network for two steps on blank images and track live memory; torch's random state is preserved.
 
     Args:
-        network: On the device already; its weights are of no use afterwards.
-        recipe: Names size, augmentation, optimizer and moving average.
+        network: Network on the device; its weights are not usable afterwards.
+        recipe: Recipe with image size, augmentation, optimizer and moving average.
         classes: How many there are.
         task: Single-label or multi-label.
-        device: Where the network is.
+        device: Device of the network.
         precision: ``float32`` or ``bfloat16``.
     """
     with _random_state_kept(device), bind_this_thread(), compiler_on_demand():
@@ -160,8 +160,8 @@ class _Step:
     """A measured step.
 
     Attributes:
-        phases: Of preparing, forward and backward, bytes that were alive after each operation.
-        beyond: By how much the device's own count was larger at its peak; None where it does not count.
+        phases: Live bytes after each operation of the preparation, forward and backward phases.
+        beyond: Difference between the device's own peak and the tracked peak; None if the device reports no peak.
     """
 
     phases: tuple[list[int], list[int], list[int]]
@@ -186,7 +186,7 @@ class _Trial:
         with self.memory:
             optimizer = build_optimizer(self.network, self.recipe)
             average = WeightAverage(self.network, self.recipe.ema_decay) if self.recipe.ema_decay else None
-            # all layers learn, as at the end of a gradual thaw
+            # train all layers, as at the end of gradual unfreezing
             set_training_mode(self.network, optimizer, self.recipe, self.recipe.epochs)
             self._make_state(optimizer)
             small, large = (self._step(size, optimizer, average) for size in _SIZES)
@@ -200,7 +200,7 @@ class _Trial:
         return StepMemory(fixed, per_image, between, _ACCELERATOR_FACTOR, extra, slope)
 
     def _make_state(self, optimizer: torch.optim.Optimizer) -> None:
-        """A step without gradients to speak of: from the second one on the optimizer's state is there."""
+        """Run one step with zero gradients, so that the optimizer's state exists."""
         for parameter in self.network.parameters():
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
@@ -235,14 +235,14 @@ class _Trial:
     def _validate(self, *, averages: bool) -> float:
         height, width = self.recipe.height, self.recipe.width
         with self.memory.record() as copying:
-            own = [tensor.clone() for tensor in self.network.state_dict().values()] if averages else []
+            averaged_weights = [tensor.clone() for tensor in self.network.state_dict().values()] if averages else []
         peaks = [max(self._predict(size)) for size in (1, 2)]
-        del own
+        del averaged_weights
         per_image = max(0, peaks[1] - peaks[0])
         return max(*copying, peaks[0] + per_image * (prediction_batch_size(height, width) - 1))
 
     def _save(self) -> int:
-        """A checkpoint holds weights, average and optimizer's state on the processor, as tensors and as one text."""
+        """Return the peak of saving a checkpoint: its state is held on the CPU as tensors and as bytes."""
         if self.device.type != "cpu":
             return 0
         weights = sum(int(tensor.nbytes) for tensor in self.network.state_dict().values())
@@ -259,7 +259,7 @@ class _Trial:
 
 
 def _lines(small: list[int], large: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes that are fixed and bytes per image, point by point; of the peak alone where points do not correspond."""
+    """Return fixed bytes and bytes per image for each point, or for the peak only if the points do not match."""
     if len(small) != len(large):
         small, large = [max(small)], [max(large)]
     low, high = np.array(small, np.float64), np.array(large, np.float64)

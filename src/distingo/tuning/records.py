@@ -1,4 +1,4 @@
-"""The result of a search as frozen records, and the folder that holds it."""
+"""Frozen records of a search's result, and the folder that stores it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ TrialState = Literal["complete", "pruned", "failed"]
 Value = str | int | float | None
 
 ChosenBy = Literal["score", "default", "loss", "order"]
-"""What made a trial the chosen one: its score alone; of tied ones, that it is the default, has the lowest loss, or came
+"""Why a trial was chosen: its score, or among tied trials, being the default, having the lowest loss, or being
 first."""
 
 _SAME = 1e-12
-"""Scores at most so far apart are tied."""
+"""Largest difference between tied scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A recipe field that takes one of some values."""
+    """A recipe field with a fixed set of values."""
 
     name: str
     values: tuple[Value, ...]
@@ -42,7 +42,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class LogRange:
-    """A recipe field that takes any number in a range, each ratio as likely as another."""
+    """A recipe field with a log-uniform range of numbers."""
 
     name: str
     low: float
@@ -54,19 +54,19 @@ Dimension = Options | LogRange
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One recipe, tried.
+    """The trial of one recipe.
 
     Attributes:
-        number: Counted from 1 over all stages, in the order in which they were tried.
-        stage: Which kind of trial.
-        values: The searched fields and what they were.
-        state: Whether it came to its end, was given up as worse than others, or could not be trained.
-        score: The best monitored validation score, higher is better; None for one that failed before any.
-        loss: Cross-entropy on validation at that point, which decides between equal scores; None likewise.
+        number: Number of the trial, from 1, over all stages in order.
+        stage: Name of the trial's stage.
+        values: Values of the searched fields.
+        state: Whether the trial was completed, pruned or failed.
+        score: Best monitored validation score, higher is better; None if the trial failed before the first score.
+        loss: Validation cross-entropy at that point, which breaks ties; None if there is no score.
         curve: The monitored score after each epoch; empty for a head.
-        seconds: It took, of the process that finished it.
-        is_default: Whether it is the recipe that one gets who asks for nothing.
-        reason: Why it failed; else empty.
+        seconds: Duration in the process that finished the trial.
+        is_default: Whether its recipe is the default recipe.
+        reason: Reason of a failure, otherwise empty.
     """
 
     number: int
@@ -83,14 +83,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One kind of trials.
+    """One stage of a search.
 
     Attributes:
         name: ``head`` solves heads on frozen features, ``training`` trains by epochs.
         dimensions: What was searched.
         trials: In order.
-        importances: Share of the scores' variance that each field explains (fANOVA), largest first; empty where the
-            trials are too few to say.
+        importances: Fraction of the scores' variance that each field explains (fANOVA), largest first; empty with too
+            few trials.
     """
 
     name: StageName
@@ -101,22 +101,22 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search for a recipe, as far as it has come.
+    """The state or result of a search for a recipe.
 
     Attributes:
-        data: Name of the data set's folder.
-        model: Of the recipes.
+        data: Name of the data set folder.
+        model: Model of the recipes.
         task: Single-label or multi-label.
         monitor: The validation score that decides, as in `distingo.training.recipe.Recipe.monitor`.
-        train: How many images every trial learned from.
-        validation: How many it was scored on.
-        test: How many were left alone.
+        train: Number of training images of every trial.
+        validation: Number of validation images.
+        test: Number of test images, which are not used.
         stages: In order; the cheap one first.
-        default: The recipe that one gets who asks for nothing, by field.
+        default: The default recipe, by field.
         best: The best recipe found, by field; None before a trial is complete.
-        best_trial: That trial; of tied ones the one that `choose_best` chooses.
-        is_finished: Whether it came to the end that was requested.
-        tied: The trials that share the highest score, `best_trial` among them; empty where one has it alone.
+        best_trial: Trial of the best recipe; ties are broken by `choose_best`.
+        is_finished: Whether the requested number of trials or time was reached.
+        tied: Trials with the same highest score, including `best_trial`; empty if there is only one.
     """
 
     data: str
@@ -143,7 +143,7 @@ class Search:
 
     @property
     def chosen_by(self) -> ChosenBy | None:
-        """What made `best_trial` the chosen one; None before there is one."""
+        """Why `best_trial` was chosen; None if there is none yet."""
         best = self.best_trial
         if best is None:
             return None
@@ -166,12 +166,12 @@ class Search:
 
     @property
     def default_trial(self) -> Trial | None:
-        """What the default recipe was worth."""
+        """The trial of the default recipe, or None if it is not finished."""
         return next((trial for trial in self.trials if trial.is_default and trial.score is not None), None)
 
     @property
     def gain(self) -> float | None:
-        """By how much the best trial's score is above the default's; None before both are known."""
+        """Difference between the best trial's score and the default's; None until both exist."""
         best, default = self.best_trial, self.default_trial
         if best is None or default is None or best.score is None or default.score is None:
             return None
@@ -179,7 +179,7 @@ class Search:
 
 
 def choose_best(trials: Sequence[Trial]) -> Trial | None:
-    """The complete trial with the highest score; of equal ones the default, then that with the lowest loss."""
+    """Return the complete trial with the highest score; ties go to the default, then to the lowest loss."""
 
     def rank(trial: Trial) -> tuple[bool, float, int]:
         return not trial.is_default, trial.loss or 0.0, trial.number
@@ -188,7 +188,7 @@ def choose_best(trials: Sequence[Trial]) -> Trial | None:
 
 
 def find_tied(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """The complete trials that share the highest score, in their order; empty where one has it alone."""
+    """Return the complete trials that share the highest score, in order; empty if there is only one."""
     first = _with_highest_score(trials)
     return first if len(first) > 1 else ()
 
@@ -205,7 +205,7 @@ except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 _OF_THE_MACHINE = ("device", "engine", "precision")
-"""Recipe fields that say how to compute, not what."""
+"""Recipe fields that affect the computation but not the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,59 +220,59 @@ class SearchFolder:
 
     @property
     def search(self) -> Path:
-        """What is searched; written first, so its presence marks the folder."""
+        """File that describes the search; written first, so its presence marks the folder."""
         return self.path / "search.json"
 
     @property
     def prepared(self) -> RunFolder:
-        """The default recipe's ``config.json``, the manifest, and the split that all trials keep to."""
+        """Folder with the default recipe's ``config.json``, the manifest, and the split of all trials."""
         return RunFolder(self.path / "prepared")
 
     @property
     def storage(self) -> Path:
-        """Optuna's, with every trial."""
+        """Optuna's database of all trials."""
         return self.path / "trials.sqlite3"
 
     @property
     def epochs(self) -> RunFolder:
-        """A folder for each trained recipe: its history, and a checkpoint as long as it is not over."""
+        """Folder with a subfolder for each trained recipe: its history, and a checkpoint until it is finished."""
         return RunFolder(self.path / "trials")
 
     @property
     def batch_sizes(self) -> Path:
-        """What ``--batch-size auto`` found, by mode; later trials keep to it."""
+        """File of the batch sizes that ``--batch-size auto`` chose, by mode; later trials reuse them."""
         return self.path / "batch-sizes.json"
 
     @property
     def table(self) -> Path:
-        """Every trial as a line."""
+        """Table of all trials, one per line."""
         return self.path / "trials.csv"
 
     @property
     def best_recipe(self) -> Path:
-        """What ``train --recipe`` takes."""
+        """The best recipe, for ``train --recipe``."""
         return self.path / "best-recipe.json"
 
     @property
     def page(self) -> Path:
-        """The page a user opens."""
+        """The HTML page of the search."""
         return self.path / "tune.html"
 
 
 @contextlib.contextmanager
 def open_search(path: Path, wanted: Mapping[str, object]) -> Iterator[SearchFolder]:
-    """Make the folder of a search, or go on in one that the same search began.
+    """Create the folder of a search, or continue in one that the same search began.
 
     Args:
-        path: New, empty, or of the same search.
-        wanted: What is searched, as JSON values: data, options, split.
+        path: Folder that is new, empty, or of the same search.
+        wanted: Data, options and split of the search, as JSON values.
 
     Yields:
-        The folder; no other process is at work in it.
+        The folder, locked for this process.
 
     Raises:
-        UsageError: It is of another search, or another process is at work in it.
-        RunError: It holds something else.
+        UsageError: The folder belongs to another search or is in use by another process.
+        RunError: The folder contains something else.
     """
     folder = SearchFolder(path)
     content = {"format": FORMAT, "distingo": __version__, **json.loads(json.dumps(wanted))}
@@ -284,12 +284,12 @@ def open_search(path: Path, wanted: Mapping[str, object]) -> Iterator[SearchFold
     with _locked(folder):
         remove_half_written(path)
         if not folder.prepared.config.is_file():
-            shutil.rmtree(folder.prepared.path, ignore_errors=True)  # a killed process had begun it
+            shutil.rmtree(folder.prepared.path, ignore_errors=True)  # left by a killed process
         yield folder
 
 
 def write_search(folder: SearchFolder, search: Search) -> None:
-    """Write all trials as a table and, once there is one, the best recipe, of tied ones the chosen one."""
+    """Write the table of all trials and, if there is one, the best recipe."""
     _write_table(folder.table, search)
     if search.best is None or search.best_trial is None:
         return

@@ -42,13 +42,13 @@ from distingo.tuning.trials import (
 
 
 def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool, explain: bool) -> Search:
-    """All that a search has found so far.
+    """Summarize the results of a search so far.
 
     Args:
-        material: The images and the default recipe.
-        plans: Its stages.
-        is_finished: Whether it came to its end.
-        explain: Whether to find out how much each field mattered, which takes seconds.
+        material: Images and default recipe of the search.
+        plans: Stages of the search.
+        is_finished: Whether the search is finished.
+        explain: Whether to compute the importance of each field, which takes seconds.
     """
     prepared = material.prepared
     stages = tuple(
@@ -82,19 +82,19 @@ def _recipe(best: Trial, plans: Sequence[StagePlan]) -> dict[str, Plain]:
 log = logging.getLogger("distingo")
 
 _CHEAP_SHARE = 1 / 3
-"""Of the trials and of the time, what heads may take when training follows."""
+"""Fraction of the trials and of the time for heads if training follows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneRequest:
-    """What is requested.
+    """The options of a search.
 
     Attributes:
-        train: Data, options, cache and machine, as for a training; its output is of no account.
+        train: Data, options and cache, as for a training; its output is ignored.
         output: The folder of the search.
-        trials: How many there are to be, earlier ones in the folder counted; None for no limit.
-        seconds: How long they may take together, likewise.
-        on_trial: Called with every finished trial and the best so far.
+        trials: Number of trials, including earlier ones in the folder; None for no limit.
+        seconds: Time budget of all trials, including earlier ones; None for no limit.
+        on_trial: Callback that receives every finished trial and the best one so far.
     """
 
     train: TrainRequest
@@ -105,17 +105,17 @@ class TuneRequest:
 
 
 def tune_run(request: TuneRequest) -> Search:
-    """Search until the trials or the time are used up; Ctrl-C ends with what was found.
+    """Search until the trials or the time are used up; Ctrl-C ends the search and keeps its results.
 
     Args:
-        request: What is requested.
+        request: Options of the search.
 
     Returns:
-        The search; `Search.is_finished` is False where Ctrl-C ended it.
+        The search; `Search.is_finished` is False if Ctrl-C ended it.
 
     Raises:
         DistingoError: The specific subclass for the failure.
-        KeyboardInterrupt: Before the first trial was requested.
+        KeyboardInterrupt: Ctrl-C was pressed before the first trial started.
     """
     _check(request)
     require_optuna()
@@ -207,7 +207,7 @@ class _Searcher:
                 return
 
     def _is_used_up(self, *, followed: bool) -> bool:
-        """Whether trials or time are over; of a stage that another follows, its share of them."""
+        """Return whether the trials or the time are used up; a stage that another one follows has a share of them."""
         share = _CHEAP_SHARE if followed else 1.0
         trials, seconds = self.request.trials, self.request.seconds
         done = sum(len(plan.finished) for plan in self.plans)
@@ -220,11 +220,11 @@ class _Searcher:
         return sum(plan.seconds for plan in self.plans)
 
     def _owes_default(self, plan: StagePlan) -> bool:
-        """The default recipe is tried whatever the time: everything is compared with it."""
+        """Return whether the default recipe still has to be tried, which is done regardless of the time budget."""
         return plan.holds_default and not plan.finished
 
     def _run_trial(self, plan: StagePlan) -> bool:
-        """Try one recipe; returns whether the stage goes on."""
+        """Try one recipe, and return whether the stage continues."""
         asked = plan.study.ask()
         if asked is None:
             return False
@@ -244,7 +244,7 @@ class _Searcher:
         return True
 
     def _attempt(self, plan: StagePlan, recipe: Recipe, attempt: _Attempt) -> None:
-        """Try a recipe and keep what came of it, be it that it can't be trained."""
+        """Try a recipe and record its result or failure."""
         asked = attempt.asked
         try:
             if plan.space.stage == "head":
@@ -266,11 +266,11 @@ class _Searcher:
 
 
 class _Attempt:
-    """A trial under way.
+    """A running trial.
 
     Attributes:
         asked: Optuna's trial.
-        is_first: Whether it is the one that others are compared with: it is never given up.
+        is_first: Whether it is the first trial, which others are compared with and which is never pruned.
     """
 
     def __init__(self, asked: Any, seconds_left: float | None, *, is_first: bool) -> None:
@@ -281,11 +281,11 @@ class _Attempt:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Seconds since the trial began."""
         return time.perf_counter() - self._began
 
     def tell(self, epoch: int, score: float) -> None:
-        """Keep an epoch's score; ends the trial where it is not worth going on with, or time is up."""
+        """Record an epoch's score; raises to end the trial if it should be pruned or time is up."""
         self.asked.report(score, epoch)
         if not self.is_first and self.asked.should_prune():
             raise GiveUpTrial

@@ -102,7 +102,7 @@ def narrow(
     Args:
         space: One of `SPACES`.
         recipe: The default of that mode.
-        wished: Fields that the user set; they stay as they are.
+        wished: Fields that the user set, which are not searched.
         task: Single-label or multi-label.
         train: How many training images there are.
         for_finetune: Whether fine-tuning must be able to resume from every head.
@@ -116,12 +116,12 @@ def narrow(
 
 
 def default_values(space: SearchSpace, recipe: Recipe) -> dict[str, Value]:
-    """The point of a space that a recipe is."""
+    """Return a recipe's values of the fields of a search space."""
     return {dimension.name: default_value(dimension.name, recipe) for dimension in space.dimensions}
 
 
 def default_value(name: str, recipe: Recipe) -> Value:
-    """What a recipe says of a searched field; ``image_size`` is the side of its square images."""
+    """Return a recipe's value of a searched field; ``image_size`` is the side of its square images."""
     return recipe.height if name == "image_size" else cast(Value, getattr(recipe, name))
 
 
@@ -151,13 +151,13 @@ def _around(dimension: Dimension, recipe: Recipe, train: int, *, for_finetune: b
 
 
 _RANDOM_TRIALS = 8
-"""So many are drawn at random before the sampler concludes anything from them."""
+"""Number of random trials before the sampler uses results."""
 
 _TRIALS_TO_COMPARE = 4
-"""No trial is given up before so many were complete."""
+"""Number of complete trials before others can be pruned."""
 
 _ENOUGH_TO_EXPLAIN = 6
-"""With fewer complete trials no importance is told."""
+"""Smallest number of complete trials for computing importances."""
 
 
 def require_optuna() -> Any:
@@ -209,21 +209,21 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """What all trials took, interrupted ones as far as they were counted."""
+        """Duration of all trials, including the recorded part of interrupted ones."""
         return float(sum(trial.user_attrs.get("seconds", 0.0) for trial in self._study.get_trials(deepcopy=False)))
 
     def remember(self, name: str, value: Any) -> Any:
-        """Keep a value with the study; one that was kept before stays and is returned."""
+        """Store a value with the study unless it exists, and return the stored value."""
         if name not in self._study.user_attrs:
             self._study.set_user_attr(name, value)
         return self._study.user_attrs[name]
 
     def recalled(self, name: str) -> Any:
-        """What `remember` kept, or None."""
+        """Return the value that `remember` stored, or None."""
         return self._study.user_attrs.get(name)
 
     def ask(self) -> Any:
-        """The next trial (Optuna's), or None where every combination of a space without ranges was tried."""
+        """Return the next Optuna trial, or None if all combinations of a space without ranges were tried."""
         done = len(self._finished)
         self._study.sampler = self._optuna.samplers.TPESampler(
             seed=(self._seed * 100_003 + done) % 2**32, n_startup_trials=_RANDOM_TRIALS
@@ -242,11 +242,11 @@ class Study:
         """End a trial.
 
         Args:
-            trial: As `ask` gave it.
-            score: What it was worth; None for one that was given up or failed.
-            seconds: It took.
-            loss: On validation.
-            reason: Why it failed.
+            trial: Trial that `ask` returned.
+            score: Score of the trial; None if it was pruned or failed.
+            seconds: Duration of the trial.
+            loss: Validation loss.
+            reason: Reason of a failure.
         """
         for name, value in {"seconds": seconds, "loss": loss, "reason": reason}.items():
             trial.set_user_attr(name, value)
@@ -254,7 +254,7 @@ class Study:
         self._study.tell(trial, score, state=states.PRUNED if score is None else states.COMPLETE)
 
     def put_off(self, trial: Any, *, seconds: float) -> None:
-        """End a trial without a result; its values are tried again first thing."""
+        """End a trial without a result; its values are tried again next."""
         trial.set_user_attr("seconds", seconds)
         self._put_off(trial.number)
 
@@ -262,12 +262,12 @@ class Study:
         """All finished trials.
 
         Args:
-            before: How many trials earlier stages had.
+            before: Number of trials in earlier stages.
         """
         return tuple(self._read(trial, before + place) for place, trial in enumerate(self._finished, start=1))
 
     def importances(self) -> dict[str, float]:
-        """Share of the variance of scores that each field explains (fANOVA, Hutter et al., 2014), largest first."""
+        """Return the fraction of the scores' variance that each field explains (fANOVA, Hutter et al., 2014)."""
         states = self._optuna.trial.TrialState
         complete = self._study.get_trials(deepcopy=False, states=(states.COMPLETE,))
         if len(complete) < _ENOUGH_TO_EXPLAIN or len({trial.value for trial in complete}) < 2:
@@ -277,7 +277,7 @@ class Study:
         return {name: float(share) for name, share in found.items()}
 
     def _put_off_what_was_running(self) -> None:
-        """Of a process that was killed; no other one is at work in the same folder."""
+        """Put off the trials of a killed process; the folder's lock ensures that no other process is running."""
         for trial in self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.RUNNING,)):
             self._put_off(trial.number)
 
@@ -292,7 +292,7 @@ class Study:
         self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
 
     def _next_combination(self) -> dict[str, Value] | None:
-        """The first one that was not tried, the first dimension's values changing last."""
+        """Return the first untried combination; the values of the first dimension vary slowest."""
         names = [dimension.name for dimension in self.space.dimensions]
         values = [dimension.values for dimension in self.space.dimensions if isinstance(dimension, Options)]
         tried = [trial.params for trial in self._finished]
@@ -319,7 +319,7 @@ class Study:
 def _open(optuna: Any, storage: Path, name: str, epochs: int) -> Any:
     pruner = optuna.pruners.MedianPruner(
         n_startup_trials=_TRIALS_TO_COMPARE,
-        n_warmup_steps=max(1, epochs // 4),  # while the learning rate is high, early epochs say little
+        n_warmup_steps=max(1, epochs // 4),  # early epochs, with a high learning rate, are little informative
     )
     try:
         return optuna.create_study(

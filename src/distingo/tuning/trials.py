@@ -43,10 +43,10 @@ class Material:
 
     Attributes:
         prepared: The default recipe's run; its test split is empty.
-        request: Where images come from and are kept.
-        facts: What defaults depend on.
-        device: Where networks compute.
-        left_alone: How many images the test split has.
+        request: Training request with data and cache.
+        facts: Facts about the images that defaults depend on.
+        device: Device that networks run on.
+        left_alone: Number of images in the test split.
     """
 
     prepared: PreparedRun
@@ -56,14 +56,14 @@ class Material:
     left_alone: int
 
     def recipe(self, options: Mapping[str, Any]) -> Recipe:
-        """A whole recipe; one of a frozen backbone without what is about steps."""
+        """Complete options to a recipe; for a frozen backbone, options of training steps are left out."""
         if options.get("mode") == "frozen":
             options = {name: value for name, value in options.items() if name not in (*OF_STEPS, "loss")}
         backbone = self.prepared.backbone
         return choose_recipe(self.facts, options, backbone.description if backbone else None)[0]
 
     def run_of(self, recipe: Recipe, folder: RunFolder) -> PreparedRun:
-        """The run of a trial, with what it needs of the images in the cache.
+        """Return the run of a trial, with its image inputs in the cache.
 
         Training changes a backbone's weights in place, so each trial has a copy.
         """
@@ -82,7 +82,7 @@ class Material:
         return replace(run, folder=folder, recipe=recipe, description=description, backbone=backbone)
 
     def score_head(self, recipe: Recipe) -> EpochScores:
-        """Solve a head on the train split's features and score it on the validation split's."""
+        """Fit a head on the train split's features and score it on the validation split."""
         run, cache = self.prepared, self.request.reading.cache
         products = model_products(recipe, run.backbone, cache)
         run.fill(products, self.request)
@@ -96,20 +96,20 @@ class Material:
 
 
 def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
-    """The material of a search: the prepared run without its test split, which no trial gets to see."""
+    """Return the material of a search: the prepared run without its test split, which no trial uses."""
     unseen = replace(prepared, split=replace(prepared.split, test=()))
     return Material(unseen, request, request.survey(), choose_device(prepared.recipe.device), len(prepared.split.test))
 
 
 def monitored(recipe: Recipe, record: EpochRecord) -> float:
-    """The score of an epoch that decides, higher is better."""
+    """Return the monitored score of an epoch; higher is better."""
     assert record.validation_loss is not None
     scores = EpochScores(record.validation_loss, record.validation_accuracy, record.validation_mean_average_precision)
     return monitored_score(recipe, scores)
 
 
 _PASSED_ON = ("head", "views", "class_weights", "positive_weights")
-"""What fine-tuning takes over from the best head."""
+"""Fields that fine-tuning takes over from the best head."""
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ class StagePlan:
 
     @property
     def finished(self) -> tuple[Trial, ...]:
-        """Its finished trials."""
+        """The finished trials of this stage."""
         trials = self.study.trials(before=sum(len(plan.finished) for plan in self._before))
         return tuple(replace(trial, is_default=trial.is_default and self.holds_default) for trial in trials)
 
@@ -146,7 +146,7 @@ class StagePlan:
 
     @property
     def seconds(self) -> float:
-        """What its trials took."""
+        """Total duration of the trials."""
         return self.study.seconds
 
     def recipe_of(self, values: dict[str, Value], *, is_default: bool) -> Recipe:
@@ -162,7 +162,7 @@ class StagePlan:
         return self._material.recipe({**self._wishes, **passed_on, **values})
 
     def _passed_on(self) -> dict[str, Value]:
-        """The best head's fields, settled when the first trial asks for them."""
+        """Return the best head's fields, which are determined at the first trial."""
         if not self._before:
             return {}
         known = self.study.recalled("passed_on")
@@ -179,11 +179,11 @@ def _can_be_tuned(trial: Trial) -> bool:
 
 
 def plan_stages(material: Material, options: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
-    """The stages for a model, cheap ones first.
+    """Plan the stages for a model, cheap ones first.
 
     Args:
         material: The images and the default recipe.
-        options: What the user set; that stays as it is.
+        options: Options that the user set, which are not searched.
         folder: Where trials are kept.
     """
     model = material.prepared.recipe.model
@@ -212,7 +212,7 @@ def plan_stages(material: Material, options: Mapping[str, Any], folder: SearchFo
 
 
 def _with_batch_size(recipe: Recipe, material: Material, folder: SearchFolder, *, given_lr: bool) -> Recipe:
-    """The recipe with the batch size that was found for its mode, now or when the search began."""
+    """Return the recipe with the batch size for its mode, measured now or when the search began."""
     known = read_json(folder.batch_sizes) if folder.batch_sizes.is_file() else {}
     if recipe.mode not in known:
         found = material.prepared.recipe
@@ -243,16 +243,16 @@ def _space(material: Material, recipe: Recipe, options: Mapping[str, Any], modes
 
 
 class GiveUpTrial(Exception):  # noqa: N818 - no error: it is worse than others at this epoch
-    """A trial is not worth going on with."""
+    """The trial should be pruned."""
 
 
 class StopTrial(Exception):  # noqa: N818 - no error: time is up
-    """A trial is to be put off; it resumes from its last epoch later."""
+    """The trial should be put off; it later resumes from its last epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a recipe is worth.
+    """The scores of a recipe.
 
     Attributes:
         score: The best monitored validation score, higher is better.
@@ -270,7 +270,7 @@ Tell = Callable[[int, float], None]
 
 
 def try_head(material: Material, recipe: Recipe) -> Outcome:
-    """Solve a head on features that are there already."""
+    """Fit and score a head on features that are already in the cache."""
     scores = material.score_head(recipe)
     return Outcome(monitored_score(recipe, scores), scores.loss)
 
@@ -280,7 +280,7 @@ def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tel
 
     Args:
         material: The images.
-        recipe: To be tried.
+        recipe: Recipe to try.
         place: As `place_of` names it; keeps ``history.csv`` when the trial is over.
         tell: Called with every epoch, those of an earlier attempt first.
 
@@ -304,7 +304,7 @@ def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tel
 
 
 def place_of(folder: RunFolder, recipe: Recipe) -> RunFolder:
-    """Where a recipe's trial keeps its epochs: the same recipe finds its own again."""
+    """Return the folder for a recipe's epochs; the same recipe always has the same folder."""
     key = content_hash(json.dumps(recipe.as_dict(), sort_keys=True).encode())[:16]
     return RunFolder(folder.path / key)
 
@@ -316,7 +316,7 @@ def tidy(place: RunFolder) -> None:
 
 
 def _sum_up(recipe: Recipe, progress: Progress) -> Outcome:
-    """The best epoch's score; where fine-tuning never became better than its start, the start's."""
+    """Return the best epoch's scores, or those of the start if fine-tuning never improved on it."""
     assert progress.best_score is not None
     curve = tuple(monitored(recipe, record) for record in progress.history)
     at = max(progress.best_epoch, 1)

@@ -1,4 +1,4 @@
-"""A search in words, for the terminal and the page, and the cautions about its best score."""
+"""Texts about a search for the terminal and the page, including cautions about its best score."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _NAMES = {
 
 
 def name_score(monitor: str) -> str:
-    """What the monitored score is called."""
+    """Return the name of the monitored score."""
     return _NAMES[monitor]
 
 
 def say_score(monitor: str, score: float) -> str:
-    """A score as a user reads it; a loss was kept with its sign turned, so that higher is better."""
+    """Format a score for the user; losses are stored negated, so that higher is better."""
     return f"{-score:.4f}" if monitor == "validation_loss" else f"{score:.1%}"
 
 
 def say_difference(monitor: str, difference: float) -> str:
-    """By how much one score is above another."""
+    """Format the difference between two scores."""
     if monitor == "validation_loss":
         return f"{difference:.4f}"
     size = f"{abs(difference) * 100:.1f}"
@@ -34,19 +34,19 @@ def say_difference(monitor: str, difference: float) -> str:
 
 
 def say_values(values: Mapping[str, Plain]) -> str:
-    """Searched fields and their values on one line."""
+    """Format searched fields and their values on one line."""
     return ", ".join(f"{name} {say_value(value)}" for name, value in values.items())
 
 
 def say_value(value: Plain) -> str:
-    """One value; ``own`` for None, which leaves a thing as the architecture has it."""
+    """Format one value; None, the architecture's own value, becomes ``own``."""
     if value is None:
         return "own"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def say_gain(search: Search) -> str:
-    """What came of it, in one sentence."""
+    """Return the result of a search as one sentence."""
     best, default = search.best_trial, search.default_trial
     if best is None or best.score is None:
         return "No trial is complete yet."
@@ -66,7 +66,7 @@ def _those(search: Search) -> str:
 
 
 _MOST_NAMED = 6
-"""Trials that a sentence names; of more it states the number."""
+"""Largest number of trials that a sentence lists; of more it gives the number."""
 
 _REASONS: dict[ChosenBy, str] = {
     "score": "the one with the highest score",
@@ -87,14 +87,14 @@ def name_trials(trials: Sequence[Trial], *, starts: bool = False) -> str:
 
 
 def say_choice(search: Search) -> str:
-    """Which of tied recipes was chosen and why, as part of a sentence; empty where none are tied."""
+    """Return which of the tied recipes was chosen and why, as part of a sentence; empty without ties."""
     if search.best_trial is None or search.chosen_by is None or not search.tied:
         return ""
     return f"trial {search.best_trial.number}, of the {len(search.tied)} that tie {_REASONS[search.chosen_by]}"
 
 
 def cautions(search: Search) -> tuple[str, ...]:
-    """What a user should know before trusting the best score."""
+    """Return cautions about the best score."""
     best = search.best_trial
     if best is None or best.score is None:
         return ()
