@@ -1,4 +1,4 @@
-"""Corrections from the page as a data set that `distingo train` takes."""
+"""Export of the corrections sent from the web page as a data set for `distingo train`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class CorrectedData:
     """A data set made of corrections.
 
     Attributes:
-        folder: Where it is.
-        model: The model that was corrected.
-        task: Whether an image has exactly one label or any number.
-        images: How many images it holds.
-        classes: How many images each class has, the most first.
-        unlabeled: How many images have no label at all; none with one label per image.
-        superseded: How many earlier corrections of the same images are left out.
-        notes: What to know before training on it.
+        folder: The data set's folder.
+        model: The name of the model that was corrected.
+        task: Single-label or multi-label.
+        images: Number of images.
+        classes: Number of images of each class, the largest class first.
+        unlabeled: Number of images without any label; always 0 if single-label.
+        superseded: Number of earlier corrections of the same images that are left out.
+        notes: What to consider before training on it.
     """
 
     folder: Path
@@ -51,20 +51,21 @@ class CorrectedData:
 
 
 def export_store(path: Path, folder: Path, model: str | None = None) -> CorrectedData:
-    """Write the latest correction of every image as a data set, whole or not at all.
+    """Write the latest correction of every image as a data set; on an error nothing is written.
 
-    Class folders for one label per image; else, and where a class's name is no name for a folder, ``labels.csv`` next
-    to the images. ``provenance.csv`` has each image's model and prediction, and when it was corrected.
+    A single-label data set gets class folders. A multi-label one, or one with a class whose name can't be a folder
+    name, gets ``labels.csv`` next to the images. ``provenance.csv`` lists each image's model, its prediction and the
+    time of the correction.
 
     Args:
-        path: The file that `distingo serve` stores corrections in; only read.
+        path: The file in which `distingo serve` stores corrections; it is only read.
         folder: A new or empty folder.
-        model: Whose corrections; None where the file holds those of one model.
+        model: The model whose corrections are exported; may be None if the file contains those of one model only.
 
     Raises:
-        DataError: The file is missing, damaged, something else, or holds no correction.
-        UsageError: There is no such model, or there are several and none is named.
-        ResourceError: Something is in the folder, or it can't be written.
+        DataError: The file is missing, damaged, of another format, or contains no corrections.
+        UsageError: There is no such model, or the file contains several models and none is named.
+        ResourceError: The folder is not empty or can't be written.
     """
     store = CorrectionStore(path, create=False)
     model = _choose_model(store, model)
@@ -112,7 +113,7 @@ def _require_free(folder: Path) -> None:
 
 
 def _fit_for_folders(labels: set[str]) -> bool:
-    """Whether each class can have a folder of its name, also where upper and lower case are the same."""
+    """Whether every class name works as a folder name, also on case-insensitive file systems."""
     folders = {unicodedata.normalize("NFC", label).casefold() for label in labels}
     return len(folders) == len(labels) and not any(
         safe_name(label) != label or is_hidden_folder(label) for label in labels
@@ -152,7 +153,7 @@ def _write_at_once(
 
 
 def _labels(rows: list[tuple[str, KeptCorrection]], task: Task) -> list[tuple[str, str]]:
-    """Files and their labels: several as a list in JSON, so that no character of a name can be read as a delimiter."""
+    """Files and their labels; multiple labels are a JSON list, so that no character of a name acts as a delimiter."""
     if task == "single-label":
         return [(file, kept.labels[0]) for file, kept in rows]
     return [(file, json.dumps(kept.labels, ensure_ascii=False)) for file, kept in rows]
