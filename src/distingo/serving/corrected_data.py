@@ -69,17 +69,17 @@ def export_store(path: Path, folder: Path, model: str | None = None) -> Correcte
     """
     store = CorrectionStore(path, create=False)
     model = _choose_model(store, model)
-    kept = store.latest(model)
-    task: Task = "multi-label" if any(each.task == "multi-label" for each in kept) else "single-label"
+    corrections = store.latest(model)
+    task: Task = "multi-label" if any(each.task == "multi-label" for each in corrections) else "single-label"
     _require_free(folder)
-    by_folder = task == "single-label" and _fit_for_folders({each.labels[0] for each in kept})
-    rows = [(_file_of(each, by_folder=by_folder), each) for each in kept]
+    by_folder = task == "single-label" and _fit_for_folders({each.labels[0] for each in corrections})
+    rows = [(_file_of(each, by_folder=by_folder), each) for each in corrections]
     _write_at_once(store, folder, rows, task, by_folder=by_folder)
-    classes = Counter(label for each in kept for label in each.labels)
+    classes = Counter(label for each in corrections for label in each.labels)
     notes = _describe(classes, task, by_folder=by_folder)
-    earlier = sum(each.times - 1 for each in kept)
-    unlabeled = sum(not each.labels for each in kept)
-    return CorrectedData(folder, model, task, len(kept), dict(classes.most_common()), unlabeled, earlier, notes)
+    earlier = sum(each.times - 1 for each in corrections)
+    unlabeled = sum(not each.labels for each in corrections)
+    return CorrectedData(folder, model, task, len(corrections), dict(classes.most_common()), unlabeled, earlier, notes)
 
 
 def _choose_model(store: CorrectionStore, requested: str | None) -> str:
@@ -137,8 +137,8 @@ def _write_at_once(
         ) from error
     try:
         with progress_bar("exporting", len(rows)) as advance:
-            for file, kept in rows:
-                write_bytes(unfinished / file, store.image(kept.sha256))
+            for file, correction in rows:
+                write_bytes(unfinished / file, store.image(correction.sha256))
                 advance()
         if not by_folder:
             write_table(
@@ -155,14 +155,23 @@ def _write_at_once(
 def _labels(rows: list[tuple[str, KeptCorrection]], task: Task) -> list[tuple[str, str]]:
     """Files and their labels; multiple labels are a JSON list, so that no character of a name acts as a delimiter."""
     if task == "single-label":
-        return [(file, kept.labels[0]) for file, kept in rows]
-    return [(file, json.dumps(kept.labels, ensure_ascii=False)) for file, kept in rows]
+        return [(file, correction.labels[0]) for file, correction in rows]
+    return [(file, json.dumps(correction.labels, ensure_ascii=False)) for file, correction in rows]
 
 
 def _provenance(row: tuple[str, KeptCorrection]) -> tuple[object, ...]:
-    file, kept = row
-    labels, prediction = (json.dumps(value, ensure_ascii=False) for value in (kept.labels, kept.predicted))
-    return file, kept.sha256, labels, prediction, kept.model, kept.version, kept.at, kept.times
+    file, correction = row
+    labels, prediction = (json.dumps(value, ensure_ascii=False) for value in (correction.labels, correction.predicted))
+    return (
+        file,
+        correction.sha256,
+        labels,
+        prediction,
+        correction.model,
+        correction.version,
+        correction.at,
+        correction.times,
+    )
 
 
 def _describe(classes: Counter[str], task: Task, *, by_folder: bool) -> tuple[str, ...]:

@@ -145,17 +145,17 @@ class CorrectionStore:
         row = (utc_now(), sha256, sent.model, sent.version, sent.task, _to_json(sent.labels), _to_json(sent.predicted))
         with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            known = connection.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
-            self._require_room(connection, 0 if known else len(sent.image))
-            if not known:
+            stored = connection.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+            self._require_room(connection, 0 if stored else len(sent.image))
+            if not stored:
                 image = (sha256, sent.format, sent.image)
                 connection.execute("INSERT INTO pictures (sha256, format, content) VALUES (?, ?, ?)", image)
-            kept = connection.execute(
+            cursor = connection.execute(
                 "INSERT INTO corrections (at, sha256, model, version, task, labels, predicted) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            return int(kept.lastrowid or 0)
+            return int(cursor.lastrowid or 0)
 
     def models(self) -> dict[str, int]:
         """The number of corrected images of each model, by the model's name."""
@@ -189,13 +189,13 @@ class CorrectionStore:
             DataError: The image is missing, or its bytes no longer match the hash.
         """
         with self._connected() as connection:
-            found = connection.execute("SELECT content FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
-        if found is None or hashlib.sha256(found[0]).hexdigest() != sha256:
+            row = connection.execute("SELECT content FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+        if row is None or hashlib.sha256(row[0]).hexdigest() != sha256:
             raise DataError(
                 f"{self.path}: image {sha256[:16]} is missing or damaged; restore the file from a copy",
                 code="damaged_file",
             )
-        return bytes(found[0])
+        return bytes(row[0])
 
     def _require_room(self, connection: sqlite3.Connection, more: int) -> None:
         (pages,), (size,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))

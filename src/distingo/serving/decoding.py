@@ -172,11 +172,13 @@ class DecodingProcesses:
         began = time.monotonic()
         if began - share.came > _WAITS * self._seconds:
             raise too_many_waiting()
-        most = _OF_REQUEST * self._seconds
-        left = most - share.seconds
+        request_limit = _OF_REQUEST * self._seconds
+        left = request_limit - share.seconds
         reason = f"decoding it takes more than {self._seconds:g} seconds; send a smaller image"
         if left < self._seconds:
-            reason = f"the images of this request took more than {most:g} seconds to decode; send fewer at once"
+            reason = (
+                f"the images of this request took more than {request_limit:g} seconds to decode; send fewer at once"
+            )
         if left <= 0:
             raise RefusedError(413, reason)
         seconds = min(self._seconds, left)
@@ -337,18 +339,18 @@ def _limited(memory: int, seconds: float) -> Iterator[None]:
     try:
         import resource
 
-        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        data_bytes = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
     except (ImportError, OSError, ValueError):
         yield
         return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    most = resource.getrlimit(resource.RLIMIT_DATA)[1], resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (taken + memory + _LIBRARIES, most[0]))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, most[1]))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    hard_limits = resource.getrlimit(resource.RLIMIT_DATA)[1], resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes + memory + _LIBRARIES, hard_limits[0]))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime + seconds) + 2, hard_limits[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, most[0]))
+        resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, hard_limits[0]))
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ _SEGMENTS = _FRAMES | {0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
 
 
 def _jpeg(data: bytes) -> _Header | None:
-    """Read the header; None unless there is one frame among intact segments, since decoders skip the rest differently."""
+    """Read the header; None unless it has one frame and intact segments, since decoders skip the rest differently."""
     at, frame = 2, None
     while True:
         if data[at] != 0xFF:
@@ -319,9 +319,11 @@ def cost_of(data: bytes, enough: int | None) -> HeaderCost:
 def _accepted_format(data: bytes) -> str:
     name = detect_format(data)
     if name not in ACCEPTED:
-        came = str(describe_non_image(name) or "") or ("no known image" if name == "unknown" else f"a {name} file")
+        description = str(describe_non_image(name) or "") or (
+            "no known image" if name == "unknown" else f"a {name} file"
+        )
         raise RefusedError(
-            422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
+            422 if name == "empty" else 415, f"{description}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
         )
     return name
 

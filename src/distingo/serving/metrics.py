@@ -132,12 +132,12 @@ class Metrics:
 
     def render(self) -> bytes:
         """Write the metrics of all workers and the drift of each model's scores in Prometheus's text format."""
-        whole = CollectorRegistry()
+        registry = CollectorRegistry()
         families = self.collect()
         with self._lock:
             bins = {key: window.bins for key, window in self._windows.items()}
-        whole.register(_Collected([*families, *_drift(families, bins)]))
-        return generate_latest(whole)
+        registry.register(_Collected([*families, *_drift(families, bins)]))
+        return generate_latest(registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +186,9 @@ def stability_index(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.fl
         expected: float64 (bins,): reference counts.
         actual: float64 (bins,): observed counts.
     """
-    before = np.maximum(expected, _FLOOR) / np.maximum(expected, _FLOOR).sum()
-    now = np.maximum(actual, _FLOOR) / np.maximum(actual, _FLOOR).sum()
-    return float(np.sum((now - before) * np.log(now / before)))
+    expected_shares = np.maximum(expected, _FLOOR) / np.maximum(expected, _FLOOR).sum()
+    actual_shares = np.maximum(actual, _FLOOR) / np.maximum(actual, _FLOOR).sum()
+    return float(np.sum((actual_shares - expected_shares) * np.log(actual_shares / expected_shares)))
 
 
 def chance_limit(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> float:
@@ -348,13 +348,13 @@ def summarize(families: Iterable[Any], models: Iterable[tuple[str, str]]) -> lis
         families: The metrics of all workers.
         models: Names and versions of the models to report.
     """
-    found: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    values_by_model: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
     for family in families:
         for sample in family.samples if family.name.startswith(_INFERENCE) else ():
             labels = sample.labels
             key = (sample.name.removeprefix(_INFERENCE).removesuffix("_total"), _kind(labels))
-            found[labels["model"], labels["version"]][key] = sample.value
-    return [_summarize(name, version, found[name, version]) for name, version in models]
+            values_by_model[labels["model"], labels["version"]][key] = sample.value
+    return [_summarize(name, version, values_by_model[name, version]) for name, version in models]
 
 
 def _kind(labels: dict[str, str]) -> str:

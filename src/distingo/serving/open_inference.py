@@ -100,9 +100,9 @@ def add_open_inference_routes(app: FastAPI, service: Service) -> None:
     async def infer(request: Request) -> Response:
         length = request.headers.get(LENGTH_HEADER)
         read = partial(_read_request, length, service.settings)
-        async with service.receive(request, read, lambda body: divide(body, length)[0]) as asked:
+        async with service.receive(request, read, lambda body: divide(body, length)[0]) as parsed:
             model = _find(service, request)
-            answer = answer_inference(model, await _score(service, request, model, asked.images), asked)
+            answer = answer_inference(model, await _score(service, request, model, parsed.images), parsed)
             return pack_answer(answer, request.headers.get("accept-encoding", ""))
 
     for path, versioned in ((_MODEL, False), (_VERSION, True)):

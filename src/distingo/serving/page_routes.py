@@ -156,17 +156,17 @@ def add_page(app: FastAPI, settings: ServeSettings) -> None:
     """
     words = _all_words()
     pages = {
-        (language, asked): _write_page(language, settings, words, asked=asked)
+        (language, requested): _write_page(language, settings, words, asked=requested)
         for language in LANGUAGES
-        for asked in (False, True)
+        for requested in (False, True)
     }
     files = _read_files()
 
     @app.get("/", include_in_schema=False)
     async def show_page(request: Request) -> Response:
-        asked = next((each for each in LANGUAGES if each == request.query_params.get("language")), None)
-        language = asked or choose_language(request.headers.get("accept-language", ""))
-        content = pages[language, asked is not None]
+        requested = next((each for each in LANGUAGES if each == request.query_params.get("language")), None)
+        language = requested or choose_language(request.headers.get("accept-language", ""))
+        content = pages[language, requested is not None]
         return _answer(request, content, "text/html", vary="Accept-Language")
 
     @app.get("/page/{name}", include_in_schema=False)
@@ -186,8 +186,8 @@ def choose_language(accepted: str) -> Language:
         The most preferred language that the page is available in; English if it is available in none of them.
     """
     bases = [(name.partition("-")[0], weight) for name, weight in read_weights(accepted)]
-    known = [(weight, each) for base, weight in bases for each in LANGUAGES if each == base and weight > 0]
-    return max(known, key=lambda pair: pair[0])[1] if known else "en"
+    available = [(weight, each) for base, weight in bases for each in LANGUAGES if each == base and weight > 0]
+    return max(available, key=lambda pair: pair[0])[1] if available else "en"
 
 
 def _all_words() -> dict[str, dict[str, str]]:

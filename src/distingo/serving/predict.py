@@ -44,15 +44,15 @@ def add_predict_routes(app: FastAPI, service: Service) -> Callable[[Request], Aw
 
     @app.post(PREDICT_PATH, **documentation.PREDICT)
     async def predict(request: Request) -> Response:
-        async with service.receive(request, partial(_read_images, request, most)) as asked:
-            model = service.models.get(asked.options.model)
-            return as_answer(await _predict(service, request, model, asked))
+        async with service.receive(request, partial(_read_images, request, most)) as parsed:
+            model = service.models.get(parsed.options.model)
+            return as_answer(await _predict(service, request, model, parsed))
 
     @app.post("/models/{name}", **documentation.CLASSIFY)
     async def classify_image(request: Request) -> Response:
-        async with service.receive(request, partial(_read_inputs, request)) as asked:
+        async with service.receive(request, partial(_read_inputs, request)) as parsed:
             model = service.models.get(request.path_params["name"])
-            answer = await _predict(service, request, model, asked)
+            answer = await _predict(service, request, model, parsed)
             scores = answer["predictions"][0]["scores"]
             shown: list[LabelScore] = [{"label": each["label"], "score": each["probability"]} for each in scores]
             return as_answer(shown)

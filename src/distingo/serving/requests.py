@@ -83,8 +83,8 @@ def read_options(given: Mapping[str, Any], before: RequestOptions | None = None)
     unknown = next((name for name in given if name not in _READERS and name not in _NOT_OPTIONS), None)
     if unknown is not None:
         raise RefusedError(422, f"{unknown[:40]!r} is not known here; known are {', '.join(_READERS)}")
-    read = {name: _READERS[name](name, given[name]) for name in _READERS if given.get(name) is not None}
-    return replace(options, **read) if read else options
+    changes = {name: _READERS[name](name, given[name]) for name in _READERS if given.get(name) is not None}
+    return replace(options, **changes) if changes else options
 
 
 def read_json_object(body: bytes) -> dict[str, object]:
@@ -263,8 +263,8 @@ def _share(name: str, value: Any) -> float:
 
 
 def _truth(name: str, value: Any) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False, 1: True, 0: False}
-    truth = known.get(value.lower() if isinstance(value, str) else value) if isinstance(value, str | int) else None
+    values = {"true": True, "1": True, "false": False, "0": False, 1: True, 0: False}
+    truth = values.get(value.lower() if isinstance(value, str) else value) if isinstance(value, str | int) else None
     if truth is None:
         raise RefusedError(422, f"{name} is neither true nor false")
     return truth

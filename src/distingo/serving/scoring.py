@@ -82,12 +82,12 @@ async def _score(
     read: Callable[[Request, ServeSettings, bytes], ImageRequest],
     json_part: Callable[[bytes], bytes] | None = None,
 ) -> Response:
-    async with service.receive(request, partial(read, request, service.settings), json_part) as asked:
-        model = service.models.get(asked.options.model)
-        if asked.options.explain:
+    async with service.receive(request, partial(read, request, service.settings), json_part) as parsed:
+        model = service.models.get(parsed.options.model)
+        if parsed.options.explain:
             raise RefusedError(422, "'explain' is answered by POST /predict alone")
-        scored = await service.predict(request, model, asked.images, asked.options)
-        rows = [_as_row(answer_image(service.metrics, model, image, asked.options)) for image in scored]
+        scored = await service.predict(request, model, parsed.images, parsed.options)
+        rows = [_as_row(answer_image(service.metrics, model, image, parsed.options)) for image in scored]
         answer: ScoredRows = {"predictions": rows}
         return as_answer(answer)
 
@@ -107,8 +107,8 @@ def _as_row(entry: ImagePrediction) -> ScoredRow:
 
 def _read_instances(request: Request, settings: ServeSettings, body: bytes) -> ImageRequest:
     """Read ``{"instances": [...]}`` or ``{"inputs": ...}``, with the options in ``params`` or ``parameters``."""
-    asked = _read_object(read_json_object(body), request.query_params, settings, ("instances", "inputs"))
-    return replace(asked, options=replace(asked.options, model=request.path_params["name"]))
+    parsed = _read_object(read_json_object(body), request.query_params, settings, ("instances", "inputs"))
+    return replace(parsed, options=replace(parsed.options, model=request.path_params["name"]))
 
 
 def _read_invocation(request: Request, settings: ServeSettings, body: bytes) -> ImageRequest:

@@ -182,13 +182,13 @@ class Service:
         return scored
 
     async def explain(self, model: ServedModel, image: RequestImage, label: str) -> Explanation | None:
-        """Explain why an image was given a label.
+        """Explain the probability of a label for an image.
 
         Returns:
-            None where the model looks at no image.
+            The explanation; None if the model can't be explained.
 
         Raises:
-            RefusedError: Too many explanations are being waited for (503).
+            RefusedError: Too many explanations are waiting (503).
         """
         with self._explanations.hold(1):
             loop = asyncio.get_running_loop()
@@ -197,10 +197,10 @@ class Service:
             )
 
     async def reload(self, name: str) -> tuple[ServedModel, bool]:
-        """Serve what is in a model's run folder now, in all workers; as `ServedModels.reload`.
+        """Reload a model in all workers; otherwise like `ServedModels.reload`.
 
         Raises:
-            RefusedError: There is no model of this name (404), or no whole one in its folder (409).
+            RefusedError: There is no model of this name (404), or its run folder contains no complete model (409).
         """
         self.models.get(name)
         try:
@@ -212,13 +212,13 @@ class Service:
         return reloaded
 
     def close(self) -> None:
-        """End all threads."""
+        """Stop all threads and decoding processes."""
         self._explaining.shutdown(wait=False, cancel_futures=True)
         self.models.close()
 
 
 def count_image(metrics: Metrics, model: ServedModel, image: RequestImage) -> None:
-    """Count a refused image, or the probabilities of the labels of a scored one, for their drift."""
+    """Count an image: a refused one by its status, a scored one by the probabilities of its labels, for the drift."""
     if image.refusal is not None:
         metrics.unread.labels(model.name, str(image.refusal.status)).inc()
         return
@@ -275,9 +275,15 @@ class _Explainer:
 
         if not can_explain(model.predictor):
             return None
-        found = explain_image(self._copy(model), image, label, run=model.run, neighbours=_NEIGHBORS)
-        heat_map = None if found.heat.is_empty else heat_address(image.size, found.seen, found.heat.values)
-        return {"class": label, "heat_map": heat_map, "neighbours": [_describe(each) for each in found.neighbours]}
+        explanation = explain_image(self._copy(model), image, label, run=model.run, neighbours=_NEIGHBORS)
+        heat_map = (
+            None if explanation.heat.is_empty else heat_address(image.size, explanation.seen, explanation.heat.values)
+        )
+        return {
+            "class": label,
+            "heat_map": heat_map,
+            "neighbours": [_describe(each) for each in explanation.neighbours],
+        }
 
     def _copy(self, model: ServedModel) -> Predictor:
         key = (model.name, model.version)

@@ -302,10 +302,10 @@ def read_size(text: str) -> int:
     Raises:
         UsageError: The text is not a size.
     """
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
         raise UsageError(f"{text!r} is no size; write for example 20MB", code="invalid_value", parameter="max_upload")
-    return int(float(found[1]) * _FACTORS[found[2].upper()])
+    return int(float(match[1]) * _FACTORS[match[2].upper()])
 
 
 def read_version(run: Path) -> str:
