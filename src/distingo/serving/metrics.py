@@ -101,14 +101,14 @@ class Metrics:
             self.refused.labels(str(status)).inc()
 
     def watch_scores(self, model: str, version: str, calibration_set: CalibrationSet | None) -> None:
-        """Start to compare the scores of a model with those of its validation images."""
+        """Start comparing the scores of a model with those of its validation images."""
         bins = bin_scores(calibration_set)
         if bins is not None:
             with self._lock:
                 self._windows[model, version] = ScoreWindow(bins)
 
     def forget_scores(self, model: str, version: str) -> None:
-        """Stop to compare the scores of a model, since another version of it is served now."""
+        """Stop comparing the scores of a model version that is no longer served."""
         with self._lock:
             window = self._windows.pop((model, version), None)
         if window is not None:
