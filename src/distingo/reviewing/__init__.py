@@ -1,1 +1,1 @@
-"""A local page on which a person goes through findings and decides."""
+"""A local web page for reviewing the findings of a check and deciding about them."""

@@ -1,7 +1,7 @@
-"""Findings as questions, the images that they are about, and a person's decisions in the table of corrections.
+"""Review questions made from findings, their images, and the reviewer's decisions in the table of corrections.
 
-There is one question for each image and each pair of images. A decision is in the table before the page is notified.
-Images are sent upright, of bounded size, and encoded anew.
+There is one question for each image and each pair of images. A decision is stored before the page is notified of it.
+Images are reencoded upright and in bounded size.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from distingo.records import DEFAULT_MAX_PIXELS, Source
 from distingo.report.text.wording import file_size
 
 Changes = Mapping[str, Correction | None]
-"""By file, the new decision; None takes an earlier one back."""
+"""The new decision for each file; None removes an earlier one."""
 
 _Stamp = tuple[int, int, int] | None
 
 
 class Decisions:
-    """The table of corrections and its changes; used by several threads.
+    """The table of corrections and the history of its changes; thread-safe.
 
-    Another program may write the table meanwhile: it is read again whenever it is no longer the one that was written.
+    The table is read again whenever another program has changed it.
 
     Attributes:
-        path: The table.
+        path: The table's path.
     """
 
     def __init__(self, path: Path, root: Path | None = None) -> None:
-        """Read the table, if there is one.
+        """Read the table if it exists.
 
         Args:
-            path: The table.
-            root: The data set's root; None takes the folder that the table is in.
+            path: The table's path.
+            root: The data set's root; None for the table's folder.
 
         Raises:
-            DataError: The file is something else, or the table is damaged.
+            DataError: The file is not a table of corrections or is damaged.
         """
         self.path = path
         self._root = root or path.parent
@@ -67,7 +67,7 @@ class Decisions:
 
     @property
     def corrections(self) -> Corrections:
-        """All decisions that are in force."""
+        """All current decisions."""
         with self._lock:
             return Corrections(self.path, tuple(self._entries.values()))
 
@@ -75,14 +75,14 @@ class Decisions:
         """Change the table.
 
         Args:
-            choose: From the decisions in force, by file, to the new ones.
+            choose: Called with the current decisions by file; returns the changes.
 
         Returns:
             The changes.
 
         Raises:
-            DataError: The table was damaged meanwhile; it is left as it is.
-            ResourceError: It can't be written; nothing is changed then.
+            DataError: The table has been damaged meanwhile; it is not changed.
+            ResourceError: The table can't be written; it is not changed.
         """
         with self._lock:
             self._refresh()
@@ -93,10 +93,10 @@ class Decisions:
             return changes
 
     def undo(self) -> tuple[str, ...]:
-        """Take back the latest change that was made through this object.
+        """Undo the latest change that was made through this object.
 
         Returns:
-            The files it was about; empty where there is none.
+            The files that are affected; empty if there is no change to undo.
 
         Raises:
             DataError: As `change`.
@@ -134,10 +134,10 @@ class Decisions:
 
 
 def join_decisions(entry: Correction, before: Correction | None) -> Correction:
-    """A decision together with an earlier one about the same image.
+    """Merge a decision with an earlier one about the same image.
 
-    The kinds that the action was chosen for come first. To keep an image for another reason than it was relabeled for
-    leaves the corrected labels. An earlier one about other bytes is forgotten.
+    The kinds of findings that the action was chosen for come first. If an image was relabeled because of one kind and
+    is now kept in spite of another, the corrected labels stay. An earlier decision about other content is discarded.
     """
     if before is None or (before.content and before.content != entry.content):
         return entry
@@ -159,9 +159,9 @@ class Shown:
     Attributes:
         file: As in `Source.file`.
         labels: Its class names in the data set.
-        split: The split of its author; empty where none.
-        content: Hash of its bytes when it was checked; empty where it could not be read.
-        root: Folder that `file` is relative to, where that is another data set; such an image is only shown.
+        split: The data set's own split of the image; empty if there is none.
+        content: Hash of the image's bytes when it was checked; empty if it could not be read.
+        root: If the image is of another data set, the folder that `file` is relative to; such images are only shown.
     """
 
     file: str
@@ -176,8 +176,8 @@ class Question:
     """All findings about one image, or about one pair of images.
 
     Attributes:
-        findings: The gravest first.
-        images: One, or two: then the one that is likelier to stay first.
+        findings: The most severe first.
+        images: One image or two; of two, the one that should rather be kept is first.
     """
 
     findings: tuple[Finding, ...]
@@ -190,48 +190,48 @@ class Question:
 
     @property
     def asked(self) -> tuple[Finding, ...]:
-        """The findings that reach their thresholds, or all where none does."""
+        """The findings that reach their thresholds, or all findings if none does."""
         return tuple(finding for finding in self.findings if finding.counts) or self.findings
 
     @property
     def kinds(self) -> tuple[FindingKind, ...]:
-        """Of the findings that a decision answers."""
+        """The kinds of the findings that a decision is about."""
         return tuple(dict.fromkeys(finding.kind for finding in self.asked))
 
     def suggested(self, number: int) -> tuple[str, ...]:
-        """The class names that are likelier for one of the images: all that it should have, or none known.
+        """All suggested class names for the image with this index; empty if there is no suggestion.
 
-        Of two that contradict each other, each one's are suggested for the other.
+        If two images contradict each other, the labels of each one are suggested for the other.
         """
         if len(self.images) == 2:
             return self.images[1 - number].labels if "contradiction" in self.kinds else ()
         return next((finding.suggested for finding in self.findings if finding.suggested), ())
 
     def is_about(self, kind: FindingKind, *, below: bool) -> bool:
-        """Whether it holds a finding of a kind that reaches its threshold, or any with `below`."""
+        """Whether a finding of the kind reaches its threshold; with `below`, whether there is any of the kind."""
         return any(finding.kind == kind and (finding.counts or below) for finding in self.findings)
 
     def is_answered(self, corrections: Corrections) -> bool:
-        """Whether all its findings are decided."""
+        """Whether there is a decision about all findings in `asked`."""
         return all(is_answered(finding, corrections) for finding in self.asked)
 
 
 def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
-    """Gather the findings about the same image or pair.
+    """Group findings about the same image or pair into questions.
 
     Args:
-        findings: In any order; the same pair may come both ways round. Those about the whole data set are left out.
+        findings: Findings in any order; a pair may occur in both orders. Those about the whole data set are ignored.
 
     Returns:
-        By kind in the order of `IMAGE_KINDS`, the worst of each first.
+        Questions that reach a threshold first, then by kind in the order of `IMAGE_KINDS`, then by descending score.
     """
     groups: dict[tuple[frozenset[str], str], dict[FindingKind, Finding]] = defaultdict(dict)
     for finding in findings:
         if finding.kind not in IMAGE_KINDS:
             continue
         key = frozenset((finding.file, finding.other) if finding.other else (finding.file,)), finding.other_root
-        known = groups[key].get(finding.kind)
-        if known is None or finding.score > known.score:
+        previous = groups[key].get(finding.kind)
+        if previous is None or finding.score > previous.score:
             groups[key][finding.kind] = finding
     questions = [_question(tuple(group.values())) for group in groups.values()]
     return tuple(sorted(questions, key=lambda question: _gravity(question.asked[0])))
@@ -257,10 +257,10 @@ def _rank(image: Shown) -> tuple[bool, int, str]:
 
 
 LONGEST_SIDE = 1600
-"""Pixels of the longer side of an image that is sent."""
+"""Largest length of the longer side of an image that is sent, in pixels."""
 
 TINY = 256
-"""Images of up to this many pixels a side are sent without loss and enlarged pixel by pixel."""
+"""Images whose longer side has at most this many pixels are sent losslessly and enlarged without interpolation."""
 
 _CACHED = 48
 _AT_ONCE = 2
@@ -268,14 +268,14 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An image as the browser gets it."""
+    """An image as it is sent to the browser."""
 
     content: bytes
     media_type: str
 
 
 class ImageEncoder:
-    """Encodes images, a few at a time, and remembers the last ones."""
+    """Encodes images, a few at a time, and caches the latest ones."""
 
     def __init__(self, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
@@ -284,14 +284,14 @@ class ImageEncoder:
         self._gate = threading.Semaphore(_AT_ONCE)
 
     def get(self, source: Source, version: str) -> EncodedImage:
-        """Encode an image, unless it was requested shortly before.
+        """Encode an image, or return it from the cache.
 
         Args:
-            source: Where it is.
-            version: Changes whenever its bytes do.
+            source: The image's source.
+            version: A text that changes whenever the file changes.
 
         Raises:
-            DataError: It can't be opened or decoded.
+            DataError: The image can't be opened or decoded.
         """
         key = (source.path, source.index, version)
         with self._lock:
@@ -308,7 +308,7 @@ class ImageEncoder:
 
 
 def describe_image(source: Source) -> tuple[str, str]:
-    """An image's size and format as text, and why it can't be shown; one of the two is empty."""
+    """An image's size and format as text, and the reason why it can't be shown; one of the two is empty."""
     if source.index is not None:
         return "IDX", ""
     try:
@@ -320,10 +320,10 @@ def describe_image(source: Source) -> tuple[str, str]:
 
 
 def encode_image(image: Image.Image) -> EncodedImage:
-    """Shrink an image to what the page can show; nothing but its pixels is sent.
+    """Shrink and encode an image for the page, without its metadata.
 
     Args:
-        image: Mode ``RGB`` or ``L``, upright.
+        image: An upright image in mode ``RGB`` or ``L``.
     """
     encoded = io.BytesIO()
     if max(image.size) <= TINY:

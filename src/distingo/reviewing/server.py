@@ -1,6 +1,6 @@
-"""The page's server: the standard library's, on this machine, for one person.
+"""The HTTP server of the review page, for one person on this machine.
 
-Only this page may ask it, by the address and the token of this start.
+It answers requests of its own page only, at its own address and with a token that is new with every start.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from distingo.serving.http.access import (
 from distingo.serving.http.errors import RefusedError
 
 MOST_BYTES = 64 * 1024
-"""Of what the page may send at once."""
+"""Largest size of a request's body."""
 
 _SECONDS = 30
 _PAGE = Path(__file__).parent / "page"
@@ -56,7 +56,7 @@ class Guard:
     Attributes:
         host: The address that the server listens on.
         port: The port it listens on.
-        token: What addresses begin with; new with every start.
+        token: The first part of all paths; new with every start.
     """
 
     host: str
@@ -65,11 +65,11 @@ class Guard:
 
     @property
     def url(self) -> str:
-        """The page's address, for a browser on this machine."""
+        """The page's URL, for a browser on this machine."""
         return f"{local_url(self.host, self.port)}/{self.token}/"
 
     def refuse(self, method: str, path: str, headers: Mapping[str, str]) -> RefusedError | None:
-        """Why a request is not answered; None for a request to answer."""
+        """The refusal of a request that must not be answered; None if it may be."""
         headers = {name.lower(): value for name, value in headers.items()}
         host = headers.get("host", "")
         if host_port(host, 80) != self.port or not is_own_host(host, self.host):
@@ -98,15 +98,15 @@ class ReviewServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, session: ReviewSession, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen.
+        """Bind the port and listen.
 
         Args:
             session: The review.
             host: The address to listen on; the default is reachable from this machine only.
-            port: 0 takes one that is free.
+            port: The port to listen on; 0 chooses a free one.
 
         Raises:
-            ResourceError: The port is taken, or the address is none of this machine's.
+            ResourceError: The port is in use, or the address does not belong to this machine.
         """
         self.session = session
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -117,12 +117,12 @@ class ReviewServer(ThreadingHTTPServer):
         self.guard = Guard(host, self.server_address[1])
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for this machine's full name, which can take long."""
+        """Bind without querying a name server for this machine's full name, which can take long."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Do nothing: a browser that goes away in the middle of an answer is no error."""
+        """Ignore the error, since browsers may close a connection in the middle of a response."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "distingo"
     sys_version = ""
     timeout = _SECONDS
-    disable_nagle_algorithm = True  # headers and body go out one after the other, and nobody waits for a packet to fill
+    disable_nagle_algorithm = True  # the body is sent right after the header, without waiting for a full packet
 
     def do_GET(self) -> None:
         self._respond({"state": self._state, "question": self._question, "picture": self._image})
@@ -147,10 +147,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, routes: dict[str, Callable[[], _Answer]]) -> None:
         path = urlsplit(self.path).path.removeprefix("/")
-        refused = cast(ReviewServer, self.server).guard.refuse(self.command, path, dict(self.headers.items()))
-        if refused is not None:
-            self.close_connection = True  # what else it sent is not read
-            self._send(refused.status, *_json({"error": refused.reason}))
+        refusal = cast(ReviewServer, self.server).guard.refuse(self.command, path, dict(self.headers.items()))
+        if refusal is not None:
+            self.close_connection = True  # the rest of the request is not read
+            self._send(refusal.status, *_json({"error": refusal.reason}))
             return
         _, slash, name = path.partition("/")
         try:
@@ -227,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class calls it so
-        """Requests are not logged: the terminal is for the person."""
+        """Log no requests, so that the terminal stays readable."""
 
 
 def _whole(value: object) -> int:

@@ -1,7 +1,4 @@
-"""A review: the questions, the decisions about them, and their images.
-
-A decision is written together with an earlier one about the same image.
-"""
+"""A review session, which answers the page's requests for questions, images and decisions."""
 
 from __future__ import annotations
 
@@ -42,9 +39,10 @@ class DecisionAnswer(TypedDict):
 
 
 class ReviewAnswer(TypedDict):
-    """What the page needs before the first question.
+    """The state of a review, sent before the first question.
 
-    Of each question the kinds of its findings, by whether they reach their thresholds: ``counting`` or ``below``.
+    `questions` lists the kinds of each question's findings: those that reach their thresholds as ``counting``, the
+    others as ``below``.
     """
 
     data: str
@@ -93,9 +91,10 @@ class QuestionAnswer(_Images):
 
 
 class Outcome(TypedDict):
-    """What a decision changed: the questions that it concerns, those of them that are answered now, and all classes.
+    """The result of a decision: the affected questions, those of them that are answered now, and all classes.
 
-    Of `keep_all` also how many questions were kept, how many of them are answered now, how many images were left open.
+    `ReviewSession.keep_all` adds the number of questions it kept, of those that are answered now, and of images that
+    were skipped since they have changed.
     """
 
     touched: list[int]
@@ -108,13 +107,13 @@ class Outcome(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a person chose on the page.
+    """A choice made on the page.
 
     Attributes:
-        question: Its number.
-        action: What to do with the image.
-        image: Which image of the question; ``keep`` is about all of them.
-        labels: For ``relabel``, the class names.
+        question: The question's number.
+        action: The action for the image.
+        image: Index of the image in the question; ignored by ``keep``, which applies to all images.
+        labels: The new class names for ``relabel``.
     """
 
     question: int
@@ -124,13 +123,13 @@ class Choice:
 
 
 class ReviewSession:
-    """What the page's server answers with; used by several threads.
+    """A review of one data set; thread-safe.
 
     Attributes:
-        layout: Of the data set.
-        questions: In the order in which they are shown; the page numbers them so.
+        layout: The data set's layout.
+        questions: The questions in the order in which they are shown; a question's number is its index.
         decisions: The table of corrections.
-        gone: How many images or pairs of the findings are missing now.
+        gone: Number of questions that are left out because an image no longer exists.
     """
 
     def __init__(
@@ -141,14 +140,14 @@ class ReviewSession:
         value_ranges: ValueRanges = NO_VALUE_RANGES,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
-        """Make questions of the findings.
+        """Build the questions from findings.
 
         Args:
-            layout: Of the data set.
-            findings: Of a check.
+            layout: The data set's layout.
+            findings: The findings of a check.
             decisions: The table of corrections.
-            value_ranges: What deep images were scaled by in the check.
-            max_pixels: Larger images are not shown.
+            value_ranges: The value ranges by which the check scaled 16-bit images.
+            max_pixels: Largest width times height; larger images are not shown.
 
         Raises:
             DataError: None of the findings is about this data set.
@@ -178,17 +177,17 @@ class ReviewSession:
 
     @property
     def counting(self) -> tuple[int, ...]:
-        """The questions whose findings reach their thresholds, which are shown first."""
+        """The numbers of the questions with a finding that reaches its threshold, which are shown first."""
         return tuple(number for number, question in enumerate(self.questions) if question.counts)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The data set's classes, and those that corrections have added."""
+        """The data set's classes and those added by corrections, sorted."""
         added = {label for entry in self.decisions.corrections.entries for label in entry.labels}
         return tuple(sorted({*self.layout.classes, *added}))
 
     def describe(self) -> ReviewAnswer:
-        """What the page needs before the first question."""
+        """The state of the review, which the page needs before the first question."""
         return {
             "data": self.layout.root.name or str(self.layout.root),
             "task": self.layout.task,
@@ -206,18 +205,18 @@ class ReviewSession:
         }
 
     def answered(self, numbers: Iterable[int]) -> list[int]:
-        """Those of some questions that are answered."""
+        """Select the numbers of the questions that are answered."""
         corrections = self.decisions.corrections
         return [number for number in numbers if self.questions[number].is_answered(corrections)]
 
     def question(self, number: int) -> QuestionAnswer:
-        """One question as the page shows it.
+        """Describe one question for the page.
 
         Raises:
-            UsageError: There is none of that number.
+            UsageError: There is no question of that number.
         """
         question = self._question(number)
-        decided = self.decisions.corrections.by_file
+        corrections = self.decisions.corrections.by_file
         return {
             "number": number,
             "findings": [
@@ -231,7 +230,7 @@ class ReviewSession:
                 for finding in question.findings
             ],
             "pictures": [
-                self._describe_image(question, at, None if shown.root else decided.get(shown.file))
+                self._describe_image(question, at, None if shown.root else corrections.get(shown.file))
                 for at, shown in enumerate(question.images)
             ],
         }
@@ -256,11 +255,11 @@ class ReviewSession:
         }
 
     def image(self, number: int, at: int) -> EncodedImage:
-        """An image of a question.
+        """Encode an image of a question.
 
         Raises:
-            UsageError: There is none of that number.
-            DataError: It can't be shown, and why.
+            UsageError: There is no such question or image.
+            DataError: The image can't be read.
         """
         shown = self._shown(number, at)
         source = self._source(shown)
@@ -270,13 +269,10 @@ class ReviewSession:
             raise DataError(f"can't be opened ({error.strerror})", code="cannot_read") from error
 
     def decide(self, choice: Choice) -> Outcome:
-        """Write a decision.
-
-        Returns:
-            What it changed.
+        """Write a decision, merged with any earlier one about the same image.
 
         Raises:
-            DataError: The image has changed since the check, or the table was damaged meanwhile.
+            DataError: The image has changed since the check, or the table has been damaged meanwhile.
             UsageError: There is no such question, or the labels do not fit the task.
             ResourceError: The table can't be written.
         """
@@ -304,15 +300,13 @@ class ReviewSession:
         return self._outcome(self.decisions.change(choose))
 
     def keep_all(self, kind: FindingKind, *, below: bool = False) -> Outcome:
-        """Keep the images of all open questions of a kind, for that kind only; one change, which is undone at once.
+        """Keep the images of all open questions with findings of a kind, for that kind only.
+
+        It is a single change for `undo`. Images that have changed since the check are skipped.
 
         Args:
-            kind: Of findings.
-            below: Those below the threshold too.
-
-        Returns:
-            What it changed; images that have changed since the check are left open.
-
+            kind: The kind of findings.
+            below: Whether to include findings below the threshold.
         """
         every = range(len(self.questions))
         closed = set(self.answered(every))
@@ -333,12 +327,12 @@ class ReviewSession:
         return {**outcome, "kept": len(numbers), "closed": len(closed), "changed": len(changed)}
 
     def clear(self, number: int) -> Outcome:
-        """Take back the decisions about a question's images; raises as `decide`."""
+        """Remove the decisions about a question's images; raises the same errors as `decide`."""
         files = [shown.file for shown in self._question(number).images if not shown.root]
         return self._outcome(self.decisions.change(lambda known: {file: None for file in files if file in known}))
 
     def undo(self) -> Outcome:
-        """Take back the latest decision of this start; raises as `decide`."""
+        """Undo the latest change of this session; raises the same errors as `decide`."""
         return self._outcome(dict.fromkeys(self.decisions.undo()))
 
     def _outcome(self, changes: Changes) -> Outcome:
@@ -387,7 +381,7 @@ class ReviewSession:
             return False
 
     def _source(self, shown: Shown) -> Source:
-        """An image of the data set, or a file below its root; a table of findings may name any path."""
+        """Find an image in the data set or below its root; other paths in a table of findings are refused."""
         if not shown.root and shown.file in self._sources:
             return self._sources[shown.file]
         parts = PurePosixPath(shown.file)

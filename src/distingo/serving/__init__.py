@@ -1,1 +1,1 @@
-"""Serving: trained models behind HTTP, several requests evaluated together."""
+"""The HTTP server for trained models; images of concurrent requests are scored in one batch."""

@@ -1,6 +1,6 @@
-"""The shapes of all answers: the routes write them, and the OpenAPI document describes them.
+"""The JSON shapes of all responses, as the routes return them and the OpenAPI document describes them.
 
-Where a key of the JSON is no word of the code's vocabulary, its shape is written as a call.
+Keys that differ from the names used in the code are declared with the functional `TypedDict` syntax.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing_extensions import TypedDict
 
 
 class ErrorDetail(TypedDict):
-    """Why a request is refused."""
+    """The status code of a refused request or image, and the reason."""
 
     status: int
     reason: str
 
 
 class ErrorAnswer(TypedDict):
-    """A refused request."""
+    """The response to a refused request."""
 
     error: ErrorDetail
 
 
 class ScoreAnswer(TypedDict):
-    """One class of one image."""
+    """The score of one class for one image; `given` is true if the label is predicted."""
 
     label: str
     probability: float
@@ -40,7 +40,7 @@ NeighborFields = TypedDict(  # noqa: UP013 - keys of the JSON
 
 
 class NeighborAnswer(NeighborFields):
-    """A training image that is near in the model's features; `image` is a data: address."""
+    """A training image close to the uploaded one in feature space; `picture` is a ``data:`` URL."""
 
 
 ExplanationFields = TypedDict(
@@ -49,14 +49,14 @@ ExplanationFields = TypedDict(
 
 
 class Explanation(ExplanationFields):
-    """What the probability of a class is based on; `heat_map` is a data: address of an overlay for the upload."""
+    """The explanation of a class's probability; `heat_map` is a ``data:`` URL of an overlay for the upload."""
 
 
 NamedImage = TypedDict("NamedImage", {"picture": str})  # noqa: UP013 - a key of the JSON
 
 
 class ImagePrediction(NamedImage):
-    """The prediction of one image, or in `error` why there is none."""
+    """The prediction for one image; `error` gives the reason if there is none."""
 
     label: str | None
     labels: list[str]
@@ -69,14 +69,14 @@ class ImagePrediction(NamedImage):
 
 
 class ModelIdentity(TypedDict):
-    """A model and its version."""
+    """The name and version of a model."""
 
     name: str
     version: str
 
 
 class PredictAnswer(TypedDict):
-    """The answer of POST /predict."""
+    """The response of POST /predict."""
 
     model: ModelIdentity
     task: str
@@ -84,14 +84,14 @@ class PredictAnswer(TypedDict):
 
 
 class LabelScore(TypedDict):
-    """One class in the Hugging Face shape."""
+    """The probability of one class, in Hugging Face's shape."""
 
     label: str
     score: float
 
 
 class ScoredRow(TypedDict):
-    """One image's row; `error` says why there is nothing else in it."""
+    """The row of one image; if it could not be scored, `error` gives the reason and the other values are empty."""
 
     label: str | None
     probability: float | None
@@ -102,13 +102,13 @@ class ScoredRow(TypedDict):
 
 
 class ScoredRows(TypedDict):
-    """The answer of KServe v1 and of POST /invocations."""
+    """The response of KServe v1 and of POST /invocations."""
 
     predictions: list[ScoredRow]
 
 
 class InputSize(TypedDict):
-    """What images are resized to; a classic model has no size."""
+    """The size that images are resized to; classic models have no fixed height and width."""
 
     height: NotRequired[int]
     width: NotRequired[int]
@@ -116,14 +116,14 @@ class InputSize(TypedDict):
 
 
 class OptionLevels(TypedDict):
-    """The lowest `abstain` and the highest `coverage` that a request may name for the model."""
+    """The lowest `abstain` and the highest `coverage` that requests to the model may use."""
 
     abstain_from: float | None
     coverage_to: float | None
 
 
 class ModelEntry(TypedDict):
-    """A model that is served."""
+    """One served model."""
 
     name: str
     version: str
@@ -137,50 +137,50 @@ class ModelEntry(TypedDict):
 
 
 class ModelList(TypedDict):
-    """The answer of GET /models."""
+    """The response of GET /models."""
 
     models: list[ModelEntry]
 
 
 class ModelNames(TypedDict):
-    """The names of the models that are served."""
+    """The names of all served models."""
 
     models: list[str]
 
 
 class ReloadAnswer(TypedDict):
-    """The answer of POST /models/{name}/reload."""
+    """The response of POST /models/{name}/reload."""
 
     model: ModelIdentity
     changed: bool
 
 
 class KeptAnswer(TypedDict):
-    """The number under which a correction is stored."""
+    """The ID of a stored correction."""
 
     id: int
 
 
 class LiveAnswer(TypedDict):
-    """The answer of GET /livez."""
+    """The response of GET /livez."""
 
     live: bool
 
 
 class ReadyAnswer(TypedDict):
-    """The answer of GET /readyz."""
+    """The response of GET /readyz."""
 
     ready: bool
 
 
 class OpenInferenceError(TypedDict):
-    """A refused request under /v1 or /v2."""
+    """The response to a refused request under /v1 or /v2."""
 
     error: str
 
 
 class OpenInferenceServer(TypedDict):
-    """The server, in the Open Inference Protocol."""
+    """The server's metadata, in the Open Inference Protocol."""
 
     name: str
     version: str
@@ -195,7 +195,7 @@ class OpenInferenceReady(TypedDict):
 
 
 class TensorDescription(TypedDict):
-    """A tensor; -1 stands for any size."""
+    """A tensor's name, datatype and shape; -1 stands for any size."""
 
     name: str
     datatype: str
@@ -203,19 +203,19 @@ class TensorDescription(TypedDict):
 
 
 class Tensor(TensorDescription):
-    """A tensor with its contents, flat or nested."""
+    """A tensor with its contents as a flat or nested list."""
 
     data: list[Any]
 
 
 class BinaryTensor(TensorDescription):
-    """A tensor whose contents follow the JSON; `parameters` holds the number of bytes as `binary_data_size`."""
+    """A tensor whose contents follow the JSON; `parameters` contains their length in bytes, `binary_data_size`."""
 
     parameters: dict[str, int]
 
 
 class OpenInferenceModel(TypedDict):
-    """A model, in the Open Inference Protocol."""
+    """A model's metadata, in the Open Inference Protocol."""
 
     name: str
     versions: list[str]
@@ -226,7 +226,7 @@ class OpenInferenceModel(TypedDict):
 
 
 class OpenInferenceAnswer(TypedDict):
-    """An answer to an inference request."""
+    """The response to an inference request."""
 
     model_name: str
     model_version: str
@@ -235,7 +235,7 @@ class OpenInferenceAnswer(TypedDict):
 
 
 class ConfiguredTensor(TypedDict):
-    """A tensor of a model's configuration; its dimensions leave the number of images out."""
+    """A tensor of a model's configuration; its dimensions exclude the batch dimension."""
 
     name: str
     data_type: str
@@ -243,7 +243,7 @@ class ConfiguredTensor(TypedDict):
 
 
 class OpenInferenceConfig(TypedDict):
-    """A model's configuration: the part of Triton's ModelConfig that applies here."""
+    """A model's configuration: the fields of Triton's ModelConfig that apply here."""
 
     name: str
     platform: str
@@ -257,14 +257,14 @@ class OpenInferenceConfig(TypedDict):
 
 
 class Duration(TypedDict):
-    """How often something was done, and how long it took in all."""
+    """How often something was done, and the total time in nanoseconds."""
 
     count: int
     ns: int
 
 
 class BatchStatistics(TypedDict):
-    """The batches of one size."""
+    """Counts and times of the batches of one size."""
 
     batch_size: int
     compute_input: Duration
@@ -286,13 +286,13 @@ class ModelStatistics(TypedDict):
 
 
 class OpenInferenceStatistics(TypedDict):
-    """Counts and times of models, in the shape of Triton's."""
+    """Counts and times of models, in the shape of Triton's statistics extension."""
 
     model_stats: list[ModelStatistics]
 
 
 class RepositoryModel(TypedDict):
-    """A model in the repository's index."""
+    """A model in the index of Triton's model repository extension."""
 
     name: str
     version: str
@@ -301,11 +301,11 @@ class RepositoryModel(TypedDict):
 
 
 class JsonAnswer(Response):
-    """An answer of JSON bytes."""
+    """A response whose content is already encoded as JSON."""
 
     media_type = "application/json"
 
 
 def as_answer(content: object, status: int = 200) -> JsonAnswer:
-    """An answer that holds this content as JSON."""
+    """Encode content as a JSON response."""
     return JsonAnswer(orjson.dumps(content), status)

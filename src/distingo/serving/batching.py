@@ -1,4 +1,4 @@
-"""Images of concurrent requests scored together: decoded by several threads, scored by one."""
+"""Dynamic batching: images of concurrent requests are decoded by several threads and scored together by one."""
 
 from __future__ import annotations
 
@@ -21,20 +21,26 @@ _Found = TypeVar("_Found")
 
 
 class Watcher(Protocol):
-    """Is notified of every batch."""
+    """A listener that is notified of every batch."""
 
     def on_batch(self, images: int, seconds: float, waited: float) -> None:
-        """So many images were scored together in this time; all together they had waited so many seconds for it."""
+        """Handle the end of a batch.
+
+        Args:
+            images: Number of images in the batch.
+            seconds: Time to score it.
+            waited: Total time that its decoded images waited for it, in seconds.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """An image that the threads which decode ordinary ones leave to others.
+    """An image that another pool decodes, since it may be expensive.
 
     Attributes:
-        pool: Decodes it in its turn.
-        decode: To a row; called by a thread of the pool with the request's share.
-        full: What refuses the image where too many wait.
+        pool: The pool that decodes it.
+        decode: Decodes it to a row; called by a thread of the pool with the request's share.
+        full: The refusal of the image if the pool's queue is full.
     """
 
     pool: TurnPool
@@ -44,7 +50,7 @@ class Later:
 
 @dataclass(eq=False, slots=True)
 class _Entry:
-    """An image in the batcher, and the future that gets it once it is scored or refused."""
+    """An image in the batcher, and the future that is resolved once it is scored or refused."""
 
     answer: asyncio.Future[RequestImage]
     image: RequestImage | None
@@ -65,24 +71,24 @@ class _State:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing will come any more."""
+        """Whether the batcher is closed and no image is being decoded."""
         return self.closed and not self.arriving and not self.deferred
 
 
 class Batcher:
     """Scores images in batches.
 
-    An image that is decoded while no other is on its way is scored at once. It waits, never longer than `max_wait`,
-    only while others are being decoded; while a batch is being scored, the next one gathers. For those that are decoded
-    elsewhere (`Later`) no image waits.
+    A decoded image waits only while other images are being decoded, and at most `max_wait` seconds; otherwise it is
+    scored immediately. While one batch is being scored, the next one is collected. No image waits for images that
+    another pool decodes (`Later`).
 
     Args:
-        decode: An image to what the model takes, or to the threads that decode it instead.
-        evaluate: Rows (n, *row) to their scores; called by one thread.
-        decoders: Threads that decode ordinary images.
-        max_wait: In seconds.
-        max_batch: Images scored together at most.
-        watcher: Is notified of every batch.
+        decode: Decodes an image to a row of the model's input, or returns a `Later` if another pool is to decode it.
+        evaluate: Scores rows of shape (n, *row); called by one thread only.
+        decoders: The threads that decode ordinary images.
+        max_wait: Longest time that a decoded image waits for others, in seconds.
+        max_batch: Largest number of images in a batch.
+        watcher: Notified of every batch.
     """
 
     def __init__(
@@ -107,15 +113,15 @@ class Batcher:
         self._thread.start()
 
     def submit(self, image: RequestImage, share: Share) -> asyncio.Future[RequestImage]:
-        """Take an image in; to be called on the event loop.
+        """Queue an image; must be called on the event loop.
 
         Args:
-            image: With its content.
-            share: The request's part of the decoding.
+            image: The image with its content.
+            share: The request's share of the decoding.
 
         Returns:
-            Resolves to the image, scored or refused, or to the error that came meanwhile. Cancelling it takes the image
-            out, unless it is being scored already.
+            A future that resolves to the scored or refused image, or to the exception that decoding or scoring raised.
+            Cancelling it removes the image from the queue, unless it is already being scored.
         """
         entry = _Entry(asyncio.get_running_loop().create_future(), image)
         entry.job, entry.pool = Job(share, lambda: self._decode_first(entry, share)), self._decoders
@@ -127,24 +133,24 @@ class Batcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread that scores still runs."""
+        """Whether the scoring thread is still running."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Take nothing more in; what is in already is still scored, then the thread ends."""
+        """Accept no more images; the thread ends once those already queued are scored."""
         with self._changed:
             self._state.closed = True
             self._changed.notify_all()
 
     def _drop(self, entry: _Entry) -> None:
-        """Take out an image whose client is gone."""
+        """Remove an image whose client has disconnected."""
         job, pool = entry.job, entry.pool
         entry.image = entry.decode = None
         if pool is not None and job is not None and pool.cancel(job):
             self._finish(entry, None)
 
     def _decode_first(self, entry: _Entry, share: Share) -> None:
-        """Decode an ordinary image, or queue another one where it is decoded in its turn."""
+        """Decode an ordinary image, or queue it in the pool that decodes expensive ones."""
         image = entry.image
         outcome = None if image is None else _outcome(lambda: self._decode(image))
         if not isinstance(outcome, Later):
@@ -168,8 +174,8 @@ class Batcher:
             self._finish(entry, _outcome(lambda: decode(share)))
 
     def _finish(self, entry: _Entry, outcome: np.ndarray | Exception | None) -> None:
-        """Count an image that is no longer on its way: ready with its row, refused, or dropped."""
-        entry.job = entry.pool = entry.decode = None  # the job knows the entry: nothing waits for the garbage collector
+        """Record that an image is no longer being decoded: its row is ready, or it was refused or dropped."""
+        entry.job = entry.pool = entry.decode = None  # breaks the reference cycle between job and entry
         image = entry.image
         if isinstance(outcome, RefusedError):
             entry.image = None if image is None else replace(image, refusal=outcome)
@@ -191,10 +197,10 @@ class Batcher:
     def _run(self) -> None:
         while batch := self._take():
             self._score(batch)
-            del batch  # it may hold whole uploads, and the next one may not come for long
+            del batch  # it may hold whole uploads, and the next batch may come much later
 
     def _take(self) -> list[_Entry]:
-        """The next batch, as soon as there is one; empty when all is done."""
+        """Wait for the next batch; empty once the batcher is closed and everything is scored."""
         state = self._state
         with self._changed:
             while True:
@@ -214,9 +220,9 @@ class Batcher:
         began = time.perf_counter()
         decoded = [(entry, image, image.row) for entry in batch if (image := entry.image) and image.row is not None]
         if not decoded:
-            return  # their clients went away meanwhile
+            return  # all clients have disconnected meanwhile
         evaluated = _outcome(lambda: self._judge(np.stack([row for _, _, row in decoded])))
-        while decoded:  # emptied, since the frames of an error lead here
+        while decoded:  # emptied, since the traceback of an error refers to this frame
             entry, image, _ = decoded.pop()
             at = len(decoded)
             if isinstance(evaluated, Exception):
@@ -231,7 +237,7 @@ class Batcher:
 
 
 def _outcome(work: Callable[[], _Found]) -> _Found | Exception:
-    """What work returns or raises; an error is returned without what its frames hold."""
+    """Return the result of `work` or the exception it raises, without the local variables that its frames hold."""
     try:
         return work()
     except Exception as error:
@@ -241,7 +247,7 @@ def _outcome(work: Callable[[], _Found]) -> _Found | Exception:
 
 
 def _resolve(batch: list[_Entry]) -> None:
-    """Wake the event loop once for the whole batch."""
+    """Set the results of a batch's futures, waking the event loop only once."""
 
     def resolve() -> None:
         for entry in batch:
@@ -256,4 +262,4 @@ def _resolve(batch: list[_Entry]) -> None:
     try:
         batch[0].answer.get_loop().call_soon_threadsafe(resolve)
     except RuntimeError:
-        return  # the event loop has ended: no client waits any more
+        return  # the event loop has ended, so no client is waiting

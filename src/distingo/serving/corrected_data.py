@@ -1,4 +1,4 @@
-"""Corrections from the page as a data set that `distingo train` takes."""
+"""Export of the corrections sent from the web page as a data set for `distingo train`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class CorrectedData:
     """A data set made of corrections.
 
     Attributes:
-        folder: Where it is.
-        model: The model that was corrected.
-        task: Whether an image has exactly one label or any number.
-        images: How many images it holds.
-        classes: How many images each class has, the most first.
-        unlabeled: How many images have no label at all; none with one label per image.
-        superseded: How many earlier corrections of the same images are left out.
-        notes: What to know before training on it.
+        folder: The data set's folder.
+        model: The name of the model that was corrected.
+        task: Single-label or multi-label.
+        images: Number of images.
+        classes: Number of images of each class, the largest class first.
+        unlabeled: Number of images without any label; always 0 if single-label.
+        superseded: Number of earlier corrections of the same images that are left out.
+        notes: What to consider before training on it.
     """
 
     folder: Path
@@ -51,34 +51,35 @@ class CorrectedData:
 
 
 def export_store(path: Path, folder: Path, model: str | None = None) -> CorrectedData:
-    """Write the latest correction of every image as a data set, whole or not at all.
+    """Write the latest correction of every image as a data set; on an error nothing is written.
 
-    Class folders for one label per image; else, and where a class's name is no name for a folder, ``labels.csv`` next
-    to the images. ``provenance.csv`` has each image's model and prediction, and when it was corrected.
+    A single-label data set gets class folders. A multi-label one, or one with a class whose name can't be a folder
+    name, gets ``labels.csv`` next to the images. ``provenance.csv`` lists each image's model, its prediction and the
+    time of the correction.
 
     Args:
-        path: The file that `distingo serve` stores corrections in; only read.
+        path: The file in which `distingo serve` stores corrections; it is only read.
         folder: A new or empty folder.
-        model: Whose corrections; None where the file holds those of one model.
+        model: The model whose corrections are exported; may be None if the file contains those of one model only.
 
     Raises:
-        DataError: The file is missing, damaged, something else, or holds no correction.
-        UsageError: There is no such model, or there are several and none is named.
-        ResourceError: Something is in the folder, or it can't be written.
+        DataError: The file is missing, damaged, of another format, or contains no corrections.
+        UsageError: There is no such model, or the file contains several models and none is named.
+        ResourceError: The folder is not empty or can't be written.
     """
     store = CorrectionStore(path, create=False)
     model = _choose_model(store, model)
-    kept = store.latest(model)
-    task: Task = "multi-label" if any(each.task == "multi-label" for each in kept) else "single-label"
+    corrections = store.latest(model)
+    task: Task = "multi-label" if any(each.task == "multi-label" for each in corrections) else "single-label"
     _require_free(folder)
-    by_folder = task == "single-label" and _fit_for_folders({each.labels[0] for each in kept})
-    rows = [(_file_of(each, by_folder=by_folder), each) for each in kept]
+    by_folder = task == "single-label" and _fit_for_folders({each.labels[0] for each in corrections})
+    rows = [(_file_of(each, by_folder=by_folder), each) for each in corrections]
     _write_at_once(store, folder, rows, task, by_folder=by_folder)
-    classes = Counter(label for each in kept for label in each.labels)
+    classes = Counter(label for each in corrections for label in each.labels)
     notes = _describe(classes, task, by_folder=by_folder)
-    earlier = sum(each.times - 1 for each in kept)
-    unlabeled = sum(not each.labels for each in kept)
-    return CorrectedData(folder, model, task, len(kept), dict(classes.most_common()), unlabeled, earlier, notes)
+    earlier = sum(each.times - 1 for each in corrections)
+    unlabeled = sum(not each.labels for each in corrections)
+    return CorrectedData(folder, model, task, len(corrections), dict(classes.most_common()), unlabeled, earlier, notes)
 
 
 def _choose_model(store: CorrectionStore, requested: str | None) -> str:
@@ -112,7 +113,7 @@ def _require_free(folder: Path) -> None:
 
 
 def _fit_for_folders(labels: set[str]) -> bool:
-    """Whether each class can have a folder of its name, also where upper and lower case are the same."""
+    """Whether every class name works as a folder name, also on case-insensitive file systems."""
     folders = {unicodedata.normalize("NFC", label).casefold() for label in labels}
     return len(folders) == len(labels) and not any(
         safe_name(label) != label or is_hidden_folder(label) for label in labels
@@ -136,8 +137,8 @@ def _write_at_once(
         ) from error
     try:
         with progress_bar("exporting", len(rows)) as advance:
-            for file, kept in rows:
-                write_bytes(unfinished / file, store.image(kept.sha256))
+            for file, correction in rows:
+                write_bytes(unfinished / file, store.image(correction.sha256))
                 advance()
         if not by_folder:
             write_table(
@@ -152,16 +153,25 @@ def _write_at_once(
 
 
 def _labels(rows: list[tuple[str, KeptCorrection]], task: Task) -> list[tuple[str, str]]:
-    """Files and their labels: several as a list in JSON, so that no character of a name can be read as a delimiter."""
+    """Files and their labels; multiple labels are a JSON list, so that no character of a name acts as a delimiter."""
     if task == "single-label":
-        return [(file, kept.labels[0]) for file, kept in rows]
-    return [(file, json.dumps(kept.labels, ensure_ascii=False)) for file, kept in rows]
+        return [(file, correction.labels[0]) for file, correction in rows]
+    return [(file, json.dumps(correction.labels, ensure_ascii=False)) for file, correction in rows]
 
 
 def _provenance(row: tuple[str, KeptCorrection]) -> tuple[object, ...]:
-    file, kept = row
-    labels, prediction = (json.dumps(value, ensure_ascii=False) for value in (kept.labels, kept.predicted))
-    return file, kept.sha256, labels, prediction, kept.model, kept.version, kept.at, kept.times
+    file, correction = row
+    labels, prediction = (json.dumps(value, ensure_ascii=False) for value in (correction.labels, correction.predicted))
+    return (
+        file,
+        correction.sha256,
+        labels,
+        prediction,
+        correction.model,
+        correction.version,
+        correction.at,
+        correction.times,
+    )
 
 
 def _describe(classes: Counter[str], task: Task, *, by_folder: bool) -> tuple[str, ...]:

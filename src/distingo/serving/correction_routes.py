@@ -1,4 +1,4 @@
-"""``POST /corrections``: what a person says an image shows, stored if the owner of the server allows it."""
+"""The route ``POST /corrections``, which stores corrected labels of images if the server's owner allows it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _log = logging.getLogger("distingo.serving")
 
 
 def add_correction_route(app: FastAPI, service: Service, store: CorrectionStore | None) -> None:
-    """Offer the route that takes corrections.
+    """Add the route that accepts corrections.
 
     Args:
-        app: To add it to.
-        service: With the models and limits.
-        store: Where corrections are stored; None refuses them all.
+        app: The application to add it to.
+        service: The models and limits.
+        store: Where corrections are stored; None refuses all of them.
     """
 
     @app.post("/corrections", **documentation.CORRECT)
@@ -54,7 +54,7 @@ def _read_form(content_type: str, body: bytes) -> list[Part]:
 
 
 def _read(service: Service, parts: Sequence[Part], client: str) -> SentCorrection:
-    """Read a correction, and check that its image is one: what is stored can be trained on."""
+    """Read a correction and check that its image can be decoded, so that everything stored can be trained on."""
     model = service.models.get(_text(_only(parts, "model")))
     labels = _read_labels(model, parts, new_classes=service.settings.new_classes)
     part = _only(parts, "picture")
@@ -117,7 +117,7 @@ def _read_predicted(part: Part | None) -> object:
         )
     try:
         predicted: object = orjson.loads(part.content)
-        orjson.dumps(predicted)  # refuses what is nested too deeply to be written
+        orjson.dumps(predicted)  # raises if it is nested too deeply to be written
     except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         raise RefusedError(422, "'predicted' is no valid JSON, or nested too deeply") from error
     return predicted

@@ -1,8 +1,7 @@
-"""Corrections sent from the page, in one SQLite file: each image once, and every correction of it that was ever sent.
+"""A store for corrections sent from the web page: a SQLite file with each image once and all corrections of it.
 
-Several processes may write at once: the file is in write-ahead mode, and each call has a connection of its own. These
-are images that clients sent, with what they really show; `distingo.datasets.corrections` is about the images of a data
-set.
+Several processes may write at the same time: the file is in write-ahead mode, and each call opens its own connection.
+The store is for images that clients uploaded; `distingo.datasets.corrections` handles those of a data set.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from distingo.errors import DataError, ResourceError
 from distingo.records import Task
 
 DEFAULT_MOST_BYTES = 4 * 1024**3
-"""What the file may grow to: the page can be open to many, and the disk is not theirs."""
+"""Largest size of the file in bytes, so that untrusted clients can't fill the disk."""
 
 _APPLICATION_ID = 0x64697374  # "dist"
 _SCHEMA_VERSION = 1
@@ -50,21 +49,21 @@ PRAGMA user_version = {_SCHEMA_VERSION};
 
 
 class StoreFullError(ResourceError):
-    """The file of corrections has grown to its limit."""
+    """The file of corrections has reached its size limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentCorrection:
-    """What a person says an image shows.
+    """A correction as a client sends it.
 
     Attributes:
-        image: The file's bytes as they were uploaded.
-        format: Its format, as `distingo.datasets.decoding.formats.detect_format` names it.
+        image: The file's bytes as uploaded.
+        format: The file's format, as returned by `distingo.datasets.decoding.formats.detect_format`.
         model: The model's name.
         version: The model's version.
-        task: Whether an image gets exactly one label or any number.
-        labels: The right class; with several labels per image perhaps none.
-        predicted: The model's prediction, as JSON has it.
+        task: Single-label or multi-label.
+        labels: The correct labels: exactly one if single-label, any number if multi-label.
+        predicted: The model's prediction, as decoded JSON.
     """
 
     image: bytes
@@ -81,11 +80,11 @@ class KeptCorrection:
     """The latest correction of one image for one model.
 
     Attributes:
-        id: Its number in the file.
+        id: Its ID in the file.
         at: When it was sent, in UTC as ISO 8601.
-        sha256: Hash of the image's bytes, hexadecimal.
-        format: As of `SentCorrection`, like all from `model` to `predicted`.
-        times: How often the image was corrected for this model, this time included.
+        sha256: Hexadecimal SHA-256 of the image's bytes.
+        format: As in `SentCorrection`, like the attributes from `model` to `predicted`.
+        times: How often the image has been corrected for this model, including this time.
     """
 
     id: int
@@ -101,23 +100,23 @@ class KeptCorrection:
 
 
 class CorrectionStore:
-    """A file of corrections; safe to use from several threads and processes at once.
+    """A file of corrections; safe to use from several threads and processes.
 
     Attributes:
         path: The file.
     """
 
     def __init__(self, path: Path, *, create: bool = True, most_bytes: int = DEFAULT_MOST_BYTES) -> None:
-        """Open the file, or make it: readable by its owner only, as it holds images of other people.
+        """Open or create the file; only its owner can read it, since it contains other people's images.
 
         Args:
             path: The file.
-            create: Make it where there is none.
-            most_bytes: What it may grow to.
+            create: Whether to create the file if it does not exist.
+            most_bytes: Largest size of the file in bytes.
 
         Raises:
-            DataError: There is none, or something else is there.
-            ResourceError: It can't be made or opened.
+            DataError: The file does not exist, or is not a file of corrections.
+            ResourceError: The file can't be created or opened.
         """
         self.path = path
         self._most_bytes = most_bytes
@@ -136,7 +135,7 @@ class CorrectionStore:
         """Store a correction next to earlier ones of the same image.
 
         Returns:
-            Its number.
+            The correction's ID.
 
         Raises:
             StoreFullError: The file would grow beyond its limit.
@@ -146,26 +145,26 @@ class CorrectionStore:
         row = (utc_now(), sha256, sent.model, sent.version, sent.task, _to_json(sent.labels), _to_json(sent.predicted))
         with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            known = connection.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
-            self._require_room(connection, 0 if known else len(sent.image))
-            if not known:
+            stored = connection.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+            self._require_room(connection, 0 if stored else len(sent.image))
+            if not stored:
                 image = (sha256, sent.format, sent.image)
                 connection.execute("INSERT INTO pictures (sha256, format, content) VALUES (?, ?, ?)", image)
-            kept = connection.execute(
+            cursor = connection.execute(
                 "INSERT INTO corrections (at, sha256, model, version, task, labels, predicted) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            return int(kept.lastrowid or 0)
+            return int(cursor.lastrowid or 0)
 
     def models(self) -> dict[str, int]:
-        """By the name of each model, how many images were corrected for it."""
+        """The number of corrected images of each model, by the model's name."""
         query = "SELECT model, count(DISTINCT sha256) FROM corrections GROUP BY model ORDER BY model"
         with self._connected() as connection:
             return dict(connection.execute(query).fetchall())
 
     def latest(self, model: str) -> list[KeptCorrection]:
-        """The latest correction of each image for a model, in the order in which they came."""
+        """The latest correction of each image for a model, in the order in which they were sent."""
         query = (
             "SELECT max(id), at, sha256, format, model, version, task, labels, predicted, count(*) "
             "FROM corrections JOIN pictures USING (sha256) WHERE model = ? GROUP BY sha256 ORDER BY max(id)"
@@ -174,7 +173,7 @@ class CorrectionStore:
             return [_read(row) for row in connection.execute(query, (model,))]
 
     def history(self, sha256: str, model: str) -> list[KeptCorrection]:
-        """All corrections of one image for a model, the first one first."""
+        """All corrections of one image for a model, oldest first."""
         query = (
             "SELECT id, at, sha256, format, model, version, task, labels, predicted, "
             "row_number() OVER (ORDER BY id) "
@@ -184,19 +183,19 @@ class CorrectionStore:
             return [_read(row) for row in connection.execute(query, (model, sha256))]
 
     def image(self, sha256: str) -> bytes:
-        """An image's bytes as they were uploaded.
+        """Read the bytes of an uploaded image.
 
         Raises:
-            DataError: They are not there, or are no longer what they were.
+            DataError: The image is missing, or its bytes no longer match the hash.
         """
         with self._connected() as connection:
-            found = connection.execute("SELECT content FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
-        if found is None or hashlib.sha256(found[0]).hexdigest() != sha256:
+            row = connection.execute("SELECT content FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+        if row is None or hashlib.sha256(row[0]).hexdigest() != sha256:
             raise DataError(
                 f"{self.path}: image {sha256[:16]} is missing or damaged; restore the file from a copy",
                 code="damaged_file",
             )
-        return bytes(found[0])
+        return bytes(row[0])
 
     def _require_room(self, connection: sqlite3.Connection, more: int) -> None:
         (pages,), (size,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))

@@ -1,8 +1,8 @@
-"""Images that may take long, decoded by processes that can be killed: each within its time and memory.
+"""Decoding of potentially expensive images in separate processes, each image with a time and memory limit.
 
-The server sends tasks to ``python -m distingo.serving.decoding`` over pipes: each is a head of JSON and a file, each
-result a head of JSON and pixels, after the lengths of both. Memory and processor time of each task are also limited by
-the operating system, where it can.
+The server sends tasks to ``python -m distingo.serving.decoding`` through pipes. A task is a JSON header and a file, a
+result is a JSON header and pixels; both are preceded by the lengths of their two parts. Where the operating system
+supports it, it enforces each task's limits on memory and processor time too.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from distingo.serving.turns import Job, Share, TurnPool
 _LENGTHS = struct.Struct(">II")
 _PROCESSES = 2
 _OF_REQUEST = 3
-"""So many times the seconds of one image may all images of a request take."""
+"""Time limit for all images of a request, as a multiple of the limit for one image."""
 
 _WAITS = 6
-"""So many times the seconds of one image an image waits for its turn at most."""
+"""Longest time that an image waits for a process, as a multiple of the time limit for one image."""
 
 _MOST_RESULT = 2**30
 _LIBRARIES = 32 * 2**20
-"""Bytes that libraries which are loaded for one format only may take besides."""
+"""Additional bytes for libraries that are loaded on demand for one format."""
 
 _MOST_PIXELS_SHOWN = 4_000_000
 _log = logging.getLogger("distingo.serving")
@@ -50,14 +50,14 @@ _log = logging.getLogger("distingo.serving")
 
 @dataclass(frozen=True, slots=True)
 class DecodeTask:
-    """What to make of a file.
+    """How to decode a file.
 
     Attributes:
-        result: ``row`` for what a model takes, ``image`` for an image of up to 4 million pixels.
+        result: ``row`` for a row of the model's input, ``image`` for an image of up to 4 million pixels.
         max_pixels: As for `distingo.serving.images.decode_upload`.
-        enough: Likewise.
-        value_ranges: Likewise.
-        rendition: How a row is made; None makes descriptors.
+        enough: As for `distingo.serving.images.decode_upload`.
+        value_ranges: As for `distingo.serving.images.decode_upload`.
+        rendition: The preprocessing for a row; None computes descriptors instead.
     """
 
     result: Literal["row", "image"]
@@ -68,7 +68,7 @@ class DecodeTask:
 
 
 class _Result(TypedDict, total=False):
-    """The head of a result: of a row, of an image, or of a refusal."""
+    """The header of a result: a row, an image or a refusal."""
 
     dtype: str
     shape: list[int]
@@ -79,17 +79,17 @@ class _Result(TypedDict, total=False):
 
 
 class DecodingProcesses:
-    """A few processes, and whose turn it is.
+    """A small pool of decoding processes that is shared fairly between clients.
 
-    A client has all of them but one at the most, each image its process's part of the memory, and the client whose
-    last image was done longest ago comes next: whatever one client's images take, another's need not wait for them.
+    One client can occupy all processes but one, and the client whose last image was finished longest ago comes next, so
+    that expensive images of one client do not block the others. The memory limit is divided evenly among the processes.
 
     Args:
-        settings: Of the server.
+        settings: The server's settings.
 
     Attributes:
-        memory: Bytes that one image may take.
-        pool: Whose turn it is.
+        memory: Memory limit of one image in bytes.
+        pool: Determines the order of the images.
     """
 
     def __init__(self, settings: ServeSettings) -> None:
@@ -108,11 +108,11 @@ class DecodingProcesses:
         )
 
     def row(self, task: DecodeTask, content: bytes, memory: int, share: Share) -> np.ndarray:
-        """Decode a file to what a model takes; called by a thread of the pool.
+        """Decode a file to a row of the model's input; called by a thread of the pool.
 
         Raises:
-            RefusedError: As `distingo.serving.images.decode_upload`, and where it takes more time or memory than it
-                may (413), or its turn did not come (503).
+            RefusedError: As `distingo.serving.images.decode_upload`; also if it exceeds its time or memory limit (413)
+                or waited too long (503).
         """
         result, pixels = self._run(task, content, memory, share)
         if "dtype" not in result:
@@ -124,7 +124,7 @@ class DecodingProcesses:
         return row
 
     def image(self, task: DecodeTask, content: bytes, memory: int, share: Share) -> Image.Image:
-        """Decode a file to an image of up to 4 million pixels, and wait for it; as `row`."""
+        """Decode a file to an image of up to 4 million pixels and wait for it; raises the same errors as `row`."""
         done = threading.Event()
         outcome: list[Image.Image | Exception] = []
 
@@ -134,7 +134,7 @@ class DecodingProcesses:
                 width, height = result["size"]
                 outcome.append(Image.frombytes(result["mode"], (width, height), pixels))
             except Exception as error:
-                free_frames(error)  # they hold the content, and this list the error
+                free_frames(error)  # the list keeps the error, whose frames refer to the content
                 outcome.append(error)
             finally:
                 done.set()
@@ -146,7 +146,7 @@ class DecodingProcesses:
         return outcome[0]
 
     def close(self) -> None:
-        """End all processes, whatever they do."""
+        """Kill all processes, including busy ones."""
         self._closed = True
         self.pool.close()
         for process in list(self._all):
@@ -157,7 +157,7 @@ class DecodingProcesses:
             self._process()
 
     def _process(self) -> _Process:
-        """This thread's process, started again where it has ended."""
+        """This thread's process, which is restarted if it has ended."""
         process: _Process | None = getattr(self._local, "process", None)
         if process is None or not process.lives:
             if process is not None:
@@ -172,11 +172,13 @@ class DecodingProcesses:
         began = time.monotonic()
         if began - share.came > _WAITS * self._seconds:
             raise too_many_waiting()
-        most = _OF_REQUEST * self._seconds
-        left = most - share.seconds
+        request_limit = _OF_REQUEST * self._seconds
+        left = request_limit - share.seconds
         reason = f"decoding it takes more than {self._seconds:g} seconds; send a smaller image"
         if left < self._seconds:
-            reason = f"the images of this request took more than {most:g} seconds to decode; send fewer at once"
+            reason = (
+                f"the images of this request took more than {request_limit:g} seconds to decode; send fewer at once"
+            )
         if left <= 0:
             raise RefusedError(413, reason)
         seconds = min(self._seconds, left)
@@ -191,7 +193,7 @@ class DecodingProcesses:
 
 
 def too_many_waiting() -> RefusedError:
-    """The refusal of an image whose turn does not come."""
+    """The refusal of an image that waited too long or does not fit into the queue (503)."""
     return RefusedError(503, "too many large images wait to be decoded; try again soon")
 
 
@@ -215,7 +217,7 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for the server
+            start_new_session=True,  # Ctrl-C must reach the server only
         )
 
     @property
@@ -227,10 +229,11 @@ class _Process:
             self._process.kill()
 
     def run(self, head: bytes, content: bytes, seconds: float, too_long: RefusedError) -> tuple[_Result, bytes]:
-        """Do one task.
+        """Run one task.
 
         Raises:
-            RefusedError: `too_long`, or the process ended at it (422); it has ended then.
+            RefusedError: `too_long` at the time limit, or another one if the process crashed (422); in both cases the
+                process has ended.
         """
         late = threading.Event()
 
@@ -269,7 +272,7 @@ def _write(pipe: IO[bytes], head: bytes, content: bytes) -> None:
 
 
 def _read(pipe: IO[bytes]) -> tuple[bytes, bytes] | None:
-    """The next message's head and content; None where the other end is gone."""
+    """Read the next message's header and content; None if the other end has closed the pipe."""
     lengths = pipe.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
@@ -281,11 +284,11 @@ def _read(pipe: IO[bytes]) -> tuple[bytes, bytes] | None:
 
 
 def main() -> None:
-    """Do tasks until there are no more: what the process runs."""
+    """Run tasks from standard input until it is closed; the entry point of a decoding process."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(5)
     with os.fdopen(os.dup(1), "wb") as results:
-        os.dup2(2, 1)  # what a library prints must not get among the results
+        os.dup2(2, 1)  # text that a library prints must not mix with the results
         _load_libraries()
         while (message := _read(sys.stdin.buffer)) is not None:
             result, pixels = _do(*message)
@@ -294,7 +297,7 @@ def main() -> None:
 
 
 def _load_libraries() -> None:
-    """So that the first task is done as quickly as the next."""
+    """Import libraries in advance, so that the first task takes no longer than the next."""
     from distingo.datasets.decoding.pillow_files import quiet_pillow
 
     quiet_pillow()
@@ -332,22 +335,22 @@ def _decode(task: DecodeTask, content: bytes) -> tuple[_Result, bytes]:
 
 @contextlib.contextmanager
 def _limited(memory: int, seconds: float) -> Iterator[None]:
-    """While the block lasts, have the system refuse more memory, and end the process after more time."""
+    """Within the block, let the operating system refuse more memory and kill the process after its time limit."""
     try:
         import resource
 
-        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        data_bytes = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
     except (ImportError, OSError, ValueError):
         yield
         return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    most = resource.getrlimit(resource.RLIMIT_DATA)[1], resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (taken + memory + _LIBRARIES, most[0]))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, most[1]))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    hard_limits = resource.getrlimit(resource.RLIMIT_DATA)[1], resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes + memory + _LIBRARIES, hard_limits[0]))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime + seconds) + 2, hard_limits[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, most[0]))
+        resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, hard_limits[0]))
 
 
 if __name__ == "__main__":

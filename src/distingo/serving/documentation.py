@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the routes, which check requests themselves, for speed."""
+"""Descriptions of the routes for the OpenAPI document; for speed the routes validate requests themselves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from distingo.serving.requests import MOST_LABELS
 from distingo.serving.tensors import NUMBERS
 
 LONGEST_LABEL = 200
-"""Characters of a label in a correction."""
+"""Largest number of characters of a label in a correction."""
 
 _Schema: TypeAlias = dict[str, Any]
 
@@ -70,7 +70,7 @@ def _array(items: _Schema, **limits: Any) -> _Schema:
 
 
 def _body(**types: _Schema) -> _Schema:
-    """A request's body by its media types: ``json``, ``form`` or ``binary``."""
+    """Describe a request body by schemas for the keys ``json``, ``form`` and ``binary``."""
     content = {_MEDIA_TYPES[kind]: {"schema": schema} for kind, schema in types.items()}
     return {"required": True, "content": content}
 
@@ -92,7 +92,7 @@ _OPTIONS: dict[str, tuple[_Schema, str]] = {
 }
 _NAME = _parameter("name", _TEXT, "The model's name", "path")
 _VERSION = _parameter("version", _TEXT, "The model's version", "path")
-# without defaults, which generated clients would send and so override the address
+# without defaults: generated clients would send them and so override options in the query string
 _OPTION_SCHEMAS = {
     name: {key: value for key, value in schema.items() if key != "default"} for name, (schema, _) in _OPTIONS.items()
 }
@@ -254,7 +254,7 @@ def open_inference(kind: str, *, versioned: bool) -> _Schema:
 
     Args:
         kind: ``metadata``, ``ready``, ``config``, ``stats`` or ``infer``.
-        versioned: Whether the address names a version.
+        versioned: Whether the path contains a version.
     """
     named = [_NAME, _VERSION] if versioned else [_NAME]
     name = f"v2_model_{kind}{'_version' if versioned else ''}"

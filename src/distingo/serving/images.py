@@ -1,7 +1,7 @@
-"""One image of a request as a record, and the decoding of its file within limits.
+"""The record of one image in a request, and the decoding of its file within limits.
 
-What decoding may cost is estimated from the file's first bytes alone, before any library opens it: a header of an
-ordinary image is decoded at once, of any other in a process that may be killed (`distingo.serving.decoding`).
+The cost of decoding is estimated from the file's header before any library opens it. Ordinary images are decoded
+directly, all others in a process that can be killed (`distingo.serving.decoding`).
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from distingo.records import ValueRanges
 from distingo.serving.http.errors import RefusedError
 
 ACCEPTED = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
-"""Formats that are decoded; anything else is refused from its first bytes."""
+"""Formats that are decoded; any other is refused after inspecting its first bytes."""
 
 _NOT_SCORED = np.empty(0, np.float32)
 _MOST_BYTES = 8 * 2**20
 _MOST_PIXELS = 4_000_000
 _MOST_REDUCED_PIXELS = 24_000_000
-"""Of a JPEG that is decoded at a fraction of its size: a tenth of a second."""
+"""Limit for a JPEG that is decoded at a fraction of its size, which takes a tenth of a second."""
 
 _BYTES_PER_PIXEL = 24
-"""Above what decoding was measured to take: 18 for a deep PNG with alpha and a color profile, 13 for 8-bit RGBA."""
+"""Upper bound; measured were 18 for a 16-bit PNG with alpha channel and color profile, and 13 for 8-bit RGBA."""
 
 _FIXED_BYTES = 64 * 2**20
 _REDUCIBLE = 4
-"""From so many times the pixels that are enough on, a JPEG is decoded at a fraction of its size."""
+"""A JPEG whose shorter side exceeds the required one by this factor is decoded at a fraction of its size."""
 
 _SCAN = b"\xff\xda"
 _MOST_SCANS = 20
-"""Passes over all pixels that a JPEG of the greatest size may take; ordinary progressive ones take about ten."""
+"""Number of passes over all pixels allowed for the largest JPEG; ordinary progressive ones need about ten."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestImage:
-    """One image of a request, from the upload to the answer; each step fills in what it finds.
+    """One image of a request, from the upload to the response; each processing step adds its results.
 
     Attributes:
-        name: What the client calls it.
-        content: Its file's bytes, or pixels as uint8 (height, width, 1 or 3).
-        row: What the model takes, while it is decoded and not scored yet.
-        probabilities: float32 (classes,), calibrated, once it is scored; empty before.
-        is_ood: Whether it is out of distribution; None where the model can't tell.
-        refusal: Why it can't be scored; None where it can.
+        name: The client's name for it.
+        content: The file's bytes, or pixels as uint8 (height, width, 1 or 3).
+        row: The model's input after decoding; None before, and again after scoring.
+        probabilities: Calibrated probabilities, float32 (classes,); empty before scoring.
+        is_ood: Whether it is out of distribution; None if the model has no detector.
+        refusal: Why it can't be scored; None if it can.
     """
 
     name: str
@@ -61,24 +61,24 @@ class RequestImage:
 
     @property
     def file(self) -> bytes:
-        """Its file's bytes; empty where it came as pixels."""
+        """The file's bytes; empty if the image was sent as pixels."""
         return b"" if isinstance(self.content, np.ndarray) else bytes(self.content)
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderCost:
-    """What decoding a file may cost, by its header.
+    """The cost of decoding a file, estimated from its header.
 
     Attributes:
-        pixels: Width times height; None where they are not known.
-        ordinary: Whether decoding takes a tenth of a second and a hundred megabytes at the most, whatever follows.
+        pixels: Width times height; None if unknown.
+        ordinary: Whether decoding is guaranteed to take at most a tenth of a second and a hundred megabytes.
     """
 
     pixels: int | None
     ordinary: bool
 
     def memory(self, most: int) -> int:
-        """Bytes that decoding may take, at most `most`."""
+        """Estimate the memory for decoding in bytes, at most `most`."""
         return most if self.pixels is None else min(most, _FIXED_BYTES + self.pixels * _BYTES_PER_PIXEL)
 
 
@@ -86,18 +86,19 @@ UNKNOWN_COST = HeaderCost(None, ordinary=False)
 
 
 def read_cost(data: bytes, name: str, *, scans: int = 1, enough: int | None = None) -> HeaderCost:
-    """Estimate from a header what decoding costs.
+    """Estimate the cost of decoding a file from its header.
 
     Args:
-        data: The whole file.
-        name: Its format, as `distingo.datasets.decoding.formats.detect_format` has it.
-        scans: Of a JPEG, how often a scan begins.
+        data: The complete file.
+        name: Its format, as returned by `distingo.datasets.decoding.formats.detect_format`.
+        scans: Number of scans, for a JPEG.
         enough: As for `distingo.datasets.decoding.decode.decode`.
 
     Returns:
-        The cost; that of a file in which two decoders may find different sizes is not known. Ordinary are JPEG, PNG,
-        WebP, GIF and uncompressed BMP of up to 4 million pixels, JPEG of one scan and up to 24 million where it is
-        decoded at a fraction of its size, each scan of a JPEG counting anew, in files of up to 8 MB.
+        The cost, which is unknown if decoders could disagree about the size. A file is ordinary if it has up to 8 MB,
+        is a JPEG, PNG, WebP, GIF or uncompressed BMP, and has up to 4 million pixels, where each scan of a JPEG counts
+        its pixels again; or if it is a JPEG of one scan and up to 24 million pixels that can be decoded at a fraction
+        of its size.
     """
     reader = _READERS.get(name)
     header = None
@@ -120,9 +121,9 @@ class _Header:
 
     Attributes:
         width: In pixels.
-        height: Likewise.
-        weight: How many times as much as an ordinary pixel each one costs.
-        reducible: Whether the file can be decoded at a fraction of its size without all its pixels in memory.
+        height: In pixels.
+        weight: Cost of one pixel relative to an ordinary one.
+        reducible: Whether the file can be decoded at a fraction of its size without having all pixels in memory.
     """
 
     width: int
@@ -132,7 +133,7 @@ class _Header:
 
 
 def _png(data: bytes) -> _Header | None:
-    """One header that comes first, and no other before the pixels: of several, decoders take the last."""
+    """Read the header; None if there is more than one before the pixels, since decoders use the last one."""
     if data[12:16] != b"IHDR" or data[8:12] != b"\0\0\0\r":
         return None
     at = 33
@@ -148,7 +149,7 @@ _IMAGE, _EXTENSION = 0x2C, 0x21
 
 
 def _gif(data: bytes) -> _Header | None:
-    """The screen, or as much more as the first frame covers: decoders enlarge it."""
+    """Read the size of the screen, extended to contain the first frame as decoders do."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     while data[at] == _EXTENSION:
@@ -184,7 +185,7 @@ def _webp(data: bytes) -> _Header | None:
     if kind == b"VP8L" and data[20] == 0x2F:
         (packed,) = struct.unpack_from("<I", data, 21)
         return _Header((packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1)
-    if kind == b"VP8X" and not data[20] & 2:  # one that moves has frames of their own sizes
+    if kind == b"VP8X" and not data[20] & 2:  # the frames of an animation have their own sizes
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
         return _Header(width, height)
     return None
@@ -193,16 +194,16 @@ def _webp(data: bytes) -> _Header | None:
 _SEQUENTIAL = frozenset({0xC0, 0xC1})
 
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-"""Huffman-coded frames; all others are rare."""
+"""Markers of Huffman-coded frames; all others are rare."""
 
 _START_OF_SCAN = 0xDA
 
 _SEGMENTS = _FRAMES | {0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
-"""Tables, programs' notes, and comments: all that comes before an ordinary file's first scan."""
+"""Markers that precede the first scan of an ordinary file: frames, tables, application data and comments."""
 
 
 def _jpeg(data: bytes) -> _Header | None:
-    """One frame, among nothing but whole segments: anything else each decoder skips in its own way."""
+    """Read the header; None unless it has one frame and intact segments, since decoders skip the rest differently."""
     at, frame = 2, None
     while True:
         if data[at] != 0xFF:
@@ -237,15 +238,15 @@ def decode_upload(
 
     Args:
         data: The file.
-        max_pixels: Width times height above which it is refused, from its header alone.
+        max_pixels: Largest width times height; larger images are refused after reading the header.
         enough: As for `distingo.datasets.decoding.decode.decode`.
-        value_ranges: The model's, likewise.
+        value_ranges: The model's value ranges, as for `distingo.datasets.decoding.decode.decode`.
 
     Returns:
         The image in mode ``RGB`` or ``L``, upright.
 
     Raises:
-        RefusedError: It is no accepted format (415), too large (413), or damaged (422).
+        RefusedError: The format is not accepted (415), or the image is too large (413) or damaged (422).
     """
     try:
         return _decode(data, max_pixels, max_pixels, enough, value_ranges)
@@ -256,17 +257,17 @@ def decode_upload(
 def decode_ordinary(
     data: bytes, cost: HeaderCost, *, max_pixels: int, enough: int | None, value_ranges: ValueRanges | None = None
 ) -> Image.Image | None:
-    """Decode an uploaded image that is cheap by its header, unless it turns out to have more pixels than that states.
+    """Decode an uploaded image that is ordinary according to its header.
 
     Args:
         data: The file.
-        cost: By its header, ordinary.
+        cost: The cost estimated from its header; must be ordinary.
         max_pixels: As for `decode_upload`.
-        enough: Likewise.
-        value_ranges: Likewise.
+        enough: As for `decode_upload`.
+        value_ranges: As for `decode_upload`.
 
     Returns:
-        The image; None where the header is wrong, before any pixel is decoded.
+        The image; None if it has more pixels than estimated, in which case none of them is decoded.
 
     Raises:
         RefusedError: As `decode_upload`.
@@ -297,19 +298,19 @@ def _decode(
 
 
 def too_much_memory() -> RefusedError:
-    """The refusal of an image whose decoding needs more memory than it may take."""
+    """The refusal of an image whose decoding exceeds the memory limit (413)."""
     return RefusedError(413, "decoding it takes more memory than is allowed; send a smaller image")
 
 
 def cost_of(data: bytes, enough: int | None) -> HeaderCost:
-    """What decoding an uploaded image may cost, from its header.
+    """Estimate the cost of decoding an uploaded image from its header.
 
     Args:
         data: The file.
         enough: As for `distingo.datasets.decoding.decode.decode`.
 
     Raises:
-        RefusedError: It is no accepted format (415).
+        RefusedError: The file is empty (422) or its format is not accepted (415).
     """
     name = _accepted_format(data)
     return read_cost(data, name, scans=data.count(_SCAN) if name == "JPEG" else 1, enough=enough)
@@ -318,15 +319,17 @@ def cost_of(data: bytes, enough: int | None) -> HeaderCost:
 def _accepted_format(data: bytes) -> str:
     name = detect_format(data)
     if name not in ACCEPTED:
-        came = str(describe_non_image(name) or "") or ("no known image" if name == "unknown" else f"a {name} file")
+        description = str(describe_non_image(name) or "") or (
+            "no known image" if name == "unknown" else f"a {name} file"
+        )
         raise RefusedError(
-            422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
+            422 if name == "empty" else 415, f"{description}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
         )
     return name
 
 
 def _check_scans(data: bytes, max_pixels: int) -> None:
-    """A small progressive JPEG can name thousands of scans, each of which passes over all pixels."""
+    """Refuse a JPEG with too many scans: a small file can contain thousands, and each one passes over all pixels."""
     scans = data.count(_SCAN)
     if scans <= _MOST_SCANS:
         return
@@ -336,10 +339,10 @@ def _check_scans(data: bytes, max_pixels: int) -> None:
 
 
 def check_pixels(height: int, width: int, max_pixels: int) -> None:
-    """Refuse pixels that come as numbers and are too many.
+    """Check the size of an image that is sent as an array.
 
     Raises:
-        RefusedError: They are (413).
+        RefusedError: It has more than `max_pixels` pixels (413).
     """
     if height * width > max_pixels:
         raise RefusedError(413, f"an image of more than {max_pixels:,} pixels; send a smaller one")

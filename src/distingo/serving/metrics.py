@@ -1,8 +1,7 @@
-"""What the server counts, in Prometheus's format; with several workers their counts are summed.
+"""The server's metrics in Prometheus's format, summed over all workers.
 
-Among the counts are those of Triton's statistics extension (docs/protocol/extension_statistics.md in
-github.com/triton-inference-server/server), and whether the scores that a served model gives are still distributed like
-those of its validation images.
+They include the counts of Triton's statistics extension (docs/protocol/extension_statistics.md in
+github.com/triton-inference-server/server) and the drift of each model's scores from those of its validation images.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from distingo.models.calibration_set import CalibrationSet
 from distingo.serving.answers import Duration, ModelStatistics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus-client's own name for the folder through which workers share their counts."""
+"""prometheus-client's environment variable for the folder through which workers share their counts."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,17 +40,17 @@ _INFERENCE = _PREFIX + "inference_"
 _NONE: Duration = {"count": 0, "ns": 0}
 
 WINDOW = 1000
-"""The latest predicted labels of each worker that count."""
+"""Number of latest predicted labels of each worker that are compared."""
 
 LEAST = 100
-"""With fewer predicted labels the drift is not reported."""
+"""Smallest number of predicted labels for which the drift is reported."""
 
 _MOST_BINS = 10
 
 _LEAST_A_BIN = 10
 
 _FLOOR = 0.5
-"""Images that an empty bin counts as, so that the logarithm is finite."""
+"""Count that replaces 0 in an empty bin, so that the logarithm is finite."""
 
 
 class Metrics:
@@ -87,11 +86,11 @@ class Metrics:
         return Histogram(_PREFIX + name, text, labels, buckets=buckets, registry=self._registry)
 
     def _gauge(self, name: str, text: str, labels: list[str]) -> Gauge:
-        """Of several workers the sum of those that live."""
+        """Create a gauge whose value is summed over the workers that are alive."""
         return Gauge(_PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livesum")
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count an answer and the time that it took."""
+        """Count a response and the time that it took."""
         counters = self._answers.get((route, method, status))
         if counters is None:
             counters = (self.requests.labels(route, method, str(status)), self.seconds.labels(route))
@@ -102,14 +101,14 @@ class Metrics:
             self.refused.labels(str(status)).inc()
 
     def watch_scores(self, model: str, version: str, calibration_set: CalibrationSet | None) -> None:
-        """Compare the scores that a model gives from now on with those of its validation images."""
+        """Start comparing the scores of a model with those of its validation images."""
         bins = bin_scores(calibration_set)
         if bins is not None:
             with self._lock:
                 self._windows[model, version] = ScoreWindow(bins)
 
     def forget_scores(self, model: str, version: str) -> None:
-        """Compare no more: another version of the model is served now."""
+        """Stop comparing the scores of a model version that is no longer served."""
         with self._lock:
             window = self._windows.pop((model, version), None)
         if window is not None:
@@ -124,7 +123,7 @@ class Metrics:
                 self._recent.labels(model, version, str(each)).set(count)
 
     def collect(self) -> list[Any]:
-        """All counts, of all workers, as prometheus-client's families."""
+        """Collect the metrics of all workers as prometheus-client's metric families."""
         source = self._registry
         if os.environ.get(FOLDER_VARIABLE):
             source = CollectorRegistry()
@@ -132,13 +131,13 @@ class Metrics:
         return list(source.collect())
 
     def render(self) -> bytes:
-        """All counts, of all workers, with the drift of each model's scores."""
-        whole = CollectorRegistry()
+        """Write the metrics of all workers and the drift of each model's scores in Prometheus's text format."""
+        registry = CollectorRegistry()
         families = self.collect()
         with self._lock:
             bins = {key: window.bins for key, window in self._windows.items()}
-        whole.register(_Collected([*families, *_drift(families, bins)]))
-        return generate_latest(whole)
+        registry.register(_Collected([*families, *_drift(families, bins)]))
+        return generate_latest(registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +145,26 @@ class ScoreBins:
     """The distribution of the probabilities of predicted labels on the validation images.
 
     Attributes:
-        edges: float64 (bins - 1,), ascending, between the bins.
-        expected: float64 (bins,): how many validation scores fall in each.
+        edges: float64 (bins - 1,): boundaries between the bins, ascending.
+        expected: float64 (bins,): number of validation scores in each bin.
     """
 
     edges: npt.NDArray[np.float64]
     expected: npt.NDArray[np.float64]
 
     def find(self, score: float) -> int:
-        """The bin of a score."""
+        """Index of the bin that contains a score."""
         return int(np.searchsorted(self.edges, score, side="right"))
 
 
 def bin_scores(calibration_set: CalibrationSet | None) -> ScoreBins | None:
-    """Divide the validation scores into bins of about equal number, at most ten and of ten scores at the least.
+    """Divide the validation scores into at most ten bins of about equal size, with at least ten scores in each.
 
     Args:
-        calibration_set: What the run kept; None where an older distingo trained it.
+        calibration_set: The run's calibration set; None if an older version of distingo trained it.
 
     Returns:
-        The bins; None where there are too few scores, or all are the same.
+        The bins; None if there are too few scores or all scores are equal.
     """
     scores = np.empty(0) if calibration_set is None else calibration_set.confidences
     number = min(_MOST_BINS, len(scores) // _LEAST_A_BIN)
@@ -179,25 +178,25 @@ def bin_scores(calibration_set: CalibrationSet | None) -> ScoreBins | None:
 
 
 def stability_index(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> float:
-    """The population stability index, the sum of (a - e) ln(a / e) over the bins' shares.
+    """Population stability index: the sum of (a - e) ln(a / e) over the bins' shares a (actual) and e (expected).
 
-    Siddiqi, Credit Risk Scorecards, 2006; by custom 0.1 is worth a look and 0.25 a shift.
+    By convention, 0.1 deserves attention and 0.25 is a shift (Siddiqi, Credit Risk Scorecards, 2006).
 
     Args:
-        expected: float64 (bins,): counts to compare with.
-        actual: float64 (bins,): counts that came.
+        expected: float64 (bins,): reference counts.
+        actual: float64 (bins,): observed counts.
     """
-    before = np.maximum(expected, _FLOOR) / np.maximum(expected, _FLOOR).sum()
-    now = np.maximum(actual, _FLOOR) / np.maximum(actual, _FLOOR).sum()
-    return float(np.sum((now - before) * np.log(now / before)))
+    expected_shares = np.maximum(expected, _FLOOR) / np.maximum(expected, _FLOOR).sum()
+    actual_shares = np.maximum(actual, _FLOOR) / np.maximum(actual, _FLOOR).sum()
+    return float(np.sum((actual_shares - expected_shares) * np.log(actual_shares / expected_shares)))
 
 
 def chance_limit(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> float:
-    """What the index stays below in 99 of 100 cases where nothing has changed.
+    """The 99 % quantile of the stability index if the distribution has not changed.
 
-    Without a change the index is about (1/n + 1/m) times a chi-squared number with bins - 1 degrees of freedom
-    (Yurdakul, Statistical Properties of Population Stability Index, 2018): with few validation images the customary
-    0.1 is often exceeded by chance.
+    Without a change the index is approximately (1/n + 1/m) times a chi-squared variable with bins - 1 degrees of
+    freedom (Yurdakul, Statistical Properties of Population Stability Index, 2018). With few validation images, random
+    variation therefore often exceeds the conventional 0.1.
 
     Args:
         expected: As for `stability_index`.
@@ -209,10 +208,10 @@ def chance_limit(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float
 
 
 class ScoreWindow:
-    """The latest scores of one model in one worker, as counts by bin; may be used by several threads.
+    """The latest scores of one model in one worker, as counts by bin; thread-safe.
 
     Args:
-        bins: Of the model.
+        bins: The model's bins.
     """
 
     def __init__(self, bins: ScoreBins) -> None:
@@ -222,7 +221,11 @@ class ScoreWindow:
         self._lock = threading.Lock()
 
     def add(self, score: float) -> dict[int, int]:
-        """Count a score, forget the one that is too old; the counts that changed, by bin."""
+        """Count a score and drop the oldest one if the window is full.
+
+        Returns:
+            The counts that changed, by bin.
+        """
         number = self.bins.find(score)
         with self._lock:
             self._latest.append(number)
@@ -268,10 +271,10 @@ def _drift(families: Iterable[Any], bins: dict[tuple[str, str], ScoreBins]) -> I
 
 
 class InferenceCounters:
-    """The counters of one worker, for all its models.
+    """The inference counters of all models in one worker.
 
     Args:
-        registry: Gets them, so that several workers' are summed as all others are.
+        registry: Where the counters are registered, so that they are summed over workers like all others.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -298,12 +301,12 @@ class InferenceCounters:
         )
 
     def of(self, model: str, version: str) -> ModelCounters:
-        """Those of one version of one model."""
+        """The counters of one version of one model."""
         return ModelCounters(self._counters, self._last, (model, version))
 
 
 class ModelCounters:
-    """The counters of one version of one model; of many threads."""
+    """The counters of one version of one model; thread-safe."""
 
     def __init__(self, counters: dict[str, Counter], last: Gauge, names: tuple[str, str]) -> None:
         self._counters = counters
@@ -317,13 +320,13 @@ class ModelCounters:
         self._last.set(time.time())
 
     def count_batch(self, images: int, seconds: float, waited: float) -> None:
-        """Count a batch, the time to score it, and the time that its images waited for it, all together."""
+        """Count a batch, the time to score it, and the total time that its images waited for it, in seconds."""
         self._add("batches", seconds, str(images), timed="batch_seconds")
         self._child("waiting_pictures").inc(images)
         self._child("waiting_seconds").inc(waited)
 
     def count_decoding(self, seconds: float) -> None:
-        """Count an image that was decoded."""
+        """Count a decoded image and the time that it took."""
         self._add("decoded_pictures", seconds, timed="decoding_seconds")
 
     def _add(self, name: str, seconds: float, *labels: str, timed: str) -> None:
@@ -339,19 +342,19 @@ class ModelCounters:
 
 
 def summarize(families: Iterable[Any], models: Iterable[tuple[str, str]]) -> list[ModelStatistics]:
-    """``model_stats`` of the statistics extension.
+    """Compute ``model_stats`` of the statistics extension.
 
     Args:
-        families: All counts, of all workers.
-        models: Names and versions of those to report.
+        families: The metrics of all workers.
+        models: Names and versions of the models to report.
     """
-    found: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    values_by_model: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
     for family in families:
         for sample in family.samples if family.name.startswith(_INFERENCE) else ():
             labels = sample.labels
             key = (sample.name.removeprefix(_INFERENCE).removesuffix("_total"), _kind(labels))
-            found[labels["model"], labels["version"]][key] = sample.value
-    return [_summarize(name, version, found[name, version]) for name, version in models]
+            values_by_model[labels["model"], labels["version"]][key] = sample.value
+    return [_summarize(name, version, values_by_model[name, version]) for name, version in models]
 
 
 def _kind(labels: dict[str, str]) -> str:

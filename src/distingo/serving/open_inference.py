@@ -1,7 +1,7 @@
-"""The Open Inference Protocol, version 2, over REST: images as tensors in, predictions as tensors out.
+"""The REST routes of the Open Inference Protocol, version 2, with images and predictions as tensors.
 
-The protocol is github.com/kserve/open-inference-protocol; of Triton's extensions (docs/protocol in
-github.com/triton-inference-server/server) those in `EXTENSIONS` are understood.
+The protocol is defined at github.com/kserve/open-inference-protocol, its extensions in docs/protocol of
+github.com/triton-inference-server/server; `EXTENSIONS` lists the supported ones.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from distingo.serving.tensors import (
 from distingo.version import __version__
 
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
-"""Triton's names for the extensions that are understood."""
+"""Triton's names for the supported extensions."""
 
 INPUT = "pictures"
 OUTPUTS = {"probabilities": "FP32", "given": "BOOL", "label": "BYTES"}
-"""Names and datatypes; all but the labels have a column for each class."""
+"""Names and datatypes of the outputs; all but ``label`` have one column for each class."""
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
-"""Of requests and answers with binary data: the length of the JSON before it."""
+"""Header of requests and responses with binary data: the length of the JSON before it, in bytes."""
 
 _MODEL = "/v2/models/{name}"
 _VERSION = "/v2/models/{name}/versions/{version}"
@@ -63,12 +63,12 @@ _VERSION = "/v2/models/{name}/versions/{version}"
 
 @dataclass(frozen=True, slots=True)
 class RequestedOutput:
-    """An output that a request names.
+    """An output that a request asks for.
 
     Attributes:
-        name: Of the output.
-        binary: Whether it is to come as bytes after the JSON.
-        classes: So many of the most probable classes as texts ``value:index:label``; 0 for the tensor itself.
+        name: The output's name.
+        binary: Whether it is returned as bytes after the JSON.
+        classes: Number of most probable classes to return as texts ``value:index:label``; 0 returns the tensor itself.
     """
 
     name: str
@@ -78,12 +78,12 @@ class RequestedOutput:
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """A request, as far as it can be read without the model.
+    """A parsed inference request.
 
     Attributes:
-        identifier: The client's; None where it gave none.
-        images: Files, or pixels.
-        outputs: Those of the answer, in the request's order.
+        identifier: The client's ID of the request; None if it sent none.
+        images: The images, as files or pixels.
+        outputs: The outputs to return, in the request's order.
     """
 
     identifier: str | None
@@ -92,7 +92,7 @@ class InferenceRequest:
 
 
 def add_open_inference_routes(app: FastAPI, service: Service) -> None:
-    """Offer the protocol's routes."""
+    """Add the protocol's routes to an application."""
     _add_server_routes(app)
     _add_repository_routes(app, service)
     _add_model_routes(app, service)
@@ -100,9 +100,9 @@ def add_open_inference_routes(app: FastAPI, service: Service) -> None:
     async def infer(request: Request) -> Response:
         length = request.headers.get(LENGTH_HEADER)
         read = partial(_read_request, length, service.settings)
-        async with service.receive(request, read, lambda body: divide(body, length)[0]) as asked:
+        async with service.receive(request, read, lambda body: divide(body, length)[0]) as parsed:
             model = _find(service, request)
-            answer = answer_inference(model, await _score(service, request, model, asked.images), asked)
+            answer = answer_inference(model, await _score(service, request, model, parsed.images), parsed)
             return pack_answer(answer, request.headers.get("accept-encoding", ""))
 
     for path, versioned in ((_MODEL, False), (_VERSION, True)):
@@ -190,11 +190,11 @@ def _add_repository_routes(app: FastAPI, service: Service) -> None:
 
 
 def divide(body: bytes, length: str | None) -> tuple[bytes, memoryview]:
-    """A body's JSON, and the binary data after it.
+    """Divide a body into its JSON and the binary data after it.
 
     Args:
-        body: Of a request.
-        length: Of the JSON, by `LENGTH_HEADER`; None where there is no such header.
+        body: The request's body.
+        length: The value of `LENGTH_HEADER`; None if the request has no such header.
 
     Raises:
         RefusedError: The header does not fit the body (400).
@@ -224,14 +224,14 @@ def _read_request(length: str | None, settings: ServeSettings, body: bytes) -> I
 
 
 def read_images(tensor: InputTensor, settings: ServeSettings) -> tuple[RequestImage, ...]:
-    """The images of an input.
+    """Read the images of an input tensor.
 
-    Pixels are [n, height, width, 1 or 3]: whole numbers of any datatype from 0 to 255, floating-point ones from 0 to 1,
-    BOOL black and white; files are BYTES [n] or [n, 1], in base64 where they are in JSON. Images of any size are
-    resized as uploads are.
+    Pixels have the shape [n, height, width, 1 or 3]: integers from 0 to 255, floating-point numbers from 0 to 1, or
+    BOOL for black and white. Files are BYTES of the shape [n] or [n, 1], in base64 if they are in the JSON. Images can
+    have any size and are resized like uploaded files.
 
     Raises:
-        RefusedError: The tensor is not of this form (422), or too large (413).
+        RefusedError: The tensor does not have this form (422) or is too large (413).
     """
     check_count(tensor.shape[0], settings.max_pictures)
     shape = list(tensor.shape)
@@ -252,7 +252,7 @@ def read_images(tensor: InputTensor, settings: ServeSettings) -> tuple[RequestIm
 
 
 def _read_outputs(entries: object, *, is_binary: bool) -> tuple[RequestedOutput, ...]:
-    """The outputs of the answer; all where the request names none."""
+    """Read the requested outputs; all outputs if the request names none."""
     if entries is None or entries == []:
         return tuple(RequestedOutput(name, is_binary) for name in OUTPUTS)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -285,11 +285,11 @@ def _truth(parameters: dict[str, object], name: str, *, default: bool) -> bool:
 
 
 def answer_inference(model: ServedModel, images: Sequence[RequestImage], asked: InferenceRequest) -> Response:
-    """The answer to a request.
+    """Build the response to an inference request.
 
     Args:
-        model: What scored the images.
-        images: At least one, all of them scored.
+        model: The model that scored the images.
+        images: At least one image, all of them scored.
         asked: The request.
     """
     contents = _contents(model, images)
@@ -307,7 +307,7 @@ def answer_inference(model: ServedModel, images: Sequence[RequestImage], asked: 
 
 
 def _contents(model: ServedModel, images: Sequence[RequestImage]) -> dict[str, np.ndarray | list[str]]:
-    """Every output's values: float32 and bool (n, classes), and n labels."""
+    """The values of all outputs: float32 (n, classes), bool (n, classes) and n labels."""
     probabilities = np.stack([image.probabilities for image in images])
     best = probabilities.argmax(axis=1)
     if model.predictor.task == "single-label":
@@ -321,7 +321,7 @@ def _contents(model: ServedModel, images: Sequence[RequestImage]) -> dict[str, n
 def _write(
     model: ServedModel, output: RequestedOutput, values: np.ndarray | list[str]
 ) -> tuple[Tensor | BinaryTensor, bytes]:
-    """A tensor's description, with its contents or with the length of its bytes; and these bytes."""
+    """Encode an output: its description with the contents, or with their length and the contents as bytes."""
     shape, datatype = list(np.shape(values)), OUTPUTS[output.name]
     if output.classes and isinstance(values, np.ndarray):
         datatype = "BYTES"
@@ -336,7 +336,7 @@ def _write(
 
 
 def _classify(probabilities: np.ndarray, count: int, classes: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Triton's classification extension: the most probable first, each as ``value:index:label`` with six decimals."""
+    """Texts of Triton's classification extension: ``value:index:label`` with six decimals, most probable first."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
     texts = [
         f"{float(row[index]):.6f}:{index}:{classes[index]}"
@@ -347,7 +347,7 @@ def _classify(probabilities: np.ndarray, count: int, classes: Sequence[str]) -> 
 
 
 def describe_model(model: ServedModel) -> OpenInferenceModel:
-    """A model's metadata."""
+    """A model's metadata: its inputs, outputs, version and classes."""
     return {
         "name": model.name,
         "versions": [model.version],

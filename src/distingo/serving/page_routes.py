@@ -1,4 +1,4 @@
-"""``GET /`` and ``GET /page/FILE``: the page on which a person drops images, in each language."""
+"""The routes ``GET /`` and ``GET /page/FILE``, which serve the web page for uploading images in all languages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg
 
 
 def page_words() -> dict[str, str]:
-    """The page's messages by their names in its scripts; what is filled in is ``{name}``."""
+    """The page's messages, by their names in its scripts; placeholders are written ``{name}``."""
     return {**_frame(), **_options(), **_answers(), **_explanations(), **_corrections(), **_history(), **_errors()}
 
 
@@ -148,25 +148,25 @@ def _errors() -> dict[str, str]:
 
 
 def add_page(app: FastAPI, settings: ServeSettings) -> None:
-    """Offer the page; the guard adds the headers that keep the browser from loading from elsewhere.
+    """Add the page; the guard adds the headers that prevent the browser from loading anything from other servers.
 
     Args:
-        app: To add it to.
-        settings: The limits tell the browser which images to make smaller.
+        app: The application to add it to.
+        settings: The server's settings; the page shrinks images that exceed their limits before it uploads them.
     """
     words = _all_words()
     pages = {
-        (language, asked): _write_page(language, settings, words, asked=asked)
+        (language, requested): _write_page(language, settings, words, asked=requested)
         for language in LANGUAGES
-        for asked in (False, True)
+        for requested in (False, True)
     }
     files = _read_files()
 
     @app.get("/", include_in_schema=False)
     async def show_page(request: Request) -> Response:
-        asked = next((each for each in LANGUAGES if each == request.query_params.get("language")), None)
-        language = asked or choose_language(request.headers.get("accept-language", ""))
-        content = pages[language, asked is not None]
+        requested = next((each for each in LANGUAGES if each == request.query_params.get("language")), None)
+        language = requested or choose_language(request.headers.get("accept-language", ""))
+        content = pages[language, requested is not None]
         return _answer(request, content, "text/html", vary="Accept-Language")
 
     @app.get("/page/{name}", include_in_schema=False)
@@ -177,17 +177,17 @@ def add_page(app: FastAPI, settings: ServeSettings) -> None:
 
 
 def choose_language(accepted: str) -> Language:
-    """The language that a browser prefers.
+    """Choose the language that a browser prefers.
 
     Args:
-        accepted: Its ``Accept-Language``, for example ``de, zh-TW;q=0.8, en;q=0.5``.
+        accepted: The ``Accept-Language`` header, for example ``de, zh-TW;q=0.8, en;q=0.5``.
 
     Returns:
-        The first one that the page has; English where it has none.
+        The most preferred language that the page is available in; English if it is available in none of them.
     """
     bases = [(name.partition("-")[0], weight) for name, weight in read_weights(accepted)]
-    known = [(weight, each) for base, weight in bases for each in LANGUAGES if each == base and weight > 0]
-    return max(known, key=lambda pair: pair[0])[1] if known else "en"
+    available = [(weight, each) for base, weight in bases for each in LANGUAGES if each == base and weight > 0]
+    return max(available, key=lambda pair: pair[0])[1] if available else "en"
 
 
 def _all_words() -> dict[str, dict[str, str]]:
@@ -199,7 +199,7 @@ def _all_words() -> dict[str, dict[str, str]]:
 
 
 def _write_page(language: Language, settings: ServeSettings, words: dict[str, dict[str, str]], *, asked: bool) -> bytes:
-    """The page in a language, with the messages of all of them: another one can be chosen without a request."""
+    """Render the page in a language, with the messages of all languages so that switching needs no request."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined)
@@ -225,7 +225,7 @@ def _read_files() -> dict[str, bytes]:
 
 
 def _answer(request: Request, content: bytes, media_type: str, vary: str | None = None) -> Response:
-    """The content, or 304 where the browser has it; it checks every time, so that an update shows at once."""
+    """Send content, or 304 if the browser has it already; browsers revalidate it every time to get updates at once."""
     tag = f'"{content_hash(content)}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", **({"Vary": vary} if vary else {})}
     if tag in request.headers.get("if-none-match", ""):

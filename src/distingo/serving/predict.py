@@ -1,4 +1,4 @@
-"""``POST /predict`` and the Hugging Face shape ``POST /models/{name}``: images to their predictions."""
+"""The routes ``POST /predict`` and, in the format of Hugging Face, ``POST /models/{name}``, which predict images."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ PREDICT_PATH = "/predict"
 
 
 def add_predict_routes(app: FastAPI, service: Service) -> Callable[[Request], Awaitable[Response]]:
-    """Offer the routes that predict.
+    """Add the routes that predict.
 
     Returns:
-        What answers ``POST /predict``, for `distingo.serving.http.guard.DirectRoute`.
+        The handler of ``POST /predict``, for `distingo.serving.http.guard.DirectRoute`.
     """
     most = service.settings.max_pictures
 
     @app.post(PREDICT_PATH, **documentation.PREDICT)
     async def predict(request: Request) -> Response:
-        async with service.receive(request, partial(_read_images, request, most)) as asked:
-            model = service.models.get(asked.options.model)
-            return as_answer(await _predict(service, request, model, asked))
+        async with service.receive(request, partial(_read_images, request, most)) as parsed:
+            model = service.models.get(parsed.options.model)
+            return as_answer(await _predict(service, request, model, parsed))
 
     @app.post("/models/{name}", **documentation.CLASSIFY)
     async def classify_image(request: Request) -> Response:
-        async with service.receive(request, partial(_read_inputs, request)) as asked:
+        async with service.receive(request, partial(_read_inputs, request)) as parsed:
             model = service.models.get(request.path_params["name"])
-            answer = await _predict(service, request, model, asked)
+            answer = await _predict(service, request, model, parsed)
             scores = answer["predictions"][0]["scores"]
             shown: list[LabelScore] = [{"label": each["label"], "score": each["probability"]} for each in scores]
             return as_answer(shown)
@@ -91,7 +91,7 @@ def _read_images(request: Request, most: int, body: bytes) -> ImageRequest:
 
 
 def _read_inputs(request: Request, body: bytes) -> ImageRequest:
-    """A body in Hugging Face's shape: the image itself, or JSON with ``inputs`` and ``parameters``."""
+    """Read a body in the format of Hugging Face: the image itself, or JSON with ``inputs`` and ``parameters``."""
     options = read_options(request.query_params)
     content_type = request.headers.get("content-type", RAW)
     if is_file_type(content_type):
@@ -107,13 +107,13 @@ def _read_inputs(request: Request, body: bytes) -> ImageRequest:
 
 
 def answer_image(metrics: Metrics, model: ServedModel, image: RequestImage, options: RequestOptions) -> ImagePrediction:
-    """One image's entry of ``predictions``; what it predicts is counted.
+    """Build the entry of ``predictions`` for one image, and count the predicted labels.
 
     Args:
-        metrics: Count it.
-        model: What scored the image.
-        image: Scored or refused.
-        options: Of the request.
+        metrics: The metrics in which the labels are counted.
+        model: The model that scored the image.
+        image: A scored or refused image.
+        options: The request's options.
     """
     if image.refusal is not None:
         error: ErrorDetail = {"status": image.refusal.status, "reason": image.refusal.reason}
@@ -154,7 +154,7 @@ def _describe(model: ServedModel, image: RequestImage, options: RequestOptions) 
 def _labels(
     model: ServedModel, prediction: Prediction, probabilities: np.ndarray, options: RequestOptions
 ) -> list[str]:
-    """The predicted labels: the model's own, or those that reach the request's threshold, the most probable first."""
+    """The predicted labels, most probable first, by the request's threshold or else the model's own."""
     if model.predictor.task == "single-label":
         is_sure = not prediction.abstained and prediction.confidence >= (options.threshold or 0.0)
         return [prediction.label] if is_sure else []

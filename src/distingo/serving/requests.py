@@ -1,4 +1,4 @@
-"""What a request holds: its images and options, from a form, JSON or raw bytes and from the address."""
+"""Parsing of requests: images and options from forms, JSON, raw bytes and the query string."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from distingo.serving.http.errors import RefusedError
 from distingo.serving.images import RequestImage
 
 MOST_LABELS = 1_000_000
-"""So many classes may be requested."""
+"""Largest number of classes that a request may ask for."""
 
 RAW = "application/octet-stream"
 _LONGEST_NAME = 255
 _NOT_OPTIONS = ("pictures", "name")
-"""What else an address or an object holds next to the options."""
+"""Names in a query string or JSON object that are not options."""
 
 _DATA = "data:"
 _PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
@@ -30,22 +30,22 @@ _ESCAPES = tuple(
     for character in (b"+", b"/", b"=", b"\n", b"\r", b" ")
     for escape in dict.fromkeys((b"%%%02X" % ord(character), b"%%%02x" % ord(character)))
 )
-"""What of base64 is written otherwise in addresses; a percent sign that is left is no base64."""
+"""Percent escapes of the base64 characters; any other percent sign makes a text invalid base64."""
 
 _PIECE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """How images are to be predicted.
+    """The options of a prediction request.
 
     Attributes:
-        model: The model's name; None where only one is served.
-        top_k: So many of the most probable classes are listed.
-        threshold: Decision threshold of every label, instead of the model's own; None keeps those.
+        model: The model's name; None for the only served model.
+        top_k: Number of most probable classes to list.
+        threshold: Decision threshold for every label; None uses the model's own thresholds.
         explain: Whether the first label is explained.
-        abstain: The greatest share of wrong answers; None always answers.
-        coverage: The share of true labels that sets are to hold; None makes no sets.
+        abstain: Largest share of wrong predictions, from 0 to 1; None never abstains.
+        coverage: Share of true labels that prediction sets contain, from 0 to 1; None returns no sets.
     """
 
     model: str | None = None
@@ -58,11 +58,11 @@ class RequestOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """A request to predict.
+    """A request to predict images.
 
     Attributes:
-        images: At least one, with their contents.
-        options: For all of them.
+        images: At least one image, with its content.
+        options: The options for all images.
     """
 
     images: tuple[RequestImage, ...]
@@ -70,24 +70,28 @@ class ImageRequest:
 
 
 def read_options(given: Mapping[str, Any], before: RequestOptions | None = None) -> RequestOptions:
-    """Read options from the address, a form or a JSON object; those that it does not name stay as they were.
+    """Read options from a query string, a form or a JSON object.
+
+    Args:
+        given: The options' values by name; None leaves an option out.
+        before: Values of the options that are not in `given`; None for the defaults.
 
     Raises:
-        RefusedError: An option is unknown, or a value is of the wrong kind or out of range (422).
+        RefusedError: An option is unknown, or a value has the wrong type or is out of range (422).
     """
     options = before or RequestOptions()
     unknown = next((name for name in given if name not in _READERS and name not in _NOT_OPTIONS), None)
     if unknown is not None:
         raise RefusedError(422, f"{unknown[:40]!r} is not known here; known are {', '.join(_READERS)}")
-    read = {name: _READERS[name](name, given[name]) for name in _READERS if given.get(name) is not None}
-    return replace(options, **read) if read else options
+    changes = {name: _READERS[name](name, given[name]) for name in _READERS if given.get(name) is not None}
+    return replace(options, **changes) if changes else options
 
 
 def read_json_object(body: bytes) -> dict[str, object]:
-    """Read a body of JSON.
+    """Parse a body that must be a JSON object.
 
     Raises:
-        RefusedError: It is no JSON, or no object (400).
+        RefusedError: It is not valid JSON or not an object (400).
     """
     try:
         content = orjson.loads(body)
@@ -99,10 +103,10 @@ def read_json_object(body: bytes) -> dict[str, object]:
 
 
 def read_parameters(content: Mapping[str, object], name: str = "parameters") -> dict[str, object]:
-    """The object of this name in a JSON object; empty where it is missing.
+    """Get the value of `name`, which must be an object; empty if it is missing.
 
     Raises:
-        RefusedError: It is no object (422).
+        RefusedError: It is not an object (422).
     """
     parameters = content.get(name) or {}
     if not isinstance(parameters, dict):
@@ -111,18 +115,19 @@ def read_parameters(content: Mapping[str, object], name: str = "parameters") -> 
 
 
 def read_form(body: bytes, content_type: str, options: RequestOptions, max_images: int) -> ImageRequest:
-    """Images and options of a form: files in fields of any name, options in fields of their names.
+    """Read images and options from a form.
 
-    A part that has a file's name is a file, as is any part of the field ``images``.
+    Files can be in fields of any name; each option is in the field of its name. A part is a file if it has a file name
+    or is in the field ``pictures``.
 
     Raises:
-        RefusedError: The form is damaged or holds no file, or a field is no option.
+        RefusedError: The form is damaged or contains no file, or a field is not an option.
     """
     images: list[RequestImage] = []
     fields: dict[str, str] = {}
     for part in parse_form(body, content_type, max_images):
         if part.file_name == "" and not part.content:
-            continue  # a browser's form where no file was chosen
+            continue  # sent by browsers if no file was chosen
         if part.file_name is not None or part.name == "pictures":
             name = part.file_name or number_name(len(images) + 1)
             images.append(RequestImage(_shorten(name), part.content))
@@ -133,10 +138,10 @@ def read_form(body: bytes, content_type: str, options: RequestOptions, max_image
 
 
 def read_json(body: bytes, options: RequestOptions, max_images: int) -> ImageRequest:
-    """Images and options of ``{"images": [{"name": ..., "data": base64}], "top_k": ...}``.
+    """Read images and options from ``{"pictures": [{"name": ..., "data": base64}], "top_k": ...}``.
 
     Raises:
-        RefusedError: It is not of this form, or holds too many images.
+        RefusedError: The JSON does not have this form or contains too many images.
     """
     content = read_json_object(body)
     entries = content.get("pictures")
@@ -154,16 +159,16 @@ def read_json(body: bytes, options: RequestOptions, max_images: int) -> ImageReq
 
 
 def is_file_type(content_type: str) -> bool:
-    """Whether a body of this type is one image's file."""
+    """Whether a body of this media type is the file of one image."""
     kind = media_type(content_type)
     return kind in {RAW, "application/x-image"} or kind.startswith("image/")
 
 
 def check_count(count: int, most: int) -> None:
-    """Refuse a request without images, or of too many.
+    """Check the number of images in a request.
 
     Raises:
-        RefusedError: It has none (422), or more than `most` (413).
+        RefusedError: There are none (422) or more than `most` (413).
     """
     if not count:
         raise RefusedError(422, "no image in the request; send at least one")
@@ -172,18 +177,22 @@ def check_count(count: int, most: int) -> None:
 
 
 def number_name(number: int) -> str:
-    """What answers call an image that its client gave no name."""
+    """The name in responses of an image that the client sent without a name."""
     return f"picture {number}"
 
 
 def decode_base64(text: object, what: str) -> bytes:
-    """Bytes of a base64 text.
+    """Decode base64 text.
 
-    With or without a ``data:`` prefix (then with the percent escapes that base64 needs); in one line or wrapped; of
-    either alphabet of RFC 4648, with or without padding.
+    Both alphabets of RFC 4648 are accepted, with or without padding and line breaks. The text may be a ``data:`` URL,
+    in which the characters of base64 may be percent-encoded.
+
+    Args:
+        text: The text.
+        what: Its name in error messages.
 
     Raises:
-        RefusedError: It is none (422).
+        RefusedError: It is not text, or not valid base64 (422).
     """
     if not isinstance(text, str):
         raise RefusedError(422, f"{what} is no text; send the image's bytes in base64")
@@ -203,10 +212,10 @@ def decode_base64(text: object, what: str) -> bytes:
 
 
 def _unescape(text: bytes) -> bytes:
-    """Undo the escapes, piece by piece: one call for all of it would hold other threads up.
+    """Undo percent escapes in pieces, since a single call for a long text would block other threads.
 
     Raises:
-        binascii.Error: There is one that base64 does not need.
+        binascii.Error: An escape is not one of a base64 character.
     """
     pieces: list[bytes] = []
     at = 0
@@ -225,7 +234,7 @@ def _unescape(text: bytes) -> bytes:
 
 
 def _shorten(name: str) -> str:
-    """A client's name for a file; lone surrogates could not be answered in UTF-8."""
+    """Shorten a client's file name, and replace lone surrogates, which can't be encoded in UTF-8."""
     return name[:_LONGEST_NAME].encode("utf-8", "replace").decode("utf-8")
 
 
@@ -254,8 +263,8 @@ def _share(name: str, value: Any) -> float:
 
 
 def _truth(name: str, value: Any) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False, 1: True, 0: False}
-    truth = known.get(value.lower() if isinstance(value, str) else value) if isinstance(value, str | int) else None
+    values = {"true": True, "1": True, "false": False, "0": False, 1: True, 0: False}
+    truth = values.get(value.lower() if isinstance(value, str) else value) if isinstance(value, str | int) else None
     if truth is None:
         raise RefusedError(422, f"{name} is neither true nor false")
     return truth

@@ -1,7 +1,7 @@
-"""Scoring protocols over one model: KServe v1 ``:predict``, MLflow's ``/invocations``, and SageMaker's of that name.
+"""The routes of other scoring protocols: ``:predict`` of KServe v1, and ``/invocations`` of MLflow and SageMaker.
 
-A request holds rows. A row is an image's file in base64, ``{"b64": base64}``, an object that holds one of these, or
-pixels as nested lists.
+A request contains rows. A row is an image's file in base64, ``{"b64": base64}``, an object that contains one of these,
+or pixels as nested lists.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _PIXEL_DIMENSIONS = (2, 3)
 _MOST_COLUMNS = 100
 _FEW_LINES = 10_000
 _SHORT_LINE = 32
-"""A CSV may have so many lines and one more for so many bytes; lines of base64 in a cell have about 76 characters."""
+"""A CSV may have `_FEW_LINES` lines plus one for this many bytes; base64 is wrapped at about 76 characters."""
 
 _LONGEST_COLUMN_NAME = 40
-"""The smallest file of an image takes 48 characters in base64: a shorter first line of a CSV names the column."""
+"""A first line of a CSV that is shorter is a column name, since the smallest image has 48 characters in base64."""
 
 
 def add_scoring_routes(app: FastAPI, service: Service) -> None:
-    """Offer the routes."""
+    """Add the protocols' routes to an application."""
 
     @app.get("/v1/models", **documentation.V1_MODELS)
     async def list_v1_models() -> Response:
@@ -82,18 +82,18 @@ async def _score(
     read: Callable[[Request, ServeSettings, bytes], ImageRequest],
     json_part: Callable[[bytes], bytes] | None = None,
 ) -> Response:
-    async with service.receive(request, partial(read, request, service.settings), json_part) as asked:
-        model = service.models.get(asked.options.model)
-        if asked.options.explain:
+    async with service.receive(request, partial(read, request, service.settings), json_part) as parsed:
+        model = service.models.get(parsed.options.model)
+        if parsed.options.explain:
             raise RefusedError(422, "'explain' is answered by POST /predict alone")
-        scored = await service.predict(request, model, asked.images, asked.options)
-        rows = [_as_row(answer_image(service.metrics, model, image, asked.options)) for image in scored]
+        scored = await service.predict(request, model, parsed.images, parsed.options)
+        rows = [_as_row(answer_image(service.metrics, model, image, parsed.options)) for image in scored]
         answer: ScoredRows = {"predictions": rows}
         return as_answer(answer)
 
 
 def _as_row(entry: ImagePrediction) -> ScoredRow:
-    """An entry of ``POST /predict`` as the row that a model in MLflow's format gives for the same image."""
+    """Convert an entry of ``POST /predict`` to the row that a model in MLflow's format returns for the same image."""
     scores = entry["scores"]
     return {
         "label": entry["label"],
@@ -106,13 +106,13 @@ def _as_row(entry: ImagePrediction) -> ScoredRow:
 
 
 def _read_instances(request: Request, settings: ServeSettings, body: bytes) -> ImageRequest:
-    """A body of ``{"instances": [...]}`` or ``{"inputs": ...}``, with ``params`` or ``parameters`` for options."""
-    asked = _read_object(read_json_object(body), request.query_params, settings, ("instances", "inputs"))
-    return replace(asked, options=replace(asked.options, model=request.path_params["name"]))
+    """Read ``{"instances": [...]}`` or ``{"inputs": ...}``, with the options in ``params`` or ``parameters``."""
+    parsed = _read_object(read_json_object(body), request.query_params, settings, ("instances", "inputs"))
+    return replace(parsed, options=replace(parsed.options, model=request.path_params["name"]))
 
 
 def _read_invocation(request: Request, settings: ServeSettings, body: bytes) -> ImageRequest:
-    """A body of ``/invocations``: JSON as MLflow's scoring server takes it, CSV, an image's bytes, or a form."""
+    """Read a body of ``/invocations``: JSON as for MLflow's scoring server, CSV, an image's bytes or a form."""
     content_type, most = request.headers.get("content-type", RAW), settings.max_pictures
     kind, options = media_type(content_type), read_options(request.query_params, _ALL_CLASSES)
     if kind == "application/json":
@@ -147,7 +147,7 @@ def _read_object(
 
 
 def _column_of_split(content: object) -> list[object]:
-    """The images of ``{"columns": [...], "data": [[...], ...]}``."""
+    """Get the column of images from ``{"columns": [...], "data": [[...], ...]}``."""
     columns, data = (content.get("columns"), content.get("data")) if isinstance(content, dict) else (None, None)
     if columns is None and isinstance(data, list):
         columns = ["image"]
@@ -160,7 +160,7 @@ def _column_of_split(content: object) -> list[object]:
 
 
 def _column_of_inputs(content: object) -> object:
-    """The images of a list, of one image, or of an object of columns."""
+    """Get the images from a list, a single image, or an object of columns."""
     if isinstance(content, str) or (isinstance(content, dict) and _BASE64 in content):
         return [content]
     if isinstance(content, dict):
@@ -170,7 +170,7 @@ def _column_of_inputs(content: object) -> object:
 
 
 def _choose_column(names: Sequence[object]) -> int:
-    """The column of images: the only one, whatever its name, or the one that is named like an image."""
+    """Index of the column of images: the only column, or the only one whose name suggests images."""
     matches = [at for at, name in enumerate(names) if isinstance(name, str) and name.lower() in _IMAGE_COLUMNS]
     if len(names) == 1:
         return 0
@@ -214,14 +214,14 @@ def _read_pixels(nested: list[object], name: str, max_pixels: int) -> np.ndarray
 
 
 def _read_csv(body: bytes, max_images: int) -> list[object]:
-    """The images of a CSV with one column of base64, or with several of which one is named like an image."""
+    """Read the images from a CSV, in which one column contains base64 as for `_choose_column`."""
     import pyarrow as pa
     from pyarrow import csv
 
     most_cells, most_lines = _MOST_COLUMNS * (max_images + 1), _FEW_LINES + len(body) // _SHORT_LINE
     if body.count(b",") > most_cells or body.count(b"\n") + body.count(b"\r") > most_lines:
         raise RefusedError(413, "a CSV of too many cells or lines; send one column 'image' of files in base64")
-    pool = pa.system_memory_pool()  # its memory goes back after a request
+    pool = pa.system_memory_pool()  # it returns its memory to the system after a request
     try:
         table = csv.read_csv(
             pa.BufferReader(body),

@@ -1,4 +1,4 @@
-"""The models that are served: loaded, called, and replaced by newer ones while requests go on."""
+"""The served models: loading, scoring, and replacement by newer versions without interrupting requests."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class ServedModel:
     """One version of one model.
 
     Attributes:
-        name: In addresses.
-        run: Its run folder.
-        version: Twelve digits of a hash of its description, which names its weights by their hash.
+        name: The name in URLs and responses.
+        run: The run folder.
+        version: Twelve digits of a hash of ``model.json``, which contains the hash of the weights.
         predictor: The loaded model.
-        batcher: Gathers the images of several requests.
-        label_thresholds: With several labels each one's decision threshold, in the classes' order.
-        counters: How often and how long it was called.
+        batcher: Collects the images of concurrent requests.
+        label_thresholds: If multi-label, the decision threshold of each label, in the order of the classes.
+        counters: Counts and times of its requests.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class ServedModel:
 
     @functools.cached_property
     def levels(self) -> Levels:
-        """The levels that a request may name; takes up to seconds the first time, so not on the event loop."""
+        """The levels that a request may use; computing them can take seconds, so not on the event loop."""
         return possible_levels(self.predictor.model)
 
     def decode(self, image: RequestImage) -> np.ndarray | Later:
-        """What the model takes for an image: of pixels and an ordinary file at once, of other files in their turn.
+        """Decode an image to a row of the model's input; expensive files are deferred to another pool as a `Later`.
 
         Raises:
-            RefusedError: It can't be decoded, or is too large.
+            RefusedError: The image can't be decoded or is too large.
         """
         began = time.perf_counter()
         if isinstance(image.content, np.ndarray):
@@ -106,19 +106,19 @@ class ServedModel:
         return Later(self._processes.pool, decode, too_many_waiting())
 
     def decode_image(self, image: RequestImage) -> Image.Image:
-        """An image's pixels, a deep one's scaled as in training, one of more than 4 million pixels smaller.
+        """Decode an image for display; 16-bit images are scaled as in training, expensive ones to 4 million pixels.
 
         Raises:
-            RefusedError: It can't be decoded, or is too large.
+            RefusedError: The image can't be decoded or is too large.
         """
         return _decode_image(self._processes, self._task, image.file, "")
 
     def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
-        """The thresholds for requested levels, as `distingo.prediction.naming.settle_certainty`."""
+        """The thresholds for the requested levels, cached; see `distingo.prediction.naming.settle_certainty`."""
         return self._certainties(abstain, coverage)
 
     def on_batch(self, images: int, seconds: float, waited: float) -> None:
-        """Count a batch."""
+        """Count a batch of `images` images, the seconds to score it, and the total seconds that they waited."""
         self.counters.count_batch(images, seconds, waited)
         self._batches.observe(images)
         self._seconds.observe(seconds)
@@ -131,13 +131,13 @@ class ServedModel:
         return settle_certainty(self.predictor.model, abstain=abstain, coverage=coverage)
 
     def _warm_up(self) -> None:
-        """Score a gray image, so that what is built at first use is built before the first request."""
+        """Score a gray image, so that lazy initialization happens before the first request."""
         gray = self.predictor.look_at(np.full((64, 64, 3), 128, np.uint8))
         self.predictor.evaluate(gray[None])
 
 
 def _decode_ordinary(data: bytes, task: DecodeTask) -> tuple[Image.Image | None, HeaderCost]:
-    """An ordinary file's image, and what decoding costs; None where a process is to decode it."""
+    """Decode an ordinary file; the image is None if a separate process must decode it, at the returned cost."""
     cost = cost_of(data, task.enough)
     if not cost.ordinary:
         return None, cost
@@ -157,9 +157,9 @@ class ServedModels:
     """All models of one worker.
 
     Args:
-        runs: To load.
-        settings: Of the server.
-        metrics: Count every batch.
+        runs: The runs to load.
+        settings: The server's settings.
+        metrics: The metrics in which every batch is counted.
 
     Raises:
         RunError: A run folder is missing, damaged or unfinished.
@@ -177,7 +177,7 @@ class ServedModels:
             self.processes.close()
             raise
         if not any(model.predictor.engine == "torch" for model in self._models.values()):
-            give_large_blocks_back()  # torch itself needs them for every batch
+            give_large_blocks_back()  # not with torch, which needs such blocks for every batch
         for model in self._models.values():
             metrics.watch_scores(model.name, model.version, model.predictor.model.calibration_set)
 
@@ -185,14 +185,14 @@ class ServedModels:
         return iter(list(self._models.values()))
 
     def get(self, name: str | None, version: str | None = None) -> ServedModel:
-        """The model of a name as it is now.
+        """Get the current version of a model.
 
         Args:
-            name: None means the only one.
-            version: Refused unless it is the one that is served; None takes that one.
+            name: The model's name; None for the only one.
+            version: The requested version; None accepts any.
 
         Raises:
-            RefusedError: There is none (404), or there are several and none is named (422).
+            RefusedError: The model or version is not served (404), or several are served and none is named (422).
         """
         if name is None:
             if len(self._models) > 1:
@@ -206,17 +206,16 @@ class ServedModels:
         return model
 
     def reload(self, name: str) -> tuple[ServedModel, bool]:
-        """Load a model's run folder anew if it has changed, and serve that from then on; not on the event loop.
+        """Reload a model if its run folder has changed; must not be called on the event loop.
 
-        The old version still scores the images that it has. Where the folder is damaged or incomplete, the old one
-        stays.
+        The old version still scores the images in its queue. It continues to be served if the new one can't be loaded.
 
         Returns:
-            The model that is served now, and whether it is another one than before.
+            The model that is served now, and whether it has changed.
 
         Raises:
             RefusedError: There is no model of this name.
-            RunError: The folder's model can't be served now.
+            RunError: The model in the run folder can't be loaded.
         """
         with self._reloading:
             old = self.get(name)
@@ -231,7 +230,7 @@ class ServedModels:
         return new, True
 
     def reload_all(self) -> None:
-        """Reload every model whose run folder has changed; a folder that can't be read is logged and left."""
+        """Reload every model whose run folder has changed; errors are logged, and the old version is kept."""
         for model in self:
             try:
                 self.reload(model.name)
@@ -239,20 +238,20 @@ class ServedModels:
                 _log.warning("%s: not reloaded, version %s stays (%s)", model.name, model.version, error)
 
     def check_image(self, data: bytes, *, enough: int, client: str) -> None:
-        """Decode a file to check that it is an image.
+        """Check that a file is an image by decoding it.
 
         Args:
             data: The file.
             enough: As for `distingo.datasets.decoding.decode.decode`.
-            client: That sent it.
+            client: The client that sent it.
 
         Raises:
-            RefusedError: It can't be decoded, or is too large.
+            RefusedError: The file can't be decoded or is too large.
         """
         _decode_image(self.processes, DecodeTask("image", self.settings.max_pixels, enough), data, client)
 
     def close(self) -> None:
-        """End the threads once their jobs are done."""
+        """Stop the threads after their current jobs, and the decoding processes at once."""
         for model in self:
             model.batcher.close()
         self._decoders.close()

@@ -1,4 +1,4 @@
-"""One process that serves: the application with all its routes, an event loop, signals."""
+"""A single server process: the application with all its routes, the event loop and signal handling."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from distingo.serving.settings import NamedRun, ServeSettings
 from distingo.version import __version__
 
 _LONGEST_END = 2.0
-"""Seconds for what is left once connections have been ended and requests cancelled."""
+"""Seconds to wait for remaining tasks after connections were aborted and requests cancelled."""
 
 _log = logging.getLogger("distingo.serving")
 
@@ -51,11 +51,11 @@ def serve_process(
     """Load the models and serve them until SIGTERM or SIGINT; SIGHUP reloads changed run folders.
 
     Args:
-        runs: To serve.
-        settings: Of the server.
-        listening: The socket.
-        on_ready: Called once requests are answered.
-        on_reload: Called after a client's request changed a model.
+        runs: The runs to serve.
+        settings: The server's settings.
+        listening: The listening socket.
+        on_ready: Called once the server accepts requests.
+        on_reload: Called after a client's request has replaced a model.
 
     Raises:
         RunError: A run can't be loaded.
@@ -69,10 +69,10 @@ def serve_process(
 
 
 def _keep_blas_to_one_thread() -> None:
-    """Small products of matrices next to busy threads: several would wait for each other longer than they compute."""
+    """Limit BLAS to one thread: for small matrix products, several would mostly wait for each other."""
     from threadpoolctl import threadpool_limits
 
-    import distingo.models.feature_bank  # noqa: F401 - with the libraries that are to be limited
+    import distingo.models.feature_bank  # noqa: F401 - loads the libraries to be limited
 
     threadpool_limits(1, user_api="blas")
 
@@ -80,16 +80,16 @@ def _keep_blas_to_one_thread() -> None:
 def create_app(
     models: ServedModels, settings: ServeSettings, *, on_reload: Callable[[], None] | None = None
 ) -> FastAPI:
-    """Put an application together.
+    """Build the application with all routes.
 
     Args:
-        models: Loaded; closed when the application ends.
-        settings: Of the server.
-        on_reload: Called after a model was changed, to notify the other workers.
+        models: The loaded models; they are closed when the application shuts down.
+        settings: The server's settings.
+        on_reload: Called after a model was replaced, to notify the other workers.
 
     Raises:
-        DataError: The file of corrections is something else.
-        ResourceError: It can't be made or opened.
+        DataError: The file of corrections has another format.
+        ResourceError: The file of corrections can't be created or opened.
     """
     store = None if settings.corrections is None else CorrectionStore(settings.corrections)
     service = Service(models, settings, on_reload)
@@ -134,11 +134,11 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
 
 
 def describe_model(model: ServedModel, *, corrections: bool) -> ModelEntry:
-    """A model as ``GET /models`` lists it.
+    """Build the entry of a model for ``GET /models``.
 
     Args:
-        model: One that is served.
-        corrections: Whether the owner allows them.
+        model: A served model.
+        corrections: Whether the server accepts corrections.
     """
     predictor, spec = model.predictor, model.predictor.model.description.rendition
     size: InputSize = {"channels": 3}
@@ -175,7 +175,7 @@ def _add_health_routes(app: FastAPI, service: Service) -> None:
 def build_server(
     app: FastAPI, models: ServedModels, settings: ServeSettings, *, on_ready: Callable[[], None]
 ) -> uvicorn.Server:
-    """The server of an application, with its limits on connections and its handling of signals."""
+    """Build the server of an application, with limits on connections and signal handling."""
     limits = ConnectionLimits(
         header_timeout=settings.header_timeout,
         idle_timeout=settings.idle_timeout,
@@ -198,13 +198,13 @@ def build_server(
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=limits.proxies.written_out(),
     )
-    for chatty in ("uvicorn", "python_multipart"):  # a client's faults are answered and counted, not logged
+    for chatty in ("uvicorn", "python_multipart"):  # errors of clients are answered and counted, not logged
         logging.getLogger(chatty).setLevel(logging.ERROR)
     return _Server(config, models, on_ready, watch, settings.grace)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server with another end: on time, and a signal that was handled is not raised again."""
+    """uvicorn's server, but it shuts down within a time limit and does not raise handled signals again."""
 
     def __init__(
         self,
@@ -226,7 +226,7 @@ class _Server(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take nothing more in, finish what is in flight, and after the time of grace end what is left."""
+        """Accept no more connections, finish requests in flight, and abort the rest after the grace period."""
         for server in self.servers:
             server.close()
         for each in sockets or []:

@@ -1,4 +1,4 @@
-"""What the routes of one worker share: models, limits, slots for images, scoring, explanations."""
+"""The service shared by all routes of a worker: models, limits, slots for images, scoring and explanations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from distingo.explanation.records import Neighbor
 
 MOST_EXPLAINED = 8
-"""Images of one request that are explained, and explanations that may be waited for at once."""
+"""Largest number of explained images in a request, and of explanations in the queue."""
 
 _NEIGHBORS = 6
 _COPIES_KEPT = 4
@@ -43,11 +43,11 @@ _Parsed = TypeVar("_Parsed")
 
 
 class Slots:
-    """A bounded number of slots for images that are taken in and not answered yet.
+    """A bounded number of slots for images that are accepted but not answered yet.
 
     Args:
-        most: How many there are.
-        watch: Called with how many are taken whenever that changes.
+        most: Number of slots.
+        watch: Called with the number of slots in use whenever it changes.
     """
 
     def __init__(self, most: int, watch: Callable[[int], object] = int) -> None:
@@ -56,23 +56,23 @@ class Slots:
         self.taken = 0
 
     def check(self) -> None:
-        """Refuse a request before its body is read, where no slot is free.
+        """Check that a slot is free, before the body of a request is read.
 
         Raises:
-            RefusedError: All slots are taken (503).
+            RefusedError: All slots are in use (503).
         """
         if self.taken >= self._most:
             raise RefusedError(503, "the queue is full; try again soon", closes=True)
 
     @contextmanager
     def hold(self, count: int) -> Iterator[Callable[[object], None]]:
-        """While the block lasts, hold slots, as far as they are not given back before.
+        """Hold slots until the end of the block or until they are given back.
 
         Yields:
-            Gives one slot back: its image is done, whatever the request's others take.
+            A function that gives one slot back, to be called when an image is finished before the others.
 
         Raises:
-            RefusedError: There are not as many free (503).
+            RefusedError: Fewer than `count` slots are free (503).
         """
         if self.taken + count > self._most:
             raise RefusedError(503, "the queue has no room for so many images now; try again soon")
@@ -100,11 +100,11 @@ class Service:
     """Models, limits and counts of one worker.
 
     Attributes:
-        models: Those that are served.
-        settings: Of the server.
-        metrics: The counts.
-        slots: For images.
-        bodies: Reads them.
+        models: The served models.
+        settings: The server's settings.
+        metrics: The worker's metrics.
+        slots: Slots for images.
+        bodies: Reads the bodies of requests.
     """
 
     def __init__(
@@ -126,27 +126,27 @@ class Service:
         parse: Callable[[bytes], _Parsed],
         json_part: Callable[[bytes], bytes] | None = None,
     ) -> AbstractAsyncContextManager[_Parsed]:
-        """Read and parse the body of a request that needs slots; as `BodyReader.receive`.
+        """Read and parse the body of a request that needs slots; otherwise like `BodyReader.receive`.
 
         Raises:
-            RefusedError: All slots are taken (503).
+            RefusedError: All slots are in use (503).
         """
         self.slots.check()
         return self.bodies.receive(request, parse, json_part)
 
     async def score(self, request: Request, model: ServedModel, images: Sequence[RequestImage]) -> list[RequestImage]:
-        """Score images together with those of other requests.
+        """Score images in batches with those of other requests.
 
         Args:
-            request: Whose body has been read; if its client goes away, its images are dropped.
-            model: What scores them.
-            images: With their contents.
+            request: A request whose body has been read; if its client disconnects, its images are dropped.
+            model: The model that scores the images.
+            images: The images with their contents.
 
         Returns:
             The same images, each scored or refused.
 
         Raises:
-            RefusedError: There are no slots for so many, or the client went away.
+            RefusedError: There are not enough free slots (503), or the client has disconnected (499).
         """
         share, began, succeeded = Share(client_of_request(request)), time.perf_counter(), False
         try:
@@ -164,10 +164,11 @@ class Service:
     async def predict(
         self, request: Request, model: ServedModel, images: Sequence[RequestImage], options: RequestOptions
     ) -> list[RequestImage]:
-        """`score`, where a request is answered image by image: a single one that is refused refuses the request.
+        """Score images like `score`, but check the options first, and refuse the request if its only image is refused.
 
         Raises:
-            RefusedError: Also where the model can't do what the options ask (422), before anything is decoded.
+            RefusedError: As `score`; also if the model does not support the options (422), or for a single refused
+                image.
         """
         try:
             model.certainty(options.abstain, options.coverage)
@@ -181,13 +182,13 @@ class Service:
         return scored
 
     async def explain(self, model: ServedModel, image: RequestImage, label: str) -> Explanation | None:
-        """Explain why an image was given a label.
+        """Explain the probability of a label for an image.
 
         Returns:
-            None where the model looks at no image.
+            The explanation; None if the model can't be explained.
 
         Raises:
-            RefusedError: Too many explanations are being waited for (503).
+            RefusedError: Too many explanations are waiting (503).
         """
         with self._explanations.hold(1):
             loop = asyncio.get_running_loop()
@@ -196,10 +197,10 @@ class Service:
             )
 
     async def reload(self, name: str) -> tuple[ServedModel, bool]:
-        """Serve what is in a model's run folder now, in all workers; as `ServedModels.reload`.
+        """Reload a model in all workers; otherwise like `ServedModels.reload`.
 
         Raises:
-            RefusedError: There is no model of this name (404), or no whole one in its folder (409).
+            RefusedError: There is no model of this name (404), or its run folder contains no complete model (409).
         """
         self.models.get(name)
         try:
@@ -211,13 +212,13 @@ class Service:
         return reloaded
 
     def close(self) -> None:
-        """End all threads."""
+        """Stop all threads and decoding processes."""
         self._explaining.shutdown(wait=False, cancel_futures=True)
         self.models.close()
 
 
 def count_image(metrics: Metrics, model: ServedModel, image: RequestImage) -> None:
-    """Count a refused image, or the probabilities of the labels of a scored one, for their drift."""
+    """Count an image: a refused one by its status, a scored one by the probabilities of its labels, for the drift."""
     if image.refusal is not None:
         metrics.unread.labels(model.name, str(image.refusal.status)).inc()
         return
@@ -232,12 +233,12 @@ def count_image(metrics: Metrics, model: ServedModel, image: RequestImage) -> No
 
 @contextlib.contextmanager
 def _cancelled_when_gone(request: Request, answers: Sequence[asyncio.Future[RequestImage]]) -> Iterator[None]:
-    """While the block lasts, watch the connection: after a body that was read whole only its end can come."""
+    """Cancel the images if the client disconnects, the only event that can follow a complete body."""
 
     def drop(_: object = None) -> None:
         for answer in answers:
             if not answer.cancel() and not answer.cancelled():
-                answer.exception()  # else asyncio reports that its error was never retrieved
+                answer.exception()  # otherwise asyncio reports that the exception was never retrieved
 
     watch = asyncio.ensure_future(request.receive())
     watch.add_done_callback(drop)
@@ -254,15 +255,15 @@ def _cancelled_when_gone(request: Request, answers: Sequence[asyncio.Future[Requ
 
 
 def can_explain(predictor: Predictor) -> bool:
-    """Whether the model looks at images at all."""
+    """Whether the model is a network or a classifier on descriptors, and so can be explained."""
     model = predictor.model
     return model.network is not None or isinstance(model.classic, DescriptorClassifier)
 
 
 class _Explainer:
-    """Explains with copies of the served networks: hooks and gradients must not meet requests in flight.
+    """Explains with copies of the served networks, so that hooks and gradients don't affect requests in flight.
 
-    It is called by one thread; an explanation takes tenths of a second.
+    Only one thread may call it; an explanation takes some tenths of a second.
     """
 
     def __init__(self) -> None:
@@ -274,9 +275,15 @@ class _Explainer:
 
         if not can_explain(model.predictor):
             return None
-        found = explain_image(self._copy(model), image, label, run=model.run, neighbours=_NEIGHBORS)
-        heat_map = None if found.heat.is_empty else heat_address(image.size, found.seen, found.heat.values)
-        return {"class": label, "heat_map": heat_map, "neighbours": [_describe(each) for each in found.neighbours]}
+        explanation = explain_image(self._copy(model), image, label, run=model.run, neighbours=_NEIGHBORS)
+        heat_map = (
+            None if explanation.heat.is_empty else heat_address(image.size, explanation.seen, explanation.heat.values)
+        )
+        return {
+            "class": label,
+            "heat_map": heat_map,
+            "neighbours": [_describe(each) for each in explanation.neighbours],
+        }
 
     def _copy(self, model: ServedModel) -> Predictor:
         key = (model.name, model.version)

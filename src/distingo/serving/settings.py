@@ -1,4 +1,4 @@
-"""Settings of a server: where it listens, which clients it answers, and how much it takes; and which runs it serves."""
+"""The settings of a server: its address, access control, limits, and the runs that it serves."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class NamedRun:
-    """A run folder and the name that its model is served under.
+    """A run folder and the name under which its model is served.
 
     Attributes:
-        name: In addresses and answers.
+        name: The name in URLs and responses.
         path: The run folder.
     """
 
@@ -38,11 +38,11 @@ class NamedRun:
 API_KEY_FILE = Option(
     help="file with one key a line; only who sends one of them is answered", default="none", metavar="FILE"
 )
-"""Of the option whose file becomes `ServeSettings.key_hashes`."""
+"""The option for the file whose keys become `ServeSettings.key_hashes`."""
 
 
 class ServeOptions(TypedDict, total=False):
-    """Where a server listens, whom it answers, and how much it takes."""
+    """Options of a server: its address, access control and limits; see `ServeSettings` for their meaning."""
 
     host: str
     port: int
@@ -67,18 +67,18 @@ class ServeOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
-    """Limits and addresses of one server.
+    """Addresses and limits of one server.
 
-    What the fields that are options do stands in their `Option`.
+    Fields that are options are described by their `Option`.
 
     Attributes:
-        body_timeout: Seconds in which a body must have come.
-        header_timeout: Seconds in which a request's head must have come.
-        idle_timeout: Seconds after an answer in which a connection's next request must begin.
-        write_timeout: Seconds in which a client must have taken an answer, or 256 KB of it.
-        max_connections: Of each worker.
-        grace: Seconds that requests in flight are given when the server stops.
-        key_hashes: SHA-256 of each accepted key; empty accepts every client.
+        body_timeout: Seconds in which a request's body must arrive.
+        header_timeout: Seconds in which a request's header must arrive.
+        idle_timeout: Seconds after a response in which the next request on the connection must begin.
+        write_timeout: Seconds in which a client must receive a response, or 256 KB of it.
+        max_connections: Largest number of connections of each worker.
+        grace: Seconds that requests in flight get to finish when the server stops.
+        key_hashes: SHA-256 of each accepted key; if empty, every client is accepted.
     """
 
     host: Annotated[
@@ -214,11 +214,11 @@ class ServeSettings:
     new_classes: Annotated[bool, Option(help="let corrections name classes that the model does not know")] = False
 
     def check(self) -> None:
-        """Refuse settings that make no sense, before a model is loaded.
+        """Validate the settings before a model is loaded.
 
         Raises:
-            UsageError: A number is out of range, an allowed host or a proxy is none, or others could reach the server
-                without a key.
+            UsageError: A number is out of range, an allowed host or proxy is invalid, options conflict, or the server
+                would be reachable from other machines without a key.
         """
         check_options(self)
         if self.max_pictures > self.queue:
@@ -265,13 +265,13 @@ class ServeSettings:
 
 
 def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
-    """Give each run the name that it is served under.
+    """Determine the name under which each run is served.
 
     Args:
-        runs: Run folders, or ``NAME=FOLDER``; without a name the folder's own counts.
+        runs: Run folders or ``NAME=FOLDER``; the name defaults to that of the folder.
 
     Raises:
-        UsageError: Two have the same name, or a name can't be part of an address.
+        UsageError: There are no runs, two have the same name, or a name can't be part of a URL.
     """
     named: list[NamedRun] = []
     for run in runs:
@@ -297,28 +297,28 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
 
 
 def read_size(text: str) -> int:
-    """Bytes of a text such as ``20MB``, ``512K`` or ``1000000``; K, M and G are powers of 1,024.
+    """Convert a text such as ``20MB``, ``512K`` or ``1000000`` to bytes; K, M and G are powers of 1,024.
 
     Raises:
-        UsageError: It is no size.
+        UsageError: The text is not a size.
     """
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
         raise UsageError(f"{text!r} is no size; write for example 20MB", code="invalid_value", parameter="max_upload")
-    return int(float(found[1]) * _FACTORS[found[2].upper()])
+    return int(float(match[1]) * _FACTORS[match[2].upper()])
 
 
 def read_version(run: Path) -> str:
-    """The version of the model in a run folder: of a hash of ``model.json``, which has the hash of its weights in it.
+    """The version of the model in a run folder: twelve digits of the hash of ``model.json``.
 
     Raises:
-        RunError: There is no finished model in it.
+        RunError: The run folder contains no finished model.
     """
     folder = run if (run / "model.json").is_file() else RunFolder(run).model
     try:
         return content_hash((folder / "model.json").read_bytes())[:_DIGITS]
     except OSError:
-        from distingo.runs.config import read_config  # it loads Pillow, and the options are read for --help
+        from distingo.runs.config import read_config  # not at the top: it imports Pillow, which would slow down --help
 
         read_config(RunFolder(run))
         raise RunError(f"{run}: its training has not ended; there is no model in it yet", code="unfinished") from None

@@ -1,4 +1,4 @@
-"""Several processes that serve on one socket: started from a prepared one, started again when they die."""
+"""The supervisor of several worker processes that serve on one socket and are restarted when they die."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class _Worker:
 
 
 class Supervisor:
-    """Keeps workers alive until a signal stops it.
+    """Keeps workers running until a signal stops it.
 
-    All take connections from the same socket, so that what one leaves when it dies the others take up. They come from
-    a fork server that has imported everything and loaded nothing, so that a new one serves in about the time that
-    loading a model takes, and no thread is ever forked.
+    All workers accept connections from the same socket, so that the others continue if one dies. They are forked from
+    a fork server that has imported all modules but loaded no model: a new worker is ready in about the time that it
+    takes to load the models, and no process with threads is ever forked.
 
     Args:
-        runs: To serve.
-        settings: Of the server.
-        listening: The socket.
-        on_ready: Called once all workers answer.
+        runs: The runs to serve.
+        settings: The server's settings.
+        listening: The listening socket.
+        on_ready: Called once all workers accept requests.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT.
 
         Raises:
-            RunError: A worker can't load the models, with its reason.
-            ResourceError: A worker dies before it serves.
+            RunError: A worker can't start; with the message and code of the error it reported.
+            ResourceError: A worker died before all workers were ready.
         """
         folder = tempfile.mkdtemp(prefix="distingo-metrics-")
         os.environ[_METRICS_FOLDER] = folder
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in each worker; no thread of it must be forked
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the fork server must not have threads
         self._bell.settimeout(0)
         self._signals.settimeout(0)
         before_wakeup = signal.set_wakeup_fd(self._bell.fileno())
@@ -112,7 +112,7 @@ class Supervisor:
         return _Worker(process, reports, time.monotonic())
 
     def _watch(self, context: Any) -> None:
-        """Wait for a signal, a worker's report or its end, and handle it."""
+        """Wait for a signal, a worker's report or a worker's end, and handle it."""
         starting = [worker.reports for worker in self._workers if not worker.is_ready]
         ended = [worker.process.sentinel for worker in self._workers]
         events = wait([self._signals, *starting, *ended])
@@ -168,7 +168,7 @@ class Supervisor:
                 os.kill(worker.process.pid, number)
 
     def _stop(self) -> None:
-        """Ask all workers to finish what is in flight, and end those that do not."""
+        """Let all workers finish their requests in flight, and kill those that exceed the grace period."""
         for worker in self._workers:
             worker.process.terminate()
         deadline = time.monotonic() + self._settings.grace + 4

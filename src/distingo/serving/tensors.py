@@ -1,10 +1,10 @@
 """Tensors of the Open Inference Protocol as JSON lists and as bytes (its binary tensor data extension).
 
-Numbers are little-endian and in row-major order; each element of a BYTES tensor is its length in four bytes, then its
-content (github.com/triton-inference-server/server, docs/protocol/extension_binary_data.md).
+As bytes, numbers are little-endian in row-major order, and each element of a BYTES tensor is preceded by its length in
+four bytes (github.com/triton-inference-server/server, docs/protocol/extension_binary_data.md).
 
-Nested lists become arrays only once all they hold is known to be numbers. NumPy itself would first find a type for all:
-one text among numbers, and each of them takes that text's length.
+Nested lists are converted to arrays only after a check that they contain nothing but numbers. Otherwise NumPy would
+choose a common type: with one text among the numbers, each of them would take as much memory as that text.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _MOST_DIMENSIONS = 4
 
 
 class NestingError(ValueError):
-    """Lists of different lengths or depths next to each other, or too deep ones."""
+    """Nested lists have different lengths or depths, or are nested too deeply."""
 
 
 class NotNumbersError(ValueError):
-    """Something else than numbers."""
+    """Nested lists contain values that are not numbers of the accepted types."""
 
 
 def shape_of(nested: list[object]) -> tuple[int, ...]:
-    """The shape that lists have if they are even, known from the first of each depth alone."""
+    """The shape of nested lists, assuming that they are even; only the first list of each depth is inspected."""
     shape: list[int] = []
     first: object = nested
     while isinstance(first, list) and len(shape) <= _MOST_DIMENSIONS:
@@ -43,18 +43,18 @@ def shape_of(nested: list[object]) -> tuple[int, ...]:
 
 
 def read_nested(nested: list[object], taken: set[type]) -> np.ndarray:
-    """Numbers of nested lists.
+    """Convert nested lists of numbers to an array.
 
     Args:
-        nested: Lists in lists, at most four deep.
-        taken: What the numbers may be, of bool, int and float.
+        nested: Nested lists, at most four levels deep.
+        taken: The accepted types: any of bool, int and float.
 
     Returns:
-        Of the lists' shape, and of a type that holds all the numbers.
+        An array of the lists' shape, of a dtype that can represent all the numbers.
 
     Raises:
-        NestingError: The lists are uneven.
-        NotNumbersError: They hold something that is not taken.
+        NestingError: The lists are uneven or nested too deeply.
+        NotNumbersError: The lists contain a value of another type.
     """
     shape: list[int] = []
     level: list[Any] = [nested]
@@ -74,17 +74,17 @@ def read_nested(nested: list[object], taken: set[type]) -> np.ndarray:
 
 
 def as_pixels(values: np.ndarray, what: str) -> np.ndarray:
-    """Numbers as pixels.
+    """Convert numbers to pixels.
 
     Args:
-        values: Whole numbers from 0 to 255, floating-point ones from 0 to 1, or booleans; at least one.
-        what: Names them in a refusal.
+        values: Integers from 0 to 255, floating-point numbers from 0 to 1, or booleans; not empty.
+        what: Name of the values in error messages.
 
     Returns:
-        uint8 of the same shape.
+        uint8 array of the same shape.
 
     Raises:
-        RefusedError: They are out of range (422).
+        RefusedError: A value is out of range (422).
     """
     if values.dtype == np.uint8:
         return values
@@ -110,12 +110,12 @@ NUMBERS: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-"""Datatypes of numbers, and what each is in numpy. BF16 comes too, but only as bytes: numpy has no such type."""
+"""The NumPy dtypes of numeric datatypes; BF16, for which NumPy has none, is accepted as bytes only."""
 
 _BFLOAT = "BF16"
 
 _TAKEN: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
-"""What JSON may hold for each kind of numbers."""
+"""The Python types accepted in JSON for each kind of NumPy dtype."""
 
 _LENGTH = struct.Struct("<I")
 
@@ -125,11 +125,11 @@ class InputTensor:
     """An input of an inference request.
 
     Attributes:
-        name: The input's.
-        datatype: Of `NUMBERS`, ``BF16`` or ``BYTES``.
-        shape: One to four numbers from 0.
-        data: A list, flat or nested; None where the content came as bytes.
-        content: The bytes that came after the JSON; None where it came as a list.
+        name: The input's name.
+        datatype: A key of `NUMBERS`, ``BF16`` or ``BYTES``.
+        shape: One to four non-negative integers.
+        data: The contents as a flat or nested list; None if they were sent as bytes.
+        content: The contents as the bytes after the JSON; None if they were sent as a list.
     """
 
     name: str
@@ -140,14 +140,14 @@ class InputTensor:
 
 
 def read_tensor(described: object, binary: BinaryTail) -> InputTensor:
-    """An input as the request describes it.
+    """Read an input tensor of a request.
 
     Args:
-        described: An object of ``inputs``.
-        binary: What came after the JSON; the tensor's bytes are taken off its front.
+        described: An object of the request's ``inputs``.
+        binary: The bytes after the JSON; those of this tensor are removed from the front.
 
     Raises:
-        RefusedError: It is no tensor (422), or its bytes are not there (400).
+        RefusedError: The object does not describe a tensor (422), or its bytes are missing (400).
     """
     if not isinstance(described, dict):
         raise RefusedError(422, "an input that is no object with 'name', 'shape', 'datatype' and 'data'")
@@ -173,20 +173,20 @@ def read_tensor(described: object, binary: BinaryTail) -> InputTensor:
 
 
 class BinaryTail:
-    """The bytes after a request's JSON, taken off from the front.
+    """The bytes after a request's JSON, which are consumed from the front.
 
     Args:
-        content: All of them; empty where the body is JSON alone.
+        content: All of the bytes; empty if the body is only JSON.
     """
 
     def __init__(self, content: memoryview) -> None:
         self._left = content
 
     def take(self, size: object) -> memoryview:
-        """The next tensor's bytes.
+        """Remove and return the next `size` bytes.
 
         Raises:
-            RefusedError: The size is no size (422), or more than is left (400).
+            RefusedError: The size is not a non-negative integer (422), or fewer bytes are left (400).
         """
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise RefusedError(422, "'binary_data_size' is no whole number from 0")
@@ -200,24 +200,25 @@ class BinaryTail:
         return taken
 
     def check_end(self) -> None:
-        """Refuse bytes that no tensor names.
+        """Check that all bytes have been consumed.
 
         Raises:
-            RefusedError: There are some (400).
+            RefusedError: Some bytes belong to no tensor (400).
         """
         if len(self._left):
             raise RefusedError(400, f"{len(self._left):,} bytes after the JSON belong to no input")
 
 
 def read_numbers(tensor: InputTensor) -> np.ndarray:
-    """The contents of a tensor of numbers.
+    """Convert a numeric tensor to an array.
 
     Returns:
-        Of the tensor's shape: of its datatype's type where it came as bytes (a view, read-only; BF16 as float32), and
-        of a type that holds its numbers where it came as a list.
+        An array of the tensor's shape. If the tensor was sent as bytes, it is a read-only view with the datatype's
+        dtype (but BOOL is copied, and BF16 converted to float32); if it was sent as a list, the dtype can represent all
+        its numbers.
 
     Raises:
-        RefusedError: Its contents do not fill its shape, or are no numbers of its datatype (422).
+        RefusedError: The contents do not match the tensor's shape or datatype (422).
     """
     values = _from_list(tensor) if tensor.content is None else _from_bytes(tensor, tensor.content)
     if values.size != math.prod(tensor.shape):
@@ -226,10 +227,13 @@ def read_numbers(tensor: InputTensor) -> np.ndarray:
 
 
 def read_elements(tensor: InputTensor) -> Sequence[object]:
-    """The elements of a BYTES tensor in row-major order: bytes where they came as bytes, else what the list holds.
+    """Read the elements of a BYTES tensor in row-major order.
+
+    Returns:
+        bytes objects if the tensor was sent as bytes, otherwise the unchecked elements of its list.
 
     Raises:
-        RefusedError: There are more or fewer than its shape says (422), or its bytes break off (400).
+        RefusedError: The number of elements does not match the shape (422), or the bytes are truncated (400).
     """
     count = math.prod(tensor.shape)
     elements: Sequence[object] = (
@@ -241,7 +245,7 @@ def read_elements(tensor: InputTensor) -> Sequence[object]:
 
 
 def write_elements(texts: Iterable[str]) -> bytes:
-    """A BYTES tensor of texts in UTF-8 as bytes."""
+    """Encode texts in UTF-8 as the bytes of a BYTES tensor."""
     encoded = [text.encode("utf-8") for text in texts]
     return b"".join(part for content in encoded for part in (_LENGTH.pack(len(content)), content))
 
@@ -282,7 +286,7 @@ def _whole(content: memoryview, size: int) -> memoryview:
 
 
 def _split(content: memoryview, count: int) -> list[bytes]:
-    """The elements, at most one more than there are to be."""
+    """Split the bytes into elements; stops after one more than `count`."""
     elements: list[bytes] = []
     at = 0
     while at < len(content) and len(elements) <= count:
@@ -295,7 +299,7 @@ def _split(content: memoryview, count: int) -> list[bytes]:
 
 
 def _flatten(nested: list[object]) -> list[object]:
-    """The elements of lists in lists, no deeper than a shape can be."""
+    """Flatten nested lists, down to the largest number of dimensions."""
     for _ in range(_MOST_DIMENSIONS - 1):
         if not any(isinstance(each, list) for each in nested):
             break

@@ -1,9 +1,9 @@
-"""Threads that take turns: between clients, between a client's requests, and then in the order of coming.
+"""A thread pool that schedules jobs fairly between clients and between the requests of a client.
 
-Of the clients that wait, the one comes next whose last turn ended longest ago, as in round-robin fair queueing (Nagle,
-*On Packet Switches with Infinite Storage*, RFC 970, 1985). One that had nothing waiting keeps its rank in that order,
-so that a client which sends one image after another is not behind one that sends hundreds at once; and no client that
-comes later overtakes one that waits already, however new it is.
+Among the waiting clients, the one whose last turn ended longest ago is next, as in round-robin fair queueing (Nagle,
+*On Packet Switches with Infinite Storage*, RFC 970, 1985). A client keeps its rank while it has no jobs, so that one
+that sends images one by one does not have to wait for one that sends hundreds at once. A client that arrives later
+never overtakes one that is already waiting, even if it is new.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from queue import SimpleQueue
 
 _log = logging.getLogger("distingo.serving")
 _CLIENTS_KNOWN = 4096
-"""Clients whose last turn is remembered; one that had its turn before all of these counts as new."""
+"""Number of clients whose last turn is remembered; a client that was forgotten counts as new."""
 
 
 @dataclass(eq=False, slots=True)
 class Share:
-    """One request's part of the decoding.
+    """One request's share of the decoding.
 
     Attributes:
-        client: That its time is counted for.
-        seconds: Spent so far on what is no ordinary image.
-        came: When the request was taken in, by `time.monotonic`.
+        client: The client that sent the request.
+        seconds: Seconds spent so far on decoding images that are not ordinary.
+        came: When the request was accepted, by `time.monotonic`.
     """
 
     client: str = ""
@@ -38,11 +38,11 @@ class Share:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """Something to be done.
+    """A job for a thread of the pool.
 
     Attributes:
-        share: Whose turn it takes.
-        work: Done by a thread of the pool.
+        share: The request that the job belongs to.
+        work: The function to call.
     """
 
     share: Share
@@ -50,15 +50,15 @@ class Job:
 
 
 class TurnPool:
-    """Threads that do jobs, fairly.
+    """A thread pool that schedules jobs fairly between clients.
 
     Args:
-        threads: How many.
-        name: Of the threads.
-        begin: Called by each thread first.
-        of_client: Jobs of one client at once; None sets no limit.
-        most: Jobs that wait, at most.
-        most_of_client: Jobs of one client that wait, at most.
+        threads: Number of threads.
+        name: Prefix of the threads' names.
+        begin: Called by each thread when it starts.
+        of_client: Largest number of jobs of one client that run at the same time; None sets no limit.
+        most: Largest number of waiting jobs; None sets no limit.
+        most_of_client: Largest number of waiting jobs of one client; None sets no limit.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class TurnPool:
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
 
     def submit(self, job: Job) -> bool:
-        """Queue a job; False where too many wait."""
+        """Queue a job; returns False if too many are waiting."""
         client = job.share.client
         with self._lock:
             if self._most is not None and self._waiting.total() >= self._most:
@@ -105,7 +105,7 @@ class TurnPool:
         return True
 
     def cancel(self, job: Job) -> bool:
-        """Take a job back; False where it was begun."""
+        """Remove a waiting job; returns False if it has already started."""
         with self._lock:
             requests = self._queues.get(job.share.client, OrderedDict())
             queue = requests.get(job.share)
@@ -116,7 +116,7 @@ class TurnPool:
         return True
 
     def close(self) -> None:
-        """Begin nothing more; the threads end by themselves."""
+        """Drop all waiting jobs; each thread ends after its current job."""
         with self._lock:
             self._closed = True
             self._queues.clear()
@@ -126,7 +126,7 @@ class TurnPool:
             self._calls.put(None)
 
     def _tidy(self, share: Share) -> None:
-        """Count one job less, and forget what is empty."""
+        """Count one waiting job less, and remove empty queues."""
         self._waiting[share.client] -= 1
         requests = self._queues[share.client]
         if not requests[share]:
@@ -137,7 +137,7 @@ class TurnPool:
             del self._waiting[share.client]
 
     def _next(self) -> Job | None:
-        """The job whose turn it is, taken out; the lock is held."""
+        """Remove and return the job whose turn it is; the caller must hold the lock."""
         for client in sorted(self._queues, key=self._rank):
             requests = self._queues[client]
             if self._of_client is not None and self._running[client] >= self._of_client:
@@ -151,12 +151,12 @@ class TurnPool:
         return None
 
     def _rank(self, client: str) -> tuple[int, int]:
-        """The least comes first: when a client came or had its last turn, whichever is later, then the last turn."""
+        """Sort key, smallest first: when the client arrived or had its last turn, whichever is later; ties by turn."""
         last = self._last.get(client, -1)
         return max(self._came[client], last), last
 
     def _note_turn(self, client: str) -> None:
-        """A turn of a client began or ended."""
+        """Record that a turn of a client began or ended."""
         self._turn += 1
         self._last[client] = self._turn
         self._last.move_to_end(client)
@@ -182,10 +182,10 @@ class TurnPool:
                 _log.error("a job failed", exc_info=error)
             if self._of_client is not None:
                 self._end(job)
-            del job  # it may hold a whole upload, and the next one may not come for long
+            del job  # it may hold a whole upload, and the next job may come much later
 
     def _end(self, job: Job) -> None:
-        """Count a job's end as a turn, and call for those that waited for it."""
+        """Record the end of a job as a turn, and wake threads for the jobs that waited for it."""
         with self._lock:
             self._running[job.share.client] -= 1
             if not self._running[job.share.client]:

@@ -1,6 +1,6 @@
-"""A worker of several: what each process does, once the fork server has imported this module.
+"""The entry point of a worker process, which is forked once the fork server has imported this module.
 
-Everything that workers need is imported here, before any of them is forked; nothing is computed and no thread started.
+Importing it imports everything that workers need, but computes nothing and starts no threads.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ if importlib.util.find_spec("openvino") is not None:
 
 
 def work(runs: Sequence[NamedRun], settings: ServeSettings, listening: socket, reports: Connection) -> None:
-    """Serve until the supervisor stops it; report to the supervisor when that begins, or why it can't.
+    """Serve until the supervisor stops the process.
 
     Args:
-        runs: To serve.
-        settings: Of the server.
-        listening: The socket that all workers share.
-        reports: To the supervisor.
+        runs: The runs to serve.
+        settings: The server's settings.
+        listening: The listening socket that all workers share.
+        reports: Connection to the supervisor; gets ``"ready"``, or the error if the worker can't start.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the supervisor stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the supervisor stops the workers
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("distingo").setLevel(logging.INFO)
     threading.Thread(target=_end_with_the_supervisor, daemon=True).start()
@@ -62,7 +62,7 @@ def _end_with_the_supervisor() -> None:
 
 
 def _notify_supervisor() -> None:
-    """Have the other workers reload too."""
+    """Signal the supervisor to reload the other workers too."""
     supervisor = multiprocessing.parent_process()
     if supervisor is not None and supervisor.pid is not None:
         os.kill(supervisor.pid, signal.SIGHUP)

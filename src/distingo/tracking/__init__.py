@@ -1,1 +1,1 @@
-"""A run's parameters, curves, scores, plots and model where people already look: TensorBoard, MLflow."""
+"""Tracking of runs in TensorBoard and MLflow: parameters, curves, scores, plots and the model."""

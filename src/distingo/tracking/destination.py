@@ -1,6 +1,6 @@
-"""What a tracker must take of a run, and the run's result as scores and plots, where it can show no page.
+"""The interface of trackers, and a run's parameters, final scores and plots for them.
 
-In plots, classes are numbered as in the list of classes, so that no font need have their letters.
+Plots label classes by their number in the list of classes, so that they need no font for the names' scripts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Ending = Literal["finished", "failed", "stopped"]
 Color = tuple[int, int, int]
 
 _SIDE, _MARGIN, _ROW, _LEAST_CELL = 720, 34, 22, 4
-"""Pixels of plots."""
+"""Sizes in plots, in pixels."""
 
 _INK, _PAPER, _GRID = (29, 33, 38), (255, 255, 255), (227, 224, 217)
 _RIGHT, _WRONG = (42, 143, 130), (196, 71, 43)
@@ -31,7 +31,7 @@ class EpochPoint:
 
     Attributes:
         epoch: Counted from 1.
-        values: What was measured, by its column in ``history.csv``.
+        values: The measured values, by the names of their columns in ``history.csv``.
     """
 
     epoch: int
@@ -39,25 +39,25 @@ class EpochPoint:
 
 
 class Destination(Protocol):
-    """Where runs are tracked; any call may raise any error, as libraries and servers do."""
+    """A tracker's run. Any method can raise any exception, since libraries and servers do."""
 
     @property
     def where(self) -> str:
-        """Its name and address, for messages and to distinguish it from others of its kind."""
+        """The tracker's name and address, which identify it in messages and in ``tracking.json``."""
 
     def begin(self, records: RunRecords, known: str) -> str:
-        """Open the run there, and write its parameters.
+        """Create or continue the tracker's run, and write the parameters.
 
         Args:
-            records: What is known before training.
-            known: The identifier that an earlier process of the same run got, to continue there; else empty.
+            records: The run's records before training.
+            known: The identifier returned to an earlier process of the same run, to continue it; otherwise empty.
 
         Returns:
-            The identifier.
+            The identifier of the tracker's run.
         """
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
-        """Write epochs; one that came before may come again."""
+        """Write epochs; the same epoch may be sent more than once."""
 
     def send_result(self, records: RunRecords) -> None:
         """Write scores with intervals, plots, the report and the model."""
@@ -67,13 +67,13 @@ class Destination(Protocol):
 
 
 def in_one_line(error: Exception) -> str:
-    """An error of a library or server, short, and without the password of an address."""
+    """Shorten an error of a library or server to one line of at most 240 characters, without passwords in URLs."""
     text = re.sub(r"//[^/@\s]+@", "//", " ".join(str(error).split()))
     return text[:240] or type(error).__name__
 
 
 def parameters(records: RunRecords) -> dict[str, str | int | float | bool]:
-    """A run's parameters: the recipe, the data and its splits."""
+    """A run's parameters: the recipe, the data set's name, task and classes, and the number of images by split."""
     splits = [row.split for row in records.split]
     counts = {f"{split}_pictures": splits.count(split) for split in ("train", "validation", "test")}
     data: dict[str, str | int] = {"data": records.data_name, "task": records.task, "classes": len(records.classes)}
@@ -82,21 +82,21 @@ def parameters(records: RunRecords) -> dict[str, str | int | float | bool]:
 
 
 def final_scores(records: RunRecords) -> dict[str, float]:
-    """Every score with both ends of its 95 % interval, and the baselines', by a name such as ``test/accuracy``."""
+    """All scores, the bounds of their 95 % intervals and the baselines' scores, by names such as ``test/accuracy``."""
     evaluation = records.evaluation
     if evaluation is None:
         return {}
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for name, score in evaluation.scores.items():
-        found[f"{evaluation.split}/{name}"] = score.value
-        found[f"{evaluation.split}/{name}_low"], found[f"{evaluation.split}/{name}_high"] = score.low, score.high
+        values[f"{evaluation.split}/{name}"] = score.value
+        values[f"{evaluation.split}/{name}_low"], values[f"{evaluation.split}/{name}_high"] = score.low, score.high
     for baseline, scores in evaluation.baselines.items():
-        found |= {f"baseline_{baseline}/{name}": score.value for name, score in scores.items()}
-    return found
+        values |= {f"baseline_{baseline}/{name}": score.value for name, score in scores.items()}
+    return values
 
 
 def draw_result(records: RunRecords) -> dict[str, Image.Image]:
-    """The plots of an evaluated run, by name: ``confusion``, or with several labels ``average_precision``."""
+    """The plots of an evaluated run by name: ``confusion``, or ``average_precision`` if multi-label."""
     evaluation = records.evaluation
     if evaluation is None:
         return {}
@@ -106,7 +106,7 @@ def draw_result(records: RunRecords) -> dict[str, Image.Image]:
 
 
 def _draw_confusion(evaluation: Evaluation) -> Image.Image:
-    """Rows are true classes, columns predicted ones; the darker, the larger the share of the row."""
+    """Draw the confusion matrix: rows are true classes, columns predicted ones; shades show the share of the row."""
     count = len(evaluation.classes)
     cell = max(_LEAST_CELL, (_SIDE - _MARGIN) // max(1, count))
     image = Image.new("RGB", (_MARGIN + cell * count + 2, _MARGIN + cell * count + 2), _PAPER)
@@ -130,7 +130,7 @@ def _draw_confusion(evaluation: Evaluation) -> Image.Image:
 
 
 def _draw_labels(evaluation: Evaluation) -> Image.Image:
-    """A bar for each label's average precision, with a line for its 95 % interval."""
+    """Draw a bar for each label's average precision, with a line for its 95 % interval."""
     image = Image.new("RGB", (_SIDE, _ROW * max(1, len(evaluation.per_label)) + 8), _PAPER)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     width = _SIDE - _MARGIN - 60

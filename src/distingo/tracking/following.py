@@ -1,8 +1,7 @@
-"""Following a run: its epochs and result are sent as they come, and no failure to send them ever harms the run.
+"""Sending of a run's epochs and results to a tracker while it trains, without ever interrupting the run.
 
-The run folder holds everything that is sent, so nothing need be stored for a server that is away: the first failure is
-reported once, nothing more is tried until the end, and then all that is missing is sent at once. If that fails too,
-``train -o RUN --resume --track ...`` sends it later.
+After the first failure, which is logged, nothing is sent until the run ends; then everything missing is sent at once.
+If that fails too, ``train -o RUN --resume --track ...`` sends it later, since the run folder contains all of it.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ log = logging.getLogger("distingo")
 TRACKERS = ("tensorboard", "mlflow")
 
 NOTES_NAME = "tracking.json"
-"""In the run folder: where the run is tracked, under which name, and how far."""
+"""The file in the run folder that lists where the run is tracked; see `TrackingFile`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
-    """A run in one place: what finds it there, and how many of its epochs were sent."""
+    """A run in one tracker: its identifier there, and the last epoch that was sent."""
 
     id: str = ""
     epochs: int = 0
@@ -38,19 +37,19 @@ class TrackedRun:
 
 @dataclass(frozen=True, slots=True)
 class TrackingFile:
-    """The content of ``tracking.json``: the run in each place that it is tracked in."""
+    """The content of ``tracking.json``: the tracked runs by the tracker's name and address."""
 
     tracked: dict[str, TrackedRun] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """Where a run is to be tracked.
+    """Where to track a run.
 
     Attributes:
         by: One of `TRACKERS`.
-        to: A folder for TensorBoard, a server's address for MLflow; None takes ``RUN/tensorboard`` and
-            ``MLFLOW_TRACKING_URI``.
+        to: The folder for TensorBoard (None for ``RUN/tensorboard``) or the server's address for MLflow (None for
+            ``MLFLOW_TRACKING_URI``).
     """
 
     by: str
@@ -58,10 +57,10 @@ class Tracking:
 
 
 def choose_tracking(by: str | None, to: str | Path | None) -> Tracking | None:
-    """The options ``--track`` and ``--track-to`` as a record.
+    """Convert the options ``--track`` and ``--track-to`` to a record; None if the run is not tracked.
 
     Raises:
-        UsageError: There is no such tracker, or only an address is given.
+        UsageError: There is no such tracker, or `to` is given without `by`.
     """
     if by is None:
         if to is not None:
@@ -81,19 +80,19 @@ def choose_tracking(by: str | None, to: str | Path | None) -> Tracking | None:
 
 @contextmanager
 def follow(tracking: Tracking | None, folder: RunFolder, data: Path) -> Iterator[Callable[[EpochRecord], None]]:
-    """Track a run for as long as the block lasts; its end is the run's.
+    """Track a run within the block; how the block ends determines the status of the tracked run.
 
     Args:
-        tracking: Where; None tracks nothing.
-        folder: The run's.
-        data: Its data set; names the experiment where nothing else does.
+        tracking: Where to track it; None tracks nothing.
+        folder: The run folder.
+        data: The data set, whose name is the default for the experiment.
 
     Yields:
-        To be called with every finished epoch.
+        A function to be called with every finished epoch.
 
     Raises:
-        UsageError: The library is missing, or no address is given.
-        ResourceError: The tracker can't be reached, before anything was trained.
+        UsageError: The tracker's library is missing, or no address is given.
+        ResourceError: The tracker can't be reached; raised before the block is entered.
     """
     if tracking is None:
         yield _ignore
@@ -129,7 +128,7 @@ class Follower:
 
     Args:
         destination: The tracker.
-        folder: The run's; gets ``tracking.json``.
+        folder: The run folder, in which ``tracking.json`` is written.
     """
 
     def __init__(self, destination: Destination, folder: RunFolder) -> None:
@@ -141,27 +140,27 @@ class Follower:
         self._is_away = False
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Send an epoch, and those before it that were not sent."""
+        """Send an epoch and all earlier ones that have not been sent."""
         if self._has_begun:
             self._pending.append(_point(record))
         if not self._is_away:
             self._try(self._send_epochs)
 
     def finish(self) -> None:
-        """Send all that is missing, and the result."""
+        """Send all missing epochs and the result, and close the tracked run."""
         self._is_away = False
         if self._try(self._send_result):
             self._try(lambda: self._destination.end("finished"))
 
     def end(self, ending: Ending) -> None:
-        """Report that the run was not finished."""
+        """Report that the run failed or was stopped."""
         if self._has_begun and not self._is_away:
             self._try(lambda: self._destination.end(ending))
 
     def _try(self, action: Callable[[], None]) -> bool:
         try:
             action()
-        except Exception as error:  # libraries and servers may raise anything; the run continues
+        except Exception as error:  # libraries and servers may raise anything, and the run must continue
             self._is_away = True
             log.warning(
                 "not tracked in %s (%s); the run continues, its folder holds everything, and"

@@ -1,8 +1,8 @@
-"""MLflow: parameters, metrics by epoch, scores, report and model in a run of a tracking server.
+"""Tracking in MLflow: parameters, metrics by epoch, scores, report and model as a run on a tracking server.
 
-The model is logged so that ``mlflow.pyfunc.load_model`` loads it: as `distingo.runtime.mlflow_model` around an ONNX
-export, or, where it can't be exported or the exporter is not installed, as the run's own folder, which needs distingo
-itself where it is loaded.
+The model is logged in a form that ``mlflow.pyfunc.load_model`` loads: as `distingo.runtime.mlflow_model` around an ONNX
+export, or, if it can't be exported or the exporter is not installed, as the run's own model, which needs distingo to be
+loaded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from distingo.tracking.destination import Ending, EpochPoint, draw_result, final
 from distingo.version import __version__
 
 LOGGED_AS = "classifier"
-"""The folder among a run's artifacts: ``runs:/ID/classifier``."""
+"""The model's folder in the run's artifacts: ``runs:/ID/classifier``."""
 
 _SIDE = 64
 _log = logging.getLogger("distingo")
@@ -37,7 +37,7 @@ _FILES = ("report.html", "config.json", "evaluation.json", "history.csv", "predi
 _STATUS: dict[Ending, str] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
 _AT_ONCE = 500
-"""Metrics in one request; the server takes 1,000."""
+"""Number of metrics in one request; the server accepts at most 1,000."""
 
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -45,17 +45,17 @@ _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""MLflow's own settings where the environment has none: training does not wait minutes for a server that is away."""
+"""Defaults for MLflow's environment variables, so that training does not wait minutes for an unavailable server."""
 
 
 class MlflowRun:
     """One run on a tracking server.
 
     Args:
-        client: MLflow's.
-        experiment: Its identifier.
+        client: MLflow's client.
+        experiment: The experiment's ID.
         where: The server's address.
-        name: Of the run.
+        name: The run's name.
     """
 
     def __init__(self, client: Any, experiment: str, where: str, name: str) -> None:
@@ -67,11 +67,11 @@ class MlflowRun:
 
     @property
     def where(self) -> str:
-        """MLflow and its address, without a password."""
+        """MLflow and the server's address, without a password."""
         return f"MLflow at {_without_secret(self._where)}"
 
     def begin(self, records: RunRecords, known: str) -> str:
-        """Open the run, or continue a known one, and write its parameters."""
+        """Create the run, or continue the run with the ID `known`, and write its parameters."""
         from mlflow.entities import Param
 
         if known:
@@ -81,12 +81,12 @@ class MlflowRun:
             tags = {"distingo.version": __version__, "distingo.run": str(records.folder.resolve())}
             created = self._client.create_run(self._experiment, run_name=self._name, tags=tags)
             self._run = created.info.run_id
-        written = [Param(name, str(value)) for name, value in parameters(records).items()]
-        self._client.log_batch(self._run, params=written)
+        params = [Param(name, str(value)) for name, value in parameters(records).items()]
+        self._client.log_batch(self._run, params=params)
         return self._run
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
-        """Write epochs as metrics, the epoch being the step."""
+        """Write epochs as metrics, with the epoch as the step."""
         self._send([(name, value, point.epoch) for point in points for name, value in point.values.items()])
 
     def send_result(self, records: RunRecords) -> None:
@@ -105,14 +105,14 @@ class MlflowRun:
             self._client.log_artifacts(self._run, place, "plots")
 
     def _send_model(self, records: RunRecords) -> None:
-        """Log the model as ``mlflow.pyfunc.load_model`` loads it."""
+        """Log the model in a form that ``mlflow.pyfunc.load_model`` loads."""
         with tempfile.TemporaryDirectory() as place:
             try:
                 folder = save_pyfunc(records, Path(place))
             except ImportError as error:
                 _log.warning("MLflow gets no model that it can load (%s); `pip install pandas`", in_one_line(error))
                 return
-            except Exception as error:  # MLflow may raise anything; the run's own model is logged already
+            except Exception as error:  # MLflow may raise anything; the run's own model has already been logged
                 _log.warning("MLflow gets no model that it can load (%s); model/ is what predicts", in_one_line(error))
                 return
             self._client.log_artifacts(self._run, str(folder), LOGGED_AS)
@@ -131,15 +131,15 @@ class MlflowRun:
 
 
 def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
-    """Reach a tracking server and find the experiment, which ``MLFLOW_EXPERIMENT_NAME`` names, else the data.
+    """Connect to a tracking server, and find or create the experiment.
 
     Args:
-        folder: Of the run; names it.
-        to: The server's address, or None for ``MLFLOW_TRACKING_URI``.
-        data: The data set.
+        folder: The run folder, whose name becomes the run's name.
+        to: The server's address; None for ``MLFLOW_TRACKING_URI``.
+        data: The data set; the experiment gets its name unless ``MLFLOW_EXPERIMENT_NAME`` is set.
 
     Raises:
-        UsageError: The library is missing, or no address is named.
+        UsageError: The library is missing, or no address is given.
         ResourceError: The server can't be reached.
     """
     for name, value in _DEFAULTS.items():
@@ -164,8 +164,8 @@ def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or data.resolve().name or "distingo"
     try:
         client = MlflowClient(tracking_uri=where)
-        found = client.get_experiment_by_name(name)
-        experiment = client.create_experiment(name) if found is None else found.experiment_id
+        existing = client.get_experiment_by_name(name)
+        experiment = client.create_experiment(name) if existing is None else existing.experiment_id
     except (MlflowException, OSError, ImportError, ValueError) as error:
         raise ResourceError(
             f"{option('track', 'mlflow')}: {_without_secret(where)} can't be used ({in_one_line(error)}); start the "
@@ -182,24 +182,24 @@ def _without_secret(address: str) -> str:
 
 
 def save_pyfunc(records: RunRecords, place: Path) -> Path:
-    """Write a run's model as MLflow keeps models, with signature and input example.
+    """Write a run's model in MLflow's format, with a signature and an input example.
 
     Args:
-        records: Of a finished run.
+        records: The records of a finished run.
         place: An empty folder.
 
     Returns:
-        The model's folder in it.
+        The model's folder in `place`.
 
     Raises:
-        ImportError: MLflow's format needs pandas, which is not installed.
+        ImportError: pandas, which MLflow's format needs, is not installed.
     """
     import mlflow.pyfunc
     import pandas as pd
 
     data, loader, requirement = _data(records, place)
     folder = place / LOGGED_AS
-    with quiet_loggers("mlflow"):  # it warns that this environment is not that of those who load the model
+    with quiet_loggers("mlflow"):  # it warns that the model may be loaded in another environment
         mlflow.pyfunc.save_model(
             folder,
             loader_module=loader,
@@ -213,7 +213,7 @@ def save_pyfunc(records: RunRecords, place: Path) -> Path:
 
 
 def _data(records: RunRecords, place: Path) -> tuple[Path, str, str]:
-    """The folder that is logged, the module that loads it, and the distribution that this needs."""
+    """The folder to log, the module that loads it, and the distribution that must be installed for that."""
     from distingo.exporting.run import ExportRequest, export_run
 
     try:
@@ -225,7 +225,7 @@ def _data(records: RunRecords, place: Path) -> tuple[Path, str, str]:
 
 
 def _example_image() -> bytes:
-    """A gradient, as a file: it is nobody's photograph."""
+    """Encode a gradient as a PNG file, so that the example contains nobody's photograph."""
     shades = Image.linear_gradient("L").resize((_SIDE, _SIDE))
     encoded = io.BytesIO()
     Image.merge("RGB", (shades, shades.rotate(90), shades.rotate(180))).save(encoded, "PNG")
@@ -233,7 +233,7 @@ def _example_image() -> bytes:
 
 
 def _load_pyfunc(path: str) -> Any:
-    """What MLflow calls to load a model that is no export."""
+    """Load a model that is not an export; called by MLflow."""
     from distingo.prediction.predictor import load
 
     return MlflowClassifier(load(Path(path)))

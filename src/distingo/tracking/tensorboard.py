@@ -1,4 +1,4 @@
-"""TensorBoard: curves by epoch, scores, hyperparameters, plots and the layer table as event files."""
+"""Tracking in TensorBoard: curves by epoch, scores, hyperparameters, plots and the layer table as event files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SPLITS = ("train_", "validation_")
 
 
 class TensorBoardRun:
-    """One run's event files.
+    """The event files of one run.
 
     Args:
-        writer: Makes torch's ``SummaryWriter``; nothing is written before the run begins.
+        writer: torch's class ``SummaryWriter``; it is instantiated when the run begins.
         place: The folder of the event files.
     """
 
@@ -34,11 +34,11 @@ class TensorBoardRun:
 
     @property
     def where(self) -> str:
-        """TensorBoard and the folder."""
+        """TensorBoard and the folder of the event files."""
         return f"TensorBoard in {self._place}"
 
     def begin(self, records: RunRecords, known: str) -> str:
-        """Begin an event file; one of an earlier process in the same folder stays, and TensorBoard reads both."""
+        """Begin a new event file; TensorBoard reads it together with those of earlier processes in the same folder."""
         self._writer = self._make(log_dir=str(self._place))
         self._parameters = parameters(records)
         if not known:
@@ -48,14 +48,14 @@ class TensorBoardRun:
         return str(self._place)
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
-        """Write epochs as scalars, those of both splits under one heading: ``loss/train``, ``loss/validation``."""
+        """Write epochs as scalars, grouped by metric: ``loss/train``, ``loss/validation``."""
         for point in points:
             for name, value in point.values.items():
                 self._writer.add_scalar(_tag(name), value, point.epoch)
         self._writer.flush()
 
     def send_result(self, records: RunRecords) -> None:
-        """Write scores, plots, the hyperparameter table and where report and model are."""
+        """Write scores, plots, the hyperparameter table, and the paths of the report and the model."""
         from torch.utils.tensorboard.summary import hparams
 
         last = records.history[-1].epoch if records.history else 0
@@ -72,22 +72,22 @@ class TensorBoardRun:
         self._writer.flush()
 
     def end(self, ending: Ending) -> None:
-        """Close the file; TensorBoard has no state of a run."""
+        """Close the file; the ending is ignored, since TensorBoard runs have no status."""
         del ending
         self._writer.close()
 
 
 def open_tensorboard(folder: RunFolder, to: str | None, *, is_known: bool) -> TensorBoardRun:
-    """Find the folder for a run's event files.
+    """Choose and create the folder for a run's event files.
 
     Args:
-        folder: The run's.
-        to: A folder for several runs, in which this one gets a folder; None takes ``RUN/tensorboard``.
-        is_known: Whether the run was tracked before, so that its events may be there already.
+        folder: The run folder.
+        to: A folder for the event files of several runs, in which this run gets its own; None for ``RUN/tensorboard``.
+        is_known: Whether the run was tracked before, so that its folder may contain events already.
 
     Raises:
-        UsageError: The library is missing, or events of another run are there.
-        ResourceError: The folder can't be made.
+        UsageError: The library is missing, or the folder contains events of another run.
+        ResourceError: The folder can't be created.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
