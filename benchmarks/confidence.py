@@ -237,7 +237,7 @@ def measure(dataset: Dataset, product: Product, seed: int, others: dict[str, np.
     assert evaluated.strangers is not None
     assert fitted.model.bank is not None
     threshold, alarms = unlike_threshold(fitted.model)
-    content["unlike"] = {"alarms": alarms, "own test side": evaluated.strangers.flagged / evaluated.n}
+    content["unlike"] = {"alarms": alarms, "own test split": evaluated.strangers.flagged / evaluated.n}
     for name, features in others.items():
         content["unlike"][name] = float((fitted.model.bank.distances(features) > threshold).mean())
     content["slope"] = fitted.model.description.calibration.slope if fitted.model.description.calibration else None

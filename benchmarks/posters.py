@@ -158,7 +158,7 @@ def _claims(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         lines.append(
             f"poster-cnn, lowest validation binary cross-entropy in {len(r['validation_losses'])} epochs: "
             f"{min(r['validation_losses']):.4f}; published {PUBLISHED_LOSS}; answering every label's frequency costs "
-            f"{frequencies:.4f} on the test side"
+            f"{frequencies:.4f} on the test split"
         )
     return lines
 

@@ -146,7 +146,7 @@ AERIAL = {
 
 @dataclass(frozen=True)
 class Images:
-    """uint8 (n, h, w, c) and int64 (n,) of the two sides that may be looked at."""
+    """uint8 (n, h, w, c) and int64 (n,) of the two splits that may be looked at."""
 
     train: np.ndarray
     train_targets: np.ndarray

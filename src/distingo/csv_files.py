@@ -76,7 +76,7 @@ def read_split_name(text: str, path: Path, line: int) -> SplitName:
     for split in SPLITS:
         if split == text:
             return split
-    raise RunError(f"{path}: line {line}: {text!r} is no side; choose one of {', '.join(SPLITS)}", code="damaged_line")
+    raise RunError(f"{path}: line {line}: {text!r} is no split; choose one of {', '.join(SPLITS)}", code="damaged_line")
 
 
 def join_labels(labels: Sequence[str]) -> str:

@@ -163,7 +163,7 @@ def test_evaluate_on_other_data_leaves_the_runs_own_scores_and_page(
     assert "evaluated on all pictures of other" in page
     assert "on <b><bdi>other</bdi></b>" in page
     assert "15 pictures in" in page.replace("\N{NO-BREAK SPACE}", " ")
-    assert "From the test side" in page
+    assert "From the test split" in page
     assert "Training</a>" not in page
     assert len(list(csv.DictReader((place / "split.csv").open(encoding="utf-8")))) == 15
 

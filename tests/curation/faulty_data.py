@@ -10,7 +10,7 @@ from scenes import crop, draw_scene, mirror
 
 
 def draw_faulty(root: Path, *, each: int = 12) -> Path:
-    """Two classes on two sides, distinguished by their color; with a copy, a leak, a contradiction and worse."""
+    """Two classes on two splits, distinguished by their color; with a copy, a leak, a contradiction and worse."""
     for place, (name, channel) in enumerate((("red", 0), ("blue", 2))):
         for split in ("train", "test"):
             folder = root / split / name

@@ -49,7 +49,7 @@ def test_near_copies_name_first_what_is_to_be_put_away():
     pairs = [CopyPair(0, 1, 0.9, False), CopyPair(1, 2, 0.7, True)]
     leak, contradiction = pair_findings(images, (), "", pairs, DEFAULT_THRESHOLDS)
     assert (leak.kind, leak.file, leak.other) == ("leak", "train/2", "test/1")
-    assert leak.reason == "the same scene as test/1, on the test side"
+    assert leak.reason == "the same scene as test/1, on the test split"
     assert (contradiction.kind, contradiction.counts) == ("contradiction", False)
     assert contradiction.reason == "the same scene as train/2, mirrored, which is in a"
 

@@ -76,8 +76,8 @@ def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> No
     split = split_dataset(dataset, seed=0)
     assert [len(split.split(split_name)) for split_name in SPLITS] == [2340, 540, 720]
     assert texts(split.notes) == (
-        "label N/A (2 pictures) has none on the validation side",
-        "label Reality-TV (1 picture) has none on the validation and test side",
+        "label N/A (2 pictures) has none on the validation split",
+        "label Reality-TV (1 picture) has none on the validation and test split",
     )
     for split_name, share in (("validation", 0.15), ("test", 0.2)):
         counts = Counter(label for image in split.split(split_name) for label in image.labels)  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def test_another_seed_gives_another_test_side(tiny_runs: dict[str, Path], tmp_pa
     data = tiny_runs["majority"].parent / "colours"
     other = distingo.train(data, tmp_path / "other", model="majority", seed=7).path
     line = refusal(tiny_runs["descriptors"], other)
-    assert "is not on the other's test side (" in line
+    assert "is not on the other's test split (" in line
     ours, theirs = (
         {row.file for row in read_run(run).split if row.split == "test"} for run in (tiny_runs["descriptors"], other)
     )
@@ -65,7 +65,7 @@ def test_a_missing_test_image_is_named_with_its_run(tiny_runs: dict[str, Path], 
     change_rows(changed / "split.csv", move)
     line = refusal(changed, tiny_runs["descriptors"])
     assert (
-        f"{gone[0]}, a test picture of {tiny_runs['descriptors']}, is not on the other's test side (1 in all)" in line
+        f"{gone[0]}, a test picture of {tiny_runs['descriptors']}, is not on the other's test split (1 in all)" in line
     )
 
 

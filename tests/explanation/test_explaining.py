@@ -100,7 +100,7 @@ def test_a_training_image_is_its_own_nearest(corner_runs: dict[str, Path]) -> No
     split = (run / "split.csv").read_text(encoding="utf-8").splitlines()
     file = next(line.split(",")[0] for line in split if ",train," in line)
     explanation = distingo.explain(run, run.parent / "pictures" / file, neighbours=1)
-    assert explanation.notes == ("the picture is one of those on the train side of this run",)
+    assert explanation.notes == ("the picture is one of those on the train split of this run",)
     nearest = explanation.neighbours[0]
     assert nearest.file == file
     assert nearest.distance == pytest.approx(0, abs=0.01)

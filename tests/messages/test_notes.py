@@ -93,7 +93,7 @@ def test_no_code_is_in_two_parts_of_the_catalog_and_codes_are_spelled_alike() ->
         ),
         (
             note("label-not-on-split", name="cat", count=3, said=(note("validation"), note("test"))),
-            "label cat (3 pictures) has none on the validation and test side",
+            "label cat (3 pictures) has none on the validation and test split",
             "la etiqueta cat (3 imágenes) no tiene ninguna en validación y prueba",
             "标签 cat（3 张图片）在验证和测试集中没有图片",
         ),

@@ -136,7 +136,7 @@ def test_everything_is_decided_by_keyboard(
     before = snapshot(root)
     review = start()
     page = opening(review.url)
-    assert title(page) == "The same picture on two sides of the split."
+    assert title(page) == "The same picture on two splits of the split."
     assert page.locator("#count").inner_text() == "0 of 4 decided"
     assert page.locator(".below").inner_text() == "Below threshold (1 more)"
     press(page, "s", until="Chosen: Birnen/1.png")
@@ -216,7 +216,7 @@ def test_a_page_whose_server_is_gone_says_so(root: Path, start: Callable[..., Re
     page.keyboard.press("k")
     page.wait_for_selector("#trouble:not([hidden])")
     assert "The review has ended. Start it again in the terminal" in page.locator("#trouble").inner_text()
-    assert title(page) == "The same picture on two sides of the split."
+    assert title(page) == "The same picture on two splits of the split."
     page.close()
 
 

@@ -70,7 +70,7 @@ def crossval(
     folder = CrossValidationFolder(Path(output))
     if "test" in recipe:
         raise UsageError(
-            f"{option('test')}: every fold is the test side once; leave it out",
+            f"{option('test')}: every fold is the test split once; leave it out",
             code="option_not_applicable",
             parameter="test",
         )

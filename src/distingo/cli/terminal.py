@@ -84,7 +84,7 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
     from distingo.runs.config import read_config
     from distingo.runs.folder import RunFolder
 
-    table = Table(title=f"{evaluation.split} side, n = {evaluation.n:,}")
+    table = Table(title=f"{evaluation.split} split, n = {evaluation.n:,}")
     for heading in ("score", "this model", "95 % interval", *evaluation.baselines):
         table.add_column(heading, justify="left" if heading == "score" else "right", overflow="fold")
     for name, score in evaluation.scores.items():
@@ -210,7 +210,7 @@ def print_division(division: Division) -> None:
     if hidden := len(division.shares) - 1 - len(classes):
         print(f"and {hidden:,} more that came out closer to what was requested")
     preassigned = sum(everything.given)
-    besides = f", not counting the {preassigned:,} that had a side" if preassigned else ""
+    besides = f", not counting the {preassigned:,} that had a split" if preassigned else ""
     print(f"off: the largest difference from what was requested, in points{besides}")
     for note in division.notes:
         print(_plain(str(note)))

@@ -144,7 +144,7 @@ def _relate(
     else:
         kind = "near-duplicate" if near else "duplicate"
     if file.split != partner.split and not partner.root:
-        reason += f", on the {partner.split or 'unnamed'} side"
+        reason += f", on the {partner.split or 'unnamed'} split"
     return Finding(
         kind,
         file.file,

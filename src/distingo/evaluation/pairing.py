@@ -264,7 +264,7 @@ def _difference(first: RunRecords, second: RunRecords, ours: dict[str, TestImage
     for run, only in ((first, ours.keys() - theirs.keys()), (second, theirs.keys() - ours.keys())):
         if only:
             return (
-                f"{min(only)}, a test picture of {run.folder}, is not on the other's test side ({len(only):,} in all)"
+                f"{min(only)}, a test picture of {run.folder}, is not on the other's test split ({len(only):,} in all)"
             )
     for file in sorted(ours):
         if ours[file].labels != theirs[file].labels:

@@ -85,7 +85,7 @@ def tell_if_known(folder: RunFolder, image: Path) -> tuple[str, ...]:
     content = content_hash(image.read_bytes())
     files = {row.file for row in records.manifest if row.content == content}
     split = next((row.split for row in records.split if row.file in files and row.split != "test"), None)
-    return () if split is None else (f"the picture is one of those on the {split} side of this run",)
+    return () if split is None else (f"the picture is one of those on the {split} split of this run",)
 
 
 def _open(records: RunRecords, file: str) -> npt.NDArray[np.uint8] | None:

@@ -32,14 +32,15 @@ DATA: Final[dict[str, Sentence]] = {
     "folder-of-split": says("%(folder)s (%(split)s)"),
     "no-test-folder": says("no folder is the test split; training cuts it from the train split"),
     "not-read-beside-splits": says_count(
-        "not read, because beside the split folders: %(folders)s (1 file)",
+        "not read, because beside the split folders: %(folders)s (%(count)s file)",
         "not read, because beside the split folders: %(folders)s (%(count)s files)",
     ),
     "unlabelled-folder": says_count(
-        "not used: 1 image without a label in %(folder)s", "not used: %(count)s images without a label in %(folder)s"
+        "not used: %(count)s image without a label in %(folder)s",
+        "not used: %(count)s images without a label in %(folder)s",
     ),
     "unopened-folders": says_count(
-        "1 folder can't be opened, and no file in there is known: %(folders)s",
+        "%(count)s folder can't be opened, and no file in there is known: %(folders)s",
         "%(count)s folders can't be opened, and no file in there is known: %(folders)s",
     ),
     "of-folder": says("%(folder)s: %(note)s"),
@@ -77,7 +78,7 @@ DATA: Final[dict[str, Sentence]] = {
         labels=quoted,
     ),
     "columns-from-to": says("%(count)s columns from %(first)s to %(last)s", count=plain, first=quoted, last=quoted),
-    "labels-and-sides": says("%(labels)s, sides from %(column)s", labels=quoted, column=quoted),
+    "labels-and-sides": says("%(labels)s, splits from %(column)s", labels=quoted, column=quoted),
     "single-label-task": says("the task is single-label: each of %(count)s pictures has one label"),
     "multi-label-task": says(
         "the task is multi-label: of %(count)s pictures %(several)s have several labels and %(none)s have none"
@@ -91,17 +92,20 @@ DATA: Final[dict[str, Sentence]] = {
         "%(column)s and the 0/1 columns disagree in %(rows)s (first: %(said_place)s); the 0/1 columns count",
         column=quoted,
     ),
-    "lines": says_count("1 line", "%(count)s lines"),
-    "entries": says_count("1 entry", "%(count)s entries"),
-    "rows": says_count("1 row", "%(count)s rows"),
+    "lines": says_count("%(count)s line", "%(count)s lines"),
+    "entries": says_count("%(count)s entry", "%(count)s entries"),
+    "rows": says_count("%(count)s row", "%(count)s rows"),
     "lines-repeated": says_count(
-        "1 line repeats an earlier one and agrees with it", "%(count)s lines repeat an earlier one and agree with it"
+        "%(count)s line repeats an earlier one and agrees with it",
+        "%(count)s lines repeat an earlier one and agree with it",
     ),
     "entries-repeated": says_count(
-        "1 entry repeats an earlier one and agrees with it", "%(count)s entries repeat an earlier one and agree with it"
+        "%(count)s entry repeats an earlier one and agrees with it",
+        "%(count)s entries repeat an earlier one and agree with it",
     ),
     "rows-repeated": says_count(
-        "1 row repeats an earlier one and agrees with it", "%(count)s rows repeat an earlier one and agree with it"
+        "%(count)s row repeats an earlier one and agrees with it",
+        "%(count)s rows repeat an earlier one and agree with it",
     ),
     "numbers-named": says(
         "the numbers of classes are named by %(file)s: %(number)s is %(name)s", number=plain, name=quoted
@@ -192,14 +196,14 @@ DATA: Final[dict[str, Sentence]] = {
     "files-of-kind": says("%(count)s %(kind)s"),
     # deep images
     "value-range": says_count(
-        "1 deep image (%(types)s): the value range %(black)s to %(white)s is shown as black to white, %(said)s",
+        "%(count)s deep image (%(types)s): the value range %(black)s to %(white)s is shown as black to white, %(said)s",
         "%(count)s deep images (%(types)s): the value range %(black)s to %(white)s is shown as black to white, "
         "%(said)s",
     ),
     "range-found": says("as found in the data"),
     "range-given": says("as given"),
     "value-range-unknown": says_count(
-        "1 deep image (%(types)s): the value range is not known, so each image is scaled by itself",
+        "%(count)s deep image (%(types)s): the value range is not known, so each image is scaled by itself",
         "%(count)s deep images (%(types)s): the value range is not known, so each image is scaled by itself",
     ),
     "value-range-exceeded": says(
@@ -208,32 +212,32 @@ DATA: Final[dict[str, Sentence]] = {
     ),
     # corrections
     "corrections-applied": says_count(
-        "%(file)s: 1 picture relabeled, %(aside)s set aside",
+        "%(file)s: %(count)s picture relabeled, %(aside)s set aside",
         "%(file)s: %(count)s pictures relabeled, %(aside)s set aside",
     ),
     "corrections-applied-and-kept": says_count(
-        "%(file)s: 1 picture relabeled, %(aside)s set aside, %(kept)s kept",
+        "%(file)s: %(count)s picture relabeled, %(aside)s set aside, %(kept)s kept",
         "%(file)s: %(count)s pictures relabeled, %(aside)s set aside, %(kept)s kept",
     ),
     "corrections-outdated": says_count(
-        "%(file)s: 1 correction is not applied, as the file has changed since (%(which)s)",
+        "%(file)s: %(count)s correction is not applied, as the file has changed since (%(which)s)",
         "%(file)s: %(count)s corrections are not applied, as the file has changed since (%(which)s)",
         which=joined,
     ),
     "corrections-without-file": says_count(
-        "%(file)s: 1 correction is about files that are not in %(root)s (%(which)s)",
+        "%(file)s: %(count)s correction is about files that are not in %(root)s (%(which)s)",
         "%(file)s: %(count)s corrections are about files that are not in %(root)s (%(which)s)",
         which=joined,
     ),
     "correction": says("line %(line)s, %(file)s", line=plain),
     "and-more": says("and %(count)s more"),
     "class-of-corrections": says_count(
-        "%(file)s: %(name)s becomes a class, which no other picture has (1 picture)",
+        "%(file)s: %(name)s becomes a class, which no other picture has (%(count)s picture)",
         "%(file)s: %(name)s becomes a class, which no other picture has (%(count)s pictures)",
         name=quoted,
     ),
     "class-of-corrections-like": says_count(
-        "%(file)s: %(name)s becomes a class, which no other picture has (1 picture); did you mean %(near)s?",
+        "%(file)s: %(name)s becomes a class, which no other picture has (%(count)s picture); did you mean %(near)s?",
         "%(file)s: %(name)s becomes a class, which no other picture has (%(count)s pictures); did you mean %(near)s?",
         name=quoted,
     ),

@@ -157,7 +157,7 @@ REASONS: Final[dict[str, Sentence]] = {
     "contradicting-rows": Sentence("%(rows)s", shows={"rows": both}),
     "row-without-label": says("%(said_place)s says no label"),
     "row-with-labels": says("%(said_place)s says %(labels)s"),
-    "row-with-side": says("%(said_place)s puts it on the %(said_side)s side"),
+    "row-with-side": says("%(said_place)s puts it on the %(said_side)s split"),
     # statuses
     "unusable": says("unusable"),
     "conflict": says("conflict"),

@@ -69,42 +69,42 @@ RUNS: Final[dict[str, Sentence]] = {
     "label-not-in-validation": says("label %(name)s has no validation picture"),
     "label-not-in-test": says("label %(name)s has no test picture"),
     "label-not-on-split": says_count(
-        "label %(name)s (1 picture) has none on the %(said)s side",
-        "label %(name)s (%(count)s pictures) has none on the %(said)s side",
+        "label %(name)s (%(count)s picture) has none on the %(said)s split",
+        "label %(name)s (%(count)s pictures) has none on the %(said)s split",
         said=both,
         count=plain,
     ),
     "class-not-in-parts": says("class %(name)s has none on %(parts)s: its %(images)s %(groups)s", parts=both),
     "label-not-in-parts": says("label %(name)s has none on %(parts)s: its %(images)s %(groups)s", parts=both),
-    "images": says_count("1 picture", "%(count)s pictures"),
-    "form-groups": says_count("form 1 group", "form %(count)s groups"),
-    "forms-groups": says_count("forms 1 group", "forms %(count)s groups"),
-    "groups": says_count("1 group", "%(count)s groups"),
+    "images": says_count("%(count)s picture", "%(count)s pictures"),
+    "form-groups": says_count("form %(count)s group", "form %(count)s groups"),
+    "forms-groups": says_count("forms %(count)s group", "forms %(count)s groups"),
+    "groups": says_count("%(count)s group", "%(count)s groups"),
     "groups-on-several-splits": says(
-        "leak: %(groups)s with %(count)s pictures lie on several sides, as the data was given, for example "
-        "%(example)s; --resplit puts each on one side",
+        "leak: %(groups)s with %(count)s pictures lie on several splits, as the data was given, for example "
+        "%(example)s; --resplit puts each in one split",
         example=both,
     ),
     "file-of-split": says("%(file)s (%(split)s)"),
     "split-file": says("split: as %(file)s says"),
-    "test-fold": says("fold %(fold)s of %(folds)s of %(file)s is the test side"),
+    "test-fold": says("fold %(fold)s of %(folds)s of %(file)s is the test split"),
     "images-not-in-split-file": says_count(
-        "1 picture not in %(file)s, so on no side (%(names)s)",
-        "%(count)s pictures not in %(file)s, so on no side (%(names)s)",
+        "%(count)s picture not in %(file)s, so on no split (%(names)s)",
+        "%(count)s pictures not in %(file)s, so on no split (%(names)s)",
     ),
     "images-only-in-split-file": says_count(
-        "1 picture in %(file)s, but not among the usable ones of the data any more (%(names)s)",
+        "%(count)s picture in %(file)s, but not among the usable ones of the data any more (%(names)s)",
         "%(count)s pictures in %(file)s, but not among the usable ones of the data any more (%(names)s)",
     ),
     "images-renamed": says_count(
-        "1 picture found by content, as %(file)s has another name for it (%(names)s)",
+        "%(count)s picture found by content, as %(file)s has another name for it (%(names)s)",
         "%(count)s pictures found by content, as %(file)s has another name for it (%(names)s)",
     ),
     "images-relabelled": says_count(
-        "1 picture labeled otherwise than in %(file)s; the labels of the data count (%(names)s)",
+        "%(count)s picture labeled otherwise than in %(file)s; the labels of the data count (%(names)s)",
         "%(count)s pictures labeled otherwise than in %(file)s; the labels of the data count (%(names)s)",
     ),
-    "images-on-no-split": says("%(count)s pictures of the dataset are on no side of %(file)s", count=plain),
+    "images-on-no-split": says("%(count)s pictures of the dataset are on no split of %(file)s", count=plain),
     # near-duplicates
     "duplicates-off": says("near-duplicates were not searched for, as it was requested"),
     "duplicates-too-small": says(
@@ -141,7 +141,7 @@ RUNS: Final[dict[str, Sentence]] = {
         "`distingo split DATA` makes one that keeps them together"
     ),
     # evaluations
-    "evaluated-on-test": says("evaluated on the test side of %(data)s"),
+    "evaluated-on-test": says("evaluated on the test split of %(data)s"),
     "evaluated-on-all": says("evaluated on all pictures of %(data)s"),
     "seen-in-training": says(
         "%(count)s of these %(total)s pictures are among those that the model was trained or chosen on, which "
@@ -154,7 +154,7 @@ RUNS: Final[dict[str, Sentence]] = {
     ),
     "images-unlabelled": says("%(count)s of %(total)s pictures have no label"),
     "evaluated-on-common": says(
-        "Evaluated on the %(count)s test pictures that all runs have in common; their own test sides have %(sizes)s."
+        "Evaluated on the %(count)s test pictures that all runs have in common; their own test splits have %(sizes)s."
     ),
     "trained-on-others": says(
         "%(name)s was trained on other pictures than %(other)s (%(count)s against %(other_count)s): what sets them "

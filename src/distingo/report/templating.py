@@ -56,8 +56,8 @@ SETTINGS: Final[tuple[str, ...]] = (
     *(marked("threshold wanted"), marked("seed"), marked("validation"), marked("test"), marked("precision")),
     *(marked("engine"), marked("device"), marked("folder"), marked("layout"), marked("task"), marked("classes")),
     *(marked("compared"), marked("too small to compare"), marked("from similarity"), marked("pairs"), marked("groups")),
-    *(marked("largest group"), marked("changed sides for it"), marked("groups taken apart")),
-    marked("pairs on two sides"),
+    *(marked("largest group"), marked("changed splits for it"), marked("groups taken apart")),
+    marked("pairs on two splits"),
     *(marked("system"), marked("processor"), marked("cores"), marked("threads")),
 )
 

@@ -65,7 +65,7 @@ def check_wishes(split: WantedSplit | None, options: Collection[str]) -> None:
     excluded = ("test",) if split.fold is not None else ("test", "validation")
     if conflicts := [option(name) for name in excluded if name in options]:
         raise UsageError(
-            f"{' and '.join(conflicts)}: {split.file} says who is on which side; leave out one of the two",
+            f"{' and '.join(conflicts)}: {split.file} says who is on which split; leave out one of the two",
             code="options_conflict",
             parameter="split",
         )

@@ -1,4 +1,4 @@
-"""Which folder is which class, on which side."""
+"""Which folder is which class, on which split."""
 
 from __future__ import annotations
 

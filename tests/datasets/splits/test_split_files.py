@@ -73,7 +73,7 @@ def test_a_fold_is_the_test_side_and_groups_stay_whole(dataset: Dataset, folds: 
                 if group & {p.source.file for p in split_name}
             ]
             assert len(on) == 1
-        assert f"fold {fold} of 4 of folds.csv is the test side" in texts(split.notes)
+        assert f"fold {fold} of 4 of folds.csv is the test split" in texts(split.notes)
     assert sorted(tested) == [image.source.file for image in dataset.images]
 
 
@@ -83,7 +83,7 @@ def test_every_image_is_accounted_for(dataset: Dataset, splits: Path) -> None:
     images = (*(image for at, image in enumerate(changed.images) if at != 3), extra)
     split = apply_split_file(read_split_file(splits), replace(changed, images=images))
     assert texts(split.notes) == (
-        "1 picture not in split.csv, so on no side (extra.png)",
+        "1 picture not in split.csv, so on no split (extra.png)",
         "1 picture in split.csv, but not among the usable ones of the data any more (0003.png)",
         "1 picture found by content, as split.csv has another name for it (moved/new name.png)",
     )

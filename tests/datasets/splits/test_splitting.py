@@ -163,7 +163,7 @@ def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_new_images_are_noted(tmp_path: Path) -> None:
     write_split(split_dataset(dataset({("a", None): 9}), seed=0), tmp_path / "split.csv")
     split = read_split(tmp_path / "split.csv", dataset({("a", None): 11}))
-    assert texts(split.notes) == ("2 pictures of the dataset are on no side of split.csv",)
+    assert texts(split.notes) == ("2 pictures of the dataset are on no split of split.csv",)
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_labels_and_images_without_are_spread() -> None:
 def test_labels_too_rare_to_stratify_are_noted() -> None:
     split = split_dataset(several(labeled({("a",): 40, ("a", "rare"): 2, ("a", "once"): 1})), seed=0)
     assert texts(split.notes) == (
-        "label once (1 picture) has none on the validation and test side",
-        "label rare (2 pictures) has none on the validation side",
+        "label once (1 picture) has none on the validation and test split",
+        "label rare (2 pictures) has none on the validation split",
     )
 
 
@@ -244,7 +244,7 @@ def test_given_sides_are_kept_with_several_labels() -> None:
     assert list(split.test) == test
     assert len(split.validation) == round(0.15 * 46)
     assert {image.given_split for image in (*split.train, *split.validation)} == {"train"}
-    assert texts(split.notes) == ("label c (6 pictures) has none on the test side",)
+    assert texts(split.notes) == ("label c (6 pictures) has none on the test split",)
 
 
 def test_two_images_with_labels_are_too_few() -> None:

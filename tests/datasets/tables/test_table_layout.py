@@ -277,7 +277,7 @@ def test_a_split_column_is_honored(folder: Callable[..., Path]) -> None:
     layout = find_layout(folder(table + "b,y,train\n"))
     assert (
         str(rows_of(layout)["Images/b.png"].reason)
-        == "line 3 puts it on the test side and line 6 puts it on the train side"
+        == "line 3 puts it on the test split and line 6 puts it on the train split"
     )
 
 

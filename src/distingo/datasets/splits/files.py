@@ -189,7 +189,7 @@ def match_folds(
     """
     if not split_file.folds:
         raise UsageError(
-            f"{split_file.path}: has sides, not folds; `distingo split DATA --folds 5` makes some",
+            f"{split_file.path}: has splits, not folds; `distingo split DATA --folds 5` makes some",
             code="option_not_applicable",
             parameter="split",
         )
@@ -203,13 +203,13 @@ def _check_fold(split_file: SplitFile, fold: int | None) -> None:
     path, folds = split_file.path, split_file.folds
     if not folds and fold is not None:
         raise UsageError(
-            f"{option('fold')} {fold}: {path} has sides, not folds; leave {option('fold')} out",
+            f"{option('fold')} {fold}: {path} has splits, not folds; leave {option('fold')} out",
             code="option_not_applicable",
             parameter="fold",
         )
     if folds and fold is None:
         raise UsageError(
-            f"{path}: has {folds} folds; say by {option('fold')} 1 to {folds} which one is the test side",
+            f"{path}: has {folds} folds; say by {option('fold')} 1 to {folds} which one is the test split",
             code="missing_argument",
             parameter="fold",
         )
@@ -287,7 +287,7 @@ def _group_numbers(lines: Sequence[SplitLine]) -> np.ndarray:
 def _check_splits(split_file: SplitFile, dataset: Dataset, splits: dict[SplitName, list[LabeledImage]]) -> None:
     if empty := [split for split in SPLITS if not splits[split]]:
         raise DataError(
-            f"{split_file.path}: no picture of {dataset.root} is on the {' or '.join(empty)} side; training needs "
+            f"{split_file.path}: no picture of {dataset.root} is on the {' or '.join(empty)} split; training needs "
             f"all of {', '.join(SPLITS)}; make a new split with `distingo split`",
             code="split_incomplete",
             parameter="split",
@@ -295,7 +295,7 @@ def _check_splits(split_file: SplitFile, dataset: Dataset, splits: dict[SplitNam
     trained = {label for image in splits["train"] for label in image.labels}
     if dataset.task == "single-label" and (lost := [name for name in dataset.classes if name not in trained]):
         raise DataError(
-            f"{split_file.path}: class {name_some(lost, 3)} has no picture on the train side; make a new split, or "
+            f"{split_file.path}: class {name_some(lost, 3)} has no picture on the train split; make a new split, or "
             "move the class away",
             code="split_incomplete",
             parameter="split",

@@ -168,7 +168,7 @@ def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int,
     _check_shares(0.0, 0.0, seed)
     if not resplit and any(image.given_split for image in dataset.images):
         raise UsageError(
-            f"{dataset.root}: has sides of its own; {option('folds')} divides all anew, add "
+            f"{dataset.root}: has splits of its own; {option('folds')} divides all anew, add "
             f"{option('resplit', value=True)} to allow that",
             code="own_splits",
             parameter="folds",
@@ -232,7 +232,7 @@ def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, par
         form = "forms" if len(loose) == 1 else "form"
         raise DataError(
             f"{dataset.root}: its {images} {form} {groups:,} group{'s' * (groups != 1)}, and "
-            f"{parts} are needed to have one on each side; ask for fewer parts or link fewer pictures",
+            f"{parts} are needed to have one in each split; ask for fewer parts or link fewer pictures",
             code="too_few_images",
         )
 

@@ -284,7 +284,7 @@ def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[SplitNam
     needed = 1 + len(wanted)
     if count == 0:
         return DataError(
-            f"{dataset.root}: class {label!r} has no picture to train on; put some on its train side",
+            f"{dataset.root}: class {label!r} has no picture to train on; put some on its train split",
             code="split_incomplete",
         )
     images = "1 usable picture" if count == 1 else f"{count} usable pictures"

@@ -122,7 +122,7 @@ def _is_split(table: Table, name: str) -> bool:
     if name.lower() == "split" and unknown and values & TABLE_SPLITS.keys():
         at = next(at for at, cell in enumerate(table.column(name)) if text_of(cell).lower() == unknown[0])
         raise DataError(
-            f"{table.path}: {table.place(table.lines[at])}: {unknown[0]!r} is no side; "
+            f"{table.path}: {table.place(table.lines[at])}: {unknown[0]!r} is no split; "
             f"write train, validation or test (or nothing) in column {name!r}",
             code="damaged_line",
         )

@@ -40,7 +40,7 @@ def leaks(records: RunRecords) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Pictures that are almost the same lie on two sides, which flatters the scores: %(pairs)s.",
+            "Pictures that are almost the same lie on two splits, which flatters the scores: %(pairs)s.",
             pairs=counted(counts.straddling_pairs, "pair", "pairs"),
         ),
     )
@@ -54,7 +54,7 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Pictures that are almost the same were not looked for on both sides; if there are some, the scores "
+            "Pictures that are almost the same were not looked for on both splits; if there are some, the scores "
             "flatter (distingo check finds them)."
         ),
     )

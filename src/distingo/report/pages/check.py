@@ -49,7 +49,7 @@ WORDS: dict[FindingKind, KindWords] = {
         "The same scene resized, recompressed, cropped, mirrored, brightened, or taken a moment later. The score is"
         " the correlation of their fine structure.",
     ),
-    "leak": KindWords("Leaks", "A picture has a copy on another side of the split, or in the other data set."),
+    "leak": KindWords("Leaks", "A picture has a copy on another split, or in the other data set."),
     "contradiction": KindWords("Contradictions", "Copies of one picture under different classes: one is wrong."),
     "label": KindWords(
         "Likely wrong labels",

@@ -2,7 +2,7 @@
 
 // In the order in which they are asked; the names are those of the check's page.
 export const KINDS = {
-  "leak": ["Leaks", () => "The same picture on two sides of the split."],
+  "leak": ["Leaks", () => "The same picture on two splits of the split."],
   "contradiction": ["Contradictions", () => "The same picture under two classes."],
   "label": ["Likely wrong labels", (labels) => (labels.length ? ["Is this ", ...named(labels), "?"] : "Does no label fit?")],
   "near-duplicate": ["Near duplicates", () => "Nearly the same picture twice."],
