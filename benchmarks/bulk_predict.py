@@ -120,7 +120,7 @@ def _row(predictor: Any, path: Path) -> np.ndarray | None:
     from distingo.errors import DistingoError
 
     try:
-        found: np.ndarray = predictor.look_at(path)
+        found: np.ndarray = predictor.preprocess(path)
     except DistingoError:
         return None
     return found

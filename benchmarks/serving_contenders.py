@@ -23,7 +23,7 @@ configure_process()
 
 
 def decode(predictor: Predictor, content: bytes) -> np.ndarray:
-    return predictor.look_at(Image.open(io.BytesIO(content)).convert("RGB"))
+    return predictor.preprocess(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
 def name(predictor: Predictor, chances: np.ndarray) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Steps:
         return np.stack(inputs)
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        return self.predictor.evaluate(rows).probabilities
+        return self.predictor.predict_rows(rows).probabilities
 
     def unbatch(self, output: np.ndarray) -> list[np.ndarray]:
         return list(output)
@@ -82,7 +82,7 @@ def run_fastapi(options: argparse.Namespace) -> None:
 
     def predict(images: UploadFile) -> dict[str, Any]:
         row = decode(predictor, images.file.read())
-        return name(predictor, predictor.evaluate(row[None]).probabilities[0])
+        return name(predictor, predictor.predict_rows(row[None]).probabilities[0])
 
     predict.__annotations__ = {"pictures": UploadFile, "return": dict[str, Any]}
     app.post("/predict")(predict)

@@ -96,14 +96,14 @@ def test_a_new_file_is_seen_as_in_training(
     gray = stripes(77, "standing")
     if form == "no data":
         gray[:2] = 0
-    seen, expected = predictor.look_at(image_of(form, tmp_path)), predictor.look_at(gray)
+    seen, expected = predictor.preprocess(image_of(form, tmp_path)), predictor.preprocess(gray)
     np.testing.assert_array_equal(seen, expected)
 
 
 def test_a_dim_image_stays_dim(runs: dict[tuple[str, str], Path], tmp_path: Path) -> None:
     predictor = distingo.load(runs["12 bit", "small-cnn"])
     dim = write_image(tmp_path / "dim.png", np.full((32, 32), 1638, np.uint16))
-    assert np.unique(predictor.look_at(dim)).tolist() == [102]
+    assert np.unique(predictor.preprocess(dim)).tolist() == [102]
 
 
 def test_evaluating_again_gives_the_same_scores(runs: dict[tuple[str, str], Path], tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_model_of_version_0_1_scales_each_image_by_itself(runs: dict[tuple[str
     predictor = distingo.load(run)
     assert predictor.model.description.value_ranges == ValueRanges()
     half = write_image(tmp_path / "half.png", np.full((32, 32), 32896, np.uint16))
-    assert np.unique(predictor.look_at(half)).tolist() == [128]
+    assert np.unique(predictor.preprocess(half)).tolist() == [128]
 
 
 @pytest.mark.parametrize("call", ["split", "crossval", "learning_curve"])

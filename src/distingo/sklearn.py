@@ -236,7 +236,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         images = self._images(X, is_fitting=False)
         workers = self.workers or count_processors()
         rows = map_in_order(self._look_at, enumerate(images), chunk=_CHUNK, ahead=2 * _BATCH, workers=workers)
-        parts = [self.predictor_.evaluate(np.stack(batch)).probabilities for batch in chunked(rows, _BATCH)]
+        parts = [self.predictor_.predict_rows(np.stack(batch)).probabilities for batch in chunked(rows, _BATCH)]
         probabilities = np.concatenate(parts).astype(np.float64)
         normalized: npt.NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
         return normalized
@@ -311,7 +311,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         rows = []
         for position, image in part:
             try:
-                rows.append(self.predictor_.look_at(image))
+                rows.append(self.predictor_.preprocess(image))
             except UndecodableError as error:
                 raise DataError(
                     f"{name_image(image, position)}: {error.reason}; leave it out",

@@ -27,13 +27,13 @@ def test_it_is_as_fast_as_what_it_measures(
     tiny_runs: dict[str, Path], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that takes 10 milliseconds for each image, by a clock that nothing else moves."""
-    found, elapsed = predictor.Predictor.look_at, [0.0]
+    found, elapsed = predictor.Predictor.preprocess, [0.0]
 
     def slowly(self: predictor.Predictor, image: object) -> object:
         elapsed[0] += 0.01
         return found(self, image)
 
-    monkeypatch.setattr(predictor.Predictor, "look_at", slowly)
+    monkeypatch.setattr(predictor.Predictor, "preprocess", slowly)
     monkeypatch.setattr(throughput, "time", SimpleNamespace(perf_counter=lambda: elapsed[0]))
     monkeypatch.setattr(run_cost, "MEASURED_SECONDS", 0.5)
     cost = measure_throughput(load_model(tiny_runs["small-cnn"] / "model"), dataset.images[:3])

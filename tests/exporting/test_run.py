@@ -80,7 +80,7 @@ def test_torch_loads_a_program_without_distingo_s_code(
     pixels = np.stack([np.array(Image.open(path).convert("RGB")) for path in images_of(run)])
     with torch.inference_mode():
         probabilities, _ = program(torch.from_numpy(pixels))
-    said = runtime.evaluate(pixels).probabilities
+    said = runtime.predict_rows(pixels).probabilities
     assert probabilities.numpy() == pytest.approx(said, abs=0.02)
     assert str(Path.cwd()) not in (exported.folder / "model.pt2").read_bytes().decode("latin-1")
 

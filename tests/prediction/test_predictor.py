@@ -164,9 +164,9 @@ def test_the_task_is_known_before_weights_are_loaded(model: Path, tmp_path: Path
 def test_rows_are_judged_as_images_are(model: Path, tmp_path: Path) -> None:
     paths = [image(tmp_path / f"{index}.png", index) for index in range(5)]
     predictor = distingo.load(model)
-    rows = np.stack([predictor.look_at(path) for path in paths])
+    rows = np.stack([predictor.preprocess(path) for path in paths])
     assert (rows.shape, rows.dtype) == ((5, 16, 16, 3), np.uint8)
-    evaluated = predictor.evaluate(rows)
+    evaluated = predictor.predict_rows(rows)
     assert (evaluated.probabilities.shape, evaluated.probabilities.dtype, evaluated.unlike) == (
         (5, 3),
         np.float32,
@@ -177,9 +177,9 @@ def test_rows_are_judged_as_images_are(model: Path, tmp_path: Path) -> None:
         for position, path in enumerate(paths)
     ]
     assert described == predictor.predict(paths)
-    assert len(predictor.evaluate(rows[:0])) == 0
+    assert len(predictor.predict_rows(rows[:0])) == 0
     with raises(UndecodableError, code="unreadable_image"):
-        predictor.look_at(tmp_path / "gone.png")
+        predictor.preprocess(tmp_path / "gone.png")
 
 
 def test_a_stream_is_taken_from_as_it_is_named(model: Path, tmp_path: Path) -> None:
@@ -205,12 +205,12 @@ def test_threads_share_a_predictor(tiny_runs: dict[str, Path]) -> None:
     """With its bank, and each thread's answers those that it gets alone."""
     predictor = distingo.load(tiny_runs["small-cnn"])
     rows = np.random.default_rng(0).integers(
-        0, 256, (40, *predictor.look_at(np.zeros((8, 8, 3), np.uint8)).shape), np.uint8
+        0, 256, (40, *predictor.preprocess(np.zeros((8, 8, 3), np.uint8)).shape), np.uint8
     )
-    alone = predictor.evaluate(rows)
+    alone = predictor.predict_rows(rows)
     assert alone.unlike is not None
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda at: predictor.evaluate(rows[at : at + 1]), range(40)))
+        found = list(pool.map(lambda at: predictor.predict_rows(rows[at : at + 1]), range(40)))
     for position, one in enumerate(found):
         assert one.probabilities[0] == pytest.approx(alone.probabilities[position], abs=2e-3)
         assert one.unlike is not None

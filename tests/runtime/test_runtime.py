@@ -118,7 +118,7 @@ def test_what_is_unlike_training_is_told_where_the_bank_is(export: Path, tmp_pat
     (export / "bank.npz").unlink(missing_ok=True)
     runtime = Runtime(export)
     assert runtime.predict(path)[0].unlike is None
-    features = runtime._run(runtime.look_at(path)[None])[1]
+    features = runtime._run(runtime.preprocess(path)[None])[1]
     save_exported_bank(export, build_bank(np.repeat(features, 5, axis=0), ("00" * 16,) * 5, unit=True))
     assert Runtime(export).predict(path)[0].unlike is False
     save_exported_bank(export, build_bank(np.repeat(-features, 5, axis=0), ("00" * 16,) * 5, unit=True))

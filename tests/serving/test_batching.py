@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from served_runs import wait_until
 
-from distingo.prediction.naming import Evaluated
+from distingo.prediction.naming import ModelOutput
 from distingo.serving.batching import Batcher
 from distingo.serving.http.errors import RefusedError
 from distingo.serving.images import RequestImage
@@ -32,12 +32,12 @@ class Bench:
     def decode(self, image: RequestImage) -> np.ndarray:
         return self.work.pop(image.name)()
 
-    def evaluate(self, rows: np.ndarray) -> Evaluated:
+    def evaluate(self, rows: np.ndarray) -> ModelOutput:
         self.evaluating = True
         assert self.go.wait(10)
         if (rows < 0).any():
             raise ValueError("a fault of the model")
-        return Evaluated((rows * 2).astype(np.float32))
+        return ModelOutput((rows * 2).astype(np.float32))
 
     def on_batch(self, images: int, seconds: float, waited: float) -> None:
         self.sizes.append(images)

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from served_runs import Command, Server, command, image, running, wait_until
 
-from distingo.prediction.naming import Evaluated
+from distingo.prediction.naming import ModelOutput
 from distingo.serving.http.errors import RefusedError, free_frames
 
 MEBI = 2**20
@@ -123,10 +123,10 @@ def test_a_body_is_freed_with_its_answer(server: Server, name: str) -> None:
 
 
 def test_a_fault_of_ours_frees_the_body_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(rows: np.ndarray) -> Evaluated:
+    def broken(rows: np.ndarray) -> ModelOutput:
         raise ValueError("a fault of the model")
 
-    monkeypatch.setattr(server.models.get("cnn").batcher, "_judge", broken)
+    monkeypatch.setattr(server.models.get("cnn").batcher, "_predict_rows", broken)
     with without_collector():
         assert post(server.port, "/predict", "image/jpeg", image(1) + JUNK) == 500
         before = tracemalloc.get_traced_memory()[0]

@@ -15,7 +15,7 @@ from PIL import Image
 from served_runs import Server, image, running, wait_until
 
 import distingo
-from distingo.prediction.naming import Evaluated
+from distingo.prediction.naming import ModelOutput
 from tiny_runs import copy_run
 
 
@@ -42,13 +42,13 @@ class HeldUp:
     def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go = threading.Event()
         batcher = server.models.get("cnn").batcher
-        evaluate = batcher._judge
+        evaluate = batcher._predict_rows
 
-        def wait(rows: np.ndarray) -> Evaluated:
+        def wait(rows: np.ndarray) -> ModelOutput:
             assert self.go.wait(20)
             return evaluate(rows)
 
-        monkeypatch.setattr(batcher, "_judge", wait)
+        monkeypatch.setattr(batcher, "_predict_rows", wait)
 
 
 def in_flight(server: Server) -> float:
@@ -183,9 +183,9 @@ def test_a_client_that_goes_away_frees_its_place(server: Server, monkeypatch: py
 
 
 def test_a_fault_of_ours_is_told_without_its_insides(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_rows: np.ndarray) -> Evaluated:
+    def fail(_rows: np.ndarray) -> ModelOutput:
         raise ValueError("a secret of /home/somebody")
 
-    monkeypatch.setattr(server.models.get("cnn").batcher, "_judge", fail)
+    monkeypatch.setattr(server.models.get("cnn").batcher, "_predict_rows", fail)
     answer = httpx2.post(server.url + "/predict", content=image())
     assert answer.status_code == 500 and "secret" not in answer.text and answer.json()["error"]["status"] == 500

@@ -153,7 +153,7 @@ def fit_descriptors(
         scorer: Scorer = fitted
         if isinstance(fitted, SupportVectors):
             scorer = fitted.calibrated(validation_features, held_out)
-        tried.append((_judge(name, scorer, validation_features, held_out), scorer))
+        tried.append((_measure(name, scorer, validation_features, held_out), scorer))
     chosen, best = max(tried, key=lambda pair: _merit(pair[0]))
     return DescriptorClassifier(best, chosen, tuple(candidate for candidate, _ in tried))
 
@@ -218,7 +218,7 @@ def _fit_candidates(
             yield _machine_name(regularisation), machines
 
 
-def _judge(name: str, scorer: Scorer, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Candidate:
+def _measure(name: str, scorer: Scorer, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Candidate:
     probabilities = scorer.predict_probabilities(features).astype(np.float64)
     if labels.ndim == 2:
         of_truth = np.where(labels, probabilities, 1 - probabilities)

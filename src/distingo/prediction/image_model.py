@@ -20,7 +20,7 @@ from distingo.prediction.images import ImageLike, as_images, require_limit
 from distingo.prediction.naming import (
     Certainty,
     Described,
-    Evaluated,
+    ModelOutput,
     Vouched,
     name_failure,
     name_prediction,
@@ -71,14 +71,14 @@ class ImageModel(ABC):
         return dict(zip(self.classes, self._described.require_thresholds().values, strict=True))
 
     @abstractmethod
-    def look_at(self, image: ImageLike) -> np.ndarray:
+    def preprocess(self, image: ImageLike) -> np.ndarray:
         """Decode and preprocess an image for the model.
 
         Args:
             image: As for `distingo.prediction.images.open_image`.
 
         Returns:
-            The input of `evaluate`: uint8 pixels (height, width, channels), or float32 descriptors for a classic
+            The input of `predict_rows`: uint8 pixels (height, width, channels), or float32 descriptors for a classic
             model.
 
         Raises:
@@ -86,15 +86,15 @@ class ImageModel(ABC):
         """
 
     @abstractmethod
-    def evaluate(self, rows: np.ndarray) -> Evaluated:
+    def predict_rows(self, rows: np.ndarray) -> ModelOutput:
         """Compute the probabilities of images.
 
         Args:
-            rows: Stacked results of `look_at`, (n, *row).
+            rows: Stacked results of `preprocess`, (n, *row).
         """
 
     @abstractmethod
-    def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
+    def _predict_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, ModelOutput | str, int]]:
         """For each image: its name, the output of its batch or the reason of a failure, and its batch position."""
 
     def predict(
@@ -132,7 +132,7 @@ class ImageModel(ABC):
         topk = choose_alias("topk", topk, "top_k", top_k)
         certainty = self.require(topk=topk, abstain=abstain, coverage=coverage)
         require_files(images, on_error)
-        with closing(self._judge_each(images)) as evaluated:
+        with closing(self._predict_each(images)) as evaluated:
             named = (self._name(name, batch, at, topk, certainty) for name, batch, at in evaluated)
             predictions = [require_readable(prediction, on_error) for prediction in named]
         ranges = self._described.value_ranges
@@ -162,9 +162,9 @@ class ImageModel(ABC):
         items = as_images(images)
         require_files(items, on_error)
         probabilities = np.full((len(items), len(self.classes)), np.nan, np.float64)
-        with closing(self._judge_each(items)) as evaluated:
+        with closing(self._predict_each(items)) as evaluated:
             for row, (name, batch, at) in enumerate(evaluated):
-                if isinstance(batch, Evaluated):
+                if isinstance(batch, ModelOutput):
                     probabilities[row] = batch.probabilities[at]
                 elif on_error == "raise":
                     raise unreadable(name, batch)
@@ -191,14 +191,14 @@ class ImageModel(ABC):
     def _look_at_or_explain(self, image: ImageLike) -> np.ndarray | str:
         """The preprocessed row, or the reason why the image can't be read."""
         try:
-            return self.look_at(image)
+            return self.preprocess(image)
         except UsageError:
             raise  # a mistake of the caller: not an image
         except (DistingoError, OSError) as error:
             return str(error)
 
     def _name(
-        self, name: str, evaluated: Evaluated | str, at: int, topk: int | None, certainty: Certainty
+        self, name: str, evaluated: ModelOutput | str, at: int, topk: int | None, certainty: Certainty
     ) -> Prediction:
         if isinstance(evaluated, str):
             return name_failure(self._described, name, evaluated)

@@ -245,7 +245,7 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class ModelOutput:
     """The output of a model for some images.
 
     Attributes:
@@ -261,7 +261,7 @@ class Evaluated:
 
 
 def name_prediction(
-    model: Described, name: str, evaluated: Evaluated, position: int, *, topk: int | None, certainty: Certainty
+    model: Described, name: str, evaluated: ModelOutput, position: int, *, topk: int | None, certainty: Certainty
 ) -> Prediction:
     """Create the prediction for one image of a batch.
 

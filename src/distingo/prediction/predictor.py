@@ -30,7 +30,7 @@ from distingo.prediction.images import (
     open_image,
     require_image,
 )
-from distingo.prediction.naming import Certainty, Evaluated, name_prediction, settle_certainty
+from distingo.prediction.naming import Certainty, ModelOutput, name_prediction, settle_certainty
 from distingo.prediction.networks import chunked, map_in_order
 from distingo.progress import progress_bar
 from distingo.records import Prediction, Task
@@ -118,33 +118,33 @@ class Predictor(ImageModel):
         """
         topk = choose_alias("topk", topk, "top_k", top_k)
         certainty = self.require(topk=topk, abstain=abstain, coverage=coverage, workers=workers)
-        evaluated = self._judge_all(self._decode_all(images, workers))
+        evaluated = self._predict_all(self._decode_all(images, workers))
         return (self._name(name, batch, at, topk, certainty) for name, batch, at in evaluated)
 
-    def look_at(self, image: ImageLike) -> np.ndarray:
-        """Decode and preprocess an image; see `ImageModel.look_at`."""
+    def preprocess(self, image: ImageLike) -> np.ndarray:
+        """Decode and preprocess an image; see `ImageModel.preprocess`."""
         opened = open_image(image, self._enough, self.model.description.value_ranges, self.max_pixels)
         rendition = self.model.description.rendition
         return describe(opened).astype(np.float32) if rendition is None else render(opened, rendition)
 
-    def evaluate(self, rows: np.ndarray) -> Evaluated:
-        """Compute the probabilities of images; see `ImageModel.evaluate`. `rows` may be empty."""
+    def predict_rows(self, rows: np.ndarray) -> ModelOutput:
+        """Compute the probabilities of images; see `ImageModel.predict_rows`. `rows` may be empty."""
         if not len(rows):
             none = None if self._strangers is None else np.zeros(0, np.bool_)
-            return Evaluated(np.zeros((0, len(self.classes)), np.float32), none)
+            return ModelOutput(np.zeros((0, len(self.classes)), np.float32), none)
         outputs = self._engine.outputs(rows)
         unlike = None if self._strangers is None else self._strangers.find(outputs.features)
-        return Evaluated(to_probabilities(self.model, outputs.logits), unlike)
+        return ModelOutput(to_probabilities(self.model, outputs.logits), unlike)
 
     def describe(
-        self, name: str, evaluated: Evaluated, position: int, *, topk: int | None, certainty: Certainty
+        self, name: str, evaluated: ModelOutput, position: int, *, topk: int | None, certainty: Certainty
     ) -> Prediction:
         """Create the prediction for one image of a batch; see `distingo.prediction.naming.name_prediction`."""
         return name_prediction(self.model.description, name, evaluated, position, topk=topk, certainty=certainty)
 
-    def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
+    def _predict_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, ModelOutput | str, int]]:
         with (
-            closing(self._judge_all(self._decode_all(images, None))) as evaluated,
+            closing(self._predict_all(self._decode_all(images, None))) as evaluated,
             progress_bar("predicting", len(images)) as advance,
         ):
             for each in evaluated:
@@ -168,13 +168,13 @@ class Predictor(ImageModel):
             rows.append((name_image(image, position), self._look_at_or_explain(image)))
         return rows
 
-    def _judge_all(
+    def _predict_all(
         self, decoded: Iterable[tuple[str, np.ndarray | str]]
-    ) -> Generator[tuple[str, Evaluated | str, int]]:
-        """Same as `_judge_each`, for decoded images."""
+    ) -> Generator[tuple[str, ModelOutput | str, int]]:
+        """Same as `_predict_each`, for decoded images."""
         for batch in chunked(decoded, _BATCH):
             rows = [row for _, row in batch if not isinstance(row, str)]
-            evaluated = self.evaluate(np.stack(rows)) if rows else self.evaluate(np.empty(0))
+            evaluated = self.predict_rows(np.stack(rows)) if rows else self.predict_rows(np.empty(0))
             positions = iter(range(len(rows)))
             for name, row in batch:
                 if isinstance(row, str):

@@ -20,7 +20,7 @@ from distingo.models.feature_bank import FeatureBank
 from distingo.prediction.image_model import ImageModel
 from distingo.prediction.images import ImageLike, name_image, open_image
 from distingo.prediction.libraries import first_line, import_openvino
-from distingo.prediction.naming import Evaluated, settle_certainty
+from distingo.prediction.naming import ModelOutput, settle_certainty
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -152,7 +152,7 @@ class Runtime(ImageModel):
         kind = "classes" if self.task == "single-label" else "labels"
         return f"Runtime({str(self.folder)!r}, {len(self.classes)} {kind}, {self.description.exported_as})"
 
-    def look_at(self, image: ImageLike) -> np.ndarray:
+    def preprocess(self, image: ImageLike) -> np.ndarray:
         """Decode an image to the exported model's input.
 
         Returns:
@@ -166,21 +166,25 @@ class Runtime(ImageModel):
         opened = open_image(image, enough, self.description.value_ranges, self.max_pixels)
         return prepare_input(opened, self.description)
 
-    def evaluate(self, rows: np.ndarray) -> Evaluated:
-        """Compute the probabilities of at least one image, see `ImageModel.evaluate`."""
+    def predict_rows(self, rows: np.ndarray) -> ModelOutput:
+        """Compute the probabilities of at least one image, see `ImageModel.predict_rows`."""
         probabilities, features = self._run(rows)
         unlike = None
         if self._unlike_from is not None and self.bank is not None:
             unlike = self.bank.distances(features) > self._unlike_from
-        return Evaluated(probabilities, unlike)
+        return ModelOutput(probabilities, unlike)
 
-    def _judge_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, Evaluated | str, int]]:
+    def _predict_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, ModelOutput | str, int]]:
         """Evaluate one image at a time, while the following ones are decoded in a separate thread."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             for start in range(0, len(images), _AHEAD):
                 part = images[start : start + _AHEAD]
                 for index, row in enumerate(pool.map(self._look_at_or_explain, part), start):
-                    yield name_image(images[index], index), row if isinstance(row, str) else self.evaluate(row[None]), 0
+                    yield (
+                        name_image(images[index], index),
+                        row if isinstance(row, str) else self.predict_rows(row[None]),
+                        0,
+                    )
 
 
 def prepare_input(image: Image.Image, description: ExportDescription) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from distingo.prediction.naming import Evaluated
+from distingo.prediction.naming import ModelOutput
 from distingo.serving.http.errors import RefusedError, free_frames
 from distingo.serving.images import RequestImage
 from distingo.serving.turns import Job, Share, TurnPool
@@ -94,7 +94,7 @@ class Batcher:
     def __init__(
         self,
         decode: Callable[[RequestImage], np.ndarray | Later],
-        evaluate: Callable[[np.ndarray], Evaluated],
+        evaluate: Callable[[np.ndarray], ModelOutput],
         decoders: TurnPool,
         *,
         max_wait: float,
@@ -102,7 +102,7 @@ class Batcher:
         watcher: Watcher,
     ) -> None:
         self._decode = decode
-        self._judge = evaluate
+        self._predict_rows = evaluate
         self._decoders = decoders
         self._max_wait = max_wait
         self._max_batch = max_batch
@@ -221,7 +221,7 @@ class Batcher:
         decoded = [(entry, image, image.row) for entry in batch if (image := entry.image) and image.row is not None]
         if not decoded:
             return  # all clients have disconnected meanwhile
-        evaluated = _outcome(lambda: self._judge(np.stack([row for _, _, row in decoded])))
+        evaluated = _outcome(lambda: self._predict_rows(np.stack([row for _, _, row in decoded])))
         while decoded:  # emptied, since the traceback of an error refers to this frame
             entry, image, _ = decoded.pop()
             at = len(decoded)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from fastapi import FastAPI, Request, Response
 
-from distingo.prediction.naming import Evaluated
+from distingo.prediction.naming import ModelOutput
 from distingo.records import Prediction
 from distingo.serving import documentation
 from distingo.serving.answers import ErrorDetail, ImagePrediction, LabelScore, ModelIdentity, PredictAnswer, as_answer
@@ -132,7 +132,7 @@ def answer_image(metrics: Metrics, model: ServedModel, image: RequestImage, opti
 def _describe(model: ServedModel, image: RequestImage, options: RequestOptions) -> ImagePrediction:
     predictor, probabilities = model.predictor, image.probabilities
     certainty = model.certainty(options.abstain, options.coverage)
-    evaluated = Evaluated(probabilities[None], None if image.is_ood is None else np.array([image.is_ood]))
+    evaluated = ModelOutput(probabilities[None], None if image.is_ood is None else np.array([image.is_ood]))
     prediction = predictor.describe(image.name, evaluated, 0, topk=options.top_k, certainty=certainty)
     thresholds = predictor.thresholds or {}
     if options.threshold is not None:

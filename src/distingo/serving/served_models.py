@@ -71,7 +71,7 @@ class ServedModel:
         self._warm_up()
         self.batcher = Batcher(
             self.decode,
-            self.predictor.evaluate,
+            self.predictor.predict_rows,
             decoders,
             max_wait=settings.max_wait,
             max_batch=settings.max_batch,
@@ -92,11 +92,11 @@ class ServedModel:
         began = time.perf_counter()
         if isinstance(image.content, np.ndarray):
             pixels = image.content
-            return self._count(began, self.predictor.look_at(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+            return self._count(began, self.predictor.preprocess(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
         data = image.file
         ordinary, cost = _decode_ordinary(data, self._task)
         if ordinary is not None:
-            return self._count(began, self.predictor.look_at(ordinary))
+            return self._count(began, self.predictor.preprocess(ordinary))
         memory = cost.memory(self._processes.memory)
 
         def decode(share: Share) -> np.ndarray:
@@ -132,8 +132,8 @@ class ServedModel:
 
     def _warm_up(self) -> None:
         """Score a gray image, so that lazy initialization happens before the first request."""
-        gray = self.predictor.look_at(np.full((64, 64, 3), 128, np.uint8))
-        self.predictor.evaluate(gray[None])
+        gray = self.predictor.preprocess(np.full((64, 64, 3), 128, np.uint8))
+        self.predictor.predict_rows(gray[None])
 
 
 def _decode_ordinary(data: bytes, task: DecodeTask) -> tuple[Image.Image | None, HeaderCost]:

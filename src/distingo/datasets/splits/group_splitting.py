@@ -146,7 +146,7 @@ def divide_splits(
         numbers[divisible] = np.array([_SPLIT_NUMBERS[split] for split in open_splits])[divided]
     requested_shares = np.zeros(len(SPLITS))
     requested_shares[[_SPLIT_NUMBERS[split] for split in open_splits]] = parts
-    return _judge(dataset, grouping, SPLITS, numbers, requested_shares, fixed >= 0, folds=False)
+    return _assess(dataset, grouping, SPLITS, numbers, requested_shares, fixed >= 0, folds=False)
 
 
 def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int, resplit: bool = False) -> Division:
@@ -178,7 +178,7 @@ def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int,
     numbers = divide_groups(_label_table(dataset), grouping.numbers, [1 / folds] * folds, seed=seed)
     names = tuple(str(number) for number in range(1, folds + 1))
     no_fixed = np.zeros(len(numbers), bool)
-    return _judge(dataset, grouping, names, numbers, np.full(folds, 1 / folds), no_fixed, folds=True)
+    return _assess(dataset, grouping, names, numbers, np.full(folds, 1 / folds), no_fixed, folds=True)
 
 
 def _check_shares(validation: float, test: float, seed: int) -> None:
@@ -237,7 +237,7 @@ def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, par
         )
 
 
-def _judge(
+def _assess(
     dataset: Dataset,
     grouping: Grouping,
     parts: Sequence[str],
