@@ -42,7 +42,7 @@ from distingo.datasets.gathering import Product, read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.datasets.targets import encode_labels
-from distingo.evaluation.judging_confidence import judge_confidence
+from distingo.evaluation.confidence import judge_confidence
 from distingo.machine.process import configure_process, prepare_process
 from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.logits import fit_calibration

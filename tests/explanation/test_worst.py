@@ -17,7 +17,7 @@ from distingo.runs.folder import RunFolder
 CPU = torch.device("cpu")
 
 
-def mislabelled(root: Path) -> Path:
+def mislabeled(root: Path) -> Path:
     """Marked images that are said to be plain, and the reverse."""
     for name, marked in ((PLAIN, True), (MARKED, False)):
         (root / name).mkdir(parents=True)
@@ -29,7 +29,7 @@ def mislabelled(root: Path) -> Path:
 def test_an_evaluation_keeps_maps_of_its_mistakes_and_the_page_shows_them(
     corner_runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    data = mislabelled(tmp_path / "other")
+    data = mislabeled(tmp_path / "other")
     distingo.evaluate(corner_runs["cnn"], data, cache=tmp_path / "cache")
     place = RunFolder(corner_runs["cnn"]).judged_on(data)
     maps = read_heat_maps(place / "heat_maps.parquet")

@@ -11,8 +11,7 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.errors import ModelError, UsageError
 from distingo.exploration.appearance import small_images
-from distingo.exploration.embedding import DESCRIPTORS, choose_embedding, embed
-from distingo.exploration.exploring import MapWish, explore
+from distingo.exploration.exploring import DESCRIPTORS, MapWish, choose_embedding, embed, explore
 from distingo.records import Dataset
 from raising import raises
 from tiny_backbones import write_backbone

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.exploration.embedding import choose_perplexity, find_neighborhoods, project, reduce
+from distingo.exploration.exploring import choose_perplexity, find_neighborhoods, project, reduce
 
 
 def clusters(each: int = 20, dimensions: int = 60) -> tuple[np.ndarray, np.ndarray]:

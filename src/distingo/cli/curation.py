@@ -1,20 +1,24 @@
-"""The commands ``check``, which finds possible faults of a data set, and ``review``, to decide about them."""
+"""The commands ``check``, ``review`` and ``clean``: find possible faults of a data set, decide on them, move files."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distingo.cli.options import add_options, add_reading, add_table, given, reading_of, show_first, table_of
 from distingo.cli.terminal import prepare
-from distingo.curation.findings import FINDINGS_FOLDER
+from distingo.curation.findings import FINDINGS_FOLDER, IMAGE_KINDS, FindingKind
 from distingo.datasets.options import Reading
-from distingo.errors import escape_controls
-from distingo.options.data import CheckSettings, ReviewSettings
+from distingo.errors import UsageError, escape_controls
+from distingo.options.data import CheckSettings, CleanSettings, ReviewSettings
 from distingo.options.fields import options_of
 
 if TYPE_CHECKING:
+    from distingo.api.curation import Cleaning
     from distingo.curation.check import Check
+    from distingo.curation.planning import LeftAlone, Move
+    from distingo.curation.quarantine import Restoration
     from distingo.reviewing.session import ReviewSession
 
 
@@ -166,3 +170,148 @@ def _open(url: str) -> None:
 
     # a text-mode browser blocks until it is closed
     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+
+_SHOWN = 20
+"""Maximum number of files to list for each kind of finding; the rest are only counted."""
+
+_PLURAL: dict[FindingKind, str] = {
+    "wrong-ending": "wrong-endings",
+    "duplicate": "duplicates",
+    "near-duplicate": "near-duplicates",
+    "leak": "leaks",
+    "contradiction": "contradictions",
+    "label": "labels",
+    "outlier": "outliers",
+    "odd-size": "odd-sizes",
+    "odd-aspect": "odd-aspects",
+}
+
+
+def add_clean(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.set_defaults(command=run_clean)
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="with --undo only where it was moved since, or --quarantine named a place",
+    )
+    add_findings(parser)
+    parser.add_argument("--apply", action="store_true", help="move the files; without it they are only named")
+    add_options(parser, CleanSettings)
+    parser.add_argument("--undo", metavar="FOLDER", help="put everything back from this quarantine (default: none)")
+    parser.add_argument("--list", action="store_true", help="name every file instead of the first few")
+    group = parser.add_argument_group("kinds of findings to act on (of copies one always stays)")
+    for kind in IMAGE_KINDS:
+        name = _PLURAL.get(kind, kind)
+        group.add_argument(
+            f"--{name}", dest="kinds", action="append_const", const=kind, help=f"act on findings of the kind {kind}"
+        )
+    add_options(parser, Reading, ["corrections"])
+    add_table(parser)
+    kinds = ("findings", "apply", "undo", "list", "threshold", "quarantine", "corrections", "kinds", "label_column")
+    show_first(parser, *kinds)
+
+
+def run_clean(options: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    prepare(networks=False)
+    import distingo
+
+    if options.undo:
+        restored = distingo.undo_cleaning(options.undo, options.data)
+        _print_restoration(restored)
+        return 1 if restored.left else 0
+    if options.data is None:
+        raise UsageError(
+            "clean needs DATA, the pictures that were checked (or --undo QUARANTINE)",
+            code="missing_argument",
+            parameter="data",
+        )
+    if not options.kinds:
+        raise UsageError(_what_there_is(options.findings), code="missing_argument", parameter="kinds")
+    cleaning = distingo.clean(
+        options.data,
+        options.findings,
+        kinds=options.kinds,
+        apply=options.apply,
+        corrections=options.corrections,
+        table=table_of(options),
+        **given(options, CleanSettings),
+    )
+    _print_cleaning(cleaning, options.kinds, every=options.list)
+    return 0
+
+
+def _what_there_is(folder: str) -> str:
+    from collections import Counter
+    from pathlib import Path
+
+    from distingo.curation.findings import read_findings
+
+    counts = Counter(
+        finding.kind for finding in read_findings(Path(folder)) if finding.counts and finding.kind in IMAGE_KINDS
+    )
+    options = ", ".join(f"--{_PLURAL.get(kind, kind)} ({count:,})" for kind, count in counts.most_common())
+    return f"clean needs to know which findings to act on; {folder} holds {options or 'none above their thresholds'}"
+
+
+def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: bool) -> None:
+    """Print the files that were moved or would be, by kind, and the files that are left alone."""
+    from distingo.curation.quarantine import undo_command
+
+    plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
+    most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
+    kinds_of_files = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
+    matched_kinds = {kind for each in kinds_of_files for kind in each}
+    for kind in IMAGE_KINDS:
+        if kind in kinds and kind not in matched_kinds:
+            print(f"{kind}: 0")
+        moves = [move for move in plan.moves if move.kinds[0] == kind]
+        _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
+    left_alone = [_describe_left(entry) for entry in plan.left_alone]
+    _print_files(f"left alone: {len(left_alone):,}", left_alone, most)
+    for note in plan.notes:
+        print(escape_controls(note))
+    if cleaning.applied and plan.moves:
+        print(f"{_files(len(plan.moves))} moved to {cleaning.quarantine}")
+        print(f"`{undo_command(plan.root, cleaning.quarantine)}` puts them back")
+    elif plan.moves:
+        print(f"{_files(len(plan.moves))} would be moved to {cleaning.quarantine}; nothing is touched without --apply")
+    else:
+        print("Nothing was moved." if cleaning.applied else "Nothing is to be moved.")
+
+
+def _print_restoration(restored: Restoration) -> None:
+    """Print the files that were put back, and those that could not be."""
+    print(f"{_files(len(restored.returned))} put back into {restored.root}")
+    if restored.in_place:
+        print(f"{_files(len(restored.in_place))} in place already")
+    if restored.copies:
+        print(f"{len(restored.copies):,} of them left a copy in the quarantine, where it stays")
+    not_restored = [_describe_left(entry) for entry in restored.left]
+    _print_files(f"can't be put back: {len(not_restored):,}", not_restored, len(not_restored))
+
+
+def _print_files(heading: str, lines: list[str], most: int) -> None:
+    if not lines:
+        return
+    print(heading)
+    for line in lines[:most]:
+        print(f"  {escape_controls(line, kept='')}")
+    if len(lines) > most:
+        print(f"  ... and {len(lines) - most:,} more (--list names them)")
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _describe_move(move: Move) -> str:
+    also = f" [also {', '.join(move.kinds[1:])}]" if move.kinds[1:] else ""
+    return f"{move.file}: {move.reason}{f'; {move.stays} stays' if move.stays else ''}{also}"
+
+
+def _describe_left(entry: LeftAlone) -> str:
+    return f"{entry.file}: {entry.reason}"

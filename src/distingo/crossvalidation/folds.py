@@ -18,7 +18,7 @@ from distingo.datasets.splits.grouping import Grouping
 from distingo.datasets.splits.splitting import order_split
 from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, name_some
-from distingo.evaluation.judging import MODEL
+from distingo.evaluation.scores import MODEL
 from distingo.machine.device import choose_device, choose_precision
 from distingo.messages.notes import Note
 from distingo.models.saved import SavedModel

@@ -16,7 +16,7 @@ import numpy as np
 
 from distingo.crossvalidation.folder import MAIN_SCORES, FoldScores, bounds_of
 from distingo.crossvalidation.folds import FinishedFold
-from distingo.evaluation.judging import MODEL, evaluate
+from distingo.evaluation.scores import MODEL, evaluate
 from distingo.messages.notes import Note, note
 from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import per_class_scores

@@ -16,8 +16,8 @@ from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, option, quote
-from distingo.evaluation.judging import MODEL, evaluate
-from distingo.evaluation.judging_confidence import judge_confidence
+from distingo.evaluation.confidence import judge_confidence
+from distingo.evaluation.scores import MODEL, evaluate
 from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.machine.process import prepare_process

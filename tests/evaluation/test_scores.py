@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from distingo.evaluation.judging import evaluate
+from distingo.evaluation.scores import evaluate
 from distingo.models.description import ModelDescription
 from distingo.records import LabeledImage, Source, Thresholds
 from note_texts import texts

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.evaluation.judging_confidence import judge_confidence
+from distingo.evaluation.confidence import judge_confidence
 from distingo.models.calibration_set import Calibration, gather_evidence
 from distingo.models.description import ModelDescription
 from distingo.models.feature_bank import build_bank

@@ -35,6 +35,7 @@ COVERAGES = (0.8, 0.9, 0.95, 0.99)
 """Requested coverages of prediction sets that are tested on the evaluated images."""
 
 _MOST_POINTS = 200
+
 _MOST_STRANGE = 8
 
 
