@@ -149,7 +149,8 @@ def test_the_estimate_is_near_what_a_process_takes(network: str, precision: str)
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         return int(json.loads(done.stdout.splitlines()[-1])["bytes"])
 
-    assert 1 / 1.5 < bytes_of("estimate") / bytes_of("measure") < 1.5
+    measured = min(bytes_of("measure") for _ in range(3))  # a fragmented heap takes more, up to a fifth
+    assert 1 / 1.5 < bytes_of("estimate") / measured < 1.5
 
 
 def test_the_benchmark_found_every_network_within_the_factor() -> None:

@@ -67,7 +67,7 @@ def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         openvino.save_model(model, Path(folder) / _GIVEN, compress_to_fp16=False)
         np.save(Path(folder) / _ROWS, rows)
-        code = f"from {__name__} import _quantise; _quantise({folder!r})"
+        code = f"from {__name__} import _quantize; _quantize({folder!r})"
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
         if done.returncode or not (Path(folder) / _DONE).is_file():
             reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
