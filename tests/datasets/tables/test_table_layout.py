@@ -271,7 +271,7 @@ def test_a_split_column_is_honored(folder: Callable[..., Path]) -> None:
     table = "Id,label,split\na,x,train\nb,y,TEST\nc,x,dev\nd,y,\n"
     layout = find_layout(folder(table))
     assert [candidate.split for candidate in layout.candidates] == ["train", "test", "validation", None]
-    assert texts(layout.notes)[0].endswith("sides from 'split'")
+    assert texts(layout.notes)[0].endswith("splits from 'split'")
     with raises(DataError, code="damaged_line", naming=("line 3", "'tset'")):
         find_layout(folder(table.replace("TEST", "tset")))
     layout = find_layout(folder(table + "b,y,train\n"))
