@@ -157,7 +157,7 @@ def test_null_settings_are_named(
 ) -> None:
     config = json.loads((tiny_runs["small-cnn"] / "config.json").read_text("utf-8"))
     run = copy_run(tiny_runs["small-cnn"], tmp_path / "run")
-    for name in ("data", "recipe", "classes", "choices", "environment", "task"):
+    for name in ("data", "recipe", "classes", "choices", "environment", "table", "task"):
         (run / "config.json").write_text(json.dumps({**config, name: None}), "utf-8")
         for words in (
             ["evaluate", run],

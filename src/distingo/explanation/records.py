@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from distingo.errors import RunError
-from distingo.files import require_intact, write_bytes
 from distingo.records import Task
 from distingo.runs.heat_maps import Box
 
@@ -203,68 +198,3 @@ class NetworkLayers:
     filters_name: str
     filters: np.ndarray
     layers: tuple[LayerMaps, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptHeatMap:
-    """A stored heat map.
-
-    Attributes:
-        file: File name of the image as in ``split.csv``.
-        label: The class.
-        seen: The part of the image that the map covers.
-        values: float32 (rows, columns) from 0 to 1; all 0 if there is no evidence for the class.
-    """
-
-    file: str
-    label: str
-    seen: Box
-    values: np.ndarray
-
-
-def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
-    """Write one row per map: file, label, box of the covered part, and the values rounded to 0.001."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    values = [np.round(each.values, 3).astype(np.float32).tolist() for each in maps]
-    table = pa.table(
-        {
-            "file": pa.array([each.file for each in maps], pa.string()),
-            "label": pa.array([each.label for each in maps], pa.string()),
-            "seen": pa.array([list(each.seen) for each in maps], pa.list_(pa.float64(), 4)),
-            "values": pa.array(values, pa.list_(pa.list_(pa.float32()))),
-        }
-    )
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_bytes(path, buffer.getvalue(), recorded=True)
-
-
-def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
-    """Read maps by file and label; empty if the file does not exist.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    if not path.exists():
-        return {}
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    require_intact(path)
-    try:
-        rows = pq.read_table(path, columns=["file", "label", "seen", "values"]).to_pylist()
-        return {(row["file"], row["label"]): _read_row(row) for row in rows}
-    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
-        raise RunError(
-            f"{path}: damaged or unreadable ({error}); evaluate the run again", code="damaged_file"
-        ) from error
-
-
-def _read_row(row: dict[str, object]) -> KeptHeatMap:
-    left, top, right, bottom = map(float, row["seen"])  # type: ignore[call-overload]
-    values = np.array(row["values"], np.float32)
-    if values.ndim != 2 or not values.size:
-        raise ValueError(f"a map of shape {values.shape}")
-    return KeptHeatMap(str(row["file"]), str(row["label"]), (left, top, right, bottom), values)

@@ -13,12 +13,11 @@ import numpy as np
 from PIL import Image
 
 from distingo.errors import DistingoError
-from distingo.explanation.records import read_heat_maps
 from distingo.records import ValueRanges
 from distingo.report.examples import surest_mistakes, take_turns, worst_mistakes
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
-from distingo.runs.heat_maps import Box
+from distingo.runs.heat_maps import Box, read_heat_maps
 from distingo.runs.predictions import read_predicted
 
 LONGEST_SIDE = 160

@@ -11,15 +11,18 @@ from msgspec import Meta
 
 from distingo.datasets.splits.files import WantedSplit
 from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
-from distingo.errors import RunError
-from distingo.files import write_json
+from distingo.errors import RunError, join_faults
+from distingo.files import read_json, write_json
 from distingo.messages.notes import Note, text_note
 from distingo.records import Task, ValueRanges
 from distingo.runs.corrections import CorrectionsSection
-from distingo.runs.fields import MOST_CLASSES, Name, Number, Plain, Ranges, Text, Width, find_record_faults, read_record
-from distingo.runs.folder import EXPORT_FILE, FORMAT, RunFolder
+from distingo.runs.fields import MOST_CLASSES, Name, Number, Plain, Ranges, Text, Width, convert, find_record_faults
+from distingo.runs.folder import EXPORT_FILE, FORMAT, RunFolder, check_format
 
 _ADVICE = "restore it, or train again"
+
+_NEVER_NULL = ("table", "corrections", "recipe_file", "requested", "max_pixels")
+"""Fields that are left out where there is nothing to write; a null was put there by someone else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,12 @@ def read_config_file(path: Path, *, required: Collection[str] = ("data", "recipe
     Raises:
         RunError: The file is missing, damaged, not written by distingo or from a newer version.
     """
-    return read_record(path, RunConfig, advice=_ADVICE, required=required)
+    content = read_json(path)
+    check_format(content, path)
+    if nulls := [name for name in _NEVER_NULL if name in content and content[name] is None]:
+        faults = [f"{path}: damaged ({name}: expected a value, got null)" for name in nulls]
+        raise RunError(join_faults(faults, _ADVICE), code="damaged_file")
+    return convert(content, RunConfig, path, advice=_ADVICE, required=required)
 
 
 def write_config(path: Path, config: RunConfig) -> None:

@@ -11,11 +11,11 @@ from label_runs import build_label_run
 from run_folders import build_run
 
 from distingo.errors import RunError
-from distingo.explanation.records import KeptHeatMap, write_heat_maps
 from distingo.report.examples import worst_mistakes
 from distingo.report.pages.run import write_report
 from distingo.report.thumbnails import list_mistakes
 from distingo.runs.contents import read_run
+from distingo.runs.heat_maps import KeptHeatMap, write_heat_maps
 from raising import raises
 
 VALUES = np.array([[0.0, 0.2], [0.4, 1.0]], np.float32)
