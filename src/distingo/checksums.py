@@ -12,14 +12,21 @@ at more than a gigabyte per second. It protects against faulty disks and cables,
 from __future__ import annotations
 
 import json
+import math
 import mmap
+import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np  # takes longer to import than --help may take
 
 CHECKSUM = "checksum"
 TENSOR_PLACE = "00000000"
-"""Placeholder in a safetensors file's metadata until `seal_tensors` has computed the checksum."""
+"""Placeholder in a safetensors file's metadata until `write_tensors` has computed the checksum."""
 
 _JSON_END = re.compile(rb',?\n  "checksum": "([0-9a-f]{8})"\n}\n\Z')
 _TENSOR_SEAL = re.compile(rb'"checksum" ?: ?"([0-9a-f]{8})"')
@@ -47,22 +54,66 @@ def is_json_intact(content: bytes) -> bool:
     return match is None or compute_checksum([memoryview(content)[: match.start()]]) == match[1].decode()
 
 
-def seal_tensors(content: bytes) -> bytes:
-    """Fill in the checksum of a safetensors file that has `TENSOR_PLACE` in its metadata.
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """A tensor to be written by `write_tensors`.
 
-    The metadata are sorted by name, since the library writes them in varying order.
-
-    Raises:
-        ValueError: The metadata have no placeholder.
+    Attributes:
+        dtype: Type as safetensors names it, for example ``F32``.
+        shape: Its shape.
+        size: Number of its bytes.
+        content: Returns the bytes in row-major order, little-endian; called once, when they are written.
     """
-    content = _sort_metadata(content)
-    match = _find_tensor_seal(content)
-    if match is None or match[1] != TENSOR_PLACE.encode():
-        raise ValueError("no place for a checksum in the metadata")
-    start, end = match.span(1)
-    view = memoryview(content)
-    checksum = compute_checksum([view])
-    return b"".join([view[:start], checksum.encode(), view[end:]])
+
+    dtype: str
+    shape: tuple[int, ...]
+    size: int
+    content: Callable[[], bytes | memoryview]
+
+    @classmethod
+    def from_array(cls, array: np.ndarray) -> TensorEntry:
+        """Describe a numpy array of numbers or booleans."""
+        plain = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+        dtype = "BOOL" if plain.dtype.kind == "b" else f"{plain.dtype.kind.upper()}{8 * plain.dtype.itemsize}"
+        return cls(dtype, plain.shape, plain.nbytes, lambda: plain.reshape(-1).view("u1").data)
+
+
+_TENSOR_ORDER = ("U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16", "I8", "U8", "BOOL")
+"""Types from the strictest alignment to the weakest: the order of tensors that the safetensors library writes."""
+
+
+def write_tensors(file: IO[bytes], tensors: Mapping[str, TensorEntry], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file with a checksum in its metadata, one tensor at a time.
+
+    The library's own functions hold up to four copies of all tensors; this one holds a copy of one tensor at most. The
+    bytes depend on names, values and metadata only.
+
+    Args:
+        file: Binary file that can be written and sought, at its beginning.
+        tensors: Tensors by name.
+        metadata: Further metadata.
+    """
+    order = sorted(tensors, key=lambda name: (_TENSOR_ORDER.index(tensors[name].dtype), name))
+    header: dict[str, object] = {"__metadata__": dict(sorted({**(metadata or {}), CHECKSUM: TENSOR_PLACE}.items()))}
+    end = 0
+    for name in order:
+        entry, start = tensors[name], end
+        end += entry.size
+        header[name] = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": (start, end)}
+    encoded = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    encoded = encoded.ljust(math.ceil(len(encoded) / 8) * 8)
+    head = len(encoded).to_bytes(8, "little") + encoded
+    checksum = zlib.crc32(head)
+    file.write(head)
+    for name in order:
+        content = tensors[name].content()
+        checksum = zlib.crc32(content, checksum)
+        file.write(content)
+    match = _find_tensor_seal(head)
+    assert match is not None
+    file.seek(match.start(1))
+    file.write(f"{checksum:08x}".encode())
+    file.seek(0, os.SEEK_END)
 
 
 def are_tensors_intact(content: bytes | memoryview | mmap.mmap) -> bool:
@@ -73,15 +124,6 @@ def are_tensors_intact(content: bytes | memoryview | mmap.mmap) -> bool:
     start, end = match.span(1)
     view = memoryview(content)
     return compute_checksum([view[:start], TENSOR_PLACE.encode(), view[end:]]) == match[1].decode()
-
-
-def _sort_metadata(content: bytes) -> bytes:
-    size = int.from_bytes(content[:8], "little")
-    header: dict[str, object] = json.loads(content[8 : 8 + size])
-    if isinstance(metadata := header.get("__metadata__"), dict):
-        header["__metadata__"] = dict(sorted(metadata.items()))
-    ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8").ljust(size)
-    return content if len(ordered) != size else b"".join([content[:8], ordered, memoryview(content)[8 + size :]])
 
 
 def _find_tensor_seal(content: bytes | memoryview | mmap.mmap) -> re.Match[bytes] | None:

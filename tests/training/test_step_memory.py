@@ -149,11 +149,10 @@ def test_the_estimate_is_near_what_a_process_takes(network: str, precision: str)
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         return int(json.loads(done.stdout.splitlines()[-1])["bytes"])
 
-    measured = min(bytes_of("measure") for _ in range(3))  # a fragmented heap takes more, up to a fifth
-    assert 1 / 1.5 < bytes_of("estimate") / measured < 1.5
+    assert 1 / 1.5 < bytes_of("estimate") / bytes_of("measure") < 1.5
 
 
 def test_the_benchmark_found_every_network_within_the_factor() -> None:
     content = json.loads((BENCHMARK.parent / "results" / "memory.json").read_text(encoding="utf-8"))
-    assert len({row["network"] for row in content["networks"]}) == 6
+    assert len({row["network"] for row in content["networks"]}) == 7
     assert all(1 / 1.5 < row["ratio"] < 1.5 for row in content["networks"])

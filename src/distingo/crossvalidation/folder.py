@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
+from distingo.checksums import TensorEntry, write_tensors
 from distingo.errors import RunError, option
-from distingo.files import require_intact_tensors, write_bytes, write_json
+from distingo.files import atomic_writer, require_intact_tensors, write_json
 from distingo.messages.notes import Note
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, Thresholds, ValueRanges
 from distingo.runs.config import RunConfig, read_config_file
@@ -123,10 +123,8 @@ def write_fold(folder: RunFolder, result: FoldResult) -> None:
 
     Checkpoints are removed, as they are no longer needed.
     """
-    from safetensors.numpy import save
-
-    content = seal_tensors(save(result.probabilities, {CHECKSUM: TENSOR_PLACE}))
-    write_bytes(folder.path / "probabilities.safetensors", content)
+    with atomic_writer(folder.path / "probabilities.safetensors") as file:
+        write_tensors(file, {name: TensorEntry.from_array(array) for name, array in result.probabilities.items()})
     thresholds = {name: chosen.values for name, chosen in result.thresholds.items()}
     write_record(folder.path / "fold.json", _FoldFile(result.train, result.validation, result.seconds, thresholds))
     shutil.rmtree(folder.last_checkpoint.parent, ignore_errors=True)

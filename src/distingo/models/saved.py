@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import Tensor, from_numpy, nn
 
-from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
+from distingo.checksums import TensorEntry, write_tensors
 from distingo.errors import ModelError, RunError, quote
-from distingo.files import content_hash, require_intact_tensors, write_bytes, write_json
+from distingo.files import atomic_writer, content_hash, require_intact_tensors, write_bytes, write_json
 from distingo.machine.compiler import without_values
 from distingo.models.architectures import require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
@@ -253,8 +253,8 @@ def save_bank(folder: Path, bank: FeatureBank) -> None:
     hashes = np.frombuffer(bytes.fromhex("".join(bank.contents)), np.uint8).reshape(len(bank.contents), -1)
     tensors = {"rows": bank.rows, "contents": hashes, "center": bank.center, "scale": bank.scale}
     tensors["unit"] = np.array([bank.unit])
-    plain = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    write_bytes(folder / BANK_FILE, seal_tensors(save(plain, {CHECKSUM: TENSOR_PLACE})))
+    with atomic_writer(folder / BANK_FILE) as file:
+        write_tensors(file, {name: TensorEntry.from_array(array) for name, array in tensors.items()})
 
 
 def load_bank(folder: Path) -> FeatureBank | None:

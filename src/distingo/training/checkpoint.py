@@ -7,16 +7,16 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
+from distingo.checksums import TensorEntry, write_tensors
 from distingo.errors import RunError
-from distingo.files import atomic_writer, parse_json, require_intact_tensors, write_bytes
+from distingo.files import atomic_writer, parse_json, require_intact_tensors
 from distingo.runs.fields import convert
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
@@ -64,10 +64,9 @@ def save_checkpoint(
         for name, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer.{position}.{name}"] = value
-    content = _pack(tensors, {"progress": json.dumps(asdict(progress))})
     path = folder.last_checkpoint
     with atomic_writer(path) as file:
-        file.write(content)
+        write_tensors(file, _entries(tensors), {"progress": json.dumps(asdict(progress))})
         file.flush()
         os.fsync(file.fileno())
         if path.is_file():  # if the process is killed after this line, the previous checkpoint is left to resume from
@@ -144,18 +143,33 @@ def load_progress(path: Path) -> Progress:
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write named tensors and metadata atomically to one safetensors file with a checksum."""
-    write_bytes(path, _pack(tensors, metadata))
+    with atomic_writer(path) as file:
+        write_tensors(file, _entries(tensors), metadata)
 
 
-def _pack(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    try:
-        content = save(plain, {**metadata, CHECKSUM: TENSOR_PLACE})
-    except BaseException as error:
-        if type(error).__module__ == "pyo3_runtime":  # safetensors raises this if Python cannot allocate the bytes
-            raise MemoryError("no memory to write a checkpoint") from error
-        raise
-    return seal_tensors(content)
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+def _entries(tensors: dict[str, Tensor]) -> dict[str, TensorEntry]:
+    return {
+        name: TensorEntry(_DTYPES[tensor.dtype], tuple(tensor.shape), tensor.nbytes, partial(_bytes_of, tensor))
+        for name, tensor in tensors.items()
+    }
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
