@@ -82,7 +82,9 @@ _TENSOR_ORDER = ("U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U16",
 """Types from the strictest alignment to the weakest: the order of tensors that the safetensors library writes."""
 
 
-def write_tensors(file: IO[bytes], tensors: Mapping[str, TensorEntry], metadata: Mapping[str, str] | None = None) -> None:
+def write_tensors(
+    file: IO[bytes], tensors: Mapping[str, TensorEntry], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a safetensors file with a checksum in its metadata, one tensor at a time.
 
     The library's own functions hold up to four copies of all tensors; this one holds a copy of one tensor at most. The

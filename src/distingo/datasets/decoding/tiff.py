@@ -161,7 +161,7 @@ def _to_image(pixels: np.ndarray, mode: str) -> Image.Image:
     if mode == "LAB":
         # Pillow's raw form of this mode is the same as in TIFF: a* and b* are signed.
         pixels = pixels ^ np.array([0, 128, 128], np.uint8)
-    return Image.frombytes(mode, (width, height), np.ascontiguousarray(pixels).tobytes())
+    return Image.frombytes(mode, (width, height), np.ascontiguousarray(pixels).reshape(-1).data)
 
 
 def _full_scale(page: Page) -> float:
