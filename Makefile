@@ -48,10 +48,10 @@ lock:
 
 # Sentences that changed come to the catalogues, and translations to the files that distingo reads.
 CATALOGUES := src/distingo/messages
-EXTRACT := --mapping pyproject.toml --keyword marked --keyword counted:2,3 --keyword says --keyword says_count:1,2 --add-location file --sort-output --width 110
+EXTRACT := --mapping pyproject.toml --keyword marked --keyword counted:2,3 --add-location file --sort-output --width 110
 
 messages: .venv/developing
-	$(BIN)/pybabel extract $(EXTRACT) --project distingo --copyright-holder distingo -o $(CATALOGUES)/distingo.pot src/distingo
+	PYTHONPATH=. $(BIN)/pybabel extract $(EXTRACT) --project distingo --copyright-holder distingo -o $(CATALOGUES)/distingo.pot src/distingo
 	$(BIN)/pybabel update -D distingo -d $(CATALOGUES) -i $(CATALOGUES)/distingo.pot --no-fuzzy-matching --ignore-obsolete --width 110 --ignore-pot-creation-date
 	$(BIN)/pybabel compile -D distingo -d $(CATALOGUES) --statistics
 	rm $(CATALOGUES)/distingo.pot

@@ -41,20 +41,18 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
-from distingo.datasets.targets import encode_labels
-from distingo.evaluation.confidence import judge_confidence
+from distingo.evaluation.scores import judge_confidence
 from distingo.machine.process import configure_process, prepare_process
 from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.logits import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
 from distingo.models.description import ModelDescription
-from distingo.models.feature_bank import build_bank
+from distingo.models.reference_data import build_bank
 from distingo.models.saved import SavedModel
-from distingo.prediction.classifier import Outputs, to_probabilities
-from distingo.prediction.embedding import gather
+from distingo.prediction.classifier import Outputs, gather, to_probabilities
 from distingo.prediction.naming import unlike_threshold
-from distingo.records import Dataset, LabeledImage
-from distingo.runs.confidence import Confidence
+from distingo.records import Dataset, LabeledImage, encode_labels
+from distingo.runs.evaluation import Confidence
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.heads import fit_head

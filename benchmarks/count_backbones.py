@@ -13,7 +13,7 @@ import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
 from distingo.files import write_json
-from distingo.models.backbone_listing import count_by_key, key_of
+from distingo.models.hub import count_by_key, key_of
 
 PLACE = Path(__file__).resolve().parents[1] / "src" / "distingo" / "models" / "backbone_parameters.json"
 

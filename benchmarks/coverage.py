@@ -30,13 +30,12 @@ import numpy as np
 
 from distingo.metrics.calibration import judge_calibration, risk_coverage
 from distingo.metrics.conformal import GivenLabels
-from distingo.metrics.confusion_intervals import class_intervals
 from distingo.metrics.intervals import mean_score, proportion
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.paired import paired_difference
 from distingo.metrics.paired_scores import macro_f1_difference
-from distingo.metrics.single_label import _confusion_scores
-from distingo.records import Score
+from distingo.metrics.single_label import _confusion_scores, class_intervals
+from distingo.scores import Score
 
 SIZES = (30, 100, 300, 1000, 5000)
 ACCURACIES = (0.6, 0.8, 0.9, 0.95, 0.98, 0.995)

@@ -33,9 +33,9 @@ import numpy.typing as npt
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
 from distingo.models.saved import load_model
-from distingo.records import Score
 from distingo.runs.contents import read_run
 from distingo.runs.predictions import read_predicted
+from distingo.scores import Score
 from distingo.version import __version__
 
 DATA = Path(os.environ.get("DISTINGO_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")).resolve()

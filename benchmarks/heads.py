@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from distingo.metrics.logits import score_logits
 from distingo.models.heads import HEADS
 from distingo.records import Task
 from distingo.training.heads import fit_head
-from distingo.training.held_out import score_logits
 
 RESULTS = Path(__file__).parent / "results" / "heads.json"
 FEATURES = 1280

@@ -109,7 +109,7 @@ def run_distingo(load: Workload) -> None:
 def build_network(load: Workload) -> Any:
     import torch
 
-    from distingo.models.reference_networks import FashionCNN, PosterCNN, SportsCNN
+    from distingo.models.small_networks import FashionCNN, PosterCNN, SportsCNN
 
     kinds = {"sports-cnn": SportsCNN, "fashion-cnn": FashionCNN, "poster-cnn": PosterCNN}
     network = kinds[load.network](load.outputs, height=load.height, width=load.width, channels=load.channels)

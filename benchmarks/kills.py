@@ -290,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from loopback_site import Trouble, serve_site
     from tiny_sets import tiny_set
 
-    from distingo.runs import cost as run_cost
+    from distingo.runs import evaluation as run_cost
 
     run_cost.MEASURED_SECONDS = 0.05
     found = []

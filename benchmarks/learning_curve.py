@@ -27,9 +27,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import group_images
-from distingo.datasets.targets import encode_labels
-from distingo.learning_curves.forecasting import extrapolate, resample_curves
-from distingo.learning_curves.measuring import (
+from distingo.experiments.curve_measuring import (
     Learner,
     Measured,
     choose_sizes,
@@ -38,9 +36,11 @@ from distingo.learning_curves.measuring import (
     head_learner,
     measure,
 )
+from distingo.experiments.forecasting import extrapolate, resample_curves
 from distingo.machine.device import choose_device
 from distingo.near_duplicates.keeping import Belonging
-from distingo.prediction.embedding import descriptors_product, gather
+from distingo.prediction.classifier import descriptors_product, gather
+from distingo.records import encode_labels
 from distingo.training.preparing import choose
 from distingo.training.pretrained import feature_products
 from distingo.training.request import TrainRequest

@@ -121,8 +121,8 @@ def measure(name: str, precision: str) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from distingo.machine.compiler import compiler_on_demand
     from distingo.machine.memory import forget_peak_memory, peak_memory
+    from distingo.machine.process import compiler_on_demand
     from distingo.runs.folder import RunFolder
     from distingo.training.loop import LabeledRows, Session, fit
 

@@ -31,7 +31,7 @@ from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.machine.process import configure_process, prepare_process
-from distingo.models.small_cnn import NormalizedConvolution, Residual, SmallCNN
+from distingo.models.small_networks import NormalizedConvolution, Residual, SmallCNN
 from distingo.records import ImageSpec
 from distingo.training.augmentation import PRESETS, Augmentation, augment, mix
 from distingo.training.recipe import Recipe

@@ -29,7 +29,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def short_speed_measurements() -> Iterator[None]:
     """Hundreds of tests train a model; none but that of the measurement needs its two seconds."""
-    from distingo.runs import cost as run_cost
+    from distingo.runs import evaluation as run_cost
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_cost, "MEASURED_SECONDS", 0.05)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import distingo
-from distingo.aliases import choose_alias, name_recipe_fields
 from distingo.cli.dispatch import build_parser
 from distingo.errors import UsageError
-from distingo.training.recipe_file import read_recipe_file
+from distingo.options.fields import choose_alias, name_recipe_fields
+from distingo.training.request import read_recipe_file
 from raising import raises
 from tiny_datasets import draw_classes
 

@@ -19,7 +19,7 @@ from distingo.cli import main
 from distingo.errors import UsageError
 from distingo.models.saved import load_bank, load_model
 from distingo.prediction.naming import possible_levels, settle_certainty
-from distingo.runs.confidence import read_confidence
+from distingo.runs.evaluation import read_confidence
 from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes, draw_labels

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.errors import join_faults, quote
+from distingo.safe_paths import find_link_above, find_path_fault
 
 
 @pytest.mark.parametrize("path", ["a", "a/b.png", "Übung/3 ü.png", "a/..b", "...", "a\udcff.png", "a/C:x", " ", "a\\b"])

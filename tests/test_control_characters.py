@@ -10,8 +10,8 @@ import pytest
 
 import distingo
 from distingo.cli import main
-from distingo.datasets.targets import find_name_fault
 from distingo.errors import CONTROLS, DataError, DistingoError, escape_controls
+from distingo.records import find_name_fault
 from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes

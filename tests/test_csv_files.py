@@ -13,9 +13,10 @@ from distingo.curation.findings import Finding, read_findings, write_findings
 from distingo.datasets.corrections import Correction, Corrections, read_corrections, write_corrections
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.messages.notes import text_note
-from distingo.prediction.tables import write_table as write_predictions
-from distingo.records import ManifestRow, Prediction
-from distingo.runs.manifest import read_manifest, write_manifest
+from distingo.prediction.outputs import write_table as write_predictions
+from distingo.records import ManifestRow
+from distingo.runs.data import read_manifest, write_manifest
+from distingo.scores import Prediction
 
 HOSTILE = ("=1+1", '=HYPERLINK("http://x")', "+a", "-a.png", "@SUM(A1)", "\tx", "\rx", "'=x", "''=x", "-", "=", "+1-1")
 

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from distingo.data_frames import predictions_to_pandas
 from distingo.errors import UsageError
+from distingo.notebooks import predictions_to_pandas
 from distingo.prediction.predictions import Predictions
-from distingo.records import ClassScores, Evaluation, LabelScores, Prediction, Score, TwoByTwo
+from distingo.scores import ClassScores, Evaluation, LabelScores, Prediction, Score, TwoByTwo
 from raising import raises
 
 pytest.importorskip("pandas")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from distingo.curation.thresholds import DEFAULT_THRESHOLDS, KEPT_FROM
+from distingo.curation.findings import DEFAULT_THRESHOLDS, KEPT_FROM
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

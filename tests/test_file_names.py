@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.file_names import distinct_names, safe_name
+from distingo.safe_paths import distinct_names, safe_name
 
 
 @pytest.mark.parametrize(

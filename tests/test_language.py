@@ -6,17 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from distingo.api.keywords import settle_language
 from distingo.errors import UsageError
-from distingo.language import (
-    VARIABLE,
-    count,
-    current_language,
-    gettext,
-    language_tag,
-    ngettext,
-    settle_language,
-    written_in,
-)
+from distingo.language import VARIABLE, count, current_language, gettext, language_tag, ngettext, written_in
 from distingo.report.text.wording import counted, duration, percent, points, points_range, score_range, setting
 from raising import raises
 

@@ -6,6 +6,7 @@ import ast
 import io
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> babel.messages.Catalog
     (options,) = re.findall(r"^EXTRACT := (.*)$", makefile, re.MULTILINE)
     place = tmp_path_factory.mktemp("messages") / "distingo.pot"
     options = options.replace("pyproject.toml", str(ROOT / "pyproject.toml"))
+    sys.path.insert(0, str(ROOT))  # for tools.extract_notes
     CommandLineInterface().run(["pybabel", "-q", "extract", *shlex.split(options), "-o", str(place), str(SOURCE)])
     with place.open("rb") as file:
         return read_po(file)

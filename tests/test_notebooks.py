@@ -17,7 +17,7 @@ from browsing import running_browser
 from distingo.messages.notes import text_note
 from distingo.notebooks import as_html
 from distingo.prediction.predictions import Predictions, draw_given
-from distingo.records import Evaluation, Prediction, Score
+from distingo.scores import Evaluation, Prediction, Score
 
 HOSTILE = '<script>alert("1")</script>\n\u202e&\ud800'
 EVALUATION = Evaluation(

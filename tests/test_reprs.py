@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import distingo
-from distingo.crossvalidation.folder import CrossValidation
-from distingo.learning_curves.records import LearningCurve, ScoreCurve
-from distingo.records import Score
-from distingo.tuning.records import Search, Stage, Trial
+from distingo.experiments.crossval_folder import CrossValidation
+from distingo.experiments.curve_measuring import LearningCurve, ScoreCurve
+from distingo.experiments.tuning_records import Search, Stage, Trial
+from distingo.scores import Score
 from tiny_datasets import draw_classes
 
 

@@ -31,7 +31,7 @@ SUBJECTS = {
     "Data sets": "distingo.api.data",
     "Check and clean": "distingo.api.curation",
     "Download": "distingo.api.downloading",
-    "Serve": "distingo.api.serving",
+    "Serve": "distingo.api.prediction",
 }
 """Modules behind ``import distingo``, in the order of the page."""
 
@@ -53,7 +53,7 @@ GROUPS = {
     "RecipeOptions": ("distingo.training.recipe", "Recipe"),
     "ReadingOptions": ("distingo.datasets.options", "Reading"),
     "GroupingOptions": ("distingo.options.training", "GroupingSettings"),
-    "PredictOptions": ("distingo.options.prediction", "PredictSettings"),
+    "PredictOptions": ("distingo.options.commands", "PredictSettings"),
     "FetchOptions": ("distingo.download.records", "FetchSettings"),
     "ServeOptions": ("distingo.serving.settings", "ServeSettings"),
 }

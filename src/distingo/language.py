@@ -7,15 +7,12 @@ and ``make messages`` synchronizes the two.
 from __future__ import annotations
 
 import gettext as _catalogs
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, get_args
-
-from distingo.errors import UsageError, option
 
 Language = Literal["en", "es", "zh"]
 
@@ -30,27 +27,6 @@ _THIN = "\u202f"
 _TAGS: dict[Language, str] = {"en": "en", "es": "es", "zh": "zh-Hans"}
 
 _written: ContextVar[Language] = ContextVar("distingo language", default="en")
-
-
-def settle_language(wanted: str | None) -> Language:
-    """Choose the language: the requested one, else that of the environment, else English.
-
-    Args:
-        wanted: ``en``, ``es`` or ``zh``; None uses the environment variable ``DISTINGO_LANGUAGE``.
-
-    Raises:
-        UsageError: There is no such language.
-    """
-    requested = wanted if wanted is not None else os.environ.get(VARIABLE) or "en"
-    for language in LANGUAGES:
-        if requested == language:
-            return language
-    where = option("language") if wanted is not None else VARIABLE
-    raise UsageError(
-        f"{where} {requested}: is no language of the pages; choose {', '.join(LANGUAGES)}",
-        code="unknown_name",
-        parameter="language",
-    )
 
 
 @contextmanager

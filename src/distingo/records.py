@@ -1,19 +1,20 @@
-"""Immutable records that several packages share: data sets, splits, evaluations and predictions."""
+"""Immutable records that several packages share: images, data sets, splits and preprocessing."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from distingo.errors import CONTROLS
 from distingo.messages.notes import Note
-from distingo.score import Score as Score  # noqa: PLC0414  the same name, for those that import it from here
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy as np
 
 SplitName = Literal["train", "validation", "test"]
 """Names of the three splits, as used in every file."""
@@ -351,208 +352,41 @@ class ImageSpec:
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
 
 
-@dataclass(frozen=True, slots=True)
-class ClassScores:
-    """Precision, recall, F1 and support of one class (scikit-learn's definitions)."""
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
+LONGEST_NAME = 1000
+"""Maximum number of characters in a class name."""
 
 
-@dataclass(frozen=True, slots=True)
-class TwoByTwo:
-    """Confusion matrix of one label, in images."""
-
-    true_positives: int
-    false_positives: int
-    false_negatives: int
-    true_negatives: int
-
-
-@dataclass(frozen=True, slots=True)
-class LabelScores:
-    """Scores of a multi-label model on one label (scikit-learn's definitions, with ``zero_division=0``).
-
-    Attributes:
-        name: The label.
-        average_precision: Independent of the threshold; None if no evaluated image has the label.
-        precision: At the threshold.
-        recall: At the threshold.
-        f1: At the threshold.
-        support: Number of evaluated images with the label.
-        threshold: The label's decision threshold, a probability.
-        two_by_two: The label's confusion matrix at the threshold.
-    """
-
-    name: str
-    average_precision: Score | None
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    threshold: float
-    two_by_two: TwoByTwo
+def find_name_fault(name: str) -> str:
+    """Explain why a text can't be a class name; empty if it can."""
+    if len(name) > LONGEST_NAME:
+        return f"has {len(name):,} characters, {LONGEST_NAME:,} are allowed"
+    if re.search(f"[{CONTROLS}]", name):
+        return "holds a control character"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "holds half of a character"
+    return ""
 
 
-ThresholdAim = Literal["f1", "precision", "recall"]
+def encode_labels(images: Sequence[LabeledImage], classes: Sequence[str], task: Task) -> np.ndarray:
+    """Encode the labels of images as training targets.
 
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Decision thresholds of a multi-label model.
-
-    Attributes:
-        values: One per label, in the order of the model's classes; a label is predicted if its probability is at or
-            above its threshold.
-        aim: The score that the thresholds were chosen for on the validation split.
-        wanted: The requested precision or recall; None for ``f1``.
-        notes: Warnings about labels with too few positives for a threshold of their own, or that do not reach the
-            requested precision or recall.
-    """
-
-    values: tuple[float, ...]
-    aim: ThresholdAim
-    wanted: float | None = None
-    notes: tuple[Note, ...] = ()
-
-
-_FIRST_SCORES = ("accuracy", "mean_average_precision_macro")
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Scores of a model on one split of a data set (the content of ``evaluation.json``).
-
-    Attributes:
-        split: The evaluated split.
-        n: Number of evaluated images.
-        classes: Class names, in the order of the confusion matrix.
-        scores: By name: ``accuracy``, ``top_5_accuracy``, ``f1_macro``, ``precision_macro``, ``log_loss`` ...;
-            multi-label: ``mean_average_precision_macro``, ``f1_samples``, ``hamming_loss`` ...
-        per_class: One entry per class; empty for multi-label.
-        confusion: Confusion matrix of counts, rows true and columns predicted; empty for multi-label.
-        baselines: Scores by baseline name, then by score name.
-        notes: Warnings about the scores.
+    Args:
+        images: n of them.
+        classes: Names in the order of the model's outputs; every label is one of them.
         task: Single-label or multi-label.
-        per_label: Multi-label: one entry per label.
-        left_out: Multi-label: labels with too few positives to evaluate; they are excluded from the macro scores.
-        thresholds: Multi-label: the decision thresholds.
-        accuracy_gains: Single-label: the accuracy minus that of each baseline, by baseline name, with the 95 %
-            interval of the paired difference.
+
+    Returns:
+        Class indices, int64 of shape (n,); for multi-label bool of shape (n, classes), with a row of False for an image
+        without labels.
     """
+    import numpy as np  # takes longer to import than everything else here
 
-    split: SplitName
-    n: int
-    classes: tuple[str, ...]
-    scores: dict[str, Score]
-    per_class: tuple[ClassScores, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    baselines: dict[str, dict[str, Score]]
-    notes: tuple[Note, ...] = ()
-    task: Task = "single-label"
-    per_label: tuple[LabelScores, ...] = ()
-    left_out: tuple[str, ...] = ()
-    thresholds: Thresholds | None = None
-    accuracy_gains: dict[str, Score] = field(default_factory=dict)
-
-    @property
-    def headline(self) -> str:
-        """The main score with its interval; empty if there are no scores."""
-        name = next((name for name in _FIRST_SCORES if name in self.scores), next(iter(self.scores), None))
-        if name is None:
-            return ""
-        score = self.scores[name]
-        interval = "" if score.too_few else f" ({score.low:.1%} to {score.high:.1%})"
-        return f"{name} {score:.1%}{interval}" if name in _FIRST_SCORES else f"{name} {score:.4g}"
-
-    def to_pandas(self, what: Literal["scores", "classes", "confusion"] = "scores") -> pd.DataFrame:
-        """Convert to a pandas data frame.
-
-        Args:
-            what: ``scores``: a row for each score of the model and then of each baseline (columns ``model``, ``score``,
-                ``value``, ``low``, ``high``, ``n``, ``too_few``); ``classes``: a row for each class (multi-label: with
-                average precision and threshold); ``confusion``: counts, rows true and columns predicted.
-
-        Raises:
-            UsageError: There is no such table, or pandas is not installed.
-        """
-        from distingo.data_frames import evaluation_to_pandas
-
-        return evaluation_to_pandas(self, what)
-
-    def __repr__(self) -> str:
-        return f"Evaluation({self._summary})"
-
-    def _repr_html_(self) -> str:
-        from distingo.notebooks import show_evaluation
-
-        return show_evaluation(self, self._summary)
-
-    @property
-    def _summary(self) -> str:
-        kind = "classes" if self.task == "single-label" else "labels"
-        parts = [f"{self.split} split", f"n={self.n}", f"{len(self.classes)} {kind}", self.headline]
-        return ", ".join(filter(None, parts))
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """A model's prediction for one image.
-
-    Attributes:
-        file: The image, as the caller named it.
-        labels: Class names, most probable first. At most `topk` if that was requested; else all classes of a
-            single-label model, and the labels of a multi-label model that reach their thresholds, perhaps none.
-        probabilities: One per label in `labels`; those of all classes of a single-label model sum to 1.
-        error: Why the image could not be read, in which case there are no labels and probabilities; else empty.
-        given: Predicted labels of a multi-label model, most probable first, independent of `topk`; None for
-            single-label. If a maximum error rate was requested, only labels with enough confidence for it.
-        abstained: Whether the confidence is too low for the requested maximum error rate; multi-label: too low for
-            every label that reaches its threshold. None if no rate was requested.
-        prediction_set: Labels that together have the requested coverage of the true labels, most probable first,
-            perhaps none; None if no coverage was requested.
-        unlike: Whether the image is out of distribution; None if the model can't detect that.
-    """
-
-    file: str
-    labels: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    error: str = ""
-    given: tuple[str, ...] | None = None
-    abstained: bool | None = None
-    prediction_set: tuple[str, ...] | None = None
-    unlike: bool | None = None
-
-    @property
-    def label(self) -> str:
-        """The most probable class; empty if there is none or the image could not be read."""
-        return self.labels[0] if self.labels else ""
-
-    @property
-    def confidence(self) -> float:
-        """The probability of the most probable class; 0.0 if there is none."""
-        return self.probabilities[0] if self.probabilities else 0.0
-
-    def __repr__(self) -> str:
-        name = repr(_shorten(self.file))
-        if self.error:
-            return f"Prediction({name}, error={_shorten(self.error)!r})"
-        ranked = [
-            f"{_shorten(label)!r} {probability:.1%}"
-            for label, probability in zip(self.labels[:_REPR_LABELS], self.probabilities, strict=False)
-        ]
-        remaining = len(self.labels) - _REPR_LABELS
-        marks = [f"{remaining:,} more"] if remaining > 0 else []
-        marks += ["abstained"] if self.abstained else []
-        marks += ["unlike training"] if self.unlike else []
-        return f"Prediction({', '.join([name, *(ranked or ['no label']), *marks])})"
-
-
-_REPR_LABELS = 3
-
-
-def _shorten(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"...{text[3 - most :]}"
+    position = {name: index for index, name in enumerate(classes)}
+    if task == "single-label":
+        return np.array([position[image.label] for image in images], dtype=np.int64)
+    table = np.zeros((len(images), len(classes)), dtype=np.bool_)
+    for row, image in zip(table, images, strict=True):
+        row[[position[label] for label in image.labels]] = True
+    return table

@@ -24,8 +24,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from distingo.datasets.targets import find_name_fault
 from distingo.errors import DataError, ResourceError, UsageError
+from distingo.records import find_name_fault
 from distingo.runs.folder import is_free
 
 if TYPE_CHECKING:

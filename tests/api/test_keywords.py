@@ -16,9 +16,12 @@ from distingo.datasets.options import Reading, ReadingOptions
 from distingo.datasets.tables.table import TableOptions
 from distingo.download.records import FetchOptions, FetchSettings
 from distingo.errors import UsageError
-from distingo.options import data, downloading, prediction, training
+from distingo.options import commands as data
+from distingo.options import commands as downloading
+from distingo.options import commands as prediction
+from distingo.options import training
+from distingo.options.commands import PredictOptions, PredictSettings
 from distingo.options.fields import options_of
-from distingo.options.prediction import PredictOptions, PredictSettings
 from distingo.options.training import GroupingOptions, GroupingSettings
 from distingo.records import ValueRange, ValueRanges
 from distingo.serving.settings import ServeOptions, ServeSettings

@@ -14,7 +14,10 @@ from distingo.cli.options import add_options, given, grouping_of, reading_of, re
 from distingo.datasets.options import Reading
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import naming_options, option
-from distingo.options import data, downloading, prediction, training
+from distingo.options import commands as data
+from distingo.options import commands as downloading
+from distingo.options import commands as prediction
+from distingo.options import training
 from distingo.options.fields import Option, options_of
 from distingo.options.training import GroupingSettings
 from distingo.serving.settings import ServeSettings

@@ -12,8 +12,8 @@ from distingo.cli import terminal
 from distingo.datasets.splits.group_splitting import ClassShare, Division
 from distingo.datasets.splits.grouping import Grouping
 from distingo.messages.notes import text_note
-from distingo.models.backbone_listing import ListedBackbone
-from distingo.records import Prediction
+from distingo.models.hub import ListedBackbone
+from distingo.scores import Prediction
 
 
 def test_a_prediction_is_one_line() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distingo.curation.findings import DEFAULT_THRESHOLDS
 from distingo.curation.pairs import (
     comparable,
     duplicate_findings,
@@ -12,7 +13,6 @@ from distingo.curation.pairs import (
     outlier_findings,
     pair_findings,
 )
-from distingo.curation.thresholds import DEFAULT_THRESHOLDS
 from distingo.messages.notes import note
 from distingo.near_duplicates.search import CopyPair
 from distingo.records import LabeledImage, ManifestRow, Source

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.curation.findings import FINDING_KINDS
-from distingo.curation.thresholds import (
+from distingo.curation.findings import (
     DEFAULT_THRESHOLDS,
+    FINDING_KINDS,
     KEPT_FROM,
     file_findings,
     parse_thresholds,

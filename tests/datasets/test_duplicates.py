@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.datasets.cache.products import Facts
-from distingo.datasets.duplicates import Examined, Verdict, evaluate
+from distingo.datasets.cache.products import Examined, Facts, Verdict, evaluate
 from distingo.datasets.walking import Candidate
 from distingo.messages.notes import note, text_note
 from distingo.records import Source, SplitName

@@ -15,7 +15,7 @@ from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.records import SPLITS, ImageSpec
-from distingo.runs.manifest import read_manifest, write_manifest
+from distingo.runs.data import read_manifest, write_manifest
 from note_texts import texts
 
 pytestmark = pytest.mark.data

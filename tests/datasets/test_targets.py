@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distingo.datasets.targets import encode_labels
-from distingo.records import LabeledImage, Source
+from distingo.records import LabeledImage, Source, encode_labels
 
 
 def images(*labels: tuple[str, ...]) -> list[LabeledImage]:

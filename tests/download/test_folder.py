@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.own_files import DOWNLOAD_FOLDER
+from distingo.datasets.corrections import DOWNLOAD_FOLDER
 from distingo.download.folder import open_folder, read_outcomes
 from distingo.download.records import Outcome
 from distingo.errors import DataError, UsageError

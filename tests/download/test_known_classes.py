@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from distingo.download.known_classes import KnownClass, find_classes, folder_names
+from distingo.download.records import KnownClass, find_classes, folder_names
 from distingo.errors import UsageError
 from raising import raises
 

@@ -19,10 +19,10 @@ from tiny_sets import cifar_rows, tiny_set
 
 from distingo.cli import main
 from distingo.datasets.cache.store import Cache
+from distingo.datasets.corrections import LICENSE_NAME
 from distingo.datasets.decoding.idx import load_images
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
-from distingo.datasets.own_files import LICENSE_NAME
 from distingo.download.folder import Gathered
 from distingo.download.named import gather_set
 from distingo.download.sets import SETS, NamedSet, find_set

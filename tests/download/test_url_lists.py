@@ -17,7 +17,7 @@ from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table, stem_of_address
 from distingo.errors import DataError, ErrorCode, UsageError
-from distingo.runs.manifest import sum_up_left_out
+from distingo.runs.data import sum_up_left_out
 from raising import raises
 
 Gather = Callable[..., Gathered]

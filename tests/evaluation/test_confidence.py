@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.evaluation.confidence import judge_confidence
-from distingo.models.calibration_set import Calibration, gather_evidence
+from distingo.evaluation.scores import judge_confidence
 from distingo.models.description import ModelDescription
-from distingo.models.feature_bank import build_bank
+from distingo.models.reference_data import Calibration, build_bank, gather_evidence
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.records import LabeledImage, Source
-from distingo.runs.confidence import read_confidence, write_confidence
+from distingo.runs.evaluation import read_confidence, write_confidence
 from raising import raises
 
 CLASSES = ("a", "b", "c")

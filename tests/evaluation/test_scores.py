@@ -10,7 +10,8 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from distingo.evaluation.scores import evaluate
 from distingo.models.description import ModelDescription
-from distingo.records import LabeledImage, Source, Thresholds
+from distingo.records import LabeledImage, Source
+from distingo.scores import Thresholds
 from note_texts import texts
 
 LABELS = ("a", "b", "c")

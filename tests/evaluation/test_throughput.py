@@ -15,7 +15,7 @@ from distingo.evaluation.evaluating import measure_throughput
 from distingo.models.saved import load_model
 from distingo.prediction import predictor
 from distingo.records import Dataset
-from distingo.runs import cost as run_cost
+from distingo.runs import evaluation as run_cost
 
 
 @pytest.fixture

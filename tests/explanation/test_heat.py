@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from distingo.explanation.relevance import attention_layers, find_heat, margins
 from distingo.models.heads import LinearHead, PretrainedClassifier
 from distingo.models.layers import ChannelNormalization
-from distingo.models.reference_networks import SportsCNN
-from distingo.models.small_cnn import SmallCNN
+from distingo.models.small_networks import SmallCNN, SportsCNN
 
 SWIN = {"img_size": 64, "embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2), "window_size": 4}
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from distingo.explanation.relevance import MOST_LAYERS, feature_maps, first_filters
 from distingo.models.heads import LinearHead, PretrainedClassifier
-from distingo.models.small_cnn import SmallCNN
+from distingo.models.small_networks import SmallCNN
 
 
 def behind_nothing(network: nn.Module) -> nn.Sequential:

@@ -12,7 +12,7 @@ from corner_images import MARKED, PLAIN, draw, hottest_point
 from distingo.explanation.worst import LEAST, keep_heat_maps
 from distingo.models.saved import load_model
 from distingo.runs.folder import RunFolder
-from distingo.runs.heat_maps import read_heat_maps
+from distingo.runs.predictions import read_heat_maps
 
 CPU = torch.device("cpu")
 

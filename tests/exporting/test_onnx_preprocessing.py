@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from distingo.datasets.decoding.rendering import render
+from distingo.exporting.graphs import PIXELS, preprocessing_graph
 from distingo.exporting.networks import WholeImage, resizes_in_graph
-from distingo.exporting.onnx_graph import PIXELS, preprocessing_graph
 from distingo.records import ImageSpec
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -6,8 +6,8 @@ import torch
 
 from distingo.exporting import writing as quantizing
 from distingo.exporting.agreement import original_answers
+from distingo.exporting.graphs import PIXELS, network_graph
 from distingo.exporting.networks import ExportableNetwork
-from distingo.exporting.onnx_graph import PIXELS, network_graph
 from distingo.exporting.writing import _deciding_nodes, _quantize, quantize
 from distingo.models.description import ModelDescription
 from distingo.models.saved import SavedModel, assemble_network

@@ -59,7 +59,7 @@ print(roi_align(torch.ones(1, 1, 4, 4), [torch.tensor([[0.0, 0, 4, 4]])], 2).sha
 def test_what_the_stand_in_lacks_comes_from_the_compiler_at_once() -> None:
     program = """
 import sys
-from distingo.machine.compiler import compiler_on_demand
+from distingo.machine.process import compiler_on_demand
 with compiler_on_demand():
     from torch._dynamo.utils import is_compile_supported
     from torch._dynamo import config
@@ -73,7 +73,7 @@ print(is_compile_supported("cpu"), sys.modules["torch._dynamo"].utils.is_compile
 def test_functions_marked_meanwhile_are_not_compiled_later() -> None:
     program = """
 import torch
-from distingo.machine.compiler import compiler_on_demand
+from distingo.machine.process import compiler_on_demand
 with compiler_on_demand():
     marked = torch.compiler.disable(lambda x: torch.compiler.is_compiling())
 assert marked(1) is False
@@ -85,7 +85,7 @@ print(torch.compile(lambda x: (x + 1, marked(x)), backend="eager")(torch.ones(1)
 def test_a_compiler_that_is_there_is_left_alone() -> None:
     program = """
 import torch._dynamo, sys
-from distingo.machine.compiler import compiler_on_demand
+from distingo.machine.process import compiler_on_demand
 with compiler_on_demand():
     assert sys.modules["torch._dynamo"] is torch._dynamo
 print(torch._dynamo.__name__)

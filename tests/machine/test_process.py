@@ -298,9 +298,9 @@ def new_pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 before, pages = state(), new_pages()
 import distingo
-import distingo.machine.compiler
+import distingo.machine.process
 replaced = []
-distingo.machine.compiler._StandIn = lambda name, **_: replaced.append(name)
+distingo.machine.process._StandIn = lambda name, **_: replaced.append(name)
 from PIL import Image
 predictor = distingo.load("{run}")
 predictor.predict(Image.new("RGB", (16, 16)))

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from distingo.metrics.confusion_intervals import _influences, class_intervals, confusion_intervals, has_small_classes
 from distingo.metrics.intervals import wilson
-from distingo.metrics.single_label import classification_scores
+from distingo.metrics.single_label import (
+    _influences,
+    class_intervals,
+    classification_scores,
+    confusion_intervals,
+    has_small_classes,
+)
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2])
 SAID = np.array([0, 0, 1, 2, 1, 1, 0, 2, 2, 2, 1, 2])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from distingo.metrics.multi_label import co_occurrence, labels_per_image, precision_recall_curve, two_by_two
-from distingo.records import TwoByTwo
+from distingo.scores import TwoByTwo
 
 TRUTH = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0]], dtype=bool)
 

@@ -13,7 +13,7 @@ from tests.pace import at_most
 
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.multi_label import multi_label_scores
-from distingo.records import TwoByTwo
+from distingo.scores import TwoByTwo
 
 
 def names(labels: int) -> tuple[str, ...]:

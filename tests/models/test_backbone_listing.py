@@ -8,8 +8,8 @@ import pytest
 from distingo.cli import main
 from distingo.datasets.cache.store import Cache
 from distingo.errors import ModelError
-from distingo.models import backbone_listing
-from distingo.models.backbone_listing import count_by_key, list_backbones, read_shipped_counts
+from distingo.models import hub as backbone_listing
+from distingo.models.hub import count_by_key, list_backbones, read_shipped_counts
 from raising import raises
 
 

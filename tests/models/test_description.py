@@ -19,7 +19,8 @@ from distingo.models.description import ModelDescription
 from distingo.models.frequencies import MajorityClassifier
 from distingo.models.presets import read_settings
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
-from distingo.records import ImageSpec, Thresholds
+from distingo.records import ImageSpec
+from distingo.scores import Thresholds
 from hostile_files import DEEP, VALUES, nothing_reached, require_plain
 from raising import raises
 from tiny_backbones import write_backbone

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.models.calibration_set import gather_evidence, load_evidence, save_evidence
+from distingo.models.reference_data import gather_evidence, load_evidence, save_evidence
 from raising import raises
 
 CHANCES = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.2, 0.6]], np.float32)

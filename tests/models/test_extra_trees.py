@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
-from distingo.models.extra_trees import ExtraTrees, fit_extra_trees, flatten_forest
+from distingo.models.classic import ExtraTrees, fit_extra_trees, flatten_forest
 
 
 def blobs(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

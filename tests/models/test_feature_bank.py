@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.models.feature_bank import NEIGHBORS, build_bank
+from distingo.models.reference_data import NEIGHBORS, build_bank
 from distingo.models.saved import load_bank, save_bank
 from raising import raises
 

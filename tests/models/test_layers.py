@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from distingo.errors import ErrorCode, ModelError
 from distingo.models import layers
 from distingo.models.layers import ConvolutionBlock, Flatten, initialize_like_keras, require_input_shape, summarize
-from distingo.models.reference_networks import SportsCNN
+from distingo.models.small_networks import SportsCNN
 from raising import raises
 
 

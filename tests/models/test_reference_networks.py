@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from distingo.errors import ModelError
-from distingo.models.reference_networks import FashionCNN, PosterCNN, SportsCNN
+from distingo.models.small_networks import FashionCNN, PosterCNN, SportsCNN
 from raising import raises
 
 

@@ -14,7 +14,8 @@ from distingo.models.catalog import CATALOG, build_network
 from distingo.models.description import ModelDescription
 from distingo.models.frequencies import fit_majority
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
-from distingo.records import ImageSpec, Thresholds
+from distingo.records import ImageSpec
+from distingo.scores import Thresholds
 from raising import raises
 
 

@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from distingo.errors import ModelError
 from distingo.models.layers import Dropout
-from distingo.models.small_cnn import SmallCNN, stem_halvings
+from distingo.models.small_networks import SmallCNN, stem_halvings
 from raising import raises
 
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from distingo.models.support_vectors import SupportVectors, fit_support_vectors
+from distingo.models.classic import SupportVectors, fit_support_vectors
 
 
 def blobs(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

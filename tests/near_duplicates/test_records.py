@@ -5,7 +5,7 @@ from scenes import draw_scene
 import distingo
 from distingo.cli import main
 from distingo.curation.check import read_check
-from distingo.near_duplicates.records import NearDuplicateSearch, describe_search, record_search
+from distingo.near_duplicates.search import NearDuplicateSearch, describe_search, record_search
 from distingo.records import LabeledImage, Source
 
 

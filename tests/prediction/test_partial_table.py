@@ -8,8 +8,8 @@ import pytest
 
 from distingo.errors import ResourceError, UsageError
 from distingo.prediction.bulk import PartialTable, partial_of
-from distingo.prediction.tables import write_table
-from distingo.records import Prediction
+from distingo.prediction.outputs import write_table
+from distingo.scores import Prediction
 from raising import raises
 
 MADE_BY = {"model": "m", "topk": 1}

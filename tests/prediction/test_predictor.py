@@ -18,7 +18,8 @@ from distingo.models.saved import SavedModel, assemble_network, save_model
 from distingo.prediction.given_images import find_images
 from distingo.prediction.naming import Certainty
 from distingo.prediction.predictor import load, read_task
-from distingo.records import ImageSpec, Thresholds
+from distingo.records import ImageSpec
+from distingo.scores import Thresholds
 from raising import raises
 
 DESCRIPTION = ModelDescription(

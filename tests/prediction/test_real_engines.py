@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import distingo
-from distingo.records import Prediction
+from distingo.scores import Prediction
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import DataError, UsageError
+from distingo.prediction.outputs import Sorter, Sorting
 from distingo.prediction.sort_journal import SORT_JOURNAL, Way, undo_sorting
-from distingo.prediction.sorting import Sorter, Sorting
-from distingo.records import Prediction
+from distingo.scores import Prediction
 from raising import raises
 
 CLASSES = ("red", "T-shirt/top", "Red", "unknown", "..", "猫")
@@ -216,7 +216,7 @@ def test_a_folder_that_nothing_was_sorted_into_is_refused(tmp_path: Path) -> Non
 KILLED = """
 import sys
 from pathlib import Path
-from distingo.prediction.sorting import Sorter, Sorting
+from distingo.prediction.outputs import Sorter, Sorting
 from distingo.records import Prediction
 photos, folder, way = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 print("ready", flush=True)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from distingo.models.feature_bank import build_bank
+from distingo.models.reference_data import build_bank
 from distingo.prediction.predictor import StrangerFinder
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from distingo.prediction.tables import write_table
-from distingo.records import Prediction
+from distingo.prediction.outputs import write_table
+from distingo.scores import Prediction
 
 ONE = [Prediction("a.png", ("猫", "dog"), (0.75, 0.25)), Prediction("b.png", (), (), "no picture")]
 SEVERAL = [

@@ -13,9 +13,9 @@ import pytest
 
 from distingo.errors import DataError, DistingoError
 from distingo.files import content_hash
+from distingo.prediction.outputs import Sorter, Sorting
 from distingo.prediction.sort_journal import SORT_JOURNAL, undo_sorting
-from distingo.prediction.sorting import Sorter, Sorting
-from distingo.records import Prediction
+from distingo.scores import Prediction
 from raising import raises
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 from run_folders import HOSTILE
 
-from distingo.crossvalidation.folder import CrossValidation, FoldScores
-from distingo.learning_curves.forecasting import ResampledCurve, forecast
-from distingo.learning_curves.records import LearningCurve
+from distingo.experiments.crossval_folder import CrossValidation, FoldScores
+from distingo.experiments.curve_measuring import LearningCurve
+from distingo.experiments.forecasting import ResampledCurve, forecast
 from distingo.messages.notes import text_note
 from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
-from distingo.records import Evaluation, LabeledImage, Source
+from distingo.records import LabeledImage, Source
 from distingo.runs.predictions import write_predictions
+from distingo.scores import Evaluation
 
 CLASSES = ("a long name of a class that goes on", "苹果", HOSTILE)
 _SIZES = np.array([20.0, 40.0, 80.0, 160.0, 320.0])

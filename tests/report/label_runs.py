@@ -15,9 +15,10 @@ from distingo.csv_files import join_labels, write_table
 from distingo.messages.notes import text_note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
-from distingo.records import Evaluation, ManifestRow
+from distingo.records import ManifestRow
+from distingo.runs.data import write_manifest
 from distingo.runs.evaluation import write_evaluation
-from distingo.runs.manifest import write_manifest
+from distingo.scores import Evaluation
 
 RARE, NEVER = "نادر", "never tested"
 LABELS = tuple(

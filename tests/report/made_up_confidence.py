@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from distingo.metrics.calibration import Calibration, CalibrationBin
-from distingo.records import Score
-from distingo.runs.confidence import AnswersAt, Confidence, SetsAt, Strangers
+from distingo.runs.evaluation import AnswersAt, Confidence, SetsAt, Strangers
+from distingo.scores import Score
 
 BINS = (CalibrationBin(40, 0.0, 0.1, 0.0, 0.2), CalibrationBin(10, 1.0, 1.0, 0.8, 1.0))
 SAID = Calibration(Score(0.02, 0.0, 0.05, 50), BINS)

@@ -17,9 +17,10 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from distingo.csv_files import join_labels
 from distingo.messages.notes import note, text_note
-from distingo.records import ClassScores, Evaluation, ManifestRow, Score
+from distingo.records import ManifestRow
+from distingo.runs.data import write_manifest
 from distingo.runs.evaluation import write_evaluation
-from distingo.runs.manifest import write_manifest
+from distingo.scores import ClassScores, Evaluation, Score
 
 HOSTILE = '<script>alert("1")</script>'
 SCRIPTS = (HOSTILE, "قطط", "猫", "🐈‍⬛ emoji & co", "plain|pipe")

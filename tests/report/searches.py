@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from distingo.tuning.records import LogRange, Options, Search, Stage, Trial, choose_best
+from distingo.experiments.tuning_records import LogRange, Options, Search, Stage, Trial, choose_best
 
 HEADS = (Options("views", ("none", "flip")), Options("head", ("linear", "linear-svm", "prototype", "knn")))
 TRAINING = (

@@ -18,10 +18,10 @@ import distingo
 from distingo.language import LANGUAGES, written_in
 from distingo.report.pages.run import write_report
 from distingo.report.thumbnails import list_mistakes
-from distingo.runs.confidence import write_confidence
 from distingo.runs.contents import read_run
+from distingo.runs.evaluation import write_confidence
 from distingo.runs.folder import RunFolder
-from distingo.runs.heat_maps import KeptHeatMap, write_heat_maps
+from distingo.runs.predictions import KeptHeatMap, write_heat_maps
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.splits.files import WantedSplit
+from distingo.datasets.splits.splitting import WantedSplit
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError
 from distingo.files import write_json
 from distingo.messages.notes import text_note
 from distingo.records import ValueRange, ValueRanges
 from distingo.runs.config import (
+    CorrectionsSection,
     RecipeSection,
     RunConfig,
     TableSection,
@@ -23,7 +24,6 @@ from distingo.runs.config import (
     read_config_file,
     write_config,
 )
-from distingo.runs.corrections import CorrectionsSection
 from distingo.runs.folder import RunFolder
 from raising import raises
 

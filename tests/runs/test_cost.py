@@ -12,7 +12,7 @@ import pytest
 
 import distingo
 from distingo.errors import RunError
-from distingo.runs.cost import PredictionCost, RunCost, TrainingCost, read_cost, write_cost
+from distingo.runs.evaluation import PredictionCost, RunCost, TrainingCost, read_cost, write_cost
 from raising import raises
 from tiny_runs import copy_run, forget_checksums
 
@@ -86,7 +86,7 @@ def test_an_interrupted_runs_epochs_count(tiny_runs: dict[str, Path], tmp_path: 
 
 
 _HOLDING = """
-from distingo.machine.memory import forget_peak_memory, peak_memory
+from distingo.machine.device import forget_peak_memory, peak_memory
 print(peak_memory())
 held = bytearray(b"x") * 100_000_000
 print(peak_memory())

@@ -13,10 +13,11 @@ from distingo.errors import RunError
 from distingo.messages.notes import text_note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
-from distingo.records import ClassScores, Evaluation, LabeledImage, Score, Source, Thresholds
+from distingo.records import LabeledImage, Source
 from distingo.runs.contents import read_run
 from distingo.runs.evaluation import read_evaluation, write_evaluation
 from distingo.runs.predictions import read_predicted, write_predictions
+from distingo.scores import ClassScores, Evaluation, Score, Thresholds
 from raising import raises
 
 SINGLE = Evaluation(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.runs.heat_maps import KeptHeatMap, read_heat_maps, write_heat_maps
+from distingo.runs.predictions import KeptHeatMap, read_heat_maps, write_heat_maps
 from raising import raises
 
 

@@ -10,12 +10,11 @@ import pytest
 
 import distingo
 from distingo.errors import DistingoError, RunError
-from distingo.runs.confidence import read_confidence
 from distingo.runs.config import read_config
 from distingo.runs.contents import read_run
-from distingo.runs.cost import read_cost
+from distingo.runs.evaluation import read_confidence, read_cost
 from distingo.runs.folder import RunFolder
-from distingo.training.recipe_file import read_recipe_file
+from distingo.training.request import read_recipe_file
 from hostile_files import DEEP, VALUES, require_plain
 from raising import raises
 from tiny_datasets import draw_classes

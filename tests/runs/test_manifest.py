@@ -12,7 +12,7 @@ from distingo.csv_files import join_labels, split_labels
 from distingo.errors import ErrorCode, RunError
 from distingo.messages.notes import note, text_note
 from distingo.records import ManifestRow
-from distingo.runs.manifest import read_manifest, write_manifest
+from distingo.runs.data import read_manifest, write_manifest
 from raising import raises
 from tiny_runs import forget_checksums
 

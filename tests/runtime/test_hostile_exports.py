@@ -16,10 +16,9 @@ import numpy as np
 import pytest
 
 from distingo.errors import DistingoError, RunError
-from distingo.models.calibration_set import load_evidence
-from distingo.models.feature_bank import build_bank
+from distingo.models.reference_data import build_bank, load_evidence
 from distingo.models.saved import load_bank, save_bank
-from distingo.records import ImageSpec, Thresholds
+from distingo.records import ImageSpec
 from distingo.runtime.description import (
     EXPORT_FILE,
     EXPORTED_BANK_FILE,
@@ -30,6 +29,7 @@ from distingo.runtime.description import (
     save_exported_bank,
     write_description,
 )
+from distingo.scores import Thresholds
 from hostile_files import DEEP, VALUES, nothing_reached, require_plain
 from raising import raises
 from tiny_runs import forget_checksums

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from distingo.errors import DataError, RunError, UsageError
-from distingo.models.calibration_set import load_evidence, save_evidence
+from distingo.models.reference_data import load_evidence, save_evidence
 from distingo.prediction.predictor import load
 from distingo.runtime import Runtime, read_export
 from distingo.runtime.__main__ import main
@@ -111,7 +111,7 @@ def test_certainty_is_that_of_the_run(
 
 
 def test_what_is_unlike_training_is_told_where_the_bank_is(export: Path, tmp_path: Path) -> None:
-    from distingo.models.feature_bank import build_bank
+    from distingo.models.reference_data import build_bank
     from distingo.runtime.description import save_exported_bank
 
     path = image(tmp_path / "a.png")

@@ -12,7 +12,7 @@ from served_runs import wait_until
 
 from distingo.prediction.naming import ModelOutput
 from distingo.serving.batching import Batcher
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 from distingo.serving.images import RequestImage
 from distingo.serving.turns import Share, TurnPool
 

@@ -10,8 +10,8 @@ from fastapi import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distingo.serving.http.access import RefusedError
 from distingo.serving.http.bodies import Decompressor, find_encoding
-from distingo.serving.http.errors import RefusedError
 from distingo.serving.http.guard import pack_answer
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from served_runs import Server, image, running
 
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 from distingo.serving.requests import decode_base64
 from distingo.serving.tensors import NestingError, NotNumbersError, read_nested, shape_of
 

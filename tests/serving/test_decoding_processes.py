@@ -17,7 +17,7 @@ from served_runs import Server, image, running, wait_until
 
 from distingo.serving import images as header_costs
 from distingo.serving.decoding import DecodeTask
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 from distingo.serving.turns import Share
 
 

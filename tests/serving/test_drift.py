@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.models.calibration_set import CalibrationSet, gather_evidence
+from distingo.models.reference_data import CalibrationSet, gather_evidence
 from distingo.serving.metrics import WINDOW, ScoreWindow, bin_scores, chance_limit, stability_index
 
 

@@ -21,7 +21,7 @@ import pytest
 from served_runs import Command, Server, command, image, running, wait_until
 
 from distingo.prediction.naming import ModelOutput
-from distingo.serving.http.errors import RefusedError, free_frames
+from distingo.serving.http.access import RefusedError, free_frames
 
 MEBI = 2**20
 JSON = "application/json"

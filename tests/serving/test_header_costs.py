@@ -11,7 +11,7 @@ from costly_images import bmp_of_runs, float_tiff, large_image, scan_bomb, tile_
 from PIL import Image
 
 from distingo.datasets.decoding.formats import detect_format
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 from distingo.serving.images import HeaderCost, cost_of, decode_ordinary, decode_upload, read_cost
 
 ORDINARY = [("JPEG", 1500), ("PNG", 1500), ("GIF", 1500), ("BMP", 1500), ("WEBP", 500)]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from served_runs import image
 
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 from distingo.serving.images import ACCEPTED, decode_upload
 
 SAVED_AS = {"JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF", "AVIF": "AVIF"}

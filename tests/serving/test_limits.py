@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import ErrorCode, UsageError
-from distingo.serving.http.access import RateLimit, find_key, hash_key, read_keys
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RateLimit, RefusedError, find_key, hash_key, read_keys
 from distingo.serving.service import Slots
 from distingo.serving.settings import ServeSettings, name_runs, read_size
 from raising import raises

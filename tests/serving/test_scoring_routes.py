@@ -21,7 +21,7 @@ from PIL import Image
 from served_runs import Command, Server, command, image, running
 
 import distingo
-from distingo.records import Prediction
+from distingo.scores import Prediction
 
 
 @pytest.fixture(scope="module")

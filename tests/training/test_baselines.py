@@ -9,15 +9,14 @@ import torch
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
-from distingo.datasets.targets import encode_labels
 from distingo.errors import UsageError
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.models.description import ModelDescription
 from distingo.models.frequencies import fit_prevalence
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
-from distingo.prediction.embedding import descriptors_product, input_product
+from distingo.prediction.classifier import descriptors_product, input_product
 from distingo.prediction.predictor import Predictor
-from distingo.records import ImageSpec
+from distingo.records import ImageSpec, encode_labels
 from distingo.training.baselines import fit_classic, with_thresholds
 from distingo.training.recipe import Recipe
 from raising import raises

@@ -19,8 +19,7 @@ from distingo.training import preparing
 from distingo.training.memory import TrainingPlan, find_batch_size, most_images, scaled_lr, training_images
 from distingo.training.pretrained import load_wished_backbone
 from distingo.training.recipe import Recipe
-from distingo.training.recipe_file import Wanted, repeat
-from distingo.training.request import TrainRequest
+from distingo.training.request import TrainRequest, Wanted, repeat
 from distingo.training.step_memory import StepMemory
 from note_texts import stored_texts, texts
 from raising import raises

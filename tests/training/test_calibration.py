@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from distingo.models.calibration_set import Calibration
 from distingo.models.description import ModelDescription
 from distingo.models.descriptors import fit_descriptors, refit_descriptors
+from distingo.models.reference_data import Calibration
 from distingo.runs.fields import CalibrationFields, to_record
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.heads import fit_head, refit_head

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 from sklearn.metrics import average_precision_score, log_loss
 
-from distingo.training.held_out import FOLDS, assign_folds, best_trial, score_logits
+from distingo.metrics.logits import FOLDS, assign_folds, best_trial, score_logits
 
 
 def test_single_labels_are_scored_by_accuracy_and_log_loss() -> None:

@@ -14,7 +14,7 @@ from scenes import draw_scene
 import distingo
 from distingo.errors import UsageError
 from distingo.near_duplicates.keeping import describe_counts, settle_similarity
-from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts
+from distingo.runs.data import NearDuplicateCounts, read_counts
 from raising import raises
 
 TURNS = tuple(Image.Transpose)

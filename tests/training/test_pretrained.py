@@ -14,7 +14,7 @@ import distingo
 from distingo.datasets.cache.store import ArrayStore
 from distingo.errors import ErrorCode, ModelError, UsageError
 from distingo.models.saved import load_model
-from distingo.prediction import embedding
+from distingo.prediction import classifier as embedding
 from distingo.training.defaults import DataFacts
 from distingo.training.pretrained import choose_model
 from raising import raises

@@ -9,7 +9,7 @@ import pytest
 import distingo
 from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.files import content_hash
-from distingo.training.recipe_file import read_recipe_file
+from distingo.training.request import read_recipe_file
 from raising import raises
 from tiny_datasets import draw_classes
 

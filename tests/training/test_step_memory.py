@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from distingo.machine.compiler import compiler_on_demand
+from distingo.machine.process import compiler_on_demand
 from distingo.training.recipe import Recipe
 from distingo.training.step_memory import LiveMemory, StepMemory, measure_step
 

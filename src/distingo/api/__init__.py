@@ -12,8 +12,7 @@ from distingo.api.downloading import (
 )
 from distingo.api.evaluation import compare, evaluate, explain, write_report
 from distingo.api.experiments import crossval, learning_curve, tune
-from distingo.api.prediction import export, load, predict, predict_stream, undo_sorting
-from distingo.api.serving import serve
+from distingo.api.prediction import export, load, predict, predict_stream, serve, undo_sorting
 from distingo.api.training import Run, demo, fetch_weights, list_backbones, list_models, train, train_several
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from distingo.curation.findings import FINDINGS_FOLDER, IMAGE_KINDS, Finding, FindingKind, read_findings
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError, name_the_nearest, option
-from distingo.options.data import CheckSettings, ReviewSettings
+from distingo.options.commands import CheckSettings, ReviewSettings
 from distingo.runs.folder import begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Res
 
 
 def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold: float | None) -> list[Finding]:
-    from distingo.curation.thresholds import settle_thresholds
+    from distingo.curation.findings import settle_thresholds
 
     for kind in kinds:
         if kind not in IMAGE_KINDS:
@@ -243,7 +243,7 @@ def _root_of(data: Path, table: TableOptions | None) -> Path:
 
 
 def _note_on_tables(root: Path, data: Path, plan: CleaningPlan) -> tuple[str, ...]:
-    from distingo.datasets.own_files import mark_own_files
+    from distingo.datasets.corrections import mark_own_files
     from distingo.datasets.tables.finding import is_table_file, tables_in
     from distingo.datasets.walking import FoundFile
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from distingo.api.keywords import SplitOptions, split_options
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError, option
-from distingo.options.data import InspectSettings
+from distingo.options.commands import InspectSettings
 
 if TYPE_CHECKING:
     from distingo.datasets.splits.group_splitting import Division
@@ -49,8 +49,8 @@ def inspect(
         ModelError: The model is not available.
         UsageError: `table` does not match the data, or the model can't be used for a map.
     """
+    from distingo.curation.appearance import small_images
     from distingo.datasets.gathering import read_dataset
-    from distingo.exploration.appearance import small_images
     from distingo.report.templating import require_page
 
     if output is not None:
@@ -60,7 +60,7 @@ def inspect(
     products = [] if output is None else [small_images(read.cache)]
     dataset = read_dataset(Path(data), read, products=products)
     if output is not None:
-        from distingo.exploration.exploring import MapWish, explore
+        from distingo.curation.exploring import MapWish, explore
         from distingo.report.pages.inspection import write_inspection
 
         option = MapWish(model=model, weights=weights, seed=settings.seed) if draw_map else None
@@ -160,7 +160,7 @@ def split(
     from distingo.datasets.splits.group_splitting import divide_folds, divide_splits, settle_shares
     from distingo.datasets.splits.grouping import group_images
     from distingo.near_duplicates.keeping import Belonging
-    from distingo.runs.manifest import sum_up_left_out
+    from distingo.runs.data import sum_up_left_out
 
     grouping, reading = split_options(options)
     belonging = Belonging(grouping.near_duplicates, grouping.burst)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from distingo.download.records import FetchOptions, FetchSettings
 from distingo.files import as_names
-from distingo.options.downloading import OpenImagesSettings, VideoSettings
+from distingo.options.commands import OpenImagesSettings, VideoSettings
 from distingo.options.fields import require_known
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from distingo.api.keywords import settle_language
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError
 from distingo.files import as_names, as_paths
-from distingo.language import Language, settle_language, written_in
+from distingo.language import Language, written_in
 from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from distingo.evaluation.comparison import Comparison
     from distingo.explanation.records import Explanation
     from distingo.prediction.images import ImageLike
-    from distingo.records import Evaluation
+    from distingo.scores import Evaluation
 
 
 _MOST_NEIGHBORS = 8

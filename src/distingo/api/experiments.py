@@ -13,10 +13,10 @@ from distingo.options.training import CrossvalSettings, LearningCurveSettings, T
 from distingo.runs.folder import begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
-    from distingo.crossvalidation.folder import CrossValidation
-    from distingo.learning_curves.records import LearningCurve
+    from distingo.experiments.crossval_folder import CrossValidation
+    from distingo.experiments.curve_measuring import LearningCurve
+    from distingo.experiments.tuning_records import Search, Trial
     from distingo.runs.history import EpochRecord
-    from distingo.tuning.records import Search, Trial
 
 
 def crossval(
@@ -57,12 +57,12 @@ def crossval(
     Raises:
         DistingoError: The subclass depends on the failure.
     """
-    from distingo.crossvalidation.folder import CrossValidationFolder
-    from distingo.crossvalidation.run import CrossValidateRequest, cross_validate
     from distingo.datasets.splits.files import name_split
+    from distingo.experiments.crossval import CrossValidateRequest, cross_validate
+    from distingo.experiments.crossval_folder import CrossValidationFolder
     from distingo.near_duplicates.keeping import Belonging
-    from distingo.report.pages.crossval import write_crossval_page
-    from distingo.runs.corrections import settle_corrections
+    from distingo.report.pages.experiments import write_crossval_page
+    from distingo.runs.config import settle_corrections
     from distingo.training.request import TrainRequest
 
     settings = CrossvalSettings(folds=folds, repeats=repeats, split=split, resplit=resplit, resume=resume)
@@ -132,14 +132,13 @@ def learning_curve(
     Raises:
         DistingoError: The subclass depends on the failure.
     """
-    from distingo.learning_curves.records import write_learning_curve
-    from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
+    from distingo.experiments.curve_measuring import write_learning_curve
+    from distingo.experiments.learning_curves import LearningCurveRequest, run_learning_curve
     from distingo.near_duplicates.keeping import Belonging
-    from distingo.report.pages.learning_curve import write_learning_curve_page
-    from distingo.runs.corrections import settle_corrections
+    from distingo.report.pages.experiments import write_learning_curve_page
+    from distingo.runs.config import settle_corrections
     from distingo.runs.folder import RunFolder
-    from distingo.training.recipe_file import Wanted, repeat
-    from distingo.training.request import TrainRequest
+    from distingo.training.request import TrainRequest, Wanted, repeat
 
     settings = LearningCurveSettings(sizes=sizes, draws=draws)
     recipe, grouping, reading = crossval_options(options)
@@ -212,13 +211,12 @@ def tune(
         DistingoError: The subclass depends on the failure.
     """
     from distingo.datasets.splits.files import name_split
+    from distingo.experiments.tuning import TuneRequest, tune_run
+    from distingo.experiments.tuning_records import SearchFolder
     from distingo.report.pages.tuning import write_tuning_page
-    from distingo.runs.corrections import settle_corrections
-    from distingo.training.recipe_file import read_recipe_file
-    from distingo.training.request import TrainRequest
-    from distingo.training.run_data import check_wishes
-    from distingo.tuning.records import SearchFolder
-    from distingo.tuning.run import TuneRequest, tune_run
+    from distingo.runs.config import settle_corrections
+    from distingo.training.request import TrainRequest, read_recipe_file
+    from distingo.training.run_config import check_wishes
 
     settings = TuneSettings(trials=trials, budget=budget)
     recipe, reading = training_options(options)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distingo.aliases import name_recipe_fields
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.datasets.tables.table import TableOptions
-from distingo.options.fields import require_known
+from distingo.errors import UsageError, option
+from distingo.language import LANGUAGES, VARIABLE, Language
+from distingo.options.fields import name_recipe_fields, require_known
 from distingo.options.training import GroupingOptions, GroupingSettings
 from distingo.training.recipe import RecipeOptions
 
@@ -95,3 +97,24 @@ def _grouped(reading: Reading, grouping: GroupingSettings) -> Reading:
     if grouping.group_column is None:
         return reading
     return replace(reading, table=replace(reading.table or TableOptions(), group_column=grouping.group_column))
+
+
+def settle_language(wanted: str | None) -> Language:
+    """Choose the language: the requested one, else that of the environment, else English.
+
+    Args:
+        wanted: ``en``, ``es`` or ``zh``; None uses the environment variable ``DISTINGO_LANGUAGE``.
+
+    Raises:
+        UsageError: There is no such language.
+    """
+    requested = wanted if wanted is not None else os.environ.get(VARIABLE) or "en"
+    for language in LANGUAGES:
+        if requested == language:
+            return language
+    where = option("language") if wanted is not None else VARIABLE
+    raise UsageError(
+        f"{where} {requested}: is no language of the pages; choose {', '.join(LANGUAGES)}",
+        code="unknown_name",
+        parameter="language",
+    )

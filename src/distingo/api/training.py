@@ -8,20 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from distingo.aliases import name_recipe_fields
 from distingo.api.evaluation import compare, evaluate
-from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, training_options
+from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, settle_language, training_options
 from distingo.errors import InterruptionError, UsageError, option
 from distingo.files import as_names, is_half_written
-from distingo.language import settle_language
 from distingo.models.catalog import CATALOG, CatalogEntry
+from distingo.options.fields import name_recipe_fields
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
     from distingo.evaluation.comparison import Comparison
-    from distingo.models.backbone_listing import ListedBackbone
-    from distingo.records import Evaluation
+    from distingo.models.hub import ListedBackbone
     from distingo.runs.history import EpochRecord
+    from distingo.scores import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +92,11 @@ def train(
         DistingoError: The subclass depends on the failure; the message explains what to do.
     """
     from distingo.datasets.splits.files import name_split
-    from distingo.runs.config import read_config
-    from distingo.runs.corrections import settle_corrections
+    from distingo.runs.config import read_config, settle_corrections
     from distingo.tracking.following import choose_tracking, follow
-    from distingo.training.recipe_file import Wanted, read_recipe_file, repeat
-    from distingo.training.request import TrainRequest
+    from distingo.training.request import TrainRequest, Wanted, read_recipe_file, repeat
     from distingo.training.run import train_run
-    from distingo.training.run_data import check_wishes
+    from distingo.training.run_config import check_wishes
 
     settle_language(language)  # raises before hours of training
     recipe, reading = training_options(options)
@@ -250,7 +247,7 @@ def list_backbones(pattern: str = "*") -> tuple[ListedBackbone, ...]:
     Raises:
         ModelError: No backbone matches the pattern.
     """
-    from distingo.models.backbone_listing import list_backbones as list_all
+    from distingo.models.hub import list_backbones as list_all
 
     return list_all(pattern)
 

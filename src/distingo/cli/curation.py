@@ -11,7 +11,7 @@ from distingo.cli.terminal import prepare
 from distingo.curation.findings import FINDINGS_FOLDER, IMAGE_KINDS, FindingKind
 from distingo.datasets.options import Reading
 from distingo.errors import UsageError, escape_controls
-from distingo.options.data import CheckSettings, CleanSettings, ReviewSettings
+from distingo.options.commands import CheckSettings, CleanSettings, ReviewSettings
 from distingo.options.fields import options_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run_check(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     prepare(networks=False)
     import distingo
-    from distingo.curation.thresholds import parse_thresholds
+    from distingo.curation.findings import parse_thresholds
 
     settings = {**given(options, CheckSettings), **reading_of(options)}
     result = distingo.check(options.data, options.output, thresholds=parse_thresholds(options.threshold), **settings)
@@ -70,7 +70,7 @@ def run_check(options: argparse.Namespace) -> int:
 
 def _print(check: Check) -> None:
     """Print the number of findings of each kind, and the worst of each."""
-    from distingo.near_duplicates.records import describe_search
+    from distingo.near_duplicates.search import describe_search
     from distingo.report.pages.check import WORDS
 
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")

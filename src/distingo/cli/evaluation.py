@@ -7,7 +7,7 @@ import argparse
 from distingo.cli import terminal
 from distingo.cli.options import add_options, add_reading, given, reading_of, show_first
 from distingo.cli.terminal import prepare
-from distingo.options.prediction import LIMIT_OF_RUN, EvaluateSettings, ExplainSettings
+from distingo.options.commands import LIMIT_OF_RUN, EvaluateSettings, ExplainSettings
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:

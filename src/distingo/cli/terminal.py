@@ -11,14 +11,14 @@ from distingo.datasets.walking import display_name
 from distingo.errors import escape_controls
 
 if TYPE_CHECKING:
-    from distingo.crossvalidation.folder import CrossValidation
     from distingo.datasets.splits.group_splitting import Division
     from distingo.download.sets import NamedSet
     from distingo.evaluation.comparison import Comparison
-    from distingo.learning_curves.records import LearningCurve
-    from distingo.models.backbone_listing import ListedBackbone
-    from distingo.records import Evaluation, Prediction, Score
+    from distingo.experiments.crossval_folder import CrossValidation
+    from distingo.experiments.curve_measuring import LearningCurve
+    from distingo.models.hub import ListedBackbone
     from distingo.runs.history import EpochRecord
+    from distingo.scores import Evaluation, Prediction, Score
 
 _FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068, 0x2069))}
 """Characters for HTML pages that some terminals show as boxes: no-break spaces, word joiners and isolates."""
@@ -131,7 +131,7 @@ def print_cross_validation(found: CrossValidation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.pages.crossval import summarize_cross_validation
+    from distingo.report.pages.experiments import summarize_cross_validation
 
     key = found.main_score
     table = Table(title=f"{key}, {found.folds_each} folds of {found.n:,} pictures")
@@ -166,7 +166,7 @@ def print_learning_curve(found: LearningCurve) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.pages.learning_curve import summarize_learning_curve
+    from distingo.report.pages.experiments import summarize_learning_curve
 
     table = Table(title=f"{found.score} by number of training pictures")
     for heading in ("pictures", "score", "95 %", ""):

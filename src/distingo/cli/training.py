@@ -32,7 +32,7 @@ from distingo.options.training import (
 )
 
 if TYPE_CHECKING:
-    from distingo.tuning.records import Search, Trial
+    from distingo.experiments.tuning_records import Search, Trial
 
 
 FIRST = ("output", "model", "recipe_file", "resume", "split", "epochs", "batch_size", "lr", "image_size", "augment")
@@ -270,7 +270,7 @@ def run_tune(options: argparse.Namespace) -> int:
 
 def _print_trial(trial: Trial, search: Search) -> None:
     """Print one line about a trial to stderr."""
-    from distingo.tuning.words import say_score, say_values
+    from distingo.report.pages.tuning import say_score, say_values
 
     best = search.best_trial
     outcome = trial.reason or (say_score(search.monitor, trial.score) if trial.score is not None else "-")
@@ -280,7 +280,7 @@ def _print_trial(trial: Trial, search: Search) -> None:
 
 
 def _print(search: Search, output: str) -> None:
-    from distingo.tuning.words import cautions, say_choice, say_gain, say_values
+    from distingo.report.pages.tuning import cautions, say_choice, say_gain, say_values
 
     print(say_gain(search))
     if search.best_trial is not None:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from distingo.curation.findings import FINDING_KINDS, FINDINGS_NAME, Finding, FindingKind, read_findings, write_findings
+from distingo.curation.findings import (
+    FINDING_KINDS,
+    FINDINGS_NAME,
+    Finding,
+    FindingKind,
+    read_findings,
+    settle_thresholds,
+    write_findings,
+)
 from distingo.curation.label_doubts import LabelBasis
 from distingo.curation.shortcuts import Shortcut
-from distingo.curation.thresholds import settle_thresholds
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.messages.notes import Note, read_notes
-from distingo.near_duplicates.records import NearDuplicateSearch
+from distingo.near_duplicates.search import NearDuplicateSearch
 from distingo.records import NO_VALUE_RANGES, ValueRanges
 from distingo.version import __version__
 

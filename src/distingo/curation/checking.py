@@ -15,7 +15,15 @@ import numpy.typing as npt
 
 from distingo.curation.check import Check
 from distingo.curation.embedding import Embedding, choose_embedding
-from distingo.curation.findings import FINDING_KINDS, Finding, FindingKind, is_answered
+from distingo.curation.findings import (
+    FINDING_KINDS,
+    Finding,
+    FindingKind,
+    file_findings,
+    is_answered,
+    quality_findings,
+    settle_thresholds,
+)
 from distingo.curation.label_doubts import LabelBasis, describe_basis
 from distingo.curation.labels import OutOfFold, label_findings, predict_out_of_fold, score_out_of_fold, weigh_doubts
 from distingo.curation.pairs import (
@@ -29,20 +37,19 @@ from distingo.curation.pairs import (
     pair_findings,
 )
 from distingo.curation.shortcuts import Shortcut, find_shortcuts, imbalance_findings, shortcut_findings
-from distingo.curation.thresholds import file_findings, quality_findings, settle_thresholds
+from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.decode import DECODING
-from distingo.datasets.gathering import Product, read_dataset, survey
+from distingo.datasets.gathering import read_dataset, survey
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, UsageError, option
 from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.messages.notes import Note, note
-from distingo.near_duplicates.records import record_search
-from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
+from distingo.near_duplicates.search import CopyPair, find_copies, record_search, signature_product
 from distingo.records import Dataset, LabeledImage
 from distingo.runs.config import read_config_file
-from distingo.runs.manifest import read_manifest
+from distingo.runs.data import read_manifest
 from distingo.runs.predictions import read_probabilities
 
 

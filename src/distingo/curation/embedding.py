@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.gathering import Product, Survey
+from distingo.datasets.gathering import Survey
 from distingo.errors import UsageError, option
 from distingo.machine.process import prepare_process
 from distingo.messages.notes import Note, note
@@ -69,7 +70,7 @@ def choose_embedding(option: str | None, weights: str | Path | None, seen: Surve
 
 
 def _descriptors(cache: Cache, reason: Note) -> Embedding:
-    from distingo.prediction.embedding import descriptors_product
+    from distingo.prediction.classifier import descriptors_product
 
     return Embedding(descriptors_product(cache), _CLASSIC, reason)
 

@@ -1,15 +1,26 @@
-"""Findings: the records that `check` writes and `clean` and `review` read, and whether they are resolved."""
+"""Findings: the records that `check` writes and `clean` and `review` read, and the thresholds at which they count.
+
+A finding counts at or above the threshold of its kind. Findings with lower scores are stored too, so that thresholds
+can be lowered later.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from distingo.csv_files import join_labels, read_table, split_labels, write_table
 from distingo.datasets.corrections import Action, Correction, Corrections
-from distingo.errors import DataError, RunError, option
+from distingo.datasets.decoding.formats import ENDINGS, IMAGE_ENDINGS
+from distingo.errors import DataError, RunError, UsageError, name_the_nearest, option
+from distingo.features.measurements import MEASUREMENTS
+from distingo.records import LabeledImage, ManifestRow
 
 FindingKind = Literal[
     "leak",
@@ -183,3 +194,204 @@ def _answer(correction: Correction | None, kind: FindingKind, content: str) -> A
     if correction is None or (correction.content and content and correction.content != content):
         return None
     return correction.action if correction.action == "quarantine" or kind in correction.kinds else None
+
+
+DEFAULT_THRESHOLDS: Mapping[FindingKind, float] = MappingProxyType(
+    {
+        "unreadable": 0.5,
+        "wrong-ending": 0.5,
+        "duplicate": 0.5,
+        "near-duplicate": 0.8,
+        "leak": 0.8,
+        "contradiction": 0.8,
+        "label": 0.5,
+        "outlier": 0.5,
+        "empty": 0.95,
+        "dark": 0.68,
+        "bright": 0.95,
+        "blurred": 0.5,
+        "odd-size": 0.8,
+        "odd-aspect": 0.65,
+        "imbalance": 0.9,
+        "shortcut": 0.4,
+    }
+)
+"""Default thresholds; see the functions that create findings for the meaning of each score."""
+
+KEPT_FROM: Mapping[FindingKind, float] = MappingProxyType(
+    {
+        "unreadable": 0.0,
+        "wrong-ending": 0.0,
+        "duplicate": 0.0,
+        "near-duplicate": 0.6,
+        "leak": 0.6,
+        "contradiction": 0.6,
+        "label": 0.2,
+        "outlier": 0.25,
+        "empty": 0.7,
+        "dark": 0.5,
+        "bright": 0.8,
+        "blurred": 0.25,
+        "odd-size": 0.5,
+        "odd-aspect": 0.4,
+        "imbalance": 0.5,
+        "shortcut": 0.0,
+    }
+)
+"""Lowest score of stored findings, and thus the lowest possible threshold, by kind."""
+
+
+def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
+    """Combine requested thresholds with the defaults of all other kinds.
+
+    Args:
+        options: By kind of finding.
+
+    Raises:
+        UsageError: There is no such kind, or the value is out of its range.
+    """
+    settled = dict(DEFAULT_THRESHOLDS)
+    for name, value in options.items():
+        kind = next((each for each in FINDING_KINDS if each == name), None)
+        if kind is None:
+            near = name_the_nearest(name, list(FINDING_KINDS))
+            raise UsageError(
+                f"{option('thresholds')} {name}: no such kind of finding; {near}",
+                code="unknown_name",
+                parameter="thresholds",
+            )
+        if not KEPT_FROM[kind] <= value <= 1:
+            raise UsageError(
+                f"{option('thresholds')} {name}={value:g}: is out of range; choose from {KEPT_FROM[kind]:g} to 1",
+                code="out_of_range",
+                parameter="thresholds",
+            )
+        settled[kind] = value
+    return settled
+
+
+def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
+    """Parse thresholds in the form ``KIND=VALUE``.
+
+    Raises:
+        UsageError: One is not of that form.
+    """
+    options = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            options[name] = float(value)
+        except ValueError as error:
+            raise UsageError(
+                f"{option('thresholds')} {word}: write KIND=VALUE, for example blurred=0.6",
+                code="invalid_value",
+                parameter="thresholds",
+            ) from error
+    return options
+
+
+_IN_FOCUS = 0.3
+"""Sharpness with a score of one half: the image may or may not be in focus."""
+
+_UNNAMED = 0.75
+"""Score of an image without an image file extension; the extension of another format has a score of 1."""
+
+Thresholds = Mapping[FindingKind, float]
+
+
+def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
+    """Find unreadable files, and images with the file extension of another format.
+
+    Args:
+        manifest: Rows of all files.
+        thresholds: Thresholds by kind.
+
+    Yields:
+        ``unreadable`` with score 1, except for unsupported formats and images above the pixel limit, which need not be
+        damaged; ``wrong-ending`` with score 1, or 0.75 if the extension is not one of an image format.
+    """
+    for row in manifest:
+        file_fields = (row.file, row.labels, row.split or "", row.content)
+        if row.status == "unusable":
+            # unsupported formats and images above the pixel limit are not findings
+            if row.notes:
+                continue
+            yield _finding("unreadable", file_fields, 1.0, str(row.reason), thresholds)
+        elif row.status in {"used", "duplicate", "conflict"} and row.format != "IDX":
+            ending = PurePosixPath(row.file).suffix.lower()
+            right = ENDINGS.get(row.format, (ending,))
+            if ending not in right:
+                named = f"is named {ending}" if ending else "has no ending"
+                score = 1.0 if ending in IMAGE_ENDINGS else _UNNAMED
+                reason = f"a {row.format} picture that {named}; {right[0]} would be right"
+                yield _finding("wrong-ending", file_fields, score, reason, thresholds)
+
+
+def quality_findings(
+    images: Sequence[LabeledImage], measurements: npt.NDArray[np.float32], thresholds: Thresholds
+) -> Iterator[Finding]:
+    """Find images that are empty, too dark, too bright, blurred, or of unusual size or shape.
+
+    Scores: ``empty`` the share of pixels in the most frequent 16 levels of brightness; ``dark`` 1 minus the brightness
+    that 99 % of the pixels stay below; ``bright`` the brightness that 95 % exceed; ``blurred`` 0.3 / (0.3 +
+    sharpness), 0 for an empty image; ``odd-size`` 1 - 1/f where the image is f times as large or as small as the
+    median (root of the area); ``odd-aspect`` 1 minus the shorter by the longer side.
+
+    Args:
+        images: The usable images.
+        measurements: Float32 (n, 12), see `distingo.features.measurements`.
+        thresholds: Thresholds by kind.
+
+    Yields:
+        Findings with scores of at least `KEPT_FROM`.
+    """
+    if not len(images):
+        return
+    named = dict(zip(MEASUREMENTS, measurements.T.astype(float), strict=True))
+    sizes = np.array([(image.width, image.height) for image in images], float)
+    root = np.sqrt(sizes.prod(axis=1))
+    median = float(np.median(root))
+    times = np.maximum(root / median, median / root)
+    empty = named["uniformity"]
+    scores: dict[FindingKind, npt.NDArray[np.float64]] = {
+        "empty": empty,
+        "dark": 1 - named["brightness_99"],
+        "bright": named["brightness_5"],
+        "blurred": np.where(empty >= thresholds["empty"], 0, _IN_FOCUS / (_IN_FOCUS + named["sharpness"])),
+        "odd-size": 1 - 1 / times,
+        "odd-aspect": 1 - sizes.min(axis=1) / sizes.max(axis=1),
+    }
+    for kind, column in scores.items():
+        for at in np.flatnonzero(column >= KEPT_FROM[kind]).tolist():
+            image = images[at]
+            file_fields = (image.source.file, image.labels, image.given_split or "", image.content)
+            reason = _explain(kind, image, {name: float(values[at]) for name, values in named.items()}, median)
+            yield _finding(kind, file_fields, float(column[at]), reason, thresholds)
+
+
+def _explain(kind: FindingKind, image: LabeledImage, values: Mapping[str, float], median: float) -> str:
+    match kind:
+        case "empty":
+            return f"{values['uniformity']:.0%} of it has one brightness"
+        case "dark":
+            return f"99 % of it is darker than {values['brightness_99']:.0%} of white"
+        case "bright":
+            return f"95 % of it is brighter than {values['brightness_5']:.0%} of white"
+        case "blurred":
+            return f"sharpness {values['sharpness']:.2f}; photos in focus have 0.8 and more"
+        case "odd-size":
+            return f"{image.width} x {image.height} pixels, where the median is {median:.0f} squared"
+        case _:
+            return f"{image.width} x {image.height} pixels"
+
+
+def _finding(
+    kind: FindingKind,
+    found: tuple[str, tuple[str, ...], str, str],
+    score: float,
+    reason: str,
+    thresholds: Thresholds,
+) -> Finding:
+    file, labels, split, content = found
+    clipped = float(min(max(score, 0.0), 1.0))
+    return Finding(kind, file, clipped, thresholds[kind], labels, split, content, reason=reason)

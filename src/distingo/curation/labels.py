@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.findings import Finding
+from distingo.curation.findings import KEPT_FROM, Finding
 from distingo.curation.label_doubts import LabelBasis, weigh_labels
-from distingo.curation.thresholds import KEPT_FROM
 from distingo.metrics.logits import sigmoid, softmax
 from distingo.near_duplicates.search import group_copies
 from distingo.progress import progress_bar
@@ -178,7 +177,7 @@ def _known(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -
 def _assign_folds(
     having: npt.NDArray[np.bool_], task: Task, together: Sequence[tuple[int, int]], seed: int
 ) -> npt.NDArray[np.int64]:
-    from distingo.training.held_out import assign_folds
+    from distingo.metrics.logits import assign_folds
 
     targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)
     folds = np.maximum(assign_folds(targets, seed=seed), 0)  # images without a label are held out too
@@ -190,7 +189,7 @@ def _predict_linear(
     known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task, seed: int
 ) -> npt.NDArray[np.float64]:
     """Predict by the head with the lowest log loss on a held-out fifth of the training images."""
-    from distingo.training.held_out import score_logits
+    from distingo.metrics.logits import score_logits
     from distingo.training.linear_models import Loss, solve_path
 
     targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.findings import Finding, FindingKind
-from distingo.curation.thresholds import KEPT_FROM
+from distingo.curation.findings import KEPT_FROM, Finding, FindingKind
 from distingo.features.signatures import IN_WORDS
 from distingo.near_duplicates.search import CopyPair
 from distingo.records import LabeledImage, ManifestRow

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distingo.contained_paths import find_path_fault
 from distingo.curation.findings import Finding, FindingKind, is_answered
 from distingo.datasets.corrections import Corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
-from distingo.datasets.layouts.detection import source_of
-from distingo.datasets.layouts.split_folders import split_of_path
-from distingo.datasets.walking import display_name
+from distingo.datasets.walking import display_name, source_of, split_of_path
 from distingo.errors import DataError
 from distingo.progress import progress_bar
 from distingo.records import SPLITS
+from distingo.safe_paths import find_path_fault
 
 Pair = tuple[str, str]
 

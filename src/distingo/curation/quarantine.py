@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.curation.planning import CleaningPlan, LeftAlone, Move
 from distingo.datasets.walking import display_name
 from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, option, quote
 from distingo.files import content_hash
 from distingo.journals import JournalWriter, journal_writer, move_file, parse_first, parse_line, read_lines
 from distingo.progress import progress_bar
+from distingo.safe_paths import find_link_above, find_path_fault
 from distingo.version import __version__
 
 JOURNAL_NAME = "journal.jsonl"

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.findings import Finding
-from distingo.curation.thresholds import KEPT_FROM
+from distingo.curation.findings import KEPT_FROM, Finding
 from distingo.datasets.decoding.decode import read_bytes
 from distingo.features.measurements import MEASUREMENTS
 from distingo.records import Dataset, ManifestRow, Source

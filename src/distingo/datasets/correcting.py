@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from distingo.datasets.cache.products import Examined
 from distingo.datasets.corrections import Correction, Corrections
-from distingo.datasets.duplicates import Examined
-from distingo.datasets.layouts.detection import source_of
-from distingo.datasets.walking import Candidate, Layout
+from distingo.datasets.walking import Candidate, Layout, source_of
 from distingo.errors import DataError, find_near
 from distingo.messages.notes import Note, note
 from distingo.records import ManifestRow

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.cache.products import (
+    Examined,
     Facts,
     Product,
     facts_of,
@@ -34,7 +35,6 @@ from distingo.datasets.decoding.decode import (
 from distingo.datasets.decoding.failures import caught
 from distingo.datasets.decoding.value_ranges import choose_range, decide_ranges
 from distingo.datasets.decoding.value_summaries import ValueSummary
-from distingo.datasets.duplicates import Examined
 from distingo.datasets.walking import Candidate
 from distingo.files import content_hash
 from distingo.messages.notes import note

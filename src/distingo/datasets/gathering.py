@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from statistics import median
 
-from distingo.datasets.cache.products import Product, describe_notes, pixels_product
+from distingo.datasets.cache.products import Examined, Product, Verdict, describe_notes, evaluate, pixels_product
 from distingo.datasets.correcting import correct, describe_makers, with_relabeled
 from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import idx
@@ -21,15 +21,13 @@ from distingo.datasets.decoding.decode import (
     read_header,
 )
 from distingo.datasets.decoding.value_ranges import describe_ranges, warn_of_ranges
-from distingo.datasets.duplicates import Examined, Verdict, evaluate
 from distingo.datasets.examining import Examiner
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.options import Reading
-from distingo.datasets.targets import find_name_fault
 from distingo.datasets.walking import Candidate, Layout
 from distingo.errors import DataError, quote
 from distingo.messages.notes import Note, note
-from distingo.records import NO_VALUE_RANGES, Dataset, LabeledImage, ManifestRow, Task
+from distingo.records import NO_VALUE_RANGES, Dataset, LabeledImage, ManifestRow, Task, find_name_fault
 
 _LOOKED_AT = 300
 

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from distingo.contained_paths import find_link_above
 from distingo.datasets.decoding.formats import ENDINGS
 from distingo.download.connections import Connections, parse_address
 from distingo.download.folder import DownloadFolder
@@ -27,6 +26,7 @@ from distingo.download.records import (
 from distingo.download.request import waiting_time
 from distingo.download.transfer import PartialFile, Received, Transport, transfer
 from distingo.progress import TransferProgress, transfer_bar
+from distingo.safe_paths import find_link_above
 
 _PATIENCE_AT_THE_END = 3.0
 

@@ -22,12 +22,12 @@ from typing import IO
 import msgspec
 
 from distingo.checksums import CHECKSUM
-from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.csv_files import CsvWriter, restore_cell
-from distingo.datasets.own_files import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
+from distingo.datasets.corrections import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
 from distingo.errors import DataError, ResourceError, RunError, UsageError, join_faults, option, quote
 from distingo.files import parse_json, remove_half_written, require_sealed, write_json, write_text
+from distingo.safe_paths import find_link_above, find_path_fault
 
 try:
     import fcntl

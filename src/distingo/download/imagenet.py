@@ -14,14 +14,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from distingo.csv_files import write_table
+from distingo.datasets.corrections import DOWNLOAD_FOLDER, LICENSE_NAME, METADATA_NAME
 from distingo.datasets.decoding.formats import detect_file_format, why_no_image
-from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENSE_NAME, METADATA_NAME
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.known_classes import KnownClass, find_classes, folder_names
-from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, KnownClass, Limits, Outcome, WantedFile, find_classes, folder_names
 from distingo.errors import DataError, ResourceError, option
 from distingo.files import write_text
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from distingo.datasets.corrections import DOWNLOAD_FOLDER, LICENSE_NAME
 from distingo.datasets.decoding.idx import load_images, load_labels
-from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENSE_NAME
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
@@ -23,9 +23,9 @@ from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.records import Limits, Outcome, WantedFile
 from distingo.download.sets import NamedSet, SetLayout
 from distingo.errors import DataError, option
-from distingo.file_names import distinct_names, safe_name
 from distingo.files import write_text
 from distingo.progress import progress_bar
+from distingo.safe_paths import distinct_names, safe_name
 
 _ARCHIVES = f"{DOWNLOAD_FOLDER}/archives"
 _LARGEST = 4 << 30

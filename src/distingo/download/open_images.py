@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from distingo.csv_files import write_table
-from distingo.datasets.own_files import BOXES_NAME, LICENSE_NAME, METADATA_NAME
+from distingo.datasets.corrections import BOXES_NAME, LICENSE_NAME, METADATA_NAME
 from distingo.download.connections import Connections
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.known_classes import KnownClass, find_classes, folder_names
 from distingo.download.open_images_tables import (
     BOX_FLAGS,
     LICENSE,
@@ -31,7 +30,7 @@ from distingo.download.open_images_tables import (
     read_labels,
     select_images,
 )
-from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, KnownClass, Limits, Outcome, WantedFile, find_classes, folder_names
 from distingo.download.table_streaming import TableSource, WantedLines
 from distingo.download.url_lists import removed_since
 from distingo.errors import DataError, UsageError, option

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 import numpy as np
 
-from distingo.download.known_classes import KnownClass
+from distingo.download.records import KnownClass
 from distingo.errors import DataError
 from distingo.options.fields import Option
 

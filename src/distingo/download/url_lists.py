@@ -14,9 +14,9 @@ from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from distingo.csv_files import write_table
-from distingo.datasets.own_files import METADATA_NAME
+from distingo.datasets.corrections import METADATA_NAME
 from distingo.datasets.tables.columns import text_labels
-from distingo.datasets.tables.image_column import column_key, known_label_column
+from distingo.datasets.tables.headers import column_key, known_label_column
 from distingo.datasets.tables.labels import recognize_delimiter, split_labels_of, tidy_labels
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Cell, Table, text_of
@@ -24,8 +24,8 @@ from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
 from distingo.errors import DataError, UsageError, option
-from distingo.file_names import distinct_names, safe_name
 from distingo.options.fields import Option
+from distingo.safe_paths import distinct_names, safe_name
 
 IMAGES_FOLDER = "images"
 """The folder of all images if any of them has several labels."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from distingo.download.video_frames import FrameChoice, SimilarityGate, VideoReader, choose_frames, refuse_images
 from distingo.errors import DataError, ResourceError, UsageError, option
-from distingo.file_names import safe_name
 from distingo.files import atomic_writer, content_hash, read_json, write_json
 from distingo.progress import progress_bar
+from distingo.safe_paths import safe_name
 
 if TYPE_CHECKING:
     from distingo.download.video_frames import Pixels

@@ -29,9 +29,9 @@ from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.models.catalog import CATALOG
 from distingo.progress import progress_bar
-from distingo.records import Evaluation, Score
 from distingo.runs.contents import RunRecords, read_run
 from distingo.runs.predictions import Predicted
+from distingo.scores import Evaluation, Score
 
 
 def on_common_images(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ...], tuple[Note, ...]]:

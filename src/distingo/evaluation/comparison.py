@@ -13,10 +13,10 @@ from distingo.errors import RunError
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.files import write_json
 from distingo.messages.notes import Note
-from distingo.records import Evaluation, Score
 from distingo.runs.contents import RunRecords
-from distingo.runs.cost import RunCost, read_cost
+from distingo.runs.evaluation import RunCost, read_cost
 from distingo.runs.folder import FORMAT, RunFolder
+from distingo.scores import Evaluation, Score
 
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 """Suffixes of batch normalization statistics, which are not learned."""

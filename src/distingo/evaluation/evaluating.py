@@ -9,35 +9,37 @@ from pathlib import Path
 
 from PIL import Image
 
-from distingo.contained_paths import find_link_above
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, option, quote
-from distingo.evaluation.confidence import judge_confidence
-from distingo.evaluation.scores import MODEL, evaluate
+from distingo.evaluation.scores import MODEL, evaluate, judge_confidence
 from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.machine.process import prepare_process
 from distingo.messages.notes import Note, note
 from distingo.models.saved import SavedModel, load_model
-from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
-from distingo.prediction.embedding import input_product
+from distingo.prediction.classifier import Outputs, input_product, predict_outputs, to_probabilities
 from distingo.prediction.predictor import Predictor
-from distingo.records import Dataset, Evaluation, LabeledImage, Source, Split
-from distingo.runs import cost as run_cost
-from distingo.runs.confidence import write_confidence
-from distingo.runs.config import RunConfig, read_config
+from distingo.records import Dataset, LabeledImage, Source, Split
+from distingo.runs import evaluation as run_cost
+from distingo.runs.config import RunConfig, kept_corrections, read_config
 from distingo.runs.contents import read_run
-from distingo.runs.corrections import kept_corrections
-from distingo.runs.cost import PredictionCost, write_cost
-from distingo.runs.evaluation import OtherData, write_evaluation, write_other_data
+from distingo.runs.data import read_split, write_manifest, write_split
+from distingo.runs.evaluation import (
+    OtherData,
+    PredictionCost,
+    write_confidence,
+    write_cost,
+    write_evaluation,
+    write_other_data,
+)
 from distingo.runs.folder import RunFolder
-from distingo.runs.manifest import write_manifest
 from distingo.runs.predictions import write_predictions
-from distingo.runs.splits import read_split, write_split
+from distingo.safe_paths import find_link_above
+from distingo.scores import Evaluation
 from distingo.training.baselines import BASELINES
 
 _LARGEST_BATCH = 64
@@ -56,7 +58,7 @@ def measure_throughput(
     Args:
         model: A trained model.
         images: Images with their files. They are predicted in order, repeatedly if needed, for
-            `distingo.runs.cost.MEASURED_SECONDS`; the record contains their number.
+            `distingo.runs.evaluation.MEASURED_SECONDS`; the record contains their number.
         device: Device of the network.
         cache: Cache for a converted network; None does not cache it.
 

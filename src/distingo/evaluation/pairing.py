@@ -26,9 +26,9 @@ from distingo.metrics.paired import (
     recipe_difference,
 )
 from distingo.metrics.paired_scores import ClassDifference, LabelAnswers, compare_classes, compare_labels
-from distingo.records import Evaluation
 from distingo.runs.contents import RunRecords
 from distingo.runs.predictions import Predicted
+from distingo.scores import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Scoring of probabilities against true labels, for single-label and multi-label tasks."""
+"""Scores of probabilities against true labels, and of a model's confidence."""
 
 from __future__ import annotations
 
@@ -6,13 +6,32 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from distingo.datasets.targets import encode_labels
 from distingo.messages.notes import Note, name_first, note
+from distingo.metrics.calibration import Calibration, judge_calibration, risk_coverage
+from distingo.metrics.conformal import (
+    CHANCE,
+    CoverageRange,
+    GivenLabels,
+    answer_threshold,
+    answers_needed,
+    chance_of_so_few,
+    images_needed,
+    prediction_sets,
+    set_threshold,
+)
+from distingo.metrics.intervals import mean_score
 from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
 from distingo.metrics.paired import paired_difference
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
+from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.description import ModelDescription
-from distingo.records import Evaluation, LabeledImage, Score
+from distingo.models.reference_data import CalibrationSet
+from distingo.models.saved import SavedModel
+from distingo.prediction.classifier import Outputs, to_probabilities
+from distingo.prediction.naming import given_labels, set_coverage, unlike_threshold
+from distingo.records import LabeledImage, encode_labels
+from distingo.runs.evaluation import AnswersAt, Confidence, SetsAt, Strangers
+from distingo.scores import Evaluation, Score
 
 MODEL = "model"
 """Key of the evaluated model in mappings that also contain its baselines."""
@@ -117,3 +136,121 @@ def _judge_labels(
 def _unlabeled(truth: np.ndarray) -> tuple[Note, ...]:
     count = int((~truth.any(axis=1)).sum())
     return (note("images-unlabelled", count=count, total=len(truth)),) if count else ()
+
+
+ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
+"""Requested shares of wrong answers that are tested on the evaluated images."""
+
+COVERAGES = (0.8, 0.9, 0.95, 0.99)
+"""Requested coverages of prediction sets that are tested on the evaluated images."""
+
+_MOST_POINTS = 200
+
+_MOST_STRANGE = 8
+
+
+def judge_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Confidence:
+    """Evaluate a model's confidence.
+
+    Args:
+        model: A model, with its calibration and calibration set if it has them; nothing is fitted here.
+        images: n images with their true labels.
+        outputs: The model's outputs for these images.
+    """
+    description = model.description
+    targets = encode_labels(images, description.classes, description.task)
+    truth = targets if targets.ndim == 2 else np.arange(len(description.classes)) == targets[:, None]
+    probabilities = to_probabilities(model, outputs.logits)
+    labels = _labels_given(model, probabilities, truth)
+    uncalibrated = None
+    if description.calibration is not None:
+        uncalibrated = _calibration(to_probabilities(model, outputs.logits, calibrated=False), truth, targets)
+    risk = risk_coverage(labels, len(images)) if len(labels.owners) else None
+    calibration_set = model.calibration_set
+    return Confidence(
+        n=len(images),
+        validation=calibration_set.n if calibration_set else 0,
+        before=uncalibrated,
+        after=_calibration(probabilities, truth, targets),
+        curve=() if risk is None else _thin(risk.coverage, risk.error),
+        area=None if risk is None else risk.area,
+        answers=tuple(_answers_at(calibration_set, labels, wanted, len(images)) for wanted in ERRORS)
+        if calibration_set
+        else (),
+        sets=tuple(_sets_at(calibration_set, probabilities, truth, wanted) for wanted in COVERAGES)
+        if calibration_set
+        else (),
+        strangers=_strangers(model, images, outputs),
+        folds=calibration_set.folds if calibration_set else 0,
+    )
+
+
+def _calibration(probabilities: np.ndarray, truth: np.ndarray, targets: np.ndarray) -> Calibration:
+    if targets.ndim == 2:
+        return judge_calibration(probabilities, truth)
+    return judge_calibration(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
+
+
+def _labels_given(model: SavedModel, probabilities: np.ndarray, truth: np.ndarray) -> GivenLabels:
+    if model.description.task == "multi-label":
+        predicted = apply_thresholds(probabilities, model.description.require_thresholds())
+    else:
+        predicted = np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]
+    owners, labels = np.nonzero(predicted)
+    return GivenLabels(owners.astype(np.int64), probabilities[owners, labels].astype(np.float64), truth[owners, labels])
+
+
+def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float], ...]:
+    indices = np.unique(np.linspace(0, len(coverage) - 1, min(_MOST_POINTS, len(coverage))).round().astype(int))
+    return tuple((float(coverage[index]), float(error[index])) for index in indices)
+
+
+def _answers_at(calibration_set: CalibrationSet, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
+    threshold = answer_threshold(given_labels(calibration_set), wanted)
+    if threshold is None:
+        return AnswersAt(wanted, takes=answers_needed(wanted))
+    errors = labels.errors(threshold)
+    error = mean_score(errors, highest=1.0) if len(errors) else None
+    short = error is not None and error.low > wanted
+    return AnswersAt(wanted, threshold, len(errors) / n, error, short=short, takes=answers_needed(wanted))
+
+
+def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> SetsAt:
+    threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, wanted)
+    labeled = truth.any(axis=1)
+    if threshold is None or not labeled.any():
+        return SetsAt(wanted, takes=images_needed(wanted))
+    in_set = prediction_sets(probabilities, threshold)
+    covered = (in_set & truth).sum(axis=1)[labeled] / truth.sum(axis=1)[labeled]
+    sizes = in_set.sum(axis=1)
+    expected = set_coverage(calibration_set, wanted, threshold)
+    assert expected is not None  # there is a threshold
+    return SetsAt(
+        wanted,
+        threshold,
+        mean_score(covered, highest=1.0),
+        float(sizes.mean()),
+        float((sizes == 0).mean()),
+        low=expected.low,
+        high=expected.high,
+        short=_falls_short(covered, expected),
+        takes=images_needed(wanted),
+    )
+
+
+def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
+    """Whether the coverage is significantly too low; for multi-label shares, by comparing both intervals."""
+    if np.isin(covered, (0, 1)).all():
+        return chance_of_so_few(float(covered.sum()), len(covered), expected.n, expected.requested) < CHANCE
+    return mean_score(covered, highest=1.0).high < expected.low
+
+
+def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Strangers | None:
+    if model.bank is None or model.calibration_set is None or not len(model.calibration_set.distances):
+        return None
+    threshold, alarms = unlike_threshold(model)
+    distances = model.bank.distances(outputs.features)
+    order = np.argsort(-distances, kind="stable")
+    flagged = order[distances[order] > threshold]
+    files = tuple(images[index].source.file for index in flagged[:_MOST_STRANGE])
+    return Strangers(len(flagged), alarms, files)

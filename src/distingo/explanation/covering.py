@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from distingo.explanation.records import CoverCheck
-from distingo.features.descriptors import describe
+from distingo.features.measurements import describe
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.networks import ArrayRows

@@ -14,7 +14,7 @@ from PIL import Image
 
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, seen_part
-from distingo.datasets.layouts.detection import source_of
+from distingo.datasets.walking import source_of
 from distingo.errors import DistingoError, ModelError, UsageError, name_the_nearest, option
 from distingo.explanation.covering import ModelAnswers, check_by_covering, map_by_covering
 from distingo.explanation.records import (
@@ -37,7 +37,7 @@ from distingo.prediction.networks import to_tensor
 from distingo.prediction.predictor import Predictor, load
 from distingo.runs.contents import RunRecords, read_run
 from distingo.runs.folder import RunFolder
-from distingo.runs.heat_maps import Box
+from distingo.runs.predictions import Box
 
 THUMBNAIL = 256
 """Longer side of thumbnails in pixels."""

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from distingo.records import Task
-from distingo.runs.heat_maps import Box
+from distingo.runs.predictions import Box
 
 Method = Literal["maps", "attention", "covering"]
 """Gradients times the last feature maps; relevance through attention layers; effect of covered squares."""
@@ -99,7 +99,7 @@ class Neighbor:
     Attributes:
         file: File name as in ``split.csv``.
         labels: Its classes.
-        distance: Distance from `distingo.models.feature_bank.FeatureBank.nearest`.
+        distance: Distance from `distingo.models.reference_data.FeatureBank.nearest`.
         image: Thumbnail, uint8 (height, width, 3); None if the file can no longer be opened.
     """
 

@@ -12,14 +12,14 @@ from torch import nn
 
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, seen_part, shorter_side_for
-from distingo.datasets.layouts.detection import source_of
+from distingo.datasets.walking import source_of
 from distingo.errors import DistingoError, ModelError
 from distingo.explanation.relevance import attention_layers, find_heat
 from distingo.machine.process import bind_this_thread
 from distingo.models.saved import SavedModel
 from distingo.prediction.networks import to_tensor
 from distingo.records import ImageSpec
-from distingo.runs.heat_maps import KeptHeatMap, write_heat_maps
+from distingo.runs.predictions import KeptHeatMap, write_heat_maps
 
 LEAST = 4
 OPERATIONS = 200e9

@@ -13,8 +13,7 @@ from PIL import Image
 
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, shorter_side_for
-from distingo.datasets.layouts.detection import source_of
-from distingo.datasets.walking import walk
+from distingo.datasets.walking import source_of, walk
 from distingo.errors import DataError, DistingoError, UsageError, option
 from distingo.metrics.ranking import mean_average_precision
 from distingo.metrics.thresholds import apply_thresholds

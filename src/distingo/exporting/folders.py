@@ -16,7 +16,7 @@ from pathlib import Path
 from distingo.errors import ResourceError, option
 from distingo.exporting.agreement import Agreement
 from distingo.models.saved import SavedModel
-from distingo.runs.model_facts import read_model_facts
+from distingo.runs.config import read_model_facts
 from distingo.runtime.description import INPUT, ExportDescription, ExportFormat, Precision
 from distingo.version import __version__
 

@@ -29,7 +29,7 @@ from distingo.exporting.folders import (
 from distingo.exporting.networks import resizes_in_graph
 from distingo.exporting.writing import Writer
 from distingo.files import checksum_file, record_checksums, write_text
-from distingo.models.calibration_set import save_evidence
+from distingo.models.reference_data import save_evidence
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.predictor import model_folder
 from distingo.runs.contents import RunRecords, read_run

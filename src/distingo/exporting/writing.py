@@ -20,16 +20,18 @@ import numpy as np
 import torch
 
 from distingo.exporting.agreement import images_of_run, original_answers, rendered
-from distingo.exporting.networks import ExportableNetwork, WholeImage
-from distingo.exporting.onnx_graph import (
+from distingo.exporting.graphs import (
     PIXELS,
+    convert_to_openvino,
     describe_in_metadata,
     join_preprocessing,
     network_graph,
+    quantize_openvino,
     store_as_half,
     trace,
+    write_openvino,
 )
-from distingo.exporting.openvino_model import convert_to_openvino, quantize_openvino, write_openvino
+from distingo.exporting.networks import ExportableNetwork, WholeImage
 from distingo.files import write_bytes
 from distingo.models.saved import SavedModel
 from distingo.runs.contents import RunRecords

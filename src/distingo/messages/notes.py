@@ -1,12 +1,17 @@
 """Notes: files store a code and values; the text is rendered in the current language when a person reads it.
 
-The English messages are in the catalog (`distingo.messages.sentences`), their translations in ``.po`` files.
+The English messages are in ``notes.json``, by code, their translations in ``.po`` files. A message is a text with
+``%(name)s`` for each value, or an object: ``one`` and, if there is a plural, ``many``; ``number``, the value that
+selects between them; ``shows``, the formats of values by name.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from distingo.language import count, gettext, ngettext, translated
@@ -23,7 +28,7 @@ class Note:
     """A message for people; ``str(note)`` is its text in the current language.
 
     Attributes:
-        code: A key of `distingo.messages.sentences.SENTENCES`.
+        code: A key of ``notes.json``.
         values: Values to fill into the message by name; they may be other notes, or lists of names.
     """
 
@@ -95,9 +100,7 @@ def _read_value(value: Any, depth: int) -> Any:
 
 
 def _render(said: Note) -> str:
-    from distingo.messages.sentences import SENTENCES  # imported when the first note is rendered
-
-    sentence = SENTENCES.get(said.code)
+    sentence = read_sentences().get(said.code)
     rendered: dict[str, object] = {}
     for name, value in said.values.items():
         show = sentence.shows.get(name, show_value) if sentence else show_value
@@ -200,11 +203,23 @@ class Sentence:
     shows: Mapping[str, Callable[[Value], str]] = field(default_factory=dict)
 
 
-def says(message: str, **shows: Callable[[Value], str]) -> Sentence:
-    """Create a message of the catalog; ``make messages`` extracts it for translation."""
-    return Sentence(message, shows=shows)
+_FORMATS: dict[str, Callable[[Value], str]] = {
+    each.__name__: each for each in (plain, quoted, joined, either, both, share, whole_percent, three_digits)
+}
 
 
-def says_count(one: str, many: str, number: str = "count", **shows: Callable[[Value], str]) -> Sentence:
-    """Create a message of the catalog with a singular and a plural; ``make messages`` extracts them."""
-    return Sentence(one, many, number, shows)
+@cache
+def read_sentences() -> Mapping[str, Sentence]:
+    """Read the English messages by code from ``notes.json``."""
+    content = json.loads((Path(__file__).parent / "notes.json").read_text(encoding="utf-8"))
+    return {
+        code: Sentence(entry)
+        if isinstance(entry, str)
+        else Sentence(
+            entry["one"],
+            entry.get("many"),
+            entry.get("number", "count"),
+            {name: _FORMATS[each] for name, each in entry.get("shows", {}).items()},
+        )
+        for code, entry in content.items()
+    }

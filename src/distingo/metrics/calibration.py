@@ -35,7 +35,7 @@ from distingo.metrics.intervals import (
     student_quantile,
     wilson,
 )
-from distingo.records import Score
+from distingo.scores import Score
 
 Floats = npt.NDArray[np.float64]
 

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.records import Score
+from distingo.scores import Score
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,9 +17,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.confusion_intervals import MOST_SMALL
 from distingo.metrics.intervals import Interval, Moments, freedom_of_variance, moments, share_interval, skewed_interval
 from distingo.metrics.ranking import Ranking, label_ranks, top_k_hits
+from distingo.metrics.single_label import MOST_SMALL
 
 Floats = npt.NDArray[np.float64]
 
@@ -306,7 +306,7 @@ def _label_variances(
 
 
 def _bias_of_f1(shrunk: Floats, true: Floats, said: Floats, right: Floats) -> float:
-    """Average bias of F1; see `distingo.metrics.confusion_intervals`."""
+    """Average bias of F1; see `distingo.metrics.single_label`."""
     share = shrunk / (2 - shrunk)
     return float(_divide_counts(2 * share * (1 - share), (true + said - right) * (1 + share) ** 3).mean())
 

@@ -20,7 +20,7 @@ from distingo.metrics.label_intervals import (
     precision_estimates,
     threshold_estimates,
 )
-from distingo.records import LabelScores, Score, TwoByTwo
+from distingo.scores import LabelScores, Score, TwoByTwo
 
 Integers = npt.NDArray[np.int64]
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.confusion_intervals import FEWEST_OF_CLASS, has_small_classes
 from distingo.metrics.intervals import Interval, chunks, freedom_of_variance, moments, skewed_interval
 from distingo.metrics.label_intervals import (
     Estimate,
@@ -21,7 +20,8 @@ from distingo.metrics.label_intervals import (
     threshold_estimates,
 )
 from distingo.metrics.paired import SWAPS, PairedScore, holm, paired_difference, randomisation_p_value
-from distingo.records import Score
+from distingo.metrics.single_label import FEWEST_OF_CLASS, has_small_classes
+from distingo.scores import Score
 
 Integers = npt.NDArray[np.int64]
 

@@ -1,19 +1,205 @@
-"""Scores of single-label classifiers: accuracy, precision, recall, F1 and log loss."""
+"""Intervals of precision, recall and F1, averaged over classes, computed from a confusion matrix.
+
+To first order, each image changes such a score by its influence function (Hampel 1974; the infinitesimal jackknife of
+Efron, The jackknife, the bootstrap and other resampling plans, 1982, chapter 6). An image of class a that is classified
+as b contributes ``truth[a] + predicted[b] + (right[a] if a == b)``, so the variance follows from the matrix itself,
+without resampling. There are two corrections. The variance is underestimated for classes with few images: it would be 0
+for a class with six correct images. Therefore each class's row is averaged with one image of the mean class (shrinkage
+as in Agresti and Coull 1998). F1 is concave in the number of correct images and thus too low on average with few
+images; the second-order term is added to the center of the interval. A score is marked as too few if a single
+additional mistake, in a class with few images, would move it out of its interval.
+
+Scores of single-label classifiers: accuracy, precision, recall, F1 and log loss.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.confusion_intervals import confusion_intervals
-from distingo.metrics.intervals import mean_score, proportion
-from distingo.records import ClassScores, Score
+from distingo.metrics.intervals import Interval, mean_score, proportion, share_interval
+from distingo.scores import ClassScores, Score
+
+Floats = npt.NDArray[np.float64]
 
 Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+
+FEWEST_OF_CLASS = 6
+"""Minimum number of images of a class for a meaningful recall."""
+
+MOST_SMALL = 0.2
+"""Share of classes that may have fewer images."""
+
+FEWEST_FOR_ONE_CLASS = 12
+"""Minimum number of images for the interval of a single class; with fewer, the intervals cover too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Influence:
+    """Influence function of a score: by true class, by predicted class, and where they agree; (classes,) each."""
+
+    value: float
+    truth: Floats
+    predicted: Floats
+    right: Floats
+
+    def one_mistake(self, n: int) -> float:
+        """The largest change of the score if one of the `n` images were classified wrong instead of right."""
+        return float(self.right.max()) / n
+
+    def variance(self, table: Floats) -> tuple[float, float]:
+        """Variance of the score on a random sample like `table`, and its degrees of freedom.
+
+        The degrees of freedom are Satterthwaite's (1946): where one small class, or one rarely predicted class,
+        contributes most of the variance, there are only as many as it has images.
+        """
+        of_truth, of_predicted, diagonal = table.sum(axis=1), table.sum(axis=0), table.diagonal()
+        n = of_truth.sum()
+        mean = (of_truth @ self.truth + of_predicted @ self.predicted + diagonal @ self.right) / n
+        by_class = of_truth * self.truth**2 + table @ self.predicted**2 + 2 * self.truth * (table @ self.predicted)
+        by_predicted = (
+            of_predicted * self.predicted**2 + self.truth**2 @ table + 2 * self.predicted * (self.truth @ table)
+        )
+        both = diagonal * self.right * (self.right + 2 * (self.truth + self.predicted))
+        total = float((by_class + both).sum())
+        uncertain = max(
+            float(((moved + both) ** 2 / np.maximum(count, 1)).sum())
+            for moved, count in ((by_class, of_truth), (by_predicted, of_predicted))
+        )
+        return max(0.0, total / n - mean**2) / n, total**2 / uncertain if uncertain else float(n)
+
+
+def confusion_intervals(confusion: Integers, scores: dict[str, float]) -> dict[str, Interval]:
+    """Compute the interval of each averaged precision, recall and F1.
+
+    Args:
+        confusion: Counts of shape (classes, classes), rows are the truth.
+        scores: Scores by name, averaged over the classes that occur in the truth or in the predictions.
+
+    Returns:
+        Intervals by the same names.
+    """
+    table = _shrunken(confusion.astype(np.float64))
+    influences = dict(_influences(table, confusion))
+    counts = confusion.sum(axis=1)
+    small_classes = has_small_classes(counts, confusion.sum(axis=0))
+    intervals = {}
+    for name, value in scores.items():
+        influence = influences[name]
+        spread = influence.value * (1 - influence.value)
+        variance, freedom = influence.variance(table)
+        effective = spread / variance if variance > 0 and spread > 0 else float(counts.sum())
+        interval = share_interval(value + _correction(name, confusion, table), effective, freedom)
+        too_few = (
+            interval.too_few
+            or small_classes
+            or influence.one_mistake(int(counts.sum())) > (interval.high - interval.low) / 2
+        )
+        intervals[name] = Interval(interval.low, interval.high, too_few=too_few)
+    return intervals
+
+
+def class_intervals(confusion: Integers, classes: Sequence[str]) -> dict[str, dict[str, Score]]:
+    """Precision, recall and F1 of each class with Wilson's intervals.
+
+    F1 is 2 J / (1 + J), where J is the share of correct images among all images that are of the class or classified as
+    it. As F1 rises with J, its interval follows from that of a proportion.
+
+    Args:
+        confusion: Counts of shape (classes, classes), rows are the truth.
+        classes: Class names.
+
+    Returns:
+        ``precision``, ``recall`` and ``f1`` by class, each with its number of images; scores without images are absent.
+    """
+    by_class = {}
+    for at, name in enumerate(classes):
+        right, true, predicted = int(confusion[at, at]), int(confusion[at].sum()), int(confusion[:, at].sum())
+        numbers = {"precision": predicted, "recall": true, "f1": true + predicted - right}
+        scores = {score: _of_one_class(right, n) for score, n in numbers.items() if n}
+        if overlap := scores.get("f1"):
+            value, low, high = (2 * share / (1 + share) for share in (overlap.value, overlap.low, overlap.high))
+            scores["f1"] = Score(value, low, high, overlap.n, too_few=overlap.too_few)
+        by_class[name] = scores
+    return by_class
+
+
+def _of_one_class(right: int, n: int) -> Score:
+    share = proportion(right, n)
+    return replace(share, too_few=share.too_few or n < FEWEST_FOR_ONE_CLASS)
+
+
+def has_small_classes(true: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> bool:
+    """Whether too many of the occurring classes have too few images; counts of shape (classes,) each."""
+    return bool((true[true + predicted > 0] < FEWEST_OF_CLASS).mean() > MOST_SMALL)
+
+
+def _shrunken(counts: Floats) -> Floats:
+    """Average each class's row with one image of the mean class; the row sums stay the same."""
+    of_truth, of_predicted = counts.sum(axis=1), counts.sum(axis=0)
+    n, classes = of_truth.sum(), len(counts)
+    right = (counts.trace() + 1) / (n + 2)
+    taken_for = np.tile((of_predicted + of_truth + 1.0) * (of_predicted + of_truth > 0), (classes, 1))
+    np.fill_diagonal(taken_for, 0.0)
+    sums = taken_for.sum(axis=1, keepdims=True)
+    prior = np.divide((1 - right) * taken_for, sums, out=np.zeros_like(taken_for), where=sums > 0)
+    np.fill_diagonal(prior, right)
+    shrunken: Floats = of_truth[:, None] * (counts + prior) / (of_truth[:, None] + 1)
+    return shrunken
+
+
+def _influences(table: Floats, confusion: Integers) -> Iterator[tuple[str, _Influence]]:
+    true, predicted, right = table.sum(axis=1), table.sum(axis=0), table.diagonal()
+    n = true.sum()
+    shown = confusion.sum(axis=1) > 0
+    present = shown | (confusion.sum(axis=0) > 0)
+    precision, recall = _divide(right, predicted), _divide(right, true)
+    f1 = _divide(2 * right, true + predicted)
+    zero = np.zeros_like(true)
+    for name, classes in (("recall_macro", present), ("balanced_accuracy", shown)):
+        weights = classes / classes.sum()
+        one = _divide(weights * n, true)
+        yield name, _Influence(float(weights @ recall), -one * recall, zero, one)
+    weights = present / present.sum()
+    one = _divide(weights * n, predicted)
+    yield "precision_macro", _Influence(float(weights @ precision), zero, -one * precision, one)
+    one = _divide(weights * n, true + predicted)
+    yield "f1_macro", _Influence(float(weights @ f1), -one * f1, -one * f1, 2 * one)
+    yield "recall_weighted", _Influence(float(right.sum() / n), zero, zero, np.ones_like(true))
+    one = _divide(true, predicted)
+    yield "precision_weighted", _Influence(float(true @ precision / n), precision, -one * precision, one)
+    one = _divide(true, true + predicted)
+    yield "f1_weighted", _Influence(float(true @ f1 / n), f1 - one * f1, -one * f1, 2 * one)
+
+
+def _correction(name: str, confusion: Integers, table: Floats) -> float:
+    """Bias correction of the score, to the second order in the number of images.
+
+    F1 is 2 J / (1 + J), which is concave, with J the share of correct images among the U images of a class or predicted
+    as it. Precision weighted by the true classes gives more weight to classes that happen to be right more often.
+    """
+    if name.startswith("precision_weighted"):
+        share = _divide(table.diagonal(), table.sum(axis=0))
+        return -float((share * (1 - share))[confusion.sum(axis=0) > 0].sum() / confusion.sum())
+    if not name.startswith("f1"):
+        return 0.0
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    union = true + predicted - confusion.diagonal()
+    share = _divide(table.diagonal(), table.sum(axis=1) + table.sum(axis=0) - table.diagonal())
+    low = _divide(2 * share * (1 - share), union * (1 + share) ** 3)
+    weights = true if name.endswith("weighted") else (union > 0)
+    return float(weights @ low / weights.sum())
+
+
+def _divide(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> Floats:
+    quotients: Floats = np.zeros(np.shape(numerator), dtype=np.float64)
+    np.divide(numerator, denominator, out=quotients, where=denominator != 0)
+    return quotients
+
 
 TOP_K = (2, 3, 5)
 """The k of the top-k accuracies; only those below the number of classes are computed."""
@@ -78,7 +264,7 @@ def classification_scores(
 
     Every score has a 95 % interval: Wilson's for proportions, a t interval corrected for skewness for log loss
     (`distingo.metrics.intervals`), and one from influence functions for averages over classes
-    (`distingo.metrics.confusion_intervals`). Scores with too few images for a reliable interval are marked.
+    (`distingo.metrics.single_label`). Scores with too few images for a reliable interval are marked.
 
     Args:
         truth: Class numbers, integers of shape (n,).
@@ -135,12 +321,6 @@ class _Counts:
             averages[f"{name}_weighted"] = (values * self.true).sum(axis=-1) / total
         averages["balanced_accuracy"] = by_class["recall"].sum(axis=-1) / (self.true > 0).sum(axis=-1)
         return averages
-
-
-def _divide(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> Floats:
-    quotients: Floats = np.zeros(np.shape(numerator), dtype=np.float64)
-    np.divide(numerator, denominator, out=quotients, where=denominator != 0)
-    return quotients
 
 
 def _confusion_scores(confusion: Integers) -> dict[str, Score]:

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.messages.notes import Note, note
-from distingo.records import ThresholdAim, Thresholds
+from distingo.scores import ThresholdAim, Thresholds
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]

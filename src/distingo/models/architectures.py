@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from distingo.errors import DistingoError, ModelError, escape_controls, quote
-from distingo.machine.compiler import compiler_on_demand, without_fresh_weights, without_values
+from distingo.machine.process import compiler_on_demand, without_fresh_weights, without_values
 
 
 def import_timm() -> Any:

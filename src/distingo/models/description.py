@@ -16,10 +16,10 @@ from distingo.files import write_json
 from distingo.messages.notes import note, read_notes
 from distingo.models.architectures import check_architecture
 from distingo.models.backbones import BackboneDescription
-from distingo.models.calibration_set import Calibration
 from distingo.models.catalog import CATALOG
 from distingo.models.heads import HEADS
-from distingo.records import NO_VALUE_RANGES, ImageSpec, Task, Thresholds, ValueRanges
+from distingo.models.reference_data import Calibration
+from distingo.records import NO_VALUE_RANGES, ImageSpec, Task, ValueRanges
 from distingo.runs.fields import (
     CalibrationFields,
     Count,
@@ -40,6 +40,7 @@ from distingo.runs.fields import (
     to_record,
 )
 from distingo.runs.folder import FORMAT, RunFolder
+from distingo.scores import Thresholds
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.metrics.ranking import mean_average_precision
-from distingo.models.extra_trees import ExtraTrees, fit_extra_trees
-from distingo.models.support_vectors import SupportVectors, fit_support_vectors
+from distingo.models.classic import ExtraTrees, SupportVectors, fit_extra_trees, fit_support_vectors
 
 Scorer = ExtraTrees | SupportVectors
 

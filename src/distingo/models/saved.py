@@ -17,10 +17,9 @@ from torch import Tensor, from_numpy, nn
 from distingo.checksums import TensorEntry, write_tensors
 from distingo.errors import ModelError, RunError, quote
 from distingo.files import atomic_writer, content_hash, require_intact_tensors, write_bytes, write_json
-from distingo.machine.compiler import without_values
+from distingo.machine.process import without_values
 from distingo.models.architectures import require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
-from distingo.models.calibration_set import CalibrationSet, load_evidence, save_evidence
 from distingo.models.catalog import build_network
 from distingo.models.description import (
     ModelDescription,
@@ -28,10 +27,10 @@ from distingo.models.description import (
     write_model_json,
 )
 from distingo.models.descriptors import DescriptorClassifier
-from distingo.models.feature_bank import FeatureBank, check_bank
 from distingo.models.frequencies import MajorityClassifier, PrevalenceClassifier
 from distingo.models.heads import NeighborHead, PretrainedClassifier, build_head
 from distingo.models.layers import ChannelNormalization, build_normalization
+from distingo.models.reference_data import CalibrationSet, FeatureBank, check_bank, load_evidence, save_evidence
 from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier

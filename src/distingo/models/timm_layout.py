@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from distingo.machine.compiler import without_fresh_weights
+from distingo.machine.process import without_fresh_weights
 from distingo.models.architectures import create_architecture, import_timm
 from distingo.models.backbones import BackboneDescription
 from distingo.models.heads import LinearHead, PretrainedClassifier

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from distingo.errors import ModelError, option
 from distingo.files import content_hash
-from distingo.machine.compiler import without_values
+from distingo.machine.process import without_values
 from distingo.models.architectures import create_architecture, first_line, require_room
 from distingo.models.presets import BackboneSettings
 from distingo.progress import quiet_loggers

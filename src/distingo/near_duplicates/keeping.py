@@ -10,15 +10,22 @@ import numpy as np
 
 from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.splits.grouping import Grouping, Links, find_bursts, group_images, link_column
-from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
+from distingo.datasets.splits.grouping import (
+    Grouping,
+    Links,
+    find_bursts,
+    group_images,
+    keep_groups,
+    link_column,
+    split_numbers,
+)
 from distingo.errors import UsageError, option
 from distingo.features.signatures import SYMMETRIES
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import find_copies, signature_product
 from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
 from distingo.records import Dataset, Split
-from distingo.runs.near_duplicates import DividedBy, NearDuplicateCounts
+from distingo.runs.data import DividedBy, NearDuplicateCounts
 
 SMALLEST_SIDE = 32
 """In pixels; smaller images contain too little detail, so that any two digits or shirts would be one group."""

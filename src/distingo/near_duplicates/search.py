@@ -1,9 +1,12 @@
-"""Find pairs of images that show the same scene: resized, recompressed, cropped, brightened, turned or mirrored."""
+"""Find pairs of images that show the same scene: resized, recompressed, cropped, brightened, turned or mirrored.
+
+`NearDuplicateSearch` records what was searched for.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,9 +14,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DECODING
-from distingo.datasets.gathering import Product
 from distingo.datasets.options import count_processors
 from distingo.features.signatures import (
     COARSE,
@@ -30,6 +33,7 @@ from distingo.features.signatures import (
 from distingo.near_duplicates.coarse import Described, describe, nearest_pairs
 from distingo.options.training import LOOSEST
 from distingo.progress import progress_bar
+from distingo.records import LabeledImage
 
 _NEIGHBORS = 3
 """Neighbors of each image: so many whose middle it resembles, and so many that resemble its own middle."""
@@ -39,6 +43,7 @@ _ALIKE_IN_THE_COARSE = 0.45
 below."""
 
 _NEIGHBORS_WHEN_SMALL = 6
+
 _ALIKE_WHEN_SMALL = 0.997
 """The same if one image is smaller than a signature, as different images are similar too at so little detail."""
 
@@ -49,6 +54,7 @@ _RESIZED = 1.25
 """A copy that is larger than a small image by this factor shows detail that the small one has lost."""
 
 _ALIKE_WHEN_RESIZED = 0.99
+
 _SMOOTHED = 0.94
 """Minimum cosine for such pairs, and the Gaussian that smooths both before a close comparison, in pixels of the small
 image: for copies of 100-pixel tiles at 50 pixels, this finds 98 in 100 instead of 7."""
@@ -57,6 +63,7 @@ _NEARLY_AS_ALIKE = 0.1
 """Symmetries whose cosine is this close to the best one's are also compared: a round tank resembles itself turned."""
 
 _BLOCK = 2048
+
 _PAIRS = 512
 
 
@@ -286,3 +293,54 @@ def _compare_block(signatures: Rows, coarse: _Coarse, block: npt.NDArray[np.intp
         for (one, other, symmetry), score in zip(block, similarity, strict=True)
         if score > 0
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicateSearch:
+    """The extent of a search; its results are findings.
+
+    Attributes:
+        images: Number of images of the data set, which were compared with each other.
+        against: Number of images of the other data set that these were also compared with; 0 without one.
+        small: Number of images whose shorter side is below `full_side`, so that only nearly equal ones are found.
+        full_side: In pixels.
+        symmetries: Number of symmetries of the square under which images were compared; 8 are all quarter turns, with
+            and without mirroring.
+        similarity: Minimum similarity of near-duplicates, from 0 to 1; leaks and contradictions have their own
+            thresholds.
+        kept_from: Minimum similarity of the pairs that are kept, so that the threshold can be changed.
+    """
+
+    images: int
+    against: int
+    small: int
+    similarity: float
+    full_side: int = SIDE
+    symmetries: int = len(SYMMETRIES)
+    kept_from: float = LOOSEST
+
+
+def record_search(
+    images: Sequence[LabeledImage], others: Sequence[LabeledImage], similarity: float
+) -> NearDuplicateSearch:
+    """Record a search among the images of a data set and of another one, if any.
+
+    Args:
+        images: The usable images of the data set.
+        others: Those of the other data set; empty without one.
+        similarity: The threshold of near-duplicates.
+    """
+    small = sum(min(image.width, image.height) < SIDE for image in (*images, *others))
+    return NearDuplicateSearch(len(images), len(others), small, similarity)
+
+
+def describe_search(search: NearDuplicateSearch) -> str:
+    """Describe a search in one sentence for the user."""
+    among = f"among {search.images:,} images"
+    if search.against:
+        among += f", and between these and {search.against:,} of the other data set"
+    small = f"; smaller than {search.full_side} pixels, so that only nearly equal ones are found: {search.small:,}"
+    return (
+        f"near-duplicates were searched for {among}, under {search.symmetries} symmetries (turned by quarters and "
+        f"mirrored), from a similarity of {search.similarity:g} on{small if search.small else ''}"
+    )

@@ -1,8 +1,10 @@
-"""Declaration of options as annotated fields of records, and checks of their values.
+"""Declaration of options as annotated fields of records, checks of their values, and their other names.
 
 A field gives the option's name, type and default; an `Option` in its annotation gives the rest::
 
     epochs: Annotated[int, Option(help="passes over the training split", low=1, high=100_000)] = 10
+
+Aliases are the names that other libraries use for an option.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from distingo.errors import UsageError, name_the_nearest, option, quote
 
@@ -204,3 +206,46 @@ def _each_in_words(kinds: tuple[Any, ...], names: Mapping[Any, str]) -> Iterator
 
 def _plain(limit: float) -> str:
     return f"{limit:,.0f}" if limit >= 1000 else f"{limit:g}"
+
+
+Value = TypeVar("Value")
+
+RECIPE_ALIASES = {"learning_rate": "lr", "normalize": "normalise"}
+"""Alias of a recipe field: the field's own name, which files and records use."""
+
+
+def choose_alias(name: str, value: Value | None, alias: str, other: Value | None) -> Value | None:
+    """Return the value of an option that has two names.
+
+    Args:
+        name: The option's own name.
+        value: The value passed under `name`, or None.
+        alias: The option's other name.
+        other: The value passed under `alias`, or None.
+
+    Raises:
+        UsageError: A value was passed under both names.
+    """
+    if value is not None and other is not None:
+        raise UsageError(
+            f"{name}={value} and {alias}={other} are the same option; leave one out",
+            code="options_conflict",
+            parameter=name,
+        )
+    return other if value is None else value
+
+
+def name_recipe_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename recipe options from their aliases to the names of their fields.
+
+    Args:
+        options: Values by field name or by one of `RECIPE_ALIASES`.
+
+    Raises:
+        UsageError: An option was passed under both of its names.
+    """
+    named = {name: value for name, value in options.items() if name not in RECIPE_ALIASES}
+    for alias, name in RECIPE_ALIASES.items():
+        if alias in options:
+            named[name] = choose_alias(name, named.get(name), alias, options[alias])
+    return named

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from distingo.csv_files import restore_cells
-from distingo.datasets.tables.headers import has_names
-from distingo.datasets.tables.image_column import named_like_images
-from distingo.datasets.tables.reading import decode_text, find_column_delimiter, json_records, read_labels_table
-from distingo.datasets.tables.table import FOLDER_ENDINGS, text_of
+from distingo.datasets.tables.headers import has_names, named_like_images
+from distingo.datasets.tables.reading import find_column_delimiter, json_records, read_labels_table
+from distingo.datasets.tables.table import FOLDER_ENDINGS, decode_text, text_of
 from distingo.datasets.walking import walk
 from distingo.errors import DataError, UsageError, name_some, name_the_nearest, option
 

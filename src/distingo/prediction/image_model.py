@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.aliases import choose_alias
 from distingo.errors import DistingoError, UsageError, option
+from distingo.options.fields import choose_alias
 from distingo.prediction.images import ImageLike, as_images, require_limit
 from distingo.prediction.naming import (
     Certainty,
@@ -34,7 +34,8 @@ from distingo.prediction.predictions import (
     require_readable,
     unreadable,
 )
-from distingo.records import Prediction, Task
+from distingo.records import Task
+from distingo.scores import Prediction
 
 
 class ImageModel(ABC):

@@ -27,9 +27,9 @@ from distingo.metrics.conformal import (
     upper_threshold,
 )
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.models.calibration_set import CalibrationSet
-from distingo.models.feature_bank import FeatureBank
-from distingo.records import Prediction, Task, Thresholds, ValueRanges
+from distingo.models.reference_data import CalibrationSet, FeatureBank
+from distingo.records import Task, ValueRanges
+from distingo.scores import Prediction, Thresholds
 
 FALSE_ALARMS = 0.01
 """Rate at which in-distribution images may be flagged as out of distribution."""

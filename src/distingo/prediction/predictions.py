@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, SupportsIndex, overload
 
-from distingo.data_frames import predictions_to_pandas
 from distingo.errors import DataError, DistingoError, UsageError, name_some
-from distingo.notebooks import THUMBNAIL, Tile, in_notebook, show_strip
+from distingo.notebooks import THUMBNAIL, Tile, in_notebook, predictions_to_pandas, show_strip
 from distingo.prediction.images import ImageLike, open_image
-from distingo.records import Prediction, ValueRanges
+from distingo.records import ValueRanges
+from distingo.scores import Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ class Predictions(list[Prediction]):
         return Predictions(super().__getitem__(index), drawn, self._value_ranges, self._max_pixels)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Convert to a data frame with one row per image; see `distingo.data_frames.predictions_to_pandas`.
+        """Convert to a data frame with one row per image; see `distingo.notebooks.predictions_to_pandas`.
 
         Raises:
             UsageError: pandas is not installed.

@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from distingo.aliases import choose_alias
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.options import count_processors
-from distingo.features.descriptors import describe
+from distingo.features.measurements import describe
 from distingo.machine.device import choose_device
 from distingo.machine.process import prepare_process
 from distingo.models.description import read_description
-from distingo.models.feature_bank import FeatureBank
+from distingo.models.reference_data import FeatureBank
 from distingo.models.saved import SavedModel, load_model
+from distingo.options.fields import choose_alias
 from distingo.prediction.classifier import ModelEngine, to_probabilities
 from distingo.prediction.engines import EngineName
 from distingo.prediction.image_model import ImageModel
@@ -33,9 +33,10 @@ from distingo.prediction.images import (
 from distingo.prediction.naming import Certainty, ModelOutput, name_prediction, settle_certainty
 from distingo.prediction.networks import chunked, map_in_order
 from distingo.progress import progress_bar
-from distingo.records import Prediction, Task
+from distingo.records import Task
 from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
+from distingo.scores import Prediction
 
 _BATCH = 64
 

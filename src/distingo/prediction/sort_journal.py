@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.errors import DataError, join_faults, quote
 from distingo.files import content_hash
 from distingo.journals import Line, parse_first, parse_line, read_lines, remove_unfinished_copies
 from distingo.progress import progress_bar
+from distingo.safe_paths import find_link_above, find_path_fault
 
 SORT_JOURNAL = "distingo-sorted.jsonl"
 FORMAT, FORMAT_KEY = 2, "distingo sorting"

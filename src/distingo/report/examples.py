@@ -16,7 +16,7 @@ import numpy as np
 from distingo.language import gettext
 from distingo.messages.notes import Note
 from distingo.records import ManifestRow, ManifestStatus
-from distingo.report.charts.confusion import CellKey
+from distingo.report.charts.classes import CellKey
 from distingo.runs.predictions import Predicted, PredictionRow
 
 Entry = TypeVar("Entry")

@@ -17,8 +17,7 @@ from distingo.records import ValueRanges
 from distingo.report.examples import surest_mistakes, take_turns, worst_mistakes
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
-from distingo.runs.heat_maps import Box, read_heat_maps
-from distingo.runs.predictions import read_predicted
+from distingo.runs.predictions import Box, read_heat_maps, read_predicted
 
 LONGEST_SIDE = 160
 """Longer side of a thumbnail in pixels; it is shown at about 112 CSS pixels, sharp on high-density screens too."""
@@ -162,7 +161,7 @@ def make_thumbnail(image: Image.Image) -> Thumbnail:
 
 def _open_thumbnail(root: Path, file: str, value_ranges: ValueRanges | None) -> Thumbnail | None:
     from distingo.datasets.decoding.decode import open_source
-    from distingo.datasets.layouts.detection import source_of
+    from distingo.datasets.walking import source_of
 
     try:
         return make_thumbnail(open_source(source_of(root, file, value_ranges)))

@@ -19,7 +19,7 @@ from PIL import Image
 from distingo.curation.findings import IMAGE_KINDS, Finding, FindingKind, is_answered
 from distingo.datasets.corrections import Correction, Corrections, is_corrections, read_corrections, write_corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, open_source, read_bytes, read_header
-from distingo.datasets.layouts.split_folders import split_of_path
+from distingo.datasets.walking import split_of_path
 from distingo.errors import DataError, option
 from distingo.files import remove_half_written_beside
 from distingo.records import DEFAULT_MAX_PIXELS, Source
@@ -263,6 +263,7 @@ TINY = 256
 """Images whose longer side has at most this many pixels are sent losslessly and enlarged without interpolation."""
 
 _CACHED = 48
+
 _AT_ONCE = 2
 
 

@@ -23,6 +23,7 @@ from distingo.files import parse_json
 from distingo.report.templating import house_style
 from distingo.reviewing.session import Choice, ReviewSession
 from distingo.serving.http.access import (
+    RefusedError,
     cannot_listen,
     host_port,
     is_cross_site,
@@ -31,14 +32,16 @@ from distingo.serving.http.access import (
     local_url,
     security_headers,
 )
-from distingo.serving.http.errors import RefusedError
 
 MOST_BYTES = 64 * 1024
 """Largest size of a request's body."""
 
 _SECONDS = 30
+
 _PAGE = Path(__file__).parent / "page"
+
 _SCRIPTS = ("review.js", "confirming.js", "kinds.js", "names.js", "picture.js", "server.js", "words.js")
+
 _FILES = {
     "": ("review.html", "text/html; charset=utf-8"),
     **{name: (name, "text/javascript; charset=utf-8") for name in _SCRIPTS},
@@ -46,6 +49,7 @@ _FILES = {
 }
 
 _HEADERS = security_headers()
+
 _Answer = tuple[bytes, str]
 
 

@@ -13,8 +13,7 @@ from distingo.curation.findings import Finding, FindingKind
 from distingo.datasets.corrections import Action, Correction, utc_now
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.examining import hash_content
-from distingo.datasets.layouts.detection import source_of
-from distingo.datasets.walking import Layout
+from distingo.datasets.walking import Layout, source_of
 from distingo.errors import DataError, UsageError
 from distingo.records import DEFAULT_MAX_PIXELS, NO_VALUE_RANGES, Source, Task, ValueRanges
 from distingo.reviewing.decisions import (

@@ -1,23 +1,109 @@
-"""``config.json`` of a run and ``plan.json`` of a cross-validation: data, recipe, automatic choices and environment."""
+"""``config.json`` of a run and ``plan.json`` of a cross-validation: data, recipe, automatic choices and environment.
+
+A run is resumed and evaluated with its own copy of ``corrections.csv``, even if the data set's table has changed or was
+removed. Of ``model.json``, `read_model_facts` reads what pages, model cards and exports need, without torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from distingo.datasets.splits.files import WantedSplit
+from distingo.datasets.corrections import NO_CORRECTIONS, Corrections, find_corrections, write_corrections
+from distingo.datasets.splits.splitting import WantedSplit
 from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
-from distingo.errors import RunError, join_faults
+from distingo.errors import DataError, RunError, join_faults
 from distingo.files import read_json, write_json
-from distingo.messages.notes import Note, text_note
+from distingo.messages.notes import Note, note, text_note
 from distingo.records import Task, ValueRanges
-from distingo.runs.corrections import CorrectionsSection
-from distingo.runs.fields import MOST_CLASSES, Name, Number, Plain, Ranges, Text, Width, convert, find_record_faults
+from distingo.runs.fields import (
+    MOST_CLASSES,
+    Name,
+    Number,
+    Plain,
+    Ranges,
+    Text,
+    Width,
+    convert,
+    find_record_faults,
+    read_record,
+)
 from distingo.runs.folder import EXPORT_FILE, FORMAT, RunFolder, check_format
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionsSection:
+    """The section ``corrections`` of ``config.json``.
+
+    Attributes:
+        said: The requested table, as for `distingo.datasets.corrections.find_corrections`; None if none was requested.
+        file: The table that was read; None if there was none.
+        changes: Number of images that are relabeled or set aside.
+        fingerprint: As in `distingo.datasets.corrections.Corrections`.
+    """
+
+    said: str | None = None
+    file: str | None = None
+    changes: int | None = None
+    fingerprint: str | None = None
+
+
+def settle_corrections(said: str | Path | None) -> str | None:
+    """Make the path of a requested table absolute, so that it stays valid in another working folder."""
+    return None if said is None else NO_CORRECTIONS if str(said) == NO_CORRECTIONS else str(Path(said).resolve())
+
+
+def keep_corrections(folder: RunFolder, corrections: Corrections | None) -> None:
+    """Write the run's copy of the corrections, if these have an effect on the training data.
+
+    Raises:
+        ResourceError: The copy can't be written.
+    """
+    if corrections is not None and corrections.effective:
+        write_corrections(replace(corrections, path=folder.corrections), recorded=True)
+
+
+def kept_corrections(folder: RunFolder) -> str:
+    """Return the path of the run's copy, or ``none``, for `distingo.datasets.gathering.read_dataset`."""
+    return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
+
+
+def describe_corrections(said: str | Path | None, corrections: Corrections | None) -> CorrectionsSection | None:
+    """Create the section ``corrections`` of ``config.json``; None if no corrections were requested or found."""
+    said = settle_corrections(said)
+    if corrections is None:
+        return None if said is None else CorrectionsSection(said)
+    return CorrectionsSection(
+        said, str(corrections.path.resolve()), len(corrections.effective), corrections.fingerprint
+    )
+
+
+def describe_change(earlier: CorrectionsSection | None, root: Path, said: str | Path | None) -> tuple[Note, ...]:
+    """Compare a data set's corrections with those of an earlier run.
+
+    Args:
+        earlier: The run's section of ``config.json``; None if it had no corrections.
+        root: The data set's root.
+        said: As for `find_corrections`.
+
+    Returns:
+        A note if they differ; empty if the same images are relabeled and set aside.
+    """
+    earlier = earlier or CorrectionsSection()
+    try:
+        current = find_corrections(root, said)
+    except DataError as error:
+        return (note("corrections-unknown", error=str(error)),)
+    no_corrections = Corrections(root, ())
+    if (earlier.fingerprint or no_corrections.fingerprint) == (current or no_corrections).fingerprint:
+        return ()
+    count = len(current.effective) if current else 0
+    return (note("corrections-changed", before=earlier.changes or 0, now=count),)
+
 
 _ADVICE = "restore it, or train again"
 
@@ -213,3 +299,75 @@ def _differs(section: Any, each: Field[Any]) -> bool:
 def find_config_faults(config: RunConfig) -> list[str]:
     """List the faults for which `read_config_file` would refuse this config, one phrase per field."""
     return find_record_faults(config_to_json(config), RunConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """Size of a network's input in pixels, and number of channels."""
+
+    height: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneFacts:
+    """The pretrained backbone; see `distingo.models.backbones.BackboneDescription`."""
+
+    architecture: str
+    tag: str = ""
+    source: str = ""
+    place: str = ""
+    licence: str = ""
+    weights_hash: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name in timm, with the tag of the weights."""
+        return f"{self.architecture}.{self.tag}" if self.tag else self.architecture
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProvenance:
+    """The version of distingo, the time of training and the hash of the training images."""
+
+    distingo: str = ""
+    trained: str = ""
+    train_content_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A part of ``model.json``; the fields are those of `distingo.models.saved.ModelDescription`.
+
+    Attributes:
+        name: Name in the catalog.
+        kind: ``network``, ``pretrained`` or ``classic``.
+        mode: ``scratch``, ``frozen`` or ``finetune``.
+        head: Type of the head of a pretrained model.
+        rendition: Input of a network; None for a classic model.
+        backbone: Backbone of a pretrained model.
+        provenance: Origin of the model.
+        weights_hash: Hash of ``model.safetensors``.
+    """
+
+    name: str = ""
+    kind: str = ""
+    mode: str = ""
+    head: str = ""
+    rendition: ModelInput | None = None
+    backbone: BackboneFacts | None = None
+    provenance: ModelProvenance = ModelProvenance()
+    weights_hash: str = ""
+
+
+def read_model_facts(model: Path) -> ModelFacts:
+    """Read the facts of a saved model.
+
+    Args:
+        model: Its folder.
+
+    Raises:
+        RunError: ``model.json`` is missing, damaged or from a newer version.
+    """
+    return read_record(model / "model.json", ModelFacts, advice="train again, or restore it")

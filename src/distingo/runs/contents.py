@@ -11,16 +11,15 @@ import numpy as np
 from distingo.errors import RunError
 from distingo.files import require_intact
 from distingo.messages.notes import Note
-from distingo.records import Evaluation, ManifestRow, Task, ValueRanges
+from distingo.records import ManifestRow, Task, ValueRanges
 from distingo.runs.config import RunConfig, read_config_file
+from distingo.runs.data import NearDuplicateCounts, SplitRow, read_counts, read_manifest, read_split_rows
 from distingo.runs.evaluation import read_evaluation, read_other_data
 from distingo.runs.fields import Plain
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord, read_history
-from distingo.runs.manifest import read_manifest
-from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts
 from distingo.runs.predictions import Predicted, PredictionRow, encode_names, read_predicted, read_predictions
-from distingo.runs.splits import SplitRow, read_split_rows
+from distingo.scores import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

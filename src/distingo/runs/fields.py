@@ -14,11 +14,10 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from distingo.datasets.targets import LONGEST_NAME
 from distingo.errors import CONTROLS, RunError, join_faults, quote
 from distingo.files import read_json, write_json
 from distingo.messages.notes import Note, text_note
-from distingo.records import ValueKind
+from distingo.records import LONGEST_NAME, ValueKind
 from distingo.runs.folder import FORMAT, check_format
 
 MOST_CLASSES = 100_000
@@ -70,7 +69,7 @@ class ImageSpecFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Fields of `distingo.records.Thresholds`."""
+    """Fields of `distingo.scores.Thresholds`."""
 
     values: Annotated[list[Number], Meta(min_length=1, max_length=MOST_CLASSES)]
     aim: Literal["f1", "precision", "recall"]
@@ -79,7 +78,7 @@ class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Fields of `distingo.models.calibration_set.Calibration`."""
+    """Fields of `distingo.models.reference_data.Calibration`."""
 
     slope: Positive
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]

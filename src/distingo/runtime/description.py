@@ -14,8 +14,8 @@ import numpy as np
 
 from distingo.errors import RunError, quote
 from distingo.files import require_intact, write_bytes, write_json
-from distingo.models.feature_bank import FeatureBank, check_bank
-from distingo.records import NO_VALUE_RANGES, ImageSpec, Task, Thresholds, ValueRanges
+from distingo.models.reference_data import FeatureBank, check_bank
+from distingo.records import NO_VALUE_RANGES, ImageSpec, Task, ValueRanges
 from distingo.runs.fields import (
     CalibrationFields,
     ImageSpecFields,
@@ -27,6 +27,7 @@ from distingo.runs.fields import (
     to_record,
 )
 from distingo.runs.folder import EXPORT_FILE, FORMAT
+from distingo.scores import Thresholds
 
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from distingo.errors import UsageError
-from distingo.records import Prediction, Task
+from distingo.records import Task
 from distingo.runtime.runtime import Runtime
+from distingo.scores import Prediction
 
 if TYPE_CHECKING:
     import pandas as pd

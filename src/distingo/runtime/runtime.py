@@ -15,8 +15,7 @@ from PIL import Image
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.errors import ResourceError, RunError, UsageError
 from distingo.files import read_checksums, require_intact
-from distingo.models.calibration_set import CalibrationSet, load_evidence
-from distingo.models.feature_bank import FeatureBank
+from distingo.models.reference_data import CalibrationSet, FeatureBank, load_evidence
 from distingo.prediction.image_model import ImageModel
 from distingo.prediction.images import ImageLike, name_image, open_image
 from distingo.prediction.libraries import first_line, import_openvino

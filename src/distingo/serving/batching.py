@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from distingo.prediction.naming import ModelOutput
-from distingo.serving.http.errors import RefusedError, free_frames
+from distingo.serving.http.access import RefusedError, free_frames
 from distingo.serving.images import RequestImage
 from distingo.serving.turns import Job, Share, TurnPool
 

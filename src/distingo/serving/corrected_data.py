@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.csv_files import write_table
+from distingo.datasets.corrections import PROVENANCE_COLUMNS, PROVENANCE_NAME
 from distingo.datasets.decoding.formats import ENDINGS
-from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
 from distingo.datasets.walking import is_hidden_folder
 from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest, option
-from distingo.file_names import safe_name
 from distingo.files import write_bytes
 from distingo.progress import progress_bar
 from distingo.records import Task
+from distingo.safe_paths import safe_name
 from distingo.serving.corrections import CorrectionStore, KeptCorrection
 
 LABELS_NAME = "labels.csv"

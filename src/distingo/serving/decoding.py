@@ -25,9 +25,9 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding.rendering import render
-from distingo.features.descriptors import describe
+from distingo.features.measurements import describe
 from distingo.records import ImageSpec, ValueRange, ValueRanges
-from distingo.serving.http.errors import RefusedError, free_frames
+from distingo.serving.http.access import RefusedError, free_frames
 from distingo.serving.images import decode_upload, too_much_memory
 from distingo.serving.settings import ServeSettings
 from distingo.serving.turns import Job, Share, TurnPool

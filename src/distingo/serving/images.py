@@ -16,7 +16,7 @@ from PIL import Image
 from distingo.datasets.decoding.decode import TooManyPixelsError, UndecodableError, UnreadableError, decode, read_header
 from distingo.datasets.decoding.formats import describe_non_image, detect_format
 from distingo.records import ValueRanges
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 
 ACCEPTED = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
 """Formats that are decoded; any other is refused after inspecting its first bytes."""

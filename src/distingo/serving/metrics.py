@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from distingo.models.calibration_set import CalibrationSet
+from distingo.models.reference_data import CalibrationSet
 from distingo.serving.answers import Duration, ModelStatistics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"

@@ -27,7 +27,7 @@ from distingo.serving.answers import (
     TensorDescription,
     as_answer,
 )
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 from distingo.serving.http.guard import pack_answer
 from distingo.serving.images import RequestImage, check_pixels
 from distingo.serving.metrics import summarize

@@ -1,27 +1,45 @@
-"""The routes ``POST /predict`` and, in the format of Hugging Face, ``POST /models/{name}``, which predict images."""
+"""The routes that predict images.
+
+- ``POST /predict`` and, in the format of Hugging Face, ``POST /models/{name}``.
+- ``:predict`` of KServe v1, and ``/invocations`` of MLflow and SageMaker. Their requests contain rows. A row is an
+  image's file in base64, ``{"b64": base64}``, an object that contains one of these, or pixels as nested lists.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
 
 from distingo.prediction.naming import ModelOutput
-from distingo.records import Prediction
+from distingo.scores import Prediction
 from distingo.serving import documentation
-from distingo.serving.answers import ErrorDetail, ImagePrediction, LabelScore, ModelIdentity, PredictAnswer, as_answer
+from distingo.serving.answers import (
+    ErrorDetail,
+    ImagePrediction,
+    LabelScore,
+    ModelIdentity,
+    PredictAnswer,
+    ScoredRow,
+    ScoredRows,
+    as_answer,
+)
+from distingo.serving.http.access import RefusedError
 from distingo.serving.http.bodies import media_type
-from distingo.serving.http.errors import RefusedError
-from distingo.serving.images import RequestImage
+from distingo.serving.images import RequestImage, check_pixels
 from distingo.serving.metrics import Metrics
 from distingo.serving.requests import (
+    MOST_LABELS,
     RAW,
     ImageRequest,
     RequestOptions,
+    check_count,
     decode_base64,
     is_file_type,
+    number_name,
     read_form,
     read_json,
     read_json_object,
@@ -30,6 +48,8 @@ from distingo.serving.requests import (
 )
 from distingo.serving.served_models import ServedModel
 from distingo.serving.service import MOST_EXPLAINED, Service
+from distingo.serving.settings import ServeSettings
+from distingo.serving.tensors import NestingError, NotNumbersError, as_pixels, read_nested, shape_of
 
 PREDICT_PATH = "/predict"
 
@@ -177,3 +197,217 @@ def _entry(image: RequestImage, error: ErrorDetail | None = None) -> ImagePredic
         "explanation": None,
         "error": error,
     }
+
+
+_BASE64 = "b64"
+
+_IMAGE_COLUMNS = ("image", "images", "picture", "pictures", "image_bytes", "input", "inputs", "data", "content", "file")
+
+_OBJECT_FORMATS = ("instances", "inputs", "dataframe_split", "dataframe_records")
+
+_DEEPEST = 3
+
+_ALL_CLASSES = RequestOptions(top_k=MOST_LABELS)
+
+_PIXEL_DIMENSIONS = (2, 3)
+
+_MOST_COLUMNS = 100
+
+_FEW_LINES = 10_000
+
+_SHORT_LINE = 32
+"""A CSV may have `_FEW_LINES` lines plus one for this many bytes; base64 is wrapped at about 76 characters."""
+
+_LONGEST_COLUMN_NAME = 40
+"""A first line of a CSV that is shorter is a column name, since the smallest image has 48 characters in base64."""
+
+
+def add_scoring_routes(app: FastAPI, service: Service) -> None:
+    """Add the protocols' routes to an application."""
+
+    @app.get("/v1/models", **documentation.V1_MODELS)
+    async def list_v1_models() -> Response:
+        return as_answer({"models": [model.name for model in service.models]})
+
+    @app.get("/v1/models/{name}", **documentation.V1_READY)
+    async def v1_ready(request: Request) -> Response:
+        return as_answer({"name": service.models.get(request.path_params["name"]).name, "ready": True})
+
+    @app.post("/v1/models/{name}:predict", **documentation.V1_PREDICT)
+    async def v1_predict(request: Request) -> Response:
+        return await _score(service, request, _read_instances, json_part=bytes)
+
+    @app.post("/invocations", **documentation.INVOCATIONS)
+    async def invocations(request: Request) -> Response:
+        return await _score(service, request, _read_invocation)
+
+    @app.get("/ping", **documentation.PING)
+    async def ping() -> Response:
+        return Response("\n", media_type="application/json")
+
+
+async def _score(
+    service: Service,
+    request: Request,
+    read: Callable[[Request, ServeSettings, bytes], ImageRequest],
+    json_part: Callable[[bytes], bytes] | None = None,
+) -> Response:
+    async with service.receive(request, partial(read, request, service.settings), json_part) as parsed:
+        model = service.models.get(parsed.options.model)
+        if parsed.options.explain:
+            raise RefusedError(422, "'explain' is answered by POST /predict alone")
+        scored = await service.predict(request, model, parsed.images, parsed.options)
+        rows = [_as_row(answer_image(service.metrics, model, image, parsed.options)) for image in scored]
+        answer: ScoredRows = {"predictions": rows}
+        return as_answer(answer)
+
+
+def _as_row(entry: ImagePrediction) -> ScoredRow:
+    """Convert an entry of ``POST /predict`` to the row that a model in MLflow's format returns for the same image."""
+    scores = entry["scores"]
+    return {
+        "label": entry["label"],
+        "probability": scores[0]["probability"] if scores else None,
+        "labels": entry["labels"],
+        "known": entry["known"],
+        "probabilities": {score["label"]: score["probability"] for score in scores},
+        "error": None if entry["error"] is None else entry["error"]["reason"],
+    }
+
+
+def _read_instances(request: Request, settings: ServeSettings, body: bytes) -> ImageRequest:
+    """Read ``{"instances": [...]}`` or ``{"inputs": ...}``, with the options in ``params`` or ``parameters``."""
+    parsed = _read_object(read_json_object(body), request.query_params, settings, ("instances", "inputs"))
+    return replace(parsed, options=replace(parsed.options, model=request.path_params["name"]))
+
+
+def _read_invocation(request: Request, settings: ServeSettings, body: bytes) -> ImageRequest:
+    """Read a body of ``/invocations``: JSON as for MLflow's scoring server, CSV, an image's bytes or a form."""
+    content_type, most = request.headers.get("content-type", RAW), settings.max_pictures
+    kind, options = media_type(content_type), read_options(request.query_params, _ALL_CLASSES)
+    if kind == "application/json":
+        return _read_object(read_json_object(body), request.query_params, settings, _OBJECT_FORMATS)
+    if kind == "text/csv":
+        return ImageRequest(_read_rows(_read_csv(body, most), settings), options)
+    if kind == "multipart/form-data":
+        return read_form(body, content_type, options, most)
+    if is_file_type(content_type):
+        return ImageRequest((RequestImage("picture", body),), options)
+    reason = "send application/json, text/csv, multipart/form-data, image/* or application/octet-stream"
+    raise RefusedError(415, f"a body of another type; {reason}")
+
+
+def _read_object(
+    content: dict[str, object], query: Mapping[str, str], settings: ServeSettings, formats: tuple[str, ...]
+) -> ImageRequest:
+    named = [name for name in formats if name in content]
+    if len(named) != 1:
+        raise RefusedError(422, f"send exactly one of {', '.join(formats)} in the JSON")
+    options = read_options(query, _ALL_CLASSES)
+    for name in ("params", "parameters"):
+        options = read_options(read_parameters(content, name), options)
+    rows = content[named[0]]
+    if named[0] == "dataframe_split":
+        rows = _column_of_split(rows)
+    elif named[0] == "inputs":
+        rows = _column_of_inputs(rows)
+    if not isinstance(rows, list):
+        raise RefusedError(422, f"{named[0]!r} is no list")
+    return ImageRequest(_read_rows(rows, settings), options)
+
+
+def _column_of_split(content: object) -> list[object]:
+    """Get the column of images from ``{"columns": [...], "data": [[...], ...]}``."""
+    columns, data = (content.get("columns"), content.get("data")) if isinstance(content, dict) else (None, None)
+    if columns is None and isinstance(data, list):
+        columns = ["image"]
+    if not isinstance(columns, list) or not isinstance(data, list):
+        raise RefusedError(422, "'dataframe_split' is no object with 'columns' and 'data'")
+    at = _choose_column(columns)
+    if not all(isinstance(row, list) and len(row) == len(columns) for row in data):
+        raise RefusedError(422, f"a row of 'data' that has not {len(columns)} values")
+    return [row[at] for row in data]
+
+
+def _column_of_inputs(content: object) -> object:
+    """Get the images from a list, a single image, or an object of columns."""
+    if isinstance(content, str) or (isinstance(content, dict) and _BASE64 in content):
+        return [content]
+    if isinstance(content, dict):
+        column = list(content.values())[_choose_column(list(content))]
+        return column if isinstance(column, list) else [column]
+    return content
+
+
+def _choose_column(names: Sequence[object]) -> int:
+    """Index of the column of images: the only column, or the only one whose name suggests images."""
+    matches = [at for at, name in enumerate(names) if isinstance(name, str) and name.lower() in _IMAGE_COLUMNS]
+    if len(names) == 1:
+        return 0
+    if len(matches) != 1:
+        reason = f"{len(names)} columns of which {len(matches)} are named like an image; send one column 'image'"
+        raise RefusedError(422, reason)
+    return matches[0]
+
+
+def _read_rows(rows: list[object], settings: ServeSettings) -> tuple[RequestImage, ...]:
+    check_count(len(rows), settings.max_pictures)
+    return tuple(_read_row(row, number_name(number), settings) for number, row in enumerate(rows, 1))
+
+
+def _read_row(row: object, name: str, settings: ServeSettings, depth: int = 1) -> RequestImage:
+    if isinstance(row, dict) and depth <= _DEEPEST and row:
+        if _BASE64 in row:
+            return RequestImage(name, decode_base64(row[_BASE64], f"{_BASE64!r} of {name}"))
+        return _read_row(list(row.values())[_choose_column(list(row))], name, settings, depth + 1)
+    if isinstance(row, list):
+        return RequestImage(name, _read_pixels(row, name, settings.max_pixels))
+    return RequestImage(name, decode_base64(row, name))
+
+
+def _read_pixels(nested: list[object], name: str, max_pixels: int) -> np.ndarray:
+    no_pixels = RefusedError(422, f"{name} holds no pixels; send them as [height][width][3], or the file in base64")
+    shape = shape_of(nested)
+    if len(shape) not in _PIXEL_DIMENSIONS or 0 in shape:
+        raise no_pixels
+    channels = shape[2] if len(shape) == len(("height", "width", "channels")) else 1
+    if channels not in {1, 3}:
+        raise RefusedError(422, f"{name} has {channels} channels; send 3, or 1 for gray images")
+    check_pixels(shape[0], shape[1], max_pixels)
+    try:
+        values = read_nested(nested, {bool, int, float})
+    except NestingError as error:
+        raise RefusedError(422, f"{name} is nested unevenly; send pixels as [height][width][3]") from error
+    except NotNumbersError as error:
+        raise no_pixels from error
+    return as_pixels(values.reshape(shape[0], shape[1], channels), name)
+
+
+def _read_csv(body: bytes, max_images: int) -> list[object]:
+    """Read the images from a CSV, in which one column contains base64 as for `_choose_column`."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    most_cells, most_lines = _MOST_COLUMNS * (max_images + 1), _FEW_LINES + len(body) // _SHORT_LINE
+    if body.count(b",") > most_cells or body.count(b"\n") + body.count(b"\r") > most_lines:
+        raise RefusedError(413, "a CSV of too many cells or lines; send one column 'image' of files in base64")
+    pool = pa.system_memory_pool()  # it returns its memory to the system after a request
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(body),
+            read_options=csv.ReadOptions(
+                use_threads=False, autogenerate_column_names=True, block_size=max(1, len(body) + 1)
+            ),
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            memory_pool=pool,
+        )
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise RefusedError(422, "a damaged CSV; send one column 'image' of files in base64") from error
+    names = [str(column[0].as_py()).strip() for column in table.columns if table.num_rows]
+    has_names = bool(names) and all(len(name) < _LONGEST_COLUMN_NAME for name in names)
+    if not has_names and table.num_columns != 1:
+        raise RefusedError(422, f"a CSV of {table.num_columns} columns without names; send one column 'image'")
+    if table.num_rows > has_names:
+        check_count(table.num_rows - has_names, max_images)
+    rows: list[object] = table.column(_choose_column(names) if has_names else 0).to_pylist()
+    return rows[1:] if has_names else rows

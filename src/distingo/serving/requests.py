@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
+from distingo.serving.http.access import RefusedError
 from distingo.serving.http.bodies import media_type, parse_form
-from distingo.serving.http.errors import RefusedError
 from distingo.serving.images import RequestImage
 
 MOST_LABELS = 1_000_000

@@ -19,7 +19,7 @@ from distingo.prediction.naming import Certainty, Levels, possible_levels, settl
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher, Later
 from distingo.serving.decoding import DecodeTask, DecodingProcesses, too_many_waiting
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 from distingo.serving.images import UNKNOWN_COST, HeaderCost, RequestImage, cost_of, decode_ordinary
 from distingo.serving.metrics import Metrics
 from distingo.serving.settings import NamedRun, ServeSettings, read_version

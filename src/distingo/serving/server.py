@@ -18,8 +18,7 @@ from fastapi import FastAPI, Request, Response
 from distingo.machine.process import collect_as_usual, configure_process
 from distingo.serving import documentation
 from distingo.serving.answers import InputSize, ModelEntry, OptionLevels, as_answer
-from distingo.serving.correction_routes import add_correction_route
-from distingo.serving.corrections import CorrectionStore
+from distingo.serving.corrections import CorrectionStore, add_correction_route
 from distingo.serving.http.access import Proxies
 from distingo.serving.http.connections import ConnectionLimits, ConnectionWatch
 from distingo.serving.http.guard import DirectRoute, Guard, answer_errors
@@ -27,8 +26,7 @@ from distingo.serving.http.protocol import limited_protocol
 from distingo.serving.metrics import CONTENT_TYPE, Metrics
 from distingo.serving.open_inference import add_open_inference_routes
 from distingo.serving.page_routes import add_page
-from distingo.serving.predict import PREDICT_PATH, add_predict_routes
-from distingo.serving.scoring import add_scoring_routes
+from distingo.serving.predict import PREDICT_PATH, add_predict_routes, add_scoring_routes
 from distingo.serving.served_models import ServedModel, ServedModels
 from distingo.serving.service import Service, can_explain
 from distingo.serving.settings import NamedRun, ServeSettings
@@ -72,7 +70,7 @@ def _keep_blas_to_one_thread() -> None:
     """Limit BLAS to one thread: for small matrix products, several would mostly wait for each other."""
     from threadpoolctl import threadpool_limits
 
-    import distingo.models.feature_bank  # noqa: F401 - loads the libraries to be limited
+    import distingo.models.reference_data  # noqa: F401 - loads the libraries to be limited
 
     threadpool_limits(1, user_api="blas")
 

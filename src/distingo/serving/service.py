@@ -22,8 +22,8 @@ from distingo.errors import DistingoError, UsageError
 from distingo.models.descriptors import DescriptorClassifier
 from distingo.prediction.predictor import Predictor
 from distingo.serving.answers import Explanation, NeighborAnswer
+from distingo.serving.http.access import RefusedError
 from distingo.serving.http.bodies import BodyReader, client_of_request
-from distingo.serving.http.errors import RefusedError
 from distingo.serving.images import RequestImage
 from distingo.serving.metrics import Metrics
 from distingo.serving.requests import RequestOptions

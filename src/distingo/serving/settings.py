@@ -10,8 +10,8 @@ from typing import Annotated, TypedDict
 
 from distingo.errors import RunError, UsageError, option
 from distingo.files import content_hash
+from distingo.options.commands import DeviceOption
 from distingo.options.fields import Option, check_options
-from distingo.options.prediction import DeviceOption
 from distingo.runs.folder import RunFolder
 from distingo.serving.http.access import LOOPBACK, Proxies, host_name
 

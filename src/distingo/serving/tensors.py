@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError
 from distingo.serving.requests import read_parameters
 
 _MOST_DIMENSIONS = 4

@@ -12,8 +12,8 @@ from typing import Literal, Protocol
 
 from PIL import Image, ImageDraw, ImageFont
 
-from distingo.records import Evaluation
 from distingo.runs.contents import RunRecords
+from distingo.scores import Evaluation
 
 Ending = Literal["finished", "failed", "stopped"]
 Color = tuple[int, int, int]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from distingo.errors import ResourceError, UsageError, option
-from distingo.records import Score
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
+from distingo.scores import Score
 from distingo.tracking.destination import Ending, EpochPoint, draw_result, final_scores, parameters
 
 _SPLITS = ("train_", "validation_")

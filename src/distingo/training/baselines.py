@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.targets import encode_labels
 from distingo.errors import UsageError, option
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.thresholds import choose_thresholds
@@ -20,9 +19,8 @@ from distingo.models.description import ModelDescription
 from distingo.models.descriptors import fit_descriptors
 from distingo.models.frequencies import fit_majority, fit_prevalence
 from distingo.models.saved import ClassicClassifier, SavedModel, save_model
-from distingo.prediction.classifier import predict_probabilities
-from distingo.prediction.embedding import descriptors_product, gather, input_product
-from distingo.records import LabeledImage, Task
+from distingo.prediction.classifier import descriptors_product, gather, input_product, predict_probabilities
+from distingo.records import LabeledImage, Task, encode_labels
 from distingo.training.calibration import CrossFitted, with_calibration
 from distingo.training.recipe import Recipe
 from distingo.training.request import PreparedRun, TrainRequest

@@ -22,27 +22,26 @@ import torch
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.splits.files import read_split_file
 from distingo.datasets.splits.grouping import Links, group_images
-from distingo.datasets.targets import encode_labels
 from distingo.machine.device import choose_device, choose_precision
-from distingo.metrics.logits import fit_calibration
+from distingo.metrics.logits import assign_folds, fit_calibration
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.models.calibration_set import Calibration, gather_evidence
 from distingo.models.description import ModelDescription
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
-from distingo.models.feature_bank import FeatureBank, build_bank
+from distingo.models.reference_data import Calibration, FeatureBank, build_bank, gather_evidence
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import (
     Outputs,
     classic_logits,
+    descriptors_product,
+    gather,
+    input_product,
     predict_model_logits,
     predict_outputs,
     to_probabilities,
 )
-from distingo.prediction.embedding import descriptors_product, gather, input_product
-from distingo.records import LabeledImage
-from distingo.runs.near_duplicates import read_counts
+from distingo.records import LabeledImage, encode_labels
+from distingo.runs.data import read_counts
 from distingo.training.heads import axes_of_all, refit_head
-from distingo.training.held_out import assign_folds
 from distingo.training.pretrained import balances_classes, feature_products
 from distingo.training.request import PreparedRun, TrainRequest
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from distingo.errors import DataError, UsageError, option
 from distingo.messages.notes import Note, note
-from distingo.metrics.logits import LogitCalibration, fit_calibration
+from distingo.metrics.logits import LogitCalibration, assign_folds, best_trial, fit_calibration, score_logits
 from distingo.models.heads import require_head
 from distingo.records import Task
 from distingo.training.head_kinds import (
@@ -25,7 +25,6 @@ from distingo.training.head_kinds import (
     calibrate_head,
     linear_head,
 )
-from distingo.training.held_out import assign_folds, best_trial, score_logits
 from distingo.training.linear_models import ITERATIONS, PrincipalAxes, common_axes
 
 PER_CLASS = 5
@@ -89,7 +88,7 @@ def fit_head(
 ) -> FittedHead:
     """Fit a head on the train split, with the settings that are best on the validation split.
 
-    `distingo.training.held_out.best_trial` chooses the best settings. The head is fitted on the train split alone. If
+    `distingo.metrics.logits.best_trial` chooses the best settings. The head is fitted on the train split alone. If
     the validation split has fewer than `PER_CLASS` images per class, the settings are chosen by stratified
     cross-validation within the train split; if that has one image per class, the kind's defaults are used. A note
     reports either case. All labels share one regularization: choosing one per label on few held-out positives was worse

@@ -32,12 +32,12 @@ from distingo.messages.notes import note
 from distingo.models.saved import SavedModel
 from distingo.near_duplicates.keeping import are_large_enough, search_near_duplicates, settle_similarity
 from distingo.near_duplicates.search import signature_product
-from distingo.prediction.embedding import descriptors_product
+from distingo.prediction.classifier import descriptors_product
 from distingo.prediction.images import ImageLike, decode_given_image, name_image
 from distingo.prediction.networks import map_in_order
 from distingo.records import Dataset, LabeledImage, Source, Split, ValueRanges, row_key
+from distingo.runs.data import write_counts
 from distingo.runs.folder import RunFolder
-from distingo.runs.near_duplicates import write_counts
 from distingo.training.defaults import DataFacts
 from distingo.training.preparing import ChosenRun, settle_recipe
 from distingo.training.pretrained import model_products

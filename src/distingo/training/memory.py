@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from distingo.errors import ResourceError, option
-from distingo.machine.compiler import without_fresh_weights
 from distingo.machine.device import choose_device
 from distingo.machine.memory import free_memory, is_out_of_memory, total_memory
+from distingo.machine.process import without_fresh_weights
 from distingo.messages.notes import Note, note
 from distingo.models.catalog import build_network, find_model
 from distingo.models.saved import join_backbone

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from distingo.datasets.cache.products import Product
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.gathering import Product
 from distingo.datasets.splits.files import require_same_split
 from distingo.datasets.tables.table import settle_image_folder
 from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
-from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
+from distingo.machine.process import without_values
 from distingo.messages.notes import Note, note
 from distingo.models.catalog import find_model
 from distingo.models.description import ModelDescription, require_savable
@@ -26,15 +26,20 @@ from distingo.near_duplicates.keeping import (
     settle_similarity,
 )
 from distingo.near_duplicates.search import signature_product
-from distingo.prediction.embedding import descriptors_product
+from distingo.prediction.classifier import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
-from distingo.runs.config import RunConfig, config_to_json, read_config, write_config
-from distingo.runs.corrections import describe_change, keep_corrections, kept_corrections
+from distingo.runs.config import (
+    RunConfig,
+    config_to_json,
+    describe_change,
+    keep_corrections,
+    kept_corrections,
+    read_config,
+    write_config,
+)
+from distingo.runs.data import read_split, sum_up_left_out, write_counts, write_manifest, write_split
 from distingo.runs.fields import Plain
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
-from distingo.runs.manifest import sum_up_left_out, write_manifest
-from distingo.runs.near_duplicates import write_counts
-from distingo.runs.splits import read_split, write_split
 from distingo.training.augmentation import require_preset
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
@@ -47,8 +52,7 @@ from distingo.training.pretrained import (
 )
 from distingo.training.recipe import Recipe, is_auto, recipe_from_dict
 from distingo.training.request import PreparedRun, TrainRequest
-from distingo.training.run_config import describe_provenance, describe_run, require_readable
-from distingo.training.run_data import divide
+from distingo.training.run_config import describe_provenance, describe_run, divide, require_readable
 
 log = logging.getLogger("distingo")
 

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from distingo.datasets.cache.products import pixels_product
+from distingo.datasets.cache.products import Product, pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.rendering import require_views
-from distingo.datasets.gathering import Product
 from distingo.errors import ModelError
 from distingo.machine.device import choose_device
 from distingo.messages.notes import Note, note
@@ -23,7 +22,7 @@ from distingo.models.backbones import BackboneDescription, find_backbone, load_b
 from distingo.models.catalog import find_model
 from distingo.models.description import ModelDescription, require_readable_backbone
 from distingo.models.saved import SavedModel, feature_extractor, join_backbone
-from distingo.prediction.embedding import Embedder, gather
+from distingo.prediction.classifier import Embedder, gather
 from distingo.records import ImageSpec, LabeledImage, Task
 from distingo.training.defaults import DataFacts, as_size
 from distingo.training.heads import FittedHead, fit_head

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypedDict
 from distingo.errors import UsageError, name_the_nearest, option, quote
 from distingo.options.fields import Option, check_options
 from distingo.options.training import read_batch_size, read_image_size
-from distingo.records import ThresholdAim
 from distingo.runs.fields import Plain
+from distingo.scores import ThresholdAim
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "one-cycle"]

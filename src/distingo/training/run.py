@@ -13,20 +13,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from distingo.datasets.cache.products import pixels_product
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.gathering import pixels_product
 from distingo.errors import RunError, UsageError, option
 from distingo.files import require_intact, write_text
-from distingo.machine.compiler import compiler_on_demand
 from distingo.machine.device import choose_device
 from distingo.machine.memory import forget_peak_memory, peak_memory
-from distingo.machine.process import bind_this_thread, configure_process, prepare_process
+from distingo.machine.process import bind_this_thread, compiler_on_demand, configure_process, prepare_process
 from distingo.models.description import ModelDescription
 from distingo.models.layers import ChannelNormalization, ZCAWhitening, build_normalization, summarize
 from distingo.models.saved import SavedModel, assemble_network, save_model
 from distingo.prediction.networks import Rows, to_tensor
 from distingo.records import LabeledImage
-from distingo.runs.cost import TrainingCost, write_cost
+from distingo.runs.evaluation import TrainingCost, write_cost
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines

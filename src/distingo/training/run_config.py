@@ -1,12 +1,16 @@
-"""The content of a run's ``config.json``: data, choices, environment, and the provenance of the model."""
+"""The content of a run's ``config.json``, and the run's splits.
+
+Splits come from class and seed, or from a split file. Near-duplicates are kept in one split if distingo divides the
+images, and counted if a split file does.
+"""
 
 from __future__ import annotations
 
 import datetime
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +18,17 @@ from typing import TYPE_CHECKING
 import torch
 
 from distingo.datasets.corrections import Corrections
-from distingo.datasets.splits.files import hashed
+from distingo.datasets.splits.files import apply_split_file, hashed, read_split_file, require_unchanged
+from distingo.datasets.splits.splitting import WantedSplit, split_dataset
 from distingo.datasets.tables.table import TableOptions
-from distingo.errors import DataError, join_faults
+from distingo.errors import DataError, UsageError, join_faults, option
 from distingo.files import content_hash
 from distingo.machine.device import choose_device
 from distingo.messages.notes import Note, note
-from distingo.near_duplicates.keeping import settle_similarity
+from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together, settle_similarity
 from distingo.records import Dataset, Split
-from distingo.runs.config import RunConfig, TableSection, find_config_faults
-from distingo.runs.corrections import describe_corrections
+from distingo.runs.config import RunConfig, TableSection, describe_corrections, find_config_faults
+from distingo.runs.data import NearDuplicateCounts
 from distingo.training.recipe import Recipe, is_auto
 from distingo.training.step import resolve_precision
 from distingo.version import __version__
@@ -134,3 +139,56 @@ def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[
         "train_content_hash": content_hash(contents.encode()),
         "trained": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def divide(
+    dataset: Dataset, recipe: Recipe, split: WantedSplit | None, found: FoundNearDuplicates
+) -> tuple[Split, NearDuplicateCounts]:
+    """Divide a run's images into the three splits.
+
+    Args:
+        dataset: All images.
+        recipe: Recipe with the split fractions and the seed, used without a split file.
+        split: The split file, or None.
+        found: The near-duplicates among the images.
+
+    Returns:
+        The split, and the counts of near-duplicates.
+
+    Raises:
+        DataError: A class has too few images, or the split file does not fit them.
+        UsageError: The split file's fold is missing or out of range.
+    """
+    if split is None:
+        is_frozen = recipe.mode == "frozen"
+        random_split = split_dataset(
+            dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test, few=is_frozen
+        )
+        return keep_together(dataset, random_split, found, seed=recipe.seed)
+    require_unchanged(split)
+    file_split = apply_split_file(
+        read_split_file(split.file), dataset, fold=split.fold, validation=recipe.validation, seed=recipe.seed
+    )
+    file_split = replace(file_split, notes=(note("split-file", file=str(split.file)), *file_split.notes))
+    return count_straddling(dataset, file_split, found)
+
+
+def check_wishes(split: WantedSplit | None, options: Collection[str]) -> None:
+    """Raise an error if split fractions are set that a split file already determines.
+
+    Args:
+        split: The split file, or None.
+        options: Names of the recipe's fields that the user set.
+
+    Raises:
+        UsageError: ``test`` or, without folds, ``validation`` is among them.
+    """
+    if split is None:
+        return
+    excluded = ("test",) if split.fold is not None else ("test", "validation")
+    if conflicts := [option(name) for name in excluded if name in options]:
+        raise UsageError(
+            f"{' and '.join(conflicts)}: {split.file} says who is on which split; leave out one of the two",
+            code="options_conflict",
+            parameter="split",
+        )

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from distingo.machine.compiler import compiler_on_demand
-from distingo.machine.process import bind_this_thread
+from distingo.machine.process import bind_this_thread, compiler_on_demand
 from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
 from distingo.records import Task
 from distingo.training.losses import build_loss

@@ -41,7 +41,7 @@ def test_a_library_of_c_that_writes_to_standard_error_is_caught_in_a_command(tmp
     (tmp_path / "data" / "a" / "bad.tif").write_bytes(_damaged_tiff())
     program = (
         "import sys, os, logging; from distingo.cli.terminal import prepare; prepare(networks=False);"
-        "from pathlib import Path; import distingo; from distingo.runs.manifest import write_manifest;"
+        "from pathlib import Path; import distingo; from distingo.runs.data import write_manifest;"
         "dataset = distingo.inspect(sys.argv[1]); logging.getLogger('distingo').info('heard after');"
         "write_manifest(dataset.manifest, Path(sys.argv[2])); os.write(2, b'and from C\\n')"
     )

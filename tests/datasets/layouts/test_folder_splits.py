@@ -11,8 +11,8 @@ import pytest
 
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.layouts.folder_splits import parse_splits
-from distingo.datasets.layouts.split_folders import are_numbered_parts, is_unlabeled_name, split_of_name, split_of_path
 from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.walking import are_numbered_parts, is_unlabeled_name, split_of_name, split_of_path
 from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.records import SplitName
 from note_texts import texts

@@ -13,7 +13,8 @@ import pytest
 from drawing import encode, idx_bytes, noise
 
 from distingo.datasets.decoding.decode import open_source
-from distingo.datasets.layouts.detection import find_layout, source_of
+from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.walking import source_of
 from distingo.errors import DataError, ErrorCode
 from raising import raises
 

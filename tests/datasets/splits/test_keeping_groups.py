@@ -6,7 +6,7 @@ from collections import Counter
 
 from grouped_images import a_dataset, alone, together
 
-from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
+from distingo.datasets.splits.grouping import keep_groups, split_numbers
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.records import SPLITS, Dataset, Split, SplitName
 from note_texts import texts

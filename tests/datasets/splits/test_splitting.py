@@ -14,7 +14,7 @@ from distingo.datasets.splits.splitting import split_dataset
 from distingo.errors import DataError, ErrorCode, RunError, UsageError
 from distingo.messages.notes import note
 from distingo.records import SPLITS, Dataset, LabeledImage, ManifestRow, Source, Split, SplitName
-from distingo.runs.splits import read_split, write_split
+from distingo.runs.data import read_split, write_split
 from note_texts import texts
 from raising import raises
 

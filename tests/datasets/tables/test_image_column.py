@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.tables.image_column import recognize_image_column
+from distingo.datasets.tables.columns import recognize_image_column
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.table import Table, TableOptions
 from distingo.datasets.walking import FoundFile

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.tables.headers import has_names, with_first_row
+from distingo.datasets.tables.columns import with_first_row
+from distingo.datasets.tables.headers import has_names
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.reading import is_list, read_labels_table
 from distingo.datasets.walking import FoundFile

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from distingo.records import Evaluation
-from distingo.report.charts.confusion import MOST_CLASSES, group_by_cell, often_taken_for, view_confusion
+from distingo.report.charts.classes import MOST_CLASSES, group_by_cell, often_taken_for, view_confusion
 from distingo.runs.predictions import PredictionRow
+from distingo.scores import Evaluation
 
 
 def _evaluation(confusion: list[list[int]]) -> Evaluation:

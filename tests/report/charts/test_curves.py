@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from made_up_confidence import made_up
 from run_folders import build_run
 
-from distingo.records import Score
 from distingo.report.charts.curves import (
     BOTTOM,
     LEFT,
@@ -25,8 +24,9 @@ from distingo.report.charts.curves import (
     view_confidence,
 )
 from distingo.report.pages.run import write_report
-from distingo.runs.confidence import AnswersAt, SetsAt, write_confidence
+from distingo.runs.evaluation import AnswersAt, SetsAt, write_confidence
 from distingo.runs.history import EpochRecord
+from distingo.scores import Score
 
 
 def _epoch(number: int, accuracy: float | None, loss: float | None = 1.0) -> EpochRecord:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from run_folders import draw_image
 
-from distingo.exploration.appearance import ImageMap
+from distingo.curation.appearance import ImageMap
 from distingo.records import LabeledImage, Source
 from distingo.report.charts.image_map import ACROSS, COLORS, TILE, WIDTH, make_sheets, show_map
 

@@ -12,9 +12,8 @@ import pytest
 
 from distingo.errors import RunError
 from distingo.metrics.multi_label import multi_label_scores
-from distingo.records import Evaluation, Score
 from distingo.report.charts.class_balance import MOST_LABELS, count_labels, view_pairs
-from distingo.report.charts.label_cards import (
+from distingo.report.charts.classes import (
     BOTTOM,
     LEFT,
     RIGHT,
@@ -28,6 +27,7 @@ from distingo.report.examples import show_samples, surest_mistakes
 from distingo.report.text.summaries import summarize_label_evaluation
 from distingo.report.text.wording import score_name, score_range, score_value
 from distingo.runs.predictions import Predicted, read_predicted
+from distingo.scores import Evaluation, Score
 from raising import raises
 
 LABELS = ("a", "b", "c")

@@ -10,10 +10,10 @@ import pytest
 from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.metrics.paired import PairedScore, RecipeDifference
-from distingo.records import Evaluation, Score
 from distingo.report.pages.comparison_summary import is_clear, summarize_comparison
 from distingo.runs.config import RunConfig
 from distingo.runs.contents import RunRecords
+from distingo.scores import Evaluation, Score
 
 
 def plain(text: str) -> str:

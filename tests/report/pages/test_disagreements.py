@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 
 from distingo.evaluation.comparing import compare_runs
 from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
-from distingo.records import Evaluation
 from distingo.report.pages.comparison import find_disagreements, find_label_disagreements
 from distingo.runs.config import RunConfig
 from distingo.runs.contents import RunRecords
 from distingo.runs.predictions import PredictionRow
+from distingo.scores import Evaluation
 
 
 def run(name: str, answers: str) -> ComparedRun:

@@ -15,7 +15,7 @@ from distingo.report.examples import worst_mistakes
 from distingo.report.pages.run import write_report
 from distingo.report.thumbnails import list_mistakes
 from distingo.runs.contents import read_run
-from distingo.runs.heat_maps import KeptHeatMap, write_heat_maps
+from distingo.runs.predictions import KeptHeatMap, write_heat_maps
 from raising import raises
 
 VALUES = np.array([[0.0, 0.2], [0.4, 1.0]], np.float32)

@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 from evaluated_recipes import CLASSES, make_cross_validation, make_learning_curve
 
-from distingo.report.pages.crossval import draw_fold_rail, summarize_cross_validation, write_crossval_page
-from distingo.report.pages.learning_curve import draw_forecast, summarize_learning_curve, write_learning_curve_page
+from distingo.report.pages.experiments import (
+    draw_fold_rail,
+    draw_forecast,
+    summarize_cross_validation,
+    summarize_learning_curve,
+    write_crossval_page,
+    write_learning_curve_page,
+)
 
 
 def test_the_cross_validation_says_mean_interval_and_unevenness(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from distingo.evaluation.comparison import ComparedRun, Cost
-from distingo.records import Evaluation
 from distingo.report.charts.curves import BOTTOM, LEFT, RIGHT, TOP
 from distingo.report.pages.comparison import draw_run_curves
 from distingo.runs.config import RunConfig
 from distingo.runs.contents import RunRecords
 from distingo.runs.history import EpochRecord
+from distingo.scores import Evaluation
 
 
 def run(name: str, accuracies: list[float | None], **recipe: object) -> ComparedRun:

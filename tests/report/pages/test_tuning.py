@@ -10,9 +10,21 @@ import pytest
 from searches import build_search, without_trials
 
 from browsing import CONTRASTS, TEXTS
-from distingo.report.pages.tuning import BOTTOM, LEFT, RIGHT, TOP, draw_history, draw_slices, write_tuning_page
-from distingo.tuning.records import Search, SearchFolder, choose_best, find_tied, write_search
-from distingo.tuning.words import cautions, name_trials, say_choice, say_gain, say_score
+from distingo.experiments.tuning_records import Search, SearchFolder, choose_best, find_tied, write_search
+from distingo.report.pages.tuning import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    cautions,
+    draw_history,
+    draw_slices,
+    name_trials,
+    say_choice,
+    say_gain,
+    say_score,
+    write_tuning_page,
+)
 
 
 def read(search: Any, place: Path) -> str:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from distingo.records import ClassScores, Evaluation, Score
 from distingo.report.text.summaries import summarize_evaluation
+from distingo.scores import ClassScores, Evaluation, Score
 
 
 def _plain(text: str) -> str:

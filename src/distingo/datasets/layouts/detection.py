@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from distingo.datasets.corrections import mark_own_files, require_finished
 from distingo.datasets.layouts.folder_questions import ask_about_classes
 from distingo.datasets.layouts.folder_splits import find_splits
 from distingo.datasets.layouts.folders import (
     HOW,
-    IDX_IMAGES,
     check_classes,
     check_no_class_is_empty,
     class_layout,
@@ -22,18 +21,9 @@ from distingo.datasets.layouts.folders import (
     split_layout,
     unlabeled_layout,
 )
-from distingo.datasets.layouts.split_folders import (
-    Folder,
-    FolderSplits,
-    are_numbered_parts,
-    build_tree,
-    class_name,
-    find_wrapper,
-    is_part_name,
-)
+from distingo.datasets.layouts.split_folders import Folder, FolderSplits, build_tree, class_name, find_wrapper
 from distingo.datasets.layouts.split_tables import layout_of_split_tables
-from distingo.datasets.own_files import mark_own_files, require_finished
-from distingo.datasets.tables.columns import TABLE_SPLITS, recognize_split_column
+from distingo.datasets.tables.columns import TABLE_SPLITS, names_images, recognize_image_column, recognize_split_column
 from distingo.datasets.tables.finding import (
     FoundTable,
     find_table,
@@ -42,18 +32,22 @@ from distingo.datasets.tables.finding import (
     layout_of_file,
     tables_in,
 )
-from distingo.datasets.tables.image_column import names_images, recognize_image_column
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.labels import merge_layout
 from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Table, TableOptions, text_of
-from distingo.datasets.walking import FoundFile, Layout, display_name, walk
+from distingo.datasets.walking import (
+    FoundFile,
+    Layout,
+    are_numbered_parts,
+    display_name,
+    is_part_name,
+    walk,
+)
 from distingo.errors import DataError, UsageError, name_the_nearest, option
 from distingo.messages.notes import Note, name_first, note
-from distingo.records import HOLDS_PROVENANCE, Source, SplitName, ValueRanges
-
-_ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
+from distingo.records import HOLDS_PROVENANCE, SplitName
 
 
 def find_layout(
@@ -234,29 +228,6 @@ class _Folders:
 def _are_known(tree: Folder, known: Collection[str]) -> bool:
     """Whether all folders in a folder are classes of the model."""
     return bool(known) and {class_name(folder.name) for folder in tree}.issubset(known)
-
-
-def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) -> Source:
-    """Create the source for the ``file`` of a manifest or split.
-
-    Args:
-        root: The dataset's folder.
-        file: As in `Source.file`.
-        value_ranges: As in `Source.value_range`: those of the data set or of a model.
-
-    Returns:
-        The source; a missing file is only noticed when it is opened.
-    """
-    path = root / file
-    if path.exists():
-        return Source(file, path, value_range=value_ranges)
-    entry = _ENTRY.fullmatch(file)
-    if entry and IDX_IMAGES.fullmatch(entry["file"].rpartition("/")[2]):
-        return Source(file, root / entry["file"], int(entry["index"]))
-    if "\\x" in file:
-        raw_file = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), file)
-        return Source(file, root / raw_file, value_range=value_ranges)
-    return Source(file, path, value_range=value_ranges)
 
 
 def _find_files(root: Path) -> list[FoundFile]:

@@ -24,6 +24,8 @@ from distingo.datasets.layouts.split_folders import (
     class_name,
     enter,
     in_order,
+)
+from distingo.datasets.walking import (
     is_container_name,
     is_part_name,
     is_source_name,

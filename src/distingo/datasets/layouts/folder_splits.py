@@ -20,10 +20,8 @@ from distingo.datasets.layouts.split_folders import (
     as_split,
     enter,
     in_order,
-    is_part_name,
-    is_unlabeled_name,
-    split_of_name,
 )
+from distingo.datasets.walking import is_part_name, is_unlabeled_name, split_of_name
 from distingo.errors import UsageError, name_some, name_the_nearest, option
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import SplitName

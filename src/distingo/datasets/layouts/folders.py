@@ -10,7 +10,16 @@ from pathlib import Path
 
 from distingo.datasets.decoding import idx
 from distingo.datasets.layouts.split_folders import Folder, FolderSplits, SplitFolder, class_name
-from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row, is_hidden_folder, walk
+from distingo.datasets.walking import (
+    IDX_IMAGES,
+    Candidate,
+    FoundFile,
+    Layout,
+    display_name,
+    ignored_row,
+    is_hidden_folder,
+    walk,
+)
 from distingo.errors import DataError, name_some
 from distingo.messages.notes import Note, note
 from distingo.records import Source, SplitName
@@ -186,10 +195,6 @@ def _has_files(folder: Path) -> bool:
         return next(walk(folder), None) is not None
     except OSError:
         return True  # listed as a folder that can't be opened
-
-
-IDX_IMAGES = re.compile(r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE)
-"""Pattern for the names of files with images."""
 
 
 def idx_images(files: Sequence[FoundFile]) -> list[FoundFile]:

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.datasets.decoding.formats import IMAGE_ENDINGS
-from distingo.datasets.layouts.split_folders import class_name, is_container_name, is_unlabeled_name
-from distingo.datasets.tables.columns import recognize_split_column
-from distingo.datasets.tables.headers import with_first_row
-from distingo.datasets.tables.image_column import CERTAIN, is_switch, known_label_column, rank_image_columns
+from distingo.datasets.layouts.split_folders import class_name
+from distingo.datasets.tables.columns import CERTAIN, rank_image_columns, recognize_split_column, with_first_row
+from distingo.datasets.tables.headers import is_switch, known_label_column
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import FOLDER_ENDINGS, SECOND_ENDINGS, LabelsFrom, Table, TableOptions, text_of
-from distingo.datasets.walking import FoundFile, display_name
+from distingo.datasets.walking import FoundFile, display_name, is_container_name, is_unlabeled_name
 from distingo.errors import DataError, UsageError, name_some, option
 from distingo.messages.notes import Note, name_first, note
 
@@ -113,7 +112,7 @@ class _Naming:
     Attributes:
         table: As read.
         image_column: The column that names the images.
-        certainty: As `distingo.datasets.tables.image_column.ImageColumn.certainty`.
+        certainty: As `distingo.datasets.tables.columns.ImageColumn.certainty`.
         files: The images, by row index.
     """
 

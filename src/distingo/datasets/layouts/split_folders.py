@@ -2,182 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import PurePath
 
-from distingo.datasets.walking import FoundFile, display_name
+from distingo.datasets.walking import (
+    FoundFile,
+    are_numbered_parts,
+    display_name,
+    is_container_name,
+    is_part_name,
+    is_wrapper_name,
+)
 from distingo.messages.notes import Note
 from distingo.records import SPLITS, SplitName
-
-_WORDS: dict[str, SplitName] = {
-    **dict.fromkeys(("train", "training", "trn", "trainings", "entrenamiento", "treino", "训练", "訓練"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "eval", "evaluation", "tune"), "validation"),
-    **dict.fromkeys(("validacion", "validacao", "验证", "驗證"), "validation"),
-    **dict.fromkeys(
-        ("test", "testing", "tst", "holdout", "heldout", "prueba", "pruebas", "teste", "测试", "測試"), "test"
-    ),
-}
-"""Words for the splits, in lower case, without accents where these are optional."""
-
-_FILLERS = frozenset(
-    {"set", "sets", "data", "dataset", "split", "folder", "dir", "images", "image", "imgs", "img", "pictures"}
-    | {
-        "photos",
-        "jpg",
-        "jpeg",
-        "png",
-        "label",
-        "labels",
-        "labelled",
-        "labeled",
-        "annotations",
-        "metadata",
-        "集",
-        "数据",
-    }
-    | {"conjunto", "datos", "imagenes", "de", "list", "file", "files", "full", "all"}
-)
-"""Words that do not distinguish splits."""
-
-_PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", "shard", "archive", "zip", "folder"})
-
-_UNLABELED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
-
-_UNLABELED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
-
-_WRAPPERS = frozenset(
-    {"data", "dataset", "datasets", "archive", "raw", "input", "inputs", "download", "downloads", "unzipped"}
-    | {"extracted", "labelled", "labeled", "v"}
-)
-
-_STRAYS = frozenset(
-    {"doc", "docs", "documentation", "readme", "asset", "assets", "static", "figure", "figures", "fig", "figs", "logo"}
-    | {"logos", "icon", "icons", "plot", "plots", "result", "results", "output", "outputs", "screenshot", "screenshots"}
-    | {"demo", "demos", "example", "examples", "sample", "samples", "notebook", "notebooks", "resource", "resources"}
-    | {"media", "misc", "web", "src", "thumbnail", "thumbnails", "preview", "previews", "images", "img"}
-)
-
-_SOURCES = frozenset(
-    {"cam", "camera", "session", "seq", "sequence", "video", "clip", "batch", "part", "chunk", "shard", "fold", "run"}
-    | {"source", "scan", "device", "site", "hospital", "patient", "subject"}
-)
-"""Words for image sources; a folder named by one with a number is not a class."""
-
-
-def split_of_name(name: str, *, loose: bool = False) -> SplitName | None:
-    """Recognize which split a name stands for.
-
-    Args:
-        name: Name of a folder, or of a table without its extension.
-        loose: Also accept a name with other words and numbers in it, such as ``seg_train`` or ``val2017``. As a class
-            may have such a name, callers need further evidence.
-
-    Returns:
-        The split; None if the name stands for none, or for several.
-    """
-    words = _words(name)
-    splits = [split for word in words if (split := _split_of_word(word)) is not None]
-    others = [word for word in words if _split_of_word(word) is None]
-    if len(set(splits)) != 1:
-        return None
-    return splits[0] if loose or all(word in _FILLERS for word in others) else None
-
-
-def split_of_path(file: str) -> SplitName | None:
-    """The split of a file, by the name of the top folder in its path; None if that is not a split's name."""
-    top, slash, _ = file.partition("/")
-    return split_of_name(top) if slash else None
-
-
-def is_unlabeled_name(name: str) -> bool:
-    """Whether a folder's or table's name implies that it has no labels: ``seg_pred``, ``sample_submission``."""
-    return any(word in _UNLABELED or word in _UNLABELED_MORE for word in _words(name))
-
-
-def is_container_name(name: str) -> bool:
-    """Whether a folder's name only means that it holds images."""
-    return _key(name) in {"image", "images", "img", "imgs", "pictures", "photos", "jpegimages", "data"}
-
-
-def is_part_name(name: str) -> bool:
-    """Whether a name is common for one of several folders with a file per image, as for detection or segmentation."""
-    return is_container_name(name) or _key(name) in {
-        *("label", "labels", "mask", "masks", "annotation", "annotations", "segmentation", "segmentations"),
-        *("groundtruth", "gt", "bbox", "bboxes", "boxes", "depth"),
-    }
-
-
-def is_wrapper_name(name: str) -> bool:
-    """Whether a name is common for a folder around a data set: ``dataset``, ``archive``, ``data_v2``."""
-    words = [word for word in _words(name) if not word.isdigit()]
-    return bool(words) and all(word in _WRAPPERS for word in words)
-
-
-def is_stray_name(name: str) -> bool:
-    """Whether a name is common for images that do not belong to a data set next to them: ``docs``, ``figures``."""
-    words = _words(name)
-    return bool(words) and all(word in _STRAYS for word in words)
-
-
-def is_source_name(name: str) -> bool:
-    """Whether a folder is named by the origin or date of its images, not a class: ``camera_2``, ``2019-05-01``."""
-    words = _words(name)
-    numbers = [word for word in words if word.isdigit()]
-    if words and len(numbers) == len(words):
-        year = re.fullmatch(r"(19|20)\d\d(\d\d){0,2}", words[0])
-        return year is not None and len(words) <= 3
-    return (
-        bool(numbers)
-        and any(word in _SOURCES for word in words)
-        and all(word in _SOURCES or word.isdigit() for word in words)
-    )
-
-
-def are_numbered_parts(names: Iterable[str]) -> bool:
-    """Whether folders' names differ in a number only and mean parts: ``images_001``, ``images_002``."""
-    all_names = list(names)
-    return differ_in_a_number(all_names) and not _PARTS.isdisjoint(_words(all_names[0]))
-
-
-def differ_in_a_number(names: Iterable[str]) -> bool:
-    """Whether two or more names have the same words and a number each: ``patient 1``, ``patient 2``."""
-    words_by_name = [_words(name) for name in names]
-    words = {tuple(word for word in each if not word.isdigit()) for each in words_by_name}
-    return (
-        len(words_by_name) > 1
-        and all(any(word.isdigit() for word in each) for each in words_by_name)
-        and len(words) == 1
-    )
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).lower()
-
-
-def _words(name: str) -> list[str]:
-    """Split a name into words, in lower case and without accents, at numbers and changes of case."""
-    stripped = unicodedata.normalize("NFKD", name)
-    stripped = unicodedata.normalize("NFC", "".join(char for char in stripped if not unicodedata.combining(char)))
-    if stripped.lower().replace("-", "").replace("_", "").replace(" ", "") in {"holdout", "heldout"}:
-        return ["holdout"]
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stripped)
-    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", spaced)]
-
-
-@lru_cache(maxsize=4096)
-def _split_of_word(word: str) -> SplitName | None:
-    """The split of a single word: ``train``, or with a filler ``trainset`` and ``testdata``."""
-    if word in _WORDS:
-        return _WORDS[word]
-    for split_word, split in _WORDS.items():
-        if word.startswith(split_word) and word[len(split_word) :] in _FILLERS:
-            return split
-    return None
-
 
 _NO_IMAGE_ENDINGS = frozenset(
     {".txt", ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".yaml", ".yml", ".md", ".html"}

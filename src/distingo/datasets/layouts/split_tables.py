@@ -6,26 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from distingo.datasets.corrections import describe_labels_table
 from distingo.datasets.layouts.folders import describe_unlabeled, split_layout
 from distingo.datasets.layouts.label_source import LabelSource, choose_label_source
-from distingo.datasets.layouts.split_folders import (
-    Folder,
-    FolderSplits,
-    SplitFolder,
-    class_name,
-    is_unlabeled_name,
-    split_of_name,
-)
-from distingo.datasets.own_files import describe_labels_table
-from distingo.datasets.tables.columns import recognize_shape
-from distingo.datasets.tables.headers import with_first_row
-from distingo.datasets.tables.image_column import names_images
+from distingo.datasets.layouts.split_folders import Folder, FolderSplits, SplitFolder, class_name
+from distingo.datasets.tables.columns import names_images, recognize_shape, with_first_row
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.layout import table_layout
 from distingo.datasets.tables.reading import read_labels_table
-from distingo.datasets.tables.similar_tables import options_like
+from distingo.datasets.tables.rows import options_like
 from distingo.datasets.tables.table import FOLDER_ENDINGS, Table, TableOptions, text_of
-from distingo.datasets.walking import FoundFile, Layout, display_name, ignored_row
+from distingo.datasets.walking import FoundFile, Layout, display_name, ignored_row, is_unlabeled_name, split_of_name
 from distingo.errors import DataError
 from distingo.messages.notes import Note, note
 from distingo.records import SPLITS, ManifestRow

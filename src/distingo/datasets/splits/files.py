@@ -12,12 +12,11 @@ import numpy as np
 from distingo.csv_files import join_labels, read_split_name, read_table, split_labels, write_table
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.group_splitting import Division
-from distingo.datasets.splits.splitting import order_split
-from distingo.datasets.targets import encode_labels
+from distingo.datasets.splits.splitting import WantedSplit, order_split
 from distingo.errors import DataError, RunError, UsageError, name_some, option
 from distingo.files import content_hash
 from distingo.messages.notes import Note, name_first, note
-from distingo.records import SPLITS, Dataset, LabeledImage, Split, SplitName
+from distingo.records import SPLITS, Dataset, LabeledImage, Split, SplitName, encode_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,21 +308,6 @@ def _lacking(dataset: Dataset, splits: dict[SplitName, list[LabeledImage]]) -> l
         present = {label for image in splits[split] for label in image.labels}
         notes += [note(f"{noun}-not-in-{split}", name=name) for name in dataset.classes if name not in present]
     return notes
-
-
-@dataclass(frozen=True, slots=True)
-class WantedSplit:
-    """A split file that the user requested.
-
-    Attributes:
-        file: Path of the file.
-        fold: Which fold is the test split; None if the file has splits.
-        content: Hash that the file must have; empty for any content.
-    """
-
-    file: Path
-    fold: int | None = None
-    content: str = ""
 
 
 def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:

@@ -10,10 +10,9 @@ import numpy as np
 
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import Grouping
-from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, UsageError, option
 from distingo.messages.notes import Note, note
-from distingo.records import SPLITS, Dataset, SplitName
+from distingo.records import SPLITS, Dataset, SplitName, encode_labels
 
 DEFAULT_SHARES: dict[SplitName, float] = {"validation": 0.15, "test": 0.2}
 """Default shares of the images to divide."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -299,3 +301,18 @@ def order_split(splits: dict[SplitName, list[LabeledImage]], notes: tuple[Note, 
     """Create a split with images sorted by file name."""
     train, validation, test = (tuple(sorted(splits[split], key=_place)) for split in SPLITS)
     return Split(train, validation, test, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSplit:
+    """A split file that the user requested.
+
+    Attributes:
+        file: Path of the file.
+        fold: Which fold is the test split; None if the file has splits.
+        content: Hash that the file must have; empty for any content.
+    """
+
+    file: Path
+    fold: int | None = None
+    content: str = ""

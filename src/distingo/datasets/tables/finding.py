@@ -7,12 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.corrections import is_corrections
+from distingo.datasets.corrections import is_corrections, mark_own_files
 from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.layouts.label_source import LabelSource, choose_label_source, find_table_beside_folders
-from distingo.datasets.layouts.split_folders import is_unlabeled_name, split_of_name
-from distingo.datasets.own_files import mark_own_files
-from distingo.datasets.tables.image_column import names_images
+from distingo.datasets.tables.columns import names_images
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.layout import table_layout
 from distingo.datasets.tables.reading import read_labels_table
@@ -24,7 +22,7 @@ from distingo.datasets.tables.table import (
     Table,
     TableOptions,
 )
-from distingo.datasets.walking import FoundFile, Layout, walk
+from distingo.datasets.walking import FoundFile, Layout, is_unlabeled_name, split_of_name, walk
 from distingo.errors import DataError, UsageError, option
 
 _SHEETS = frozenset({".xls", ".xlsb", ".ods", ".numbers"})

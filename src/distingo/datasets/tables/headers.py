@@ -1,22 +1,73 @@
-"""Detect whether the first row of a table holds its column names, and build a table from rows."""
+"""The names of columns: those that many tables use, and whether a table's first row holds them."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets.decoding.formats import IMAGE_ENDINGS
-from distingo.datasets.tables.image_column import is_known_column
-from distingo.datasets.tables.image_files import ImageFinder
-from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.table import Cell, Table, text_of
 from distingo.errors import DataError
 
-_LOOKED_AT = 1000
+# The likeliest first, in lower case and without punctuation: "File_Name" is "filename".
+IMAGE_NAMES = (
+    *("filename", "file", "filepath", "filepaths", "path", "imagepath", "imagename", "imagefile", "image", "images"),
+    *("imageid", "img", "imgname", "imgid", "imgpath", "picture", "photo", "poster", "fname", "id", "name"),
+)
 
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+LABEL_NAMES = (
+    *("label", "labels", "class", "classes", "classname", "category", "categories", "target", "targets", "tag", "tags"),
+    *("genre", "genres", "species", "breed"),
+)
+
+
+SPLIT_NAMES = frozenset({"split", "set", "subset", "partition", "dataset", "side", "phase"})
+
+
+def names_labels(columns: Sequence[str]) -> bool:
+    """Whether a table has, by the column names, one column for images and one for labels."""
+    keys = {column_key(name) for name in columns}
+    return not keys.isdisjoint(IMAGE_NAMES) and not keys.isdisjoint(LABEL_NAMES)
+
+
+def named_like_images(columns: Sequence[str]) -> list[str]:
+    """The columns that hold images according to their names, the likeliest first."""
+    matching = [name for name in columns if column_key(name) in IMAGE_NAMES]
+    return sorted(matching, key=lambda name: name_rank(name, IMAGE_NAMES))
+
+
+def is_known_column(name: str) -> bool:
+    """Whether a text is a common name of a column of images, labels or splits."""
+    key = column_key(name)
+    return key in IMAGE_NAMES or key in LABEL_NAMES or key in SPLIT_NAMES
+
+
+def known_label_column(names: Sequence[str]) -> str | None:
+    """The column that is most likely the label's, by its name alone; None if no name is a common one."""
+    ranked = sorted(
+        (name for name in names if column_key(name) in LABEL_NAMES), key=lambda name: name_rank(name, LABEL_NAMES)
+    )
+    return ranked[0] if ranked else None
+
+
+def column_key(name: str) -> str:
+    """Normalize a column's name to lower case without punctuation, as the common names are written here."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def name_rank(name: str, known: Sequence[str]) -> int:
+    """The index of a column's name among common ones; their number if it is none of them."""
+    return known.index(column_key(name)) if column_key(name) in known else len(known)
+
+
+_HEADER_ROWS = 1000
+
+
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
 
 _ENDING = tuple(IMAGE_ENDINGS)
 
@@ -46,7 +97,7 @@ def table_of_rows(
     Raises:
         DataError: Two columns have the same name, or a row has more filled cells than there are columns, or fewer.
     """
-    names = has_names([cells for _, cells in rows[:_LOOKED_AT]]) if header is None else header
+    names = has_names([cells for _, cells in rows[:_HEADER_ROWS]]) if header is None else header
     first = rows[0][1]
     columns = column_names(path, first if names else [""] * len(first))
     body = rows[1:] if names else rows
@@ -100,35 +151,33 @@ def has_names(rows: Sequence[Sequence[str]]) -> bool:
         return False
     if any(not cell or is_known_column(cell) for cell in stripped) or not body:
         return True
-    numbers = [_NUMBER.fullmatch(cell) is not None for cell in stripped]
+    numbers = [_DECIMAL.fullmatch(cell) is not None for cell in stripped]
     if all(numbers):
         is_counter = stripped == [str(at) for at in range(len(stripped))]
-        return is_counter or not all(_NUMBER.fullmatch(cell.strip()) for row in body for cell in row if cell.strip())
+        return is_counter or not all(_DECIMAL.fullmatch(cell.strip()) for row in body for cell in row if cell.strip())
     repeated = [cell in {row[at].strip() for row in body if at < len(row)} for at, cell in enumerate(stripped)]
     return not any(repeated) or all(repeated)
 
 
-def with_first_row(table: Table, images: ImageFinder) -> Table:
-    """Turn the header into the first row if it names an image as the rows below do.
+YES = frozenset({"1", "1.0", "true", "yes"})
 
-    Args:
-        table: As read; it stays unchanged if the user specified whether it has a header.
-        images: Finds the files that cells refer to.
-    """
-    if not table.header_line:
-        return table
-    for name, column in zip(table.columns, table.cells, strict=True):
-        if is_known_column(name) or len(images.find(name)) != 1:
-            continue
-        sample = [text_of(cell) for cell in column[:_LOOKED_AT]]
-        matches = match_names(sample, images)
-        if 2 * sum(bool(matches.files(cell)) for cell in sample) >= len(sample):
-            return replace(
-                table,
-                form=f"{table.form}, without a line of names",
-                columns=tuple(f"column {at}" for at in range(1, len(table.columns) + 1)),
-                cells=tuple((name, *cells) for name, cells in zip(table.columns, table.cells, strict=True)),
-                lines=(table.header_line, *table.lines),
-                header_line=0,
-            )
-    return table
+
+NO = frozenset({"0", "0.0", "false", "no"})
+
+
+SPARSE_NO = frozenset({"", "-1", "-1.0"})
+"""Values that mean no in a column without any 0."""
+
+
+_SWITCHES = YES | NO | SPARSE_NO
+
+
+MOST_CELLS = 0.9
+
+
+def is_switch(cells: Sequence[Cell]) -> bool:
+    """Whether a column holds 0 and 1, except for a few unknown values."""
+    counts = Counter(cells)
+    filled = {cell: count for cell, count in counts.items() if cell}
+    switch_count = sum(count for cell, count in filled.items() if text_of(cell).lower() in _SWITCHES)
+    return bool(filled) and switch_count >= MOST_CELLS * sum(filled.values())

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.datasets.decoding.formats import IMAGE_ENDINGS
-from distingo.datasets.tables.headers import column_names, table_of_rows
-from distingo.datasets.tables.image_column import named_like_images
+from distingo.datasets.tables.headers import column_names, named_like_images, table_of_rows
 from distingo.datasets.tables.table import Table, cells_of
 from distingo.errors import DataError, UsageError
 from distingo.files import parse_json

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.layouts.split_folders import split_of_path
-from distingo.datasets.own_files import describe_labels_table
-from distingo.datasets.tables.columns import Shape, recognize_shape
-from distingo.datasets.tables.headers import with_first_row
+from distingo.datasets.corrections import describe_labels_table
+from distingo.datasets.tables.columns import recognize_shape, with_first_row
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.matching import Matches, folder_name, match_names
 from distingo.datasets.tables.notes import LayoutFacts, describe_layout, why_missing
@@ -22,8 +20,8 @@ from distingo.datasets.tables.rows import (
     read_rows,
     with_class_names,
 )
-from distingo.datasets.tables.table import Table, TableOptions, text_of
-from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row
+from distingo.datasets.tables.table import Shape, Table, TableOptions, text_of
+from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row, split_of_path
 from distingo.errors import DataError, option
 from distingo.messages.notes import Note, note
 from distingo.records import ManifestRow, ManifestStatus, Source, SplitName, Task

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from distingo.datasets.layouts.split_folders import differ_in_a_number, split_of_name
 from distingo.datasets.tables.image_files import (
     NOTHING,
     ImageFinder,
@@ -16,7 +15,7 @@ from distingo.datasets.tables.image_files import (
     leads_outside,
     path_of,
 )
-from distingo.datasets.walking import SPLIT_LABELS, FoundFile, display_name
+from distingo.datasets.walking import SPLIT_LABELS, FoundFile, differ_in_a_number, display_name, split_of_name
 
 _NEARLY_ALL = 0.95
 """If the folder has another name than in the table, at least this share of the paths must exist."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distingo.datasets.tables.columns import Shape
 from distingo.datasets.tables.labels import DELIMITER_NAMES, describe_variants, tidy_labels
 from distingo.datasets.tables.matching import Matches, Rerooting, folder_name
-from distingo.datasets.tables.rows import ClassNames
-from distingo.datasets.tables.table import MergeLabels, Table
+from distingo.datasets.tables.table import ClassNames, MergeLabels, Shape, Table
 from distingo.datasets.walking import Candidate, display_name
 from distingo.messages.notes import Note, Value, note
 from distingo.records import LabelVariants, ManifestRow, Task

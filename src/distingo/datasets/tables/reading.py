@@ -14,7 +14,7 @@ from distingo.csv_files import restore_cells
 from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.tables.headers import table_of_rows
 from distingo.datasets.tables.kinds import EXCEL_ENDINGS, read_excel, read_json, read_parquet
-from distingo.datasets.tables.table import OTHER_PROGRAMS, READ_ENDINGS, Table, cells_of, cells_of_texts
+from distingo.datasets.tables.table import OTHER_PROGRAMS, READ_ENDINGS, Table, cells_of, cells_of_texts, decode_text
 from distingo.errors import DataError
 from distingo.files import parse_json
 
@@ -70,15 +70,6 @@ def _halves(line: str) -> list[str]:
         return line.strip().split(maxsplit=1)
     return [match["quoted"] or match["plain"], match["rest"].rstrip()]
 
-
-# UTF-32's byte order mark begins with UTF-16's and is therefore checked first.
-_MARKS = (
-    (b"\xff\xfe\x00\x00", "utf-32", "UTF-32"),
-    (b"\x00\x00\xfe\xff", "utf-32", "UTF-32"),
-    (b"\xef\xbb\xbf", "utf-8-sig", "UTF-8 with byte order mark"),
-    (b"\xff\xfe", "utf-16", "UTF-16"),
-    (b"\xfe\xff", "utf-16", "UTF-16"),
-)
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
@@ -144,45 +135,6 @@ def _are_json_lines(text: str) -> bool:
     """Whether each of the first two lines of a text is an object."""
     lines = [line.strip() for line in text[:_SAMPLE].split("\n") if line.strip()][:2]
     return len(lines) == 2 and all(line[0] == "{" and line[-1] == "}" for line in lines)
-
-
-def decode_text(path: Path, data: bytes) -> tuple[str, str]:
-    """Decode a table's text and name its encoding: UTF-8, that of a byte order mark, or Western European.
-
-    Raises:
-        DataError: It is invalid for its byte order mark, or contains a NUL byte.
-    """
-    for mark, codec, name in _MARKS:
-        if data.startswith(mark):
-            try:
-                return _without_nul(path, data.decode(codec)), name
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}: begins as {name}, but byte {error.start} does not fit; save it again",
-                    code="wrong_encoding",
-                ) from (error)
-    try:
-        return _without_nul(path, data.decode("utf-8")), "UTF-8"
-    except UnicodeDecodeError:
-        pass
-    # Latin-1 has no printable characters from 80 to 9F, where Windows-1252 has curly quotes and the euro sign.
-    if any(0x80 <= byte <= 0x9F for byte in set(data)):
-        try:
-            return _without_nul(path, data.decode("cp1252")), "Windows-1252"
-        except UnicodeDecodeError:
-            pass
-    return _without_nul(path, data.decode("latin-1")), "Latin-1"
-
-
-def _without_nul(path: Path, text: str) -> str:
-    at = text.find("\0")
-    if at >= 0:
-        line = text.count("\n", 0, at) + 1
-        raise DataError(
-            f"{path}: line {line} holds a NUL byte; it is no text, or UTF-16 without a byte order mark",
-            code="wrong_encoding",
-        )
-    return text
 
 
 def _read_csv(path: Path, text: str, encoding: str, *, header: bool | None) -> Table:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import DataError, UsageError, name_the_nearest, option
 from distingo.messages.notes import Note, note
 from distingo.options.fields import Option
 
@@ -277,3 +277,95 @@ def _text(value: Any) -> str:
 
 def _is_midnight(moment: datetime.datetime) -> bool:
     return moment.tzinfo is None and moment.time() == datetime.time()
+
+
+# UTF-32's byte order mark begins with UTF-16's and is therefore checked first.
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "utf-32", "UTF-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig", "UTF-8 with byte order mark"),
+    (b"\xff\xfe", "utf-16", "UTF-16"),
+    (b"\xfe\xff", "utf-16", "UTF-16"),
+)
+
+
+def decode_text(path: Path, data: bytes) -> tuple[str, str]:
+    """Decode a table's text and name its encoding: UTF-8, that of a byte order mark, or Western European.
+
+    Raises:
+        DataError: It is invalid for its byte order mark, or contains a NUL byte.
+    """
+    for mark, codec, name in _MARKS:
+        if data.startswith(mark):
+            try:
+                return _without_nul(path, data.decode(codec)), name
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}: begins as {name}, but byte {error.start} does not fit; save it again",
+                    code="wrong_encoding",
+                ) from (error)
+    try:
+        return _without_nul(path, data.decode("utf-8")), "UTF-8"
+    except UnicodeDecodeError:
+        pass
+    # Latin-1 has no printable characters from 80 to 9F, where Windows-1252 has curly quotes and the euro sign.
+    if any(0x80 <= byte <= 0x9F for byte in set(data)):
+        try:
+            return _without_nul(path, data.decode("cp1252")), "Windows-1252"
+        except UnicodeDecodeError:
+            pass
+    return _without_nul(path, data.decode("latin-1")), "Latin-1"
+
+
+def _without_nul(path: Path, text: str) -> str:
+    at = text.find("\0")
+    if at >= 0:
+        line = text.count("\n", 0, at) + 1
+        raise DataError(
+            f"{path}: line {line} holds a NUL byte; it is no text, or UTF-16 without a byte order mark",
+            code="wrong_encoding",
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class ClassNames:
+    """The class names that a table's numbers stand for.
+
+    Attributes:
+        path: The file with the names.
+        by_number: The name of every number.
+        used: Whether the numbers are replaced.
+        first: The lowest number, 0 or 1.
+    """
+
+    path: Path
+    by_number: dict[str, str]
+    used: bool
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a table assigns labels to images.
+
+    Attributes:
+        kind: One 0/1 column per label; a list per row; labels joined by a delimiter; or one label per row.
+        image_column: The column that names the images.
+        label_columns: One per label for 0/1 columns, else a single one.
+        list_column: For 0/1 columns: the column that holds the same labels as text, or None.
+        delimiter: For joined labels.
+        split_column: The column that names the splits, or None.
+        unused: 0/1 columns that are not read as labels, because another column holds the labels.
+    """
+
+    kind: ShapeKind
+    image_column: str
+    label_columns: tuple[str, ...]
+    list_column: str | None = None
+    delimiter: str | None = None
+    split_column: str | None = None
+    unused: tuple[str, ...] = ()
+
+
+ShapeKind = Literal["0/1 columns", "lists", "joined", "plain"]

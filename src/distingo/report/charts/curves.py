@@ -14,7 +14,7 @@ from pathlib import Path
 from distingo.language import count, gettext
 from distingo.metrics.calibration import Calibration
 from distingo.report.text.wording import percent, score_interval, score_name
-from distingo.runs.confidence import Confidence, read_confidence
+from distingo.runs.evaluation import Confidence, read_confidence
 from distingo.runs.history import EpochRecord
 
 WIDTH, HEIGHT = 460, 270

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from distingo.curation.appearance import ImageMap, Neighborhood
 from distingo.datasets.decoding.decode import open_source
 from distingo.errors import DistingoError
-from distingo.exploration.appearance import ImageMap, Neighborhood
 from distingo.progress import progress_bar
 from distingo.records import LabeledImage, Source
 

@@ -16,7 +16,7 @@ from distingo.files import write_text
 from distingo.language import count, gettext, written_in
 from distingo.messages.notes import Note
 from distingo.report.charts.class_balance import balance_classes
-from distingo.report.charts.confusion import often_taken_for
+from distingo.report.charts.classes import often_taken_for
 from distingo.report.charts.curves import best_epoch
 from distingo.report.examples import group_skipped
 from distingo.report.pages.card_limits import find_limits
@@ -29,10 +29,10 @@ from distingo.report.text.summaries import (
     summarize_label_evaluation,
 )
 from distingo.report.text.wording import score_name
+from distingo.runs.config import ModelFacts, read_model_facts
 from distingo.runs.contents import RunRecords, read_run
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
-from distingo.runs.model_facts import ModelFacts, read_model_facts
 
 _PATH = re.compile(r"(?:^|[\s('\"])(?:~?/|[A-Za-z]:[\\/])")
 """An absolute path: whose machine the model was made on is nobody's business."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from distingo.curation.findings import DEFAULT_THRESHOLDS
 from distingo.curation.shortcuts import find_file_shortcuts
-from distingo.curation.thresholds import DEFAULT_THRESHOLDS
 from distingo.language import count, gettext
 from distingo.report.charts.class_balance import balance_classes
 from distingo.report.text.summaries import FEW_IMAGES, summarize_evaluation, summarize_label_evaluation

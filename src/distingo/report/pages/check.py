@@ -119,7 +119,7 @@ def write_check_page(check: Check, path: Path) -> Path:
     Raises:
         ResourceError: The page can't be written.
     """
-    from distingo.near_duplicates.records import describe_search
+    from distingo.near_duplicates.search import describe_search
 
     search = check.near_duplicates
     sections = [section for kind in FINDING_KINDS if (section := _section(check.findings, kind)) is not None]
@@ -141,7 +141,7 @@ def write_check_page(check: Check, path: Path) -> Path:
 
 
 def _section(findings: Sequence[Finding], kind: FindingKind) -> Section | None:
-    from distingo.curation.thresholds import KEPT_FROM
+    from distingo.curation.findings import KEPT_FROM
 
     chosen = sorted((finding for finding in findings if finding.kind == kind), key=lambda finding: -finding.score)
     if not chosen:

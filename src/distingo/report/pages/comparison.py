@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.evaluation.comparison import COMPARISON_PAGE, ComparedRun, Comparison, path_from
-from distingo.records import Score
 from distingo.report.charts.curves import (
     BOTTOM,
     CURVE_SCORES,
@@ -35,6 +34,7 @@ from distingo.report.text.wording import NO_BREAK, isolated, percent
 from distingo.report.thumbnails import fill_album
 from distingo.runs.history import EpochRecord
 from distingo.runs.predictions import Predicted, PredictionRow
+from distingo.scores import Score
 
 MOST_SHOWN = 12
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.exploration.appearance import Appearance, Exploration
+from distingo.curation.appearance import Appearance, Exploration
 from distingo.language import count
 from distingo.records import Dataset, LabeledImage
 from distingo.report.charts.class_balance import balance_classes, count_labels, summarize_sizes, view_pairs

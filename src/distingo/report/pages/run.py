@@ -9,17 +9,20 @@ import numpy as np
 
 from distingo.errors import RunError
 from distingo.language import gettext
-from distingo.metrics.confusion_intervals import class_intervals
 from distingo.metrics.label_intervals import MIN_POSITIVES
-from distingo.records import Evaluation, Score
+from distingo.metrics.single_label import class_intervals
 from distingo.report.charts.class_balance import balance_classes, count_labels, view_pairs
-from distingo.report.charts.confusion import (
+from distingo.report.charts.classes import (
+    MOST_CARDS,
     CellKey,
     ConfusionView,
+    LabelCard,
     cell_note,
     group_by_cell,
+    mean_plain_f1,
     often_taken_for,
     view_confusion,
+    view_labels,
 )
 from distingo.report.charts.curves import (
     CURVE_SCORES,
@@ -29,7 +32,6 @@ from distingo.report.charts.curves import (
     show_confidence,
     strange_files,
 )
-from distingo.report.charts.label_cards import MOST_CARDS, LabelCard, mean_plain_f1, view_labels
 from distingo.report.examples import (
     LabelMistake,
     LabelSample,
@@ -58,6 +60,7 @@ from distingo.report.thumbnails import Album, fill_album, heat_layers
 from distingo.runs.contents import RunRecords, read_other_evaluation, read_run
 from distingo.runs.history import EpochRecord
 from distingo.runs.predictions import Predicted, PredictionRow, read_predicted
+from distingo.scores import Evaluation, Score
 
 MOST_IMAGES = 600
 """More than other pages embed, as every label has cells of its own to open."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from distingo.language import count, gettext, listed, ngettext
 from distingo.metrics.label_intervals import MIN_POSITIVES
-from distingo.records import Evaluation, LabelScores, Score
 from distingo.report.text.wording import (
     baseline_name,
     counted,
@@ -18,6 +17,7 @@ from distingo.report.text.wording import (
     points,
     split_images,
 )
+from distingo.scores import Evaluation, LabelScores, Score
 
 FEW_IMAGES = 20
 """Below this many test images a class's own scores say little (one image moves recall by 5 points)."""

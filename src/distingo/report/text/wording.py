@@ -9,7 +9,7 @@ from typing import Any
 
 from distingo.language import count, current_language, gettext, ngettext
 from distingo.metrics.paired import PairedScore
-from distingo.records import Score
+from distingo.scores import Score
 
 
 def known_scores() -> dict[str, tuple[str, str]]:

@@ -1,6 +1,7 @@
-"""Who may ask a server on this machine: clients, host names, origins, keys, rates, and the headers of every answer.
+"""Who may ask a server on this machine: clients, host names, origins, keys and rates; and what is refused.
 
-The server of `distingo serve` and the local page of `distingo review` share these guards.
+The server of `distingo serve` and the local page of `distingo review` share these guards. A refusal is a status and a
+sentence, and the JSON that carries them.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import functools
 import hashlib
 import hmac
 import ipaddress
+import json
 import math
 import socket
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -24,14 +27,20 @@ from distingo.errors import ResourceError, UsageError, option
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _BACKLOG = 1024
+
 _CUSTOMER_BITS = 64
+
 _MAPPED_BITS = 96
 """Before the IPv4 address in an IPv6 one that holds it (RFC 4291, section 2.5.5.2)."""
 
 _ANY = "*"
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
 _SHORTEST_KEY = 16
+
 _MOST_REMEMBERED = 10_000
 
 
@@ -319,3 +328,56 @@ class RateLimit:
         if len(self._left) > _MOST_REMEMBERED:
             self._left.popitem(last=False)
         return wait
+
+
+RETRY_SECONDS = 1
+"""Seconds after which a client may try again at a full queue: many batches are scored in this time."""
+
+
+class RefusedError(Exception):
+    """A request that is refused.
+
+    Attributes:
+        status: The HTTP status.
+        reason: What came, what is allowed and what to do, in one sentence; nothing of the machine's insides.
+        closes: Whether the connection ends with the answer, because not all that was sent has been read.
+        retry: Seconds after which it may be sent again, where waiting helps.
+    """
+
+    def __init__(self, status: int, reason: str, *, closes: bool = False, retry: int = RETRY_SECONDS) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.closes = closes
+        self.retry = retry
+
+    def anew(self) -> RefusedError:
+        """The same refusal, to be raised where this one is a local variable.
+
+        An error that is held by a frame of its own traceback keeps all that the frame holds.
+        """
+        return RefusedError(self.status, self.reason, closes=self.closes, retry=self.retry)
+
+
+def error_body(status: int, reason: str, path: str = "") -> bytes:
+    """An error as JSON, in the shape of the protocol that the path belongs to."""
+    error = reason if path.startswith(("/v1", "/v2")) else {"status": status, "reason": reason}
+    return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def free_frames(error: BaseException) -> None:
+    """Free what the frames of an error's traceback, and of its causes', hold: whole bodies, for instance.
+
+    To be called where an error is kept as a value or has been handled. A refusal loses its tracebacks and causes; of
+    other errors the lines stay, for the log.
+    """
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or following.__context__
+    for each in chain:
+        if isinstance(error, RefusedError):
+            each.__traceback__ = each.__cause__ = each.__context__ = None
+        else:
+            traceback.clear_frames(each.__traceback__)

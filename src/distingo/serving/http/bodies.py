@@ -15,8 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from distingo.serving.http.access import client_of
-from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.access import RefusedError, client_of
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

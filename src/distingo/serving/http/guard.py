@@ -18,15 +18,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from distingo.serving.http.access import (
     RateLimit,
+    RefusedError,
     client_of,
+    error_body,
     find_key,
+    free_frames,
     host_name,
     is_cross_site,
     is_own_host,
     security_headers,
 )
 from distingo.serving.http.bodies import ENCODINGS
-from distingo.serving.http.errors import RefusedError, error_body, free_frames
 from distingo.serving.metrics import Metrics
 from distingo.serving.settings import ServeSettings
 

@@ -11,9 +11,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from distingo.serving.http.access import client_of
+from distingo.serving.http.access import RETRY_SECONDS, client_of, error_body
 from distingo.serving.http.connections import ConnectionLimits, ConnectionWatch, Phase, WriteMark
-from distingo.serving.http.errors import RETRY_SECONDS, error_body
 
 _MOST_HEAD_BYTES = 64 * 1024
 """Of a head, a trailer or a chunk's extensions: bytes of which no part is a body."""

@@ -1,1 +1,0 @@
-"""Cross-validation: every image is evaluated by a model that was not trained or validated on it."""

@@ -1,0 +1,1 @@
+"""Experiments of many trainings: cross-validation, learning curves with forecasts, and the search for a recipe."""

@@ -1,1 +1,0 @@
-"""Exploration of a data set before training: colors, mean images and a map of the images."""

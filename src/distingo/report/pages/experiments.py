@@ -1,0 +1,390 @@
+"""``crossval.html`` and ``learning-curve.html``, with their summaries."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distingo.language import count
+from distingo.metrics.label_intervals import MIN_POSITIVES
+from distingo.near_duplicates.keeping import describe_counts
+from distingo.report.charts.classes import often_taken_for, view_confusion
+from distingo.report.charts.curves import Tick, nice_ticks, path_through, scale_to
+from distingo.report.examples import rank_images, surest_mistakes, worst_mistakes
+from distingo.report.pages.run import describe_cells, open_confusion
+from distingo.report.templating import write_page
+from distingo.report.text.summaries import FEW_IMAGES, Summary, beside_baselines, other_baselines
+from distingo.report.text.wording import (
+    NO_BREAK,
+    counted,
+    interval_in_words,
+    isolated,
+    percent,
+    points,
+    points_range,
+    score_range,
+)
+from distingo.report.thumbnails import fill_album
+from distingo.runs.predictions import PredictionRow, read_predicted, read_predictions
+from distingo.scores import ClassScores, LabelScores, Score
+
+if TYPE_CHECKING:
+    from distingo.experiments.crossval_folder import CrossValidation
+    from distingo.experiments.curve_measuring import Forecast, LearningCurve, ScoreCurve
+
+
+_UNEVEN = 0.1
+
+
+def summarize_cross_validation(found: CrossValidation) -> Summary:
+    """Put the mean over folds into one sentence, next to the baselines'.
+
+    A baseline counts as surpassed where the corrected interval of the difference, fold by fold, leaves out zero.
+
+    Args:
+        found: The scores.
+
+    Returns:
+        The verdict with remarks on uneven folds, weak classes and what was chosen.
+    """
+    key = found.main_score
+    mean = found.means[key]
+    others = {name: means[key] for name, means in found.baseline_means.items() if key in means}
+    folds = f"{counted(found.folds_each, 'fold')}"
+    if found.repeats > 1:
+        folds += f", divided {counted(found.repeats, 'time')},"
+    interval = f"95{NO_BREAK}% interval {interval_in_words(key, mean)}"
+    before = "Right on " if found.task == "single-label" else "Mean average precision "
+    of = f" of the pictures in the mean over {folds}" if found.task == "single-label" else f" in the mean over {folds}"
+    return Summary(
+        figure=percent(mean.value),
+        before=before,
+        after=f"{of} of {counted(found.n, 'picture')} ({interval}){beside_baselines(mean, others, found.gains)}.",
+        remarks=(*_unevenness(found), *_weakest(found), *map(str, (*found.notes, *found.pooled.notes))),
+    )
+
+
+def _unevenness(found: CrossValidation) -> tuple[str, ...]:
+    key = found.main_score
+    evaluated = [(fold.scores[key], fold) for fold in found.folds if key in fold.scores]
+    (worst, low), (best, _) = min(evaluated, key=lambda pair: pair[0]), max(evaluated, key=lambda pair: pair[0])
+    if best - worst < _UNEVEN:
+        return ()
+    which = f"fold {low.fold}" + (f" of division {low.repeat}" if found.repeats > 1 else "")
+    return (
+        f"The folds are uneven, from {percent(worst)} ({which}) to {percent(best)}: one split into training and test "
+        "would have told little.",
+    )
+
+
+def _weakest(found: CrossValidation) -> tuple[str, ...]:
+    entries: list[ClassScores | LabelScores] = [*found.pooled.per_class, *found.pooled.per_label]
+    evaluated = [entry for entry in entries if entry.support >= FEW_IMAGES]
+    if len(evaluated) < 2:
+        return ()
+    if found.task == "single-label":
+        weakest = min(evaluated, key=lambda entry: entry.recall)
+        if weakest.recall == 1.0:
+            return ()
+        said = f"found in {percent(weakest.recall)} of its {counted(weakest.support, 'picture')}"
+        return (f"Weakest class: {isolated(weakest.name)}, {said}.",)
+    weakest = min(evaluated, key=_precision)
+    value = _precision(weakest)
+    return (f"Weakest label: {isolated(weakest.name)}, average precision {percent(value)}.",)
+
+
+def _precision(entry: ClassScores | LabelScores) -> float:
+    score: Score | None = entry.average_precision if isinstance(entry, LabelScores) else None
+    return score.value if score is not None else 1.0
+
+
+CROSSVAL_PAGE = "crossval.html"
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the run report's sections ask of a run's records."""
+
+    model: str
+    predictions: tuple[PredictionRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRail:
+    """The scale on which every fold's score is drawn.
+
+    Attributes:
+        low: The score at its left end.
+        high: The score at its right end.
+        ticks: Their places in percent of the width.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[Tick, ...]
+
+    def place(self, value: float) -> float:
+        """Where a score lies, in percent of the width."""
+        return round((value - self.low) / (self.high - self.low) * 100, 2)
+
+
+def write_crossval_page(found: CrossValidation, folder: Path) -> Path:
+    """Write the page of a cross-validation: one HTML file with everything inside, readable offline.
+
+    Args:
+        found: The scores.
+        folder: Where ``predictions.parquet`` lies; gets ``crossval.html``.
+
+    Raises:
+        ResourceError: It can't be written.
+        RunError: The predictions are damaged.
+    """
+    fill = _fill_labels if found.task == "multi-label" else _fill_classes
+    context = {
+        "found": found,
+        "headline": summarize_cross_validation(found),
+        "data_name": found.data.name or "data",
+        "evaluation": found.pooled,
+        "main_score": found.main_score,
+        "rail_end": 1.0,
+        "min_positives": MIN_POSITIVES,
+        "baselines": other_baselines(found.pooled, found.model, found.main_score),
+        "rail": draw_fold_rail(found),
+        "invented": (),
+        "missed": (),
+        "mistakes": (),
+        "heat": {},
+        "confusion": None,
+        "taken_for": {},
+        "cells": [],
+        "near_duplicates": describe_counts(found.near_duplicates, folds=True) if found.near_duplicates else [],
+        **fill(found, folder / "predictions.parquet"),
+    }
+    return write_page("crossval.html", folder / CROSSVAL_PAGE, context)
+
+
+def draw_fold_rail(found: CrossValidation) -> FoldRail:
+    """Choose a scale that holds every fold's score and the mean's interval."""
+    key = found.main_score
+    mean = found.means[key]
+    values = [fold.scores[key] for fold in found.folds if key in fold.scores]
+    ends = nice_ticks(min(*values, mean.low), max(*values, mean.high), 5)
+    rail = FoldRail(ends[0], ends[-1], ())
+    ticks = tuple(Tick(rail.place(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in ends)
+    return FoldRail(rail.low, rail.high, ticks)
+
+
+def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, object]:
+    rows = read_predictions(predictions)
+    mistakes = worst_mistakes(rows)
+    confusion = view_confusion(found.pooled)
+    cells = open_confusion(rows, confusion)
+    album = fill_album(found.root, rank_images(mistakes, {}, cells), value_ranges=found.value_ranges)
+    return {
+        "records": _Judged(found.model, rows),
+        "mistakes": mistakes,
+        "confusion": confusion,
+        "taken_for": often_taken_for(found.pooled),
+        "cells": describe_cells(cells, confusion, album),
+        "album": album,
+    }
+
+
+def _fill_labels(found: CrossValidation, predictions: Path) -> dict[str, object]:
+    told = read_predicted(predictions, found.classes)
+    invented = surest_mistakes(told, missed=False) if told else ()
+    missed = surest_mistakes(told, missed=True) if told else ()
+    return {
+        "records": _Judged(found.model, ()),
+        "invented": invented,
+        "missed": missed,
+        "album": fill_album(
+            found.root, [mistake.file for mistake in (*invented, *missed)], value_ranges=found.value_ranges
+        ),
+    }
+
+
+_WORTHWHILE = 0.01
+"""A gain from twice the images below this is little for so much work."""
+
+_WEAK = 3
+"""Classes that are spoken of."""
+
+_FACTOR_NAMES = {2.0: "twice", 5.0: "five times"}
+
+
+def summarize_learning_curve(found: LearningCurve) -> Summary:
+    """Say what twice and five times the images would be expected to give.
+
+    Args:
+        found: Measured and forecast.
+
+    Returns:
+        The verdict with remarks on what follows, on weak classes and on what the forecast rests on.
+    """
+    twice, most = found.overall.forecasts[0], found.overall.forecasts[-1]
+    name = "accuracy" if found.score == "accuracy" else "mean average precision"
+    now = f"With all {count(found.n)} training pictures the {name} is {percent(found.overall.now.value)}"
+    return Summary(
+        figure=percent(twice.score.value),
+        before=f"{_advice(twice)} {now}; {_name(twice)} as many would give about ",
+        after=f" (95{NO_BREAK}% interval {score_range(found.score, twice.score.low, twice.score.high)}), "
+        f"{_name(most)} as many about {percent(most.score.value)} "
+        f"({score_range(found.score, most.score.low, most.score.high)}).",
+        remarks=(_gain(twice), *_classes(found), _basis(found)),
+    )
+
+
+def _advice(twice: Forecast) -> str:
+    if twice.gain.low >= _WORTHWHILE:
+        return "More pictures would help."
+    if twice.gain.high < _WORTHWHILE:
+        return "More pictures of the same kind would help little."
+    return (
+        "More pictures would probably help."
+        if twice.gain.value >= _WORTHWHILE
+        else "More pictures might help a little."
+    )
+
+
+def _gain(twice: Forecast) -> str:
+    return (
+        f"The gain from {_name(twice)} the pictures is surer than the score, as both are evaluated on the same ones: "
+        f"{points(twice.gain.value)} (95{NO_BREAK}% interval "
+        f"{points_range(twice.gain.low, twice.gain.high)})."
+        + (" For more than that, try another model, or fine-tuning." if twice.gain.high < _WORTHWHILE else "")
+    )
+
+
+def _classes(found: LearningCurve) -> tuple[str, ...]:
+    evaluated = [curve for curve in found.classes if curve.support >= FEW_IMAGES]
+    if len(evaluated) < 2:
+        return ()
+    weak = evaluated[:_WEAK]
+    score = "recall" if found.class_score == "recall" else "average precision"
+    told = "; ".join(_told(curve) for curve in weak)
+    best = max(weak, key=lambda curve: curve.forecasts[0].gain.value)
+    advice = f" If you can choose what to collect, begin with {isolated(best.name)}."
+    return (
+        f"Weakest, by {score} now and with twice all pictures: {told}."
+        + (advice if best.forecasts[0].gain.value >= _WORTHWHILE else ""),
+    )
+
+
+def _told(curve: ScoreCurve) -> str:
+    return f"{isolated(curve.name)} {percent(curve.now.value, 0)} → {percent(curve.forecasts[0].score.value, 0)}"
+
+
+def _basis(found: LearningCurve) -> str:
+    sizes = found.overall.measured
+    return (
+        f"Measured at {len(sizes)} sizes from {count(sizes[0].size)} to {count(found.n)} pictures, {found.draws} draws "
+        f"each, on {count(found.evaluated)} evaluated pictures; carried on by power laws. It holds for more pictures "
+        "of the same kind, not for other places, cameras or times."
+    )
+
+
+def _name(forecast: Forecast) -> str:
+    return _FACTOR_NAMES.get(forecast.factor, f"{forecast.factor:g} times")
+
+
+LEARNING_CURVE_PAGE = "learning-curve.html"
+
+WIDTH, HEIGHT = 760, 330
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 744, 16, 276
+
+MOST_CLASSES = 12
+"""Classes that are drawn, the weakest ones; all are in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A measured or forecast score: where it is, in pixels, and what it says."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastChart:
+    """A learning curve ready to draw.
+
+    Attributes:
+        x_ticks: Along the bottom, numbers of images.
+        y_ticks: Along the left, scores.
+        measured: Measured scores with intervals.
+        forecasts: Forecast ones.
+        line: The path through the measured scores.
+        dashes: The path of the forecast.
+        band: The outline of its interval.
+    """
+
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    measured: tuple[Mark, ...]
+    forecasts: tuple[Mark, ...]
+    line: str
+    dashes: str
+    band: str
+
+
+def write_learning_curve_page(found: LearningCurve, folder: Path) -> Path:
+    """Write the page of a learning curve: one HTML file with everything inside, readable offline.
+
+    Args:
+        found: Measured and forecast.
+        folder: Made if missing; gets ``learning-curve.html``.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    context = {
+        "found": found,
+        "headline": summarize_learning_curve(found),
+        "data_name": found.data.name or "data",
+        "chart": draw_forecast(found.overall, found.score),
+        "class_charts": [(curve, draw_forecast(curve, found.class_score)) for curve in found.classes[:MOST_CLASSES]],
+        "width": WIDTH,
+        "height": HEIGHT,
+    }
+    return write_page("learning_curve.html", folder / LEARNING_CURVE_PAGE, context)
+
+
+def draw_forecast(curve: ScoreCurve, score: str) -> ForecastChart:
+    """Lay out one curve: sizes along the bottom by ratio, scores up the left."""
+    told = [*curve.measured, *curve.band]
+    lows, highs = [entry.score.low for entry in told], [entry.score.high for entry in told]
+    y_values = nice_ticks(max(0.0, min(lows)), min(1.0, max(highs)), 6)
+    y_scale = scale_to(y_values[0], y_values[-1], _BOTTOM, _TOP)
+    x_scale = scale_to(math.log(told[0].size), math.log(told[-1].size), _LEFT + 10, _RIGHT - 24)
+
+    def mark(size: int, value: float, low: float, high: float) -> Mark:
+        text = f"{count(size)} pictures: {percent(value)} ({score_range(score, low, high)})"
+        return Mark(x_scale(math.log(size)), y_scale(value), y_scale(low), y_scale(high), text)
+
+    measured = tuple(mark(entry.size, entry.score.value, entry.score.low, entry.score.high) for entry in curve.measured)
+    forecasts = tuple(
+        mark(entry.size, entry.score.value, entry.score.low, entry.score.high) for entry in curve.forecasts
+    )
+    band = [(x_scale(math.log(entry.size)), entry.score) for entry in curve.band]
+    upper = [(x, y_scale(entry.high)) for x, entry in band]
+    lower = [(x, y_scale(entry.low)) for x, entry in reversed(band)]
+    sizes = [curve.measured[0].size, *(entry.size for entry in curve.measured[-3::-2][::-1]), curve.measured[-1].size]
+    sizes += [entry.size for entry in curve.forecasts]
+    return ForecastChart(
+        x_ticks=tuple(Tick(x_scale(math.log(size)), count(size)) for size in dict.fromkeys(sizes)),
+        y_ticks=tuple(
+            Tick(y_scale(value), percent(value, 0 if y_values[1] - y_values[0] >= 0.01 else 1)) for value in y_values
+        ),
+        measured=measured,
+        forecasts=forecasts,
+        line=path_through([(each.x, each.y) for each in measured]),
+        dashes=path_through([(x, y_scale(entry.value)) for x, entry in band]),
+        band=f"{path_through([*upper, *lower])}Z",
+    )

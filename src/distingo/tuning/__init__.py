@@ -1,1 +1,0 @@
-"""Search for a better recipe: search spaces, trials that survive a kill, and the result."""
