@@ -19,7 +19,7 @@ from PIL import Image
 from skimage import color, img_as_ubyte
 from skimage.feature import graycomatrix, graycoprops
 
-from distingo.features.measurements import ANGLES, PROPERTIES, describe, describe_pixels
+from distingo.datasets.measurements import ANGLES, PROPERTIES, describe, describe_pixels
 
 
 def with_scikit_image(rgb: np.ndarray, angles: tuple[int, ...] = (0,)) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import distingo
-from distingo.cli.dispatch import build_parser
+from distingo.cli import build_parser
 from distingo.errors import UsageError
 from distingo.options.fields import choose_alias, name_recipe_fields
 from distingo.training.request import read_recipe_file

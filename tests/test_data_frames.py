@@ -7,7 +7,7 @@ import pytest
 
 from distingo.errors import UsageError
 from distingo.notebooks import predictions_to_pandas
-from distingo.prediction.predictions import Predictions
+from distingo.prediction.image_model import Predictions
 from distingo.scores import ClassScores, Evaluation, LabelScores, Prediction, Score, TwoByTwo
 from raising import raises
 

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 import distingo
-from distingo.cli.dispatch import main
+from distingo.cli import main
 from distingo.datasets.decoding.failures import TooManyPixelsError, UndecodableError
 from distingo.errors import ErrorCode, ResourceError, UsageError, naming_options, option
 from raising import raises

@@ -42,7 +42,7 @@ def test_every_command_has_a_python_call(tool):
 
 
 def test_every_command_of_the_parser_is_listed(tool, page):
-    from distingo.cli.dispatch import COMMANDS
+    from distingo.cli import COMMANDS
 
     listed = {words.split()[0] for words in re.findall(r"^\| `distingo ([\w -]+)` \|", page, re.MULTILINE)}
     assert listed == set(COMMANDS)
@@ -52,7 +52,7 @@ def test_a_command_without_a_call_is_noticed(tool, monkeypatch):
     parser = argparse.ArgumentParser(prog="distingo")
     orphan = parser.add_subparsers().add_parser("orphan")
     orphan.set_defaults(command=test_a_command_without_a_call_is_noticed)
-    monkeypatch.setattr("distingo.cli.dispatch.build_parser", lambda: parser)
+    monkeypatch.setattr("distingo.cli.build_parser", lambda: parser)
     assert tool.list_commands() == [tool.Command("orphan", ())]
 
 

@@ -162,7 +162,7 @@ def trace_training(root: Path, modules: Collection[str]) -> tuple[set[str], set[
     sys.path.insert(0, str(root.resolve().parent))
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         _draw_images(Path(folder) / "data")
-        from distingo.cli.dispatch import main as command
+        from distingo.cli import main as command
 
         threading.setprofile(note)
         sys.setprofile(note)

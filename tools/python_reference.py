@@ -82,7 +82,7 @@ class Command:
 
 def list_commands() -> list[Command]:
     """Every command and action, with the public calls in the function that runs it."""
-    from distingo.cli.dispatch import build_parser
+    from distingo.cli import build_parser
 
     return [Command(words, _calls_in(function)) for words, function in _leaves(build_parser(), ())]
 

@@ -319,3 +319,9 @@ def name_the_nearest(name: str, known: list[str], limit: int = 3, *, otherwise: 
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"choose one of {', '.join(known)}" if otherwise is None else otherwise
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten an error of a library to the first line of its message, as part of a sentence: at most 200 characters."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return escape_controls(lines[0][:200]).rstrip(".")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distingo.cli.dispatch import COMMANDS, build_parser
+from distingo.cli import COMMANDS, build_parser
 from distingo.cli.options import add_options, given, grouping_of, reading_of, recipe_of
 from distingo.datasets.options import Reading
 from distingo.datasets.tables.table import TableOptions

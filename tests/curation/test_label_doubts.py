@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from distingo.curation.label_doubts import MOST_WRONG, LabelBasis, describe_basis, estimate_noise, weigh_labels
+from distingo.curation.check import MOST_WRONG, LabelBasis, describe_basis, estimate_noise, weigh_labels
 from distingo.curation.labels import OutOfFold, label_findings
 from distingo.records import LabeledImage, Source
 

@@ -13,8 +13,8 @@ from distingo.curation.findings import (
     quality_findings,
     settle_thresholds,
 )
+from distingo.datasets.measurements import measure
 from distingo.errors import UsageError
-from distingo.features.measurements import measure
 from distingo.messages.notes import text_note
 from distingo.records import LabeledImage, ManifestRow, Source
 from raising import raises

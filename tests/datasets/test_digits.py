@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.digits import write_digits
+from distingo.download.sets import write_digits
 from distingo.errors import ResourceError, UsageError
 from raising import raises
 

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import color, img_as_ubyte
 from skimage.feature import graycomatrix, graycoprops
 
-from distingo.features.measurements import ANGLES, PROPERTIES, describe, describe_pixels, descriptor_names
+from distingo.datasets.measurements import ANGLES, PROPERTIES, describe, describe_pixels, descriptor_names
 
 
 def scikit_image_descriptors(rgb: np.ndarray) -> np.ndarray:

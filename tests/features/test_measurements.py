@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from distingo.features.measurements import MEASUREMENTS, measure
+from distingo.datasets.measurements import MEASUREMENTS, measure
 
 
 def measured(image: Image.Image) -> dict[str, float]:

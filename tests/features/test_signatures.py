@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, ImageEnhance
 from scenes import brighten, crop, draw_scene, halve, recompress
 
-from distingo.features.signatures import (
+from distingo.near_duplicates.coarse import describe
+from distingo.near_duplicates.signatures import (
     IN_WORDS,
     SIDE,
     SYMMETRIES,
@@ -17,7 +18,6 @@ from distingo.features.signatures import (
     turn,
     turn_frequencies,
 )
-from distingo.near_duplicates.coarse import describe
 
 
 def test_a_signature_is_small_and_gray_whatever_the_image():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distingo.cli import dispatch as cli
+from distingo import cli
 from distingo.machine import memory as module
 from distingo.machine.memory import free_memory, is_out_of_memory, total_memory
 

@@ -15,8 +15,8 @@ from tests.pace import at_most
 from distingo.errors import DistingoError, ErrorCode, ModelError, RunError
 from distingo.models.architectures import ARGUMENTS, check_architecture, create_architecture
 from distingo.models.backbones import find_backbone
+from distingo.models.baselines import MajorityClassifier
 from distingo.models.description import ModelDescription
-from distingo.models.frequencies import MajorityClassifier
 from distingo.models.presets import read_settings
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
 from distingo.records import ImageSpec

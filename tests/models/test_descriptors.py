@@ -13,11 +13,11 @@ from PIL import Image
 from safetensors.numpy import load, save
 from sklearn.metrics import average_precision_score
 
-from distingo.features.measurements import describe
+from distingo.datasets.measurements import describe
+from distingo.models import baselines as descriptors
 from distingo.models import classic as extra_trees
-from distingo.models import descriptors
+from distingo.models.baselines import DescriptorClassifier, fit_descriptors
 from distingo.models.classic import ExtraTrees, SupportVectors
-from distingo.models.descriptors import DescriptorClassifier, fit_descriptors
 
 Draw = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 

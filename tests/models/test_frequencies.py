@@ -8,7 +8,7 @@ from safetensors.numpy import load, save
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import average_precision_score
 
-from distingo.models.frequencies import MajorityClassifier, PrevalenceClassifier, fit_majority, fit_prevalence
+from distingo.models.baselines import MajorityClassifier, PrevalenceClassifier, fit_majority, fit_prevalence
 
 
 def test_probabilities_are_the_class_frequencies() -> None:

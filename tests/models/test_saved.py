@@ -10,9 +10,9 @@ import torch
 from distingo.errors import ModelError, RunError
 from distingo.messages.notes import text_note
 from distingo.models.backbones import find_backbone
+from distingo.models.baselines import fit_majority
 from distingo.models.catalog import CATALOG, build_network
 from distingo.models.description import ModelDescription
-from distingo.models.frequencies import fit_majority
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
 from distingo.records import ImageSpec
 from distingo.scores import Thresholds

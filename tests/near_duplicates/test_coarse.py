@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from distingo.features.signatures import SYMMETRIES, turn_frequencies
 from distingo.near_duplicates.coarse import describe, nearest_pairs
+from distingo.near_duplicates.signatures import SYMMETRIES, turn_frequencies
 
 
 def descriptions(count, seed):
@@ -66,7 +66,7 @@ def test_a_crop_is_more_like_the_middle_than_like_the_whole():
     generator = np.random.default_rng(1)
     from PIL import Image
 
-    from distingo.features.signatures import sign
+    from distingo.near_duplicates.signatures import sign
 
     blurred = Image.fromarray(generator.integers(0, 256, (12, 12)).astype(np.uint8)).resize((200, 200))
     crop = blurred.crop((10, 10, 190, 190))

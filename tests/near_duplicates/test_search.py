@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 from scenes import COPIES, brighten, crop, draw_scene, halve, mirror, recompress
 
-from distingo.features.signatures import SYMMETRIES, sign, turn
 from distingo.near_duplicates.search import find_copies, group_copies
+from distingo.near_duplicates.signatures import SYMMETRIES, sign, turn
 
 
 class Held:

@@ -11,8 +11,8 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.errors import UsageError
 from distingo.metrics.thresholds import choose_thresholds
+from distingo.models.baselines import fit_prevalence
 from distingo.models.description import ModelDescription
-from distingo.models.frequencies import fit_prevalence
 from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
 from distingo.prediction.classifier import descriptors_product, input_product
 from distingo.prediction.predictor import Predictor

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from distingo.models.baselines import fit_descriptors, refit_descriptors
 from distingo.models.description import ModelDescription
-from distingo.models.descriptors import fit_descriptors, refit_descriptors
 from distingo.models.reference_data import Calibration
 from distingo.runs.fields import CalibrationFields, to_record
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds

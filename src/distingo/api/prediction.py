@@ -16,7 +16,7 @@ from distingo.serving.settings import ServeOptions, ServeSettings
 if TYPE_CHECKING:
     from distingo.exporting.run import Exported
     from distingo.prediction.bulk import BulkPrediction
-    from distingo.prediction.predictions import Predictions
+    from distingo.prediction.image_model import Predictions
     from distingo.prediction.predictor import Predictor
     from distingo.prediction.sort_journal import Unsorting
     from distingo.runtime.description import ExportFormat, Precision
@@ -50,7 +50,7 @@ def predict(
             guarantee a requested level.
         ResourceError: The output exists, or a file can't be written.
     """
-    from distingo.prediction.predictions import Predictions
+    from distingo.prediction.image_model import Predictions
     from distingo.progress import progress_bar
 
     options.setdefault("on_error", None)

@@ -217,7 +217,7 @@ def demo(output: str | Path = "demo", **options: Unpack[SeveralOptions]) -> Run:
     Raises:
         RunError: The folder exists already.
     """
-    from distingo.datasets.digits import write_digits
+    from distingo.download.sets import write_digits
 
     root = Path(output)
     run = RunFolder(root / "run")

@@ -1,9 +1,24 @@
-"""The result of a check, and reading and writing its folder with a table of findings and a summary."""
+"""Estimation of label noise: how many labels are probably wrong, and how reliable this estimate is.
+
+The labels are modeled as a mixture (`estimate_noise`). Most are drawn from the models' out-of-fold probabilities,
+sharpened or softened by one slope; a share of them, the noise, is drawn uniformly from all classes. Both parameters are
+maximum likelihood estimates. The label of an ambiguous image is explained by its probabilities without noise; an almost
+impossible label is not. One minus the posterior probability of noise is a local false discovery rate (Efron,
+Tibshirani, Storey and Tusher 2001): labels with a posterior of at least one half are more probably wrong than right. In
+data without noise no label is doubted, as noise does not raise the likelihood.
+
+The result of a check, and reading and writing its folder with a table of findings and a summary.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from math import sqrt
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from distingo.curation.findings import (
     FINDING_KINDS,
@@ -14,14 +29,200 @@ from distingo.curation.findings import (
     settle_thresholds,
     write_findings,
 )
-from distingo.curation.label_doubts import LabelBasis
 from distingo.curation.shortcuts import Shortcut
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
-from distingo.messages.notes import Note, read_notes
+from distingo.messages.notes import Note, note, read_notes
+from distingo.metrics.intervals import NORMAL_QUANTILE, wilson
+from distingo.metrics.logits import log_softmax
 from distingo.near_duplicates.search import NearDuplicateSearch
-from distingo.records import NO_VALUE_RANGES, ValueRanges
+from distingo.records import NO_VALUE_RANGES, Task, ValueRanges
 from distingo.version import __version__
+
+Floats = npt.NDArray[np.float64]
+
+MARGIN = 0.1
+"""Minimum gain of the models over guessing, relative to a perfect score, at the lower end of a 95 % interval."""
+
+MOST_WRONG = 0.1
+"""Maximum share of the images that counts as wrongly labeled."""
+
+FEW_MISTAKES = 0.02
+"""Highest error rate of models whose confident contradictions count even if no noise is detected."""
+
+SURE = 0.75
+"""Minimum difference between the probabilities of the predicted and the labeled class of such a contradiction."""
+
+_SIGNIFICANT = 3.841458820694124  # the 95 % quantile of chi squared with one degree of freedom
+
+_LEAST = 1e-6
+
+_NEVER = -40.0
+"""The log odds of no noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelBasis:
+    """Basis of the label findings.
+
+    Attributes:
+        score: Out-of-fold score of the models. Single-label: accuracy; multi-label: mean area under the ROC curve.
+        baseline: Single-label: accuracy of always predicting the most frequent class; multi-label: 0.5.
+        gain: Score minus baseline, at the lower end of a 95 % interval.
+        low: Lower end of the score's 95 % interval.
+        high: Upper end of the score's 95 % interval.
+        n: Number of images behind the score.
+        is_better: Whether the gain is at least `MARGIN` of the way to a perfect score; if not, no label is doubted.
+        noise: Estimated share of random labels; 0 if it is not significant.
+        wrong: Number of images with a label that is more probably wrong than right. If there is no significant noise
+            and the models hardly ever err, the number of confident contradictions (`FEW_MISTAKES`, `SURE`).
+        counted: How many of these count, at most a share `MOST_WRONG` of all images.
+        false_alarms: Expected share of correct labels among the counted ones; 0 if there are none, None if they are too
+            few for an estimate.
+    """
+
+    score: float
+    baseline: float
+    gain: float
+    low: float
+    high: float
+    n: int
+    is_better: bool
+    noise: float = 0.0
+    wrong: int = 0
+    counted: int = 0
+    false_alarms: float | None = 0.0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more labels look wrong than count."""
+        return self.wrong > self.counted
+
+
+def weigh_labels(probabilities: Floats, having: npt.NDArray[np.bool_], score: float, task: Task) -> LabelBasis:
+    """Evaluate labels against out-of-fold probabilities.
+
+    Args:
+        probabilities: Float64 (n, classes), of labeled images (single-label) or all images (multi-label).
+        having: Bool (n, classes): the labels.
+        score: As in `LabelBasis`.
+        task: ``single-label`` or ``multi-label``.
+    """
+    baseline, gain, low, high = _gain(probabilities, having, task)
+    basis = LabelBasis(score, baseline, gain, min(low, score), max(high, score), len(having), is_better=False)
+    if not len(having) or gain < MARGIN * (1 - baseline):
+        return basis
+    noise, posterior = estimate_noise(probabilities, having, task)
+    if noise == 0 and task == "single-label" and score >= 1 - FEW_MISTAKES:
+        excess = probabilities.max(axis=1) - probabilities[np.arange(len(having)), having.argmax(axis=1)]
+        contradicted = int((excess >= SURE).sum())
+        return replace(
+            basis, is_better=True, wrong=contradicted, counted=contradicted, false_alarms=None if contradicted else 0.0
+        )
+    wrong = int((posterior >= 0.5).sum())
+    counted = min(wrong, int(MOST_WRONG * len(having)))
+    most_doubtful = np.sort(posterior)[len(posterior) - counted :]
+    alarms = float(1 - most_doubtful.mean()) if counted else 0.0
+    return replace(basis, is_better=True, noise=noise, wrong=wrong, counted=counted, false_alarms=alarms)
+
+
+def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, Floats]:
+    """Estimate the share of random labels, and the probability that each image has one.
+
+    Args:
+        probabilities: Float64 (n, classes), of models that were not fitted on the images.
+        having: Bool (n, classes): the labels.
+        task: ``single-label`` or ``multi-label``; in the latter case each label of an image is one of two classes.
+
+    Returns:
+        The share, and float64 (n,): the posterior probability of noise (multi-label: of the most doubtful label). Both
+        are 0 if noise does not raise the likelihood significantly (a likelihood ratio test at 5 %).
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    if task == "single-label":
+        logits, given = np.log(np.clip(probabilities, _LEAST, 1)), having.argmax(axis=1)
+        kinds, rows = having.shape[1], np.arange(len(having))
+
+        def logarithms(slope: float) -> Floats:
+            return np.asarray(log_softmax(slope * logits)[rows, given])
+    else:
+        inside = np.clip(probabilities, _LEAST, 1 - _LEAST)
+        odds = np.where(having, 1.0, -1.0) * (np.log(inside) - np.log1p(-inside))
+        kinds = 2
+
+        def logarithms(slope: float) -> Floats:
+            return np.asarray(-np.logaddexp(0, -slope * odds))
+
+    def loss(packed: npt.NDArray[np.float64]) -> float:
+        slope, share = float(np.exp(packed[0])), float(expit(max(packed[1], _NEVER)))
+        return float(-np.logaddexp(np.log1p(-share) + logarithms(slope), np.log(share / kinds)).mean())
+
+    options = {"xatol": 1e-4, "fatol": 1e-9, "maxiter": 400}
+    plain = minimize(lambda slope: loss(np.array([slope[0], _NEVER])), [0.0], method="Nelder-Mead", options=options)
+    starts = ([float(plain.x[0]), odds_of_noise] for odds_of_noise in (-6.0, -3.0))
+    best = min((minimize(loss, start, method="Nelder-Mead", options=options) for start in starts), key=lambda m: m.fun)
+    evaluated = len(having) if task == "single-label" else having.size
+    if 2 * evaluated * (plain.fun - best.fun) < _SIGNIFICANT:
+        return 0.0, np.zeros(len(having))
+    slope, share = float(np.exp(best.x[0])), float(expit(best.x[1]))
+    likely = (1 - share) * np.exp(logarithms(slope))
+    posterior = share / kinds / (likely + share / kinds)
+    return share, posterior if task == "single-label" else posterior.max(axis=1)
+
+
+def describe_basis(basis: LabelBasis, task: Task) -> list[Note]:
+    """Notes on the label findings, or on the reason why there are none."""
+    single = task == "single-label"
+    values = {"score": basis.score, "count": basis.n, "low": basis.low, "high": basis.high}
+    worth = Note("right-on" if single else "area-on", values)
+    floor = note("commonest-on" if single else "guessing-reaches", score=basis.baseline)
+    if not basis.is_better:
+        return [note("labels-not-doubted", worth=worth, floor=floor)]
+    if not basis.counted:
+        return [note("labels-as-chance", worth=worth, floor=floor)]
+    alarms = note("alarms-unknown") if basis.false_alarms is None else note("alarms", share=basis.false_alarms)
+    notes = [note("labels-look-wrong", count=basis.counted, alarms=alarms, worth=worth, floor=floor)]
+    if basis.is_cut:
+        notes.append(note("labels-cut", wrong=basis.wrong, count=basis.counted, most=MOST_WRONG))
+    return notes
+
+
+def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, float, float, float]:
+    """The baseline, the lower end of the gain's 95 % interval, and both ends of the score's 95 % interval."""
+    if not len(having):
+        return 0.0, 0.0, 0.0, 1.0
+    if task == "single-label":
+        classes = having.argmax(axis=1)
+        most_frequent = classes == np.bincount(classes).argmax()
+        right = probabilities.argmax(axis=1) == classes
+        gains = right.astype(np.float64) - most_frequent
+        gain = float(gains.mean() - NORMAL_QUANTILE * gains.std() / sqrt(len(gains)))
+        return float(most_frequent.mean()), gain, *wilson(int(right.sum()), len(right))
+    areas, errors = _areas(probabilities, having)
+    if not len(areas):
+        return 0.5, 0.0, 0.0, 1.0
+    spread = float(np.sqrt((errors**2).sum())) / len(areas)
+    low, high = (float(areas.mean() + split * NORMAL_QUANTILE * spread) for split in (-1, 1))
+    return 0.5, low - 0.5, max(low, 0.0), min(high, 1.0)
+
+
+def _areas(probabilities: Floats, having: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Area under the ROC curve and its standard error, for each label that some but not all images have.
+
+    The error is that of Hanley and McNeil, The meaning and use of the area under a ROC curve, 1982.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    mixed: Sequence[int] = np.flatnonzero(having.any(axis=0) & ~having.all(axis=0)).tolist()
+    areas = np.array([roc_auc_score(having[:, at], probabilities[:, at]) for at in mixed], np.float64)
+    yes = having[:, mixed].sum(axis=0).astype(np.float64)
+    no = len(having) - yes
+    first, second = areas / (2 - areas), 2 * areas**2 / (1 + areas)
+    variance = areas * (1 - areas) + (yes - 1) * (first - areas**2) + (no - 1) * (second - areas**2)
+    return areas, np.sqrt(np.maximum(variance, 0) / (yes * no))
+
 
 SUMMARY_NAME = "check.json"
 

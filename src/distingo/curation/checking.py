@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.check import Check
+from distingo.curation.check import Check, LabelBasis, describe_basis
 from distingo.curation.embedding import Embedding, choose_embedding
 from distingo.curation.findings import (
     FINDING_KINDS,
@@ -24,7 +24,6 @@ from distingo.curation.findings import (
     quality_findings,
     settle_thresholds,
 )
-from distingo.curation.label_doubts import LabelBasis, describe_basis
 from distingo.curation.labels import OutOfFold, label_findings, predict_out_of_fold, score_out_of_fold, weigh_doubts
 from distingo.curation.pairs import (
     NEIGHBORS,
@@ -42,9 +41,9 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.decode import DECODING
 from distingo.datasets.gathering import read_dataset, survey
+from distingo.datasets.measurements import MEASUREMENTS, measure
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, UsageError, option
-from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import CopyPair, find_copies, record_search, signature_product
 from distingo.records import Dataset, LabeledImage

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from distingo.csv_files import join_labels, read_table, split_labels, write_table
 from distingo.datasets.corrections import Action, Correction, Corrections
 from distingo.datasets.decoding.formats import ENDINGS, IMAGE_ENDINGS
+from distingo.datasets.measurements import MEASUREMENTS
 from distingo.errors import DataError, RunError, UsageError, name_the_nearest, option
-from distingo.features.measurements import MEASUREMENTS
 from distingo.records import LabeledImage, ManifestRow
 
 FindingKind = Literal[
@@ -339,7 +339,7 @@ def quality_findings(
 
     Args:
         images: The usable images.
-        measurements: Float32 (n, 12), see `distingo.features.measurements`.
+        measurements: Float32 (n, 12), see `distingo.datasets.measurements`.
         thresholds: Thresholds by kind.
 
     Yields:

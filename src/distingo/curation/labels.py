@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from distingo.curation.check import LabelBasis, weigh_labels
 from distingo.curation.findings import KEPT_FROM, Finding
-from distingo.curation.label_doubts import LabelBasis, weigh_labels
 from distingo.metrics.logits import sigmoid, softmax
 from distingo.near_duplicates.search import group_copies
 from distingo.progress import progress_bar

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.curation.findings import KEPT_FROM, Finding, FindingKind
-from distingo.features.signatures import IN_WORDS
 from distingo.near_duplicates.search import CopyPair
+from distingo.near_duplicates.signatures import IN_WORDS
 from distingo.records import LabeledImage, ManifestRow
 
 _LEFT_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from distingo.curation.findings import KEPT_FROM, Finding
 from distingo.datasets.decoding.decode import read_bytes
-from distingo.features.measurements import MEASUREMENTS
+from distingo.datasets.measurements import MEASUREMENTS
 from distingo.records import Dataset, ManifestRow, Source
 
 _SAMPLE = 5_000

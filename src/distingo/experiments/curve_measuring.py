@@ -307,7 +307,7 @@ def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: i
 
 def descriptor_learner(*, classes: int, seed: int) -> Learner:
     """Create a learner that fits the classifier of color-and-texture descriptors, as `train` does."""
-    from distingo.models.descriptors import fit_descriptors
+    from distingo.models.baselines import fit_descriptors
 
     def learn(train: SplitName, held_out: SplitName, evaluated: Floats32) -> Floats32:
         fitted = fit_descriptors(*train, *held_out, classes, seed=seed)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from distingo.datasets.measurements import describe
 from distingo.explanation.records import CoverCheck
-from distingo.features.measurements import describe
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.networks import ArrayRows
-from distingo.prediction.predictor import Predictor
 from distingo.progress import progress_bar
+
+if TYPE_CHECKING:
+    from distingo.prediction.predictor import Predictor
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 """From uint8 images (n, height, width, channels) to probabilities (n, classes)."""

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from distingo.errors import ModelError, ResourceError
+from distingo.errors import ModelError, ResourceError, first_line
 from distingo.exporting.networks import FEW, GRAY, LARGEST_HALF, LONGEST_ASPECT, shorter_side
-from distingo.prediction.libraries import first_line, import_openvino
+from distingo.machine import import_openvino
 from distingo.progress import quiet_loggers
 from distingo.records import ImageSpec
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distingo.errors import DistingoError, ModelError, escape_controls, quote
+from distingo.errors import DistingoError, ModelError, first_line, quote
 from distingo.machine.process import compiler_on_demand, without_fresh_weights, without_values
 
 
@@ -364,9 +364,3 @@ def _without_size(arguments: Mapping[str, Any]) -> dict[str, object]:
 def _works(architecture: str, arguments: Mapping[str, Any], side: int) -> bool:
     sized = {**arguments, "img_size": [side, side]} if "img_size" in arguments else arguments
     return isinstance(_refusal(architecture, sized, side, side), Measures)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error of an architecture's code, as part of a sentence."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return escape_controls(lines[0][:200]).rstrip(".")

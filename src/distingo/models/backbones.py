@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from torch import nn
 
-from distingo.errors import DistingoError, ModelError, option
-from distingo.models.architectures import create_architecture, first_line, import_timm, measure_architecture
+from distingo.errors import DistingoError, ModelError, first_line, option
+from distingo.models.architectures import create_architecture, import_timm, measure_architecture
 from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS, BackboneSettings, find_settings, read_settings
 from distingo.models.weights import find_weights_file, hash_weights, load_weights

@@ -20,14 +20,13 @@ from distingo.files import atomic_writer, content_hash, require_intact_tensors, 
 from distingo.machine.process import without_values
 from distingo.models.architectures import require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
+from distingo.models.baselines import DescriptorClassifier, MajorityClassifier, PrevalenceClassifier
 from distingo.models.catalog import build_network
 from distingo.models.description import (
     ModelDescription,
     read_model_json,
     write_model_json,
 )
-from distingo.models.descriptors import DescriptorClassifier
-from distingo.models.frequencies import MajorityClassifier, PrevalenceClassifier
 from distingo.models.heads import NeighborHead, PretrainedClassifier, build_head
 from distingo.models.layers import ChannelNormalization, build_normalization
 from distingo.models.reference_data import CalibrationSet, FeatureBank, check_bank, load_evidence, save_evidence

@@ -11,10 +11,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from distingo.errors import ModelError, option
+from distingo.errors import ModelError, first_line, option
 from distingo.files import content_hash
 from distingo.machine.process import without_values
-from distingo.models.architectures import create_architecture, first_line, require_room
+from distingo.models.architectures import create_architecture, require_room
 from distingo.models.presets import BackboneSettings
 from distingo.progress import quiet_loggers
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.features.signatures import SIDE, SYMMETRIES, turn_frequencies
+from distingo.near_duplicates.signatures import SIDE, SYMMETRIES, turn_frequencies
 from distingo.progress import progress_bar
 
 Floats = npt.NDArray[np.float32]

@@ -20,9 +20,9 @@ from distingo.datasets.splits.grouping import (
     split_numbers,
 )
 from distingo.errors import UsageError, option
-from distingo.features.signatures import SYMMETRIES
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import find_copies, signature_product
+from distingo.near_duplicates.signatures import SYMMETRIES
 from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
 from distingo.records import Dataset, Split
 from distingo.runs.data import DividedBy, NearDuplicateCounts

@@ -18,7 +18,8 @@ from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DECODING
 from distingo.datasets.options import count_processors
-from distingo.features.signatures import (
+from distingo.near_duplicates.coarse import Described, describe, nearest_pairs
+from distingo.near_duplicates.signatures import (
     COARSE,
     SIDE,
     SYMMETRIES,
@@ -30,7 +31,6 @@ from distingo.features.signatures import (
     smooth,
     turn,
 )
-from distingo.near_duplicates.coarse import Described, describe, nearest_pairs
 from distingo.options.training import LOOSEST
 from distingo.progress import progress_bar
 from distingo.records import LabeledImage
@@ -84,8 +84,8 @@ class CopyPair:
     Attributes:
         first: Index of one image, the smaller one.
         second: Index of the other.
-        similarity: From 0 to 1, see `distingo.features.signatures.compare`.
-        symmetry: The symmetry that turns the first into the second (`distingo.features.signatures`); 0 for none.
+        similarity: From 0 to 1, see `distingo.near_duplicates.signatures.compare`.
+        symmetry: The symmetry that turns the first into the second (`distingo.near_duplicates.signatures`); 0 for none.
     """
 
     first: int

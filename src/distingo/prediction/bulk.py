@@ -20,9 +20,9 @@ from distingo.errors import ResourceError, UsageError, option
 from distingo.files import content_hash, parse_json
 from distingo.prediction.engines import EngineName
 from distingo.prediction.given_images import GivenImages
+from distingo.prediction.image_model import OnError, require_files, require_readable
 from distingo.prediction.naming import describe_guarantees
 from distingo.prediction.outputs import Columns, Sorter, Sorting, check_table, write_rows
-from distingo.prediction.predictions import OnError, require_files, require_readable
 from distingo.prediction.predictor import load, model_folder
 from distingo.records import ValueRanges
 from distingo.scores import Prediction

@@ -22,7 +22,7 @@ from distingo.datasets.cache.products import Product, pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DECODING
 from distingo.datasets.decoding.rendering import look, render, share_of_split, shorter_side_for
-from distingo.features.measurements import describe, descriptor_names
+from distingo.datasets.measurements import describe, descriptor_names
 from distingo.machine.process import bind_this_thread
 from distingo.metrics.logits import as_probabilities
 from distingo.models.backbones import BackboneDescription

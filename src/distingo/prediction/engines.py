@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from distingo.datasets.cache.store import Cache, keep_bytes, recall_bytes
 from distingo.errors import UsageError, option
 from distingo.files import content_hash
+from distingo.machine import import_openvino
 from distingo.machine.device import choose_precision
 from distingo.machine.process import bind_this_thread
-from distingo.prediction.libraries import import_openvino
 from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
 
 _KIND = "openvino-networks"

@@ -13,8 +13,8 @@ from threadpoolctl import ThreadpoolController
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.rendering import render, shorter_side_for
+from distingo.datasets.measurements import describe
 from distingo.datasets.options import count_processors
-from distingo.features.measurements import describe
 from distingo.machine.device import choose_device
 from distingo.machine.process import prepare_process
 from distingo.models.description import read_description

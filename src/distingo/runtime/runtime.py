@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding.rendering import render, shorter_side_for
-from distingo.errors import ResourceError, RunError, UsageError
+from distingo.errors import ResourceError, RunError, UsageError, first_line
 from distingo.files import read_checksums, require_intact
+from distingo.machine import import_openvino
 from distingo.models.reference_data import CalibrationSet, FeatureBank, load_evidence
 from distingo.prediction.image_model import ImageModel
 from distingo.prediction.images import ImageLike, name_image, open_image
-from distingo.prediction.libraries import first_line, import_openvino
 from distingo.prediction.naming import ModelOutput, settle_certainty
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -34,7 +34,9 @@ from distingo.serving.documentation import LONGEST_LABEL
 from distingo.serving.http.access import RefusedError
 from distingo.serving.http.bodies import Part, client_of_request, media_type, parse_form
 from distingo.serving.served_models import ServedModel
-from distingo.serving.service import Service
+
+if TYPE_CHECKING:
+    from distingo.serving.service import Service
 
 DEFAULT_MOST_BYTES = 4 * 1024**3
 """Largest size of the file in bytes, so that untrusted clients can't fill the disk."""

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding.rendering import render
-from distingo.features.measurements import describe
+from distingo.datasets.measurements import describe
 from distingo.records import ImageSpec, ValueRange, ValueRanges
 from distingo.serving.http.access import RefusedError, free_frames
 from distingo.serving.images import decode_upload, too_much_memory

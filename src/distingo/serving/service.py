@@ -19,7 +19,7 @@ from fastapi import Request
 from PIL import Image
 
 from distingo.errors import DistingoError, UsageError
-from distingo.models.descriptors import DescriptorClassifier
+from distingo.models.baselines import DescriptorClassifier
 from distingo.prediction.predictor import Predictor
 from distingo.serving.answers import Explanation, NeighborAnswer
 from distingo.serving.http.access import RefusedError

@@ -22,9 +22,9 @@ import uvicorn.protocols.http.httptools_impl  # noqa: F401
 
 import distingo.explanation.explaining  # noqa: F401
 from distingo.errors import DistingoError
+from distingo.machine import import_openvino
 from distingo.machine.process import configure_process
 from distingo.models.architectures import import_timm
-from distingo.prediction.libraries import import_openvino
 from distingo.serving.server import serve_process
 from distingo.serving.settings import NamedRun, ServeSettings
 

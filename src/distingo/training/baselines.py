@@ -15,9 +15,8 @@ from distingo.datasets.cache.store import Cache
 from distingo.errors import UsageError, option
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.thresholds import choose_thresholds
+from distingo.models.baselines import fit_descriptors, fit_majority, fit_prevalence
 from distingo.models.description import ModelDescription
-from distingo.models.descriptors import fit_descriptors
-from distingo.models.frequencies import fit_majority, fit_prevalence
 from distingo.models.saved import ClassicClassifier, SavedModel, save_model
 from distingo.prediction.classifier import descriptors_product, gather, input_product, predict_probabilities
 from distingo.records import LabeledImage, Task, encode_labels

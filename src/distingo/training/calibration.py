@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,8 @@ from distingo.datasets.splits.grouping import Links, group_images
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.logits import assign_folds, fit_calibration
 from distingo.metrics.thresholds import apply_thresholds
+from distingo.models.baselines import DescriptorClassifier, refit_descriptors
 from distingo.models.description import ModelDescription
-from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
 from distingo.models.reference_data import Calibration, FeatureBank, build_bank, gather_evidence
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import (
@@ -43,7 +43,9 @@ from distingo.records import LabeledImage, encode_labels
 from distingo.runs.data import read_counts
 from distingo.training.heads import axes_of_all, refit_head
 from distingo.training.pretrained import balances_classes, feature_products
-from distingo.training.request import PreparedRun, TrainRequest
+
+if TYPE_CHECKING:
+    from distingo.training.request import PreparedRun, TrainRequest
 
 ENOUGH = 1_000
 """Number of validation images from which they alone are the calibration set. With that many, 90 % prediction sets cover

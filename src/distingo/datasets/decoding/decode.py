@@ -25,8 +25,16 @@ from distingo.datasets.decoding.failures import (
 )
 from distingo.datasets.decoding.formats import describe_non_image, detect_format, is_unsupported
 from distingo.datasets.decoding.headers import jpeg_2000_bits, read_png_facts
-from distingo.datasets.decoding.pillow_files import NAMES, completed, is_padded, open_by_pillow, quiet_pillow
-from distingo.datasets.decoding.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
+from distingo.datasets.decoding.pillow_files import (
+    NAMES,
+    StoredValues,
+    completed,
+    is_padded,
+    open_by_pillow,
+    orientation_of,
+    quiet_pillow,
+)
+from distingo.datasets.decoding.shown import Decoded, show_image, show_parts, show_values
 from distingo.datasets.decoding.tiff_support import is_classic, open_checked
 from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges
 from distingo.messages.notes import Note, note

@@ -18,7 +18,7 @@ from distingo.datasets.decoding.headers import (
     read_jpeg_frame,
     read_png_facts,
 )
-from distingo.datasets.decoding.shown import StoredValues, orientation_of, profile_of
+from distingo.datasets.decoding.pillow_files import StoredValues, orientation_of, profile_of
 from distingo.datasets.decoding.value_summaries import blocks_of, by_block
 from distingo.messages.notes import note
 

@@ -9,10 +9,13 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from distingo.datasets.decoding.color_profiles import profile_of_png
 from distingo.datasets.decoding.failures import TooManyPixelsError, UnsupportedError, check_size, listen
 from distingo.datasets.decoding.formats import ENDINGS, detect_format
 from distingo.datasets.decoding.headers import JPEG_FRAMES, JPEG_SCAN, icon_sizes, jpeg_segments
@@ -184,3 +187,53 @@ def _has_all_scans(data: bytes) -> bool:
                     if last_bits[component, coefficient] == 0:
                         incomplete.get(component, set()).discard(coefficient)
     return bool(components) and not any(incomplete.values())
+
+
+@dataclass(frozen=True, slots=True)
+class StoredValues:
+    """The values of a deep image as stored in its file, before they are scaled to 8 bits.
+
+    Attributes:
+        values: (height, width) gray, (height, width, 2) gray with alpha, or (height, width, 3 or 4) RGB without or
+            with alpha; integer or float.
+        bits: As for `ValueSummary.bits`; None uses those of the type.
+        profile: An ICC profile; None for sRGB.
+        orientation: As in EXIF, 1 to 8.
+    """
+
+    values: np.ndarray
+    bits: int | None = None
+    profile: bytes | None = None
+    orientation: int = 1
+
+
+def profile_of(image: Image.Image, name: str, cicp: bytes | None, *, gray: bool) -> bytes | None:
+    """The color profile of an image opened by Pillow.
+
+    Args:
+        image: The image, loaded or not.
+        name: Its format; a PNG may define its colors in its own chunks.
+        cicp: As for `show_image`.
+        gray: Whether its pixels are gray.
+
+    Returns:
+        An ICC profile, empty if there is an unusable one; None for sRGB.
+    """
+    profile: bytes | None = image.info.get("icc_profile")
+    if profile is None and "icc_profile" in image.info:
+        return b""  # Pillow found one that it can't unpack
+    if profile is None and name == "PNG":
+        return profile_of_png(image.info, cicp, gray=gray)
+    return profile
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The orientation of an image, as in EXIF; 1 if it has none or it can't be read."""
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:
+        # An image with unreadable EXIF data is still an image.
+        return 1
+
+
+_ORIENTATION_TAG = 0x0112

@@ -8,61 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.decoding.color_profiles import profile_of_png, to_srgb
-from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges, choose_range, to_eight_bits
-from distingo.datasets.decoding.value_summaries import ValueSummary, blocks_of, require_finite, summarize_values
+from distingo.datasets.decoding.color_profiles import to_srgb
+from distingo.datasets.decoding.pillow_files import StoredValues, orientation_of, profile_of
+from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges, choose_range, opaque_value, to_eight_bits
+from distingo.datasets.decoding.value_summaries import ValueSummary, require_finite, summarize_values
 from distingo.records import ImageNote
-
-_WHITES_OF_BITS = {255: 8, 1023: 10, 4095: 12, 16383: 14, 65535: 16}
-
-_WHITES_OF_FLOATS = (1.0, 255.0, 65535.0)
-
-_OVERSHOOT = 1.05
-
-
-def opaque_value(alpha: np.ndarray, colors: np.ndarray, bits: int | None) -> tuple[float, int | None]:
-    """Determine which alpha value is opaque.
-
-    If a file declares fewer bits than its type has, these apply. Otherwise, if the largest alpha is the white of 8, 10,
-    12 or 14 bits, and no color exceeds it, it determines the number of significant bits. In other cases, the type's
-    largest value is opaque for a file, and the smallest of 255 and 65535 that holds the alpha for an array, whose type
-    is not conclusive. A floating-point alpha ranges up to 1, 255 or 65535, exceeded by no more than 5 %.
-
-    Args:
-        alpha: Integer or float, of shape (height, width).
-        colors: Of the same type, of shape (height, width) or (height, width, channels).
-        bits: Bits of a sample in a file; None for an array.
-
-    Returns:
-        The value, and the bits of the colors if the alpha determines them, else `bits`.
-    """
-    if alpha.dtype.kind == "f":
-        return _opaque_float(alpha), bits
-    type_bits = alpha.dtype.itemsize * 8
-    if alpha.dtype == np.uint8 or (bits is not None and bits < type_bits):
-        return float(2 ** (bits or 8) - 1), bits
-    highest, largest = int(alpha.max()), int(np.iinfo(alpha.dtype).max)
-    opaque = highest if highest in _WHITES_OF_BITS else largest
-    if bits is None:
-        opaque = next((white for white in (255, 65535) if highest <= white < opaque), opaque)
-    if opaque == largest:
-        return float(largest), bits
-    fits = int(colors.min()) >= 0 and int(colors.max()) <= opaque
-    if bits is None:
-        return float(opaque), _WHITES_OF_BITS[opaque] if fits else None
-    return (float(opaque), _WHITES_OF_BITS[opaque]) if fits else (float(largest), bits)
-
-
-def _opaque_float(alpha: np.ndarray) -> float:
-    highest = 0.0
-    for block in blocks_of(alpha):
-        part = alpha[block]
-        finite = part[np.isfinite(part)]
-        highest = max(highest, float(finite.max())) if finite.size else highest
-    return next((white for white in _WHITES_OF_FLOATS if highest <= _OVERSHOOT * white), highest)
-
-
-_ORIENTATION_TAG = 0x0112
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -99,24 +49,6 @@ class Decoded:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredValues:
-    """The values of a deep image as stored in its file, before they are scaled to 8 bits.
-
-    Attributes:
-        values: (height, width) gray, (height, width, 2) gray with alpha, or (height, width, 3 or 4) RGB without or
-            with alpha; integer or float.
-        bits: As for `ValueSummary.bits`; None uses those of the type.
-        profile: An ICC profile; None for sRGB.
-        orientation: As in EXIF, 1 to 8.
-    """
-
-    values: np.ndarray
-    bits: int | None = None
-    profile: bytes | None = None
-    orientation: int = 1
-
-
 def show_image(
     image: Image.Image, name: str, value_range: ValueRange | ValueRanges | None = None, *, cicp: bytes | None = None
 ) -> Decoded:
@@ -140,26 +72,6 @@ def show_image(
     colors, alpha = _split(image)
     profile = profile_of(image, name, cicp, gray=colors.mode == "L")
     return _finish(Decoded(colors, name), alpha, profile, orientation)
-
-
-def profile_of(image: Image.Image, name: str, cicp: bytes | None, *, gray: bool) -> bytes | None:
-    """The color profile of an image opened by Pillow.
-
-    Args:
-        image: The image, loaded or not.
-        name: Its format; a PNG may define its colors in its own chunks.
-        cicp: As for `show_image`.
-        gray: Whether its pixels are gray.
-
-    Returns:
-        An ICC profile, empty if there is an unusable one; None for sRGB.
-    """
-    profile: bytes | None = image.info.get("icc_profile")
-    if profile is None and "icc_profile" in image.info:
-        return b""  # Pillow found one that it can't unpack
-    if profile is None and name == "PNG":
-        return profile_of_png(image.info, cicp, gray=gray)
-    return profile
 
 
 def show_values(stored: StoredValues, name: str, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
@@ -208,15 +120,6 @@ def show_parts(
     profile = None if image.mode == "LAB" else image.info.get("icc_profile")
     colors = _lab_to_rgb(image) if image.mode == "LAB" else image
     return _finish(Decoded(colors, name, values), alpha, profile, orientation)
-
-
-def orientation_of(image: Image.Image) -> int:
-    """The orientation of an image, as in EXIF; 1 if it has none or it can't be read."""
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:
-        # An image with unreadable EXIF data is still an image.
-        return 1
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.decoding.shown import opaque_value
 from distingo.datasets.decoding.tiff_directory import Page
 from distingo.datasets.decoding.tiff_samples import check_complete, read_samples, stored_no_data
 from distingo.datasets.decoding.tiff_support import (
@@ -19,7 +18,7 @@ from distingo.datasets.decoding.tiff_support import (
     stored_dtype,
     unsupported,
 )
-from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges, choose_range, to_eight_bits
+from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges, choose_range, opaque_value, to_eight_bits
 from distingo.datasets.decoding.value_summaries import (
     ValueSummary,
     blocks_of,

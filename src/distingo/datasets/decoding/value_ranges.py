@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distingo.datasets.decoding.value_summaries import ValueSummary, by_block, is_customary_mark
+from distingo.datasets.decoding.value_summaries import ValueSummary, blocks_of, by_block, is_customary_mark
 from distingo.errors import UsageError
 from distingo.messages.notes import Note, note
 from distingo.records import ValueRange, ValueRanges
@@ -301,3 +301,52 @@ def _is_beyond(member: ValueSummary, value_range: ValueRange) -> bool:
     """Whether an image has values outside a range by more than half its width."""
     margin = (value_range.white - value_range.black) / 2
     return member.high_percentile > value_range.white + margin or member.low_percentile < value_range.black - margin
+
+
+_BITS_OF_OPAQUE = {255: 8, 1023: 10, 4095: 12, 16383: 14, 65535: 16}
+
+_OPAQUE_FLOATS = (1.0, 255.0, 65535.0)
+
+_OPAQUE_OVERSHOOT = 1.05
+
+
+def opaque_value(alpha: np.ndarray, colors: np.ndarray, bits: int | None) -> tuple[float, int | None]:
+    """Determine which alpha value is opaque.
+
+    If a file declares fewer bits than its type has, these apply. Otherwise, if the largest alpha is the white of 8, 10,
+    12 or 14 bits, and no color exceeds it, it determines the number of significant bits. In other cases, the type's
+    largest value is opaque for a file, and the smallest of 255 and 65535 that holds the alpha for an array, whose type
+    is not conclusive. A floating-point alpha ranges up to 1, 255 or 65535, exceeded by no more than 5 %.
+
+    Args:
+        alpha: Integer or float, of shape (height, width).
+        colors: Of the same type, of shape (height, width) or (height, width, channels).
+        bits: Bits of a sample in a file; None for an array.
+
+    Returns:
+        The value, and the bits of the colors if the alpha determines them, else `bits`.
+    """
+    if alpha.dtype.kind == "f":
+        return _opaque_float(alpha), bits
+    type_bits = alpha.dtype.itemsize * 8
+    if alpha.dtype == np.uint8 or (bits is not None and bits < type_bits):
+        return float(2 ** (bits or 8) - 1), bits
+    highest, largest = int(alpha.max()), int(np.iinfo(alpha.dtype).max)
+    opaque = highest if highest in _BITS_OF_OPAQUE else largest
+    if bits is None:
+        opaque = next((white for white in (255, 65535) if highest <= white < opaque), opaque)
+    if opaque == largest:
+        return float(largest), bits
+    fits = int(colors.min()) >= 0 and int(colors.max()) <= opaque
+    if bits is None:
+        return float(opaque), _BITS_OF_OPAQUE[opaque] if fits else None
+    return (float(opaque), _BITS_OF_OPAQUE[opaque]) if fits else (float(largest), bits)
+
+
+def _opaque_float(alpha: np.ndarray) -> float:
+    highest = 0.0
+    for block in blocks_of(alpha):
+        part = alpha[block]
+        finite = part[np.isfinite(part)]
+        highest = max(highest, float(finite.max())) if finite.size else highest
+    return next((white for white in _OPAQUE_FLOATS if highest <= _OPAQUE_OVERSHOOT * white), highest)

@@ -1,1 +1,0 @@
-"""Compute vectors from images without training: descriptors, measurements, signatures."""
