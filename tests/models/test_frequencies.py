@@ -8,7 +8,7 @@ from safetensors.numpy import load, save
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import average_precision_score
 
-from distingo.models.baselines import MajorityClassifier, PrevalenceClassifier, fit_majority, fit_prevalence
+from distingo.models.baselines import FrequencyClassifier, MajorityClassifier, fit_majority, fit_prevalence
 
 
 def test_probabilities_are_the_class_frequencies() -> None:
@@ -62,7 +62,7 @@ def test_average_precision_is_the_prevalence() -> None:
 def test_it_comes_back_from_its_tensors_of_prevalence() -> None:
     prevalence = fit_prevalence(TARGETS)
     tensors = load(save(prevalence.to_tensors()))
-    again = PrevalenceClassifier.from_tensors(tensors, json.loads(json.dumps(prevalence.settings())))
+    again = FrequencyClassifier.from_tensors(tensors, json.loads(json.dumps(prevalence.settings())))
     np.testing.assert_array_equal(again.frequencies, prevalence.frequencies)
 
 
@@ -75,4 +75,4 @@ def test_targets_that_are_no_table_of_labels_are_refused(targets: object) -> Non
 @pytest.mark.parametrize("frequencies", [[0.5, 1.5], [-0.1], [[1.0]], [np.nan]])
 def test_damaged_frequencies_are_refused_of_prevalence(frequencies: list[float]) -> None:
     with pytest.raises(ValueError, match="frequencies"):
-        PrevalenceClassifier.from_tensors({"frequencies": np.array(frequencies)}, {})
+        FrequencyClassifier.from_tensors({"frequencies": np.array(frequencies)}, {})

@@ -1,6 +1,6 @@
-"""The commands ``evaluate``, ``compare``, ``explain`` and ``report``, for finished runs.
+"""The commands for trained models.
 
-The commands that use a trained model: ``predict``, ``export``, ``serve`` and ``corrections``.
+``evaluate``, ``compare``, ``explain``, ``report``, ``predict``, ``export``, ``serve`` and ``corrections``.
 """
 
 from __future__ import annotations

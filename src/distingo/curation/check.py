@@ -1,4 +1,4 @@
-"""Estimation of label noise: how many labels are probably wrong, and how reliable this estimate is.
+"""The result of a check with its files, and the estimate of how many labels are wrong.
 
 The labels are modeled as a mixture (`estimate_noise`). Most are drawn from the models' out-of-fold probabilities,
 sharpened or softened by one slope; a share of them, the noise, is drawn uniformly from all classes. Both parameters are
@@ -6,8 +6,6 @@ maximum likelihood estimates. The label of an ambiguous image is explained by it
 impossible label is not. One minus the posterior probability of noise is a local false discovery rate (Efron,
 Tibshirani, Storey and Tusher 2001): labels with a posterior of at least one half are more probably wrong than right. In
 data without noise no label is doubted, as noise does not raise the likelihood.
-
-The result of a check, and reading and writing its folder with a table of findings and a summary.
 """
 
 from __future__ import annotations

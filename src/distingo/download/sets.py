@@ -1,6 +1,6 @@
 """Catalog of well-known data sets: URLs, files with checksums, layouts, licenses and citations.
 
-Demo data that needs no download: scikit-learn's handwritten digits as image files.
+Handwritten digits come with scikit-learn and need no download.
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
-"""Models that ignore the image: the baseline that every other model must exceed.
+"""Models without a network: the baselines that every network must exceed.
 
-`MajorityClassifier` gives the frequency of each class, `PrevalenceClassifier` (multi-label) that of each label.
-
-A conventional classifier on classic descriptors: the baseline every network must beat.
-
-Chosen on validation between extremely randomized trees and support vector machines. On three sets of photos (377,
-1,330 and 2,100 images) each of the two was best somewhere; logistic regression was below both on all of them and
-on Fashion-MNIST, and histogram gradient boosting took a hundred times as long for no better result.
+`FrequencyClassifier` ignores the image. `DescriptorClassifier` is a conventional classifier on classic descriptors,
+chosen on validation between extremely randomized trees and support vector machines. On three sets of photos (377, 1,330
+and 2,100 images) each of the two was best somewhere; logistic regression was below both on all of them and on
+Fashion-MNIST, and histogram gradient boosting took a hundred times as long for no better result.
 """
 
 from __future__ import annotations
@@ -23,49 +20,67 @@ from distingo.models.classic import ExtraTrees, SupportVectors, fit_extra_trees,
 
 
 @dataclass(frozen=True, slots=True)
-class MajorityClassifier:
-    """Predicts the class frequencies of the train split for every image.
+class FrequencyClassifier:
+    """Predicts the frequencies of classes or labels in the train split for every image.
 
-    Of all answers that don't look at the image, the most frequent class has the highest accuracy and the
-    frequencies have the lowest log loss.
+    Of all answers that don't look at the image, the most frequent class has the highest accuracy and the class
+    frequencies the lowest log loss (model ``majority``). Label frequencies have the lowest binary cross-entropy; the
+    average precision of each label is its prevalence (model ``prevalence``).
 
     Attributes:
-        frequencies: Float64 of shape (classes,), summing to 1.
+        frequencies: Float64 (classes,), each in 0 .. 1.
     """
 
     frequencies: npt.NDArray[np.float64]
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The class frequencies, once per image.
+        """Return the frequencies once per image.
 
         Args:
-            features: Anything with one row per image; never used.
+            features: One row per image; their values are not used.
 
         Returns:
-            Float32 of shape (n, classes), rows summing to 1.
+            Float32 (n, classes).
         """
         return np.tile(self.frequencies.astype(np.float32), (len(features), 1))
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays that `from_tensors` needs."""
+        """Return the arrays that `from_tensors` needs."""
         return {"frequencies": self.frequencies}
 
     def settings(self) -> Mapping[str, object]:
-        """All else that `from_tensors` needs, as JSON: nothing."""
+        """Return what `from_tensors` needs besides arrays: nothing."""
         return {}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:  # noqa: ARG003
-        """The classifier again that `to_tensors` was called on.
+        """Restore a saved classifier.
 
         Raises:
             KeyError: A tensor is missing.
-            ValueError: The frequencies are none.
+            ValueError: The frequencies are not a list of numbers in 0 .. 1.
         """
         frequencies = np.asarray(tensors["frequencies"], dtype=np.float64)
-        if frequencies.ndim != 1 or not np.isclose(frequencies.sum(), 1) or frequencies.min() < 0:
-            raise ValueError(f"frequencies of shape {frequencies.shape} that are not positive numbers summing to 1")
+        if frequencies.ndim != 1 or not ((frequencies >= 0) & (frequencies <= 1)).all():
+            raise ValueError(f"frequencies of shape {frequencies.shape} that are not numbers in 0 .. 1")
         return cls(frequencies)
+
+
+class MajorityClassifier(FrequencyClassifier):
+    """The baseline of single-label models; its frequencies sum to 1."""
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
+        """Restore a saved classifier.
+
+        Raises:
+            KeyError: A tensor is missing.
+            ValueError: The frequencies are not positive numbers that sum to 1.
+        """
+        restored = super().from_tensors(tensors, settings)
+        if not np.isclose(restored.frequencies.sum(), 1):
+            raise ValueError("frequencies that do not sum to 1")
+        return restored
 
 
 def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
@@ -84,53 +99,7 @@ def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
     return MajorityClassifier(np.bincount(numbers, minlength=classes) / numbers.size)
 
 
-@dataclass(frozen=True, slots=True)
-class PrevalenceClassifier:
-    """Predicts the label frequencies of the train split for every image.
-
-    Of all answers that don't look at the image, these have the lowest binary cross-entropy; the average precision
-    of each label is its prevalence.
-
-    Attributes:
-        frequencies: Float64 of shape (labels,), each in 0 .. 1.
-    """
-
-    frequencies: npt.NDArray[np.float64]
-
-    def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The frequencies, once per image.
-
-        Args:
-            features: Anything with one row per image; never used.
-
-        Returns:
-            Float32 of shape (n, labels), each number in 0 .. 1.
-        """
-        return np.tile(self.frequencies.astype(np.float32), (len(features), 1))
-
-    def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays that `from_tensors` needs."""
-        return {"frequencies": self.frequencies}
-
-    def settings(self) -> Mapping[str, object]:
-        """All else that `from_tensors` needs, as JSON: nothing."""
-        return {}
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:  # noqa: ARG003
-        """The classifier again that `to_tensors` was called on.
-
-        Raises:
-            KeyError: A tensor is missing.
-            ValueError: The frequencies are none.
-        """
-        frequencies = np.asarray(tensors["frequencies"], dtype=np.float64)
-        if frequencies.ndim != 1 or not ((frequencies >= 0) & (frequencies <= 1)).all():
-            raise ValueError(f"frequencies of shape {frequencies.shape} that are not numbers in 0 .. 1")
-        return cls(frequencies)
-
-
-def fit_prevalence(targets: npt.ArrayLike) -> PrevalenceClassifier:
+def fit_prevalence(targets: npt.ArrayLike) -> FrequencyClassifier:
     """Count the labels.
 
     Args:
@@ -142,7 +111,7 @@ def fit_prevalence(targets: npt.ArrayLike) -> PrevalenceClassifier:
     table = np.asarray(targets)
     if table.ndim != 2 or len(table) == 0 or not np.isin(table, (0, 1)).all():
         raise ValueError(f"targets of shape {table.shape}; give (n, labels) of 0 and 1, one picture at least")
-    return PrevalenceClassifier(table.mean(axis=0, dtype=np.float64))
+    return FrequencyClassifier(table.mean(axis=0, dtype=np.float64))
 
 
 Scorer = ExtraTrees | SupportVectors

@@ -20,7 +20,7 @@ from distingo.files import atomic_writer, content_hash, require_intact_tensors, 
 from distingo.machine.process import without_values
 from distingo.models.architectures import require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
-from distingo.models.baselines import DescriptorClassifier, MajorityClassifier, PrevalenceClassifier
+from distingo.models.baselines import DescriptorClassifier, FrequencyClassifier, MajorityClassifier
 from distingo.models.catalog import build_network
 from distingo.models.description import (
     ModelDescription,
@@ -32,7 +32,7 @@ from distingo.models.layers import ChannelNormalization, build_normalization
 from distingo.models.reference_data import CalibrationSet, FeatureBank, check_bank, load_evidence, save_evidence
 from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
 
-ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
+ClassicClassifier = DescriptorClassifier | MajorityClassifier | FrequencyClassifier
 
 _NORMALIZATION = "normalisation."
 """Begins the names of its constants."""
@@ -40,7 +40,7 @@ _NORMALIZATION = "normalisation."
 _CLASSIC: dict[str, type[ClassicClassifier]] = {
     "descriptors": DescriptorClassifier,
     "majority": MajorityClassifier,
-    "prevalence": PrevalenceClassifier,
+    "prevalence": FrequencyClassifier,
 }
 
 

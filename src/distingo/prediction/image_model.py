@@ -1,9 +1,7 @@
-"""The result of `predict`, with a notebook display and conversion to pandas, and checks for unreadable images.
+"""What models of runs and exported models have in common: `predict`, `predict_proba`, and their results.
 
-The common interface of all models that classify images.
-
-`ImageModel` implements `predict` and `predict_proba`. Preprocessing and the computation of probabilities are
-implemented by `distingo.prediction.predictor.Predictor` for runs and by `distingo.runtime.Runtime` for exported models.
+Preprocessing and the computation of probabilities are implemented by `distingo.prediction.predictor.Predictor` for runs
+and by `distingo.runtime.Runtime` for exported models. Results are displayed in notebooks and convert to pandas.
 """
 
 from __future__ import annotations
