@@ -26,12 +26,11 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "python-reference.md"
 SUBJECTS = {
     "Train": "distingo.api.training",
     "Evaluate, compare, explain": "distingo.api.evaluation",
-    "Predict and export": "distingo.api.prediction",
+    "Predict, export and serve": "distingo.api.prediction",
     "Experiments": "distingo.api.experiments",
     "Data sets": "distingo.api.data",
     "Check and clean": "distingo.api.curation",
     "Download": "distingo.api.downloading",
-    "Serve": "distingo.api.prediction",
 }
 """Modules behind ``import distingo``, in the order of the page."""
 

@@ -41,7 +41,7 @@ for name in heavy:
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
 others = [place for place in sys.path if not os.path.isdir(os.path.join(place, "distingo"))]
 sys.path[:] = [{str(tmp_path / "site")!r}, *others]
-import distingo.messages.sentences, distingo.runtime.__main__, distingo.runtime.mlflow_model
+import distingo.runtime.__main__, distingo.runtime.mlflow_model
 names = [name for name in sys.modules if name.partition(".")[0] == "distingo"]
 print(*(sys.modules[name].__file__ for name in names if sys.modules[name].__file__), sep="\\n")
 """
