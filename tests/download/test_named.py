@@ -117,7 +117,7 @@ def test_what_was_laid_out_can_be_trained_on(gather, tmp_path: Path) -> None:
     gather("flowers102")
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.layout.code == "split-folders"
-    assert Counter(image.given_split for image in dataset.images) == {"train": 2, "validation": 2, "test": 3}
+    assert Counter(image.predefined_split for image in dataset.images) == {"train": 2, "validation": 2, "test": 3}
 
 
 def test_raw_leaves_the_files_as_they_are(gather, tmp_path: Path) -> None:

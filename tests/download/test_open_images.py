@@ -127,7 +127,7 @@ def test_sides_come_along(site: LoopbackSite, tmp_path: Path) -> None:
         serve_tables(site, split, rows)
     get(site, tmp_path / "out", splits=("train", "validation", "test"))
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
-    splits = [each.given_split for each in dataset.images]
+    splits = [each.predefined_split for each in dataset.images]
     assert [splits.count(split_name) for split_name in ("train", "validation", "test")] == [4, 4, 4]
 
 

@@ -45,7 +45,7 @@ class Seen:
         """Create the record from an image or a row of the manifest."""
         if isinstance(image, ManifestRow):
             return cls(image.file, image.labels, image.split or "", image.content, root)
-        return cls(image.source.file, image.labels, image.given_split or "", image.content, root)
+        return cls(image.source.file, image.labels, image.predefined_split or "", image.content, root)
 
 
 def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
@@ -231,7 +231,7 @@ def outlier_findings(
     for at in np.flatnonzero(scores >= KEPT_FROM["outlier"]).tolist():
         image = images[at]
         reason = f"{away[at] / deviation:.1f} deviations further from its nearest pictures than is usual"
-        file_fields = (image.labels, image.given_split or "", image.content)
+        file_fields = (image.labels, image.predefined_split or "", image.content)
         yield Finding("outlier", image.source.file, float(scores[at]), threshold, *file_fields, reason=reason)
 
 

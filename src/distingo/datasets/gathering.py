@@ -60,7 +60,7 @@ def survey(
     *,
     limit: int = _LOOKED_AT,
     reading: Reading | None = None,
-    as_it_comes: bool = False,
+    lenient: bool = False,
 ) -> Survey:
     """Inspect the headers of some images, spread evenly over the classes.
 
@@ -68,7 +68,7 @@ def survey(
         root: The dataset's folder.
         limit: Maximum number of files to inspect.
         reading: Options for the table of labels, and whether its images may be missing.
-        as_it_comes: As for `find_layout`.
+        lenient: As for `find_layout`.
 
     Returns:
         Summary of the sample.
@@ -78,7 +78,7 @@ def survey(
     """
     root = Path(root)
     reading = reading or Reading()
-    layout = find_layout(root, reading.table, allow_missing=reading.allow_missing, as_it_comes=as_it_comes)
+    layout = find_layout(root, reading.table, allow_missing=reading.allow_missing, lenient=lenient)
     headers = []
     for candidate in _spread(layout.candidates, limit):
         try:
@@ -128,7 +128,7 @@ def read_dataset(
     reading: Reading,
     *,
     products: Sequence[Product] = (),
-    as_it_comes: bool = False,
+    lenient: bool = False,
     known_classes: Collection[str] = (),
 ) -> Dataset:
     """Read a folder of images: find, examine and account for every file, and fill the products.
@@ -142,7 +142,7 @@ def read_dataset(
             scaled individually); None computes it from all usable images
             (`distingo.datasets.decoding.value_ranges.decide_ranges`).
         products: What to compute from every usable image; afterwards each has a row for every image.
-        as_it_comes: As for `find_layout`; also continue, with a note, if a class has no usable image.
+        lenient: As for `find_layout`; also continue, with a note, if a class has no usable image.
         known_classes: As for `find_layout`.
 
     Returns:
@@ -160,12 +160,12 @@ def read_dataset(
         root,
         reading.table,
         allow_missing=reading.allow_missing,
-        as_it_comes=as_it_comes,
+        lenient=lenient,
         known_classes=known_classes,
     )
     corrections = find_corrections(layout.root, reading.corrections)
     layout = with_relabeled(layout, corrections)
-    if not as_it_comes:
+    if not lenient:
         _check_names(root, layout.classes)
     examiner = Examiner(
         reading.cache,
@@ -184,10 +184,10 @@ def read_dataset(
     verdicts = evaluate(examined)
     layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
     dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
-    if layout.task == "single-label" and not as_it_comes:
+    if layout.task == "single-label" and not lenient:
         _check_every_class(root, layout, examined, verdicts, corrections)
         return dataset
-    if as_it_comes and not any(image.labels for image in dataset.images):
+    if lenient and not any(image.labels for image in dataset.images):
         return replace(dataset, classes=())
     return _without_lost_labels(root, dataset)
 

@@ -254,7 +254,7 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
 
 
 def _judged(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple[Note, ...]]:
-    test = tuple(image for image in dataset.images if image.given_split == "test")
+    test = tuple(image for image in dataset.images if image.predefined_split == "test")
     if test:
         return test, (note("evaluated-on-test", data=dataset.root.name),)
     return dataset.images, (note("evaluated-on-all", data=dataset.root.name),)

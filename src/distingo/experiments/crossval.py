@@ -41,8 +41,8 @@ from distingo.near_duplicates.keeping import (
     FoundNearDuplicates,
     count_on_folds,
     describe_counts,
+    resolve_similarity,
     search_near_duplicates,
-    settle_similarity,
 )
 from distingo.prediction.classifier import descriptors_product
 from distingo.progress import progress_bar
@@ -157,7 +157,7 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     training = request.training
     folder = CrossValidationFolder(training.output)
     require_free(folder.path, holds="cross-validation" if folder.plan.is_file() else "")
-    similarity = settle_similarity(training.near_duplicates)
+    similarity = resolve_similarity(training.near_duplicates)
     chosen, training = choose(training, [descriptors_product(training.reading.cache)], divides=similarity is not None)
     near = search_near_duplicates(
         chosen.dataset,

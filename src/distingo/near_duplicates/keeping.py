@@ -49,7 +49,7 @@ class FoundNearDuplicates:
     counts: NearDuplicateCounts
 
 
-def settle_similarity(wanted: Similarity) -> float | None:
+def resolve_similarity(wanted: Similarity) -> float | None:
     """The minimum similarity of near-duplicates; None to not search for them.
 
     Args:
@@ -83,7 +83,7 @@ def search_near_duplicates(
 
     Args:
         dataset: A data set read with `signature_product`, unless nothing is searched.
-        similarity: As returned by `settle_similarity`.
+        similarity: As returned by `resolve_similarity`.
         large_enough: As returned by `are_large_enough`.
         cache: The cache of the signatures.
         workers: Number of threads.
@@ -146,10 +146,10 @@ def keep_together(
     Returns:
         The split, unchanged if nothing had to move, with notes for the user; and the counts.
     """
-    kept_groups = keep_groups(dataset, split, found.grouping, seed=seed)
-    has_predefined_splits = any(image.given_split is not None for image in dataset.images)
-    counts = replace(found.counts, moved=kept_groups.moved, too_large=len(kept_groups.too_large))
-    return _count(dataset, kept_groups.split, found, counts, "data" if has_predefined_splits else "distingo")
+    grouped = keep_groups(dataset, split, found.grouping, seed=seed)
+    has_predefined_splits = any(image.predefined_split is not None for image in dataset.images)
+    counts = replace(found.counts, moved=grouped.moved, too_large=len(grouped.too_large))
+    return _count(dataset, grouped.split, found, counts, "data" if has_predefined_splits else "distingo")
 
 
 def count_straddling(dataset: Dataset, split: Split, found: FoundNearDuplicates) -> tuple[Split, NearDuplicateCounts]:

@@ -21,7 +21,7 @@ __all__ = [
     "decide_ranges",
     "describe_ranges",
     "range_of_one",
-    "settle_value_range",
+    "parse_value_range",
     "to_eight_bits",
     "warn_of_ranges",
 ]
@@ -212,7 +212,7 @@ def format_number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
 
 
-def settle_value_range(value_range: str | Sequence[float] | ValueRanges | None) -> ValueRanges | None:
+def parse_value_range(value_range: str | Sequence[float] | ValueRanges | None) -> ValueRanges | None:
     """Parse a value range as specified by the user.
 
     Args:

@@ -55,7 +55,7 @@ def find_layout(
     table: TableOptions | None = None,
     *,
     allow_missing: bool = False,
-    as_it_comes: bool = False,
+    lenient: bool = False,
     known_classes: Collection[str] = (),
 ) -> Layout:
     """Recognize a folder's layout and list its candidates.
@@ -66,7 +66,7 @@ def find_layout(
             table of labels next to images. Or the table itself.
         table: The options about splits and the table; everything else is detected.
         allow_missing: Accept that half or more of the images that the table names are missing.
-        as_it_comes: Accept data that can't be trained on: one class, empty class folders, images without a class.
+        lenient: Accept data that can't be trained on: one class, empty class folders, images without a class.
         known_classes: The classes of a model that is to be evaluated: a single one of them suffices, and `root` may be
             its class folder itself.
 
@@ -91,7 +91,7 @@ def find_layout(
     else:
         folders = _Folders(root, files, options)
         layout = folders.by_tables(allow_missing=allow_missing, fewest=fewest) or folders.by_names(
-            as_it_comes=as_it_comes, known=known_classes
+            lenient=lenient, known=known_classes
         )
     return replace(layout, notes=(*layout.notes, *_describe_unopened(files)))
 
@@ -134,12 +134,12 @@ class _Folders:
         )
         return self._on_requested_splits(replace(layout, notes=(*self._found.source.notes, *layout.notes)))
 
-    def by_names(self, *, as_it_comes: bool, known: Collection[str]) -> Layout:
+    def by_names(self, *, lenient: bool, known: Collection[str]) -> Layout:
         """Read the labels from the names of the class folders."""
         root, files, splits = self._root, self._files, self._splits
         tables = tables_in(files)
         if splits.question and (splits.folders or not _are_known(self._tree, known)):
-            if not (as_it_comes and splits.folders and not splits.have_classes):
+            if not (lenient and splits.folders and not splits.have_classes):
                 raise DataError(f"{root}: {splits.question}", code="ambiguous_folders")
             return replace(unlabeled_layout(root, files, tables, splits), notes=splits.notes)
         wrapper = self._wrapper_of_classes(known)
@@ -149,7 +149,7 @@ class _Folders:
         )
         if wrapper:
             layout = replace(layout, notes=(note("wrapped-class-folders", folder=wrapper.shown),))
-        if not as_it_comes:
+        if not lenient:
             check_no_class_is_empty(root, layout, splits, wrapper_parts)
             check_classes(root, layout, known, None if wrapper else self._tree)
         elif not layout.candidates:

@@ -160,7 +160,7 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def settle_image_folder(table: TableOptions | None, data: Path) -> TableOptions | None:
+def resolve_paths(table: TableOptions | None, data: Path) -> TableOptions | None:
     """Make an image folder and a file of class names absolute if they are relative to the working folder.
 
     Args:
