@@ -18,7 +18,7 @@ from loopback_site import QUICK, LoopbackSite, Trouble, serve_site
 
 from distingo.download.fetching import fetch
 from distingo.download.folder import open_folder, read_outcomes
-from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, Limits, Outcome, RemoteFile
 from distingo.errors import ResourceError
 from distingo.version import __version__
 
@@ -64,7 +64,7 @@ def test_what_a_person_removed_or_changed_stays_so(site: LoopbackSite, get: Get,
     get("/a", "/b", try_refused=True)
     assert out(tmp_path, "a").read_bytes() == CONTENT
     site.pages["/c"] = CONTENT
-    (outcome,) = get(WantedFile(f"{site.url}/c", "b"))
+    (outcome,) = get(RemoteFile(f"{site.url}/c", "b"))
     assert outcome.status == "refused"
     assert out(tmp_path, "b").read_bytes() == b"mine"
 
@@ -74,7 +74,7 @@ def test_another_address_for_the_same_name_replaces_only_what_we_fetched(
 ) -> None:
     site.pages = {"/a": CONTENT, "/c": CONTENT[::-1]}
     get("/a")
-    (outcome,) = get(WantedFile(f"{site.url}/c", "a"))
+    (outcome,) = get(RemoteFile(f"{site.url}/c", "a"))
     assert outcome.status == "fetched"
     assert out(tmp_path, "a").read_bytes() == CONTENT[::-1]
 
@@ -156,7 +156,7 @@ def test_a_known_checksum_stands_in_for_validators(site: LoopbackSite, get: Get)
     site.pages = {"/a": CONTENT}
     site.troubles["/a"] = [Trouble(break_after=100_000)]
     checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-    assert get(WantedFile(site.url + "/a", "a", checksum=checksum))[0].status == "fetched"
+    assert get(RemoteFile(site.url + "/a", "a", checksum=checksum))[0].status == "fetched"
     assert site.asked[1] == ("/a", "bytes=100000-")
 
 
@@ -208,7 +208,7 @@ def test_only_the_formats_asked_for_are_taken_whatever_the_server_calls_them(
 ) -> None:
     site.pages = {"/a.jpg": b"<html>" + b"x" * 300_000, "/b": encode(noise(1)), "/c.jpg": b"", "/d": b"MZ" + CONTENT}
     site.headers["/a.jpg"] = {"Content-Type": "image/jpeg"}
-    wanted = [WantedFile(site.url + path, f"p{at}", IMAGES, ending=True) for at, path in enumerate(site.pages)]
+    wanted = [RemoteFile(site.url + path, f"p{at}", IMAGES, ending=True) for at, path in enumerate(site.pages)]
     outcomes = get(*wanted)
     assert [outcome.reason for outcome in outcomes] == [
         "an HTML page, not a picture",
@@ -225,12 +225,12 @@ def test_a_wrong_checksum_never_gets_the_name(site: LoopbackSite, get: Get, tmp_
     site.pages = {"/a": CONTENT}
     right = f"{kind}:{hashlib.new(kind, CONTENT).hexdigest()}"
     wrong = f"{kind}:{hashlib.new(kind, b'').hexdigest()}"
-    (outcome,) = get(WantedFile(site.url + "/a", "a", checksum=wrong))
+    (outcome,) = get(RemoteFile(site.url + "/a", "a", checksum=wrong))
     assert outcome.status == "failed"
     assert f"its {kind} is" in outcome.reason
     assert not out(tmp_path, "a").exists()
-    assert get(WantedFile(site.url + "/a", "a", checksum=right))[0].status == "fetched"
-    (outcome,) = get(WantedFile(site.url + "/a", "b", size=5))
+    assert get(RemoteFile(site.url + "/a", "a", checksum=right))[0].status == "fetched"
+    (outcome,) = get(RemoteFile(site.url + "/a", "b", size=5))
     assert outcome.reason == "the server announces 300,000 bytes where 5 belong"
 
 
@@ -288,7 +288,7 @@ def test_private_addresses_need_to_be_allowed(site: LoopbackSite, get: Get) -> N
 
 @pytest.mark.parametrize("address", ["ftp://host/x", "/a/file", "http://", "not an address"])
 def test_what_is_no_web_address_is_said(get: Get, address: str) -> None:
-    (outcome,) = get(WantedFile(address, "a"))
+    (outcome,) = get(RemoteFile(address, "a"))
     assert outcome.status == "refused"
     assert "is no web address" in outcome.reason
 
@@ -383,6 +383,6 @@ def test_a_full_disk_stops_the_run_and_is_said(site: LoopbackSite, get: Get, mon
 
 
 def test_names_must_differ(tmp_path: Path) -> None:
-    wanted = [WantedFile("http://h/a", "a"), WantedFile("http://h/b", "A")]
+    wanted = [RemoteFile("http://h/a", "a"), RemoteFile("http://h/b", "A")]
     with open_folder(tmp_path / "out", {}) as folder, pytest.raises(ValueError, match="same name"):
         fetch(wanted, folder, Limits())

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from loopback_site import QUICK, LoopbackSite, Trouble
 
 from distingo.download.connections import Connections
-from distingo.download.table_streaming import TableSource, WantedLines, matching_lines
+from distingo.download.table_streaming import TableQuery, TableSource, matching_lines
 from distingo.errors import DataError
 from raising import raises
 
@@ -31,7 +31,7 @@ def pieces(text: bytes, size: int) -> list[bytes]:
 
 
 def rows_of(text: bytes, column: str, size: int = 7) -> list[list[str]]:
-    kept = b"".join(matching_lines(pieces(text, size), WantedLines("table.csv", column, WANTED)))
+    kept = b"".join(matching_lines(pieces(text, size), TableQuery("table.csv", column, WANTED)))
     return list(csv.reader(io.StringIO(kept.decode("utf-8"), newline="")))
 
 
@@ -101,7 +101,7 @@ def keep(site: LoopbackSite, tmp_path: Path) -> Iterator[Keep]:
 
         def keep_lines() -> bytes:
             kept = tmp_path / "kept.csv"
-            source.keep_lines(WantedLines(site.url + PATH, "LabelName", {b"/m/3"}), kept)
+            source.keep_lines(TableQuery(site.url + PATH, "LabelName", {b"/m/3"}), kept)
             return kept.read_bytes()
 
         yield keep_lines

@@ -20,8 +20,8 @@ __all__ = [
     "choose_range",
     "decide_ranges",
     "describe_ranges",
-    "range_of_one",
     "parse_value_range",
+    "range_of_one",
     "to_eight_bits",
     "warn_of_ranges",
 ]
