@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.datasets.cache.products import Examined, Facts, Verdict, evaluate
+from distingo.datasets.cache.products import Examined, Facts, FileUse, evaluate
 from distingo.datasets.walking import Candidate
 from distingo.messages.notes import note, text_note
 from distingo.records import Source, SplitName
@@ -26,14 +26,14 @@ def entry(
 
 def test_the_first_by_name_is_used_and_the_others_name_it() -> None:
     assert evaluate([entry("a/1", "a", "x"), entry("a/2", "a", "y"), entry("a/3", "a", "x")]) == [
-        Verdict("used"),
-        Verdict("used"),
-        Verdict("duplicate", note("same-bytes", file="a/1"), "a/1"),
+        FileUse("used"),
+        FileUse("used"),
+        FileUse("duplicate", note("same-bytes", file="a/1"), "a/1"),
     ]
 
 
 def test_other_bytes_with_the_same_pixels_are_a_duplicate() -> None:
-    assert evaluate([entry("a/1", "a", "x", "p"), entry("a/2", "a", "y", "p")])[1] == Verdict(
+    assert evaluate([entry("a/1", "a", "x", "p"), entry("a/2", "a", "y", "p")])[1] == FileUse(
         "duplicate", note("same-pixels", file="a/1"), "a/1"
     )
 
@@ -52,9 +52,9 @@ def test_two_classes_leave_all_copies_out() -> None:
     verdicts = evaluate([entry("a/1", "a", "x", "p"), entry("a/2", "a", "x", "p"), entry("b/1", "b", "y", "p")])
     reason = note("same-pixels-other-classes", count=2, names=("a", "b"))
     assert verdicts == [
-        Verdict("conflict", reason, "b/1"),
-        Verdict("conflict", reason, "b/1"),
-        Verdict("conflict", reason, "a/1"),
+        FileUse("conflict", reason, "b/1"),
+        FileUse("conflict", reason, "b/1"),
+        FileUse("conflict", reason, "a/1"),
     ]
 
 
@@ -68,8 +68,8 @@ def test_unusable_copies_keep_their_reason_and_name_the_first() -> None:
         ]
     )
     assert verdicts == [
-        Verdict("unusable", text_note("an HTML page")),
-        Verdict("unusable", text_note("an HTML page"), "a/1"),
-        Verdict("unusable", text_note("can't be opened")),
-        Verdict("unusable", text_note("can't be opened")),
+        FileUse("unusable", text_note("an HTML page")),
+        FileUse("unusable", text_note("an HTML page"), "a/1"),
+        FileUse("unusable", text_note("can't be opened")),
+        FileUse("unusable", text_note("can't be opened")),
     ]

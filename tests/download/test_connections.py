@@ -82,25 +82,25 @@ def test_a_name_is_looked_up_once_and_that_very_address_connected_to(
     """DNS rebinding lives from a second look-up, after the check, that gives another address."""
     port = site.url.rpartition(":")[2]
     site.pages = {"/a": CONTENT}
-    real, asked = socket.getaddrinfo, []
+    real, hosts = socket.getaddrinfo, []
 
     def look_up(host: str, *rest: object, **options: object) -> object:
         if host != "rebinding.example":
             return real(host, *rest, **options)
-        asked.append(host)
-        return real("127.0.0.1" if len(asked) == 1 else "10.0.0.9", *rest, **options)
+        hosts.append(host)
+        return real("127.0.0.1" if len(hosts) == 1 else "10.0.0.9", *rest, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     (outcome,) = get(RemoteFile(f"http://rebinding.example:{port}/a", "a"))
     assert outcome.status == "fetched"
-    assert len(asked) == 1
+    assert len(hosts) == 1
 
 
 def test_who_answered_is_checked_besides(site: LoopbackSite, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distingo.download.connections.resolve", lambda *_, **__: ["127.0.0.1"])
     port = site.url.rpartition(":")[2]
     (outcome,) = get(RemoteFile(f"http://public.example:{port}/a", "a"), allow_private=False)
-    assert (outcome.status, site.asked) == ("refused", [])
+    assert (outcome.status, site.requests) == ("refused", [])
     assert "is a private address" in outcome.reason
 
 
@@ -111,7 +111,7 @@ def test_a_redirect_never_travels_on_a_connection_that_a_list_was_allowed(site: 
         site.slowness = 0.1
         outcomes = get(RemoteFile(f"{other.url}/own", "own"), "/trap", limits=replace(QUICK, connections=1))
         assert [outcome.status for outcome in outcomes] == ["fetched", "refused"]
-        assert [path for path, _ in other.asked] == ["/own"]
+        assert [path for path, _ in other.requests] == ["/own"]
 
 
 def test_connections_are_used_again(site: LoopbackSite, get: Get) -> None:
@@ -228,7 +228,7 @@ def test_proxies_are_used_and_private_addresses_not_asked_of_them(
     wanted = [RemoteFile(f"http://{host}/a", host[:3]) for host in ("pictures.invalid", "169.254.169.254")]
     outcomes = get(*wanted, allow_private=False)
     assert [outcome.status for outcome in outcomes] == ["fetched", "refused"]
-    assert [path for path, _ in site.asked] == ["http://pictures.invalid/a"]
+    assert [path for path, _ in site.requests] == ["http://pictures.invalid/a"]
 
 
 FETCH = """

@@ -48,7 +48,7 @@ def test_what_is_there_is_not_asked_for_again(site: LoopbackSite, get: Get) -> N
     site.pages = {"/a": CONTENT}
     first = get("/a", "/gone")
     assert get("/a", "/gone") == first
-    assert len(site.asked) == 2
+    assert len(site.requests) == 2
     get("/a", "/gone", try_refused=True)
     assert site.count("/a") == 1
     assert site.count("/gone") == 2
@@ -60,7 +60,7 @@ def test_what_a_person_removed_or_changed_stays_so(site: LoopbackSite, get: Get,
     out(tmp_path, "a").unlink()
     out(tmp_path, "b").write_bytes(b"mine")
     get("/a", "/b")
-    assert not out(tmp_path, "a").exists() and len(site.asked) == 2
+    assert not out(tmp_path, "a").exists() and len(site.requests) == 2
     get("/a", "/b", try_refused=True)
     assert out(tmp_path, "a").read_bytes() == CONTENT
     site.pages["/c"] = CONTENT
@@ -110,7 +110,7 @@ def test_a_host_that_asks_for_patience_gets_it_for_all_of_its_files(site: Loopba
     started = time.monotonic()
     assert {outcome.status for outcome in get(*site.pages, limits=replace(QUICK, per_host=1))} == {"fetched"}
     assert time.monotonic() - started >= 1.0
-    assert site.asked[0] == ("/0", "")
+    assert site.requests[0] == ("/0", "")
     assert site.times[1] - site.times[0] >= 1.0
 
 
@@ -130,7 +130,7 @@ def test_a_broken_connection_is_gone_on_from(site: LoopbackSite, get: Get, tmp_p
     (outcome,) = get("/a")
     assert outcome.status == "fetched"
     assert out(tmp_path, "a").read_bytes() == CONTENT
-    assert site.asked == [("/a", ""), ("/a", "bytes=100000-"), ("/a", "bytes=200000-")]
+    assert site.requests == [("/a", ""), ("/a", "bytes=100000-"), ("/a", "bytes=200000-")]
     assert site.sent["/a"] == len(CONTENT)
 
 
@@ -157,7 +157,7 @@ def test_a_known_checksum_stands_in_for_validators(site: LoopbackSite, get: Get)
     site.troubles["/a"] = [Trouble(break_after=100_000)]
     checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
     assert get(RemoteFile(site.url + "/a", "a", checksum=checksum))[0].status == "fetched"
-    assert site.asked[1] == ("/a", "bytes=100000-")
+    assert site.requests[1] == ("/a", "bytes=100000-")
 
 
 @pytest.mark.parametrize("trouble", [Trouble(stall_after=1000), Trouble(drip=0.02), Trouble(head_drip=0.02)])
@@ -275,7 +275,7 @@ def test_redirects_to_private_addresses_are_refused(site: LoopbackSite, get: Get
         outcomes = get(*site.redirects)
         assert {outcome.status for outcome in outcomes} == {"refused"}, outcomes
         assert all("is a private address" in outcome.reason for outcome in outcomes)
-        assert other.asked == []
+        assert other.requests == []
 
 
 def test_private_addresses_need_to_be_allowed(site: LoopbackSite, get: Get) -> None:
@@ -283,7 +283,7 @@ def test_private_addresses_need_to_be_allowed(site: LoopbackSite, get: Get) -> N
     (outcome,) = get("/a", allow_private=False)
     assert outcome.status == "refused"
     assert "--allow-private-addresses" in outcome.reason
-    assert site.asked == []
+    assert site.requests == []
 
 
 @pytest.mark.parametrize("address", ["ftp://host/x", "/a/file", "http://", "not an address"])
@@ -298,7 +298,7 @@ def test_many_at_once_but_few_from_one_host(site: LoopbackSite, get: Get) -> Non
     site.pages = {f"/{number}": b"x" for number in range(30)}
     get(*site.pages, limits=replace(QUICK, per_host=3))
     assert site.most_at_once == 3
-    assert len(site.asked) == 30
+    assert len(site.requests) == 30
 
 
 FETCH = """
@@ -306,9 +306,9 @@ import sys
 from pathlib import Path
 from distingo.download.fetching import fetch
 from distingo.download.folder import open_folder
-from distingo.download.records import Limits, WantedFile
+from distingo.download.records import Limits, RemoteFile
 with open_folder(Path(sys.argv[1]), {"command": "test"}) as folder:
-    wanted = [WantedFile(sys.argv[2] + path, path.strip("/")) for path in sys.argv[3:]]
+    wanted = [RemoteFile(sys.argv[2] + path, path.strip("/")) for path in sys.argv[3:]]
     fetch(wanted, folder, Limits(connections=1, backoff=0.01), allow_private=True)
 """
 
@@ -330,7 +330,7 @@ def test_a_killed_run_is_gone_on_with_and_nothing_comes_twice(site: LoopbackSite
     site.on_sent = None
     assert {outcome.status for outcome in get(*site.pages)} == {"fetched"}
     assert site.sent == {path: len(content) for path, content in site.pages.items()}
-    assert [asked for asked in site.asked if asked[0] == "/3"] == [("/3", ""), ("/3", "bytes=150000-")]
+    assert [request for request in site.requests if request[0] == "/3"] == [("/3", ""), ("/3", "bytes=150000-")]
     for number in range(6):
         assert out(tmp_path, str(number)).read_bytes() == CONTENT[number:]
 
@@ -350,7 +350,7 @@ def test_a_file_killed_between_its_record_and_its_name_gets_the_name(
     assert not out(tmp_path, "a").exists()
     assert get("/a")[0].status == "fetched"
     assert out(tmp_path, "a").read_bytes() == CONTENT
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
 def test_a_file_killed_after_its_last_byte_is_not_asked_for_again(
@@ -368,7 +368,7 @@ def test_a_file_killed_after_its_last_byte_is_not_asked_for_again(
     (outcome,) = get("/a")
     assert (outcome.status, outcome.final_url) == ("fetched", f"{site.url}/a")
     assert out(tmp_path, "a").read_bytes() == CONTENT
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
 def test_a_full_disk_stops_the_run_and_is_said(site: LoopbackSite, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:

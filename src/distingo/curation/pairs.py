@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from distingo.curation.findings import KEPT_FROM, Finding, FindingKind
 from distingo.near_duplicates.search import CopyPair
-from distingo.near_duplicates.signatures import IN_WORDS
+from distingo.near_duplicates.signatures import SYMMETRY_NAMES
 from distingo.records import LabeledImage, ManifestRow
 
 _LEFT_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}
@@ -97,7 +97,7 @@ def pair_findings(
             if other.pixels == images[pair.first].pixels:  # reported by `leak_findings`
                 continue
             second = Seen.of(other, other_root)
-        yield _relate(first, second, pair.similarity, IN_WORDS[pair.symmetry], thresholds, near=True)
+        yield _relate(first, second, pair.similarity, SYMMETRY_NAMES[pair.symmetry], thresholds, near=True)
 
 
 def leak_findings(

@@ -9,8 +9,15 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from statistics import median
 
-from distingo.datasets.cache.products import Examined, Product, Verdict, describe_notes, evaluate, pixels_product
-from distingo.datasets.correcting import correct, describe_makers, with_relabeled
+from distingo.datasets.cache.products import (
+    Examined,
+    FileUse,
+    Product,
+    describe_notes,
+    pixels_product,
+    resolve_duplicates,
+)
+from distingo.datasets.correcting import correct, describe_sole_corrections, with_relabeled
 from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import idx
 from distingo.datasets.decoding.decode import (
@@ -29,7 +36,7 @@ from distingo.errors import DataError, quote
 from distingo.messages.notes import Note, note
 from distingo.records import NO_VALUE_RANGES, Dataset, LabeledImage, ManifestRow, Task, find_name_fault
 
-_LOOKED_AT = 300
+_SAMPLE_SIZE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class Survey:
 def survey(
     root: Path | str,
     *,
-    limit: int = _LOOKED_AT,
+    limit: int = _SAMPLE_SIZE,
     reading: Reading | None = None,
     lenient: bool = False,
 ) -> Survey:
@@ -181,11 +188,11 @@ def read_dataset(
     range_notes = describe_ranges(ranges, deep, decided=reading.ranges is None)
     layout = replace(layout, notes=layout.notes + range_notes + warnings)
     layout, examined = correct(layout, examined, corrections)
-    verdicts = evaluate(examined)
+    uses = resolve_duplicates(examined)
     layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
-    dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
+    dataset = replace(_assemble(layout, examined, uses), value_ranges=ranges, range_warnings=warnings)
     if layout.task == "single-label" and not lenient:
-        _check_every_class(root, layout, examined, verdicts, corrections)
+        _check_every_class(root, layout, examined, uses, corrections)
         return dataset
     if lenient and not any(image.labels for image in dataset.images):
         return replace(dataset, classes=())
@@ -203,25 +210,25 @@ def _check_every_class(
     root: Path,
     layout: Layout,
     examined: Sequence[Examined],
-    verdicts: Sequence[Verdict],
-    decided: Corrections | None,
+    uses: Sequence[FileUse],
+    corrections: Corrections | None,
 ) -> None:
     used = {
         label
-        for entry, verdict in zip(examined, verdicts, strict=True)
-        if verdict.status == "used"
+        for entry, use in zip(examined, uses, strict=True)
+        if use.status == "used"
         for label in entry.candidate.labels
     }
     for name in layout.classes:
         if name in used:
             continue
         indices = [at for at, entry in enumerate(examined) if name in entry.candidate.labels]
-        why = Counter(verdicts[at].reason for at in indices).most_common(1)[0][0]
+        reason = Counter(uses[at].reason for at in indices).most_common(1)[0][0]
         files = "1 file" if len(indices) == 1 else f"{len(indices):,} files"
-        makers = describe_makers(name, [examined[at].candidate.source.file for at in indices], decided)
+        advice = describe_sole_corrections(name, [examined[at].candidate.source.file for at in indices], corrections)
         raise DataError(
-            f"{root}: class {name!r} has no usable picture ({files} tried; most often: {why}); "
-            f"{makers or 'fix it or move its folder away'}",
+            f"{root}: class {name!r} has no usable picture ({files} tried; most often: {reason}); "
+            f"{advice or 'fix it or move its folder away'}",
             code="empty_class",
         )
 
@@ -240,27 +247,27 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     return replace(dataset, classes=classes, notes=dataset.notes + lost)
 
 
-def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> Dataset:
+def _assemble(layout: Layout, examined: Sequence[Examined], uses: Sequence[FileUse]) -> Dataset:
     images, manifest = [], list(layout.ignored)
-    for entry, verdict in zip(examined, verdicts, strict=True):
+    for entry, use in zip(examined, uses, strict=True):
         candidate, facts = entry.candidate, entry.facts
         manifest.append(
             ManifestRow(
                 candidate.source.file,
-                verdict.status,
-                verdict.reason,
+                use.status,
+                use.reason,
                 candidate.labels,
                 candidate.split,
                 facts.format,
                 facts.width,
                 facts.height,
                 entry.content,
-                verdict.same_as,
+                use.same_as,
                 candidate.lines,
                 facts.notes,
             )
         )
-        if verdict.status == "used":
+        if use.status == "used":
             images.append(
                 LabeledImage(
                     candidate.source,

@@ -25,7 +25,7 @@ from distingo.errors import DataError, UsageError, join_faults, option
 from distingo.files import content_hash
 from distingo.machine.device import choose_device
 from distingo.messages.notes import Note, note
-from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together, resolve_similarity
+from distingo.near_duplicates.keeping import NearDuplicates, count_straddling, keep_together, resolve_similarity
 from distingo.records import Dataset, Split
 from distingo.runs.config import RunConfig, TableSection, describe_corrections, find_config_faults
 from distingo.runs.data import NearDuplicateCounts
@@ -142,7 +142,7 @@ def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[
 
 
 def divide(
-    dataset: Dataset, recipe: Recipe, split: RequestedSplit | None, found: FoundNearDuplicates
+    dataset: Dataset, recipe: Recipe, split: RequestedSplit | None, found: NearDuplicates
 ) -> tuple[Split, NearDuplicateCounts]:
     """Divide a run's images into the three splits.
 

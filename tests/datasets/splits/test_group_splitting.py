@@ -67,7 +67,7 @@ def test_given_sides_stay_and_missing_ones_are_cut_from_train() -> None:
     dataset = a_dataset([("a",), ("b",)] * 25, given_sides)
     division = divide_splits(dataset, alone(dataset), validation=0.1, test=0.3, seed=0)
     assert division.numbers[40:].tolist() == [2] * 10
-    assert division.shares[0].asked == pytest.approx((0.9, 0.1, 0.0))
+    assert division.shares[0].requested == pytest.approx((0.9, 0.1, 0.0))
     assert division.shares[0].counts == (36, 4, 0)
     assert division.shares[0].predefined == (0, 0, 10)
 

@@ -31,7 +31,7 @@ from distingo.datasets.walking import SPLIT_LABELS
 from distingo.errors import DataError, UsageError, option
 from distingo.records import SplitName
 
-_LOOKED_AT = 500
+_SAMPLE_SIZE = 500
 
 _ENDINGS = tuple(IMAGE_ENDINGS)
 
@@ -183,7 +183,7 @@ def describe_columns(table: Table, names: Sequence[str]) -> str:
 
 
 def _examine(name: str, cells: Sequence[Cell], images: ImageFinder) -> ImageColumn:
-    sample = [text_of(cell) for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
+    sample = [text_of(cell) for cell in cells[:: max(1, len(cells) // _SAMPLE_SIZE)]]
     filled = [cell for cell in sample if cell]
     matches = match_names(sample, images)
     files_by_index = {at: files[0].parts for at, cell in enumerate(sample) if (files := matches.files(cell))}
@@ -352,7 +352,7 @@ def _twin(table: Table, names: Sequence[str], switches: Sequence[str]) -> str | 
     for name in names:
         if name in switches or is_switch(table.column(name)):
             continue
-        labels = {label for labels in text_labels(table.column(name)[:_LOOKED_AT]) for label in labels or ()}
+        labels = {label for labels in text_labels(table.column(name)[:_SAMPLE_SIZE]) for label in labels or ()}
         if labels and 2 * sum(label.casefold() in keys for label in labels) > len(labels):
             return name
     return None
