@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from distingo.near_duplicates.coarse import describe, nearest_pairs
-from distingo.near_duplicates.signatures import SYMMETRIES, turn_frequencies
+from distingo.near_duplicates.signatures import SYMMETRIES, transform_frequencies
 
 
 def descriptions(count, seed):
@@ -13,7 +13,7 @@ def descriptions(count, seed):
 
 def by_brute_force(queries, references, own, count, min_cosine):
     """The same without any cleverness: every symmetry of every image against every other."""
-    ways = [turn_frequencies(queries, symmetry).reshape(len(queries), -1) for symmetry in SYMMETRIES]
+    ways = [transform_frequencies(queries, symmetry).reshape(len(queries), -1) for symmetry in SYMMETRIES]
     best = np.max([way @ references.reshape(len(references), -1).T for way in ways], axis=0)
     best[np.arange(len(queries)), own] = -1
     pairs = set()

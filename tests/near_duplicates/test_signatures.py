@@ -15,8 +15,8 @@ from distingo.near_duplicates.signatures import (
     shrink,
     sign,
     smooth,
+    transform_frequencies,
     turn,
-    turn_frequencies,
 )
 
 
@@ -80,8 +80,8 @@ def test_frequencies_are_turned_without_going_back_to_pixels(symmetry):
     images = noise(4)
     turned = describe(turn(images, np.full(4, symmetry)))
     plain = describe(images)
-    assert turn_frequencies(plain.whole, symmetry) == pytest.approx(turned.whole, abs=1e-4)
-    assert turn_frequencies(plain.middle, symmetry) == pytest.approx(turned.middle, abs=1e-4)
+    assert transform_frequencies(plain.whole, symmetry) == pytest.approx(turned.whole, abs=1e-4)
+    assert transform_frequencies(plain.middle, symmetry) == pytest.approx(turned.middle, abs=1e-4)
 
 
 def test_words_are_the_same_whichever_of_two_images_comes_first():

@@ -202,8 +202,8 @@ def read_dataset(
 def _check_names(root: Path, classes: Sequence[str]) -> None:
     """Refuse names that no model could be saved under: saved models are validated as untrusted files."""
     for name in classes:
-        if why := find_name_fault(name):
-            raise DataError(f"{root}: the name of class {quote(name)} {why}; rename it", code="invalid_name")
+        if problem := find_name_fault(name):
+            raise DataError(f"{root}: the name of class {quote(name)} {problem}; rename it", code="invalid_name")
 
 
 def _check_every_class(

@@ -96,9 +96,9 @@ class _Target:
         self._names: set[str] = set()
         root.mkdir()
 
-    def refuse(self, why: str) -> DataError:
+    def refuse(self, problem: str) -> DataError:
         return DataError(
-            f"{self.archive}: {why}; it is not unpacked, as no honest archive is made so", code="unsafe_archive"
+            f"{self.archive}: {problem}; it is not unpacked, as no honest archive is made so", code="unsafe_archive"
         )
 
     def folder(self, name: str) -> None:

@@ -268,8 +268,8 @@ def _refuse_outside_paths(source: Path, root: Path, outcomes: Iterable[Outcome])
     for outcome in outcomes:
         if not outcome.file:
             continue
-        if why := find_path_fault(outcome.file):
-            faults.append(f"{source}: {why}")
+        if problem := find_path_fault(outcome.file):
+            faults.append(f"{source}: {problem}")
         elif link := find_link_above(root, outcome.file):
             faults.append(f"{source}: {quote(outcome.file)} leads through a link, {quote(link)}")
     if faults:
@@ -329,12 +329,12 @@ class Gathered:
         """Whether any file was not downloaded."""
         return any(outcome.status != "fetched" for outcome in self.outcomes)
 
-    def reasons(self, most: int) -> list[tuple[str, int]]:
+    def reasons(self, limit: int) -> list[tuple[str, int]]:
         """Count the reasons why files are missing, the most frequent first.
 
         Args:
-            most: Maximum number of reasons; the rest are counted together.
+            limit: Maximum number of reasons; the rest are counted together.
         """
         counts = Counter(outcome.reason for outcome in self.outcomes if outcome.status != "fetched").most_common()
-        rest = sum(count for _, count in counts[most:])
-        return counts[:most] + ([("other reasons", rest)] if rest else [])
+        rest = sum(count for _, count in counts[limit:])
+        return counts[:limit] + ([("other reasons", rest)] if rest else [])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from distingo.csv_files import write_table
 from distingo.datasets.corrections import DOWNLOAD_FOLDER, LICENSE_NAME, METADATA_NAME
-from distingo.datasets.decoding.formats import detect_file_format, why_no_image
+from distingo.datasets.decoding.formats import describe_unusable, detect_file_format
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
@@ -120,8 +120,8 @@ def read_synsets() -> tuple[CatalogClass, ...]:
         names = _read(folder / "imagenet_synset_to_lemma.txt")
         meanings = _read(folder / "imagenet_synset_to_definition.txt")
     except (OSError, ValueError) as error:
-        why = f"this version of timm has no list of ImageNet's classes ({error})"
-        raise ResourceError(f"{folder}: {why}; run `pip install timm==1.0.31`", code="missing_extra") from error
+        problem = f"this version of timm has no list of ImageNet's classes ({error})"
+        raise ResourceError(f"{folder}: {problem}; run `pip install timm==1.0.31`", code="missing_extra") from error
     return tuple(
         CatalogClass(identifier, tuple(lemmas.split(", ")), meanings.get(identifier, ""))
         for identifier, lemmas in names.items()
@@ -148,7 +148,7 @@ def _unpack(folder: DownloadFolder, remote: RemoteFile, name: str) -> None:
     if outcome is None:
         return
     if outcome.status != "fetched":
-        folder.record(replace(outcome, reason=_why_missing(outcome)))
+        folder.record(replace(outcome, reason=_missing_reason(outcome)))
         return
     if not outcome.file:
         return  # extracted by an earlier run; images that a person removed since are not restored
@@ -161,7 +161,7 @@ def _unpack(folder: DownloadFolder, remote: RemoteFile, name: str) -> None:
     folder.record(replace(outcome, file="", reason=f"laid out as {name}"))
 
 
-def _why_missing(outcome: Outcome) -> str:
+def _missing_reason(outcome: Outcome) -> str:
     reason = outcome.reason.partition(";")[0]
     if outcome.format == "HTML":
         return f"{reason}; perhaps one to log in: ask for access at https://www.image-net.org/download.php"
@@ -199,7 +199,7 @@ def _account(
             if kind in IMAGES:
                 rows.append((file, _labels(name), synset.identifier, archive.url))
                 continue
-            reason = why_no_image(kind)
+            reason = describe_unusable(kind)
             others.append(Outcome(file, "refused", reason, file, archive.url, size=extracted.path.stat().st_size))
             folder.record(others[-1])
     return rows, others

@@ -24,7 +24,7 @@ _AGENTS = frozenset({"", "*", "distingo"})
 _DIRECTIVES_WITH_VALUES = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 _REDIRECTS = {301, 302, 303, 307, 308}
-_MOST_REDIRECTS = 10
+_MAX_REDIRECTS = 10
 _TEMPORARY = {408, 425, 429}  # in addition to 500 and above
 
 
@@ -145,7 +145,7 @@ def request(
     url = first = parse_address(address)
     private = allow_private
     with _translated_errors():
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             private = private and _origin(url) == _origin(first)
             with ExitStack() as stack:
                 response = _get(stack, connections, url, headers, private=private)
@@ -155,7 +155,7 @@ def request(
                     yield response
                     return
             url = follow_redirect(url, location)
-    raise PermanentError("refused", f"redirected more than {_MOST_REDIRECTS} times")
+    raise PermanentError("refused", f"redirected more than {_MAX_REDIRECTS} times")
 
 
 def _origin(url: URL) -> tuple[str, str, int]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from distingo.datasets.decoding.formats import detect_format, why_no_image
+from distingo.datasets.decoding.formats import describe_unusable, detect_format
 from distingo.download.connections import Connections
 from distingo.download.records import Limits, PermanentError, RemoteFile, StoppedError, TemporaryError
 from distingo.download.request import Response, request
@@ -186,7 +186,7 @@ class _Inspection:
     def _check_format(self) -> str:
         detected = detect_format(self._head)
         if self._remote.formats is not None and detected not in self._remote.formats:
-            raise PermanentError("refused", why_no_image(detected), detected)
+            raise PermanentError("refused", describe_unusable(detected), detected)
         return detected
 
     def finish(self, url: str) -> Received:

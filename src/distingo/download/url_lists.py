@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from distingo.csv_files import write_table
 from distingo.datasets.corrections import METADATA_NAME
 from distingo.datasets.tables.columns import text_labels
-from distingo.datasets.tables.headers import column_key, known_label_column
+from distingo.datasets.tables.headers import column_key, find_label_column
 from distingo.datasets.tables.labels import recognize_delimiter, split_labels_of, tidy_labels
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Cell, Table, text_of
@@ -177,7 +177,7 @@ def _columns(table: Table, columns: UrlColumns) -> tuple[str, str, str | None]:
             table.column(requested)
     url = columns.url or _url_column(table)
     rest = [name for name in table.columns if name != url]
-    label = columns.label or known_label_column(rest)
+    label = columns.label or find_label_column(rest)
     if label is None:
         candidates = [name for name in rest if column_key(name) not in _NAME_NAMES]
         if len(candidates) != 1:

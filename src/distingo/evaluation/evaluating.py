@@ -198,7 +198,7 @@ def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
 
 def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFolder) -> EvaluateRequest:
     if request.reading.table is not None:
-        options = ", ".join(request.reading.table.shown)
+        options = ", ".join(request.reading.table.specified)
         raise UsageError(
             f"{options}: the run's own table is read as for training; name {option('data')}, or leave the options out",
             code="option_not_applicable",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.near_duplicates.signatures import SIDE, SYMMETRIES, turn_frequencies
+from distingo.near_duplicates.signatures import SIDE, SYMMETRIES, transform_frequencies
 from distingo.progress import progress_bar
 
 Floats = npt.NDArray[np.float32]
@@ -45,7 +45,7 @@ class Described:
         """Similarity of pairs with the first image transformed, float32 (pairs,): the cosine, up to 1."""
         combinations = ((self.middle, self.whole), (self.whole, self.middle), (self.whole, self.whole))
         cosines = [
-            np.einsum("nij,nij->n", turn_frequencies(one[first], symmetry), other[second], dtype=np.float32)
+            np.einsum("nij,nij->n", transform_frequencies(one[first], symmetry), other[second], dtype=np.float32)
             for one, other in combinations
         ]
         similarity: Floats = np.maximum.reduce(cosines)
@@ -183,7 +183,7 @@ def _compare_blocks(
         for start in range(0, len(queries), _BLOCK):
             part = slice(start, min(start + _BLOCK, len(queries)))
             untransposed = _parts(queries[part])
-            orientations = (untransposed, _parts(turn_frequencies(queries[part], SYMMETRIES[4])))
+            orientations = (untransposed, _parts(transform_frequencies(queries[part], SYMMETRIES[4])))
             for column in range(0, total, _BLOCK):
                 other = slice(column, min(column + _BLOCK, total))
                 bars = rows.bars(part).copy(), columns.bars(other).copy()

@@ -134,7 +134,7 @@ def turn(images: npt.NDArray[Any], symmetries: npt.NDArray[np.integer[Any]]) -> 
     return turned
 
 
-def turn_frequencies(frequencies: npt.NDArray[np.float32], symmetry: int) -> npt.NDArray[np.float32]:
+def transform_frequencies(frequencies: npt.NDArray[np.float32], symmetry: int) -> npt.NDArray[np.float32]:
     """Apply a symmetry to images in the form of their cosine transforms, without converting them to pixels.
 
     Mirroring changes the sign of every odd frequency in its direction, transposing exchanges the two directions.

@@ -125,7 +125,7 @@ class TableSection(TableOptions):
     def options(self) -> TableOptions | None:
         """The options that `read_dataset` takes; None if no option was set."""
         options = TableOptions(**{each.name: getattr(self, each.name) for each in fields(TableOptions)})
-        return options if options.given else None
+        return options if options.flags else None
 
 
 @dataclass(frozen=True, slots=True)

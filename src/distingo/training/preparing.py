@@ -224,7 +224,7 @@ def choose_again(
     _require_same(recipe, request, config.requested or {})
     data, table = Path(config.data), config.table_options
     if request.reading.table is not None and resolve_paths(request.reading.table, data) != table:
-        options = ", ".join(request.reading.table.shown)
+        options = ", ".join(request.reading.table.specified)
         raise UsageError(
             f"{option('resume')}: {request.output} was started with other table options than {options}; leave them out",
             code="changed_options",

@@ -24,9 +24,9 @@ def test_a_folder_of_the_working_folder_becomes_absolute(tmp_path: Path, monkeyp
 
 def test_options_are_named_as_on_the_command_line() -> None:
     options = TableOptions(header=False, class_names="a.txt", merge_labels="all", group_column="site")
-    assert options.given == ("--group-column", "--no-header", "--class-names", "--merge-labels")
+    assert options.flags == ("--group-column", "--no-header", "--class-names", "--merge-labels")
     assert options.about_labels == ("--no-header", "--class-names")
-    assert TableOptions(header=True).given == ("--header",)
+    assert TableOptions(header=True).flags == ("--header",)
 
 
 def test_a_file_of_class_names_in_the_working_folder_becomes_absolute(

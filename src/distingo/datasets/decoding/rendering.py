@@ -46,7 +46,7 @@ def shorter_side_for(spec: ImageSpec) -> int:
     return math.ceil(max(spec.height, spec.width) / spec.crop_fraction)
 
 
-def seen_part(width: int, height: int, spec: ImageSpec) -> tuple[float, float, float, float]:
+def visible_part(width: int, height: int, spec: ImageSpec) -> tuple[float, float, float, float]:
     """The part of an image that `render` uses.
 
     Args:
@@ -159,7 +159,7 @@ def share_of_split(view: str) -> float:
     return _CORNER if view in _CORNERS else 1.0
 
 
-def look(image: Image.Image, view: str) -> Image.Image:
+def apply_view(image: Image.Image, view: str) -> Image.Image:
     """Create a view of an image.
 
     Args:

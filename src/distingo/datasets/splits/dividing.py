@@ -14,7 +14,7 @@ _PASSES = 20
 
 _STEP = 500  # groups between two updates of the progress bar
 
-_FEWEST = 0.25
+_MIN_EXPECTED = 0.25
 """Divisor used instead of zero if a split should have no images of a label."""
 
 _MISSING = 1e6
@@ -150,7 +150,7 @@ class _Division:
         self.counts = counts
         self.splits = np.full(len(counts), -1, np.int64)
         self._goal = expected
-        self._expected = np.where(expected > 0, expected, _FEWEST)
+        self._expected = np.where(expected > 0, expected, _MIN_EXPECTED)
         self._current = np.zeros_like(self._expected)
         self._missing = missing
 
