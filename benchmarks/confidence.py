@@ -97,7 +97,7 @@ def open_sets(names: list[str]) -> tuple[Product, dict[str, Dataset]]:
         path = unpack_fashion() if name == "fashion-mnist" else DATA / SETS[name][0]
         dataset = read_dataset(path, Reading(cache=cache), products=[product])
         if name.endswith("drawn anew"):
-            dataset = replace(dataset, images=tuple(replace(each, given_split=None) for each in dataset.images))
+            dataset = replace(dataset, images=tuple(replace(each, predefined_split=None) for each in dataset.images))
         found[name] = dataset
     return product, found
 

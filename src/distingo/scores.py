@@ -319,5 +319,5 @@ class Prediction:
 _REPR_LABELS = 3
 
 
-def _shorten(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"...{text[3 - most :]}"
+def _shorten(text: str, max_length: int = 60) -> str:
+    return text if len(text) <= max_length else f"...{text[3 - max_length :]}"

@@ -171,7 +171,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             ValueError: X and y differ in length, or have another shape or type.
             DistingoError: An image can't be read, a parameter is out of range, or training failed.
         """
-        from distingo.datasets.decoding.value_ranges import settle_value_range
+        from distingo.datasets.decoding.value_ranges import parse_value_range
         from distingo.prediction.predictor import Predictor
         from distingo.training.in_memory import ImagesToLearn, train_in_memory
 
@@ -188,7 +188,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
                 labels=[names[number] for number in numbers.tolist()],
                 classes=names,
                 requested=self._requested(),
-                value_ranges=settle_value_range(self.value_range),
+                value_ranges=parse_value_range(self.value_range),
                 max_pixels=self.max_pixels,
                 workers=self.workers,
             )

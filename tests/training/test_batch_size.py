@@ -32,7 +32,7 @@ MIB = 2**20
 
 def dataset(train: int, validation: int = 0, test: int = 0) -> Any:
     splits = ["train" if validation or test else None] * train + ["validation"] * validation + ["test"] * test
-    images = [SimpleNamespace(given_split=split) for split in splits]
+    images = [SimpleNamespace(predefined_split=split) for split in splits]
     return SimpleNamespace(images=images, classes=("a", "b"), task="single-label")
 
 

@@ -220,15 +220,15 @@ def tune(
 
     settings = TuneSettings(trials=trials, budget=budget)
     recipe, reading = training_options(options)
-    folder, wanted_split = SearchFolder(Path(output)), name_split(split, fold)
-    check_wishes(wanted_split, recipe)
+    folder, requested_split = SearchFolder(Path(output)), name_split(split, fold)
+    check_wishes(requested_split, recipe)
     fixed_recipe = None if recipe_file is None else read_recipe_file(Path(recipe_file))
     request = TrainRequest(
         data=Path(data),
         output=folder.prepared.path,
         options=recipe if fixed_recipe is None else fixed_recipe.fill_up(recipe, divided=split is not None),
         reading=replace(reading, corrections=settle_corrections(reading.corrections)),
-        split=wanted_split,
+        split=requested_split,
         near_duplicates=near_duplicates,
         recipe_file=fixed_recipe,
     )

@@ -140,7 +140,7 @@ def label_findings(
         image = images[at]
         suggested, reason = _suggest(image.labels, out_of_fold.classes, probabilities[row], task)
         if suggested != image.labels:
-            file_fields = (image.labels, image.given_split or "", image.content)
+            file_fields = (image.labels, image.predefined_split or "", image.content)
             score = float(scores[row])
             yield Finding(
                 "label", image.source.file, score, threshold, *file_fields, suggested=suggested, reason=reason

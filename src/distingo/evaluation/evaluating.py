@@ -198,7 +198,7 @@ def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
 
 def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFolder) -> EvaluateRequest:
     if request.reading.table is not None:
-        options = ", ".join(request.reading.table.shown)
+        options = ", ".join(request.reading.table.specified)
         raise UsageError(
             f"{options}: the run's own table is read as for training; name {option('data')}, or leave the options out",
             code="option_not_applicable",
@@ -254,7 +254,7 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
 
 
 def _judged(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple[Note, ...]]:
-    test = tuple(image for image in dataset.images if image.given_split == "test")
+    test = tuple(image for image in dataset.images if image.predefined_split == "test")
     if test:
         return test, (note("evaluated-on-test", data=dataset.root.name),)
     return dataset.images, (note("evaluated-on-all", data=dataset.root.name),)

@@ -38,11 +38,11 @@ from distingo.messages.notes import Note
 from distingo.models.catalog import find_model
 from distingo.near_duplicates.keeping import (
     Belonging,
-    FoundNearDuplicates,
+    NearDuplicates,
     count_on_folds,
     describe_counts,
+    resolve_similarity,
     search_near_duplicates,
-    settle_similarity,
 )
 from distingo.prediction.classifier import descriptors_product
 from distingo.progress import progress_bar
@@ -157,7 +157,7 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     training = request.training
     folder = CrossValidationFolder(training.output)
     require_free(folder.path, holds="cross-validation" if folder.plan.is_file() else "")
-    similarity = settle_similarity(training.near_duplicates)
+    similarity = resolve_similarity(training.near_duplicates)
     chosen, training = choose(training, [descriptors_product(training.reading.cache)], divides=similarity is not None)
     near = search_near_duplicates(
         chosen.dataset,
@@ -188,13 +188,13 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     return _Prepared(folder, chosen, training, divided, plan.choices, counts)
 
 
-def _count(dataset: Dataset, folds: Folds, near: FoundNearDuplicates, *, of_file: bool) -> NearDuplicateCounts:
+def _count(dataset: Dataset, folds: Folds, near: NearDuplicates, *, of_file: bool) -> NearDuplicateCounts:
     files = [image.source.file for image in folds.dataset.images]
     numbers = dict(zip(files, folds.numbers.tolist(), strict=True))
     return count_on_folds(dataset, numbers, near, divided_by="split-file" if of_file else "distingo")
 
 
-def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: FoundNearDuplicates) -> tuple[Folds, ...]:
+def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: NearDuplicates) -> tuple[Folds, ...]:
     split = request.training.split
     if split is not None:
         require_unchanged(split)

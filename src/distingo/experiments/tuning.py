@@ -170,7 +170,7 @@ def _wanted(train: TrainRequest) -> dict[str, object]:
         "data": str(train.data.resolve()),
         "wishes": train.options,
         "split": None if split is None else {"file": str(split.file.resolve()), "fold": split.fold},
-        "table": None if reading.table is None else list(map(str, reading.table.given)),
+        "table": None if reading.table is None else list(map(str, reading.table.flags)),
         "corrections": None if reading.corrections is None else str(reading.corrections),
         "near_duplicates": train.near_duplicates,
     }

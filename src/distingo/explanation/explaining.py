@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from distingo.datasets.decoding.decode import open_source
-from distingo.datasets.decoding.rendering import render, seen_part
+from distingo.datasets.decoding.rendering import render, visible_part
 from distingo.datasets.walking import source_of
 from distingo.errors import DistingoError, ModelError, UsageError, name_the_nearest, option
 from distingo.explanation.covering import ModelAnswers, check_by_covering, map_by_covering
@@ -274,7 +274,7 @@ def _look_at(image: ImageLike, predictor: Predictor) -> _Look:
 def _look(image: Image.Image, model: SavedModel) -> _Look:
     rendition = model.description.rendition
     if rendition is not None:
-        return _Look(image, render(image, rendition), seen_part(image.width, image.height, rendition))
+        return _Look(image, render(image, rendition), visible_part(image.width, image.height, rendition))
     small = image.convert("RGB")
     small.thumbnail((_DESCRIBED_SIDE, _DESCRIBED_SIDE), Image.Resampling.BILINEAR)
     return _Look(image, np.array(small), (0.0, 0.0, 1.0, 1.0))

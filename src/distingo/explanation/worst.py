@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from distingo.datasets.decoding.decode import open_source
-from distingo.datasets.decoding.rendering import render, seen_part, shorter_side_for
+from distingo.datasets.decoding.rendering import render, shorter_side_for, visible_part
 from distingo.datasets.walking import source_of
 from distingo.errors import DistingoError, ModelError
 from distingo.explanation.relevance import attention_layers, find_heat
@@ -90,7 +90,7 @@ def _open(root: Path, file: str, model: SavedModel) -> tuple[np.ndarray, tuple[f
         image = open_source(source_of(root, file, ranges), enough=shorter_side_for(rendition))
     except (DistingoError, OSError, ValueError, IndexError):
         return None
-    return render(image, rendition), seen_part(image.width, image.height, rendition)
+    return render(image, rendition), visible_part(image.width, image.height, rendition)
 
 
 def _affordable(network: nn.Module, rendition: ImageSpec, device: torch.device) -> int:

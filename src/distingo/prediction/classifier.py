@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from distingo.datasets.cache.products import Product, pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DECODING
-from distingo.datasets.decoding.rendering import look, render, share_of_split, shorter_side_for
+from distingo.datasets.decoding.rendering import apply_view, render, share_of_split, shorter_side_for
 from distingo.datasets.measurements import describe, descriptor_names
 from distingo.machine.process import bind_this_thread
 from distingo.metrics.logits import as_probabilities
@@ -83,14 +83,14 @@ class Embedder:
 
         Args:
             cache: Cache for the features; the keys are image content, weights, preprocessing and engine.
-            view: As in `distingo.datasets.decoding.rendering.look`.
+            view: As in `distingo.datasets.decoding.rendering.apply_view`.
         """
         self._cache = cache
         rendition = self._description.rendition
         store = cache.store(self._kind(view), (self._description.features,), "float32")
 
         def compute(image: Image.Image) -> np.ndarray:
-            return render(look(image, view), rendition)
+            return render(apply_view(image, view), rendition)
 
         enough = math.ceil(shorter_side_for(rendition) / share_of_split(view))
         return Product(store, compute, finish=self._run, batch_size=_BATCH, enough=enough)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distingo.datasets.cache.store import Cache, keep_bytes, recall_bytes
+from distingo.datasets.cache.store import Cache, load_bytes, store_bytes
 from distingo.errors import UsageError, option
 from distingo.files import content_hash
 from distingo.machine import import_openvino
@@ -75,7 +75,7 @@ def openvino_runner(
     core = openvino.Core()
     parts = (_CONVERSION, openvino.__version__, torch.__version__, repr(shape), identity)
     key = content_hash("\n".join(parts).encode())
-    cached = None if cache is None else recall_bytes(cache, _KIND, key)
+    cached = None if cache is None else load_bytes(cache, _KIND, key)
     if cached is not None:
         return _compile(openvino, core, cached, shape, precision)
     pixel_network = _FromPixels(network).cpu()
@@ -87,7 +87,7 @@ def openvino_runner(
     if verify:
         _require_agreement(run, pixel_network, shape)
     if cache is not None:
-        keep_bytes(cache, _KIND, key, packed)
+        store_bytes(cache, _KIND, key, packed)
     return run
 
 

@@ -30,7 +30,7 @@ from distingo.errors import DataError
 from distingo.machine.process import prepare_process
 from distingo.messages.notes import note
 from distingo.models.saved import SavedModel
-from distingo.near_duplicates.keeping import are_large_enough, search_near_duplicates, settle_similarity
+from distingo.near_duplicates.keeping import are_large_enough, resolve_similarity, search_near_duplicates
 from distingo.near_duplicates.search import signature_product
 from distingo.prediction.classifier import descriptors_product
 from distingo.prediction.images import ImageLike, decode_given_image, name_image
@@ -218,7 +218,7 @@ def _hold_out(chosen: ChosenRun, folder: RunFolder, cache: Cache, workers: int |
     dataset, recipe = chosen.dataset, chosen.recipe
     near_duplicates = search_near_duplicates(
         dataset,
-        similarity=settle_similarity(None),
+        similarity=resolve_similarity(None),
         large_enough=chosen.is_signed,
         cache=cache,
         workers=workers or count_processors(),

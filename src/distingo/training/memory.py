@@ -268,7 +268,7 @@ def find_batch_size(
 
 def training_images(dataset: Dataset, recipe: Recipe) -> int:
     """Estimate the number of training images; the exact number is available only after the split."""
-    splits = [image.given_split for image in dataset.images]
+    splits = [image.predefined_split for image in dataset.images]
     count = float(sum(split not in {"validation", "test"} for split in splits))
     if "test" not in splits:
         count *= 1 - recipe.test

@@ -11,7 +11,7 @@ from typing import Any
 from distingo.datasets.cache.products import Product
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.splits.files import require_same_split
-from distingo.datasets.tables.table import settle_image_folder
+from distingo.datasets.tables.table import resolve_paths
 from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.device import choose_device
@@ -22,8 +22,8 @@ from distingo.models.description import ModelDescription, require_savable
 from distingo.models.saved import assemble_network
 from distingo.near_duplicates.keeping import (
     are_large_enough,
+    resolve_similarity,
     search_near_duplicates,
-    settle_similarity,
 )
 from distingo.near_duplicates.search import signature_product
 from distingo.prediction.classifier import descriptors_product
@@ -68,7 +68,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     """
     folder, original_request = RunFolder(request.output), request
     require_free(folder.path, holds="run" if folder.config.is_file() else "")
-    similarity = settle_similarity(request.near_duplicates)
+    similarity = resolve_similarity(request.near_duplicates)
     chosen, request = choose(request, divides=similarity is not None)
     recipe, dataset = chosen.recipe, chosen.dataset
     near_duplicates = search_near_duplicates(
@@ -146,7 +146,7 @@ def choose(
     Raises:
         DistingoError: The specific subclass for the failure.
     """
-    table = settle_image_folder(request.reading.table, request.data)
+    table = resolve_paths(request.reading.table, request.data)
     request = replace(request, reading=replace(request.reading, table=table))
     facts = request.survey()
     recipe, backbone, choices = settle_recipe(facts, request.options)
@@ -223,8 +223,8 @@ def choose_again(
     recipe = recipe_from_dict(config.recipe)
     _require_same(recipe, request, config.requested or {})
     data, table = Path(config.data), config.table_options
-    if request.reading.table is not None and settle_image_folder(request.reading.table, data) != table:
-        options = ", ".join(request.reading.table.shown)
+    if request.reading.table is not None and resolve_paths(request.reading.table, data) != table:
+        options = ", ".join(request.reading.table.specified)
         raise UsageError(
             f"{option('resume')}: {request.output} was started with other table options than {options}; leave them out",
             code="changed_options",

@@ -16,7 +16,7 @@ from distingo.checksums import CHECKSUM
 from distingo.datasets.cache.products import Product
 from distingo.datasets.gathering import read_dataset, survey
 from distingo.datasets.options import Reading
-from distingo.datasets.splits.splitting import WantedSplit
+from distingo.datasets.splits.splitting import RequestedSplit
 from distingo.errors import DataError, RunError, UsageError, name_the_nearest, quote
 from distingo.files import content_hash, parse_json, require_sealed
 from distingo.models.description import ModelDescription
@@ -136,7 +136,7 @@ class Wanted:
     options: dict[str, Any] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
     repeats: RunConfig | None = None
-    split: WantedSplit | None = None
+    split: RequestedSplit | None = None
     near_duplicates: Similarity = None
 
 
@@ -197,7 +197,7 @@ class TrainRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
     repeats: RunConfig | None = None
-    split: WantedSplit | None = None
+    split: RequestedSplit | None = None
     near_duplicates: Similarity = None
     recipe_file: RecipeFile | None = None
     resume: bool = False

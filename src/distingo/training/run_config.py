@@ -19,13 +19,13 @@ import torch
 
 from distingo.datasets.corrections import Corrections
 from distingo.datasets.splits.files import apply_split_file, hashed, read_split_file, require_unchanged
-from distingo.datasets.splits.splitting import WantedSplit, split_dataset
+from distingo.datasets.splits.splitting import RequestedSplit, split_dataset
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError, join_faults, option
 from distingo.files import content_hash
 from distingo.machine.device import choose_device
 from distingo.messages.notes import Note, note
-from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together, settle_similarity
+from distingo.near_duplicates.keeping import NearDuplicates, count_straddling, keep_together, resolve_similarity
 from distingo.records import Dataset, Split
 from distingo.runs.config import RunConfig, TableSection, describe_corrections, find_config_faults
 from distingo.runs.data import NearDuplicateCounts
@@ -78,7 +78,7 @@ def describe_run(
     precision, reason = resolve_precision(recipe, device)
     choices = [*choices, note("precision", precision=precision, device=device.type, said=reason)]
     data, root = request.data.resolve(), dataset.root.resolve()
-    similarity = settle_similarity(request.near_duplicates)
+    similarity = resolve_similarity(request.near_duplicates)
     reading = request.reading
     options = reading.table or TableOptions()
     table = TableSection(
@@ -142,7 +142,7 @@ def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[
 
 
 def divide(
-    dataset: Dataset, recipe: Recipe, split: WantedSplit | None, found: FoundNearDuplicates
+    dataset: Dataset, recipe: Recipe, split: RequestedSplit | None, found: NearDuplicates
 ) -> tuple[Split, NearDuplicateCounts]:
     """Divide a run's images into the three splits.
 
@@ -173,7 +173,7 @@ def divide(
     return count_straddling(dataset, file_split, found)
 
 
-def check_wishes(split: WantedSplit | None, options: Collection[str]) -> None:
+def check_wishes(split: RequestedSplit | None, options: Collection[str]) -> None:
     """Raise an error if split fractions are set that a split file already determines.
 
     Args:
