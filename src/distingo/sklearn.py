@@ -175,7 +175,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         from distingo.prediction.predictor import Predictor
         from distingo.training.in_memory import ImagesToLearn, train_in_memory
 
-        images, targets = self._settle(X, y)
+        images, targets = self._check_arguments_of_fit(X, y)
         classes, numbers = np.unique(targets, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
@@ -263,7 +263,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         save_model(path, self.predictor_.model)
         return path
 
-    def _settle(self, X: Any, y: Any) -> tuple[list[Any], npt.NDArray[Any]]:  # noqa: N803
+    def _check_arguments_of_fit(self, X: Any, y: Any) -> tuple[list[Any], npt.NDArray[Any]]:  # noqa: N803
         """Validate the arguments of `fit`; returns the list of images and the array of classes."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")

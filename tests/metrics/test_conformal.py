@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import beta, betabinom, binom
 
 from distingo.metrics.conformal import (
-    GivenLabels,
+    PredictedLabels,
     answer_threshold,
     binomial_cdf,
     chance_of_so_few,
@@ -192,14 +192,14 @@ def test_sets_of_a_raised_rank_still_hold_the_truth() -> None:
     assert prediction_sets(np.array([[0.05, 0.95]]), threshold).tolist() == [[False, True]]
 
 
-def draw(n: int, seed: int) -> GivenLabels:
+def draw(n: int, seed: int) -> PredictedLabels:
     generator = np.random.default_rng(seed)
     chances = 1 / (1 + np.exp(-np.abs(generator.normal(4, 2, n))))
-    return GivenLabels(np.arange(n), chances, generator.random(n) < chances)
+    return PredictedLabels(np.arange(n), chances, generator.random(n) < chances)
 
 
 def test_an_answer_is_wrong_by_the_share_of_its_labels() -> None:
-    labels = GivenLabels(
+    labels = PredictedLabels(
         np.array([0, 0, 1, 3, 3]), np.array([0.9, 0.6, 0.7, 0.8, 0.2]), np.array([True, False, False, True, False])
     )
     np.testing.assert_allclose(labels.most_confident(), [0.9, 0.8, 0.7])
@@ -228,24 +228,24 @@ def test_the_threshold_passes_the_exact_test() -> None:
 
 
 def test_few_images_vouch_for_no_small_error() -> None:
-    perfect = GivenLabels(np.arange(58), np.linspace(0.5, 1, 58), np.ones(58, bool))
+    perfect = PredictedLabels(np.arange(58), np.linspace(0.5, 1, 58), np.ones(58, bool))
     assert answer_threshold(perfect, 0.05) is None
     assert lowest_error(perfect) == 0.051
-    more = GivenLabels(np.arange(59), np.linspace(0.5, 1, 59), np.ones(59, bool))
+    more = PredictedLabels(np.arange(59), np.linspace(0.5, 1, 59), np.ones(59, bool))
     assert answer_threshold(more, 0.05) == 0.5
 
 
 @pytest.mark.parametrize("error", [5e-324, 2.2e-311, 1e-17, 1 - 1e-16])
 def test_extreme_shares_are_answered_like_others(error: float) -> None:
-    labels = GivenLabels(np.arange(100), np.full(100, 0.9), np.ones(100, bool))
+    labels = PredictedLabels(np.arange(100), np.full(100, 0.9), np.ones(100, bool))
     assert (answer_threshold(labels, error) is None) == (error < 0.5)
 
 
 def test_a_model_that_is_always_wrong_answers_nothing() -> None:
-    wrong = GivenLabels(np.arange(100), np.linspace(0.5, 1, 100), np.zeros(100, bool))
+    wrong = PredictedLabels(np.arange(100), np.linspace(0.5, 1, 100), np.zeros(100, bool))
     assert answer_threshold(wrong, 0.3) is None
     assert lowest_error(wrong) is None
-    nothing = GivenLabels(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool))
+    nothing = PredictedLabels(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool))
     assert answer_threshold(nothing, 0.3) is None
 
 
@@ -253,7 +253,7 @@ def test_several_labels_keep_the_promise_too() -> None:
     generator = np.random.default_rng(0)
     owners = np.repeat(np.arange(400), 3)
     chances = generator.uniform(0.5, 1, 1200) ** 0.5
-    labels = GivenLabels(owners, chances, generator.random(1200) < chances)
+    labels = PredictedLabels(owners, chances, generator.random(1200) < chances)
     threshold = answer_threshold(labels, 0.15)
     assert threshold is not None
     assert 1 - chances[chances >= threshold].mean() < 0.15

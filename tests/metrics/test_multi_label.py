@@ -13,7 +13,7 @@ from tests.pace import at_most
 
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.multi_label import multi_label_scores
-from distingo.scores import TwoByTwo
+from distingo.scores import BinaryConfusion
 
 
 def names(labels: int) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def test_every_label_has_scikit_learns_scores(n: int, seed: int, digits: int) ->
     for label, (entry, ((tn, fp), (fn, tp))) in enumerate(zip(entries, tables, strict=True)):
         assert entry.name == f"label {label}"
         assert entry.threshold == cuts[label]
-        assert entry.two_by_two == TwoByTwo(tp, fp, fn, tn)
+        assert entry.two_by_two == BinaryConfusion(tp, fp, fn, tn)
         if entry.support:
             precision = sk.average_precision_score(truth[:, label], chances[:, label])
             assert entry.average_precision is not None
@@ -157,7 +157,7 @@ def test_float32_probabilities_are_compared_with_thresholds_exactly() -> None:
     chances = np.array([[0.1], [0.3]], dtype=np.float32)
     cuts = [float(chances[0, 0])]
     (entry,) = multi_label_scores([[1], [0]], chances, cuts, ("a",)).per_label
-    assert entry.two_by_two == TwoByTwo(1, 1, 0, 0)
+    assert entry.two_by_two == BinaryConfusion(1, 1, 0, 0)
 
 
 @pytest.mark.slow

@@ -17,9 +17,9 @@ from distingo.files import read_json
 from distingo.training import memory as batch_size
 from distingo.training import preparing
 from distingo.training.memory import TrainingPlan, find_batch_size, most_images, scaled_lr, training_images
-from distingo.training.pretrained import load_wished_backbone
+from distingo.training.pretrained import load_requested_backbone
 from distingo.training.recipe import Recipe
-from distingo.training.request import TrainRequest, Wanted, repeat
+from distingo.training.request import RequestedOptions, TrainRequest, repeat
 from distingo.training.step_memory import StepMemory
 from note_texts import stored_texts, texts
 from raising import raises
@@ -160,7 +160,7 @@ def test_the_number_is_recorded_so_that_every_later_command_takes_it(
         assert resumed.recipe == prepared.recipe
     with raises(UsageError, code="changed_options", parameter="batch_size"):
         preparing.resume(request(data, tmp_path / "run", resume=True, batch_size=64))
-    wanted = repeat(tmp_path / "run" / "config.json", Wanted())
+    wanted = repeat(tmp_path / "run" / "config.json", RequestedOptions())
     again, _ = preparing.start(request(data, tmp_path / "again", **wanted.options))
     assert again.recipe == prepared.recipe
     with raises(UsageError, code="changed_options", parameter="batch_size", naming="'auto'"):
@@ -168,7 +168,7 @@ def test_the_number_is_recorded_so_that_every_later_command_takes_it(
 
 
 def test_fine_tuning_measures_the_backbone_and_leaves_it_as_it_was(data: Path, tmp_path: Path) -> None:
-    backbone = load_wished_backbone({"model": str(write_backbone(tmp_path / "tiny"))})
+    backbone = load_requested_backbone({"model": str(write_backbone(tmp_path / "tiny"))})
     assert backbone is not None
     before = {name: tensor.clone() for name, tensor in backbone.module.state_dict().items()}
     recipe = Recipe(model="fast", height=32, width=32, batch_size=32, mode="finetune", optimizer="adamw", lr=1e-3)

@@ -12,7 +12,7 @@ from distingo.training.linear_models import (
     Coordinates,
     Solution,
     axes_where_worthwhile,
-    fit_standardisation,
+    fit_standardization,
     precondition,
     solve_path,
 )
@@ -35,7 +35,7 @@ def last(path: object) -> Solution:
 def test_multinomial_regression_is_scikit_learns(classes: int, n: int, regularisation: float) -> None:
     features, targets = clusters(n, classes)
     unseen, _ = clusters(100, classes, seed=1)
-    standardize = fit_standardisation(features).apply
+    standardize = fit_standardization(features).apply
     expected = LogisticRegression(C=regularisation, tol=1e-8, max_iter=10_000)
     expected.fit(standardize(features).astype(np.float64), targets)
 
@@ -44,7 +44,7 @@ def test_multinomial_regression_is_scikit_learns(classes: int, n: int, regularis
     assert solution.converged
     probabilities = softmax(solution.decide(unseen), axis=1)
     np.testing.assert_allclose(probabilities, expected.predict_proba(standardize(unseen)), atol=2e-3)
-    scale = fit_standardisation(features).scale
+    scale = fit_standardization(features).scale
 
     def objective(chances: np.ndarray, weight: np.ndarray) -> float:
         return float(-regularisation * np.log(chances[np.arange(n), targets]).sum() + (weight**2).sum() / 2)
@@ -59,7 +59,7 @@ def test_labels_solved_together_are_labels_solved_alone() -> None:
     generator = np.random.default_rng(4)
     targets = (features[:, :6] + generator.normal(size=(150, 6)) > [5, 5, 6, 7, 8, 10]).astype(np.float32)
     weights = generator.uniform(0.5, 2, targets.shape).astype(np.float32)
-    rows = fit_standardisation(features).apply(features).astype(np.float64)
+    rows = fit_standardization(features).apply(features).astype(np.float64)
 
     solution = next(solve_path(features, targets, loss="sigmoid", weights=weights, regularisations=(0.3,)))
 
@@ -72,7 +72,7 @@ def test_labels_solved_together_are_labels_solved_alone() -> None:
 
 def test_the_svm_is_scikit_learns() -> None:
     features, targets = clusters(120, 3)
-    rows = fit_standardisation(features).apply(features).astype(np.float64)
+    rows = fit_standardization(features).apply(features).astype(np.float64)
     # liblinear penalises the intercept; scaled so, hardly.
     expected = LinearSVC(C=0.05, intercept_scaling=100, tol=1e-8, max_iter=200_000, dual=False).fit(rows, targets)
     one_hot = np.eye(3, dtype=np.float32)[targets]

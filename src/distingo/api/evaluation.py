@@ -15,7 +15,7 @@ from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from distingo.evaluation.comparison import Comparison
+    from distingo.evaluation.comparison_records import Comparison
     from distingo.explanation.records import Explanation
     from distingo.prediction.images import ImageLike
     from distingo.scores import Evaluation
@@ -180,8 +180,8 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, co
         UsageError: There are fewer than two runs, or one is listed twice.
         ResourceError: The output can't be written.
     """
-    from distingo.evaluation.comparing import compare_runs
-    from distingo.evaluation.comparison import write_comparison
+    from distingo.evaluation.compare_runs import compare_runs
+    from distingo.evaluation.comparison_records import write_comparison
     from distingo.report.pages.comparison import write_comparison_page
 
     comparison = compare_runs([Path(run) for run in as_paths(runs, "runs")], common=common)

@@ -15,7 +15,7 @@ from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, option, quote
-from distingo.evaluation.scores import MODEL, evaluate, judge_confidence
+from distingo.evaluation.scores import MODEL, evaluate, evaluate_confidence
 from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.machine.process import prepare_process
@@ -155,7 +155,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     else:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
-        images, notes = _judged(dataset)
+        images, notes = _evaluated_images(dataset)
         notes += _seen_before(folder, images) + _corrected(dataset, request) + dataset.range_warnings
         folder_of_results = folder.judged_on(request.data)
         write_manifest(dataset.manifest, folder_of_results / "manifest.csv")
@@ -169,7 +169,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     write_predictions(
         folder_of_results / "predictions.parquet", images, predicted, evaluation.classes, evaluation.thresholds
     )
-    write_confidence(folder_of_results, judge_confidence(models[MODEL], images, outputs[MODEL]))
+    write_confidence(folder_of_results, evaluate_confidence(models[MODEL], images, outputs[MODEL]))
     write_evaluation(folder_of_results / "evaluation.json", evaluation)
     if request.data is None:
         cost = measure_throughput(models[MODEL], images, request.device, cache=request.reading.cache)
@@ -253,7 +253,7 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
         )
 
 
-def _judged(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple[Note, ...]]:
+def _evaluated_images(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple[Note, ...]]:
     test = tuple(image for image in dataset.images if image.given_split == "test")
     if test:
         return test, (note("evaluated-on-test", data=dataset.root.name),)

@@ -25,7 +25,7 @@ from distingo.metrics.paired import (
     paired_difference,
     recipe_difference,
 )
-from distingo.metrics.paired_scores import ClassDifference, LabelAnswers, compare_classes, compare_labels
+from distingo.metrics.paired_scores import ClassDifference, LabelPredictions, compare_classes, compare_labels
 from distingo.runs.contents import RunRecords
 from distingo.runs.predictions import Predicted
 from distingo.scores import Evaluation
@@ -113,8 +113,8 @@ def pair_labels(run: Predicted, best: Predicted, labels: tuple[str, ...], *, pai
     )
 
 
-def _answers(predicted: Predicted) -> LabelAnswers:
-    return LabelAnswers(predicted.probabilities, predicted.said)
+def _answers(predicted: Predicted) -> LabelPredictions:
+    return LabelPredictions(predicted.probabilities, predicted.said)
 
 
 def _numbers(names: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -279,7 +279,7 @@ def _both(first: RunRecords, second: RunRecords) -> str:
     return f"{first.folder} and {second.folder} can't be compared"
 
 
-def require_own_judgment(run: RunRecords) -> Evaluation:
+def require_own_evaluation(run: RunRecords) -> Evaluation:
     """Check that a run's scores and predictions exist and belong to its own test split.
 
     Args:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distingo.messages.notes import Note, name_first, note
-from distingo.metrics.calibration import Calibration, judge_calibration, risk_coverage
+from distingo.metrics.calibration import Calibration, evaluate_calibration, risk_coverage
 from distingo.metrics.conformal import (
     CHANCE,
     CoverageRange,
-    GivenLabels,
+    PredictedLabels,
     answer_threshold,
     answers_needed,
     chance_of_so_few,
@@ -28,7 +28,7 @@ from distingo.models.description import ModelDescription
 from distingo.models.reference_data import CalibrationSet
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
-from distingo.prediction.naming import given_labels, set_coverage, unlike_threshold
+from distingo.prediction.naming import calibration_labels, set_coverage, unlike_threshold
 from distingo.records import LabeledImage, encode_labels
 from distingo.runs.evaluation import AnswersAt, Confidence, SetsAt, Strangers
 from distingo.scores import Evaluation, Score
@@ -60,12 +60,12 @@ def evaluate(
         given.
     """
     if models[MODEL].task == "single-label":
-        return _judge_classes(images, models[MODEL].classes, probabilities, notes)
+        return _score_classes(images, models[MODEL].classes, probabilities, notes)
     values = {name: np.asarray(model.require_thresholds().values) for name, model in models.items()}
-    return _judge_labels(images, models, probabilities, notes, cuts or values)
+    return _score_labels(images, models, probabilities, notes, cuts or values)
 
 
-def _judge_classes(
+def _score_classes(
     images: Sequence[LabeledImage],
     classes: tuple[str, ...],
     probabilities: Mapping[str, np.ndarray],
@@ -104,7 +104,7 @@ def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple
     return (note("predicted-without-image", names=name_first(names, 5)),)
 
 
-def _judge_labels(
+def _score_labels(
     images: Sequence[LabeledImage],
     models: Mapping[str, ModelDescription],
     probabilities: Mapping[str, np.ndarray],
@@ -149,7 +149,7 @@ _MOST_POINTS = 200
 _MOST_STRANGE = 8
 
 
-def judge_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Confidence:
+def evaluate_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Confidence:
     """Evaluate a model's confidence.
 
     Args:
@@ -187,17 +187,19 @@ def judge_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs:
 
 def _calibration(probabilities: np.ndarray, truth: np.ndarray, targets: np.ndarray) -> Calibration:
     if targets.ndim == 2:
-        return judge_calibration(probabilities, truth)
-    return judge_calibration(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
+        return evaluate_calibration(probabilities, truth)
+    return evaluate_calibration(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
 
 
-def _labels_given(model: SavedModel, probabilities: np.ndarray, truth: np.ndarray) -> GivenLabels:
+def _labels_given(model: SavedModel, probabilities: np.ndarray, truth: np.ndarray) -> PredictedLabels:
     if model.description.task == "multi-label":
         predicted = apply_thresholds(probabilities, model.description.require_thresholds())
     else:
         predicted = np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]
     owners, labels = np.nonzero(predicted)
-    return GivenLabels(owners.astype(np.int64), probabilities[owners, labels].astype(np.float64), truth[owners, labels])
+    return PredictedLabels(
+        owners.astype(np.int64), probabilities[owners, labels].astype(np.float64), truth[owners, labels]
+    )
 
 
 def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float], ...]:
@@ -205,8 +207,8 @@ def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float],
     return tuple((float(coverage[index]), float(error[index])) for index in indices)
 
 
-def _answers_at(calibration_set: CalibrationSet, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
-    threshold = answer_threshold(given_labels(calibration_set), wanted)
+def _answers_at(calibration_set: CalibrationSet, labels: PredictedLabels, wanted: float, n: int) -> AnswersAt:
+    threshold = answer_threshold(calibration_labels(calibration_set), wanted)
     if threshold is None:
         return AnswersAt(wanted, takes=answers_needed(wanted))
     errors = labels.errors(threshold)

@@ -103,7 +103,7 @@ def cross_validate(request: CrossValidateRequest) -> CrossValidation:
     _check(request)
     configure_process()
     prepare_process()
-    request = _settle_resuming(request)
+    request = _detect_resuming(request)
     prepared = _resume(request) if request.training.resume else _start(request)
     repeats = _run_folds(prepared)
     result = _sum_up(prepared, repeats, started)
@@ -131,8 +131,8 @@ def _check(request: CrossValidateRequest) -> None:
         )
 
 
-def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
-    """Same as `distingo.training.preparing.settle_resuming`, for a cross-validation."""
+def _detect_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
+    """Same as `distingo.training.preparing.detect_resuming`, for a cross-validation."""
     training = request.training
     folder = CrossValidationFolder(training.output)
     if training.resume:

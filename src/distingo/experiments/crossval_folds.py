@@ -34,7 +34,7 @@ from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import input_product, predict_probabilities
 from distingo.records import Dataset, LabeledImage, Split, SplitName, encode_labels
 from distingo.runs.folder import RunFolder
-from distingo.scores import Evaluation, LabelScores, Score, Thresholds, TwoByTwo
+from distingo.scores import BinaryConfusion, Evaluation, LabelScores, Score, Thresholds
 from distingo.training.baselines import BASELINES, fit_baseline
 from distingo.training.preparing import ChosenRun
 from distingo.training.request import TrainRequest
@@ -378,5 +378,7 @@ def _mean_label(entries: Sequence[LabelScores]) -> LabelScores:
         f1=fmean(entry.f1 for entry in entries),
         support=entries[0].support,
         threshold=fmean(entry.threshold for entry in entries),
-        two_by_two=TwoByTwo(*(round(fmean(getattr(cell, name) for cell in cells)) for name in TwoByTwo.__slots__)),
+        two_by_two=BinaryConfusion(
+            *(round(fmean(getattr(cell, name) for cell in cells)) for name in BinaryConfusion.__slots__)
+        ),
     )

@@ -214,9 +214,9 @@ def draw_subsets(
 
 Floats32 = npt.NDArray[np.float32]
 
-SplitName = tuple[Floats32, npt.NDArray[Any]]
+SplitArrays = tuple[Floats32, npt.NDArray[Any]]
 
-Learner = Callable[[SplitName, SplitName, Floats32], Floats32]
+Learner = Callable[[SplitArrays, SplitArrays, Floats32], Floats32]
 """Function from train split, validation split (features and targets each) and test features to probabilities."""
 
 
@@ -286,9 +286,9 @@ def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: i
     """Create a learner that fits a head on a frozen backbone's features, as `train` does."""
     import torch
 
-    from distingo.training.heads import fit_head
+    from distingo.training.head_selection import fit_head
 
-    def learn(train: SplitName, held_out: SplitName, evaluated: Floats32) -> Floats32:
+    def learn(train: SplitArrays, held_out: SplitArrays, evaluated: Floats32) -> Floats32:
         fitted = fit_head(
             kind,
             train,
@@ -309,7 +309,7 @@ def descriptor_learner(*, classes: int, seed: int) -> Learner:
     """Create a learner that fits the classifier of color-and-texture descriptors, as `train` does."""
     from distingo.models.baselines import fit_descriptors
 
-    def learn(train: SplitName, held_out: SplitName, evaluated: Floats32) -> Floats32:
+    def learn(train: SplitArrays, held_out: SplitArrays, evaluated: Floats32) -> Floats32:
         fitted = fit_descriptors(*train, *held_out, classes, seed=seed)
         return np.asarray(fitted.predict_probabilities(evaluated), np.float32)
 

@@ -23,12 +23,12 @@ from distingo.experiments.tuning_records import (
 from distingo.experiments.tuning_study import require_optuna
 from distingo.experiments.tuning_trials import (
     GiveUpTrial,
-    Material,
+    SearchData,
     StagePlan,
     StopTrial,
-    gather_material,
     place_of,
     plan_stages,
+    prepare_search_data,
     tidy,
     try_head,
     try_training,
@@ -41,16 +41,16 @@ from distingo.training.recipe import Recipe
 from distingo.training.request import TrainRequest
 
 
-def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool, explain: bool) -> Search:
+def sum_up(search_data: SearchData, plans: Sequence[StagePlan], *, is_finished: bool, explain: bool) -> Search:
     """Summarize the results of a search so far.
 
     Args:
-        material: Images and default recipe of the search.
+        search_data: Images and default recipe of the search.
         plans: Stages of the search.
         is_finished: Whether the search is finished.
         explain: Whether to compute the importance of each field, which takes seconds.
     """
-    prepared = material.prepared
+    prepared = search_data.prepared
     stages = tuple(
         Stage(plan.space.stage, plan.space.dimensions, plan.finished, plan.study.importances() if explain else {})
         for plan in plans
@@ -64,7 +64,7 @@ def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool,
         monitor=prepared.recipe.monitor,
         train=len(prepared.split.train),
         validation=len(prepared.split.validation),
-        test=material.left_alone,
+        test=search_data.left_alone,
         stages=stages,
         default=prepared.recipe.as_dict(),
         best=None if best is None else _recipe(best, plans),
@@ -129,9 +129,9 @@ def tune_run(request: TuneRequest) -> Search:
             prepared, order = resume(kept)
         else:
             prepared, order = start(order)
-        material = gather_material(prepared, replace(order, resume=False))
-        plans = plan_stages(material, request.train.options, folder)
-        search = _Searcher(request, folder, material, plans)
+        search_data = prepare_search_data(prepared, replace(order, resume=False))
+        plans = plan_stages(search_data, request.train.options, folder)
+        search = _Searcher(request, folder, search_data, plans)
         search.run()
         return search.found(explain=True)
 
@@ -182,7 +182,7 @@ def _wanted(train: TrainRequest) -> dict[str, object]:
 class _Searcher:
     request: TuneRequest
     folder: SearchFolder
-    material: Material
+    search_data: SearchData
     plans: tuple[StagePlan, ...]
     is_finished: bool = False
 
@@ -195,7 +195,7 @@ class _Searcher:
             log.info("stopped; the trial under way goes on from its last epoch when the same command is given again")
 
     def found(self, *, explain: bool) -> Search:
-        search = sum_up(self.material, self.plans, is_finished=self.is_finished, explain=explain)
+        search = sum_up(self.search_data, self.plans, is_finished=self.is_finished, explain=explain)
         write_search(self.folder, search)
         return search
 
@@ -248,9 +248,9 @@ class _Searcher:
         asked = attempt.asked
         try:
             if plan.space.stage == "head":
-                outcome = try_head(self.material, recipe)
+                outcome = try_head(self.search_data, recipe)
             else:
-                outcome = try_training(self.material, recipe, place_of(self.folder.epochs, recipe), attempt.tell)
+                outcome = try_training(self.search_data, recipe, place_of(self.folder.epochs, recipe), attempt.tell)
             plan.study.finish(asked, outcome.score, seconds=attempt.seconds, loss=outcome.loss)
         except GiveUpTrial:
             plan.study.finish(asked, None, seconds=attempt.seconds)

@@ -95,20 +95,26 @@ SPACES: dict[Mode, SearchSpace] = {"frozen": HEAD_SPACE, "finetune": FINETUNE_SP
 
 
 def narrow(
-    space: SearchSpace, recipe: Recipe, *, wished: Collection[str], task: Task, train: int, for_finetune: bool = False
+    space: SearchSpace,
+    recipe: Recipe,
+    *,
+    requested: Collection[str],
+    task: Task,
+    train: int,
+    for_finetune: bool = False,
 ) -> SearchSpace:
     """A space for one search: without what is requested or means nothing here, and with the default inside.
 
     Args:
         space: One of `SPACES`.
         recipe: The default of that mode.
-        wished: Fields that the user set, which are not searched.
+        requested: Fields that the user set, which are not searched.
         task: Single-label or multi-label.
         train: How many training images there are.
         for_finetune: Whether fine-tuning must be able to resume from every head.
     """
-    left_out = {*wished, *_meaningless(recipe, task)}
-    if "height" in wished or recipe.height != recipe.width:
+    left_out = {*requested, *_meaningless(recipe, task)}
+    if "height" in requested or recipe.height != recipe.width:
         left_out.add("image_size")
     kept = [dimension for dimension in space.dimensions if dimension.name not in left_out]
     around = [_around(dimension, recipe, train, for_finetune=for_finetune) for dimension in kept]

@@ -32,7 +32,7 @@ from distingo.training.step import EpochScores, monitored_score, score_pass
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class SearchData:
     """Images, targets and features of one search.
 
     Attributes:
@@ -89,10 +89,12 @@ class Material:
         return score_pass(logits, splits[1][1])
 
 
-def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
+def prepare_search_data(prepared: PreparedRun, request: TrainRequest) -> SearchData:
     """Return the material of a search: the prepared run without its test split, which no trial uses."""
     unseen = replace(prepared, split=replace(prepared.split, test=()))
-    return Material(unseen, request, request.survey(), choose_device(prepared.recipe.device), len(prepared.split.test))
+    return SearchData(
+        unseen, request, request.survey(), choose_device(prepared.recipe.device), len(prepared.split.test)
+    )
 
 
 def monitored(recipe: Recipe, record: EpochRecord) -> float:
@@ -123,8 +125,8 @@ class StagePlan:
     default: Recipe
     holds_default: bool
     counts: bool
-    _material: Material
-    _wishes: Mapping[str, Any]
+    _search_data: SearchData
+    _requested: Mapping[str, Any]
     _before: Sequence[StagePlan] = field(default_factory=tuple)
 
     @property
@@ -152,8 +154,8 @@ class StagePlan:
         """
         if is_default and self.holds_default:
             return self.default
-        passed_on = {name: value for name, value in self._passed_on().items() if name not in self._wishes}
-        return self._material.recipe({**self._wishes, **passed_on, **values})
+        passed_on = {name: value for name, value in self._passed_on().items() if name not in self._requested}
+        return self._search_data.recipe({**self._requested, **passed_on, **values})
 
     def _passed_on(self) -> dict[str, Value]:
         """Return the best head's fields, which are determined at the first trial."""
@@ -172,26 +174,26 @@ def _can_be_tuned(trial: Trial) -> bool:
     return trial.values.get("head", "linear") in FINE_TUNED_HEADS
 
 
-def plan_stages(material: Material, options: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
+def plan_stages(search_data: SearchData, options: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
     """Plan the stages for a model, cheap ones first.
 
     Args:
-        material: The images and the default recipe.
+        search_data: The images and the default recipe.
         options: Options that the user set, which are not searched.
         folder: Where trials are kept.
     """
-    model = material.prepared.recipe.model
+    model = search_data.prepared.recipe.model
     options = {**options, "model": model}
     pretrained = find_model(model).kind == "pretrained"
-    modes = _modes(material.prepared.recipe, options) if pretrained else ("scratch",)
+    modes = _modes(search_data.prepared.recipe, options) if pretrained else ("scratch",)
     plans: list[StagePlan] = []
     for mode in modes:
         own = {**options, "mode": mode} if pretrained else options
-        recipe = material.recipe(without_auto(own))
+        recipe = search_data.recipe(without_auto(own))
         if is_auto(own):
-            recipe = _with_batch_size(recipe, material, folder, given_lr="lr" in own)
+            recipe = _with_batch_size(recipe, search_data, folder, given_lr="lr" in own)
             own = {**own, "batch_size": recipe.batch_size}
-        space = _space(material, recipe, options, modes)
+        space = _space(search_data, recipe, options, modes)
         study = Study(
             folder.storage,
             space,
@@ -199,20 +201,20 @@ def plan_stages(material: Material, options: Mapping[str, Any], folder: SearchFo
             seed=recipe.seed,
             epochs=0 if mode == "frozen" else recipe.epochs,
         )
-        holds_default = recipe.mode == material.prepared.recipe.mode
+        holds_default = recipe.mode == search_data.prepared.recipe.mode
         counts = options.get("mode", mode) == mode
-        plans.append(StagePlan(space, study, recipe, holds_default, counts, material, own, tuple(plans)))
+        plans.append(StagePlan(space, study, recipe, holds_default, counts, search_data, own, tuple(plans)))
     return tuple(plans)
 
 
-def _with_batch_size(recipe: Recipe, material: Material, folder: SearchFolder, *, given_lr: bool) -> Recipe:
+def _with_batch_size(recipe: Recipe, search_data: SearchData, folder: SearchFolder, *, given_lr: bool) -> Recipe:
     """Return the recipe with the batch size for its mode, measured now or when the search began."""
     known = read_json(folder.batch_sizes) if folder.batch_sizes.is_file() else {}
     if recipe.mode not in known:
-        found = material.prepared.recipe
+        found = search_data.prepared.recipe
         if found.mode != recipe.mode:
             found = find_batch_size(
-                recipe, material.prepared.dataset, material.prepared.backbone, given_lr=given_lr
+                recipe, search_data.prepared.dataset, search_data.prepared.backbone, given_lr=given_lr
             ).recipe
         known[recipe.mode] = {"batch_size": found.batch_size, "lr": found.lr}
         write_json(folder.batch_sizes, known)
@@ -228,11 +230,11 @@ def _modes(default: Recipe, options: Mapping[str, Any]) -> tuple[Mode, ...]:
     return ("frozen", "finetune")
 
 
-def _space(material: Material, recipe: Recipe, options: Mapping[str, Any], modes: Collection[Mode]) -> SearchSpace:
-    split, task = material.prepared.split, material.prepared.dataset.task
+def _space(search_data: SearchData, recipe: Recipe, options: Mapping[str, Any], modes: Collection[Mode]) -> SearchSpace:
+    split, task = search_data.prepared.split, search_data.prepared.dataset.task
     for_finetune = options.get("mode") == "finetune" and "finetune" in modes
     return narrow(
-        SPACES[recipe.mode], recipe, wished=options, task=task, train=len(split.train), for_finetune=for_finetune
+        SPACES[recipe.mode], recipe, requested=options, task=task, train=len(split.train), for_finetune=for_finetune
     )
 
 
@@ -263,17 +265,17 @@ Tell = Callable[[int, float], None]
 """Called with an epoch and its score; may raise `GiveUpTrial` or `StopTrial`."""
 
 
-def try_head(material: Material, recipe: Recipe) -> Outcome:
+def try_head(search_data: SearchData, recipe: Recipe) -> Outcome:
     """Fit and score a head on features that are already in the cache."""
-    scores = material.score_head(recipe)
+    scores = search_data.score_head(recipe)
     return Outcome(monitored_score(recipe, scores), scores.loss)
 
 
-def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tell) -> Outcome:
+def try_training(search_data: SearchData, recipe: Recipe, place: RunFolder, tell: Tell) -> Outcome:
     """Train by epochs, from the start or from the checkpoint of the same recipe.
 
     Args:
-        material: The images.
+        search_data: The images.
         recipe: Recipe to try.
         place: As `place_of` names it; keeps ``history.csv`` when the trial is over.
         tell: Called with every epoch, those of an earlier attempt first.
@@ -283,7 +285,7 @@ def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tel
         DistingoError: The recipe can't be trained.
     """
     remove_half_written(place.path)
-    run = material.run_of(recipe, place)
+    run = search_data.run_of(recipe, place)
     checkpoint = find_checkpoint(place)
     if checkpoint is not None:
         for record in load_progress(checkpoint).history:
@@ -292,8 +294,8 @@ def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tel
     def on_epoch(record: EpochRecord) -> None:
         tell(record.epoch, monitored(recipe, record))
 
-    request = replace(material.request, output=place.path, resume=checkpoint is not None, on_epoch=on_epoch)
-    train_network(run, request, material.device)
+    request = replace(search_data.request, output=place.path, resume=checkpoint is not None, on_epoch=on_epoch)
+    train_network(run, request, search_data.device)
     return _sum_up(recipe, load_progress(place.last_checkpoint))
 
 

@@ -170,7 +170,7 @@ def _cover(
     return float(uncovered[0, column]), falls, covered[:, column]
 
 
-class ModelAnswers:
+class ImageProbabilities:
     """Computes a model's probabilities for preprocessed images.
 
     The precision is always float32, because rounding to 16 bits would add noise to the effects of covers.

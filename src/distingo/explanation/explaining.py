@@ -16,7 +16,7 @@ from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, seen_part
 from distingo.datasets.walking import source_of
 from distingo.errors import DistingoError, ModelError, UsageError, name_the_nearest, option
-from distingo.explanation.covering import ModelAnswers, check_by_covering, map_by_covering
+from distingo.explanation.covering import ImageProbabilities, check_by_covering, map_by_covering
 from distingo.explanation.records import (
     LONGEST_SIDE,
     ClassExplanation,
@@ -61,7 +61,7 @@ def find_neighbors(
     if bank is None or count < 1:
         why = "this run keeps no features of its training pictures, so the nearest ones are not known; train it again"
         return (), (why,) if bank is None else ()
-    rows = ModelAnswers(predictor).rows(pixels[None])
+    rows = ImageProbabilities(predictor).rows(pixels[None])
     outputs = predict_outputs(predictor.model, rows, device=predictor.device, precision="float32")
     positions, distances = bank.nearest(outputs.features, count)
     records = read_run(folder.path)
@@ -151,7 +151,7 @@ def explain_file(
     _require_looks(predictor.model)
     columns = [_column(label, predictor.classes) for label in dict.fromkeys(labels)]
     preprocessed = _look_at(image, predictor)
-    answers = ModelAnswers(predictor)
+    answers = ImageProbabilities(predictor)
     probabilities = answers(preprocessed.pixels[None])[0]
     order = np.argsort(-probabilities, kind="stable")
     predicted = answers.given(probabilities)
@@ -197,7 +197,7 @@ def explain_image(
     """
     _require_looks(predictor.model)
     preprocessed = _look(image, predictor.model)
-    heat = _heat_map(predictor, ModelAnswers(predictor), preprocessed, _column(label, predictor.classes))
+    heat = _heat_map(predictor, ImageProbabilities(predictor), preprocessed, _column(label, predictor.classes))
     nearest, _ = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbours)
     return ImageExplanation(heat, preprocessed.seen, nearest)
 
@@ -281,7 +281,7 @@ def _look(image: Image.Image, model: SavedModel) -> _Look:
 
 
 def _explain_class(
-    predictor: Predictor, answers: ModelAnswers, look: _Look, column: int, probability: float
+    predictor: Predictor, answers: ImageProbabilities, look: _Look, column: int, probability: float
 ) -> ClassExplanation:
     several = predictor.task == "multi-label"
     heat = _heat_map(predictor, answers, look, column)
@@ -291,14 +291,14 @@ def _explain_class(
     return replace(explained, check=check_by_covering(answers, look.pixels, heat.values, column, several=several))
 
 
-def _heat_map(predictor: Predictor, answers: ModelAnswers, look: _Look, column: int) -> HeatMap:
+def _heat_map(predictor: Predictor, answers: ImageProbabilities, look: _Look, column: int) -> HeatMap:
     several = predictor.task == "multi-label"
     values, method = _heat(predictor, answers, look.pixels, column, several=several)
     return HeatMap(predictor.classes[column], values / max(float(values.max()), 1e-30), method)
 
 
 def _heat(
-    predictor: Predictor, answers: ModelAnswers, pixels: np.ndarray, column: int, *, several: bool
+    predictor: Predictor, answers: ImageProbabilities, pixels: np.ndarray, column: int, *, several: bool
 ) -> tuple[np.ndarray, Method]:
     """A map from the network's gradients or attention; by occlusion if these are not available."""
     network = predictor.model.network

@@ -19,7 +19,7 @@ from distingo.metrics.ranking import mean_average_precision
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
-from distingo.prediction.naming import settle_certainty
+from distingo.prediction.naming import certainty_thresholds
 from distingo.prediction.networks import ArrayRows
 from distingo.progress import progress_bar
 from distingo.records import ImageSpec, Source, SplitName, ValueRanges
@@ -33,7 +33,7 @@ _AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class KnownImage:
+class CheckImage:
     """An image with its labels, if they are known.
 
     Attributes:
@@ -45,7 +45,7 @@ class KnownImage:
     labels: tuple[str, ...] | None
 
 
-def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -> list[KnownImage]:
+def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -> list[CheckImage]:
     """Return the run's images that still exist, or a sample of them, in the order of the splits.
 
     Args:
@@ -54,7 +54,7 @@ def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -
         most: Largest number of images.
     """
     generator = np.random.default_rng(0)
-    sampled: list[KnownImage] = []
+    sampled: list[CheckImage] = []
     for split in splits:
         rows = [row for row in records.split if row.split == split]
         for at in generator.permutation(len(rows)):
@@ -66,7 +66,7 @@ def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -
     return sampled
 
 
-def images_in(folder: Path, most: int) -> list[KnownImage]:
+def images_in(folder: Path, most: int) -> list[CheckImage]:
     """Return the images in a folder, or a sample of them.
 
     Raises:
@@ -80,24 +80,24 @@ def images_in(folder: Path, most: int) -> list[KnownImage]:
             parameter="check_on",
         )
     order = np.random.default_rng(0).permutation(len(paths))[:most]
-    return [KnownImage(Source(paths[at].name, paths[at]), None) for at in order]
+    return [CheckImage(Source(paths[at].name, paths[at]), None) for at in order]
 
 
-def _find(root: Path, file: str, labels: tuple[str, ...]) -> KnownImage | None:
+def _find(root: Path, file: str, labels: tuple[str, ...]) -> CheckImage | None:
     try:
         source = source_of(root, file)
     except (DistingoError, OSError, ValueError):
         return None
-    return KnownImage(source, labels) if source.path.is_file() else None
+    return CheckImage(source, labels) if source.path.is_file() else None
 
 
 def opened(
-    images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: ValueRanges
-) -> Iterator[list[tuple[KnownImage, Image.Image]]]:
+    images: Sequence[CheckImage], rendition: ImageSpec, value_ranges: ValueRanges
+) -> Iterator[list[tuple[CheckImage, Image.Image]]]:
     """Yield batches of images, decoded as for predictions; unreadable images are skipped."""
     enough = shorter_side_for(rendition)
 
-    def look(image: KnownImage) -> tuple[KnownImage, Image.Image] | None:
+    def look(image: CheckImage) -> tuple[CheckImage, Image.Image] | None:
         try:
             return image, open_source(image.source, enough=enough, value_range=value_ranges)
         except (DistingoError, OSError):
@@ -109,7 +109,7 @@ def opened(
             yield [pair for pair in decoded if pair is not None]
 
 
-def rendered(images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: ValueRanges) -> np.ndarray:
+def rendered(images: Sequence[CheckImage], rendition: ImageSpec, value_ranges: ValueRanges) -> np.ndarray:
     """Preprocess images for the network: uint8 (n, height, width, channels).
 
     Raises:
@@ -203,7 +203,7 @@ class Agreement:
 
 
 def measure_agreement(
-    model: SavedModel, images: Sequence[KnownImage], run: Run, description: ExportDescription, checked_on: str
+    model: SavedModel, images: Sequence[CheckImage], run: Run, description: ExportDescription, checked_on: str
 ) -> Agreement:
     """Compare the predictions of original and export on the same images.
 
@@ -218,7 +218,7 @@ def measure_agreement(
         DataError: No image can be read.
     """
     parts: list[tuple[np.ndarray, ...]] = []
-    read: list[KnownImage] = []
+    read: list[CheckImage] = []
     with progress_bar("checking", len(images)) as advance:
         for batch in opened(images, description.rendition, model.description.value_ranges):
             if not batch:
@@ -240,7 +240,7 @@ def measure_agreement(
 
 
 def _compare(
-    model: SavedModel, read: Sequence[KnownImage], columns: Sequence[np.ndarray], unreadable: int, checked_on: str
+    model: SavedModel, read: Sequence[CheckImage], columns: Sequence[np.ndarray], unreadable: int, checked_on: str
 ) -> Agreement:
     before, features_before, after, features_after = columns
     scores: tuple[str, float, float] | tuple[None, None, None] = (None, None, None)
@@ -267,7 +267,7 @@ def _same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> np.ndarra
 
 
 def _scores(
-    model: SavedModel, read: Sequence[KnownImage], before: np.ndarray, after: np.ndarray
+    model: SavedModel, read: Sequence[CheckImage], before: np.ndarray, after: np.ndarray
 ) -> tuple[str, float, float]:
     classes = model.description.classes
     truth = np.array([[name in (image.labels or ()) for name in classes] for image in read])
@@ -280,7 +280,7 @@ def _scores(
 
 
 def _unlike_same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> float | None:
-    threshold = settle_certainty(model).unlike_from
+    threshold = certainty_thresholds(model).unlike_from
     if threshold is None or model.bank is None:
         return None
     calls = [model.bank.distances(features) > threshold for features in (before, after)]

@@ -14,7 +14,7 @@ from distingo.exporting.agreement import (
     LEAST_SAME,
     MOST_CHECKED,
     Agreement,
-    KnownImage,
+    CheckImage,
     images_in,
     images_of_run,
     measure_agreement,
@@ -29,7 +29,7 @@ from distingo.exporting.folders import (
 from distingo.exporting.networks import resizes_in_graph
 from distingo.exporting.writing import Writer
 from distingo.files import checksum_file, record_checksums, write_text
-from distingo.models.reference_data import save_evidence
+from distingo.models.reference_data import save_calibration_set
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.predictor import model_folder
 from distingo.runs.contents import RunRecords, read_run
@@ -120,7 +120,7 @@ def export_run(request: ExportRequest) -> Exported:
 
 
 def _first_that_agrees(
-    request: ExportRequest, writer: Writer, images: Sequence[KnownImage], checked_on: str, folder: Path
+    request: ExportRequest, writer: Writer, images: Sequence[CheckImage], checked_on: str, folder: Path
 ) -> tuple[ExportDescription, Agreement]:
     failed: list[str] = []
     for description in _candidates(request, writer.model):
@@ -159,7 +159,7 @@ def _write_beside(
 ) -> None:
     if description.exported_as != "torch-export":
         if model.calibration_set is not None:
-            save_evidence(folder, model.calibration_set)
+            save_calibration_set(folder, model.calibration_set)
         if model.bank is not None and agreement.unlike_same is not None:
             different = round((1 - agreement.unlike_same) * agreement.images)
             if different <= max(1, _MOST_UNLIKE_DIFFERENT * agreement.images):
@@ -213,7 +213,7 @@ def _place_in_run(request: ExportRequest) -> Path:
     return RunFolder(request.run).exports / f"{request.exported_as}{ending}"
 
 
-def _images(request: ExportRequest, records: RunRecords) -> tuple[list[KnownImage], str]:
+def _images(request: ExportRequest, records: RunRecords) -> tuple[list[CheckImage], str]:
     if request.check_on is not None:
         return images_in(request.check_on, MOST_CHECKED), f"pictures in {request.check_on.name}"
     found = images_of_run(records, ("test", "validation"), MOST_CHECKED)

@@ -25,7 +25,7 @@ from math import exp, log
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.conformal import GivenLabels
+from distingo.metrics.conformal import PredictedLabels
 from distingo.metrics.intervals import (
     MOST_SKEWED,
     Interval,
@@ -79,7 +79,7 @@ class Calibration:
     bins: tuple[CalibrationBin, ...]
 
 
-def judge_calibration(
+def evaluate_calibration(
     probabilities: npt.ArrayLike, right: npt.ArrayLike, *, seed: int = 0, draws: int = 2000
 ) -> Calibration:
     """Compare probabilities with how often they come true.
@@ -178,7 +178,7 @@ class RiskCoverage:
     area: Score
 
 
-def risk_coverage(labels: GivenLabels, n: int) -> RiskCoverage:
+def risk_coverage(labels: PredictedLabels, n: int) -> RiskCoverage:
     """Compute the error of the answers as coverage rises from the most confident image to all images.
 
     Args:

@@ -53,7 +53,7 @@ _FINEST = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class GivenLabels:
+class PredictedLabels:
     """Predicted labels of images of known truth.
 
     Attributes:
@@ -83,7 +83,7 @@ class GivenLabels:
         return wrong
 
 
-def answer_threshold(labels: GivenLabels, error: float) -> float | None:
+def answer_threshold(labels: PredictedLabels, error: float) -> float | None:
     """Choose the lowest confidence at which the model may answer.
 
     Args:
@@ -113,7 +113,7 @@ def answers_needed(error: float) -> int:
     return ceil(log(LEVEL) / log1p(-error))
 
 
-def lowest_error(labels: GivenLabels) -> float | None:
+def lowest_error(labels: PredictedLabels) -> float | None:
     """The lowest share of wrong answers, in steps of 0.001, for which there is a threshold; None if there is none."""
     for step in range(1, round(1 / _FINEST)):
         if answer_threshold(labels, step * _FINEST) is not None:

@@ -36,7 +36,7 @@ FIXED_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedLabels:
+class EvaluatedLabels:
     """The data from which the scores and their intervals are computed.
 
     Attributes:
@@ -183,7 +183,7 @@ class Estimate:
         return float(min(len(self.moved) - 1, max(1, self.positives - self.labels)))
 
 
-def precision_estimates(evaluated: JudgedLabels) -> tuple[Estimate | None, ...]:
+def precision_estimates(evaluated: EvaluatedLabels) -> tuple[Estimate | None, ...]:
     """Average precision of each label; None for a label that no image has."""
     n = len(evaluated.truth)
     estimates: list[Estimate | None] = []
@@ -215,7 +215,7 @@ def mean_precision(each: tuple[Estimate | None, ...], kept: Booleans) -> Estimat
     )
 
 
-def pooled_precision(evaluated: JudgedLabels) -> Estimate | None:
+def pooled_precision(evaluated: EvaluatedLabels) -> Estimate | None:
     """Average precision over all pairs of image and label (micro average); None without positives."""
     positives = int(evaluated.pooled.positives.size)
     if not positives:
@@ -224,7 +224,7 @@ def pooled_precision(evaluated: JudgedLabels) -> Estimate | None:
     return Estimate(value, value, moved, positives, 1)
 
 
-def threshold_estimates(evaluated: JudgedLabels) -> dict[str, Estimate]:
+def threshold_estimates(evaluated: EvaluatedLabels) -> dict[str, Estimate]:
     """Macro and micro F1, precision and recall at the thresholds, and macro F1 at a threshold of 0.5."""
     estimates: dict[str, Estimate] = {}
     tables = _Tables(evaluated.truth, evaluated.predicted)

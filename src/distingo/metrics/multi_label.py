@@ -14,13 +14,13 @@ import numpy.typing as npt
 from distingo.metrics.intervals import mean_score
 from distingo.metrics.label_intervals import (
     Estimate,
-    JudgedLabels,
+    EvaluatedLabels,
     mean_precision,
     pooled_precision,
     precision_estimates,
     threshold_estimates,
 )
-from distingo.scores import LabelScores, Score, TwoByTwo
+from distingo.scores import BinaryConfusion, LabelScores, Score
 
 Integers = npt.NDArray[np.int64]
 
@@ -81,7 +81,7 @@ def _thinned(places: Integers, points: int) -> Integers:
     return places[np.linspace(0, places.size - 1, max(2, points)).round().astype(np.int64)]
 
 
-def two_by_two(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[TwoByTwo, ...]:
+def label_confusions(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[BinaryConfusion, ...]:
     """Compute the confusion matrix of each label.
 
     Args:
@@ -97,7 +97,9 @@ def two_by_two(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[TwoByTwo
             f"truth of shape {targets.shape} and predictions of shape {predictions.shape}; give equal ones"
         )
     cells = (targets & predictions, ~targets & predictions, targets & ~predictions, ~targets & ~predictions)
-    return tuple(TwoByTwo(*map(int, counts)) for counts in np.stack([cell.sum(axis=0) for cell in cells], axis=1))
+    return tuple(
+        BinaryConfusion(*map(int, counts)) for counts in np.stack([cell.sum(axis=0) for cell in cells], axis=1)
+    )
 
 
 def co_occurrence(truth: npt.ArrayLike) -> Integers:
@@ -198,7 +200,7 @@ def multi_label_scores(
     cuts = np.asarray(thresholds, dtype=np.float64)
     if cuts.shape not in {(len(labels),), targets.shape} or np.isnan(cuts).any():
         raise ValueError(f"thresholds of shape {cuts.shape}; give one number for each of {len(labels)} labels")
-    evaluated = JudgedLabels.of(targets, probs, probs >= cuts)
+    evaluated = EvaluatedLabels.of(targets, probs, probs >= cuts)
     precisions = precision_estimates(evaluated)
     return MultiLabelScores(
         scores=_scores(evaluated, precisions),
@@ -207,7 +209,7 @@ def multi_label_scores(
     )
 
 
-def _scores(evaluated: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[str, Score]:
+def _scores(evaluated: EvaluatedLabels, each: tuple[Estimate | None, ...]) -> dict[str, Score]:
     """All defined scores by name, in display order."""
     n, labels = evaluated.truth.shape
     highest = {"log_loss": None, "coverage_error": float(labels)}
@@ -228,10 +230,12 @@ def _scores(evaluated: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[
 
 
 def _per_label(
-    evaluated: JudgedLabels, labels: tuple[str, ...], cuts: Floats, each: tuple[Estimate | None, ...]
+    evaluated: EvaluatedLabels, labels: tuple[str, ...], cuts: Floats, each: tuple[Estimate | None, ...]
 ) -> tuple[LabelScores, ...]:
     entries = []
-    for column, (name, cells) in enumerate(zip(labels, two_by_two(evaluated.truth, evaluated.predicted), strict=True)):
+    for column, (name, cells) in enumerate(
+        zip(labels, label_confusions(evaluated.truth, evaluated.predicted), strict=True)
+    ):
         support = cells.true_positives + cells.false_negatives
         predicted = cells.true_positives + cells.false_positives
         precision = each[column]
@@ -244,7 +248,7 @@ def _per_label(
                 f1=2 * cells.true_positives / (support + predicted) if support + predicted else 0.0,
                 support=support,
                 threshold=float(cuts[column]),
-                two_by_two=cells,
+                label_confusions=cells,
             )
         )
     return tuple(entries)

@@ -178,7 +178,7 @@ class PairedScore:
         return cls(first, second, score.value, score.low, score.high, p_value, n, score.too_few)
 
 
-def randomisation_p_value(found: float, swapped: Floats) -> float:
+def randomization_p_value(found: float, swapped: Floats) -> float:
     """P-value of a randomization test: the share of differences as large as the observed one, which counts too.
 
     Args:

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from distingo.metrics.intervals import Interval, chunks, freedom_of_variance, moments, skewed_interval
 from distingo.metrics.label_intervals import (
     Estimate,
-    JudgedLabels,
+    EvaluatedLabels,
     mean_precision,
     precision_estimates,
     threshold_estimates,
 )
-from distingo.metrics.paired import SWAPS, PairedScore, holm, paired_difference, randomisation_p_value
+from distingo.metrics.paired import SWAPS, PairedScore, holm, paired_difference, randomization_p_value
 from distingo.metrics.single_label import FEWEST_OF_CLASS, has_small_classes
 from distingo.scores import Score
 
@@ -235,7 +235,7 @@ def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> flo
         one = _macro(_f1(right[0] + moved_right, true, predicted[0] + moved_predicted))
         other = _macro(_f1(right[1] - moved_right, true, predicted[1] - moved_predicted))
         swapped.append(one - other)
-    return randomisation_p_value(float(observed[0]), np.concatenate(swapped))
+    return randomization_p_value(float(observed[0]), np.concatenate(swapped))
 
 
 def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
@@ -260,7 +260,7 @@ SCORES = ("mean_average_precision_macro", "f1_macro")
 
 
 @dataclass(frozen=True, slots=True)
-class LabelAnswers:
+class LabelPredictions:
     """A classifier's output for n images: probabilities, float (n, labels), and predicted labels, bool (n, labels)."""
 
     probabilities: npt.NDArray[np.float32]
@@ -276,7 +276,7 @@ class PairedLabels:
 
 
 def compare_labels(
-    truth: Booleans, first: LabelAnswers, second: LabelAnswers, labels: tuple[str, ...], *, seed: int = 0
+    truth: Booleans, first: LabelPredictions, second: LabelPredictions, labels: tuple[str, ...], *, seed: int = 0
 ) -> PairedLabels:
     """Compare two multi-label classifiers.
 
@@ -299,7 +299,7 @@ def compare_labels(
     shapes = {split.shape for split in (truth, first.probabilities, first.given, second.probabilities, second.given)}
     if shapes != {(len(truth), len(labels))} or not truth.size:
         raise ValueError(f"tables of shapes {sorted(shapes)}; give ({len(truth)}, {len(labels)}) of each")
-    evaluated = [JudgedLabels.of(truth, split.probabilities, split.given) for split in (first, second)]
+    evaluated = [EvaluatedLabels.of(truth, split.probabilities, split.given) for split in (first, second)]
     precisions = [precision_estimates(split) for split in evaluated]
     tested = evaluated[0].kept
     p_values, p_each = _swap_labels(truth, first, second, np.random.default_rng([seed, 1]))
@@ -329,14 +329,14 @@ def _paired(first: Estimate | None, second: Estimate | None, p_value: float | No
 
 
 def _swap_labels(
-    truth: Booleans, first: LabelAnswers, second: LabelAnswers, generator: np.random.Generator
+    truth: Booleans, first: LabelPredictions, second: LabelPredictions, generator: np.random.Generator
 ) -> tuple[dict[str, float], Floats]:
     """P-values of `SCORES` by name, and of each label's average precision; NaN for labels without images."""
     shuffled = generator.permutation(len(truth))  # so that equal probabilities are ranked at random
     orders = [
         shuffled[np.argsort(-split.probabilities[shuffled], axis=0, kind="stable")].T for split in (first, second)
     ]
-    tested = np.flatnonzero(JudgedLabels.of(truth, first.probabilities, first.given).kept)
+    tested = np.flatnonzero(EvaluatedLabels.of(truth, first.probabilities, first.given).kept)
     swaps = int(np.clip(_MOST_SWAPPED // truth.size, _FEWEST_SWAPS, SWAPS))
     precisions: list[Floats] = []
     f1: list[Floats] = []
@@ -351,8 +351,8 @@ def _swap_labels(
         SCORES[0]: differences[:, tested].mean(axis=1) if tested.size else differences[:, 0],
         SCORES[1]: np.concatenate(f1),
     }
-    p_values = {name: randomisation_p_value(float(found[0]), found[1:]) for name, found in swapped.items()}
-    return p_values, np.array([randomisation_p_value(float(column[0]), column[1:]) for column in differences.T])
+    p_values = {name: randomization_p_value(float(found[0]), found[1:]) for name, found in swapped.items()}
+    return p_values, np.array([randomization_p_value(float(column[0]), column[1:]) for column in differences.T])
 
 
 def _precision_differences(truth: Booleans, orders: list[npt.NDArray[np.int64]], swap: Booleans) -> Floats:

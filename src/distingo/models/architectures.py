@@ -126,15 +126,15 @@ def check_architecture(architecture: str, arguments: Mapping[str, Any]) -> None:
         if not _is_harmless(value, most):
             allowed = f"give numbers up to {most:,}, short names or lists of up to {_LONGEST}"
             raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}", code="forbidden_argument")
-        if name in _COUNTS_OF_BLOCKS and _add_up(value) > _MOST_BLOCKS:
+        if name in _COUNTS_OF_BLOCKS and _sum_absolute(value) > _MOST_BLOCKS:
             allowed = f"give at most {_MOST_BLOCKS} in all"
             raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}", code="forbidden_argument")
 
 
-def _add_up(value: Any) -> float:
+def _sum_absolute(value: Any) -> float:
     """Sum the absolute values of all numbers in a value."""
     if isinstance(value, list | tuple):
-        return sum(_add_up(entry) for entry in value)
+        return sum(_sum_absolute(entry) for entry in value)
     return abs(value) if isinstance(value, int | float) else 0
 
 
@@ -212,7 +212,7 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
     """Context manager that limits the size of what is built, since allowed arguments may multiply."""
     from torch.overrides import TorchFunctionMode
 
-    class Counted(TorchFunctionMode):
+    class CallCounter(TorchFunctionMode):
         calls = 0
 
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -224,7 +224,7 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
                 )
             return function(*args, **(kwargs or {}))
 
-    return Counted()
+    return CallCounter()
 
 
 def measure_architecture(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures:

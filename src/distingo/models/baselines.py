@@ -116,7 +116,7 @@ def fit_prevalence(targets: npt.ArrayLike) -> FrequencyClassifier:
 
 Scorer = ExtraTrees | SupportVectors
 
-REGULARISATIONS = (1.0, 3.0, 10.0)
+REGULARIZATIONS = (1.0, 3.0, 10.0)
 
 IMAGES_PER_LEAF = (1, 5, 15)
 """Of trees for several labels, which are noisier than exclusive classes: larger leaves ranked film posters better."""
@@ -298,7 +298,7 @@ def _machine_name(regularisation: float) -> str:
 
 
 def _machine_regularisation(name: str) -> float | None:
-    return next((value for value in REGULARISATIONS if name == _machine_name(value)), None)
+    return next((value for value in REGULARIZATIONS if name == _machine_name(value)), None)
 
 
 def _fit_candidates(
@@ -310,7 +310,7 @@ def _fit_candidates(
             trees = fit_extra_trees(features, labels, classes, seed=seed, images_per_leaf=size)
             yield _tree_name(size), trees
     if len(labels) <= _KERNEL_ROWS and len(np.unique(labels)) > 1:
-        for regularisation in REGULARISATIONS if labels.ndim == 1 else REGULARISATIONS[:1]:
+        for regularisation in REGULARIZATIONS if labels.ndim == 1 else REGULARIZATIONS[:1]:
             machines = fit_support_vectors(features, labels, classes, regularisation=regularisation)
             yield _machine_name(regularisation), machines
 

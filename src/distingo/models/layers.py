@@ -133,7 +133,7 @@ def summarize(model: nn.Module, height: int, width: int, channels: int) -> str:
         The table and the totals as lines of text, without a newline at the end.
     """
     passed: list[tuple[nn.Module, tuple[int, ...]]] = []
-    with _recording(model, passed), _judging(model), torch.no_grad():
+    with _recording(model, passed), _evaluation_mode(model), torch.no_grad():
         parameter = next(model.parameters(), torch.zeros(()))
         model(torch.zeros(1, channels, height, width, dtype=parameter.dtype, device=parameter.device))
     names = {layer: name for name, layer in model.named_modules()}
@@ -167,7 +167,7 @@ def _recording(model: nn.Module, passed: list[tuple[nn.Module, tuple[int, ...]]]
 
 
 @contextmanager
-def _judging(model: nn.Module) -> Iterator[None]:
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Context manager that switches all layers to evaluation mode, and restores their modes."""
     were_training = {layer: layer.training for layer in model.modules()}
     model.eval()

@@ -21,7 +21,7 @@ from distingo.files import write_json
 from distingo.runs.fields import Count, Share, read_record
 from distingo.runs.folder import FORMAT
 
-EVIDENCE_FILE = "confidence.json"
+CALIBRATION_SET_FILE = "confidence.json"
 
 _ADVICE = "train again or restore it"
 
@@ -38,7 +38,7 @@ class _TrueFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _EvidenceFile:
+class _CalibrationSetFile:
     """The content of ``confidence.json``."""
 
     validation_pictures: Count
@@ -75,7 +75,7 @@ class CalibrationSet:
     folds: int = 0
 
 
-def gather_evidence(
+def build_calibration_set(
     probabilities: npt.NDArray[Any],
     targets: npt.NDArray[Any],
     given: npt.NDArray[np.bool_],
@@ -108,7 +108,7 @@ def gather_evidence(
     )
 
 
-def save_evidence(folder: Path, calibration_set: CalibrationSet) -> None:
+def save_calibration_set(folder: Path, calibration_set: CalibrationSet) -> None:
     """Write ``confidence.json``, numbers to seven digits."""
     content = {
         "format": FORMAT,
@@ -122,11 +122,11 @@ def save_evidence(folder: Path, calibration_set: CalibrationSet) -> None:
         "true_labels": {"probability": _rounded(calibration_set.truths), "weight": _rounded(calibration_set.weights)},
         "distances": _rounded(calibration_set.distances),
     }
-    write_json(folder / EVIDENCE_FILE, content)
+    write_json(folder / CALIBRATION_SET_FILE, content)
 
 
-def load_evidence(folder: Path) -> CalibrationSet | None:
-    """Read the file that `save_evidence` wrote, or return None if there is none.
+def load_calibration_set(folder: Path) -> CalibrationSet | None:
+    """Read the file that `save_calibration_set` wrote, or return None if there is none.
 
     Args:
         folder: The ``model`` folder of a run.
@@ -134,10 +134,10 @@ def load_evidence(folder: Path) -> CalibrationSet | None:
     Raises:
         RunError: The file is damaged or from a newer version.
     """
-    path = folder / EVIDENCE_FILE
+    path = folder / CALIBRATION_SET_FILE
     if not path.is_file():
         return None
-    stored = read_record(path, _EvidenceFile, advice=_ADVICE, strict=True)
+    stored = read_record(path, _CalibrationSetFile, advice=_ADVICE, strict=True)
     given, true = stored.given_labels, stored.true_labels
     calibration_set = CalibrationSet(
         n=stored.validation_pictures,

@@ -29,7 +29,13 @@ from distingo.models.description import (
 )
 from distingo.models.heads import NeighborHead, PretrainedClassifier, build_head
 from distingo.models.layers import ChannelNormalization, build_normalization
-from distingo.models.reference_data import CalibrationSet, FeatureBank, check_bank, load_evidence, save_evidence
+from distingo.models.reference_data import (
+    CalibrationSet,
+    FeatureBank,
+    check_bank,
+    load_calibration_set,
+    save_calibration_set,
+)
 from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | FrequencyClassifier
@@ -136,7 +142,7 @@ def save_model(folder: Path, model: SavedModel) -> None:
     if model.bank is not None:
         save_bank(folder, model.bank)
     if model.calibration_set is not None:
-        save_evidence(folder, model.calibration_set)
+        save_calibration_set(folder, model.calibration_set)
     weights = save(tensors)
     write_bytes(folder / "model.safetensors", weights)
     write_model_json(folder, model.description, content_hash(weights))
@@ -165,7 +171,7 @@ def load_model(folder: Path) -> SavedModel:
     """
     description, weights_hash = read_model_json(folder)
     tensors = _read_weights(folder / "model.safetensors", weights_hash)
-    bank, calibration_set = load_bank(folder), load_evidence(folder)
+    bank, calibration_set = load_bank(folder), load_calibration_set(folder)
     try:
         if description.kind == "classic":
             kind: type[ClassicClassifier] = _CLASSIC[description.name]

@@ -23,13 +23,13 @@ from distingo.notebooks import THUMBNAIL, Tile, in_notebook, predictions_to_pand
 from distingo.options.fields import choose_alias
 from distingo.prediction.images import ImageLike, as_images, open_image, require_limit
 from distingo.prediction.naming import (
+    CalibratedModel,
     Certainty,
-    Described,
+    DescribedModel,
     ModelOutput,
-    Vouched,
+    certainty_thresholds,
     name_failure,
     name_prediction,
-    settle_certainty,
 )
 from distingo.records import Task, ValueRanges
 from distingo.scores import Prediction
@@ -227,7 +227,7 @@ class ImageModel(ABC):
             for files, and no limit for images in memory.
     """
 
-    def __init__(self, description: Described, calibrated: Vouched, max_pixels: int | None) -> None:
+    def __init__(self, description: DescribedModel, calibrated: CalibratedModel, max_pixels: int | None) -> None:
         require_limit(max_pixels)
         self.max_pixels = max_pixels
         self._described = description
@@ -366,7 +366,7 @@ class ImageModel(ABC):
         for name, number in (("top_k", topk), ("workers", workers)):
             if number is not None and number < 1:
                 raise UsageError(f"{option(name)} {number}: give 1 or more", code="out_of_range", parameter=name)
-        return settle_certainty(self._calibrated, abstain=abstain, coverage=coverage)
+        return certainty_thresholds(self._calibrated, abstain=abstain, coverage=coverage)
 
     def _look_at_or_explain(self, image: ImageLike) -> np.ndarray | str:
         """The preprocessed row, or the reason why the image can't be read."""

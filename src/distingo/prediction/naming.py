@@ -14,7 +14,7 @@ import numpy.typing as npt
 from distingo.errors import UsageError, option
 from distingo.metrics.conformal import (
     CoverageRange,
-    GivenLabels,
+    PredictedLabels,
     answer_threshold,
     answers_needed,
     coverage_range,
@@ -34,10 +34,12 @@ from distingo.scores import Prediction, Thresholds
 FALSE_ALARMS = 0.01
 """Rate at which in-distribution images may be flagged as out of distribution."""
 
-_NO_EVIDENCE = "the model keeps nothing to go by (an older distingo trained it, or it looks at no picture); train again"
+_NO_CALIBRATION_SET = (
+    "the model keeps nothing to go by (an older distingo trained it, or it looks at no picture); train again"
+)
 
 
-class Vouched(Protocol):
+class CalibratedModel(Protocol):
     """A model with its calibration set: a saved one or an exported one."""
 
     @property
@@ -79,8 +81,8 @@ class Levels:
     coverage_to: float | None
 
 
-def possible_levels(model: Vouched) -> Levels:
-    """The levels that `settle_certainty` accepts.
+def possible_levels(model: CalibratedModel) -> Levels:
+    """The levels that `certainty_thresholds` accepts.
 
     Args:
         model: A model, with or without a calibration set.
@@ -88,10 +90,12 @@ def possible_levels(model: Vouched) -> Levels:
     if model.calibration_set is None:
         return Levels(None, None)
     highest = highest_coverage(model.calibration_set.n)
-    return Levels(lowest_error(given_labels(model.calibration_set)), highest if highest > 0 else None)
+    return Levels(lowest_error(calibration_labels(model.calibration_set)), highest if highest > 0 else None)
 
 
-def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> Certainty:
+def certainty_thresholds(
+    model: CalibratedModel, *, abstain: float | None = None, coverage: float | None = None
+) -> Certainty:
     """Derive the thresholds of a call from the requested levels.
 
     Args:
@@ -111,7 +115,9 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
                 parameter=name,
             )
         if requested is not None and model.calibration_set is None:
-            raise UsageError(f"{option(name)} {requested:g}: {_NO_EVIDENCE}", code="no_calibration", parameter=name)
+            raise UsageError(
+                f"{option(name)} {requested:g}: {_NO_CALIBRATION_SET}", code="no_calibration", parameter=name
+            )
     calibration_set = model.calibration_set
     if calibration_set is None:
         return Certainty()
@@ -139,13 +145,15 @@ def set_coverage(calibration_set: CalibrationSet, coverage: float, threshold: fl
     return coverage_range(calibration_set.n, coverage, effective=effective)
 
 
-def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> list[str]:
+def describe_guarantees(
+    model: CalibratedModel, *, abstain: float | None = None, coverage: float | None = None
+) -> list[str]:
     """Describe the guarantee of each requested level in one sentence.
 
     Args:
         model: A model, with or without a calibration set.
-        abstain: As for `settle_certainty`.
-        coverage: As for `settle_certainty`.
+        abstain: As for `certainty_thresholds`.
+        coverage: As for `certainty_thresholds`.
     """
     calibration_set, sentences = model.calibration_set, list[str]()
     if calibration_set is None:
@@ -157,7 +165,7 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
             f"{option('abstain')} {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong "
             f"on new pictures like those of training, tested on {source}{reservation}"
         )
-    coverages = settle_certainty(model, coverage=coverage).coverage
+    coverages = certainty_thresholds(model, coverage=coverage).coverage
     if coverage is not None and coverages is not None:
         is_multi_label = bool((calibration_set.weights != 1).any())
         text = (
@@ -181,12 +189,12 @@ def name_calibration(calibration_set: CalibrationSet) -> str:
     )
 
 
-def given_labels(calibration_set: CalibrationSet) -> GivenLabels:
+def calibration_labels(calibration_set: CalibrationSet) -> PredictedLabels:
     """The labels predicted for the images of the calibration set."""
-    return GivenLabels(calibration_set.owners, calibration_set.confidences, calibration_set.right)
+    return PredictedLabels(calibration_set.owners, calibration_set.confidences, calibration_set.right)
 
 
-def unlike_threshold(model: Vouched) -> tuple[float, float]:
+def unlike_threshold(model: CalibratedModel) -> tuple[float, float]:
     """The distance above which an image is out of distribution, and the guaranteed rate of false alarms.
 
     Args:
@@ -198,9 +206,9 @@ def unlike_threshold(model: Vouched) -> tuple[float, float]:
 
 
 def _answer_from(calibration_set: CalibrationSet, requested: float) -> float:
-    threshold = answer_threshold(given_labels(calibration_set), requested)
+    threshold = answer_threshold(calibration_labels(calibration_set), requested)
     if threshold is None:
-        lowest = lowest_error(given_labels(calibration_set))
+        lowest = lowest_error(calibration_labels(calibration_set))
         instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
             f"{option('abstain')} {requested:g}: the {calibration_set.n:,} calibration pictures can hold {instead} for "
@@ -225,7 +233,7 @@ def _set_from(calibration_set: CalibrationSet, requested: float) -> float:
     return threshold
 
 
-class Described(Protocol):
+class DescribedModel(Protocol):
     """The description of a saved or an exported model, as needed for its predictions."""
 
     @property
@@ -261,7 +269,7 @@ class ModelOutput:
 
 
 def name_prediction(
-    model: Described, name: str, evaluated: ModelOutput, position: int, *, topk: int | None, certainty: Certainty
+    model: DescribedModel, name: str, evaluated: ModelOutput, position: int, *, topk: int | None, certainty: Certainty
 ) -> Prediction:
     """Create the prediction for one image of a batch.
 
@@ -297,13 +305,13 @@ def name_prediction(
     )
 
 
-def name_failure(model: Described, name: str, reason: str) -> Prediction:
+def name_failure(model: DescribedModel, name: str, reason: str) -> Prediction:
     """Create the prediction for an image that can't be read, with the reason as its error."""
     return Prediction(name, (), (), reason, None if model.task == "single-label" else ())
 
 
 def _set_of(
-    model: Described, probabilities: np.ndarray, order: np.ndarray, certainty: Certainty
+    model: DescribedModel, probabilities: np.ndarray, order: np.ndarray, certainty: Certainty
 ) -> tuple[str, ...] | None:
     if certainty.set_from is None:
         return None

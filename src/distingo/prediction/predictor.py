@@ -30,7 +30,7 @@ from distingo.prediction.images import (
     open_image,
     require_image,
 )
-from distingo.prediction.naming import Certainty, ModelOutput, name_prediction, settle_certainty
+from distingo.prediction.naming import Certainty, ModelOutput, certainty_thresholds, name_prediction
 from distingo.prediction.networks import chunked, map_in_order
 from distingo.progress import progress_bar
 from distingo.records import Task
@@ -68,10 +68,10 @@ class Predictor(ImageModel):
         self.model = model
         self.device = choose_device(device)
         self._engine = ModelEngine(model, device=self.device, engine=engine, cache=cache)
-        unlike_from = settle_certainty(model).unlike_from
-        self._strangers: StrangerFinder | None = None
+        unlike_from = certainty_thresholds(model).unlike_from
+        self._strangers: OutOfDistributionDetector | None = None
         if model.bank is not None and unlike_from is not None:
-            self._strangers = StrangerFinder(model.bank, unlike_from)
+            self._strangers = OutOfDistributionDetector(model.bank, unlike_from)
         rendition = model.description.rendition
         self._enough = None if rendition is None else shorter_side_for(rendition)
 
@@ -184,7 +184,7 @@ class Predictor(ImageModel):
                     yield name, evaluated, next(positions)
 
 
-class StrangerFinder:
+class OutOfDistributionDetector:
     """Thread-safe detector of out-of-distribution images by their distance to the feature bank.
 
     Args:

@@ -16,10 +16,10 @@ from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.errors import ResourceError, RunError, UsageError, first_line
 from distingo.files import read_checksums, require_intact
 from distingo.machine import import_openvino
-from distingo.models.reference_data import CalibrationSet, FeatureBank, load_evidence
+from distingo.models.reference_data import CalibrationSet, FeatureBank, load_calibration_set
 from distingo.prediction.image_model import ImageModel
 from distingo.prediction.images import ImageLike, name_image, open_image
-from distingo.prediction.naming import ModelOutput, settle_certainty
+from distingo.prediction.naming import ModelOutput, certainty_thresholds
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -141,10 +141,10 @@ class Runtime(ImageModel):
         self.folder = Path(folder)
         self.description = read_export(self.folder)
         super().__init__(self.description, self, max_pixels)
-        self.calibration_set: CalibrationSet | None = load_evidence(self.folder)
+        self.calibration_set: CalibrationSet | None = load_calibration_set(self.folder)
         bank = load_exported_bank(self.folder)
         self.bank: FeatureBank | None = None if bank is None else bank.widened()
-        self._unlike_from = settle_certainty(self).unlike_from
+        self._unlike_from = certainty_thresholds(self).unlike_from
         self._run = open_engine(self.folder, self.description, threads=threads)
 
     def __repr__(self) -> str:

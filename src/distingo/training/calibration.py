@@ -27,7 +27,7 @@ from distingo.metrics.logits import assign_folds, fit_calibration
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.baselines import DescriptorClassifier, refit_descriptors
 from distingo.models.description import ModelDescription
-from distingo.models.reference_data import Calibration, FeatureBank, build_bank, gather_evidence
+from distingo.models.reference_data import Calibration, FeatureBank, build_bank, build_calibration_set
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import (
     Outputs,
@@ -41,7 +41,7 @@ from distingo.prediction.classifier import (
 )
 from distingo.records import LabeledImage, encode_labels
 from distingo.runs.data import read_counts
-from distingo.training.heads import axes_of_all, refit_head
+from distingo.training.head_selection import axes_of_all, refit_head
 from distingo.training.pretrained import balances_classes, feature_products
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ MOST_ROWS = 5_000
 """Largest number of rows in a bank, so that not all of a large train split passes through the network again."""
 
 
-def with_evidence(
+def with_calibration_set(
     model: SavedModel,
     train: Sequence[LabeledImage],
     validation: Sequence[LabeledImage],
@@ -315,7 +315,9 @@ def with_evidence(
     probabilities = to_probabilities(model, logits)
     targets = encode_labels(images, model.description.classes, model.description.task)
     distances = bank.distances(outputs.features)
-    calibration_set = gather_evidence(probabilities, targets, _given(model, probabilities), distances, folds=folds)
+    calibration_set = build_calibration_set(
+        probabilities, targets, _given(model, probabilities), distances, folds=folds
+    )
     return replace(model, bank=bank, calibration_set=calibration_set)
 
 

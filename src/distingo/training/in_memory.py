@@ -39,7 +39,7 @@ from distingo.records import Dataset, LabeledImage, Source, Split, ValueRanges, 
 from distingo.runs.data import write_counts
 from distingo.runs.folder import RunFolder
 from distingo.training.defaults import DataFacts
-from distingo.training.preparing import ChosenRun, settle_recipe
+from distingo.training.preparing import ChosenRun, complete_recipe
 from distingo.training.pretrained import model_products
 from distingo.training.request import TrainRequest
 from distingo.training.run import train_whole_model
@@ -109,7 +109,7 @@ def train_in_memory(given: ImagesToLearn) -> SavedModel:
 def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
     """Choose the recipe and compute its inputs for every image."""
     data_facts = _survey(given)
-    recipe, backbone, choices = settle_recipe(data_facts, given.requested)
+    recipe, backbone, choices = complete_recipe(data_facts, given.requested)
     is_signed = are_large_enough(data_facts.height, data_facts.width)
     products = model_products(recipe, backbone, cache) or [descriptors_product(cache)]
     if is_signed:

@@ -118,7 +118,7 @@ def precondition(axes: PrincipalAxes | None, *, curvature: float, ridge: float, 
 
 Loss = Literal["softmax", "sigmoid", "squared-hinge"]
 
-REGULARISATIONS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))
+REGULARIZATIONS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))
 """scikit-learn's C from strong to weak regularization, with two values per decade."""
 
 ITERATIONS = 1000
@@ -158,7 +158,7 @@ class Solution:
 
 
 @dataclass(frozen=True, slots=True)
-class Standardisation:
+class Standardization:
     """Centering and a common scale for all features, applied before regularization.
 
     Usually each feature is divided by its own standard deviation, but few images estimate it badly. A common scale
@@ -184,11 +184,11 @@ class Standardisation:
         return raw.astype(np.float32), (intercept - raw @ self.mean.astype(np.float64)).astype(np.float32)
 
 
-def fit_standardisation(features: Floats32) -> Standardisation:
+def fit_standardization(features: Floats32) -> Standardization:
     """Compute the mean and common scale of features (n, features), with sums in float64."""
     mean = features.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
-    return Standardisation(mean.astype(np.float32), scale if scale > 0 else 1.0)
+    return Standardization(mean.astype(np.float32), scale if scale > 0 else 1.0)
 
 
 def solve_path(
@@ -197,14 +197,14 @@ def solve_path(
     *,
     loss: Loss,
     weights: Floats32 | None = None,
-    regularisations: tuple[float, ...] = REGULARISATIONS,
+    regularisations: tuple[float, ...] = REGULARIZATIONS,
     iterations: int = ITERATIONS,
     axes: PrincipalAxes | None = None,
 ) -> Iterator[Solution]:
     """Solve for one regularization after another, each starting from the previous solution.
 
     Minimizes scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardized features, without
-    a penalty on the intercept (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows'
+    a penalty on the intercept (`Standardization`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows'
     principal axes,
     scaled so that the objective is well conditioned. Features are float32; the objective and the steps are summed in
     float64.
@@ -225,7 +225,7 @@ def solve_path(
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
-    standardisation = fit_standardisation(features)
+    standardisation = fit_standardization(features)
     rows = standardisation.apply(features)
     outputs = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
     measure = _bind_loss(loss, targets, weights)
@@ -259,7 +259,7 @@ def common_axes(features: Floats32, outputs: int) -> PrincipalAxes | None:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
-        return axes_where_worthwhile(fit_standardisation(features).apply(features), outputs)
+        return axes_where_worthwhile(fit_standardization(features).apply(features), outputs)
 
 
 Measured = tuple[float, Floats32]

@@ -216,7 +216,7 @@ STEPS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class FoundBatchSize:
+class AutoBatchSize:
     """A recipe with its automatic batch size.
 
     Attributes:
@@ -235,7 +235,7 @@ def without_auto(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def find_batch_size(
     recipe: Recipe, dataset: Dataset, backbone: LoadedBackbone | None, *, given_lr: bool
-) -> FoundBatchSize:
+) -> AutoBatchSize:
     """Find the batch size of a recipe by measuring steps of its network.
 
     Twice the batch size goes with 1.41 times the learning rate for Adam and AdamW (Malladi et al., "On the SDEs and
@@ -253,7 +253,7 @@ def find_batch_size(
     """
     if recipe.mode == "frozen" or find_model(recipe.model).kind == "classic":
         model = None if recipe.mode == "frozen" else recipe.model
-        return FoundBatchSize(recipe, (describe_unused(["--batch-size"], model),))
+        return AutoBatchSize(recipe, (describe_unused(["--batch-size"], model),))
     device = choose_device(recipe.device)
     most = most_images(training_images(dataset, recipe), usual=recipe.batch_size)
     size, reason = _largest_that_fits(recipe, len(dataset.classes), dataset.task, backbone, device, most)
@@ -263,7 +263,7 @@ def find_batch_size(
         scaled_recipe = replace(scaled_recipe, lr=scaled_lr(recipe, size))
         sizes = {"size": size, "usual_size": recipe.batch_size}
         choices.append(note("learning-rate", found=scaled_recipe.lr, usual=recipe.lr, **sizes))
-    return FoundBatchSize(scaled_recipe, tuple(choices))
+    return AutoBatchSize(scaled_recipe, tuple(choices))
 
 
 def training_images(dataset: Dataset, recipe: Recipe) -> int:

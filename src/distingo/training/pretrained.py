@@ -25,7 +25,7 @@ from distingo.models.saved import SavedModel, feature_extractor, join_backbone
 from distingo.prediction.classifier import Embedder, gather
 from distingo.records import ImageSpec, LabeledImage, Task
 from distingo.training.defaults import DataFacts, as_size
-from distingo.training.heads import FittedHead, fit_head
+from distingo.training.head_selection import FittedHead, fit_head
 from distingo.training.recipe import Recipe
 
 log = logging.getLogger("distingo")
@@ -70,7 +70,7 @@ def choose_model(facts: DataFacts) -> tuple[str, Note]:
     return DEFAULT_BACKBONE, note("images-large")
 
 
-def load_wished_backbone(options: Mapping[str, Any]) -> LoadedBackbone | None:
+def load_requested_backbone(options: Mapping[str, Any]) -> LoadedBackbone | None:
     """Load the backbone that the options name, with its weights, or return None for another kind of model.
 
     Raises:

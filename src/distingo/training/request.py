@@ -120,7 +120,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class RequestedOptions:
     """Options of a run that an earlier run can also provide.
 
     Attributes:
@@ -140,7 +140,7 @@ class Wanted:
     near_duplicates: Similarity = None
 
 
-def repeat(config: Path, wanted: Wanted) -> Wanted:
+def repeat(config: Path, wanted: RequestedOptions) -> RequestedOptions:
     """Complete the requested options with those of an earlier run; requested options take precedence.
 
     Args:
@@ -164,7 +164,7 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         value_range=older.ranges if reading.value_range is None else reading.value_range,
         max_pixels=older.max_pixels if reading.max_pixels is None else reading.max_pixels,
     )
-    return Wanted(
+    return RequestedOptions(
         data=wanted.data or Path(older.data),
         options={**recipe_fields, **wanted.options},
         reading=reading,

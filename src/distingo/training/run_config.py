@@ -173,7 +173,7 @@ def divide(
     return count_straddling(dataset, file_split, found)
 
 
-def check_wishes(split: WantedSplit | None, options: Collection[str]) -> None:
+def check_split_options(split: WantedSplit | None, options: Collection[str]) -> None:
     """Raise an error if split fractions are set that a split file already determines.
 
     Args:

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from distingo.errors import RunError, UsageError
-from distingo.evaluation.comparing import compare_runs, name_apart
-from distingo.evaluation.comparison import count_parameters
+from distingo.evaluation.compare_runs import compare_runs, name_apart
+from distingo.evaluation.comparison_records import count_parameters
 from distingo.metrics.paired import mcnemar_p_value
 from distingo.models.saved import load_model
 from note_texts import texts
