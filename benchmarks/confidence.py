@@ -49,7 +49,7 @@ from distingo.models.description import ModelDescription
 from distingo.models.reference_data import Calibration, build_bank, build_calibration_set
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, gather, to_probabilities
-from distingo.prediction.naming import unlike_threshold
+from distingo.prediction.naming import ood_threshold
 from distingo.records import Dataset, LabeledImage, encode_labels
 from distingo.runs.evaluation import Confidence
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
@@ -233,7 +233,7 @@ def measure(dataset: Dataset, product: Product, seed: int, others: dict[str, np.
         content[name] = content[name]["error"]
     assert evaluated.strangers is not None
     assert fitted.model.bank is not None
-    threshold, alarms = unlike_threshold(fitted.model)
+    threshold, alarms = ood_threshold(fitted.model)
     content["unlike"] = {"alarms": alarms, "own test split": evaluated.strangers.flagged / evaluated.n}
     for name, features in others.items():
         content["unlike"][name] = float((fitted.model.bank.distances(features) > threshold).mean())

@@ -112,7 +112,10 @@ def test_the_levels_that_are_said_to_be_possible_are_granted_and_no_others(run: 
     model = load_model(run / "model")
     levels = possible_levels(model)
     assert levels.abstain_from is not None and levels.coverage_to is not None
-    assert certainty_thresholds(model, abstain=levels.abstain_from, coverage=levels.coverage_to).set_from is not None
+    assert (
+        certainty_thresholds(model, abstain=levels.abstain_from, coverage=levels.coverage_to).set_probability
+        is not None
+    )
     with raises(UsageError, code="unreachable_guarantee", parameter="abstain"):
         certainty_thresholds(model, abstain=levels.abstain_from - 0.001)
     with raises(UsageError, code="unreachable_guarantee", parameter="coverage"):

@@ -173,7 +173,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         """
         from distingo.datasets.decoding.value_ranges import settle_value_range
         from distingo.prediction.predictor import Predictor
-        from distingo.training.in_memory import ImagesToLearn, train_in_memory
+        from distingo.training.in_memory import InMemoryImages, train_in_memory
 
         images, targets = self._check_arguments_of_fit(X, y)
         classes, numbers = np.unique(targets, return_inverse=True)
@@ -183,7 +183,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             )
         names = _name_classes(classes)
         model = train_in_memory(
-            ImagesToLearn(
+            InMemoryImages(
                 images=images,
                 labels=[names[number] for number in numbers.tolist()],
                 classes=names,

@@ -10,14 +10,14 @@ from distingo.metrics.conformal import (
     PredictedLabels,
     answer_threshold,
     binomial_cdf,
-    chance_of_so_few,
     coverage_range,
+    covered_rank,
     effective_images,
-    held_rank,
     highest_coverage,
     images_needed,
     lowest_error,
     prediction_sets,
+    probability_of_so_few,
     set_threshold,
     upper_threshold,
 )
@@ -95,7 +95,7 @@ def test_alarms_are_as_rare_as_asked_for_or_as_can_be() -> None:
 def test_ranges_are_quantiles_of_the_beta_distribution(n: int, coverage: float, rank: int) -> None:
     found = coverage_range(n, coverage)
     assert found is not None
-    assert held_rank(n, coverage) == rank
+    assert covered_rank(n, coverage) == rank
     expected = beta.ppf([0.05, 0.95], rank, n + 1 - rank)
     np.testing.assert_allclose([found.low, found.high], expected, atol=1e-9)
     assert (found.requested, found.n) == (coverage, n)
@@ -117,16 +117,16 @@ def test_a_rank_is_raised_until_twice_the_misses_are_rare() -> None:
 @pytest.mark.parametrize(("coverage", "n"), [(0.5, 1), (0.8, 6), (0.9, 14), (0.95, 29), (0.99, 149)])
 def test_levels_need_so_many_images_and_no_fewer(coverage: float, n: int) -> None:
     assert images_needed(coverage) == n
-    assert held_rank(n, coverage) is not None
-    assert held_rank(n - 1, coverage) is None if n > 1 else True
+    assert covered_rank(n, coverage) is not None
+    assert covered_rank(n - 1, coverage) is None if n > 1 else True
     assert coverage_range(n - 1, coverage) is None if n > 1 else True
 
 
 @pytest.mark.parametrize("n", [1, 5, 19, 45, 100, 302, 5000])
 def test_the_highest_level_is_held_and_the_next_is_not(n: int) -> None:
     highest = highest_coverage(n)
-    assert held_rank(n, highest) is not None
-    assert highest == 0.999 or held_rank(n, highest + 0.001) is None
+    assert covered_rank(n, highest) is not None
+    assert highest == 0.999 or covered_rank(n, highest + 0.001) is None
 
 
 def test_draws_of_calibration_images_reach_what_is_stated() -> None:
@@ -180,10 +180,10 @@ def test_one_label_each_counts_as_it_is() -> None:
 def test_chance_follows_the_beta_binomial_distribution(
     covered: int, evaluated: int, n: int, coverage: float, rank: int
 ) -> None:
-    assert chance_of_so_few(covered, evaluated, n, coverage) == pytest.approx(
+    assert probability_of_so_few(covered, evaluated, n, coverage) == pytest.approx(
         betabinom.cdf(covered, evaluated, rank, n + 1 - rank)
     )
-    assert chance_of_so_few(evaluated, evaluated, n, coverage) == 1.0
+    assert probability_of_so_few(evaluated, evaluated, n, coverage) == 1.0
 
 
 def test_sets_of_a_raised_rank_still_hold_the_truth() -> None:

@@ -102,8 +102,8 @@ def test_mean_average_precision_of_rare_labels_is_held() -> None:
         truth = generator.random((720, 25)) < prevalence
         scores = ndtr(generator.normal(size=(720, 25)) + truth * apart)
         evaluated = EvaluatedLabels.of(truth, scores, scores >= 0.5)
-        estimate = mean_precision(precision_estimates(evaluated), evaluated.kept)
+        estimate = mean_precision(precision_estimates(evaluated), evaluated.in_macro)
         assert estimate is not None
         interval = estimate.interval()
-        covered += interval.low <= true[evaluated.kept].mean() <= interval.high
+        covered += interval.low <= true[evaluated.in_macro].mean() <= interval.high
     assert 925 <= covered <= 970

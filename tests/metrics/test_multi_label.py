@@ -34,7 +34,7 @@ def evaluated(
 
 def scikit_learn_scores(truth: np.ndarray, chances: np.ndarray, cuts: np.ndarray) -> dict[str, float]:
     predicted = chances >= cuts
-    kept = truth.sum(axis=0) >= MIN_POSITIVES
+    in_macro = truth.sum(axis=0) >= MIN_POSITIVES
     expected = {
         "label_ranking_average_precision": sk.label_ranking_average_precision_score(truth, chances),
         "coverage_error": sk.coverage_error(truth, chances),
@@ -49,16 +49,16 @@ def scikit_learn_scores(truth: np.ndarray, chances: np.ndarray, cuts: np.ndarray
     }
     for name, score in (("f1", sk.f1_score), ("precision", sk.precision_score), ("recall", sk.recall_score)):
         expected[f"{name}_micro"] = score(truth, predicted, average="micro", zero_division=0)
-        if kept.any():
-            expected[f"{name}_macro"] = score(truth, predicted, average=None, zero_division=0)[kept].mean()
-    if kept.any():
+        if in_macro.any():
+            expected[f"{name}_macro"] = score(truth, predicted, average=None, zero_division=0)[in_macro].mean()
+    if in_macro.any():
         at_half = sk.f1_score(truth, chances >= 0.5, average=None, zero_division=0)
-        expected["f1_macro_at_half"] = at_half[kept].mean()
+        expected["f1_macro_at_half"] = at_half[in_macro].mean()
     if truth.any():
         expected["mean_average_precision_micro"] = sk.average_precision_score(truth, chances, average="micro")
-    if kept.any():
+    if in_macro.any():
         expected["mean_average_precision_macro"] = np.mean(
-            [sk.average_precision_score(truth[:, label], chances[:, label]) for label in np.flatnonzero(kept)]
+            [sk.average_precision_score(truth[:, label], chances[:, label]) for label in np.flatnonzero(in_macro)]
         )
     with_labels = truth.any(axis=1)
     for k in (1, 3):

@@ -117,7 +117,7 @@ def test_scores_are_scikit_learns_over_the_labels_that_are_judged() -> None:
     score = found.scores["mean_average_precision_macro"]
     assert score.first == pytest.approx(np.mean(precisions[:2]))
     assert found.scores["f1_macro"].second == pytest.approx(
-        f1_score(truth[:, :2], second.given[:, :2], average="macro", zero_division=0)
+        f1_score(truth[:, :2], second.predicted[:, :2], average="macro", zero_division=0)
     )
     assert [entry.name for entry in found.labels] == ["common", "usual", "rare"]
     assert [entry.paired.first for entry in found.labels] == pytest.approx(precisions)
@@ -151,7 +151,7 @@ def test_equally_good_classifiers_of_labels_are_rarely_distinguished() -> None:
 def test_a_classifier_of_another_scale_with_the_same_order_is_no_better() -> None:
     truth = images(150)
     first = guesses(truth, 0.3, 1)
-    squared = LabelPredictions(first.probabilities**2, first.given)
+    squared = LabelPredictions(first.probabilities**2, first.predicted)
     found = compare_labels(truth, first, squared, LABELS)
     assert found.scores["mean_average_precision_macro"].difference == pytest.approx(0.0, abs=1e-9)
     assert found.scores["mean_average_precision_macro"].p_value == 1.0

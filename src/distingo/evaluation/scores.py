@@ -14,9 +14,9 @@ from distingo.metrics.conformal import (
     PredictedLabels,
     answer_threshold,
     answers_needed,
-    chance_of_so_few,
     images_needed,
     prediction_sets,
+    probability_of_so_few,
     set_threshold,
 )
 from distingo.metrics.intervals import mean_score
@@ -28,7 +28,7 @@ from distingo.models.description import ModelDescription
 from distingo.models.reference_data import CalibrationSet
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
-from distingo.prediction.naming import calibration_labels, set_coverage, unlike_threshold
+from distingo.prediction.naming import calibration_labels, ood_threshold, set_coverage
 from distingo.records import LabeledImage, encode_labels
 from distingo.runs.evaluation import AnswersAt, Confidence, SetsAt, Strangers
 from distingo.scores import Evaluation, Score
@@ -243,14 +243,14 @@ def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: 
 def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
     """Whether the coverage is significantly too low; for multi-label shares, by comparing both intervals."""
     if np.isin(covered, (0, 1)).all():
-        return chance_of_so_few(float(covered.sum()), len(covered), expected.n, expected.requested) < CHANCE
+        return probability_of_so_few(float(covered.sum()), len(covered), expected.n, expected.requested) < CHANCE
     return mean_score(covered, highest=1.0).high < expected.low
 
 
 def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Strangers | None:
     if model.bank is None or model.calibration_set is None or not len(model.calibration_set.distances):
         return None
-    threshold, alarms = unlike_threshold(model)
+    threshold, alarms = ood_threshold(model)
     distances = model.bank.distances(outputs.features)
     order = np.argsort(-distances, kind="stable")
     flagged = order[distances[order] > threshold]

@@ -51,7 +51,7 @@ from distingo.runs.config import keep_corrections, write_config
 from distingo.runs.data import NearDuplicateCounts, read_counts, sum_up_left_out, write_counts, write_manifest
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.runs.predictions import write_predictions
-from distingo.training.preparing import ChosenRun, choose, choose_again, identify_training
+from distingo.training.preparing import ChosenRun, choose, identify_training, restore_choices
 from distingo.training.request import TrainRequest
 from distingo.training.run_config import describe_run, require_readable
 
@@ -225,7 +225,7 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
     remove_half_written(folder.path)
     end_beginning(folder.path)
     products = [descriptors_product(training.reading.cache)]
-    chosen, training = choose_again(training, plan, products)
+    chosen, training = restore_choices(training, plan, products)
     files = (read_split_file(folder.division(repeat)) for repeat in range(1, repeats + 1))
     divided = tuple(from_split_file(file, chosen.dataset) for file in files)
     chosen = replace(chosen, dataset=divided[0].dataset)

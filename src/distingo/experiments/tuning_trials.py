@@ -191,7 +191,7 @@ def plan_stages(search_data: SearchData, options: Mapping[str, Any], folder: Sea
         own = {**options, "mode": mode} if pretrained else options
         recipe = search_data.recipe(without_auto(own))
         if is_auto(own):
-            recipe = _with_batch_size(recipe, search_data, folder, given_lr="lr" in own)
+            recipe = _with_batch_size(recipe, search_data, folder, keep_lr="lr" in own)
             own = {**own, "batch_size": recipe.batch_size}
         space = _space(search_data, recipe, options, modes)
         study = Study(
@@ -207,14 +207,14 @@ def plan_stages(search_data: SearchData, options: Mapping[str, Any], folder: Sea
     return tuple(plans)
 
 
-def _with_batch_size(recipe: Recipe, search_data: SearchData, folder: SearchFolder, *, given_lr: bool) -> Recipe:
+def _with_batch_size(recipe: Recipe, search_data: SearchData, folder: SearchFolder, *, keep_lr: bool) -> Recipe:
     """Return the recipe with the batch size for its mode, measured now or when the search began."""
     known = read_json(folder.batch_sizes) if folder.batch_sizes.is_file() else {}
     if recipe.mode not in known:
         found = search_data.prepared.recipe
         if found.mode != recipe.mode:
             found = find_batch_size(
-                recipe, search_data.prepared.dataset, search_data.prepared.backbone, given_lr=given_lr
+                recipe, search_data.prepared.dataset, search_data.prepared.backbone, keep_lr=keep_lr
             ).recipe
         known[recipe.mode] = {"batch_size": found.batch_size, "lr": found.lr}
         write_json(folder.batch_sizes, known)

@@ -280,7 +280,7 @@ def _scores(
 
 
 def _unlike_same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> float | None:
-    threshold = certainty_thresholds(model).unlike_from
+    threshold = certainty_thresholds(model).ood_distance
     if threshold is None or model.bank is None:
         return None
     calls = [model.bank.distances(features) > threshold for features in (before, after)]

@@ -70,15 +70,15 @@ def precision_recall_curve(
 def _corners(right: Integers) -> Integers:
     """Both ends and every point at which recall changes; all others are on a line between two of these."""
     changes = np.diff(right) != 0
-    keep = np.ones(right.size, dtype=bool)
-    keep[1:-1] = changes[:-1] | changes[1:]
-    return np.flatnonzero(keep)
+    is_corner = np.ones(right.size, dtype=bool)
+    is_corner[1:-1] = changes[:-1] | changes[1:]
+    return np.flatnonzero(is_corner)
 
 
-def _thinned(places: Integers, points: int) -> Integers:
-    if places.size <= points:
-        return places
-    return places[np.linspace(0, places.size - 1, max(2, points)).round().astype(np.int64)]
+def _thinned(positions: Integers, points: int) -> Integers:
+    if positions.size <= points:
+        return positions
+    return positions[np.linspace(0, positions.size - 1, max(2, points)).round().astype(np.int64)]
 
 
 def label_confusions(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[BinaryConfusion, ...]:
@@ -205,7 +205,7 @@ def multi_label_scores(
     return MultiLabelScores(
         scores=_scores(evaluated, precisions),
         per_label=_per_label(evaluated, labels, np.atleast_2d(cuts).mean(axis=0), precisions),
-        left_out=tuple(name for name, kept in zip(labels, evaluated.kept, strict=True) if not kept),
+        left_out=tuple(name for name, in_macro in zip(labels, evaluated.in_macro, strict=True) if not in_macro),
     )
 
 
@@ -213,7 +213,7 @@ def _scores(evaluated: EvaluatedLabels, each: tuple[Estimate | None, ...]) -> di
     """All defined scores by name, in display order."""
     n, labels = evaluated.truth.shape
     highest = {"log_loss": None, "coverage_error": float(labels)}
-    wrong = int((evaluated.likely != evaluated.truth).any(axis=1).sum())
+    wrong = int((evaluated.predicted_at_half != evaluated.truth).any(axis=1).sum())
     means = {
         name: mean_score(values, highest=highest.get(name, 1.0), mistakes=wrong if name == "log_loss" else None)
         for name, values in evaluated.means.items()
@@ -221,7 +221,7 @@ def _scores(evaluated: EvaluatedLabels, each: tuple[Estimate | None, ...]) -> di
     labeled = evaluated.truth.any(axis=1)
     hits = {name: mean_score(values[labeled], highest=1.0) for name, values in evaluated.hits.items() if labeled.any()}
     estimates = {
-        "mean_average_precision_macro": mean_precision(each, evaluated.kept),
+        "mean_average_precision_macro": mean_precision(each, evaluated.in_macro),
         "mean_average_precision_micro": pooled_precision(evaluated),
         **threshold_estimates(evaluated),
     }
@@ -248,7 +248,7 @@ def _per_label(
                 f1=2 * cells.true_positives / (support + predicted) if support + predicted else 0.0,
                 support=support,
                 threshold=float(cuts[column]),
-                label_confusions=cells,
+                two_by_two=cells,
             )
         )
     return tuple(entries)

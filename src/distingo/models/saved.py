@@ -36,7 +36,7 @@ from distingo.models.reference_data import (
     load_calibration_set,
     save_calibration_set,
 )
-from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
+from distingo.models.timm_layout import CONFIG_FILE, lay_out, rename_from_timm
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | FrequencyClassifier
 
@@ -88,7 +88,7 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
     rendition = description.rendition
     if rendition is None:
         raise RunError(f"model {description.name}: a network without a picture size", code="damaged_file")
-    normalisation = build_normalization(
+    normalization = build_normalization(
         description.normalise,
         channels=rendition.channels,
         pixels=rendition.channels * rendition.height * rendition.width,
@@ -101,7 +101,7 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
         channels=rendition.channels,
         dropout=description.dropout,
     )
-    return nn.Sequential(OrderedDict(normalisation=normalisation, network=network))
+    return nn.Sequential(OrderedDict(normalisation=normalization, network=network))
 
 
 def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescription) -> nn.Sequential:
@@ -111,8 +111,8 @@ def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescri
 
 def join_backbone(description: BackboneDescription, backbone: nn.Module, head: nn.Module) -> nn.Sequential:
     """A backbone behind its own normalization, and a head: the parts ``normalization`` and ``network``."""
-    normalisation = ChannelNormalization(description.mean, description.std)
-    return nn.Sequential(OrderedDict(normalisation=normalisation, network=PretrainedClassifier(backbone, head)))
+    normalization = ChannelNormalization(description.mean, description.std)
+    return nn.Sequential(OrderedDict(normalisation=normalization, network=PretrainedClassifier(backbone, head)))
 
 
 def feature_extractor(network: nn.Module) -> nn.Sequential:
@@ -182,8 +182,8 @@ def load_model(folder: Path) -> SavedModel:
         network = assemble_network(description)
         fresh: dict[str, Tensor] = network.state_dict()
         state = {name: from_numpy(array) for name, array in named.items()}
-        normalisation = {name: tensor for name, tensor in fresh.items() if name.startswith(_NORMALIZATION)}
-        network.load_state_dict(state if named is tensors else {**normalisation, **state})
+        normalization = {name: tensor for name, tensor in fresh.items() if name.startswith(_NORMALIZATION)}
+        network.load_state_dict(state if named is tensors else {**normalization, **state})
         _require_votes(network)
     except ModelError:
         raise
@@ -201,7 +201,7 @@ def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray
         network = assemble_network(description)
     described = network.state_dict()
     require_room(network, sum(array.size for array in tensors.values()))
-    named = name_as_ours(tensors, set(described))
+    named = rename_from_timm(tensors, set(described))
     for name, tensor in described.items():
         if name not in named:
             if named is not tensors and name.startswith(_NORMALIZATION):

@@ -56,15 +56,15 @@ class Certainty:
     """Thresholds for one call.
 
     Attributes:
-        answer_from: Lowest probability of an answer; None never abstains.
-        set_from: Lowest probability of a label in the prediction set; None makes no sets.
-        unlike_from: Distance to the feature bank above which an image is out of distribution; None without a bank.
+        answer_probability: Lowest probability of an answer; None never abstains.
+        set_probability: Lowest probability of a label in the prediction set; None makes no sets.
+        ood_distance: Distance to the feature bank above which an image is out of distribution; None without a bank.
         coverage: Range of coverages of the sets over random calibration sets; None makes no sets.
     """
 
-    answer_from: float | None = None
-    set_from: float | None = None
-    unlike_from: float | None = None
+    answer_probability: float | None = None
+    set_probability: float | None = None
+    ood_distance: float | None = None
     coverage: CoverageRange | None = None
 
 
@@ -121,11 +121,11 @@ def certainty_thresholds(
     calibration_set = model.calibration_set
     if calibration_set is None:
         return Certainty()
-    threshold = None if coverage is None else _set_from(calibration_set, coverage)
+    threshold = None if coverage is None else _set_probability(calibration_set, coverage)
     return Certainty(
-        answer_from=None if abstain is None else _answer_from(calibration_set, abstain),
-        set_from=threshold,
-        unlike_from=unlike_threshold(model)[0] if model.bank is not None and len(calibration_set.distances) else None,
+        answer_probability=None if abstain is None else _answer_probability(calibration_set, abstain),
+        set_probability=threshold,
+        ood_distance=ood_threshold(model)[0] if model.bank is not None and len(calibration_set.distances) else None,
         coverage=None if coverage is None or threshold is None else set_coverage(calibration_set, coverage, threshold),
     )
 
@@ -194,7 +194,7 @@ def calibration_labels(calibration_set: CalibrationSet) -> PredictedLabels:
     return PredictedLabels(calibration_set.owners, calibration_set.confidences, calibration_set.right)
 
 
-def unlike_threshold(model: CalibratedModel) -> tuple[float, float]:
+def ood_threshold(model: CalibratedModel) -> tuple[float, float]:
     """The distance above which an image is out of distribution, and the guaranteed rate of false alarms.
 
     Args:
@@ -205,7 +205,7 @@ def unlike_threshold(model: CalibratedModel) -> tuple[float, float]:
     return upper_threshold(model.calibration_set.distances, FALSE_ALARMS)
 
 
-def _answer_from(calibration_set: CalibrationSet, requested: float) -> float:
+def _answer_probability(calibration_set: CalibrationSet, requested: float) -> float:
     threshold = answer_threshold(calibration_labels(calibration_set), requested)
     if threshold is None:
         lowest = lowest_error(calibration_labels(calibration_set))
@@ -220,7 +220,7 @@ def _answer_from(calibration_set: CalibrationSet, requested: float) -> float:
     return threshold
 
 
-def _set_from(calibration_set: CalibrationSet, requested: float) -> float:
+def _set_probability(calibration_set: CalibrationSet, requested: float) -> float:
     threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, requested)
     if threshold is None:
         raise UsageError(
@@ -258,11 +258,11 @@ class ModelOutput:
 
     Attributes:
         probabilities: Calibrated probabilities, float32 (n, classes).
-        unlike: Bool (n,), whether each image is out of distribution; None if the model has no threshold for it.
+        is_ood: Bool (n,), whether each image is out of distribution; None if the model has no threshold for it.
     """
 
     probabilities: npt.NDArray[np.float32]
-    unlike: npt.NDArray[np.bool_] | None = None
+    is_ood: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -285,7 +285,7 @@ def name_prediction(
     order = np.argsort(-probabilities, kind="stable")
     predicted_labels = abstained = None
     shown = order[: topk or len(order)]
-    confident = probabilities.astype(np.float64) >= (certainty.answer_from or 0.0)
+    confident = probabilities.astype(np.float64) >= (certainty.answer_probability or 0.0)
     if model.task == "multi-label":
         reached = apply_thresholds(probabilities, model.require_thresholds())
         selected = order[(reached & confident)[order]]
@@ -299,9 +299,9 @@ def name_prediction(
         tuple(model.classes[index] for index in shown),
         tuple(float(probabilities[index]) for index in shown),
         given=predicted_labels,
-        abstained=None if certainty.answer_from is None else bool(abstained),
+        abstained=None if certainty.answer_probability is None else bool(abstained),
         prediction_set=_set_of(model, probabilities, order, certainty),
-        unlike=None if evaluated.unlike is None else bool(evaluated.unlike[position]),
+        unlike=None if evaluated.is_ood is None else bool(evaluated.is_ood[position]),
     )
 
 
@@ -313,7 +313,7 @@ def name_failure(model: DescribedModel, name: str, reason: str) -> Prediction:
 def _set_of(
     model: DescribedModel, probabilities: np.ndarray, order: np.ndarray, certainty: Certainty
 ) -> tuple[str, ...] | None:
-    if certainty.set_from is None:
+    if certainty.set_probability is None:
         return None
-    in_set = prediction_sets(probabilities, certainty.set_from)
+    in_set = prediction_sets(probabilities, certainty.set_probability)
     return tuple(model.classes[index] for index in order[in_set[order]])

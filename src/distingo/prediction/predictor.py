@@ -68,10 +68,10 @@ class Predictor(ImageModel):
         self.model = model
         self.device = choose_device(device)
         self._engine = ModelEngine(model, device=self.device, engine=engine, cache=cache)
-        unlike_from = certainty_thresholds(model).unlike_from
-        self._strangers: OutOfDistributionDetector | None = None
-        if model.bank is not None and unlike_from is not None:
-            self._strangers = OutOfDistributionDetector(model.bank, unlike_from)
+        ood_distance = certainty_thresholds(model).ood_distance
+        self._detector: OutOfDistributionDetector | None = None
+        if model.bank is not None and ood_distance is not None:
+            self._detector = OutOfDistributionDetector(model.bank, ood_distance)
         rendition = model.description.rendition
         self._enough = None if rendition is None else shorter_side_for(rendition)
 
@@ -131,11 +131,11 @@ class Predictor(ImageModel):
     def predict_rows(self, rows: np.ndarray) -> ModelOutput:
         """Compute the probabilities of images; see `ImageModel.predict_rows`. `rows` may be empty."""
         if not len(rows):
-            none = None if self._strangers is None else np.zeros(0, np.bool_)
+            none = None if self._detector is None else np.zeros(0, np.bool_)
             return ModelOutput(np.zeros((0, len(self.classes)), np.float32), none)
         outputs = self._engine.outputs(rows)
-        unlike = None if self._strangers is None else self._strangers.find(outputs.features)
-        return ModelOutput(to_probabilities(self.model, outputs.logits), unlike)
+        is_ood = None if self._detector is None else self._detector.find(outputs.features)
+        return ModelOutput(to_probabilities(self.model, outputs.logits), is_ood)
 
     def describe(
         self, name: str, evaluated: ModelOutput, position: int, *, topk: int | None, certainty: Certainty
@@ -166,7 +166,7 @@ class Predictor(ImageModel):
         rows = []
         for position, image in images:
             require_image(image)
-            rows.append((name_image(image, position), self._look_at_or_explain(image)))
+            rows.append((name_image(image, position), self._preprocess_or_explain(image)))
         return rows
 
     def _predict_all(
@@ -189,12 +189,12 @@ class OutOfDistributionDetector:
 
     Args:
         bank: Feature bank of training images.
-        unlike_from: The distance above which an image is out of distribution.
+        ood_distance: The distance above which an image is out of distribution.
     """
 
-    def __init__(self, bank: FeatureBank, unlike_from: float) -> None:
+    def __init__(self, bank: FeatureBank, ood_distance: float) -> None:
         self._bank = bank.widened()
-        self._unlike_from = unlike_from
+        self._ood_distance = ood_distance
         self._libraries = ThreadpoolController()
         self._lock = Lock()
 
@@ -210,7 +210,7 @@ class OutOfDistributionDetector:
         # BLAS threads keep spinning on the cores that the network needs, which costs a fifth of the prediction time
         with self._lock, self._libraries.limit(limits=1, user_api="blas"):
             distances = self._bank.distances(features)
-        return np.asarray(distances > self._unlike_from, np.bool_)
+        return np.asarray(distances > self._ood_distance, np.bool_)
 
 
 def load(

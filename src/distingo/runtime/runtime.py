@@ -144,7 +144,7 @@ class Runtime(ImageModel):
         self.calibration_set: CalibrationSet | None = load_calibration_set(self.folder)
         bank = load_exported_bank(self.folder)
         self.bank: FeatureBank | None = None if bank is None else bank.widened()
-        self._unlike_from = certainty_thresholds(self).unlike_from
+        self._ood_distance = certainty_thresholds(self).ood_distance
         self._run = open_engine(self.folder, self.description, threads=threads)
 
     def __repr__(self) -> str:
@@ -168,17 +168,17 @@ class Runtime(ImageModel):
     def predict_rows(self, rows: np.ndarray) -> ModelOutput:
         """Compute the probabilities of at least one image, see `ImageModel.predict_rows`."""
         probabilities, features = self._run(rows)
-        unlike = None
-        if self._unlike_from is not None and self.bank is not None:
-            unlike = self.bank.distances(features) > self._unlike_from
-        return ModelOutput(probabilities, unlike)
+        is_ood = None
+        if self._ood_distance is not None and self.bank is not None:
+            is_ood = self.bank.distances(features) > self._ood_distance
+        return ModelOutput(probabilities, is_ood)
 
     def _predict_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, ModelOutput | str, int]]:
         """Evaluate one image at a time, while the following ones are decoded in a separate thread."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             for start in range(0, len(images), _AHEAD):
                 part = images[start : start + _AHEAD]
-                for index, row in enumerate(pool.map(self._look_at_or_explain, part), start):
+                for index, row in enumerate(pool.map(self._preprocess_or_explain, part), start):
                     yield (
                         name_image(images[index], index),
                         row if isinstance(row, str) else self.predict_rows(row[None]),

@@ -263,7 +263,7 @@ def as_size(size: object) -> tuple[int, int]:
     """
     if isinstance(size, int):
         return size, size
-    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(split, int) for split in size):
+    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(length, int) for length in size):
         return size[0], size[1]
     raise UsageError(
         f"{option('image_size')} {size!r}: give one number, or height and width as in 400x300",

@@ -214,7 +214,7 @@ def calibrate_head(head: nn.Module, calibration: LogitCalibration) -> None:
 
 
 def _solve(
-    problem: Problem, split: SplitArrays, regularisations: tuple[float, ...], *, hinge: bool
+    problem: Problem, split: SplitArrays, regularizations: tuple[float, ...], *, hinge: bool
 ) -> Iterator[Solution]:
     features, targets = split
     weights = balancing_weights(targets, problem.classes) if problem.balanced else np.ones(targets.shape, np.float32)
@@ -238,7 +238,7 @@ def _solve(
         targets,
         loss=loss,
         weights=weights,
-        regularisations=regularisations,
+        regularizations=regularizations,
         iterations=problem.iterations,
         axes=problem.axes,
     )
@@ -276,7 +276,7 @@ def _complete_labels(targets: npt.NDArray[Any], *, hinge: bool) -> Callable[[Sol
 def _linear_kind(*, hinge: bool) -> HeadKind:
     def candidates(problem: Problem, split: SplitArrays, held_out: Floats32) -> Iterator[Candidate]:
         for solution in _solve(problem, split, REGULARIZATIONS, hinge=hinge):
-            yield Candidate({"regularisation": solution.regularisation}, solution.decide(held_out), solution)
+            yield Candidate({"regularisation": solution.regularization}, solution.decide(held_out), solution)
 
     def fit(problem: Problem, split: SplitArrays, settings: Settings) -> tuple[nn.Module, bool]:
         solution = next(_solve(problem, split, (settings["regularisation"],), hinge=hinge))

@@ -155,7 +155,7 @@ def choose(
         products = (*products, signature_product(request.reading.cache))
     dataset = _read(request, recipe, backbone, products)
     if is_auto(request.options):
-        batch_size_choice = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.options)
+        batch_size_choice = find_batch_size(recipe, dataset, backbone, keep_lr="lr" in request.options)
         recipe, choices = batch_size_choice.recipe, (*choices, *batch_size_choice.choices)
     return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
 
@@ -203,11 +203,11 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     config = read_config(folder)
     remove_half_written(folder.path)
     end_beginning(folder.path)
-    chosen, request = choose_again(request, config)
+    chosen, request = restore_choices(request, config)
     return chosen.prepare(folder, read_split(folder.split, chosen.dataset)), request
 
 
-def choose_again(
+def restore_choices(
     request: TrainRequest, config: RunConfig, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
     """Restore the result of `choose` from a ``config.json``, and read the images again.

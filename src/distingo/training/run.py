@@ -224,10 +224,10 @@ def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.de
 def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
     recipe = prepared.recipe
     torch.manual_seed(recipe.seed)
-    beginning = _start_weights(prepared, request, device)
+    initial_model = _start_weights(prepared, request, device)
     if recipe.mode == "frozen":
-        return beginning
-    description, network = beginning.description, beginning.network
+        return initial_model
+    description, network = initial_model.description, initial_model.network
     assert network is not None
     train = labeled_rows(prepared.split.train, prepared, request.reading.cache)
     if description.backbone is None:

@@ -209,7 +209,7 @@ def draw_precision_recall(scores: LabelScores, truth: npt.ArrayLike, probabiliti
         probabilities: Floats (n,).
     """
     curve = precision_recall_curve(truth, probabilities, points=_POINTS)
-    cells = scores.label_confusions
+    cells = scores.two_by_two
     given = cells.true_positives + cells.false_positives
     images = given + cells.false_negatives + cells.true_negatives
     return CurveDrawing(
@@ -261,7 +261,7 @@ def view_cells(scores: LabelScores, predictions: Predicted | None) -> tuple[Labe
         scores: Of the label.
         predictions: Where the images come from; None leaves the cells without.
     """
-    counts = scores.label_confusions
+    counts = scores.two_by_two
     numbers = (counts.true_positives, counts.false_negatives, counts.false_positives, counts.true_negatives)
     return tuple(
         LabelCell(scores.name, outcome, number, _rows(predictions, scores.name, outcome) if predictions else ())
