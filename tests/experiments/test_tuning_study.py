@@ -63,7 +63,7 @@ def test_a_search_that_was_killed_asks_for_the_same_recipes(tmp_path: Path) -> N
 
 def test_a_trial_put_off_is_tried_again_and_the_default_stays_it(tmp_path: Path) -> None:
     study = open_study(tmp_path)
-    study.put_off(study.ask(), seconds=3.0)
+    study.postpone(study.ask(), seconds=3.0)
     assert (study.trials(before=0), study.seconds) == ((), 3.0)
     again = study.ask()
     assert (again.params, again.user_attrs["default"]) == (DEFAULT, True)

@@ -94,7 +94,7 @@ def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
         evaluated: The folder in it of an evaluation on other images; None for the run's own evaluation.
         device: Where a network computes.
     """
-    from distingo.explanation.worst import keep_heat_maps
+    from distingo.explanation.worst import write_top_loss_maps
     from distingo.machine.device import choose_device
     from distingo.models.saved import load_model
     from distingo.report.thumbnails import list_mistakes
@@ -102,7 +102,7 @@ def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
 
     records = read_run(run) if evaluated is None else read_other_evaluation(run, evaluated)
     folder = RunFolder(records.folder)
-    keep_heat_maps(
+    write_top_loss_maps(
         load_model(RunFolder(run).model),
         records.root,
         list_mistakes(records),

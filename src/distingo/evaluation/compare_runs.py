@@ -147,7 +147,7 @@ def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison
         UsageError: There are fewer than two folders, or a folder occurs twice.
     """
     _require_several(folders)
-    names = name_apart([folder.resolve() for folder in folders])
+    names = unique_names([folder.resolve() for folder in folders])
     records, notes = _evaluate_on_same_images([read_run(folder) for folder in folders], common=common)
     runs = [_compared(name, run, evaluation) for name, (run, evaluation) in zip(names, records, strict=True)]
     task = runs[0].records.task
@@ -159,7 +159,7 @@ def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison
         task=task,
         score=score,
         n=runs[0].evaluation.n,
-        runs=_beside_best(runs, seeds),
+        runs=_with_differences(runs, seeds),
         baselines=_baselines(runs),
         notes=(*notes, *_training_notes(runs)),
         seeds=seeds,
@@ -167,7 +167,7 @@ def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison
     )
 
 
-def name_apart(folders: Sequence[Path]) -> list[str]:
+def unique_names(folders: Sequence[Path]) -> list[str]:
     """Name folders by their last path component, with as many parent components as make the names unique.
 
     Args:
@@ -188,11 +188,11 @@ def name_apart(folders: Sequence[Path]) -> list[str]:
 def _require_several(folders: Sequence[Path]) -> None:
     if len(folders) < 2:
         raise UsageError("compare needs two run folders or more", code="missing_argument", parameter="runs")
-    seen: set[Path] = set()
+    resolved: set[Path] = set()
     for folder in folders:
-        if folder.resolve() in seen:
+        if folder.resolve() in resolved:
             raise UsageError(f"{folder}: is given twice; name each run once", code="named_twice", parameter="runs")
-        seen.add(folder.resolve())
+        resolved.add(folder.resolve())
 
 
 def _evaluate_on_same_images(
@@ -227,7 +227,7 @@ def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
     return score
 
 
-def _beside_best(runs: Sequence[ComparedRun], seeds: Sequence[Sequence[str]]) -> tuple[ComparedRun, ...]:
+def _with_differences(runs: Sequence[ComparedRun], seeds: Sequence[Sequence[str]]) -> tuple[ComparedRun, ...]:
     """Add to every run except the first, which is the best, its paired difference from the best."""
     compared = [runs[0]]
     with progress_bar("comparing runs", len(runs) - 1) as advance:
@@ -243,7 +243,7 @@ def _pair(run: ComparedRun, best: ComparedRun, runs: int) -> VersusBest:
     pairs = runs * (runs - 1) // 2
     if run.records.task == "single-label":
         return pair_classes(run.records, best.records, pairs=pairs)
-    own, other = (split.records.predicted_on(_test_files(best)) for split in (run, best))
+    own, other = (each.records.predicted_on(_test_files(best)) for each in (run, best))
     return pair_labels(own, other, best.records.classes, pairs=pairs)
 
 

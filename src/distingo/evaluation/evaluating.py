@@ -146,7 +146,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     if request.reading.max_pixels is None:
         request = replace(request, reading=replace(request.reading, max_pixels=config.max_pixels))
     if request.data is not None:
-        _require_own_place(folder, request.data)
+        _require_no_link(folder, request.data)
     models = _load_models(folder)
     if request.data is None:
         dataset = _read(_as_for_training(request, config, folder), models)
@@ -154,9 +154,9 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         notes: tuple[Note, ...] = ()
     else:
         dataset = _read(request, models)
-        _require_known_classes(dataset, models[MODEL])
+        _require_classes(dataset, models[MODEL])
         images, notes = _evaluated_images(dataset)
-        notes += _seen_before(folder, images) + _corrected(dataset, request) + dataset.range_warnings
+        notes += _training_overlap(folder, images) + _corrected(dataset, request) + dataset.range_warnings
         folder_of_results = folder.judged_on(request.data)
         write_manifest(dataset.manifest, folder_of_results / "manifest.csv")
         write_split(Split(train=(), validation=(), test=images), folder_of_results / "split.csv")
@@ -178,10 +178,10 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     return evaluation, folder_of_results
 
 
-def _require_own_place(folder: RunFolder, data: Path) -> None:
+def _require_no_link(folder: RunFolder, data: Path) -> None:
     """Refuse a run, possibly from an untrusted archive, where results would be written through a link."""
-    place = folder.judged_on(data)
-    if link := find_link_above(folder.path, f"{place.relative_to(folder.path).as_posix()}/evaluation.json"):
+    target = folder.judged_on(data)
+    if link := find_link_above(folder.path, f"{target.relative_to(folder.path).as_posix()}/evaluation.json"):
         raise RunError(
             f"{folder.path}: {quote(link)} is a link, through which nothing is written; remove the link", code="is_link"
         )
@@ -232,7 +232,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
     )
 
 
-def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
+def _require_classes(dataset: Dataset, model: SavedModel) -> None:
     if dataset.task == "multi-label" and model.description.task == "single-label":
         image = next(image for image in dataset.images if len(image.labels) != 1)
         raise DataError(
@@ -260,7 +260,7 @@ def _evaluated_images(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple
     return dataset.images, (note("evaluated-on-all", data=dataset.root.name),)
 
 
-def _seen_before(folder: RunFolder, images: Sequence[LabeledImage]) -> tuple[Note, ...]:
+def _training_overlap(folder: RunFolder, images: Sequence[LabeledImage]) -> tuple[Note, ...]:
     """A note on images that were used in training or validation; empty if there are none."""
     run = read_run(folder.path)
     contents = {row.file: row.content for row in run.manifest}

@@ -237,15 +237,15 @@ def _run_folds(prepared: _Prepared) -> list[list[FinishedFold]]:
     """Compute all folds of all divisions; finished folds are read from their files."""
     keys = [(repeat, number) for repeat, folds in enumerate(prepared.divisions, 1) for number in folds.each]
     finished: dict[tuple[int, int], FinishedFold] = {}
-    with progress_bar("folds", len(keys)) as advance, _side_by_side(prepared) as pool:
-        for fold in pool.map(lambda place: _finish_fold(prepared, *place), keys):
+    with progress_bar("folds", len(keys)) as advance, _fold_threads(prepared) as pool:
+        for fold in pool.map(lambda key: _finish_fold(prepared, *key), keys):
             finished[fold.repeat, fold.number] = fold
             advance(1)
     return [[finished[repeat, number] for number in folds.each] for repeat, folds in enumerate(prepared.divisions, 1)]
 
 
 @contextmanager
-def _side_by_side(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
+def _fold_threads(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
     """Thread pool for folds: several threads for heads, which use one processor each, and one for other models."""
     from threadpoolctl import threadpool_limits
 
@@ -267,13 +267,13 @@ def _finish_fold(prepared: _Prepared, repeat: int, number: int) -> FinishedFold:
     return FinishedFold(repeat, number, split, result)
 
 
-def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begun: float) -> CrossValidation:
+def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], started: float) -> CrossValidation:
     chosen, dataset = prepared.chosen, prepared.chosen.dataset
     recipe, first = chosen.recipe, prepared.divisions[0]
     folds = tuple(score_fold(fold, dataset) for finished in repeats for fold in finished)
     pooled, table = pool(repeats, dataset, ())
     path = prepared.folder.predictions
-    write_predictions(path, dataset.images, table.probabilities, dataset.classes, given=table.given)
+    write_predictions(path, dataset.images, table.probabilities, dataset.classes, given=table.predicted)
     means, baseline_means = mean_scores(folds, len(dataset.images))
     return CrossValidation(
         data=prepared.training.data.resolve(),
@@ -292,7 +292,7 @@ def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begu
         notes=first.notes,
         choices=prepared.choices,
         recipe=recipe.as_dict(),
-        seconds=time.perf_counter() - begun,
+        seconds=time.perf_counter() - started,
         value_ranges=dataset.value_ranges,
         near_duplicates=prepared.near_duplicates,
     )

@@ -116,13 +116,13 @@ class LearningCurve:
         )
 
 
-def write_learning_curve(found: LearningCurve, path: Path) -> None:
+def write_learning_curve(curve: LearningCurve, path: Path) -> None:
     """Write ``learning-curve.json``.
 
     Raises:
         ResourceError: It can't be written.
     """
-    write_json(path, {"format": FORMAT, **asdict(found), "data": str(found.data)})
+    write_json(path, {"format": FORMAT, **asdict(curve), "data": str(curve.data)})
 
 
 Integers = npt.NDArray[np.int64]
@@ -133,7 +133,7 @@ SMALLEST_SHARE = 1 / 24
 _PER_CLASS = 4
 """Minimum mean number of images per class at the smallest size."""
 
-FEWEST_SIZES = 4
+MIN_SIZES = 4
 """Minimum number of sizes of a curve."""
 
 
@@ -172,7 +172,7 @@ def choose_sizes(pool: int, classes: int, count: int) -> tuple[int, ...]:
     """
     smallest = max(round(pool * SMALLEST_SHARE), _PER_CLASS * classes)
     sizes = tuple(sorted({round(size) for size in np.geomspace(smallest, pool, count)})) if smallest < pool else ()
-    if len(sizes) < FEWEST_SIZES or sizes[-1] < 2 * sizes[0]:
+    if len(sizes) < MIN_SIZES or sizes[-1] < 2 * sizes[0]:
         raise DataError(
             f"{pool:,} training pictures of {classes:,} classes are too few for a learning curve; it needs at least "
             f"{2 * _PER_CLASS * classes:,}",
@@ -203,13 +203,13 @@ def draw_subsets(
     pool, test = splits
     steps = np.diff([0, *sizes]) / sizes[-1]
     entered = divide_groups(labels[pool], groups[pool], steps.tolist(), seed=seed, needed=0)
-    held = divide_groups(labels[pool], groups[pool], [1 - validation, validation], seed=seed + 1, needed=0) == 1
+    held_out = divide_groups(labels[pool], groups[pool], [1 - validation, validation], seed=seed + 1, needed=0) == 1
     # classes with only validation images at the smallest size are moved to training
     for column in labels[pool].T:
         first = entered == 0
-        if not (column & first & ~held).any():
-            held[column & first] = False
-    return Draw(test, pool, entered, held)
+        if not (column & first & ~held_out).any():
+            held_out[column & first] = False
+    return Draw(test, pool, entered, held_out)
 
 
 Floats32 = npt.NDArray[np.float32]
@@ -221,7 +221,7 @@ Learner = Callable[[SplitArrays, SplitArrays, Floats32], Floats32]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SubsetPredictions:
     """Predictions of the models of all draws and sizes.
 
     Attributes:
@@ -248,7 +248,7 @@ def measure(
     *,
     classes: int,
     workers: int = 1,
-) -> Measured:
+) -> SubsetPredictions:
     """Train a model for each size of each draw, and predict the draw's evaluated images.
 
     Args:
@@ -266,8 +266,8 @@ def measure(
     ends = np.cumsum([0, *(len(draw.test) for draw in draws)])
     probabilities = np.zeros((len(sizes), len(rows), classes), np.float32)
 
-    def fill(place: tuple[int, int]) -> None:
-        at, size = place
+    def fill(task: tuple[int, int]) -> None:
+        at, size = task
         draw = draws[at]
         train, held_out = draw.at(size)
         splits = (features[train], targets[train]), (features[held_out], targets[held_out])
@@ -279,7 +279,7 @@ def measure(
         for _ in pool.map(fill, tasks):
             advance(1)
     numbers = np.repeat(np.arange(len(draws)), np.diff(ends))
-    return Measured(tuple(sizes), rows, numbers, targets[rows], probabilities)
+    return SubsetPredictions(tuple(sizes), rows, numbers, targets[rows], probabilities)
 
 
 def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: int) -> Learner:

@@ -27,7 +27,7 @@ from distingo.runs.contents import RunRecords
 from distingo.runtime.description import ExportDescription
 from distingo.runtime.runtime import Run, prepare_input
 
-MOST_CHECKED = 2000
+MAX_CHECKED = 2000
 
 _AT_ONCE = 32
 
@@ -45,20 +45,20 @@ class CheckImage:
     labels: tuple[str, ...] | None
 
 
-def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -> list[CheckImage]:
+def images_of_run(records: RunRecords, splits: Sequence[SplitName], limit: int) -> list[CheckImage]:
     """Return the run's images that still exist, or a sample of them, in the order of the splits.
 
     Args:
         records: A run.
         splits: Splits to take images from, the preferred one first.
-        most: Largest number of images.
+        limit: Largest number of images.
     """
     generator = np.random.default_rng(0)
     sampled: list[CheckImage] = []
     for split in splits:
         rows = [row for row in records.split if row.split == split]
         for at in generator.permutation(len(rows)):
-            if len(sampled) == most:
+            if len(sampled) == limit:
                 return sampled
             image = _find(records.root, rows[at].file, rows[at].labels)
             if image is not None:
@@ -66,7 +66,7 @@ def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -
     return sampled
 
 
-def images_in(folder: Path, most: int) -> list[CheckImage]:
+def images_in(folder: Path, limit: int) -> list[CheckImage]:
     """Return the images in a folder, or a sample of them.
 
     Raises:
@@ -79,7 +79,7 @@ def images_in(folder: Path, most: int) -> list[CheckImage]:
             code="not_found",
             parameter="check_on",
         )
-    order = np.random.default_rng(0).permutation(len(paths))[:most]
+    order = np.random.default_rng(0).permutation(len(paths))[:limit]
     return [CheckImage(Source(paths[at].name, paths[at]), None) for at in order]
 
 
@@ -97,7 +97,7 @@ def opened(
     """Yield batches of images, decoded as for predictions; unreadable images are skipped."""
     enough = shorter_side_for(rendition)
 
-    def look(image: CheckImage) -> tuple[CheckImage, Image.Image] | None:
+    def read(image: CheckImage) -> tuple[CheckImage, Image.Image] | None:
         try:
             return image, open_source(image.source, enough=enough, value_range=value_ranges)
         except (DistingoError, OSError):
@@ -105,7 +105,7 @@ def opened(
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         for start in range(0, len(images), _AT_ONCE):
-            decoded = pool.map(look, images[start : start + _AT_ONCE])
+            decoded = pool.map(read, images[start : start + _AT_ONCE])
             yield [pair for pair in decoded if pair is not None]
 
 
@@ -126,7 +126,7 @@ def rendered(images: Sequence[CheckImage], rendition: ImageSpec, value_ranges: V
     return np.stack(rows)
 
 
-def original_answers(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def original_outputs(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute calibrated probabilities, float32 (n, classes), and features, float32 (n, features).
 
     Args:
@@ -138,7 +138,7 @@ def original_answers(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, n
     return to_probabilities(model, outputs.logits), outputs.features
 
 
-LEAST_SAME = 0.995
+MIN_SAME = 0.995
 """Fraction of images that must get the same label, or the same set of labels for multi-label."""
 
 HIGHEST_COST = 0.01
@@ -199,7 +199,7 @@ class Agreement:
         """Return whether the agreement is sufficient for an export of this kind."""
         if description.precision == "int8":
             return self.cost <= HIGHEST_COST + 1e-9
-        return self.share >= LEAST_SAME
+        return self.share >= MIN_SAME
 
 
 def measure_agreement(
@@ -225,9 +225,9 @@ def measure_agreement(
                 continue
             read.extend(image for image, _ in batch)
             rows = np.stack([render(pixels, description.rendition) for _, pixels in batch])
-            answers = [run(prepare_input(pixels, description)[None]) for _, pixels in batch]
-            exported = (np.concatenate([each[part] for each in answers]) for part in (0, 1))
-            parts.append((*original_answers(model, rows), *exported))
+            outputs = [run(prepare_input(pixels, description)[None]) for _, pixels in batch]
+            exported = (np.concatenate([each[part] for each in outputs]) for part in (0, 1))
+            parts.append((*original_outputs(model, rows), *exported))
             advance(len(batch))
     if not read:
         raise DataError(
@@ -255,7 +255,7 @@ def _compare(
         score=scores[0],
         original_score=scores[1],
         exported_score=scores[2],
-        unlike_same=_unlike_same(model, features_before, features_after),
+        unlike_same=_ood_agreement(model, features_before, features_after),
     )
 
 
@@ -272,14 +272,14 @@ def _scores(
     classes = model.description.classes
     truth = np.array([[name in (image.labels or ()) for name in classes] for image in read])
     if model.description.task == "single-label":
-        right = [float(truth[np.arange(len(read)), answers.argmax(axis=1)].mean()) for answers in (before, after)]
+        right = [float(truth[np.arange(len(read)), outputs.argmax(axis=1)].mean()) for outputs in (before, after)]
         return "accuracy", right[0], right[1]
     present = truth.any(axis=0)
-    means = [mean_average_precision(truth[:, present], answers[:, present]) for answers in (before, after)]
+    means = [mean_average_precision(truth[:, present], outputs[:, present]) for outputs in (before, after)]
     return "mean average precision", means[0], means[1]
 
 
-def _unlike_same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> float | None:
+def _ood_agreement(model: SavedModel, before: np.ndarray, after: np.ndarray) -> float | None:
     threshold = certainty_thresholds(model).ood_distance
     if threshold is None or model.bank is None:
         return None

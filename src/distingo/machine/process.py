@@ -259,7 +259,7 @@ def _keep_freed_memory() -> bool:
     return all(mallopt(parameter, value) == 1 for parameter, value in settings)
 
 
-def give_large_blocks_back() -> bool:
+def release_large_blocks() -> bool:
     """Make glibc's malloc release large blocks again after `prepare_process`; return whether this was possible.
 
     Otherwise a few huge images would occupy a server's memory permanently.

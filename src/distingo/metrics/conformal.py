@@ -155,7 +155,7 @@ def binomial_cdf(successes: int, n: int, probability: float) -> float:
 
 
 def _hoeffding(observed: float, target: float, n: int) -> float:
-    """Hoeffding's bound on the probability that the mean of n numbers in 0 .. 1 around `target` is at most `observed`."""
+    """Hoeffding's bound on the probability of a mean of n numbers in 0 .. 1 around `target` of at most `observed`."""
     divergence = 0.0
     if observed > 0:
         divergence += observed * log(observed / target)

@@ -23,7 +23,7 @@ from distingo.errors import UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import find_copies, signature_product
 from distingo.near_duplicates.signatures import SYMMETRIES
-from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
+from distingo.options.training import BURST_SECONDS, MIN_SIMILARITY, SAME_SCENE
 from distingo.records import Dataset, Split
 from distingo.runs.data import DividedBy, NearDuplicateCounts
 
@@ -62,9 +62,9 @@ def settle_similarity(wanted: Similarity) -> float | None:
         return SAME_SCENE
     if wanted == "none":
         return None
-    if isinstance(wanted, bool | str) or not LOOSEST <= wanted <= 1:
+    if isinstance(wanted, bool | str) or not MIN_SIMILARITY <= wanted <= 1:
         raise UsageError(
-            f"{option('near_duplicates')} {wanted}: choose {LOOSEST:g} to 1, or none",
+            f"{option('near_duplicates')} {wanted}: choose {MIN_SIMILARITY:g} to 1, or none",
             code="out_of_range",
             parameter="near_duplicates",
         )
@@ -246,9 +246,9 @@ class Belonging:
     burst: float | None = BURST_SECONDS
 
     def __post_init__(self) -> None:
-        if self.near_duplicates is not None and not LOOSEST <= self.near_duplicates <= 1:
+        if self.near_duplicates is not None and not MIN_SIMILARITY <= self.near_duplicates <= 1:
             raise UsageError(
-                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none",
+                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {MIN_SIMILARITY:g} to 1, or none",
                 code="out_of_range",
                 parameter="near_duplicates",
             )

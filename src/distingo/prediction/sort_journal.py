@@ -52,7 +52,7 @@ class SortJournal:
     Attributes:
         sort_as: Whether images were copied or linked.
         model: Identifies the model and the options that they were sorted with.
-        created_inodes: Inodes of the created folders above the class folders: the sorted folder and its missing parents.
+        created_inodes: Inodes of the created folders above the class folders (the sorted folder and missing parents).
         folders: The created class folders.
         placements: The placements in order.
     """

@@ -120,7 +120,7 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
     return run
 
 
-_AHEAD = 16
+_DECODED_AHEAD = 16
 """Number of images that are decoded in advance while the model processes others."""
 
 
@@ -176,8 +176,8 @@ class Runtime(ImageModel):
     def _predict_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, ModelOutput | str, int]]:
         """Evaluate one image at a time, while the following ones are decoded in a separate thread."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            for start in range(0, len(images), _AHEAD):
-                part = images[start : start + _AHEAD]
+            for start in range(0, len(images), _DECODED_AHEAD):
+                part = images[start : start + _DECODED_AHEAD]
                 for index, row in enumerate(pool.map(self._preprocess_or_explain, part), start):
                     yield (
                         name_image(images[index], index),

@@ -14,7 +14,7 @@ from PIL import Image
 
 from distingo.datasets.decoding.rendering import shorter_side_for
 from distingo.errors import RunError
-from distingo.machine.process import free_this_thread, give_large_blocks_back, usable_cores
+from distingo.machine.process import free_this_thread, release_large_blocks, usable_cores
 from distingo.prediction.naming import Certainty, Levels, certainty_thresholds, possible_levels
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher, Later
@@ -177,7 +177,7 @@ class ServedModels:
             self.processes.close()
             raise
         if not any(model.predictor.engine == "torch" for model in self._models.values()):
-            give_large_blocks_back()  # not with torch, which needs such blocks for every batch
+            release_large_blocks()  # not with torch, which needs such blocks for every batch
         for model in self._models.values():
             metrics.watch_scores(model.name, model.version, model.predictor.model.calibration_set)
 
