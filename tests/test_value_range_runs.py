@@ -193,11 +193,11 @@ def test_a_served_model_scales_uploads_as_the_run_does(runs: dict[tuple[str, str
 
 
 def test_explanations_show_what_the_model_sees(runs: dict[tuple[str, str], Path], tmp_path: Path) -> None:
-    from distingo.explanation.explaining import _look_at
+    from distingo.explanation.explaining import _open_preprocessed
 
     gray = stripes(77, "standing")
     for model in ("small-cnn", "descriptors"):
-        look = _look_at(image_of("12 bit", tmp_path), distingo.load(runs["12 bit", model]))
+        look = _open_preprocessed(image_of("12 bit", tmp_path), distingo.load(runs["12 bit", model]))
         np.testing.assert_array_equal(np.asarray(look.image), gray)
 
 

@@ -163,7 +163,7 @@ def _render_group(name: str) -> str:
         told = f"another name of `{field.name}`" if field and keyword in aliases else field.help if field else ""
         if field is None:
             option = {"image_size": "IMAGE_SIZE", "api_key_file": "API_KEY_FILE"}[keyword]
-            declared = getattr(import_module(module), option)
+            declared = getattr(import_module("distingo.options.training" if option == "IMAGE_SIZE" else module), option)
             told = f"{declared.help} (default: {declared.default})"
         lines.append(f"- `{keyword}: {_type_of(hint)}`: {told}")
     return "\n\n".join([f"### {name}", _describe(group), "\n".join(lines)])

@@ -128,7 +128,7 @@ class ClassScores:
 
 
 @dataclass(frozen=True, slots=True)
-class TwoByTwo:
+class BinaryConfusion:
     """Confusion matrix of one label, in images."""
 
     true_positives: int
@@ -159,7 +159,7 @@ class LabelScores:
     f1: float
     support: int
     threshold: float
-    two_by_two: TwoByTwo
+    two_by_two: BinaryConfusion
 
 
 ThresholdAim = Literal["f1", "precision", "recall"]

@@ -13,7 +13,7 @@ from distingo.errors import escape_controls
 if TYPE_CHECKING:
     from distingo.datasets.splits.group_splitting import Division
     from distingo.download.sets import NamedSet
-    from distingo.evaluation.comparison import Comparison
+    from distingo.evaluation.comparison_records import Comparison
     from distingo.experiments.crossval_folder import CrossValidation
     from distingo.experiments.curve_measuring import LearningCurve
     from distingo.models.hub import ListedBackbone

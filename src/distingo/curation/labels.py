@@ -196,7 +196,7 @@ def _predict_linear(
     chosen = np.random.default_rng(seed).permutation(len(known)) >= len(known) // 5
     loss: Loss = "softmax" if task == "single-label" else "sigmoid"
     best, logits = np.inf, np.zeros((len(asked), having.shape[1]), np.float32)
-    for solution in solve_path(known[chosen], targets[chosen], loss=loss, regularisations=_REGULARISATIONS):
+    for solution in solve_path(known[chosen], targets[chosen], loss=loss, regularizations=_REGULARISATIONS):
         held_out_logits = _padded(solution.decide(known[~chosen]), having.shape[1])
         _, log_loss = score_logits(held_out_logits, targets[~chosen], task)
         if log_loss >= best:

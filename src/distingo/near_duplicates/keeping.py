@@ -23,7 +23,7 @@ from distingo.errors import UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import find_copies, signature_product
 from distingo.near_duplicates.signatures import SYMMETRIES
-from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
+from distingo.options.training import BURST_SECONDS, MIN_SIMILARITY, SAME_SCENE
 from distingo.records import Dataset, Split
 from distingo.runs.data import DividedBy, NearDuplicateCounts
 
@@ -62,9 +62,9 @@ def resolve_similarity(value: Similarity) -> float | None:
         return SAME_SCENE
     if value == "none":
         return None
-    if isinstance(value, bool | str) or not LOOSEST <= value <= 1:
+    if isinstance(value, bool | str) or not MIN_SIMILARITY <= value <= 1:
         raise UsageError(
-            f"{option('near_duplicates')} {value}: choose {LOOSEST:g} to 1, or none",
+            f"{option('near_duplicates')} {value}: choose {MIN_SIMILARITY:g} to 1, or none",
             code="out_of_range",
             parameter="near_duplicates",
         )
@@ -250,9 +250,9 @@ class Belonging:
     burst: float | None = BURST_SECONDS
 
     def __post_init__(self) -> None:
-        if self.near_duplicates is not None and not LOOSEST <= self.near_duplicates <= 1:
+        if self.near_duplicates is not None and not MIN_SIMILARITY <= self.near_duplicates <= 1:
             raise UsageError(
-                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none",
+                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {MIN_SIMILARITY:g} to 1, or none",
                 code="out_of_range",
                 parameter="near_duplicates",
             )

@@ -31,7 +31,7 @@ from distingo.near_duplicates.signatures import (
     smooth,
     turn,
 )
-from distingo.options.training import LOOSEST
+from distingo.options.training import MIN_SIMILARITY
 from distingo.progress import progress_bar
 from distingo.records import LabeledImage
 
@@ -119,7 +119,7 @@ def find_copies(
     sides: npt.ArrayLike,
     *,
     further: Iterable[tuple[int, int]] = (),
-    loosest: float = LOOSEST,
+    loosest: float = MIN_SIMILARITY,
     workers: int | None = None,
 ) -> tuple[CopyPair, ...]:
     """Find all pairs of images that show the same scene.
@@ -319,7 +319,7 @@ class NearDuplicateSearch:
     similarity: float
     full_side: int = SIDE
     symmetries: int = len(SYMMETRIES)
-    kept_from: float = LOOSEST
+    kept_from: float = MIN_SIMILARITY
 
 
 def record_search(

@@ -180,7 +180,7 @@ def _labels(
         return [prediction.label] if is_sure else []
     if options.threshold is None:
         return list(prediction.given or ())
-    lowest = max(options.threshold, model.certainty(options.abstain, options.coverage).answer_from or 0.0)
+    lowest = max(options.threshold, model.certainty(options.abstain, options.coverage).answer_probability or 0.0)
     order = np.argsort(-probabilities, kind="stable").tolist()
     return [model.predictor.classes[index] for index in order if float(probabilities[index]) >= lowest]
 

@@ -46,7 +46,7 @@ from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
-    load_wished_backbone,
+    load_requested_backbone,
     model_products,
     rendition_of,
 )
@@ -149,18 +149,18 @@ def choose(
     table = resolve_paths(request.reading.table, request.data)
     request = replace(request, reading=replace(request.reading, table=table))
     facts = request.survey()
-    recipe, backbone, choices = settle_recipe(facts, request.options)
+    recipe, backbone, choices = complete_recipe(facts, request.options)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
         products = (*products, signature_product(request.reading.cache))
     dataset = _read(request, recipe, backbone, products)
     if is_auto(request.options):
-        batch_size_choice = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.options)
+        batch_size_choice = find_batch_size(recipe, dataset, backbone, keep_lr="lr" in request.options)
         recipe, choices = batch_size_choice.recipe, (*choices, *batch_size_choice.choices)
     return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
 
 
-def settle_recipe(
+def complete_recipe(
     facts: DataFacts, requested: Mapping[str, Any]
 ) -> tuple[Recipe, LoadedBackbone | None, tuple[Note, ...]]:
     """Complete a recipe, and load the backbone of a pretrained model.
@@ -176,7 +176,7 @@ def settle_recipe(
         DistingoError: The specific subclass for the failure.
     """
     requested, chosen = _with_model(requested, facts)
-    backbone = load_wished_backbone(requested)
+    backbone = load_requested_backbone(requested)
     recipe, further = choose_recipe(facts, without_auto(requested), backbone.description if backbone else None)
     require_preset(recipe.augment)
     choose_device(recipe.device)
@@ -203,11 +203,11 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     config = read_config(folder)
     remove_half_written(folder.path)
     end_beginning(folder.path)
-    chosen, request = choose_again(request, config)
+    chosen, request = restore_choices(request, config)
     return chosen.prepare(folder, read_split(folder.split, chosen.dataset)), request
 
 
-def choose_again(
+def restore_choices(
     request: TrainRequest, config: RunConfig, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
     """Restore the result of `choose` from a ``config.json``, and read the images again.
@@ -271,7 +271,7 @@ def choose_again(
         corrections=kept_corrections(RunFolder(request.output)),
     )
     request = replace(request, data=data, reading=reading)
-    backbone = load_wished_backbone(recipe.as_dict())
+    backbone = load_requested_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
     requested_corrections = None if config.corrections is None else config.corrections.said
     for sentence in describe_change(config.corrections, dataset.root, requested_corrections):
@@ -279,7 +279,7 @@ def choose_again(
     return ChosenRun(recipe, dataset, backbone, config.choices), request
 
 
-def settle_resuming(request: TrainRequest) -> TrainRequest:
+def detect_resuming(request: TrainRequest) -> TrainRequest:
     """Decide whether a request resumes a run that the same command had begun before it was killed.
 
     Args:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from distingo.evaluation.comparison import COMPARISON_PAGE, ComparedRun, Comparison, path_from
+from distingo.evaluation.comparison_records import COMPARISON_PAGE, ComparedRun, Comparison, path_from
 from distingo.report.charts.curves import (
     BOTTOM,
     CURVE_SCORES,
@@ -299,7 +299,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
     Its only links lead to the runs' own reports, by relative paths.
 
     Args:
-        comparison: As `distingo.evaluation.comparing.compare_runs` gives it.
+        comparison: As `distingo.evaluation.compare_runs.compare_runs` gives it.
         folder: Made if missing; gets ``comparison.html``.
 
     Returns:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from distingo.errors import DistingoError, RunError
-from distingo.models.reference_data import build_bank, load_evidence
+from distingo.models.reference_data import build_bank, load_calibration_set
 from distingo.models.saved import load_bank, save_bank
 from distingo.records import ImageSpec
 from distingo.runtime.description import (
@@ -209,7 +209,7 @@ EVIDENCE: dict[str, Any] = {
 def test_every_field_of_the_evidence_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "confidence.json"
     path.write_text(json.dumps(EVIDENCE))
-    assert load_evidence(tmp_path) is not None
+    assert load_calibration_set(tmp_path) is not None
     hostile = [
         {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "picture": [0, 10**9]}},
         {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "picture": [0, -1]}},
@@ -224,7 +224,7 @@ def test_every_field_of_the_evidence_is_checked(tmp_path: Path) -> None:
     for content in hostile:
         path.write_text(json.dumps(content))
         with raises(RunError, code="damaged_file") as caught:
-            load_evidence(tmp_path)
+            load_calibration_set(tmp_path)
         require_plain(caught.value)
 
 
