@@ -7,7 +7,7 @@ from PIL import Image
 from distingo.curation.findings import (
     DEFAULT_THRESHOLDS,
     FINDING_KINDS,
-    KEPT_FROM,
+    MINIMUM_SCORES,
     file_findings,
     parse_thresholds,
     quality_findings,
@@ -21,8 +21,8 @@ from raising import raises
 
 
 def test_every_kind_has_a_threshold_above_what_is_kept():
-    assert set(DEFAULT_THRESHOLDS) == set(KEPT_FROM) == set(FINDING_KINDS)
-    assert all(KEPT_FROM[kind] <= DEFAULT_THRESHOLDS[kind] <= 1 for kind in FINDING_KINDS)
+    assert set(DEFAULT_THRESHOLDS) == set(MINIMUM_SCORES) == set(FINDING_KINDS)
+    assert all(MINIMUM_SCORES[kind] <= DEFAULT_THRESHOLDS[kind] <= 1 for kind in FINDING_KINDS)
 
 
 def test_wishes_take_the_place_of_defaults():

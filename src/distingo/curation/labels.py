@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.curation.check import LabelBasis, weigh_labels
-from distingo.curation.findings import KEPT_FROM, Finding
+from distingo.curation.findings import MINIMUM_SCORES, Finding
 from distingo.metrics.logits import sigmoid, softmax
 from distingo.near_duplicates.search import group_copies
 from distingo.progress import progress_bar
@@ -135,7 +135,7 @@ def label_findings(
     doubt = _doubt(probabilities, having) if task == "single-label" else _doubt_several(probabilities, having)
     scores = _stretch(doubt, basis.counted)
     for row, at in enumerate(evaluable.tolist()):
-        if scores[row] < KEPT_FROM["label"]:
+        if scores[row] < MINIMUM_SCORES["label"]:
             continue
         image = images[at]
         suggested, reason = _suggest(image.labels, out_of_fold.classes, probabilities[row], task)

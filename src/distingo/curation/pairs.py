@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.findings import KEPT_FROM, Finding, FindingKind
+from distingo.curation.findings import MINIMUM_SCORES, Finding, FindingKind
 from distingo.near_duplicates.search import CopyPair
 from distingo.near_duplicates.signatures import IN_WORDS
 from distingo.records import LabeledImage, ManifestRow
@@ -219,7 +219,7 @@ def outlier_findings(
         threshold: Score from which a finding counts.
 
     Yields:
-        ``outlier`` with score 1 - 2^(-z / 3.5), if it is at least `KEPT_FROM`.
+        ``outlier`` with score 1 - 2^(-z / 3.5), if it is at least `MINIMUM_SCORES`.
     """
     if len(images) <= NEIGHBORS:
         return
@@ -228,7 +228,7 @@ def outlier_findings(
     away = np.log(mean / usual)
     deviation = 1.4826 * max(float(np.median(np.abs(away))), 1e-3)
     scores = 1 - 2.0 ** -(np.maximum(away / deviation, 0) / _FAR)
-    for at in np.flatnonzero(scores >= KEPT_FROM["outlier"]).tolist():
+    for at in np.flatnonzero(scores >= MINIMUM_SCORES["outlier"]).tolist():
         image = images[at]
         reason = f"{away[at] / deviation:.1f} deviations further from its nearest pictures than is usual"
         file_fields = (image.labels, image.given_split or "", image.content)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.findings import KEPT_FROM, Finding
+from distingo.curation.findings import MINIMUM_SCORES, Finding
 from distingo.datasets.decoding.decode import read_bytes
 from distingo.datasets.measurements import MEASUREMENTS
 from distingo.records import Dataset, ManifestRow, Source
@@ -121,7 +121,7 @@ def imbalance_findings(dataset: Dataset, threshold: float) -> Iterator[Finding]:
     largest, most = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
     for name in dataset.classes:
         score = 1 - counts[name] / max(most, 1)
-        if score >= KEPT_FROM["imbalance"]:
+        if score >= MINIMUM_SCORES["imbalance"]:
             reason = f"{name} has {counts[name]:,} pictures, {largest} has {most:,}"
             yield Finding("imbalance", "", score, threshold, (name,), reason=reason)
 

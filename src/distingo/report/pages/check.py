@@ -141,7 +141,7 @@ def write_check_page(check: Check, path: Path) -> Path:
 
 
 def _section(findings: Sequence[Finding], kind: FindingKind) -> Section | None:
-    from distingo.curation.findings import KEPT_FROM
+    from distingo.curation.findings import MINIMUM_SCORES
 
     chosen = sorted((finding for finding in findings if finding.kind == kind), key=lambda finding: -finding.score)
     if not chosen:
@@ -149,7 +149,7 @@ def _section(findings: Sequence[Finding], kind: FindingKind) -> Section | None:
     cards = tuple(Card(finding, finding.file, _beside(finding)) for finding in chosen[:MOST_SHOWN])
     counting = sum(finding.counts for finding in chosen)
     scores = tuple(round(finding.score, 4) for finding in chosen)
-    return Section(kind, WORDS[kind], chosen[0].threshold, KEPT_FROM[kind], counting, len(chosen), cards, scores)
+    return Section(kind, WORDS[kind], chosen[0].threshold, MINIMUM_SCORES[kind], counting, len(chosen), cards, scores)
 
 
 def _beside(finding: Finding) -> str:
