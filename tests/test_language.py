@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from distingo.api.keywords import settle_language
+from distingo.api.keywords import resolve_language
 from distingo.errors import UsageError
 from distingo.language import VARIABLE, count, current_language, gettext, language_tag, ngettext, written_in
 from distingo.report.text.wording import counted, duration, percent, points, points_range, score_range, setting
@@ -15,21 +15,21 @@ from raising import raises
 
 def test_a_wish_goes_before_the_environment_and_that_before_english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert settle_language(None) == "en"
-    assert settle_language("zh") == "zh"
+    assert resolve_language(None) == "en"
+    assert resolve_language("zh") == "zh"
     monkeypatch.setenv(VARIABLE, "es")
-    assert settle_language(None) == "es"
-    assert settle_language("en") == "en"
+    assert resolve_language(None) == "es"
+    assert resolve_language("en") == "en"
     monkeypatch.setenv(VARIABLE, "")
-    assert settle_language(None) == "en"
+    assert resolve_language(None) == "en"
 
 
 def test_an_unknown_language_names_who_said_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with raises(UsageError, code="unknown_name", parameter="language"):
-        settle_language("fr")
+        resolve_language("fr")
     monkeypatch.setenv(VARIABLE, "Klingon")
     with raises(UsageError, code="unknown_name", parameter="language"):
-        settle_language(None)
+        resolve_language(None)
 
 
 def test_a_language_ends_with_its_block_and_stays_in_its_thread() -> None:

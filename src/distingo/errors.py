@@ -303,7 +303,7 @@ def find_near(name: str, known: Sequence[str], limit: int = 3) -> list[str]:
     return get_close_matches(name, known, n=limit, cutoff=0.5)
 
 
-def name_the_nearest(name: str, known: list[str], limit: int = 3, *, otherwise: str | None = None) -> str:
+def suggest_names(name: str, known: list[str], limit: int = 3, *, otherwise: str | None = None) -> str:
     """Suggest the known names most similar to a mistyped one, as part of a sentence.
 
     Args:

@@ -11,7 +11,7 @@ from distingo.curation.findings import (
     file_findings,
     parse_thresholds,
     quality_findings,
-    settle_thresholds,
+    resolve_thresholds,
 )
 from distingo.datasets.measurements import measure
 from distingo.errors import UsageError
@@ -26,15 +26,15 @@ def test_every_kind_has_a_threshold_above_what_is_kept():
 
 
 def test_wishes_take_the_place_of_defaults():
-    settled = settle_thresholds(parse_thresholds(["blurred=0.7", "dark=1"]))
+    settled = resolve_thresholds(parse_thresholds(["blurred=0.7", "dark=1"]))
     assert settled == {**DEFAULT_THRESHOLDS, "blurred": 0.7, "dark": 1.0}
 
 
 def test_mistakes_are_explained():
     with raises(UsageError, code="unknown_name", parameter="thresholds"):
-        settle_thresholds({"blured": 0.5})
+        resolve_thresholds({"blured": 0.5})
     with raises(UsageError, code="out_of_range", parameter="thresholds"):
-        settle_thresholds({"dark": 0.1})
+        resolve_thresholds({"dark": 0.1})
     with raises(UsageError, code="invalid_value", parameter="thresholds"):
         parse_thresholds(["dark"])
 

@@ -21,7 +21,7 @@ from distingo.report.thumbnails import list_mistakes
 from distingo.runs.contents import read_run
 from distingo.runs.evaluation import write_confidence
 from distingo.runs.folder import RunFolder
-from distingo.runs.predictions import KeptHeatMap, write_heat_maps
+from distingo.runs.predictions import StoredHeatMap, write_heat_maps
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 
@@ -50,7 +50,7 @@ def pages(folder: Path) -> dict[str, str]:
     """The report of one run in each language, with every section that there may be."""
     write_confidence(folder, made_up())
     heat = np.array([[0.0, 1.0]], np.float32)
-    maps = [KeptHeatMap(*mistake, (0, 0, 1, 1), heat) for mistake in list_mistakes(read_run(folder))]
+    maps = [StoredHeatMap(*mistake, (0, 0, 1, 1), heat) for mistake in list_mistakes(read_run(folder))]
     write_heat_maps(maps, RunFolder(folder).heat_maps)
     texts = {}
     for language in LANGUAGES:

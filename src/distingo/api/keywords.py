@@ -99,7 +99,7 @@ def _grouped(reading: Reading, grouping: GroupingSettings) -> Reading:
     return replace(reading, table=replace(reading.table or TableOptions(), group_column=grouping.group_column))
 
 
-def settle_language(wanted: str | None) -> Language:
+def resolve_language(wanted: str | None) -> Language:
     """Choose the language: the requested one, else that of the environment, else English.
 
     Args:

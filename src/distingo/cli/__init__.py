@@ -17,8 +17,8 @@ from distingo.errors import (
     ResourceError,
     UsageError,
     escape_controls,
-    name_the_nearest,
     naming_options,
+    suggest_names,
 )
 from distingo.machine.memory import is_out_of_memory
 from distingo.version import __version__
@@ -124,7 +124,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     options, unknown = build_parser(name).parse_known_args(words)
     if unknown:
         flags = [word for action in options.parser._actions for word in action.option_strings]
-        near = name_the_nearest(unknown[0], flags, limit=2, otherwise="")
+        near = suggest_names(unknown[0], flags, limit=2, otherwise="")
         advice = f", {near}" if near else ""
         options.parser.error(f"unknown: {' '.join(unknown)}{advice}")
     return options
@@ -141,7 +141,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            near = name_the_nearest(str(value), [str(choice) for choice in action.choices])
+            near = suggest_names(str(value), [str(choice) for choice in action.choices])
             raise argparse.ArgumentError(action, f"{value!r} is not known; {near}")
 
     def error(self, message: str) -> Any:

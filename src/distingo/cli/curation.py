@@ -17,12 +17,12 @@ from distingo.options.fields import options_of
 if TYPE_CHECKING:
     from distingo.api.curation import Cleaning
     from distingo.curation.check import Check
-    from distingo.curation.planning import LeftAlone, Move
+    from distingo.curation.planning import Move, UnmovedFile
     from distingo.curation.quarantine import Restoration
     from distingo.reviewing.session import ReviewSession
 
 
-EXIT_FOUND = 1
+EXIT_FINDINGS = 1
 """Exit code with --strict if a finding reaches its threshold."""
 
 
@@ -65,7 +65,7 @@ def run_check(options: argparse.Namespace) -> int:
     result = distingo.check(options.data, options.output, thresholds=parse_thresholds(options.threshold), **settings)
     _print(result)
     print(f"Page: {options.output}/check.html")
-    return EXIT_FOUND if options.strict and result.counts else 0
+    return EXIT_FINDINGS if options.strict and result.counts else 0
 
 
 def _print(check: Check) -> None:
@@ -262,16 +262,16 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
     from distingo.curation.quarantine import undo_command
 
     plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
-    most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
-    kinds_of_files = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
+    most = len(plan.moves) + len(plan.unmoved) if every else _SHOWN
+    kinds_of_files = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.unmoved)]
     matched_kinds = {kind for each in kinds_of_files for kind in each}
     for kind in IMAGE_KINDS:
         if kind in kinds and kind not in matched_kinds:
             print(f"{kind}: 0")
         moves = [move for move in plan.moves if move.kinds[0] == kind]
         _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
-    left_alone = [_describe_left(entry) for entry in plan.left_alone]
-    _print_files(f"left alone: {len(left_alone):,}", left_alone, most)
+    unmoved = [_describe_left(entry) for entry in plan.unmoved]
+    _print_files(f"left alone: {len(unmoved):,}", unmoved, most)
     for note in plan.notes:
         print(escape_controls(note))
     if cleaning.applied and plan.moves:
@@ -313,5 +313,5 @@ def _describe_move(move: Move) -> str:
     return f"{move.file}: {move.reason}{f'; {move.stays} stays' if move.stays else ''}{also}"
 
 
-def _describe_left(entry: LeftAlone) -> str:
+def _describe_left(entry: UnmovedFile) -> str:
     return f"{entry.file}: {entry.reason}"

@@ -96,10 +96,10 @@ def run_explain(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     prepare()
     import distingo
-    from distingo.report.pages.explanation_sheet import describe_answer, describe_class
+    from distingo.report.pages.explanation_sheet import describe_class, explanation_title
 
     explanation = distingo.explain(options.run, options.image, **given(options, ExplainSettings, _EXPLAIN))
-    print(f"{describe_answer(explanation)}.")
+    print(f"{explanation_title(explanation)}.")
     for explained in explanation.classes:
         print(f"\nWhat speaks for {explained.heat.label}:")
         for sentence in describe_class(explained):
@@ -197,7 +197,7 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
 
     for sentence in stream.guarantees:
         print(sentence, file=sys.stderr)
-    printer = _Told(options)
+    printer = _PredictionPrinter(options)
     total = stream.images.count() if sys.stderr.isatty() and not printer.on_terminal else 0
     try:
         with progress_bar("Predicting", total) as advance:
@@ -215,7 +215,7 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
     return printer.sum_up() or int(stream.sorter is not None and bool(stream.sorter.failures))
 
 
-class _Told:
+class _PredictionPrinter:
     """Prints predictions as they arrive, and a summary at the end."""
 
     def __init__(self, options: argparse.Namespace) -> None:

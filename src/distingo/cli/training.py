@@ -270,23 +270,25 @@ def run_tune(options: argparse.Namespace) -> int:
 
 def _print_trial(trial: Trial, search: Search) -> None:
     """Print one line about a trial to stderr."""
-    from distingo.report.pages.tuning import say_score, say_values
+    from distingo.report.pages.tuning import format_score, format_values
 
     best = search.best_trial
-    outcome = trial.reason or (say_score(search.monitor, trial.score) if trial.score is not None else "-")
+    outcome = trial.reason or (format_score(search.monitor, trial.score) if trial.score is not None else "-")
     outcome += " (given up)" if trial.state == "pruned" else ""
-    so_far = f"  best {say_score(search.monitor, best.score)}" if best and best.score is not None else ""
-    print(f"trial {trial.number:>3}  {trial.stage:<8}  {outcome}{so_far}  {say_values(trial.values)}", file=sys.stderr)
+    so_far = f"  best {format_score(search.monitor, best.score)}" if best and best.score is not None else ""
+    print(
+        f"trial {trial.number:>3}  {trial.stage:<8}  {outcome}{so_far}  {format_values(trial.values)}", file=sys.stderr
+    )
 
 
 def _print(search: Search, output: str) -> None:
-    from distingo.report.pages.tuning import cautions, say_choice, say_gain, say_values
+    from distingo.report.pages.tuning import cautions, describe_choice, format_values, summarize_gain
 
-    print(say_gain(search))
+    print(summarize_gain(search))
     if search.best_trial is not None:
-        choice = say_choice(search)
+        choice = describe_choice(search)
         which = f"Recipe written, {choice}" if choice else f"Best recipe, trial {search.best_trial.number}"
-        print(f"{which}: {say_values(search.best_trial.values) or 'the default'}")
+        print(f"{which}: {format_values(search.best_trial.values) or 'the default'}")
     for caution in cautions(search):
         print(f"- {caution}")
     print(f"\nPage: {output}/tune.html\nNext: distingo train DATA --recipe {output}/best-recipe.json")

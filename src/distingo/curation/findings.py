@@ -19,7 +19,7 @@ from distingo.csv_files import join_labels, read_table, split_labels, write_tabl
 from distingo.datasets.corrections import Action, Correction, Corrections
 from distingo.datasets.decoding.formats import ENDINGS, IMAGE_ENDINGS
 from distingo.datasets.measurements import MEASUREMENTS
-from distingo.errors import DataError, RunError, UsageError, name_the_nearest, option
+from distingo.errors import DataError, RunError, UsageError, option, suggest_names
 from distingo.records import LabeledImage, ManifestRow
 
 FindingKind = Literal[
@@ -227,7 +227,7 @@ MINIMUM_SCORES: Mapping[FindingKind, float] = MappingProxyType(
 """Lowest score of stored findings, and thus the lowest possible threshold, by kind."""
 
 
-def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
+def resolve_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
     """Combine requested thresholds with the defaults of all other kinds.
 
     Args:
@@ -240,7 +240,7 @@ def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
     for name, value in options.items():
         kind = next((each for each in FINDING_KINDS if each == name), None)
         if kind is None:
-            near = name_the_nearest(name, list(FINDING_KINDS))
+            near = suggest_names(name, list(FINDING_KINDS))
             raise UsageError(
                 f"{option('thresholds')} {name}: no such kind of finding; {near}",
                 code="unknown_name",

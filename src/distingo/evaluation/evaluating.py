@@ -25,7 +25,7 @@ from distingo.prediction.classifier import Outputs, input_product, predict_outpu
 from distingo.prediction.predictor import Predictor
 from distingo.records import Dataset, LabeledImage, Source, Split
 from distingo.runs import evaluation as run_cost
-from distingo.runs.config import RunConfig, kept_corrections, read_config
+from distingo.runs.config import RunConfig, copied_corrections, read_config
 from distingo.runs.contents import read_run
 from distingo.runs.data import read_split, write_manifest, write_split
 from distingo.runs.evaluation import (
@@ -214,7 +214,7 @@ def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFol
         request.reading,
         table=config.table_options,
         allow_missing=config.allow_missing or request.reading.allow_missing,
-        corrections=kept_corrections(folder),
+        corrections=copied_corrections(folder),
     )
     return replace(request, data=Path(config.data), reading=reading)
 

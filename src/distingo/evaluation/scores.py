@@ -30,7 +30,7 @@ from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.naming import given_labels, set_coverage, unlike_threshold
 from distingo.records import LabeledImage, encode_labels
-from distingo.runs.evaluation import AnswersAt, Confidence, SetsAt, Strangers
+from distingo.runs.evaluation import AbstentionResult, Confidence, CoverageResult, OutlierCounts
 from distingo.scores import Evaluation, Score
 
 MODEL = "model"
@@ -205,27 +205,29 @@ def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float],
     return tuple((float(coverage[index]), float(error[index])) for index in indices)
 
 
-def _answers_at(calibration_set: CalibrationSet, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
+def _answers_at(calibration_set: CalibrationSet, labels: GivenLabels, wanted: float, n: int) -> AbstentionResult:
     threshold = answer_threshold(given_labels(calibration_set), wanted)
     if threshold is None:
-        return AnswersAt(wanted, takes=answers_needed(wanted))
+        return AbstentionResult(wanted, takes=answers_needed(wanted))
     errors = labels.errors(threshold)
     error = mean_score(errors, highest=1.0) if len(errors) else None
     short = error is not None and error.low > wanted
-    return AnswersAt(wanted, threshold, len(errors) / n, error, short=short, takes=answers_needed(wanted))
+    return AbstentionResult(wanted, threshold, len(errors) / n, error, short=short, takes=answers_needed(wanted))
 
 
-def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> SetsAt:
+def _sets_at(
+    calibration_set: CalibrationSet, probabilities: np.ndarray, truth: np.ndarray, wanted: float
+) -> CoverageResult:
     threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, wanted)
     labeled = truth.any(axis=1)
     if threshold is None or not labeled.any():
-        return SetsAt(wanted, takes=images_needed(wanted))
+        return CoverageResult(wanted, takes=images_needed(wanted))
     in_set = prediction_sets(probabilities, threshold)
     covered = (in_set & truth).sum(axis=1)[labeled] / truth.sum(axis=1)[labeled]
     sizes = in_set.sum(axis=1)
     expected = set_coverage(calibration_set, wanted, threshold)
     assert expected is not None  # there is a threshold
-    return SetsAt(
+    return CoverageResult(
         wanted,
         threshold,
         mean_score(covered, highest=1.0),
@@ -245,7 +247,7 @@ def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
     return mean_score(covered, highest=1.0).high < expected.low
 
 
-def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Strangers | None:
+def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> OutlierCounts | None:
     if model.bank is None or model.calibration_set is None or not len(model.calibration_set.distances):
         return None
     threshold, alarms = unlike_threshold(model)
@@ -253,4 +255,4 @@ def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outpu
     order = np.argsort(-distances, kind="stable")
     flagged = order[distances[order] > threshold]
     files = tuple(images[index].source.file for index in flagged[:_MOST_STRANGE])
-    return Strangers(len(flagged), alarms, files)
+    return OutlierCounts(len(flagged), alarms, files)

@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from distingo.errors import UsageError, name_the_nearest, option, quote
+from distingo.errors import UsageError, option, quote, suggest_names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +174,7 @@ def require_known(given: Mapping[str, Any], known: Mapping[str, Any], call: str)
     """
     for name in given:
         if name not in known:
-            raise TypeError(f"{call}() has no keyword {name!r}; {name_the_nearest(name, list(known))}")
+            raise TypeError(f"{call}() has no keyword {name!r}; {suggest_names(name, list(known))}")
 
 
 def _is_a(value: object, hint: Any) -> bool:

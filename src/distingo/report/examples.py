@@ -29,7 +29,7 @@ MOST_SAMPLED_CLASSES = 60
 
 MOST_OF_A_MISTAKE = 60
 
-MOST_OF_A_RIGHT_ANSWER = 24
+MOST_OF_A_CORRECT_CELL = 24
 
 
 def choose_samples(images: Iterable[tuple[str, Sequence[str]]], classes: Sequence[str]) -> dict[str, list[str]]:
@@ -51,7 +51,7 @@ def choose_samples(images: Iterable[tuple[str, Sequence[str]]], classes: Sequenc
     return {name: spread_evenly(sorted(files[name]), per_class) for name in shown if files[name]}
 
 
-def worst_mistakes(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
+def most_confident_errors(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
     """Return the most confident errors, at most `MOST_MISTAKES`, the most confident first."""
     wrong = [row for row in predictions if row.truth != row.predicted]
     return sorted(wrong, key=lambda row: (-row.confidence, row.file))[:MOST_MISTAKES]
@@ -62,7 +62,7 @@ def open_cells(
 ) -> dict[CellKey, list[PredictionRow]]:
     """Limit the images of each confusion matrix cell to what fits on a page."""
     return {
-        cell: grouped[cell][: MOST_OF_A_RIGHT_ANSWER if cell[0] == cell[1] else MOST_OF_A_MISTAKE]
+        cell: grouped[cell][: MOST_OF_A_CORRECT_CELL if cell[0] == cell[1] else MOST_OF_A_MISTAKE]
         for cell in cells
         if cell in grouped
     }
@@ -164,11 +164,11 @@ def status_name(status: ManifestStatus) -> str:
 
 MOST_LABEL_SAMPLES = 24
 
-MOST_SAID = 3
+MOST_PREDICTED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class SaidLabel:
+class PredictedLabel:
     """One of an image's most probable labels.
 
     Attributes:
@@ -198,7 +198,7 @@ class LabelSample:
 
     file: str
     truth: tuple[tuple[str, bool], ...]
-    said: tuple[SaidLabel, ...]
+    said: tuple[PredictedLabel, ...]
 
 
 def show_samples(predictions: Predicted, thresholds: Sequence[float]) -> tuple[LabelSample, ...]:
@@ -221,14 +221,14 @@ def _sample(predictions: Predicted, row: int, thresholds: Sequence[float]) -> La
         file=predictions.files[row],
         truth=tuple((predictions.classes[column], bool(predicted[column])) for column in np.flatnonzero(truth)),
         said=tuple(
-            SaidLabel(
+            PredictedLabel(
                 label=predictions.classes[column],
                 probability=float(probabilities[column]),
                 threshold=thresholds[column],
                 given=bool(predicted[column]),
                 right=bool(truth[column]),
             )
-            for column in np.argsort(-probabilities, kind="stable")[:MOST_SAID]
+            for column in np.argsort(-probabilities, kind="stable")[:MOST_PREDICTED]
         ),
     )
 
@@ -256,7 +256,7 @@ class LabelMistake:
     truth: tuple[str, ...]
 
 
-def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMistake, ...]:
+def most_confident_label_errors(predictions: Predicted, *, missed: bool) -> tuple[LabelMistake, ...]:
     """Choose the most confident errors of one kind.
 
     Args:

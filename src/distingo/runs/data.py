@@ -95,7 +95,7 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
     return tuple(_manifest_row(path, line, fields) for line, fields in read_table(path, _MANIFEST_COLUMNS))
 
 
-def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
+def summarize_unused_files(dataset: Dataset, where: str) -> tuple[str, ...]:
     """Summarize the files that are not used in one sentence; empty if all files are used.
 
     Args:

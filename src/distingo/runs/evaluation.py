@@ -84,7 +84,7 @@ CONFIDENCE_FILE = "confidence.json"
 
 
 @dataclass(frozen=True, slots=True)
-class AnswersAt:
+class AbstentionResult:
     """Results of abstention at a requested maximum error rate.
 
     Attributes:
@@ -106,7 +106,7 @@ class AnswersAt:
 
 
 @dataclass(frozen=True, slots=True)
-class SetsAt:
+class CoverageResult:
     """Results of prediction sets at a requested coverage.
 
     Attributes:
@@ -134,7 +134,7 @@ class SetsAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Strangers:
+class OutlierCounts:
     """Evaluated images that were flagged as out of distribution.
 
     Attributes:
@@ -172,9 +172,9 @@ class Confidence:
     after: Calibration
     curve: tuple[tuple[float, float], ...]
     area: Score | None
-    answers: tuple[AnswersAt, ...]
-    sets: tuple[SetsAt, ...]
-    strangers: Strangers | None
+    answers: tuple[AbstentionResult, ...]
+    sets: tuple[CoverageResult, ...]
+    strangers: OutlierCounts | None
     folds: int = 0
 
 

@@ -84,7 +84,7 @@ class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
 
 
-def find_rendition_fault(rendition: Mapping[str, object]) -> str:
+def find_image_spec_fault(rendition: Mapping[str, object]) -> str:
     """Return the fault of a stored preprocessing; empty if it is valid."""
     return _find_fault(rendition, ImageSpecFields)
 

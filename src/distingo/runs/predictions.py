@@ -213,7 +213,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class KeptHeatMap:
+class StoredHeatMap:
     """A heat map of the evidence for a class in one image.
 
     Attributes:
@@ -229,7 +229,7 @@ class KeptHeatMap:
     values: np.ndarray
 
 
-def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
+def write_heat_maps(maps: Sequence[StoredHeatMap], path: Path) -> None:
     """Write heat maps, one row each: file, label, covered area, and values as a list of rows rounded to 1/1000."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -248,7 +248,7 @@ def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
     write_bytes(path, buffer.getvalue(), recorded=True)
 
 
-def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
+def read_heat_maps(path: Path) -> dict[tuple[str, str], StoredHeatMap]:
     """Read heat maps by file and label; empty if the file does not exist.
 
     Raises:
@@ -269,9 +269,9 @@ def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
         ) from error
 
 
-def _read_row(row: dict[str, object]) -> KeptHeatMap:
+def _read_row(row: dict[str, object]) -> StoredHeatMap:
     left, top, right, bottom = map(float, row["seen"])  # type: ignore[call-overload]
     values = np.array(row["values"], np.float32)
     if values.ndim != 2 or not values.size:
         raise ValueError(f"a map of shape {values.shape}")
-    return KeptHeatMap(str(row["file"]), str(row["label"]), (left, top, right, bottom), values)
+    return StoredHeatMap(str(row["file"]), str(row["label"]), (left, top, right, bottom), values)

@@ -62,11 +62,11 @@ class Metrics:
         self._registry = CollectorRegistry()
         model, version = ["model"], ["model", "version"]
         self.requests = self._counter("requests", "Requests answered", ["route", "method", "status"])
-        self.refused = self._counter("refused", "Requests refused", ["status"])
+        self.refusals = self._counter("refused", "Requests refused", ["status"])
         self.unread = self._counter("unread_pictures", "Images that could not be scored", ["model", "status"])
         self.predicted = self._counter("predicted", "Labels predicted", [*version, "label"])
         self.unknown = self._counter("unknown", "Images that the model did not answer for", version)
-        self.unlike = self._counter("unlike_training", "Images out of distribution", version)
+        self.ood = self._counter("unlike_training", "Images out of distribution", version)
         self.seconds = self._histogram(
             "request_seconds", "Time from a request's head to its answer", ["route"], _SECONDS
         )
@@ -76,7 +76,7 @@ class Metrics:
         self.inferences = InferenceCounters(self._registry)
         text = "The latest scores of predicted labels, by bin of the validation scores"
         self._recent = self._gauge(_RECENT, text, [*version, "bin"])
-        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._response_counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._windows: dict[tuple[str, str], ScoreWindow] = {}
         self._lock = threading.Lock()
 
@@ -92,14 +92,14 @@ class Metrics:
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a response and the time that it took."""
-        counters = self._answers.get((route, method, status))
+        counters = self._response_counters.get((route, method, status))
         if counters is None:
             counters = (self.requests.labels(route, method, str(status)), self.seconds.labels(route))
-            self._answers[route, method, status] = counters
+            self._response_counters[route, method, status] = counters
         counters[0].inc()
         counters[1].observe(seconds)
         if status >= HTTPStatus.BAD_REQUEST:
-            self.refused.labels(str(status)).inc()
+            self.refusals.labels(str(status)).inc()
 
     def watch_scores(self, model: str, version: str, calibration_set: CalibrationSet | None) -> None:
         """Start comparing the scores of a model with those of its validation images."""
@@ -151,7 +151,7 @@ class ScoreBins:
     edges: npt.NDArray[np.float64]
     expected: npt.NDArray[np.float64]
 
-    def find(self, score: float) -> int:
+    def bin_of(self, score: float) -> int:
         """Index of the bin that contains a score."""
         return int(np.searchsorted(self.edges, score, side="right"))
 
@@ -225,7 +225,7 @@ class ScoreWindow:
         Returns:
             The counts that changed, by bin.
         """
-        number = self.bins.find(score)
+        number = self.bins.bin_of(score)
         with self._lock:
             self._latest.append(number)
             self._counts[number] += 1

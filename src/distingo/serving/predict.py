@@ -85,13 +85,13 @@ def add_predict_routes(app: FastAPI, service: Service) -> Callable[[Request], Aw
     return predict
 
 
-async def _predict(service: Service, request: Request, model: ServedModel, asked: ImageRequest) -> PredictAnswer:
-    options = asked.options
-    if options.explain and len(asked.images) > MOST_EXPLAINED:
-        reason = f"explain with {len(asked.images)} images; at most {MOST_EXPLAINED} are explained at once"
+async def _predict(service: Service, request: Request, model: ServedModel, parsed: ImageRequest) -> PredictAnswer:
+    options = parsed.options
+    if options.explain and len(parsed.images) > MOST_EXPLAINED:
+        reason = f"explain with {len(parsed.images)} images; at most {MOST_EXPLAINED} are explained at once"
         raise RefusedError(422, reason)
     entries = []
-    for image in await service.predict(request, model, asked.images, options):
+    for image in await service.predict(request, model, parsed.images, options):
         entry = answer_image(service.metrics, model, image, options)
         if options.explain and entry["label"] is not None:
             entry["explanation"] = await service.explain(model, image, entry["label"])
@@ -150,7 +150,7 @@ def answer_image(metrics: Metrics, model: ServedModel, image: RequestImage, opti
     if not entry["known"]:
         metrics.unknown.labels(*version).inc()
     if entry["unlike_training"]:
-        metrics.unlike.labels(*version).inc()
+        metrics.ood.labels(*version).inc()
     return entry
 
 
@@ -181,8 +181,8 @@ def _labels(
 ) -> list[str]:
     """The predicted labels, most probable first, by the request's threshold or else the model's own."""
     if model.predictor.task == "single-label":
-        is_sure = not prediction.abstained and prediction.confidence >= (options.threshold or 0.0)
-        return [prediction.label] if is_sure else []
+        is_confident = not prediction.abstained and prediction.confidence >= (options.threshold or 0.0)
+        return [prediction.label] if is_confident else []
     if options.threshold is None:
         return list(prediction.given or ())
     lowest = max(options.threshold, model.certainty(options.abstain, options.coverage).answer_from or 0.0)

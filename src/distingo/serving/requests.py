@@ -83,21 +83,21 @@ class ImageRequest:
     options: RequestOptions
 
 
-def read_options(given: Mapping[str, Any], before: RequestOptions | None = None) -> RequestOptions:
+def read_options(values: Mapping[str, Any], before: RequestOptions | None = None) -> RequestOptions:
     """Read options from a query string, a form or a JSON object.
 
     Args:
-        given: The options' values by name; None leaves an option out.
-        before: Values of the options that are not in `given`; None for the defaults.
+        values: The options' values by name; None leaves an option out.
+        before: Values of the options that are not in `values`; None for the defaults.
 
     Raises:
         RefusedError: An option is unknown, or a value has the wrong type or is out of range (422).
     """
     options = before or RequestOptions()
-    unknown = next((name for name in given if name not in _READERS and name not in _NOT_OPTIONS), None)
+    unknown = next((name for name in values if name not in _READERS and name not in _NOT_OPTIONS), None)
     if unknown is not None:
         raise RefusedError(422, f"{unknown[:40]!r} is not known here; known are {', '.join(_READERS)}")
-    changes = {name: _READERS[name](name, given[name]) for name in _READERS if given.get(name) is not None}
+    changes = {name: _READERS[name](name, values[name]) for name in _READERS if values.get(name) is not None}
     return replace(options, **changes) if changes else options
 
 
@@ -195,7 +195,7 @@ def number_name(number: int) -> str:
     return f"picture {number}"
 
 
-def decode_base64(text: object, what: str) -> bytes:
+def decode_base64(text: object, subject: str) -> bytes:
     """Decode base64 text.
 
     Both alphabets of RFC 4648 are accepted, with or without padding and line breaks. The text may be a ``data:`` URL,
@@ -203,15 +203,15 @@ def decode_base64(text: object, what: str) -> bytes:
 
     Args:
         text: The text.
-        what: Its name in error messages.
+        subject: Its name in error messages.
 
     Raises:
         RefusedError: It is not text, or not valid base64 (422).
     """
     if not isinstance(text, str):
-        raise RefusedError(422, f"{what} is no text; send the image's bytes in base64")
+        raise RefusedError(422, f"{subject} is no text; send the image's bytes in base64")
     if text[:8].lower().startswith(("http://", "https://")):
-        raise RefusedError(422, f"{what} is an address, and none is opened; send the image's bytes in base64")
+        raise RefusedError(422, f"{subject} is an address, and none is opened; send the image's bytes in base64")
     is_address = text[: len(_DATA)].lower() == _DATA
     if is_address:
         text = text.partition(",")[2]
@@ -222,7 +222,7 @@ def decode_base64(text: object, what: str) -> bytes:
         plain = plain.translate(_PLAIN_ALPHABET, _WHITESPACE).rstrip(b"=")
         return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError) as error:
-        raise RefusedError(422, f"{what} is no valid base64; send the image's bytes in base64") from error
+        raise RefusedError(422, f"{subject} is no valid base64; send the image's bytes in base64") from error
 
 
 def _unescape(text: bytes) -> bytes:

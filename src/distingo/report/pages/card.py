@@ -16,10 +16,10 @@ from distingo.files import write_text
 from distingo.language import count, gettext, written_in
 from distingo.messages.notes import Note
 from distingo.report.charts.class_balance import balance_classes
-from distingo.report.charts.classes import often_taken_for
+from distingo.report.charts.classes import most_frequent_confusions
 from distingo.report.charts.curves import best_epoch
 from distingo.report.examples import group_skipped
-from distingo.report.pages.card_limits import find_limits
+from distingo.report.pages.card_limits import describe_limits
 from distingo.report.templating import fill_text
 from distingo.report.text.summaries import (
     MAIN_SCORE,
@@ -303,10 +303,10 @@ def _context(records: RunRecords, model: ModelFacts) -> dict[str, object]:
         "balance": balance_classes(((row.split, row.labels) for row in records.split), records.classes),
         "skipped": group_skipped(records.manifest),
         "used": sum(row.status == "used" for row in records.manifest),
-        "taken_for": often_taken_for(evaluation) if evaluation else {},
+        "taken_for": most_frequent_confusions(evaluation) if evaluation else {},
         "against": intended_against(records),
         "training": describe_training(records, model, best),
-        "limits": find_limits(records),
+        "limits": describe_limits(records),
         "origin": describe_origin(records, model),
     }
 

@@ -17,7 +17,7 @@ WIDE_INTERVAL = 0.1
 """An interval of ten points and more leaves much open."""
 
 
-def find_limits(records: RunRecords) -> tuple[str, ...]:
+def describe_limits(records: RunRecords) -> tuple[str, ...]:
     """Sentences on what to know before relying on a model, the gravest first.
 
     Args:

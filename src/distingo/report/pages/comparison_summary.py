@@ -14,7 +14,7 @@ from distingo.report.text.summaries import Summary
 from distingo.report.text.wording import (
     NO_BREAK,
     counted,
-    interval_in_words,
+    interval_phrase,
     isolated,
     p_value,
     points,
@@ -30,7 +30,7 @@ _BY_CHANCE = {"scratch", "finetune"}
 """Modes in which another seed gives other weights."""
 
 
-def tell_luck(comparison: Comparison) -> tuple[str, ...]:
+def describe_seeds(comparison: Comparison) -> tuple[str, ...]:
     """Say what seeds have to do with the differences found.
 
     Args:
@@ -104,7 +104,7 @@ def summarize_comparison(comparison: Comparison) -> Summary:
     summary = _of_two if len(comparison.runs) == 2 else _of_many
     before, figure, after = summary(comparison)
     return Summary(
-        figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *map(str, comparison.notes))
+        figure, before, after, (*describe_seeds(comparison), *_flattered(comparison), *map(str, comparison.notes))
     )
 
 
@@ -163,7 +163,7 @@ def _of_many(comparison: Comparison) -> tuple[str, str, str]:
     score = best.evaluation.scores[comparison.score]
     clear = [run for run in comparison.runs[1:] if is_clear(run)]
     unclear = [run for run in comparison.runs[1:] if not is_clear(run)]
-    interval = f"(95{NO_BREAK}% interval {interval_in_words(comparison.score, score)})"
+    interval = f"(95{NO_BREAK}% interval {interval_phrase(comparison.score, score)})"
     before = f"{isolated(best.name)} {'comes first' if unclear else 'is best'}: {_what(comparison)} "
     if comparison.tied:
         before = f"{join([isolated(run.name) for run in comparison.tied])} tie: {_what(comparison)} "

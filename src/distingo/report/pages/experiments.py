@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from distingo.language import count
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.near_duplicates.keeping import describe_counts
-from distingo.report.charts.classes import often_taken_for, view_confusion
+from distingo.report.charts.classes import most_frequent_confusions, view_confusion
 from distingo.report.charts.curves import Tick, nice_ticks, path_through, scale_to
-from distingo.report.examples import rank_images, surest_mistakes, worst_mistakes
+from distingo.report.examples import most_confident_errors, most_confident_label_errors, rank_images
 from distingo.report.pages.run import describe_cells, open_confusion
 from distingo.report.templating import write_page
-from distingo.report.text.summaries import FEW_IMAGES, Summary, beside_baselines, other_baselines
+from distingo.report.text.summaries import FEW_IMAGES, Summary, compare_to_baselines, other_baselines
 from distingo.report.text.wording import (
     NO_BREAK,
     counted,
-    interval_in_words,
+    interval_phrase,
     isolated,
     percent,
     points,
@@ -55,13 +55,13 @@ def summarize_cross_validation(found: CrossValidation) -> Summary:
     folds = f"{counted(found.folds_each, 'fold')}"
     if found.repeats > 1:
         folds += f", divided {counted(found.repeats, 'time')},"
-    interval = f"95{NO_BREAK}% interval {interval_in_words(key, mean)}"
+    interval = f"95{NO_BREAK}% interval {interval_phrase(key, mean)}"
     before = "Right on " if found.task == "single-label" else "Mean average precision "
     of = f" of the pictures in the mean over {folds}" if found.task == "single-label" else f" in the mean over {folds}"
     return Summary(
         figure=percent(mean.value),
         before=before,
-        after=f"{of} of {counted(found.n, 'picture')} ({interval}){beside_baselines(mean, others, found.gains)}.",
+        after=f"{of} of {counted(found.n, 'picture')} ({interval}){compare_to_baselines(mean, others, found.gains)}.",
         remarks=(*_unevenness(found), *_weakest(found), *map(str, (*found.notes, *found.pooled.notes))),
     )
 
@@ -178,7 +178,7 @@ def draw_fold_rail(found: CrossValidation) -> FoldRail:
 
 def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, object]:
     rows = read_predictions(predictions)
-    mistakes = worst_mistakes(rows)
+    mistakes = most_confident_errors(rows)
     confusion = view_confusion(found.pooled)
     cells = open_confusion(rows, confusion)
     album = fill_album(found.root, rank_images(mistakes, {}, cells), value_ranges=found.value_ranges)
@@ -186,7 +186,7 @@ def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, object
         "records": _Judged(found.model, rows),
         "mistakes": mistakes,
         "confusion": confusion,
-        "taken_for": often_taken_for(found.pooled),
+        "taken_for": most_frequent_confusions(found.pooled),
         "cells": describe_cells(cells, confusion, album),
         "album": album,
     }
@@ -194,8 +194,8 @@ def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, object
 
 def _fill_labels(found: CrossValidation, predictions: Path) -> dict[str, object]:
     told = read_predicted(predictions, found.classes)
-    invented = surest_mistakes(told, missed=False) if told else ()
-    missed = surest_mistakes(told, missed=True) if told else ()
+    invented = most_confident_label_errors(told, missed=False) if told else ()
+    missed = most_confident_label_errors(told, missed=True) if told else ()
     return {
         "records": _Judged(found.model, ()),
         "invented": invented,

@@ -35,7 +35,7 @@ def describe_class(explained: ClassExplanation) -> tuple[str, ...]:
     return (_what_covering_does(explained.check), _whether_it_means_something(explained.check))
 
 
-def describe_answer(explanation: Explanation) -> str:
+def explanation_title(explanation: Explanation) -> str:
     """What the model says of the image."""
     if explanation.task == "multi-label":
         pairs = dict(zip(explanation.labels, explanation.probabilities, strict=True))
@@ -139,7 +139,7 @@ def _tallest(explanation: Explanation) -> int:
 
 
 def _draw(sheet: Image.Image, explanation: Explanation) -> int:
-    _TITLE.draw(sheet, (_MARGIN, 30), _TITLE.fit(describe_answer(explanation), WIDTH - 2 * _MARGIN), _INK)
+    _TITLE.draw(sheet, (_MARGIN, 30), _TITLE.fit(explanation_title(explanation), WIDTH - 2 * _MARGIN), _INK)
     name = f"{PurePath(explanation.file).name} · {explanation.size[0]} × {explanation.size[1]} pixels"
     _SMALL.draw(sheet, (_MARGIN, 66), _SMALL.fit(name, WIDTH - 2 * _MARGIN), _QUIET)
     left = _draw_image(sheet, explanation, 104)

@@ -10,7 +10,7 @@ from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.report.text.wording import (
     baseline_name,
     counted,
-    interval_in_words,
+    interval_phrase,
     isolated,
     names_listed,
     percent,
@@ -48,7 +48,7 @@ class Summary:
         return f"{self.before}{self.figure}{self.after}"
 
 
-def set_apart(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Summary:
+def split_at_figure(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Summary:
     """A verdict from a whole sentence in which `FIGURE` stands for the figure."""
     before, _, after = sentence.partition(FIGURE)
     return Summary(figure, before, after, remarks)
@@ -82,14 +82,14 @@ def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, .
         "Right on %(figure)s of %(images)s (95\u00a0%% interval %(interval)s)%(beside)s.",
         figure=FIGURE,
         images=split_images(accuracy.n, evaluation.split),
-        interval=interval_in_words("accuracy", accuracy),
-        beside=beside_baselines(accuracy, baselines, evaluation.accuracy_gains),
+        interval=interval_phrase("accuracy", accuracy),
+        beside=compare_to_baselines(accuracy, baselines, evaluation.accuracy_gains),
     )
     remarks = (*leaks, *_weak_class(evaluation), *_small_classes(evaluation), *_lopsided(evaluation), *notes)
-    return set_apart(percent(accuracy.value), sentence, remarks)
+    return split_at_figure(percent(accuracy.value), sentence, remarks)
 
 
-def beside_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
+def compare_to_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
     """Say what a score is above, below and not distinguished from, as the end of a sentence.
 
     Args:
@@ -247,8 +247,8 @@ def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[
         figure=FIGURE,
         labels=counted(len(kept), "label", "labels"),
         images=split_images(own.n, evaluation.split),
-        interval=interval_in_words(MAIN_SCORE, own),
-        beside=beside_baselines(own, baselines),
+        interval=interval_phrase(MAIN_SCORE, own),
+        beside=compare_to_baselines(own, baselines),
     )
     remarks = (
         *leaks,
@@ -258,7 +258,7 @@ def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[
         *_left_out(evaluation),
         *notes,
     )
-    return set_apart(percent(own.value), sentence, remarks)
+    return split_at_figure(percent(own.value), sentence, remarks)
 
 
 def _kept(evaluation: Evaluation) -> list[LabelScores]:
