@@ -15,7 +15,7 @@ from run_folders import SCRIPTS, build_run
 from visible_text import visible_texts
 
 import distingo
-from distingo.language import LANGUAGES, written_in
+from distingo.language import LANGUAGES, use_language
 from distingo.report.pages.run import write_report
 from distingo.report.thumbnails import list_mistakes
 from distingo.runs.contents import read_run
@@ -54,7 +54,7 @@ def pages(folder: Path) -> dict[str, str]:
     write_heat_maps(maps, RunFolder(folder).heat_maps)
     texts = {}
     for language in LANGUAGES:
-        with written_in(language):
+        with use_language(language):
             texts[language] = write_report(folder).read_text(encoding="utf-8")
     return texts
 

@@ -85,7 +85,7 @@ def check(
             )
         result = read_check(folder).with_thresholds(dict(thresholds or {}))
     else:
-        _require_place(folder)
+        _require_folder(folder)
         request = CheckRequest(
             data=Path(data),
             against=None if against is None else Path(against),
@@ -108,7 +108,7 @@ def check(
     return result
 
 
-def _require_place(folder: Path | None) -> None:
+def _require_folder(folder: Path | None) -> None:
     from distingo.curation.check import SUMMARY_NAME
 
     if folder is None or not folder.exists() or (folder / SUMMARY_NAME).is_file():

@@ -10,7 +10,7 @@ from distingo.api.keywords import resolve_language
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError
 from distingo.files import as_names, as_paths
-from distingo.language import Language, written_in
+from distingo.language import Language, use_language
 from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 
@@ -69,7 +69,7 @@ def explain(
         )
     paths = [Path(place) for place in (output, layers) if place is not None]
     for place in paths:
-        _check_place(place)
+        _check_picture_path(place)
     if len(set(paths)) < len(paths):
         raise UsageError(
             f"{output}: is to hold the explanation and the layers; give two names",
@@ -111,7 +111,7 @@ def explain_errors(run: Path, evaluated: Path | None, *, device: str) -> None:
     )
 
 
-def _check_place(path: Path) -> None:
+def _check_picture_path(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise UsageError(
             f"{path}: ends in {path.suffix or 'nothing'!r}; give a name that ends in .png", code="invalid_file_name"
@@ -214,7 +214,7 @@ def _write_pages(run: Path, evaluated: Path | None, language: Language) -> Path:
     from distingo.report.pages.card import write_card
     from distingo.report.pages.run import write_report as write_page
 
-    with written_in(language):
+    with use_language(language):
         page = write_page(run, evaluated)
         if evaluated is None:
             write_card(run)

@@ -149,12 +149,12 @@ def train(
 def _both(
     first: Callable[[EpochRecord], None] | None, second: Callable[[EpochRecord], None]
 ) -> Callable[[EpochRecord], None]:
-    def tell(record: EpochRecord) -> None:
+    def report(record: EpochRecord) -> None:
         if first is not None:
             first(record)
         second(record)
 
-    return tell
+    return report
 
 
 def train_several(

@@ -14,11 +14,11 @@ from distingo.cli.options import (
     add_options,
     add_reading,
     add_recipe,
-    given,
     grouping_of,
     reading_of,
     recipe_of,
     show_first,
+    values_of,
 )
 from distingo.cli.terminal import prepare
 from distingo.options.fields import options_of
@@ -73,7 +73,7 @@ def run_train(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    settings = {**given(options, TrainSettings), **recipe_of(options), **reading_of(options)}
+    settings = {**values_of(options, TrainSettings), **recipe_of(options), **reading_of(options)}
     settings["on_epoch"] = terminal.print_epoch
     models = settings.pop("model", [])
     if len(models) > 1:
@@ -197,7 +197,8 @@ def run_crossval(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    settings = {**given(options, CrossvalSettings), **grouping_of(options), **recipe_of(options), **reading_of(options)}
+    settings = {**values_of(options, CrossvalSettings), **grouping_of(options), **recipe_of(options)}
+    settings |= reading_of(options)
     result = distingo.crossval(options.data, options.output, on_epoch=terminal.print_epoch, **settings)
     terminal.print_cross_validation(result)
     print(f"\nPage: {options.output}/crossval.html")
@@ -229,7 +230,7 @@ def run_learning_curve(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    settings = {**given(options, LearningCurveSettings), **grouping_of(options)}
+    settings = {**values_of(options, LearningCurveSettings), **grouping_of(options)}
     settings |= {**recipe_of(options), **reading_of(options)}
     curve = distingo.learning_curve(options.data, options.output, **settings)
     terminal.print_learning_curve(curve)
@@ -261,7 +262,7 @@ def run_tune(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    settings = {**given(options, TuneSettings), **given(options, TrainSettings, _OF_SPLIT)}
+    settings = {**values_of(options, TuneSettings), **values_of(options, TrainSettings, _OF_SPLIT)}
     settings |= {**recipe_of(options), **reading_of(options)}
     search = distingo.tune(options.data, options.output, on_trial=_print_trial, **settings)
     _print(search, options.output)

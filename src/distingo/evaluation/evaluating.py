@@ -157,7 +157,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         _require_known_classes(dataset, models[MODEL])
         images, notes = _judged(dataset)
         notes += _seen_before(folder, images) + _corrected(dataset, request) + dataset.range_warnings
-        folder_of_results = folder.judged_on(request.data)
+        folder_of_results = folder.evaluation_of(request.data)
         write_manifest(dataset.manifest, folder_of_results / "manifest.csv")
         write_split(Split(train=(), validation=(), test=images), folder_of_results / "split.csv")
         write_other_data(folder_of_results, OtherData(str(request.data.resolve()), str(dataset.root.resolve())))
@@ -180,7 +180,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
 
 def _require_own_place(folder: RunFolder, data: Path) -> None:
     """Refuse a run, possibly from an untrusted archive, where results would be written through a link."""
-    place = folder.judged_on(data)
+    place = folder.evaluation_of(data)
     if link := find_link_above(folder.path, f"{place.relative_to(folder.path).as_posix()}/evaluation.json"):
         raise RunError(
             f"{folder.path}: {quote(link)} is a link, through which nothing is written; remove the link", code="is_link"

@@ -193,12 +193,12 @@ class LabelSample:
     Attributes:
         file: The image.
         truth: Its true labels, each with whether it was predicted.
-        said: Its most probable labels, most probable first.
+        predictions: Its most probable labels, most probable first.
     """
 
     file: str
     truth: tuple[tuple[str, bool], ...]
-    said: tuple[PredictedLabel, ...]
+    predictions: tuple[PredictedLabel, ...]
 
 
 def show_samples(predictions: Predicted, thresholds: Sequence[float]) -> tuple[LabelSample, ...]:
@@ -216,11 +216,11 @@ def show_samples(predictions: Predicted, thresholds: Sequence[float]) -> tuple[L
 
 
 def _sample(predictions: Predicted, row: int, thresholds: Sequence[float]) -> LabelSample:
-    probabilities, predicted, truth = predictions.probabilities[row], predictions.said[row], predictions.truth[row]
+    probabilities, predicted, truth = predictions.probabilities[row], predictions.predicted[row], predictions.truth[row]
     return LabelSample(
         file=predictions.files[row],
         truth=tuple((predictions.classes[column], bool(predicted[column])) for column in np.flatnonzero(truth)),
-        said=tuple(
+        predictions=tuple(
             PredictedLabel(
                 label=predictions.classes[column],
                 probability=float(probabilities[column]),
@@ -266,7 +266,7 @@ def most_confident_label_errors(predictions: Predicted, *, missed: bool) -> tupl
     Returns:
         At most `MOST_LABEL_MISTAKES`: each image once, each label at most `MOST_OF_A_LABEL` times.
     """
-    truth, predicted = predictions.truth, predictions.said
+    truth, predicted = predictions.truth, predictions.predicted
     rows, columns = np.nonzero(truth & ~predicted if missed else predicted & ~truth)
     probabilities = predictions.probabilities[rows, columns]
     mistakes: list[LabelMistake] = []

@@ -236,8 +236,8 @@ def read_config(folder: RunFolder) -> RunConfig:
     if not path.is_dir():
         raise RunError(f"{path}: no such run folder; `distingo train DATA -o {path}` makes one", code="wrong_folder")
     if (path / EXPORT_FILE).is_file():
-        how = f"`python -m distingo.runtime {path} PICTURE` predicts from it"
-        raise RunError(f"{path}: an export, no run; {how}", code="wrong_folder")
+        advice = f"`python -m distingo.runtime {path} PICTURE` predicts from it"
+        raise RunError(f"{path}: an export, no run; {advice}", code="wrong_folder")
     return read_config_file(folder.config)
 
 

@@ -32,12 +32,12 @@ def read_evaluation(path: Path) -> Evaluation:
         RunError: The file is missing, damaged or from a newer version.
     """
     evaluation = read_record(path, Evaluation, advice=_ADVICE)
-    if fault := _find_fault(evaluation):
+    if fault := _fault(evaluation):
         raise RunError(f"{path}: damaged ({fault}); {_ADVICE}", code="damaged_file")
     return evaluation
 
 
-def _find_fault(evaluation: Evaluation) -> str:
+def _fault(evaluation: Evaluation) -> str:
     count = len(evaluation.classes)
     if evaluation.confusion and [len(row) for row in evaluation.confusion] != [count] * count:
         return f"the confusion matrix is not {count} by {count}"

@@ -113,7 +113,7 @@ class RunFolder:
         """Exports of the model, with a folder for each format."""
         return self.path / "exports"
 
-    def judged_on(self, data: Path) -> Path:
+    def evaluation_of(self, data: Path) -> Path:
         """Return the folder of an evaluation on other images."""
         return self.path / "evaluations" / data.resolve().name
 

@@ -40,7 +40,7 @@ class Predicted:
         classes: Class names, in the order of the columns.
         files: The n images, as in ``split.csv``.
         truth: True classes as int64 indices of shape (n,); multi-label: bool of shape (n, n_classes).
-        said: Predicted classes or labels in the same form: the most probable class, or the labels that reach their
+        predicted: Predicted classes or labels in the same form: the most probable class, or the labels that reach their
             thresholds.
         probabilities: float32 of shape (n, n_classes).
     """
@@ -48,7 +48,7 @@ class Predicted:
     classes: tuple[str, ...]
     files: tuple[str, ...]
     truth: npt.NDArray[Any]
-    said: npt.NDArray[Any]
+    predicted: npt.NDArray[Any]
     probabilities: npt.NDArray[np.float32]
 
     def of(self, files: Sequence[str]) -> Predicted:
@@ -59,7 +59,7 @@ class Predicted:
         """
         row_of = {file: row for row, file in enumerate(self.files)}
         rows = np.array([row_of[file] for file in files], dtype=np.int64)
-        return Predicted(self.classes, tuple(files), self.truth[rows], self.said[rows], self.probabilities[rows])
+        return Predicted(self.classes, tuple(files), self.truth[rows], self.predicted[rows], self.probabilities[rows])
 
     def labels_of(self, row: int) -> tuple[str, ...]:
         """Return the true labels of the image in a row (multi-label only)."""
@@ -153,7 +153,7 @@ def read_predicted(path: Path, classes: Sequence[str]) -> Predicted | None:
             classes=tuple(classes),
             files=tuple(table["file"].to_pylist()),
             truth=encode_names(table["truth"].to_pylist(), classes),
-            said=encode_names(table["predicted"].to_pylist(), classes),
+            predicted=encode_names(table["predicted"].to_pylist(), classes),
             probabilities=np.stack(columns, axis=1).astype(np.float32),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, arrow.ArrowException) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from distingo.serving.requests import MOST_LABELS
 from distingo.serving.answers import (
     ErrorAnswer,
     LabelScore,
@@ -25,6 +24,7 @@ from distingo.serving.answers import (
     ScoredRows,
     StoredAnswer,
 )
+from distingo.serving.requests import MOST_LABELS
 from distingo.serving.tensors import NUMBERS
 
 LONGEST_LABEL = 200

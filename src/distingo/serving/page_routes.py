@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from distingo.files import content_hash
-from distingo.language import LANGUAGES, Language, gettext, language_tag, written_in
+from distingo.language import LANGUAGES, Language, gettext, language_tag, use_language
 from distingo.report.templating import house_style
 from distingo.report.text.wording import percent_sign
 from distingo.serving.http.guard import read_weights
@@ -193,7 +193,7 @@ def choose_language(accepted: str) -> Language:
 def _messages_by_language() -> dict[str, dict[str, str]]:
     words: dict[str, dict[str, str]] = {}
     for language in LANGUAGES:
-        with written_in(language):
+        with use_language(language):
             words[language] = page_words()
     return words
 
@@ -205,7 +205,7 @@ def _write_page(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined)
-    with written_in(language):
+    with use_language(language):
         tag = language_tag()
     limits = {"bytes": settings.max_upload, "pixels": settings.max_pixels}
     allowed = {"corrections": settings.corrections is not None, "newClasses": settings.new_classes}

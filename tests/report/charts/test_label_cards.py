@@ -149,7 +149,7 @@ def test_samples_are_chosen_by_name_and_say_the_most_probable_first(predictions:
     assert [sample.file for sample in samples] == list(predictions.files)
     first = samples[0]
     assert first.truth == (("a", True), ("b", False))
-    assert [(said.label, said.given, said.right, said.threshold) for said in first.said] == [
+    assert [(each.label, each.given, each.right, each.threshold) for each in first.predictions] == [
         ("a", True, True, 0.5),
         ("c", False, False, 0.5),
         ("b", False, True, 0.3),

@@ -271,8 +271,8 @@ def view_cells(scores: LabelScores, predictions: Predicted | None) -> tuple[Labe
 
 def _rows(predictions: Predicted, label: str, outcome: Outcome) -> tuple[int, ...]:
     column = predictions.classes.index(label)
-    there, given = predictions.truth[:, column], predictions.said[:, column]
-    inside = (there if outcome in ("found", "missed") else ~there) & (
+    actual, given = predictions.truth[:, column], predictions.predicted[:, column]
+    inside = (actual if outcome in ("found", "missed") else ~actual) & (
         given if outcome in ("found", "invented") else ~given
     )
     rows = np.flatnonzero(inside)

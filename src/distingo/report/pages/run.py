@@ -88,7 +88,7 @@ def label_context(records: RunRecords) -> dict[str, object]:
         "rail_end": _rail_end(records),
         "min_positives": MIN_POSITIVES,
         "baselines": other_baselines(evaluation, records.model, MAIN_SCORE),
-        **_judged_images(records),
+        **_evaluated_images(records),
         "curves": [chart for score in CURVE_SCORES if (chart := draw_curves(records.history, score, best=best))],
         "best": best,
         "balance": balance_classes(((row.split, row.labels) for row in records.split), records.classes),
@@ -98,7 +98,7 @@ def label_context(records: RunRecords) -> dict[str, object]:
     }
 
 
-def _judged_images(records: RunRecords) -> dict[str, object]:
+def _evaluated_images(records: RunRecords) -> dict[str, object]:
     """What needs predictions or images; without an evaluation nothing, without predictions only the scores."""
     evaluation, predictions = records.evaluation, _predictions(records)
     thresholds = [scores.threshold for scores in evaluation.per_label] if evaluation else []

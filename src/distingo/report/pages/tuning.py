@@ -142,7 +142,7 @@ class Dot:
 
     x: float
     y: float
-    look: str
+    css_class: str
     title: str
 
 
@@ -221,8 +221,8 @@ def _slice(
 ) -> DotChart:
     place, ticks = _along(dimension)
     y, y_ticks = heights
-    told = [trial for trial in scored if dimension.name in trial.values]
-    dots = tuple(_dot(trial, place(trial), y, monitor, best) for trial in told)
+    varied = [trial for trial in scored if dimension.name in trial.values]
+    dots = tuple(_dot(trial, place(trial), y, monitor, best) for trial in varied)
     return DotChart(dimension.name, ticks, y_ticks, dots, importance=importance)
 
 
@@ -261,13 +261,13 @@ def _scale(scored: Sequence[Trial], monitor: str) -> tuple[Callable[[float], flo
 def _dot(trial: Trial, x: float, y: Callable[[float], float], monitor: str, best: Sequence[Trial]) -> Dot:
     assert trial.score is not None
     is_best = trial.number in [each.number for each in best]
-    look = "best-dot" if is_best else "default-dot" if trial.is_default else trial.state
+    css_class = "best-dot" if is_best else "default-dot" if trial.is_default else trial.state
     words = f"trial {trial.number}: {format_score(monitor, trial.score)}"
     words += ", the default recipe" if trial.is_default else ", given up" if trial.state == "pruned" else ""
-    return Dot(x, y(trial.score), look, words)
+    return Dot(x, y(trial.score), css_class, words)
 
 
-_STAGE_WORDS = {
+_STAGE_TEXTS = {
     "head": ("Heads on frozen features", "Each is solved at once on features that were computed once."),
     "training": ("Training", "Each trains by epochs; those worse than half of the others by then are given up."),
 }
@@ -314,7 +314,7 @@ def _score(search: Search, score: float | None) -> str:
 
 
 def _stage(search: Search, stage: Stage) -> dict[str, object]:
-    name, meaning = _STAGE_WORDS[stage.name]
+    name, meaning = _STAGE_TEXTS[stage.name]
     largest = max(stage.importances.values(), default=1.0) or 1.0
     return {
         "name": name,

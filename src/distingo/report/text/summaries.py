@@ -118,11 +118,11 @@ def compare_to_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapp
 
 
 def _above(own: Score, score: Score, name: str) -> str:
-    return gettext("%(points)s above %(baseline)s", points=_apart(own, score), baseline=baseline_name(name))
+    return gettext("%(points)s above %(baseline)s", points=_points_between(own, score), baseline=baseline_name(name))
 
 
 def _below(own: Score, score: Score, name: str) -> str:
-    return gettext("%(points)s below %(baseline)s", points=_apart(own, score), baseline=baseline_name(name))
+    return gettext("%(points)s below %(baseline)s", points=_points_between(own, score), baseline=baseline_name(name))
 
 
 def _unclear(unclear: Mapping[str, Score], *, paired: bool) -> str:
@@ -143,7 +143,7 @@ def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> di
     return dict(others)
 
 
-def _apart(own: Score, other: Score) -> str:
+def _points_between(own: Score, other: Score) -> str:
     return points(own.value - other.value)
 
 
@@ -241,34 +241,34 @@ def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[
         for name, scores in evaluation.baselines.items()
         if name != model and MAIN_SCORE in scores
     }
-    kept = _kept(evaluation)
+    scored = _scored_labels(evaluation)
     sentence = gettext(
         "Mean average precision %(figure)s over %(labels)s on %(images)s (95\u00a0%% interval %(interval)s)%(beside)s.",
         figure=FIGURE,
-        labels=counted(len(kept), "label", "labels"),
+        labels=counted(len(scored), "label", "labels"),
         images=split_images(own.n, evaluation.split),
         interval=interval_phrase(MAIN_SCORE, own),
         beside=compare_to_baselines(own, baselines),
     )
     remarks = (
         *leaks,
-        *_meaning(own.value, kept, evaluation.n),
+        *_meaning(own.value, scored, evaluation.n),
         *_hits(evaluation, model),
-        *_best_and_worst(kept, evaluation.n),
+        *_best_and_worst(scored, evaluation.n),
         *_left_out(evaluation),
         *notes,
     )
     return split_at_figure(percent(own.value), sentence, remarks)
 
 
-def _kept(evaluation: Evaluation) -> list[LabelScores]:
+def _scored_labels(evaluation: Evaluation) -> list[LabelScores]:
     return [scores for scores in evaluation.per_label if scores.name not in evaluation.left_out]
 
 
-def _meaning(value: float, kept: list[LabelScores], n: int) -> tuple[str, ...]:
-    if not kept:
+def _meaning(value: float, scored: list[LabelScores], n: int) -> tuple[str, ...]:
+    if not scored:
         return ()
-    chance = sum(scores.support for scores in kept) / (n * len(kept))
+    chance = sum(scores.support for scores in scored) / (n * len(scored))
     return (
         gettext(
             "What that means: sort the pictures by a label’s probability and stop at each one that really has the "
@@ -299,8 +299,8 @@ def _hits(evaluation: Evaluation, model: str) -> tuple[str, ...]:
     )
 
 
-def _best_and_worst(kept: list[LabelScores], n: int) -> tuple[str, ...]:
-    evaluated = [(scores, scores.average_precision) for scores in kept if scores.support >= FEW_IMAGES]
+def _best_and_worst(scored: list[LabelScores], n: int) -> tuple[str, ...]:
+    evaluated = [(scores, scores.average_precision) for scores in scored if scores.support >= FEW_IMAGES]
     ranked = [(found.value, scores.support / n, scores) for scores, found in evaluated if found is not None]
     if len(ranked) < 2:
         return ()

@@ -253,9 +253,9 @@ def points_interval(difference: Score | PairedScore) -> str:
 
 def score_name(score: str) -> tuple[str, str]:
     """A score's name and what it means, in a few words (empty where unknown)."""
-    known = score_descriptions()
-    if score in known:
-        return known[score]
+    descriptions = score_descriptions()
+    if score in descriptions:
+        return descriptions[score]
     top = re.fullmatch(r"top_(\d+)_accuracy", score)
     if top:
         return (
