@@ -75,8 +75,8 @@ def test_photos_are_laid_out_by_a_backbone_that_is_named(tmp_path: Path, reading
     folder = write_backbone(tmp_path / "hub folder")
     dataset = read(draw_classes(tmp_path / "data", per_class=4), reading.cache)
     embedding = choose_embedding(dataset.images, reading.cache, weights=folder)
-    assert "of hub folder," in embedding.words
-    assert str(folder) not in embedding.words
+    assert "of hub folder," in embedding.description
+    assert str(folder) not in embedding.description
     _, features = embed(embedding, dataset.images, reading)
     assert np.allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
 
