@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from label_runs import LABELS, build_label_run
-from made_up_confidence import made_up
 from run_folders import SCRIPTS, build_run
+from sample_confidence import made_up
 from visible_text import visible_texts
 
 import distingo

@@ -20,7 +20,7 @@ from distingo.curation.findings import (
     Finding,
     FindingKind,
     file_findings,
-    is_answered,
+    is_resolved,
     quality_findings,
     resolve_thresholds,
 )
@@ -180,7 +180,7 @@ def run_check(request: CheckRequest) -> Check:
     dataset = measured.dataset
     all_findings = _in_order(_apply_thresholds(measured, thresholds, request))
     corrections = find_corrections(dataset.root, request.reading.corrections)
-    findings = tuple(finding for finding in all_findings if not is_answered(finding, corrections))
+    findings = tuple(finding for finding in all_findings if not is_resolved(finding, corrections))
     resolved_count = len(all_findings) - len(findings)
     notes = [*dataset.notes, embedding.note]
     if resolved_count:

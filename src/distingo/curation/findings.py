@@ -172,7 +172,7 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
     )
 
 
-def is_answered(finding: Finding, corrections: Corrections | None) -> bool:
+def is_resolved(finding: Finding, corrections: Corrections | None) -> bool:
     """Whether a finding is resolved by a decision in the corrections.
 
     Quarantining an image resolves all its findings. A pair is resolved if one of its images is quarantined or

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distingo.curation.findings import Finding, FindingKind, is_answered
+from distingo.curation.findings import Finding, FindingKind, is_resolved
 from distingo.datasets.corrections import Corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
@@ -179,7 +179,7 @@ def _sort_out(
     by_file = corrections.by_file if corrections else {}
     for finding in findings:
         correction = by_file.get(finding.file)
-        if not is_answered(finding, corrections) or (correction and correction.action == "quarantine"):
+        if not is_resolved(finding, corrections) or (correction and correction.action == "quarantine"):
             unresolved.append(finding)
             continue
         name = corrections.path.name if corrections else ""

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.curation.findings import IMAGE_KINDS, Finding, FindingKind, is_answered
+from distingo.curation.findings import IMAGE_KINDS, Finding, FindingKind, is_resolved
 from distingo.datasets.corrections import Correction, Corrections, is_corrections, read_corrections, write_corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, open_source, read_bytes, read_header
 from distingo.datasets.walking import split_of_path
@@ -211,9 +211,9 @@ class Question:
         """Whether a finding of the kind reaches its threshold; with `below`, whether there is any of the kind."""
         return any(finding.kind == kind and (finding.counts or below) for finding in self.findings)
 
-    def is_answered(self, corrections: Corrections) -> bool:
+    def is_resolved(self, corrections: Corrections) -> bool:
         """Whether there is a decision about all findings in `relevant_findings`."""
-        return all(is_answered(finding, corrections) for finding in self.relevant_findings)
+        return all(is_resolved(finding, corrections) for finding in self.relevant_findings)
 
 
 def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:

@@ -206,7 +206,7 @@ class ReviewSession:
     def answered(self, numbers: Iterable[int]) -> list[int]:
         """Select the numbers of the questions that are answered."""
         corrections = self.decisions.corrections
-        return [number for number in numbers if self.questions[number].is_answered(corrections)]
+        return [number for number in numbers if self.questions[number].is_resolved(corrections)]
 
     def question(self, number: int) -> QuestionAnswer:
         """Describe one question for the page.

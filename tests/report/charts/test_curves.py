@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_confidence import made_up
 from run_folders import build_run
+from sample_confidence import made_up
 
 from distingo.report.charts.curves import (
     BOTTOM,

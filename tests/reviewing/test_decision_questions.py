@@ -62,8 +62,8 @@ def test_of_a_contradiction_each_suggests_its_class_for_the_other() -> None:
 def test_a_question_is_answered_when_all_that_counts_is() -> None:
     (question,) = gather_questions([DARK, replace(DARK, kind="blurred"), replace(DARK, kind="bright", score=0.1)])
     half = Correction("a/1.png", "keep", kinds=("dark",))
-    assert not question.is_answered(Corrections(Path("c"), (half,)))
-    assert question.is_answered(Corrections(Path("c"), (replace(half, kinds=("dark", "blurred")),)))
+    assert not question.is_resolved(Corrections(Path("c"), (half,)))
+    assert question.is_resolved(Corrections(Path("c"), (replace(half, kinds=("dark", "blurred")),)))
 
 
 def test_every_kind_has_its_place_in_the_order() -> None:
