@@ -17,7 +17,7 @@ from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table, stem_of_address
 from distingo.errors import DataError, ErrorCode, UsageError
-from distingo.runs.data import sum_up_left_out
+from distingo.runs.data import summarize_unused_files
 from raising import raises
 
 Gather = Callable[..., Gathered]
@@ -222,7 +222,7 @@ def test_the_files_of_a_download_are_not_counted(gather: Gather, tmp_path: Path)
     gather(ONE_LABEL)
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.file_count == len(dataset.images) == 9
-    assert sum_up_left_out(dataset, "manifest.csv") == ()
+    assert summarize_unused_files(dataset, "manifest.csv") == ()
     own = {row.file: str(row.reason) for row in dataset.manifest if row.is_own}
     assert own.keys() == {"manifest.csv", "metadata.csv", *own_files(tmp_path / "out")}
     assert own["manifest.csv"] == own[".distingo-download/finished"] == "kept by `distingo download`"

@@ -31,7 +31,7 @@ def test_an_evaluation_keeps_maps_of_its_mistakes_and_the_page_shows_them(
 ) -> None:
     data = mislabeled(tmp_path / "other")
     distingo.evaluate(corner_runs["cnn"], data, cache=tmp_path / "cache")
-    place = RunFolder(corner_runs["cnn"]).judged_on(data)
+    place = RunFolder(corner_runs["cnn"]).evaluation_of(data)
     maps = read_heat_maps(place / "heat_maps.parquet")
     rows = pq.read_table(place / "predictions.parquet").to_pylist()
     wrong = {(row["file"], row["predicted"]) for row in rows if row["truth"] != row["predicted"]}

@@ -158,7 +158,7 @@ def test_frames_are_freed_and_lines_of_faults_stay() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_two_hundred_refused_bodies_leave_no_memory_behind(tiny_runs: dict[str, Path]) -> None:
-    from attacked import resident
+    from attacked_server import resident
 
     body = form(b"a" * (31 * MEBI), name=b"a")
     with command(f"cnn={tiny_runs['small-cnn']}") as started:

@@ -16,7 +16,7 @@ from PIL import Image
 
 import distingo
 from browsing import CONTRASTS
-from distingo.language import LANGUAGES, written_in
+from distingo.language import LANGUAGES, use_language
 from distingo.serving.corrections import CorrectionStore
 from distingo.serving.http.access import hash_key
 from distingo.serving.page_routes import page_words
@@ -134,7 +134,7 @@ def answered(page: Any) -> None:
 
 
 def say(name: str, language: str = "en", **values: str) -> str:
-    with written_in(language):  # type: ignore[arg-type]
+    with use_language(language):  # type: ignore[arg-type]
         return page_words()[name].format(**values)
 
 

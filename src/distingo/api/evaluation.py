@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from distingo.api.keywords import settle_language
+from distingo.api.keywords import resolve_language
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError
 from distingo.files import as_names, as_paths
-from distingo.language import Language, written_in
+from distingo.language import Language, use_language
 from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 
@@ -69,7 +69,7 @@ def explain(
         )
     paths = [Path(place) for place in (output, layers) if place is not None]
     for place in paths:
-        _check_place(place)
+        _check_picture_path(place)
     if len(set(paths)) < len(paths):
         raise UsageError(
             f"{output}: is to hold the explanation and the layers; give two names",
@@ -86,7 +86,7 @@ def explain(
     return explanation
 
 
-def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
+def explain_errors(run: Path, evaluated: Path | None, *, device: str) -> None:
     """Compute heat maps of an evaluation's most confident errors and write ``heat_maps.parquet`` for its report.
 
     Args:
@@ -111,7 +111,7 @@ def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
     )
 
 
-def _check_place(path: Path) -> None:
+def _check_picture_path(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise UsageError(
             f"{path}: ends in {path.suffix or 'nothing'!r}; give a name that ends in .png", code="invalid_file_name"
@@ -149,7 +149,7 @@ def evaluate(
     """
     from distingo.evaluation.evaluating import EvaluateRequest, evaluate_run
 
-    page_language = settle_language(language)
+    page_language = resolve_language(language)
     request = EvaluateRequest(
         run=Path(run),
         data=None if data is None else Path(data),
@@ -158,7 +158,7 @@ def evaluate(
     )
     evaluation, folder = evaluate_run(request)
     evaluated = None if data is None else folder
-    explain_mistakes(Path(run), evaluated, device=device)
+    explain_errors(Path(run), evaluated, device=device)
     _write_pages(Path(run), evaluated, page_language)
     return evaluation
 
@@ -205,7 +205,7 @@ def write_report(run: str | Path, *, language: str | None = None) -> Path:
         RunError: The run folder is damaged or from a newer version.
         UsageError: There is no such language.
     """
-    page_language = settle_language(language)
+    page_language = resolve_language(language)
     read_config(RunFolder(Path(run)))
     return _write_pages(Path(run), None, page_language)
 
@@ -214,7 +214,7 @@ def _write_pages(run: Path, evaluated: Path | None, language: Language) -> Path:
     from distingo.report.pages.card import write_card
     from distingo.report.pages.run import write_report as write_page
 
-    with written_in(language):
+    with use_language(language):
         page = write_page(run, evaluated)
         if evaluated is None:
             write_card(run)

@@ -99,22 +99,22 @@ def _grouped(reading: Reading, grouping: GroupingSettings) -> Reading:
     return replace(reading, table=replace(reading.table or TableOptions(), group_column=grouping.group_column))
 
 
-def settle_language(wanted: str | None) -> Language:
+def resolve_language(requested: str | None) -> Language:
     """Choose the language: the requested one, else that of the environment, else English.
 
     Args:
-        wanted: ``en``, ``es`` or ``zh``; None uses the environment variable ``DISTINGO_LANGUAGE``.
+        requested: ``en``, ``es`` or ``zh``; None uses the environment variable ``DISTINGO_LANGUAGE``.
 
     Raises:
         UsageError: There is no such language.
     """
-    requested = wanted if wanted is not None else os.environ.get(VARIABLE) or "en"
+    name = requested if requested is not None else os.environ.get(VARIABLE) or "en"
     for language in LANGUAGES:
-        if requested == language:
+        if name == language:
             return language
-    where = option("language") if wanted is not None else VARIABLE
+    source = option("language") if requested is not None else VARIABLE
     raise UsageError(
-        f"{where} {requested}: is no language of the pages; choose {', '.join(LANGUAGES)}",
+        f"{source} {name}: is no language of the pages; choose {', '.join(LANGUAGES)}",
         code="unknown_name",
         parameter="language",
     )

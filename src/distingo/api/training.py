@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from distingo.api.evaluation import compare, evaluate
-from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, settle_language, training_options
+from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, resolve_language, training_options
 from distingo.errors import InterruptionError, UsageError, option
 from distingo.files import as_names, is_half_written
 from distingo.models.catalog import CATALOG, CatalogEntry
@@ -92,13 +92,13 @@ def train(
         DistingoError: The subclass depends on the failure; the message explains what to do.
     """
     from distingo.datasets.splits.files import name_split
-    from distingo.runs.config import read_config, settle_corrections
+    from distingo.runs.config import read_config, resolve_corrections
     from distingo.tracking.following import choose_tracking, follow
     from distingo.training.request import RequestedOptions, TrainRequest, read_recipe_file, repeat
     from distingo.training.run import train_run
     from distingo.training.run_config import check_split_options
 
-    settle_language(language)  # raises before hours of training
+    resolve_language(language)  # raises before hours of training
     recipe, reading = training_options(options)
     folder = RunFolder(Path(output))
     if config is not None and recipe_file is not None:
@@ -130,7 +130,7 @@ def train(
         data=source,
         output=folder.path,
         options=inputs.options,
-        reading=replace(inputs.reading, corrections=settle_corrections(inputs.reading.corrections)),
+        reading=replace(inputs.reading, corrections=resolve_corrections(inputs.reading.corrections)),
         repeats=inputs.repeats,
         split=inputs.split,
         near_duplicates=inputs.near_duplicates,
@@ -142,19 +142,19 @@ def train(
             train_run(replace(request, on_epoch=_both(on_epoch, listener)))
             evaluation = evaluate(folder.path, language=language, **of_machine(options))
     except KeyboardInterrupt:
-        raise InterruptionError(folder.how_to_resume(), code="interrupted") from None
+        raise InterruptionError(folder.describe_interruption(), code="interrupted") from None
     return Run(folder.path, evaluation, folder.report)
 
 
 def _both(
     first: Callable[[EpochRecord], None] | None, second: Callable[[EpochRecord], None]
 ) -> Callable[[EpochRecord], None]:
-    def tell(record: EpochRecord) -> None:
+    def report(record: EpochRecord) -> None:
         if first is not None:
             first(record)
         second(record)
 
-    return tell
+    return report
 
 
 def train_several(

@@ -41,13 +41,13 @@ class Embedding:
         return note("compared-by", name=self.name, said=self.reason)
 
 
-def choose_embedding(option: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
+def choose_embedding(option: str | None, weights: str | Path | None, data: Survey, cache: Cache) -> Embedding:
     """Choose the features that images are compared by.
 
     Args:
         option: A backbone as for `train`, ``descriptors``, or ``none``; None chooses as `train` does.
         weights: As for `train`; None is the published weights.
-        seen: Survey of the data set.
+        data: Survey of the data set.
         cache: Cache for the features.
 
     Raises:
@@ -62,7 +62,7 @@ def choose_embedding(option: str | None, weights: str | Path | None, seen: Surve
     from distingo.training.defaults import DataFacts
     from distingo.training.pretrained import choose_model
 
-    facts = DataFacts(images=seen.count, height=seen.height, width=seen.width, gray=seen.gray, task=seen.task)
+    facts = DataFacts(images=data.count, height=data.height, width=data.width, gray=data.gray, task=data.task)
     name, reason = (option, note("requested")) if option is not None else choose_model(facts)
     if option is None and weights is None and name == "small-cnn":
         return _descriptors(cache, reason)

@@ -20,7 +20,7 @@ from distingo.csv_files import join_labels, restore_cells, split_labels, write_t
 from distingo.datasets.tables.headers import names_labels
 from distingo.datasets.tables.table import decode_text
 from distingo.datasets.walking import FoundFile
-from distingo.errors import DataError, RunError, name_the_nearest
+from distingo.errors import DataError, RunError, suggest_names
 from distingo.files import content_hash, require_intact
 from distingo.messages.notes import Note, note
 from distingo.records import HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD
@@ -222,7 +222,7 @@ def _read_header(path: Path, row: list[str]) -> list[str]:
     for name in header:
         if name not in _COLUMNS:
             raise DataError(
-                f"{path}: line 1: no column {name!r} is known; {name_the_nearest(name, list(_COLUMNS))}",
+                f"{path}: line 1: no column {name!r} is known; {suggest_names(name, list(_COLUMNS))}",
                 code="unknown_column",
             )
     if len(set(header)) < len(header):
@@ -281,7 +281,7 @@ def _one_of(text: str, choices: tuple[_Choice, ...], column: str) -> _Choice:
     for each in choices:
         if each == text:
             return each
-    raise ValueError(f"{text!r} is no {column}; {name_the_nearest(text, list(choices))}")
+    raise ValueError(f"{text!r} is no {column}; {suggest_names(text, list(choices))}")
 
 
 def utc_now() -> str:

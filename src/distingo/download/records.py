@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import UsageError, option, suggest_names
 from distingo.options.fields import Option, check_options
 from distingo.safe_paths import safe_name
 
@@ -235,7 +235,7 @@ def _only(text: str, names: Mapping[str, Sequence[CatalogClass]], source: str) -
             code="ambiguous_name",
             parameter="classes",
         )
-    near = name_the_nearest(_key(text), list(names), otherwise="")
+    near = suggest_names(_key(text), list(names), otherwise="")
     reason = f"no such class; {near}" if near else "no such class, nor one with a similar name; try another word"
     raise UsageError(f"{option('classes')} {text!r}: {source} has {reason}", code="unknown_name", parameter="classes")
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from distingo.errors import ResourceError, UsageError, name_the_nearest
+from distingo.errors import ResourceError, UsageError, suggest_names
 
 SetLayout = Literal["idx", "cifar", "folders", "flowers", "pets"]
 """Layouts of published files; see `distingo.download.named`."""
@@ -295,7 +295,7 @@ def find_set(name: str) -> NamedSet:
     """
     if name not in SETS:
         raise UsageError(
-            f"no set is called {name!r}; {name_the_nearest(name, list(SETS))}", code="unknown_name", parameter="name"
+            f"no set is called {name!r}; {suggest_names(name, list(SETS))}", code="unknown_name", parameter="name"
         )
     return SETS[name]
 

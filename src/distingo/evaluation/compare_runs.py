@@ -92,7 +92,7 @@ def _evaluate_on(run: RunRecords, files: Sequence[str]) -> RunRecords:
 
 
 def _score_classes(run: RunRecords, predicted: Predicted) -> Evaluation:
-    confusion = confusion_matrix(predicted.truth, predicted.said, len(run.classes))
+    confusion = confusion_matrix(predicted.truth, predicted.predicted, len(run.classes))
     return Evaluation(
         split="test",
         n=len(predicted.files),

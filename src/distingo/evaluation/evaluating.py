@@ -25,7 +25,7 @@ from distingo.prediction.classifier import Outputs, input_product, predict_outpu
 from distingo.prediction.predictor import Predictor
 from distingo.records import Dataset, LabeledImage, Source, Split
 from distingo.runs import evaluation as run_cost
-from distingo.runs.config import RunConfig, kept_corrections, read_config
+from distingo.runs.config import RunConfig, copied_corrections, read_config
 from distingo.runs.contents import read_run
 from distingo.runs.data import read_split, write_manifest, write_split
 from distingo.runs.evaluation import (
@@ -157,7 +157,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         _require_classes(dataset, models[MODEL])
         images, notes = _evaluated_images(dataset)
         notes += _training_overlap(folder, images) + _corrected(dataset, request) + dataset.range_warnings
-        folder_of_results = folder.judged_on(request.data)
+        folder_of_results = folder.evaluation_of(request.data)
         write_manifest(dataset.manifest, folder_of_results / "manifest.csv")
         write_split(Split(train=(), validation=(), test=images), folder_of_results / "split.csv")
         write_other_data(folder_of_results, OtherData(str(request.data.resolve()), str(dataset.root.resolve())))
@@ -180,7 +180,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
 
 def _require_no_link(folder: RunFolder, data: Path) -> None:
     """Refuse a run, possibly from an untrusted archive, where results would be written through a link."""
-    target = folder.judged_on(data)
+    target = folder.evaluation_of(data)
     if link := find_link_above(folder.path, f"{target.relative_to(folder.path).as_posix()}/evaluation.json"):
         raise RunError(
             f"{folder.path}: {quote(link)} is a link, through which nothing is written; remove the link", code="is_link"
@@ -214,7 +214,7 @@ def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFol
         request.reading,
         table=config.table_options,
         allow_missing=config.allow_missing or request.reading.allow_missing,
-        corrections=kept_corrections(folder),
+        corrections=copied_corrections(folder),
     )
     return replace(request, data=Path(config.data), reading=reading)
 

@@ -114,7 +114,7 @@ def pair_labels(run: Predicted, best: Predicted, labels: tuple[str, ...], *, pai
 
 
 def _label_predictions(predicted: Predicted) -> LabelPredictions:
-    return LabelPredictions(predicted.probabilities, predicted.said)
+    return LabelPredictions(predicted.probabilities, predicted.predicted)
 
 
 def _numbers(names: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:

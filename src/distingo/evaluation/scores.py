@@ -30,7 +30,7 @@ from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.naming import calibration_labels, ood_threshold, set_coverage
 from distingo.records import LabeledImage, encode_labels
-from distingo.runs.evaluation import AnswersAt, Confidence, SetsAt, Strangers
+from distingo.runs.evaluation import AbstentionResult, Confidence, CoverageResult, OutlierCounts
 from distingo.scores import Evaluation, Score
 
 MODEL = "model"
@@ -207,27 +207,29 @@ def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float],
     return tuple((float(coverage[index]), float(error[index])) for index in indices)
 
 
-def _answers_at(calibration_set: CalibrationSet, labels: PredictedLabels, requested: float, n: int) -> AnswersAt:
+def _answers_at(calibration_set: CalibrationSet, labels: PredictedLabels, requested: float, n: int) -> AbstentionResult:
     threshold = answer_threshold(calibration_labels(calibration_set), requested)
     if threshold is None:
-        return AnswersAt(requested, takes=answers_needed(requested))
+        return AbstentionResult(requested, takes=answers_needed(requested))
     errors = labels.errors(threshold)
     error = mean_score(errors, highest=1.0) if len(errors) else None
     short = error is not None and error.low > requested
-    return AnswersAt(requested, threshold, len(errors) / n, error, short=short, takes=answers_needed(requested))
+    return AbstentionResult(requested, threshold, len(errors) / n, error, short=short, takes=answers_needed(requested))
 
 
-def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: np.ndarray, requested: float) -> SetsAt:
+def _sets_at(
+    calibration_set: CalibrationSet, probabilities: np.ndarray, truth: np.ndarray, requested: float
+) -> CoverageResult:
     threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, requested)
     labeled = truth.any(axis=1)
     if threshold is None or not labeled.any():
-        return SetsAt(requested, takes=images_needed(requested))
+        return CoverageResult(requested, takes=images_needed(requested))
     in_set = prediction_sets(probabilities, threshold)
     covered = (in_set & truth).sum(axis=1)[labeled] / truth.sum(axis=1)[labeled]
     sizes = in_set.sum(axis=1)
     expected = set_coverage(calibration_set, requested, threshold)
     assert expected is not None  # there is a threshold
-    return SetsAt(
+    return CoverageResult(
         requested,
         threshold,
         mean_score(covered, highest=1.0),
@@ -247,7 +249,7 @@ def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
     return mean_score(covered, highest=1.0).high < expected.low
 
 
-def _out_of_distribution(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Strangers | None:
+def _out_of_distribution(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> OutlierCounts | None:
     if model.bank is None or model.calibration_set is None or not len(model.calibration_set.distances):
         return None
     threshold, alarms = ood_threshold(model)
@@ -255,4 +257,4 @@ def _out_of_distribution(model: SavedModel, images: Sequence[LabeledImage], outp
     order = np.argsort(-distances, kind="stable")
     flagged = order[distances[order] > threshold]
     files = tuple(images[index].source.file for index in flagged[:_MAX_FILES])
-    return Strangers(len(flagged), alarms, files)
+    return OutlierCounts(len(flagged), alarms, files)

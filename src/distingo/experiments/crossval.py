@@ -47,8 +47,8 @@ from distingo.near_duplicates.keeping import (
 from distingo.prediction.classifier import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
-from distingo.runs.config import keep_corrections, write_config
-from distingo.runs.data import NearDuplicateCounts, read_counts, sum_up_left_out, write_counts, write_manifest
+from distingo.runs.config import copy_corrections, write_config
+from distingo.runs.data import NearDuplicateCounts, read_counts, summarize_unused_files, write_counts, write_manifest
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.runs.predictions import write_predictions
 from distingo.training.preparing import ChosenRun, choose, identify_training, restore_choices
@@ -174,14 +174,14 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     corrections = find_corrections(chosen.dataset.root, training.reading.corrections)
     plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
     require_readable(plan, folder.path)
-    for each in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
+    for each in (*choices, *summarize_unused_files(chosen.dataset, "manifest.csv")):
         log.info(each)
     begin_folder(folder.path, ("corrections.csv",))
     write_manifest(chosen.dataset.manifest, folder.manifest)
     write_counts(counts, folder.near_duplicates)
     for repeat, folds in enumerate(divided, 1):
         write_split_file(folds.dataset, folds.division(), folder.division(repeat), recorded=True)
-    keep_corrections(RunFolder(folder.path), corrections)
+    copy_corrections(RunFolder(folder.path), corrections)
     plan = replace(plan, folds=divided[0].count, repeats=len(divided), request=_identify(request))
     write_config(folder.plan, plan)
     end_beginning(folder.path)

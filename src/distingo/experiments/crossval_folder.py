@@ -102,7 +102,7 @@ class CrossValidationFolder:
             )
         return read_config_file(self.plan, required=("data", "recipe", "folds", "repeats"))
 
-    def how_to_resume(self) -> str:
+    def describe_interruption(self) -> str:
         """Message for a user who interrupted the cross-validation."""
         if self.plan.is_file():
             return f"stopped; `distingo crossval -o {self.path} --resume` goes on, finished folds are kept"

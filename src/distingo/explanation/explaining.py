@@ -15,7 +15,7 @@ from PIL import Image
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, visible_part
 from distingo.datasets.walking import source_of
-from distingo.errors import DistingoError, ModelError, UsageError, name_the_nearest, option
+from distingo.errors import DistingoError, ModelError, UsageError, option, suggest_names
 from distingo.explanation.covering import ImageProbabilities, check_by_covering, map_by_covering
 from distingo.explanation.records import (
     LONGEST_SIDE,
@@ -249,7 +249,7 @@ def _require_image_model(model: SavedModel) -> None:
 def _column(label: str, classes: tuple[str, ...]) -> int:
     if label not in classes:
         raise UsageError(
-            f"{option('classes')} {label}: the model knows no such class; {name_the_nearest(label, list(classes))}",
+            f"{option('classes')} {label}: the model knows no such class; {suggest_names(label, list(classes))}",
             code="unknown_name",
             parameter="classes",
         )

@@ -19,7 +19,7 @@ from distingo.machine.process import bind_this_thread
 from distingo.models.saved import SavedModel
 from distingo.prediction.networks import to_tensor
 from distingo.records import ImageSpec
-from distingo.runs.predictions import KeptHeatMap, write_heat_maps
+from distingo.runs.predictions import StoredHeatMap, write_heat_maps
 
 MIN_MAPS = 4
 OPERATIONS = 200e9
@@ -54,7 +54,7 @@ def write_top_loss_maps(
     with ThreadPoolExecutor(max_workers=4) as pool:
         opened = list(pool.map(lambda pair: _open(root, pair[0], model), losses))
     pairs = [(*pair, *image) for pair, image in zip(losses, opened, strict=True) if image is not None]
-    maps: list[KeptHeatMap] = []
+    maps: list[StoredHeatMap] = []
     try:
         for start in range(0, len(pairs), _BATCH):
             maps += _explain(model, network, pairs[start : start + _BATCH], device)
@@ -69,7 +69,7 @@ _Opened = tuple[str, str, np.ndarray, tuple[float, float, float, float]]
 
 def _explain(
     model: SavedModel, network: nn.Module, pairs: Sequence[_Opened], device: torch.device
-) -> list[KeptHeatMap]:
+) -> list[StoredHeatMap]:
     classes = model.description.classes
     columns = torch.tensor([classes.index(label) for _, label, _, _ in pairs], device=device)
     images = to_tensor(np.stack([pixels for _, _, pixels, _ in pairs]), device)
@@ -77,7 +77,7 @@ def _explain(
         heat, _ = find_heat(network, images, columns, several=model.description.task == "multi-label")
     values = heat.cpu().numpy()
     return [
-        KeptHeatMap(file, label, seen, values[at] / max(float(values[at].max()), 1e-30))
+        StoredHeatMap(file, label, seen, values[at] / max(float(values[at].max()), 1e-30))
         for at, (file, label, _, seen) in enumerate(pairs)
         if np.isfinite(values[at]).all()
     ]

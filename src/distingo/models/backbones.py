@@ -21,7 +21,7 @@ from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS, BackboneSettings, find_settings, read_settings
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
 from distingo.records import ImageSpec
-from distingo.runs.fields import find_rendition_fault
+from distingo.runs.fields import find_image_spec_fault
 
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
 
@@ -97,7 +97,7 @@ def find_backbone(
         )
     sized = {"img_size": [height, width]} if settings.fixed_size else {}
     rendition = settings.rendition(height, width)
-    if why := find_rendition_fault(asdict(rendition)):
+    if why := find_image_spec_fault(asdict(rendition)):
         raise ModelError(
             f"{name}: images of {height}x{width} pixels: {why}; choose another size or backbone",
             code="unsupported_image_size",

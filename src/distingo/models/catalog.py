@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from distingo.errors import ModelError, name_the_nearest
+from distingo.errors import ModelError, suggest_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,7 +99,7 @@ def build_network(
     """
     entry = find_model(name)
     if entry.kind == "pretrained":
-        near = name_the_nearest(name, [entry.name for entry in _ENTRIES if entry.location])
+        near = suggest_names(name, [entry.name for entry in _ENTRIES if entry.location])
         raise ModelError(
             f"none of our own networks is called {name!r}; {near} (`distingo models --pretrained` lists timm's)",
             code="unknown_name",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import UsageError, option, suggest_names
 
 HEADS = ("linear", "linear-svm", "prototype", "knn")
 """Names of the heads; ``linear`` is the default."""
@@ -30,7 +30,7 @@ def require_head(name: str) -> None:
     """
     if name not in HEADS:
         raise UsageError(
-            f"{option('head')} {name}: no head is called so; {name_the_nearest(name, list(HEADS))}",
+            f"{option('head')} {name}: no head is called so; {suggest_names(name, list(HEADS))}",
             code="unknown_name",
             parameter="head",
         )

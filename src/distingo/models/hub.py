@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from distingo.datasets.cache.store import Cache
-from distingo.errors import DistingoError, ModelError, ResourceError, name_the_nearest, option
+from distingo.errors import DistingoError, ModelError, ResourceError, option, suggest_names
 from distingo.files import parse_json, write_json
 from distingo.models.architectures import import_timm
 from distingo.models.presets import PRESETS
@@ -313,7 +313,7 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
     glob = name_or_pattern if name_or_pattern in names or set(name_or_pattern) & set("*?[") else f"*{name_or_pattern}*"
     chosen = [name for name in names if fnmatchcase(name, glob)]
     if not chosen:
-        advice = name_the_nearest(
+        advice = suggest_names(
             pattern.partition(".")[0],
             list(dict.fromkeys(name.partition(".")[0] for name in names)),
             otherwise="a pattern without * is looked for inside names",

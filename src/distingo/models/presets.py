@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from distingo.errors import ModelError, join_faults, name_the_nearest, quote
+from distingo.errors import ModelError, join_faults, quote, suggest_names
 from distingo.files import parse_json
 from distingo.models.architectures import check_architecture, import_timm
 from distingo.models.catalog import CATALOG
@@ -200,7 +200,7 @@ def _trained(architecture: str) -> list[str]:
 
 def _nearest(name: str, names: list[str]) -> str:
     many = "`distingo models` and `distingo models --pretrained` list all"
-    return name_the_nearest(name, names, otherwise=None if len(names) <= 20 else many)
+    return suggest_names(name, names, otherwise=None if len(names) <= 20 else many)
 
 
 def read_settings(path: Path) -> BackboneSettings:

@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from distingo.errors import UsageError, name_the_nearest, option, quote
+from distingo.errors import UsageError, option, quote, suggest_names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,7 +178,7 @@ def require_keywords(passed: Mapping[str, Any], allowed: Mapping[str, Any], call
     """
     for name in passed:
         if name not in allowed:
-            raise TypeError(f"{call}() has no keyword {name!r}; {name_the_nearest(name, list(allowed))}")
+            raise TypeError(f"{call}() has no keyword {name!r}; {suggest_names(name, list(allowed))}")
 
 
 def _is_a(value: object, hint: Any) -> bool:

@@ -17,7 +17,7 @@ from distingo.datasets.tables.headers import has_names, named_like_images
 from distingo.datasets.tables.reading import find_column_delimiter, json_records, read_labels_table
 from distingo.datasets.tables.table import FOLDER_ENDINGS, decode_text, text_of
 from distingo.datasets.walking import walk
-from distingo.errors import DataError, UsageError, name_some, name_the_nearest, option
+from distingo.errors import DataError, UsageError, name_some, option, suggest_names
 
 _HEAD_BYTES = 1 << 20
 
@@ -74,7 +74,7 @@ def _recognize(path: Path, head: Sequence[_Row], column: str | None, bases: Sequ
         )
     if column is not None and column not in columns:
         raise UsageError(
-            f"{path}: no column {column!r}; {name_the_nearest(column, columns)}",
+            f"{path}: no column {column!r}; {suggest_names(column, columns)}",
             code="unknown_column",
             parameter="image_column",
         )

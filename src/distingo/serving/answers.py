@@ -155,7 +155,7 @@ class ReloadAnswer(TypedDict):
     changed: bool
 
 
-class KeptAnswer(TypedDict):
+class StoredAnswer(TypedDict):
     """The ID of a stored correction."""
 
     id: int

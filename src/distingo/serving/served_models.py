@@ -25,7 +25,7 @@ from distingo.serving.metrics import Metrics
 from distingo.serving.settings import NamedRun, ServeSettings, read_version
 from distingo.serving.turns import Share, TurnPool
 
-_LEVELS_KEPT = 64
+_MOST_LEVELS = 64
 _log = logging.getLogger("distingo.serving")
 
 
@@ -64,7 +64,7 @@ class ServedModel:
         enough = None if spec is None else shorter_side_for(spec)
         self._task = DecodeTask("row", settings.max_pixels, enough, description.value_ranges, spec)
         self._processes = processes
-        self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
+        self._certainties = functools.lru_cache(_MOST_LEVELS)(self._compute_certainty)
         self.counters = metrics.inferences.of(run.name, self.version)
         self._batches = metrics.batches.labels(run.name)
         self._seconds = metrics.evaluating.labels(run.name)
@@ -127,7 +127,7 @@ class ServedModel:
         self.counters.count_decoding(time.perf_counter() - began)
         return row
 
-    def _settle(self, abstain: float | None, coverage: float | None) -> Certainty:
+    def _compute_certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
         return certainty_thresholds(self.predictor.model, abstain=abstain, coverage=coverage)
 
     def _warm_up(self) -> None:

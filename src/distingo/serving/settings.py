@@ -273,7 +273,7 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
     Raises:
         UsageError: There are no runs, two have the same name, or a name can't be part of a URL.
     """
-    named: list[NamedRun] = []
+    named_runs: list[NamedRun] = []
     for run in runs:
         name, equals, folder = str(run).partition("=")
         if isinstance(run, Path) or not equals or "/" in name or Path(str(run)).exists():
@@ -284,16 +284,16 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
                 code="invalid_name",
                 parameter="runs",
             )
-        if name in {other.name for other in named}:
+        if name in {other.name for other in named_runs}:
             raise UsageError(
                 f"{run}: a model named {name} is served already; give one of them as NAME=RUN",
                 code="named_twice",
                 parameter="runs",
             )
-        named.append(NamedRun(name, Path(folder)))
-    if not named:
+        named_runs.append(NamedRun(name, Path(folder)))
+    if not named_runs:
         raise UsageError("no run is named: give at least one run folder", code="missing_argument", parameter="runs")
-    return tuple(named)
+    return tuple(named_runs)
 
 
 def read_size(text: str) -> int:

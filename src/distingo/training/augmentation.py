@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import UsageError, option, suggest_names
 
 _GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 """ITU-R BT.601 luma, as Pillow and torchvision turn color to gray."""
@@ -83,7 +83,7 @@ class Augmentation:
             if getattr(self, name) not in allowed:
                 raise UsageError(
                     f"augmentation: {name} is {getattr(self, name)!r}; "
-                    f"{name_the_nearest(str(getattr(self, name)), allowed)}",
+                    f"{suggest_names(str(getattr(self, name)), allowed)}",
                     code="unknown_name",
                 )
         if self.zoom >= 1:
@@ -126,7 +126,7 @@ def require_preset(name: str) -> None:
     """
     if name not in PRESETS:
         raise UsageError(
-            f"{option('augment')} {name}: no preset is called so; {name_the_nearest(name, list(PRESETS))}",
+            f"{option('augment')} {name}: no preset is called so; {suggest_names(name, list(PRESETS))}",
             code="unknown_name",
             parameter="augment",
         )

@@ -31,13 +31,13 @@ from distingo.records import Dataset, Split, ValueRanges
 from distingo.runs.config import (
     RunConfig,
     config_to_json,
+    copied_corrections,
+    copy_corrections,
     describe_change,
-    keep_corrections,
-    kept_corrections,
     read_config,
     write_config,
 )
-from distingo.runs.data import read_split, sum_up_left_out, write_counts, write_manifest, write_split
+from distingo.runs.data import read_split, summarize_unused_files, write_counts, write_manifest, write_split
 from distingo.runs.fields import Plain
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.training.augmentation import require_preset
@@ -86,13 +86,13 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     choices = (*chosen.choices, *split.notes, *changed)
     run_config = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(run_config, folder.path)
-    for message in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
+    for message in (*choices, *summarize_unused_files(dataset, "manifest.csv")):
         log.info(message)
     begin_folder(folder.path, (folder.corrections.name,))
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     write_counts(counts, folder.near_duplicates)
-    keep_corrections(folder, corrections)
+    copy_corrections(folder, corrections)
     write_config(folder.config, replace(run_config, request=identify_training(original_request)))
     end_beginning(folder.path)
     return prepared, request
@@ -268,7 +268,7 @@ def restore_choices(
         allow_missing=config.allow_missing or request.reading.allow_missing,
         value_range=value_ranges,
         max_pixels=config.max_pixels,
-        corrections=kept_corrections(RunFolder(request.output)),
+        corrections=copied_corrections(RunFolder(request.output)),
     )
     request = replace(request, data=data, reading=reading)
     backbone = load_requested_backbone(recipe.as_dict())

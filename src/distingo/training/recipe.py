@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
-from distingo.errors import UsageError, name_the_nearest, option, quote
+from distingo.errors import UsageError, option, quote, suggest_names
 from distingo.options.fields import Option, check_options
 from distingo.options.training import read_batch_size
 from distingo.runs.fields import Plain
@@ -358,7 +358,7 @@ def recipe_from_dict(values: Mapping[str, Plain]) -> Recipe:
     for key in values:
         if key not in field_names:
             raise UsageError(
-                f"recipe: unknown key {quote(key)}; {name_the_nearest(key, field_names)}",
+                f"recipe: unknown key {quote(key)}; {suggest_names(key, field_names)}",
                 code="unknown_option",
                 parameter=key,
             )

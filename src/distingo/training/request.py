@@ -17,7 +17,7 @@ from distingo.datasets.cache.products import Product
 from distingo.datasets.gathering import read_dataset, survey
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import RequestedSplit
-from distingo.errors import DataError, RunError, UsageError, name_the_nearest, quote
+from distingo.errors import DataError, RunError, UsageError, quote, suggest_names
 from distingo.files import content_hash, parse_json, require_sealed
 from distingo.models.description import ModelDescription
 from distingo.near_duplicates.keeping import Similarity
@@ -114,7 +114,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
     for name in options:
         if name not in field_names:
             raise UsageError(
-                f"{path}: unknown field {quote(name)}; {name_the_nearest(name, field_names)}", code="unknown_option"
+                f"{path}: unknown field {quote(name)}; {suggest_names(name, field_names)}", code="unknown_option"
             )
     return RecipeFile(path, content_hash(content), options)
 

@@ -24,7 +24,7 @@ from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.decoding.value_summaries import ValueSummary
 from distingo.datasets.walking import Candidate
 from distingo.files import content_hash
-from distingo.language import written_in
+from distingo.language import use_language
 from distingo.messages.notes import Note, note, text_note
 from distingo.records import ImageNote, ImageSpec, ManifestStatus
 
@@ -218,7 +218,7 @@ def _pack_reason(reason: Note | None, room: int) -> bytes:
     content = json.dumps(asdict(reason), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     if len(content) <= room:
         return content
-    with written_in("en"):
+    with use_language("en"):
         text = str(reason)
     for length in range(room, 0, -16):
         content = json.dumps(text[:length]).encode()

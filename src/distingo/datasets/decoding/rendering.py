@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import UsageError, option, suggest_names
 from distingo.records import ImageSpec
 
 _FILTERS = {
@@ -147,7 +147,7 @@ def require_views(name: str) -> tuple[str, ...]:
     """
     if name not in VIEW_SETS:
         raise UsageError(
-            f"{option('views')} {name}: no such set of views; {name_the_nearest(name, list(VIEW_SETS))}",
+            f"{option('views')} {name}: no such set of views; {suggest_names(name, list(VIEW_SETS))}",
             code="unknown_name",
             parameter="views",
         )

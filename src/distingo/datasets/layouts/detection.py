@@ -45,7 +45,7 @@ from distingo.datasets.walking import (
     is_part_name,
     walk,
 )
-from distingo.errors import DataError, UsageError, name_the_nearest, option
+from distingo.errors import DataError, UsageError, option, suggest_names
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import HOLDS_PROVENANCE, SplitName
 
@@ -345,7 +345,7 @@ def _table_of_groups(layout: Layout, tables: Sequence[Table], column: str) -> Ta
         names_of_columns = [name for table in tables for name in table.columns]
         names = ", ".join(table.path.name for table in tables)
         raise UsageError(
-            f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, names_of_columns)}",
+            f"{layout.root}: no column {column!r} in {names}; {suggest_names(column, names_of_columns)}",
             code="unknown_column",
             parameter="group_column",
         )

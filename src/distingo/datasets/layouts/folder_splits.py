@@ -22,7 +22,7 @@ from distingo.datasets.layouts.split_folders import (
     in_order,
 )
 from distingo.datasets.walking import is_part_name, is_unlabeled_name, split_of_name
-from distingo.errors import UsageError, name_some, name_the_nearest, option
+from distingo.errors import UsageError, name_some, option, suggest_names
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import SplitName
 
@@ -122,7 +122,7 @@ def _requested(root: Path, tree: Folder, named_splits: dict[str, SplitName]) -> 
             continue
         matches = [_as_matched(*each, split) for each in _matching(tree, name.split("/"))]
         if not matches:
-            suggestion = name_the_nearest(name, [each.display_path for each in tree])
+            suggestion = suggest_names(name, [each.display_path for each in tree])
             raise UsageError(
                 f"{option('splits')}: {root} has no folder {name!r} with images in it; {suggestion}",
                 code="unknown_name",

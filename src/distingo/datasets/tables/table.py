@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from distingo.errors import DataError, UsageError, name_the_nearest, option
+from distingo.errors import DataError, UsageError, option, suggest_names
 from distingo.messages.notes import Note, note
 from distingo.options.fields import Option
 
@@ -206,7 +206,7 @@ class Table:
             UsageError: There is no such column.
         """
         if name not in self.columns:
-            suggestion = name_the_nearest(name, list(self.columns), otherwise="")
+            suggestion = suggest_names(name, list(self.columns), otherwise="")
             columns = ", ".join(self.columns)
             choose = f"{suggestion} It has {columns}" if suggestion else f"choose one of {columns}"
             raise UsageError(f"{self.path}: no column {name!r}; {choose}", code="unknown_column")

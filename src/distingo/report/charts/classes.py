@@ -94,7 +94,7 @@ def view_confusion(evaluation: Evaluation) -> ConfusionView | None:
     )
 
 
-def often_taken_for(evaluation: Evaluation) -> dict[str, ConfusionCell]:
+def most_frequent_confusions(evaluation: Evaluation) -> dict[str, ConfusionCell]:
     """For each class with mistakes, the class that its images are most often taken for."""
     most_frequent = {}
     for row, numbers in enumerate(evaluation.confusion):
@@ -233,7 +233,7 @@ OUTCOMES: tuple[Outcome, ...] = ("found", "missed", "invented", "rest")
 
 MOST_OF_A_MISTAKE = 24
 
-MOST_OF_A_RIGHT_ANSWER = 12
+MOST_OF_A_CORRECT_CELL = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,15 +271,15 @@ def view_cells(scores: LabelScores, predictions: Predicted | None) -> tuple[Labe
 
 def _rows(predictions: Predicted, label: str, outcome: Outcome) -> tuple[int, ...]:
     column = predictions.classes.index(label)
-    there, given = predictions.truth[:, column], predictions.said[:, column]
-    inside = (there if outcome in ("found", "missed") else ~there) & (
+    actual, given = predictions.truth[:, column], predictions.predicted[:, column]
+    inside = (actual if outcome in ("found", "missed") else ~actual) & (
         given if outcome in ("found", "invented") else ~given
     )
     rows = np.flatnonzero(inside)
     # the surest mistake is the least probable label that is there, and the most probable one that is not
     sign = 1.0 if outcome in ("found", "missed") else -1.0
     ranked = rows[np.argsort(sign * predictions.probabilities[rows, column], kind="stable")]
-    most = MOST_OF_A_MISTAKE if outcome in ("missed", "invented") else MOST_OF_A_RIGHT_ANSWER
+    most = MOST_OF_A_MISTAKE if outcome in ("missed", "invented") else MOST_OF_A_CORRECT_CELL
     return tuple(ranked[:most].tolist())
 
 

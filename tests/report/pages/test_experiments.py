@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluated_recipes import CLASSES, make_cross_validation, make_learning_curve
+from experiment_results import CLASSES, make_cross_validation, make_learning_curve
 
 from distingo.report.pages.experiments import (
     draw_fold_rail,

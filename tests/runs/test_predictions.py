@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.runs.predictions import KeptHeatMap, read_heat_maps, write_heat_maps
+from distingo.runs.predictions import StoredHeatMap, read_heat_maps, write_heat_maps
 from raising import raises
 
 
 def test_maps_come_back(tmp_path: Path) -> None:
     values = np.random.default_rng(0).random((3, 5)).astype(np.float32)
-    kept = KeptHeatMap("猫/a|b.png", "chat, noir", (0.1, 0.0, 0.9, 1.0), values)
+    kept = StoredHeatMap("猫/a|b.png", "chat, noir", (0.1, 0.0, 0.9, 1.0), values)
     write_heat_maps(
-        [kept, KeptHeatMap("x", "y", (0, 0, 1, 1), np.zeros((1, 1), np.float32))], tmp_path / "maps.parquet"
+        [kept, StoredHeatMap("x", "y", (0, 0, 1, 1), np.zeros((1, 1), np.float32))], tmp_path / "maps.parquet"
     )
     found = read_heat_maps(tmp_path / "maps.parquet")
     assert list(found) == [("猫/a|b.png", "chat, noir"), ("x", "y")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distingo.report.charts.classes import MOST_CLASSES, group_by_cell, often_taken_for, view_confusion
+from distingo.report.charts.classes import MOST_CLASSES, group_by_cell, most_frequent_confusions, view_confusion
 from distingo.runs.predictions import PredictionRow
 from distingo.scores import Evaluation
 
@@ -36,7 +36,7 @@ def test_many_classes_show_the_most_confused() -> None:
 
 
 def test_often_taken_for() -> None:
-    most_frequent = often_taken_for(_evaluation([[9, 1, 2], [0, 3, 0], [4, 4, 1]]))
+    most_frequent = most_frequent_confusions(_evaluation([[9, 1, 2], [0, 3, 0], [4, 4, 1]]))
     assert {name: (cell.predicted, cell.number) for name, cell in most_frequent.items()} == {
         "c0": ("c2", 2),
         "c2": ("c0", 4),

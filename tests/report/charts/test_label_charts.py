@@ -23,7 +23,7 @@ from distingo.report.charts.classes import (
     view_cells,
     view_labels,
 )
-from distingo.report.examples import show_samples, surest_mistakes
+from distingo.report.examples import most_confident_label_errors, show_samples
 from distingo.report.text.summaries import summarize_label_evaluation
 from distingo.report.text.wording import score_name, score_range, score_value
 from distingo.runs.predictions import Predicted, read_predicted
@@ -121,14 +121,14 @@ def test_cells_hold_the_surest_mistakes_and_the_least_sure_answers(
 
 
 def test_surest_mistakes_show_a_image_once(predictions: Predicted) -> None:
-    invented = surest_mistakes(predictions, missed=False)
+    invented = most_confident_label_errors(predictions, missed=False)
     assert [(entry.file, entry.label, round(entry.probability, 3)) for entry in invented] == [
         ("2.png", "a", 0.7),
         ("4.png", "b", 0.7),
         ("3.png", "c", 0.6),
         ("1.png", "b", 0.4),
     ]
-    missed = surest_mistakes(predictions, missed=True)
+    missed = most_confident_label_errors(predictions, missed=True)
     assert [(entry.file, entry.label, entry.truth) for entry in missed] == [
         ("5.png", "b", ("a", "b")),
         ("0.png", "b", ("a", "b")),
@@ -140,7 +140,7 @@ def test_surest_mistakes_take_three_of_a_label() -> None:
     none = np.zeros((9, 2), dtype=np.bool_)
     chances = np.column_stack([np.linspace(0.9, 0.6, 9), np.full(9, 0.5)]).astype(np.float32)
     rows = tuple(f"{row}" for row in range(9))
-    found = surest_mistakes(Predicted(("a", "b"), rows, none, ~none, chances), missed=False)
+    found = most_confident_label_errors(Predicted(("a", "b"), rows, none, ~none, chances), missed=False)
     assert [(entry.file, entry.label) for entry in found] == [(f"{row}", "a" if row < 3 else "b") for row in range(6)]
 
 
@@ -149,7 +149,7 @@ def test_samples_are_chosen_by_name_and_say_the_most_probable_first(predictions:
     assert [sample.file for sample in samples] == list(predictions.files)
     first = samples[0]
     assert first.truth == (("a", True), ("b", False))
-    assert [(said.label, said.given, said.right, said.threshold) for said in first.said] == [
+    assert [(each.label, each.given, each.right, each.threshold) for each in first.predictions] == [
         ("a", True, True, 0.5),
         ("c", False, False, 0.5),
         ("b", False, True, 0.3),

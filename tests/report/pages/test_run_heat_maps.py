@@ -11,11 +11,11 @@ from label_runs import build_label_run
 from run_folders import build_run
 
 from distingo.errors import RunError
-from distingo.report.examples import worst_mistakes
+from distingo.report.examples import most_confident_errors
 from distingo.report.pages.run import write_report
 from distingo.report.thumbnails import list_mistakes
 from distingo.runs.contents import read_run
-from distingo.runs.predictions import KeptHeatMap, write_heat_maps
+from distingo.runs.predictions import StoredHeatMap, write_heat_maps
 from raising import raises
 
 VALUES = np.array([[0.0, 0.2], [0.4, 1.0]], np.float32)
@@ -24,13 +24,13 @@ VALUES = np.array([[0.0, 0.2], [0.4, 1.0]], np.float32)
 def with_maps(run: Path, most: int = 100) -> list[tuple[str, str]]:
     """Keep a map of a run's mistakes; returns which."""
     mistakes = list_mistakes(read_run(run))[:most]
-    write_heat_maps([KeptHeatMap(*mistake, (0, 0, 1, 1), VALUES) for mistake in mistakes], run / "heat_maps.parquet")
+    write_heat_maps([StoredHeatMap(*mistake, (0, 0, 1, 1), VALUES) for mistake in mistakes], run / "heat_maps.parquet")
     return mistakes
 
 
 def test_the_mistakes_are_those_of_the_page(tmp_path: Path) -> None:
     records = read_run(build_run(tmp_path))
-    expected = [(row.file, row.predicted) for row in worst_mistakes(records.predictions)]
+    expected = [(row.file, row.predicted) for row in most_confident_errors(records.predictions)]
     assert expected
     assert list_mistakes(records) == expected
 

@@ -113,6 +113,6 @@ def test_slots_come_back_whatever_happens() -> None:
         with pytest.raises(RefusedError):
             slots.check()
         raise KeyError(os.name)
-    assert slots.taken == 0
+    assert slots.used == 0
     assert seen == [3, 0]
     slots.check()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from distingo.curation.check import MOST_WRONG, LabelBasis, describe_basis, estimate_noise, weigh_labels
+from distingo.curation.check import MOST_WRONG, LabelBasis, describe_basis, estimate_label_basis, estimate_noise
 from distingo.curation.labels import OutOfFold, label_findings
 from distingo.records import LabeledImage, Source
 
@@ -37,7 +37,7 @@ def test_labels_without_noise_are_hardly_ever_doubted(classes: int) -> None:
     flagged = []
     for seed in range(40):
         chances, having, _ = simulate(400, classes, noise=0, seed=seed)
-        flagged.append(weigh_labels(chances, having, accuracy(chances, having), "single-label").counted / 400)
+        flagged.append(estimate_label_basis(chances, having, accuracy(chances, having), "single-label").counted / 400)
     assert np.mean(flagged) < 0.005
     assert np.mean(np.array(flagged) == 0) >= 0.9
     assert max(flagged) <= 0.02
@@ -49,7 +49,7 @@ def test_an_imbalanced_set_without_noise_is_not_doubted() -> None:
     flagged = []
     for seed in range(40):
         chances, having, _ = simulate(340, 2, noise=0, seed=seed, shares=np.array([0.97, 0.03]))
-        flagged.append(weigh_labels(chances, having, accuracy(chances, having), "single-label").counted / 340)
+        flagged.append(estimate_label_basis(chances, having, accuracy(chances, having), "single-label").counted / 340)
     assert np.mean(flagged) < 0.005
     assert max(flagged) <= 0.02
 
@@ -82,7 +82,7 @@ def test_models_no_better_than_the_commonest_class_doubt_nothing() -> None:
     generator = np.random.default_rng(0)
     having = np.eye(2, dtype=bool)[(generator.random(340) < 40 / 340).astype(int)]
     chances = np.column_stack([np.full(340, 0.88), np.full(340, 0.12)]) + generator.normal(0, 0.02, (340, 2))
-    basis = weigh_labels(chances, having, accuracy(chances, having), "single-label")
+    basis = estimate_label_basis(chances, having, accuracy(chances, having), "single-label")
     assert (basis.is_better, basis.counted) == (False, 0)
     assert basis.baseline == pytest.approx(having[:, 0].mean())
     (note,) = describe_basis(basis, "single-label")
@@ -95,7 +95,7 @@ def test_models_no_better_than_the_commonest_class_doubt_nothing() -> None:
 
 def test_the_gain_is_the_lower_end_of_its_interval() -> None:
     chances, having, _ = simulate(500, 4, noise=0, seed=5)
-    basis = weigh_labels(chances, having, accuracy(chances, having), "single-label")
+    basis = estimate_label_basis(chances, having, accuracy(chances, having), "single-label")
     given = having.argmax(axis=1)
     gains = (chances.argmax(axis=1) == given).astype(float) - (given == np.bincount(given).argmax())
     assert basis.gain == pytest.approx(gains.mean() - 1.959964 * gains.std() / np.sqrt(500))
@@ -105,7 +105,7 @@ def test_the_gain_is_the_lower_end_of_its_interval() -> None:
 def test_the_score_has_an_interval_and_says_of_how_many_images_it_is() -> None:
     given = np.repeat([0, 1], 50)
     said = np.where(np.arange(100) % 10 == 0, 1 - given, given)
-    basis = weigh_labels(0.1 + 0.8 * np.eye(2)[said], np.eye(2, dtype=bool)[given], 0.9, "single-label")
+    basis = estimate_label_basis(0.1 + 0.8 * np.eye(2)[said], np.eye(2, dtype=bool)[given], 0.9, "single-label")
     assert (basis.n, basis.baseline, basis.is_better) == (100, 0.5, True)
     assert (basis.low, basis.high) == pytest.approx((0.8256343, 0.9447709), abs=1e-6)  # Wilson's, of 90 of 100
     assert list(map(str, describe_basis(basis, "single-label"))) == [
@@ -118,16 +118,16 @@ def test_guesses_of_several_labels_doubt_nothing_and_a_good_model_may() -> None:
     generator = np.random.default_rng(3)
     having = generator.random((400, 5)) < 0.2
     guesses = generator.random((400, 5))
-    assert not weigh_labels(guesses, having, 0.5, "multi-label").is_better
+    assert not estimate_label_basis(guesses, having, 0.5, "multi-label").is_better
     good = np.clip(0.6 * having + 0.4 * guesses, 0, 1)
-    basis = weigh_labels(good, having, float(roc_auc_score(having, good)), "multi-label")
+    basis = estimate_label_basis(good, having, float(roc_auc_score(having, good)), "multi-label")
     assert basis.is_better
     assert basis.gain == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_list_that_is_cut_says_so() -> None:
     chances, having, _ = simulate(1000, 5, noise=0.3, seed=4, sharpness=6)
-    basis = weigh_labels(chances, having, accuracy(chances, having), "single-label")
+    basis = estimate_label_basis(chances, having, accuracy(chances, having), "single-label")
     assert basis.wrong > basis.counted == int(MOST_WRONG * 1000)
     assert basis.is_cut
     notes = list(map(str, describe_basis(basis, "single-label")))
@@ -141,11 +141,11 @@ def test_the_only_wrong_label_is_found_where_models_hardly_ever_err() -> None:
     chances = np.where(having, 0.97, 0.015)
     chances[7] = [0.9, 0.06, 0.04]
     assert estimate_noise(chances, having, "single-label")[0] == 0.0
-    basis = weigh_labels(chances, having, accuracy(chances, having), "single-label")
+    basis = estimate_label_basis(chances, having, accuracy(chances, having), "single-label")
     assert (basis.counted, basis.false_alarms) == (1, None)
     assert str(describe_basis(basis, "single-label")[0]).startswith("labels that look wrong: 1, too few to estimate")
     unsure = np.where(having, 0.5, 0.25)
-    assert weigh_labels(unsure, having, 1.0, "single-label").counted == 0
+    assert estimate_label_basis(unsure, having, 1.0, "single-label").counted == 0
 
 
 def test_the_share_of_right_labels_is_called_a_rough_estimate() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from distingo import reviewing
 from distingo.curation.findings import IMAGE_KINDS, Finding
 from distingo.datasets.corrections import Correction, Corrections
-from distingo.report.pages.check import WORDS
+from distingo.report.pages.check import KIND_TEXTS
 from distingo.reviewing.decisions import gather_questions
 
 DARK = Finding("dark", "a/1.png", 0.9, 0.5, ("a",), content="1" * 32)
@@ -62,8 +62,8 @@ def test_of_a_contradiction_each_suggests_its_class_for_the_other() -> None:
 def test_a_question_is_answered_when_all_that_counts_is() -> None:
     (question,) = gather_questions([DARK, replace(DARK, kind="blurred"), replace(DARK, kind="bright", score=0.1)])
     half = Correction("a/1.png", "keep", kinds=("dark",))
-    assert not question.is_answered(Corrections(Path("c"), (half,)))
-    assert question.is_answered(Corrections(Path("c"), (replace(half, kinds=("dark", "blurred")),)))
+    assert not question.is_resolved(Corrections(Path("c"), (half,)))
+    assert question.is_resolved(Corrections(Path("c"), (replace(half, kinds=("dark", "blurred")),)))
 
 
 def test_every_kind_has_its_place_in_the_order() -> None:
@@ -74,4 +74,4 @@ def test_every_kind_has_its_place_in_the_order() -> None:
 def test_the_page_names_kinds_as_the_page_of_the_check_does_and_in_that_order() -> None:
     words = Path(reviewing.__file__).parent / "page" / "words.js"
     named = re.findall(r'^  "([a-z-]+)": \["([^"]+)"', words.read_text(encoding="utf-8"), re.MULTILINE)
-    assert named == [(kind, WORDS[kind].name) for kind in IMAGE_KINDS]
+    assert named == [(kind, KIND_TEXTS[kind].name) for kind in IMAGE_KINDS]
