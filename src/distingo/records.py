@@ -203,7 +203,7 @@ class ManifestRow:
     Attributes:
         file: As in `Source.file`.
         status: See `ManifestStatus`.
-        reason: Why the file is not used (for the codes see `distingo.messages.reason_sentences`); for a used file its
+        reason: Why the file is not used (for the codes see `distingo.messages.notes`); for a used file its
             small faults, usually None.
         labels: The class names that the file was found under.
         split: The split that the data set itself assigns, or None.
