@@ -184,7 +184,7 @@ def test_a_served_model_scales_uploads_as_the_run_does(runs: dict[tuple[str, str
             image = image_of(pair[0], tmp_path)
             expected = distingo.load(runs[pair]).predict(image)[0]
             raw = httpx2.post(f"{server.url}/predict?model={number}", content=image.read_bytes(), timeout=30).json()
-            said = {"pictures": [{"data": base64.b64encode(image.read_bytes()).decode()}], "model": f"{number}"}
+            said = {"images": [{"data": base64.b64encode(image.read_bytes()).decode()}], "model": f"{number}"}
             in_json = httpx2.post(f"{server.url}/predict", json=said, timeout=30).json()
             for answer in (raw, in_json):
                 scores = {score["label"]: score["probability"] for score in answer["predictions"][0]["scores"]}

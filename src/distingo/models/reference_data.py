@@ -27,7 +27,7 @@ _ADVICE = "train again or restore it"
 
 
 class _PredictedFields(msgspec.Struct, forbid_unknown_fields=True):
-    picture: list[Count]
+    image: list[Count]
     probability: list[Share]
     right: list[Literal[0, 1]]
 
@@ -41,7 +41,7 @@ class _TrueFields(msgspec.Struct, forbid_unknown_fields=True):
 class _CalibrationSetFile:
     """The content of ``confidence.json``."""
 
-    validation_pictures: Count
+    validation_images: Count
     given_labels: _PredictedFields
     true_labels: _TrueFields
     distances: list[Annotated[float, msgspec.Meta(ge=0, le=1e30)]]
@@ -112,10 +112,10 @@ def save_calibration_set(folder: Path, calibration_set: CalibrationSet) -> None:
     """Write ``confidence.json``, numbers to seven digits."""
     content = {
         "format": FORMAT,
-        "validation_pictures": calibration_set.n,
+        "validation_images": calibration_set.n,
         "folds": calibration_set.folds,
         "given_labels": {
-            "picture": calibration_set.owners.tolist(),
+            "image": calibration_set.owners.tolist(),
             "probability": _rounded(calibration_set.confidences),
             "right": calibration_set.right.astype(int).tolist(),
         },
@@ -140,8 +140,8 @@ def load_calibration_set(folder: Path) -> CalibrationSet | None:
     stored = read_record(path, _CalibrationSetFile, advice=_ADVICE, strict=True)
     predicted, true = stored.given_labels, stored.true_labels
     calibration_set = CalibrationSet(
-        n=stored.validation_pictures,
-        owners=np.array(predicted.picture, np.int64),
+        n=stored.validation_images,
+        owners=np.array(predicted.image, np.int64),
         confidences=np.array(predicted.probability, np.float64),
         right=np.array(predicted.right, np.bool_),
         truths=np.array(true.probability, np.float64),

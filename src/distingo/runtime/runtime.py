@@ -20,7 +20,7 @@ from distingo.models.reference_data import CalibrationSet, FeatureBank, load_cal
 from distingo.prediction.image_model import ImageModel
 from distingo.prediction.images import ImageLike, name_image, open_image
 from distingo.prediction.naming import ModelOutput, certainty_thresholds
-from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
+from distingo.runtime.description import OUTPUTS, ExportDescription, load_exported_bank, read_export
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Function from uint8 images (n, height, width, channels) to float32 probabilities (n, classes) and features
@@ -86,9 +86,11 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
             f"{path}: ONNX Runtime can't load it ({first_line(error)}); export the run again", code="damaged_file"
         ) from error
 
+    name = session.get_inputs()[0].name  # exports of version 0.1 have another one
+
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            probabilities, features = session.run(OUTPUTS, {INPUT: images})
+            probabilities, features = session.run(OUTPUTS, {name: images})
         except Exception as error:
             raise ResourceError(f"{path}: ONNX Runtime failed ({first_line(error)})", code="engine_failed") from error
         return probabilities, features
@@ -114,7 +116,7 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with lock:
-            results = compiled({INPUT: images})
+            results = compiled([images])
             return np.array(results[OUTPUTS[0]]), np.array(results[OUTPUTS[1]])
 
     return run
