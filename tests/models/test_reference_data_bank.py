@@ -24,7 +24,7 @@ def test_nearest_rows_are_those_of_a_plain_search() -> None:
     asked = clouds(7, 1)
     rows, distances = bank.nearest(asked, 5)
     stored = bank.rows.astype(np.float64)
-    plain = np.linalg.norm(bank.place(asked).astype(np.float64)[:, None] - stored, axis=2)
+    plain = np.linalg.norm(bank.transform(asked).astype(np.float64)[:, None] - stored, axis=2)
     np.testing.assert_array_equal(rows, plain.argsort(axis=1)[:, :5])
     np.testing.assert_allclose(distances, np.sort(plain, axis=1)[:, :5], atol=1e-3)
     np.testing.assert_allclose(bank.distances(asked), distances[:, NEIGHBORS - 1])
