@@ -34,7 +34,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from distingo.models.gathered import Calibration, gather_evidence
 from PIL import Image
 
 from distingo.datasets.cache.store import Cache
@@ -47,7 +46,7 @@ from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.logits import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
 from distingo.models.description import ModelDescription
-from distingo.models.reference_data import build_bank
+from distingo.models.reference_data import Calibration, build_bank, gather_evidence
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, gather, to_probabilities
 from distingo.prediction.naming import unlike_threshold

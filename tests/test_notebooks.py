@@ -16,8 +16,7 @@ from PIL import Image
 from browsing import running_browser
 from distingo.messages.notes import text_note
 from distingo.notebooks import as_html
-from distingo.prediction.image_model import Predictions
-from distingo.prediction.images import draw_given
+from distingo.prediction.image_model import Predictions, draw_given
 from distingo.scores import Evaluation, Prediction, Score
 
 HOSTILE = '<script>alert("1")</script>\n\u202e&\ud800'
