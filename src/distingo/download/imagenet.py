@@ -55,7 +55,7 @@ def gather_imagenet(
     Args:
         names: Any lemma of a synset, ignoring case (``rugby ball``), or its WordNet id (``n04118538``). The images are
             those of the synset itself, not of its hyponyms.
-        output: A folder: new, empty, or begun by the same request.
+        output: A folder: new, empty, or started by the same request.
         limits: Limits of the download; None takes the defaults, with archives of up to 16 GiB.
         address: Base URL of the archives; None takes the official one.
         try_refused: As in `fetch`.
@@ -151,7 +151,7 @@ def _unpack(folder: DownloadFolder, remote: RemoteFile, name: str) -> None:
         folder.record(replace(outcome, reason=_missing_reason(outcome)))
         return
     if not outcome.file:
-        return  # extracted by an earlier run; images that a person removed since are not restored
+        return  # extracted by an earlier run; images that the user removed since are not restored
     if not (folder.root / name).exists():
         temporary = folder.own / "unpacked"
         shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed

@@ -44,7 +44,7 @@ def gather_set(
 
     Args:
         named: The set.
-        output: A folder: new, empty, or begun by the same request.
+        output: A folder: new, empty, or started by the same request.
         limits: Limits of the download; None takes the defaults, with files of up to 4 GiB.
         raw: Whether to leave the files as published.
         mirror: Base URL to download the files from instead.

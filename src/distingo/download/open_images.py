@@ -132,7 +132,7 @@ def gather_open_images(
 
     Args:
         request: The requested images.
-        output: A folder: new, empty, or begun by the same request.
+        output: A folder: new, empty, or started by the same request.
         limits: Limits of the download; None takes the defaults.
         addresses: URLs of the tables and images; None takes the official ones.
         try_refused: As in `fetch`.
@@ -277,7 +277,7 @@ def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_K
             continue
         path = folder.root / outcome.file
         if not path.is_file():
-            continue  # a person removed it
+            continue  # the user removed it
         if _TAKEN_DOWN in outcome.final_url:
             _remove(path, folder, replace(outcome, status="absent", reason="its author took it down"))
             continue
@@ -285,7 +285,7 @@ def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_K
         checked, reason = _check_size(_KeptImage(image, outcome, image.classes, boxes), path, smallest)
         if (
             reason and path.stat().st_size == outcome.size
-        ):  # a file of another size was changed by a person, and is kept
+        ):  # a file of another size was changed by the user, and is kept
             _remove(path, folder, replace(outcome, status="refused", reason=reason))
         else:
             kept_images.append(checked)

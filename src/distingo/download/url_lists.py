@@ -93,7 +93,7 @@ def gather_urls(
 
     Args:
         table: The file.
-        output: A folder: new, empty, or begun by the same request.
+        output: A folder: new, empty, or started by the same request.
         columns: Columns of the table; None detects them.
         limits: Limits of the download; None takes the defaults.
         try_refused: As in `fetch`.
