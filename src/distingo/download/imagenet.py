@@ -81,7 +81,7 @@ def gather_imagenet(
         if not any((output / name).is_dir() for name in folders):
             raise DataError(_first_reason(folder, archive_files), code="download_failed")
         write_text(output / LICENSE_NAME, TERMS)
-        images, others = _account(folder, folders, archive_files)
+        images, others = _list_files(folder, folders, archive_files)
         write_table(output / METADATA_NAME, _COLUMNS, images)
         folder.write_manifest()
         folder.finish()
@@ -178,15 +178,15 @@ def _first_reason(folder: DownloadFolder, archives: Sequence[RemoteFile]) -> str
         )
     if outcome is None:
         return f"{archives[0].url}: is not there"
-    again = (
+    advice = (
         f"; run the same command again, or name another place by {option('mirror')}"
         if outcome.status == "failed"
         else ""
     )
-    return f"{archives[0].url}: {outcome.reason}{again}"
+    return f"{archives[0].url}: {outcome.reason}{advice}"
 
 
-def _account(
+def _list_files(
     folder: DownloadFolder, folders: dict[str, CatalogClass], archives: Sequence[RemoteFile]
 ) -> tuple[list[tuple[str, ...]], list[Outcome]]:
     """Return a table row for every extracted image, and an outcome for every other extracted file."""

@@ -120,7 +120,7 @@ def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
     ranges = given.value_ranges or decide_ranges(values)
     if given.value_ranges is None:  # decode images of high bit depth now that the range is derived from all of them
         _decode(given, deep, products, ranges)
-    notes = describe_ranges(ranges, values, decided=given.value_ranges is None)
+    notes = describe_ranges(ranges, values, computed=given.value_ranges is None)
     dataset = Dataset(
         root=_ROOT,
         layout=note("images-in-memory"),
