@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from distingo.errors import ResourceError, RunError, UsageError
+from distingo.errors import ResourceError, RunError
 from distingo.files import (
-    as_names,
-    as_paths,
     atomic_writer,
     content_hash,
     parse_json,
@@ -78,22 +76,6 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
     write_text(tmp_path / "a.json", "{")
     with raises(RunError, code="damaged_file", naming="a.json"):
         read_json(tmp_path / "a.json")
-
-
-def test_a_single_text_is_one_path() -> None:
-    assert as_paths("photos/a.png", "paths") == ("photos/a.png",)
-    assert as_paths(Path("a.png"), "paths") == (Path("a.png"),)
-    assert as_paths(["a.png", Path("b.png")], "paths") == ("a.png", Path("b.png"))
-    assert as_names("cat", "classes") == ("cat",)
-    assert as_names((name for name in ("cat", "dog")), "classes") == ("cat", "dog")
-
-
-@pytest.mark.parametrize("given", [b"x", [b"x"], 7, [None], {"a.png": 1}.values()])
-def test_what_is_no_path_is_refused(given: object) -> None:
-    with raises(UsageError, code="invalid_type", parameter="paths"):
-        as_paths(given, "paths", instead="; or x")
-    with raises(UsageError, code="invalid_type", parameter="classes"):
-        as_names(given, "classes")
 
 
 def test_the_hash_goes_over_all_parts() -> None:

@@ -19,6 +19,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ def compute_checksum(parts: Iterable[bytes | memoryview]) -> str:
     for part in parts:
         value = zlib.crc32(part, value)
     return f"{value:08x}"
+
+
+def checksum_file(path: Path) -> str:
+    """Compute the checksum of a file in constant memory."""
+    with path.open("rb") as file:
+        return compute_checksum(iter(lambda: file.read(1 << 20), b""))
 
 
 def seal_json(text: str) -> str:

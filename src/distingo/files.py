@@ -1,4 +1,4 @@
-"""Atomic writes of files, JSON with checksums, hashes, and checks of path arguments."""
+"""Atomic writes of files, JSON, recorded checksums, and hashes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import mmap
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from distingo.checksums import CHECKSUM, are_tensors_intact, compute_checksum, is_json_intact, seal_json
-from distingo.errors import ResourceError, RunError, UsageError
+from distingo.checksums import CHECKSUM, are_tensors_intact, checksum_file, compute_checksum, is_json_intact, seal_json
+from distingo.errors import ResourceError, RunError
 
 try:
     import fcntl
@@ -36,52 +36,6 @@ _LARGEST = 1 << 30
 
 _MAY_BE_INFINITE = re.compile(r"[eE]\+?\d{3}|\d{300}")
 _MAY_BE_HALF = re.compile(r"\\u[dD][89abABc-fC-F]")
-
-
-def as_paths(value: object, argument: str, *, instead: str = "") -> tuple[str | Path, ...]:
-    """Normalize an argument that takes one path or several to a tuple.
-
-    Args:
-        value: The value passed for `argument`; a single string is one path.
-        argument: The argument's name, for the error message.
-        instead: End of the error message, for example which call takes other types.
-
-    Raises:
-        UsageError: The value, or one of its members, is not a path.
-    """
-    if isinstance(value, str | os.PathLike):
-        return (Path(value) if not isinstance(value, str) else value,)
-    several = isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview)
-    members = tuple(value) if isinstance(value, Iterable) and several else (value,)
-    for member in members:
-        if not isinstance(member, str | os.PathLike):
-            raise UsageError(
-                f"{argument}: {type(member).__name__} is no path; give a path or a list of paths{instead}",
-                code="invalid_type",
-                parameter=argument,
-            )
-    return tuple(member if isinstance(member, str) else Path(member) for member in members)
-
-
-def as_names(value: object, argument: str) -> tuple[str, ...]:
-    """Normalize an argument that takes one name or several to a tuple.
-
-    Args:
-        value: The value passed for `argument`.
-        argument: The argument's name, for the error message.
-
-    Raises:
-        UsageError: The value, or one of its members, is not a string.
-    """
-    members = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
-    for member in members:
-        if not isinstance(member, str):
-            raise UsageError(
-                f"{argument}: {type(member).__name__} is no name; give a name or a list of names",
-                code="invalid_type",
-                parameter=argument,
-            )
-    return tuple(str(member) for member in members)
 
 
 @contextlib.contextmanager
@@ -338,12 +292,6 @@ def require_intact_tensors(path: Path) -> None:
         raise RunError(
             f"{path}: damaged: its checksum does not fit; restore it or make it anew", code="checksum_differs"
         )
-
-
-def checksum_file(path: Path) -> str:
-    """Compute the checksum of a file in constant memory."""
-    with path.open("rb") as file:
-        return compute_checksum(iter(lambda: file.read(1 << 20), b""))
 
 
 @contextlib.contextmanager

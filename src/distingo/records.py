@@ -94,7 +94,7 @@ class ValueRanges:
         return self.signed or self.unsigned
 
     @property
-    def known(self) -> dict[ValueKind, ValueRange]:
+    def by_kind(self) -> dict[ValueKind, ValueRange]:
         """The ranges that are not None, by kind."""
         ranges: dict[ValueKind, ValueRange | None] = {
             "unsigned": self.unsigned,
@@ -105,7 +105,7 @@ class ValueRanges:
 
     def to_json(self) -> dict[ValueKind, list[float]]:
         """Return ``[black, white]`` by kind, for a JSON file."""
-        return {kind: [value_range.black, value_range.white] for kind, value_range in self.known.items()}
+        return {kind: [value_range.black, value_range.white] for kind, value_range in self.by_kind.items()}
 
     @classmethod
     def from_json(cls, content: Mapping[Any, Sequence[float]] | None) -> ValueRanges:

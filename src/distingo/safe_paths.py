@@ -1,4 +1,4 @@
-"""Paths that are safe to write: inside the folder that a person named, and valid and unique on every system."""
+"""Paths that are safe to write: inside the folder that the user named, and valid and unique on every system."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def find_link_above(folder: Path, path: str) -> str:
     """Find the first symbolic link among the parent folders of a path below a folder.
 
     Args:
-        folder: The folder that a person named; links on the way to it are allowed.
+        folder: The folder that the user named; links on the way to it are allowed.
         path: Relative to `folder`, as `find_path_fault` allows it; the file itself may be a link.
 
     Returns:

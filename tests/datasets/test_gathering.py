@@ -15,10 +15,11 @@ from PIL import Image
 from deep_images import write_image
 from distingo.datasets import examining
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
+from distingo.datasets.gathering import Product, Survey, pixels_product, read_dataset, survey
 from distingo.datasets.options import Reading
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, ResourceError, UsageError
+from distingo.messages.notes import note
 from distingo.records import Dataset, ImageSpec, ValueRange, ValueRanges
 from note_texts import texts
 from raising import raises
@@ -494,3 +495,37 @@ def test_what_deep_images_hold_is_recalled_from_the_cache(tmp_path: Path, decodi
     assert first.value_ranges == again.value_ranges
     assert texts(first.notes) == texts(again.notes)
     assert first.value_ranges.to_json() == {"floating": [pytest.approx(40 / 399), 3.0]}
+
+
+def test_medians_and_color(class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 3, "b": 2}, size=(30, 20))
+    (root / "a" / "odd.png").write_bytes(encode(noise(1, (300, 200))))
+    (root / "b" / "page.html").write_bytes(b"<html>")
+    assert survey(root) == Survey(note("class-folders"), ("a", "b"), 7, height=20, width=30, gray=False)
+
+
+def test_all_gray(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(encode(noise(ord(name), channels=1)))
+    assert survey(tmp_path).gray
+
+
+def test_the_sample_is_spread_over_the_classes(class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 40}, size=(10, 10))
+    class_folders({"b": 4}, size=(90, 90))
+    assert survey(root, limit=9).width in {10, 90}
+    assert survey(root, limit=8).width == 50
+
+
+def test_idx_files(idx_folder: Callable[..., Path]) -> None:
+    found = survey(idx_folder())
+    assert (found.layout.code, found.count, found.height, found.width, found.gray) == ("idx-files", 42, 6, 5, True)
+
+
+def test_no_image_at_all(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"text")
+    with raises(DataError, code="no_images"):
+        survey(tmp_path)

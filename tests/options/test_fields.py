@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
 
 from distingo.errors import ErrorCode, UsageError
-from distingo.options.fields import Option, check_options, options_of, require_keywords
+from distingo.options.fields import Option, as_names, as_paths, check_options, options_of, require_keywords
 from raising import raises
 
 
@@ -75,3 +76,19 @@ def test_unknown_keywords_are_refused_as_by_python():
     require_keywords({"heat": 3}, options_of(Oven), "bake")
     with pytest.raises(TypeError, match=r"^bake\(\) has no keyword 'heet'; did you mean heat\?$"):
         require_keywords({"heet": 3}, options_of(Oven), "bake")
+
+
+def test_a_single_text_is_one_path() -> None:
+    assert as_paths("photos/a.png", "paths") == ("photos/a.png",)
+    assert as_paths(Path("a.png"), "paths") == (Path("a.png"),)
+    assert as_paths(["a.png", Path("b.png")], "paths") == ("a.png", Path("b.png"))
+    assert as_names("cat", "classes") == ("cat",)
+    assert as_names((name for name in ("cat", "dog")), "classes") == ("cat", "dog")
+
+
+@pytest.mark.parametrize("value", [b"x", [b"x"], 7, [None], {"a.png": 1}.values()])
+def test_what_is_no_path_is_refused(value: object) -> None:
+    with raises(UsageError, code="invalid_type", parameter="paths"):
+        as_paths(value, "paths", instead="; or x")
+    with raises(UsageError, code="invalid_type", parameter="classes"):
+        as_names(value, "classes")

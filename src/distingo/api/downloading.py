@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from distingo.download.records import FetchOptions, FetchSettings
-from distingo.files import as_names
 from distingo.options.commands import OpenImagesSettings, VideoSettings
-from distingo.options.fields import require_keywords
+from distingo.options.fields import as_names, require_keywords
 
 if TYPE_CHECKING:
     from distingo.download.folder import Gathered

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Unpack
 from distingo.api.keywords import resolve_language
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError
-from distingo.files import as_names, as_paths
 from distingo.language import Language, use_language
+from distingo.options.fields import as_names, as_paths
 from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from distingo.errors import UsageError, option
-from distingo.files import as_names, as_paths
 from distingo.options.commands import EngineName, PredictOptions, PredictSettings
-from distingo.options.fields import choose_alias, require_keywords, warn_of_former_names
+from distingo.options.fields import as_names, as_paths, choose_alias, require_keywords, warn_of_former_names
 from distingo.serving.settings import ServeOptions, ServeSettings
 
 if TYPE_CHECKING:

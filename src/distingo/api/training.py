@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from distingo.api.evaluation import compare, evaluate
 from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, resolve_language, training_options
 from distingo.errors import InterruptionError, UsageError, option
-from distingo.files import as_names, is_half_written
+from distingo.files import is_half_written
 from distingo.models.catalog import CATALOG, CatalogEntry
-from distingo.options.fields import name_recipe_fields
+from distingo.options.fields import as_names, name_recipe_fields
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Apply a person's corrections to the data, before duplicates and label conflicts are resolved."""
+"""Apply the user's corrections to the data, before duplicates and label conflicts are resolved."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Applied:
 
 
 def with_relabeled(layout: Layout, corrections: Corrections | None) -> Layout:
-    """Add the files that were no candidates for lack of a clear label, and that corrections give one.
+    """Add the files that were no candidates for lack of a clear label, but have one in the corrections.
 
     These are images that two rows of a table label differently, and files outside the class folders.
     """
@@ -53,7 +53,7 @@ def correct(
     Args:
         layout: As returned by `with_relabeled`; its ignored files still include those that were added.
         examined: The layout's candidates, in the same order.
-        corrections: What a person decided; None changes nothing.
+        corrections: The user's decisions; None changes nothing.
 
     Returns:
         The layout, with quarantined files among the ignored ones and its classes and notes updated; and the remaining
@@ -98,7 +98,7 @@ def describe_sole_corrections(label: str, files: Sequence[str], corrections: Cor
     Args:
         label: The class.
         files: Every file that has this class.
-        corrections: What a person decided.
+        corrections: The user's decisions.
     """
     if corrections is None:
         return ""

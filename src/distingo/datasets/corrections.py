@@ -1,6 +1,6 @@
-"""``corrections.csv``, and other files that distingo itself writes next to a person's images.
+"""``corrections.csv``, and other files that distingo itself writes next to the user's images.
 
-Corrections are a person's decisions about single images, which leave the files untouched.
+Corrections are the user's decisions about single images; they leave the files untouched.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _Choice = TypeVar("_Choice", bound=str)
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a person decided about one image.
+    """The user's decision about one image.
 
     Attributes:
         file: As in `Source.file`.
@@ -107,7 +107,7 @@ def find_corrections(root: Path, requested: str | Path | None = None) -> Correct
     Args:
         root: The data set's root.
         requested: A table to read instead of the one in `root`; ``none`` reads none; None uses ``corrections.csv`` in
-            the root if it exists, unless it is evidently a person's own table of labels.
+            the root if it exists, unless it is clearly the user's own table of labels.
 
     Returns:
         The corrections, or None if there are none to apply.
@@ -122,7 +122,7 @@ def find_corrections(root: Path, requested: str | Path | None = None) -> Correct
 
 
 def is_corrections(path: Path) -> bool:
-    """Whether a file has the header of a table of corrections; a person's own table may have the same name."""
+    """Whether a file has the header of a table of corrections; the user's own table may have the same name."""
     return set(_REQUIRED) <= set(_header_names(path))
 
 
@@ -329,7 +329,7 @@ def _own_reason(file: FoundFile) -> str:
 
 
 def is_provenance(path: Path) -> bool:
-    """Whether a file has the header of a provenance table; a person's own table may have the same name."""
+    """Whether a file has the header of a provenance table; the user's own table may have the same name."""
     try:
         with path.open("rb") as file:
             return file.readline(200).rstrip() == ",".join(PROVENANCE_COLUMNS).encode()

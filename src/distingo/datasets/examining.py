@@ -150,8 +150,8 @@ class Examiner:
 
     def _load_facts(self, contents: Sequence[str]) -> dict[str, Facts]:
         store = facts_store(self.cache)
-        unknown = set(store.missing(contents))
-        cached = [content for content in contents if content not in unknown]
+        missing = set(store.missing(contents))
+        cached = [content for content in contents if content not in missing]
         rows = store.rows(cached).take(np.arange(len(cached)))
         cached_facts = dict(zip(cached, map(unpack_facts, rows), strict=True))
         # An image above the current pixel limit is decoded again, to be rejected with a current message.

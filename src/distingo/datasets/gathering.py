@@ -185,7 +185,7 @@ def read_dataset(
     ranges = examiner.value_ranges or NO_VALUE_RANGES
     deep = list({entry.content: entry.facts.values for entry in examined if entry.facts.values is not None}.values())
     warnings = () if reading.ranges is None else warn_of_ranges(ranges, deep)
-    range_notes = describe_ranges(ranges, deep, decided=reading.ranges is None)
+    range_notes = describe_ranges(ranges, deep, computed=reading.ranges is None)
     layout = replace(layout, notes=layout.notes + range_notes + warnings)
     layout, examined = correct(layout, examined, corrections)
     uses = resolve_duplicates(examined)
@@ -279,11 +279,11 @@ def _assemble(layout: Layout, examined: Sequence[Examined], uses: Sequence[FileU
                     candidate.split,
                 )
             )
-    account = (tuple(images), tuple(manifest))
-    of_layout = (layout.root, layout.name, layout.task, layout.classes)
+    rows = (tuple(images), tuple(manifest))
+    layout_fields = (layout.root, layout.name, layout.task, layout.classes)
     return Dataset(
-        *of_layout,
-        *account,
+        *layout_fields,
+        *rows,
         layout.notes,
         layout.groups,
         label_variants=layout.label_variants,

@@ -123,7 +123,7 @@ class Reading:
 
 
 def _parse_value_range(value_range: str | Sequence[float] | None) -> ValueRanges | Literal["auto"] | None:
-    """Parse the option; ``auto`` differs from None, which may stand for the ranges of an earlier run."""
+    """Parse the option; ``auto`` differs from None, which may mean the ranges of an earlier run."""
     ranges = parse_value_range(value_range)
     return "auto" if ranges is None and value_range is not None else ranges
 

@@ -140,7 +140,7 @@ SPLIT_LABELS: dict[str, SplitName] = {
     "validation": "validation",
     "test": "test",
 }
-"""Folder names, in lower case, that stand for splits."""
+"""Folder names of splits, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +285,7 @@ _SOURCES = frozenset(
 
 
 def split_of_name(name: str, *, loose: bool = False) -> SplitName | None:
-    """Recognize which split a name stands for.
+    """Recognize which split a name means.
 
     Args:
         name: Name of a folder, or of a table without its extension.
@@ -293,7 +293,7 @@ def split_of_name(name: str, *, loose: bool = False) -> SplitName | None:
             may have such a name, callers need further evidence.
 
     Returns:
-        The split; None if the name stands for none, or for several.
+        The split; None if the name means none, or several.
     """
     words = _words(name)
     splits = [split for word in words if (split := _split_of_word(word)) is not None]

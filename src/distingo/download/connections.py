@@ -35,7 +35,7 @@ USER_AGENT = f"distingo/{__version__}"
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _LONGEST_HEAD = 1 << 17
-_KEPT_OPEN = 30.0
+_KEEPALIVE_SECONDS = 30.0
 
 
 def parse_address(text: str) -> URL:
@@ -247,7 +247,7 @@ class Connections:
             proxy=proxy,
             max_connections=self._limits.connections + 1,  # never reached: fewer transfers run at once
             max_keepalive_connections=self._limits.connections,
-            keepalive_expiry=_KEPT_OPEN,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
             network_backend=_GuardedBackend(public_only=public_only),
         )
 

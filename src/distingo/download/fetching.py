@@ -143,7 +143,7 @@ def fetch(
     """Download files into a folder.
 
     Files that an earlier run downloaded are not requested again; nor, unless `try_refused`, files that were absent,
-    refused, or removed by a person since. Partial files are resumed. Every outcome is recorded immediately, and
+    refused, or removed by the user since. Partial files are resumed. Every outcome is recorded immediately, and
     ``manifest.csv`` is written at the end.
 
     Args:
@@ -174,7 +174,7 @@ def fetch(
 def _is_settled(remote: RemoteFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
     """Whether a file need not be downloaded.
 
-    A file that was complete when an earlier run was killed gets its name. Files that a person has removed or changed
+    A file that was complete when an earlier run was killed gets its name. Files that the user has removed or changed
     since are left alone.
     """
     outcome = folder.outcome_of(remote.name)

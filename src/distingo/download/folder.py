@@ -192,7 +192,7 @@ def open_folder(root: Path, source: Mapping[str, object]) -> Iterator[DownloadFo
     """Create the folder of a download, or reopen one that the same download began.
 
     Args:
-        root: A folder: new, empty, or begun by the same source.
+        root: A folder: new, empty, or started by the same download.
         source: Description of the download as JSON values; ``command`` is its command.
 
     Yields:

@@ -55,7 +55,7 @@ def gather_imagenet(
     Args:
         names: Any lemma of a synset, ignoring case (``rugby ball``), or its WordNet id (``n04118538``). The images are
             those of the synset itself, not of its hyponyms.
-        output: A folder: new, empty, or begun by the same request.
+        output: A folder: new, empty, or started by the same request.
         limits: Limits of the download; None takes the defaults, with archives of up to 16 GiB.
         address: Base URL of the archives; None takes the official one.
         try_refused: As in `fetch`.
@@ -81,7 +81,7 @@ def gather_imagenet(
         if not any((output / name).is_dir() for name in folders):
             raise DataError(_first_reason(folder, archive_files), code="download_failed")
         write_text(output / LICENSE_NAME, TERMS)
-        images, others = _account(folder, folders, archive_files)
+        images, others = _list_files(folder, folders, archive_files)
         write_table(output / METADATA_NAME, _COLUMNS, images)
         folder.write_manifest()
         folder.finish()
@@ -151,7 +151,7 @@ def _unpack(folder: DownloadFolder, remote: RemoteFile, name: str) -> None:
         folder.record(replace(outcome, reason=_missing_reason(outcome)))
         return
     if not outcome.file:
-        return  # extracted by an earlier run; images that a person removed since are not restored
+        return  # extracted by an earlier run; images that the user removed since are not restored
     if not (folder.root / name).exists():
         temporary = folder.own / "unpacked"
         shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
@@ -178,15 +178,15 @@ def _first_reason(folder: DownloadFolder, archives: Sequence[RemoteFile]) -> str
         )
     if outcome is None:
         return f"{archives[0].url}: is not there"
-    again = (
+    advice = (
         f"; run the same command again, or name another place by {option('mirror')}"
         if outcome.status == "failed"
         else ""
     )
-    return f"{archives[0].url}: {outcome.reason}{again}"
+    return f"{archives[0].url}: {outcome.reason}{advice}"
 
 
-def _account(
+def _list_files(
     folder: DownloadFolder, folders: dict[str, CatalogClass], archives: Sequence[RemoteFile]
 ) -> tuple[list[tuple[str, ...]], list[Outcome]]:
     """Return a table row for every extracted image, and an outcome for every other extracted file."""

@@ -44,7 +44,7 @@ def gather_set(
 
     Args:
         named: The set.
-        output: A folder: new, empty, or begun by the same request.
+        output: A folder: new, empty, or started by the same request.
         limits: Limits of the download; None takes the defaults, with files of up to 4 GiB.
         raw: Whether to leave the files as published.
         mirror: Base URL to download the files from instead.
@@ -170,7 +170,7 @@ class _ClassFolders:
         names = distinct_names([safe_name(name) for name in classes], classes)
         self._folders = dict(zip(classes, names, strict=True))
 
-    def _place(self, split: str, label: str, name: str) -> Path:
+    def _path(self, split: str, label: str, name: str) -> Path:
         folder = self._root / split / self._folders[label]
         folder.mkdir(parents=True, exist_ok=True)
         self.counts[split] += 1
@@ -179,7 +179,7 @@ class _ClassFolders:
 
     def move(self, file: Path, split: str, label: str) -> None:
         """Move a file into its class folder."""
-        target = self._place(split, label, file.name)
+        target = self._path(split, label, file.name)
         if target.exists() or not file.is_file():
             raise _damaged(f"{file.name}: the set's lists name it, but it is not there once")
         file.rename(target)
@@ -188,7 +188,7 @@ class _ClassFolders:
         """Write a uint8 array of shape (height, width) or (height, width, 3) as a numbered PNG file."""
         from PIL import Image
 
-        Image.fromarray(values).save(self._place(split, label, f"{number:05}.png"), compress_level=1)
+        Image.fromarray(values).save(self._path(split, label, f"{number:05}.png"), compress_level=1)
 
 
 def _unpack(named: NamedSet, files: Path, at: int = 0) -> Path:

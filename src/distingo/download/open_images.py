@@ -98,7 +98,7 @@ class _Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _KeptImage:
+class _DownloadedImage:
     """An image that was downloaded and kept.
 
     Attributes:
@@ -132,7 +132,7 @@ def gather_open_images(
 
     Args:
         request: The requested images.
-        output: A folder: new, empty, or begun by the same request.
+        output: A folder: new, empty, or started by the same request.
         limits: Limits of the download; None takes the defaults.
         addresses: URLs of the tables and images; None takes the official ones.
         try_refused: As in `fetch`.
@@ -153,17 +153,17 @@ def gather_open_images(
         with open_folder(output, _describe(request, classes)) as folder:
             plan = _make_plan(request, classes, _Tables(folder.own / "tables", source, addresses))
             _fetch(plan, folder, addresses, limits, try_refused=try_refused, allow_private=allow_private)
-            kept_images = _keep_images(plan, folder, request.smallest)
-            write_table(output / METADATA_NAME, _METADATA, (_metadata(each, plan) for each in kept_images))
+            downloaded = _check_images(plan, folder, request.smallest)
+            write_table(output / METADATA_NAME, _METADATA, (_metadata(each, plan) for each in downloaded))
             if request.boxes:
-                write_table(output / BOXES_NAME, _BOXES, (row for each in kept_images for row in _box_rows(each, plan)))
+                write_table(output / BOXES_NAME, _BOXES, (row for each in downloaded for row in _box_rows(each, plan)))
             write_text(output / LICENSE_NAME, LICENSE)
             folder.write_manifest()
             folder.finish()
             outcomes = [folder.outcome_of(plan.path_of(image)) for image in plan.selection.images]
-    known_outcomes = tuple(filter(None, outcomes))
+    all_outcomes = tuple(filter(None, outcomes))
     return Gathered(
-        output, known_outcomes, (*_notes(plan, kept_images), *removed_since(output, known_outcomes)), folder.arrived
+        output, all_outcomes, (*_notes(plan, downloaded), *removed_since(output, all_outcomes)), folder.arrived
     )
 
 
@@ -268,31 +268,31 @@ def _fetch(
     fetch(missing, folder, limits, description="originals", **settings)
 
 
-def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_KeptImage, ...]:
+def _check_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_DownloadedImage, ...]:
     """Return the valid images that are large enough; remove the others and record the reason."""
-    kept_images = []
+    downloaded = []
     for image in plan.selection.images:
         outcome = folder.outcome_of(plan.path_of(image))
         if outcome is None or outcome.status != "fetched":
             continue
         path = folder.root / outcome.file
         if not path.is_file():
-            continue  # a person removed it
+            continue  # the user removed it
         if _TAKEN_DOWN in outcome.final_url:
             _remove(path, folder, replace(outcome, status="absent", reason="its author took it down"))
             continue
         boxes = tuple(plan.boxes.get(image.identifier, ()))
-        checked, reason = _check_size(_KeptImage(image, outcome, image.classes, boxes), path, smallest)
+        checked, reason = _check_size(_DownloadedImage(image, outcome, image.classes, boxes), path, smallest)
         if (
             reason and path.stat().st_size == outcome.size
-        ):  # a file of another size was changed by a person, and is kept
+        ):  # a file of another size was changed by the user, and is kept
             _remove(path, folder, replace(outcome, status="refused", reason=reason))
         else:
-            kept_images.append(checked)
-    return tuple(kept_images)
+            downloaded.append(checked)
+    return tuple(downloaded)
 
 
-def _check_size(image: _KeptImage, path: Path, smallest: int) -> tuple[_KeptImage, str]:
+def _check_size(image: _DownloadedImage, path: Path, smallest: int) -> tuple[_DownloadedImage, str]:
     """Return an image with its large enough boxes, and the reason to remove it, or an empty text."""
     if not smallest:
         return image, ""
@@ -325,28 +325,28 @@ def _remove(path: Path, folder: DownloadFolder, outcome: Outcome) -> None:
     folder.record(replace(outcome, file="", size=0, sha256=""))
 
 
-def _metadata(kept: _KeptImage, plan: _Plan) -> tuple[str, ...]:
+def _metadata(downloaded: _DownloadedImage, plan: _Plan) -> tuple[str, ...]:
     """Return an image's row of ``metadata.csv``, which distingo and Hugging Face's ``imagefolder`` can read."""
-    facts, image = plan.facts_of(kept.image), kept.image
-    labels = json.dumps([plan.names[index] for index in kept.labels], ensure_ascii=False)
+    facts, image = plan.facts_of(downloaded.image), downloaded.image
+    labels = json.dumps([plan.names[index] for index in downloaded.labels], ensure_ascii=False)
     origin = (facts.source, facts.landing_page, facts.license, facts.author, facts.author_profile, facts.title)
-    named = (kept.outcome.file, labels, image.split, image.identifier)
-    return (*named, *origin, facts.rotation, kept.outcome.final_url)
+    named = (downloaded.outcome.file, labels, image.split, image.identifier)
+    return (*named, *origin, facts.rotation, downloaded.outcome.final_url)
 
 
-def _box_rows(kept: _KeptImage, plan: _Plan) -> Iterator[tuple[str, ...]]:
+def _box_rows(downloaded: _DownloadedImage, plan: _Plan) -> Iterator[tuple[str, ...]]:
     """Yield an image's rows of ``boxes.csv``, with edges as fractions of the stored width and height."""
-    for box in kept.boxes:
-        yield (kept.outcome.file, plan.names[box.label], *(f"{edge:.6f}" for edge in box.edges), *box.flags)
+    for box in downloaded.boxes:
+        yield (downloaded.outcome.file, plan.names[box.label], *(f"{edge:.6f}" for edge in box.edges), *box.flags)
 
 
-def _notes(plan: _Plan, kept: Sequence[_KeptImage]) -> Iterator[str]:
-    counts = Counter(index for each in kept for index in each.labels)
+def _notes(plan: _Plan, downloaded: Sequence[_DownloadedImage]) -> Iterator[str]:
+    counts = Counter(index for each in downloaded for index in each.labels)
     for index, (name, total) in enumerate(zip(plan.names, plan.selection.counts, strict=True)):
         yield f"{name}: {counts[index]:,} of the {total:,} pictures that the tables name"
     if plan.selection.has_several:
         yield "some pictures have several of the classes: all are in images/, their labels in metadata.csv"
     if plan.selection.dropped:
         yield f"left out for having several of the classes ({option('single', value=True)}): {plan.selection.dropped:,}"
-    if rotated := sum(plan.facts_of(each.image).rotation not in {"", "0", "0.0"} for each in kept):
+    if rotated := sum(plan.facts_of(each.image).rotation not in {"", "0", "0.0"} for each in downloaded):
         yield f"not upright: {rotated:,}; metadata.csv says by how many degrees each is to be turned"

@@ -107,7 +107,7 @@ def read_labels(path: Path, classes: Mapping[str, int]) -> dict[int, array[int]]
         classes: Indices of the requested classes by identifier.
 
     Returns:
-        Image identifiers as 64-bit integers, perhaps with repetitions, by index of the class.
+        Image identifiers as 64-bit integers, possibly with repetitions, by index of the class.
 
     Raises:
         DataError: A line can't be parsed.

@@ -24,7 +24,7 @@ _Result = TypeVar("_Result")
 _BOM = b"\xef\xbb\xbf"
 _LONGEST = 1 << 20
 _WORTHWHILE = 1 << 16  # bytes; a connection that received less counts as a failed attempt
-_AGAIN = "run the same command again later"
+_RETRY_HINT = "run the same command again later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +190,9 @@ class TableSource:
             except _TornError:
                 continue
             except (PermanentError, TemporaryError) as error:
-                raise DataError(f"{url}: {error}; {_AGAIN}", code="download_failed") from error
+                raise DataError(f"{url}: {error}; {_RETRY_HINT}", code="download_failed") from error
         raise DataError(
-            f"{url}: changes while it comes, or comes damaged, {self.limits.attempts} times; {_AGAIN}",
+            f"{url}: changes while it comes, or comes damaged, {self.limits.attempts} times; {_RETRY_HINT}",
             code="damaged_download",
         )
 

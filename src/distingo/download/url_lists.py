@@ -93,7 +93,7 @@ def gather_urls(
 
     Args:
         table: The file.
-        output: A folder: new, empty, or begun by the same request.
+        output: A folder: new, empty, or started by the same request.
         columns: Columns of the table; None detects them.
         limits: Limits of the download; None takes the defaults.
         try_refused: As in `fetch`.
@@ -108,7 +108,7 @@ def gather_urls(
         ResourceError: The folder can't be written.
     """
     images, notes = read_url_table(table, columns or UrlColumns())
-    names = _place(images)
+    names = _choose_paths(images)
     with open_folder(output, {"command": f"distingo download urls {table.name}"}) as folder:
         named = zip(images, names, strict=True)
         files = [RemoteFile(image.url, name, IMAGES, ending=True) for image, name in named if name]
@@ -124,8 +124,8 @@ def gather_urls(
 def removed_since(folder: Path, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     """Create a note if downloaded images are no longer in the folder."""
     count = sum(outcome.status == "fetched" and not (folder / outcome.file).exists() for outcome in outcomes)
-    again = option("try_refused", value=True)
-    return (f"{count:,} were removed since they were fetched; {again} fetches them again",) if count else ()
+    flag = option("try_refused", value=True)
+    return (f"{count:,} were removed since they were fetched; {flag} fetches them again",) if count else ()
 
 
 def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedImage, ...], tuple[str, ...]]:
@@ -239,7 +239,7 @@ def _several(images: Sequence[ListedImage]) -> bool:
     return any(len(image.labels) > 1 for image in images)
 
 
-def _place(images: Sequence[ListedImage]) -> list[str]:
+def _choose_paths(images: Sequence[ListedImage]) -> list[str]:
     """Choose the path of each image in the folder, without extension; empty for an image without a label."""
     several = _several(images)
     classes = sorted({image.labels[0] for image in images if image.labels})

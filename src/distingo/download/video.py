@@ -100,9 +100,9 @@ def extract_frames(
     with contextlib.closing(VideoReader(video)) as reader:
         _check_times(video, choice, reader.duration)
         record = output / ".".join(filter(None, ("frames", label, video.stem, "json")))
-        if was_begun := _claim(record, video):
+        if resumed := _claim(record, video):
             _remove_half_written(folder, video.stem)
-        writer = _FrameWriter(folder, video.stem, image_format, SimilarityGate(choice.similar), begun=was_begun)
+        writer = _FrameWriter(folder, video.stem, image_format, SimilarityGate(choice.similar), resumed=resumed)
         rows = tuple(_write_all(reader, choice, writer, limit))
         fault = reader.fault()
         if not rows and reader.last < 0:
@@ -135,14 +135,14 @@ def _write_all(reader: VideoReader, choice: FrameChoice, writer: _FrameWriter, l
     end = reader.duration if choice.end is None else min(choice.end, reader.duration)
     kept_count = 0
     with progress_bar(f"Reading {writer.stem}", math.ceil(max(0.0, end - choice.start))) as advance:
-        shown = 0
+        reported = 0
         for frame in choose_frames(reader.frames(choice.start), choice):
             row = writer.write(frame.seconds, frame.pixels())
             yield row
             kept_count += row.outcome != "near-identical"
-            reached = max(shown, int(frame.seconds - choice.start))
-            advance(reached - shown, f"{kept_count:,} frames")
-            shown = reached
+            reached = max(reported, int(frame.seconds - choice.start))
+            advance(reached - reported, f"{kept_count:,} frames")
+            reported = reached
             if limit is not None and kept_count >= limit:
                 return
 
@@ -155,7 +155,7 @@ class _FrameWriter:
     stem: str
     image_format: FrameFormat
     gate: SimilarityGate
-    begun: bool
+    resumed: bool
 
     def write(self, seconds: float, pixels: Pixels) -> FrameRow:
         name = frame_name(self.stem, seconds, self.image_format)
@@ -163,7 +163,7 @@ class _FrameWriter:
             return FrameRow(name, seconds, "near-identical")
         path = self.folder / name
         if path.exists():
-            if not self.begun:
+            if not self.resumed:
                 raise ResourceError(
                     f"{path}: exists already, and no record says where from; choose another {option('output')}",
                     code="already_exists",

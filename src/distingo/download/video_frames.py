@@ -176,7 +176,7 @@ class SimilarityGate:
     def __init__(self, threshold: float | None) -> None:
         """Create a gate without a kept frame; with a threshold of None, no frame is similar."""
         self._threshold = threshold
-        self._kept: Pixels | None = None
+        self._last: Pixels | None = None
 
     def is_similar(self, pixels: Pixels) -> bool:
         """Whether a frame is near-identical to the last one for which this returned False.
@@ -190,9 +190,9 @@ class SimilarityGate:
 
         small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
         cells: Pixels = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
-        if self._kept is not None and float(cv2.absdiff(cells, self._kept).max()) < self._threshold:
+        if self._last is not None and float(cv2.absdiff(cells, self._last).max()) < self._threshold:
             return True
-        self._kept = cells
+        self._last = cells
         return False
 
 
@@ -240,7 +240,7 @@ class VideoReader:
         self.last = -1.0
         self._capture = self._library.VideoCapture(str(self._path.absolute()), self._library.CAP_FFMPEG)
         if not self._capture.isOpened():
-            raise DataError(f"{self._path}: {_why_not(self._path)}", code="damaged_file", parameter="video")
+            raise DataError(f"{self._path}: {_describe_failure(self._path)}", code="damaged_file", parameter="video")
         self._rate = float(self._capture.get(self._library.CAP_PROP_FPS))
 
     def frames(self, start: float = 0.0) -> Iterator[Frame]:
@@ -314,7 +314,7 @@ def _import_library() -> ModuleType:
     return cv2
 
 
-def _why_not(path: Path) -> str:
+def _describe_failure(path: Path) -> str:
     """Explain why a file can't be opened as a video."""
     try:
         kind = detect_file_format(path)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from distingo.checksums import checksum_file
 from distingo.errors import DataError, ExportError, ModelError, UsageError, option
 from distingo.exporting.agreement import (
     HIGHEST_COST,
@@ -28,7 +29,7 @@ from distingo.exporting.folders import (
 )
 from distingo.exporting.networks import resizes_in_graph
 from distingo.exporting.writing import Writer
-from distingo.files import checksum_file, record_checksums, write_text
+from distingo.files import record_checksums, write_text
 from distingo.models.reference_data import save_calibration_set
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.predictor import model_folder

@@ -1,4 +1,4 @@
-"""Declaration of options as annotated fields of records, checks of their values, and their other names.
+"""Declaration of options as annotated fields, checks of values that callers pass, and other names of options.
 
 A field gives the option's name, type and default; an `Option` in its annotation gives the rest::
 
@@ -9,11 +9,13 @@ Aliases are the names that other libraries use for an option.
 
 from __future__ import annotations
 
+import os
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from distingo.errors import UsageError, option, quote, suggest_names
@@ -270,3 +272,49 @@ def name_recipe_fields(options: Mapping[str, Any]) -> dict[str, Any]:
         if alias in options:
             named[name] = choose_alias(name, named.get(name), alias, options[alias])
     return named
+
+
+def as_paths(value: object, argument: str, *, instead: str = "") -> tuple[str | Path, ...]:
+    """Normalize an argument that takes one path or several to a tuple.
+
+    Args:
+        value: The value passed for `argument`; a single string is one path.
+        argument: The argument's name, for the error message.
+        instead: End of the error message, for example which call takes other types.
+
+    Raises:
+        UsageError: The value, or one of its members, is not a path.
+    """
+    if isinstance(value, str | os.PathLike):
+        return (Path(value) if not isinstance(value, str) else value,)
+    several = isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview)
+    members = tuple(value) if isinstance(value, Iterable) and several else (value,)
+    for member in members:
+        if not isinstance(member, str | os.PathLike):
+            raise UsageError(
+                f"{argument}: {type(member).__name__} is no path; give a path or a list of paths{instead}",
+                code="invalid_type",
+                parameter=argument,
+            )
+    return tuple(member if isinstance(member, str) else Path(member) for member in members)
+
+
+def as_names(value: object, argument: str) -> tuple[str, ...]:
+    """Normalize an argument that takes one name or several to a tuple.
+
+    Args:
+        value: The value passed for `argument`.
+        argument: The argument's name, for the error message.
+
+    Raises:
+        UsageError: The value, or one of its members, is not a string.
+    """
+    members = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    for member in members:
+        if not isinstance(member, str):
+            raise UsageError(
+                f"{argument}: {type(member).__name__} is no name; give a name or a list of names",
+                code="invalid_type",
+                parameter=argument,
+            )
+    return tuple(str(member) for member in members)

@@ -120,7 +120,7 @@ def _choose(data: InMemoryImages, cache: Cache) -> ChosenRun:
     ranges = data.value_ranges or decide_ranges(values)
     if data.value_ranges is None:  # decode images of high bit depth now that the range is derived from all of them
         _decode(data, deep, products, ranges)
-    notes = describe_ranges(ranges, values, decided=data.value_ranges is None)
+    notes = describe_ranges(ranges, values, computed=data.value_ranges is None)
     dataset = Dataset(
         root=_ROOT,
         layout=note("images-in-memory"),

@@ -272,16 +272,16 @@ def test_rows_are_kept_by_content_and_range() -> None:
 
 def test_what_was_decided_is_said() -> None:
     scans = [summary(0, 4000)] * 240
-    found = texts(describe_ranges(decide_ranges(scans), scans, decided=True))
+    found = texts(describe_ranges(decide_ranges(scans), scans, computed=True))
     assert found == (
         "240 deep images (uint16): the value range 0 to 4095 is shown as black to white, as found in the data",
     )
-    assert describe_ranges(ValueRanges(), [], decided=True) == ()
+    assert describe_ranges(ValueRanges(), [], computed=True) == ()
 
 
 def test_a_range_that_does_not_fit_is_said() -> None:
     scans, narrow = [summary(0, 4000), summary(0, 300), summary(0, 4000)], ValueRanges(unsigned=ValueRange(0.0, 255.0))
-    assert texts(describe_ranges(narrow, scans, decided=False)) == (
+    assert texts(describe_ranges(narrow, scans, computed=False)) == (
         "3 deep images (uint16): the value range 0 to 255 is shown as black to white, as given",
     )
     assert texts(warn_of_ranges(narrow, scans)) == (
@@ -289,7 +289,7 @@ def test_a_range_that_does_not_fit_is_said() -> None:
         "units are those of the range",
     )
     assert warn_of_ranges(narrow, scans[1:2]) == warn_of_ranges(ValueRanges(), scans) == ()
-    assert texts(describe_ranges(ValueRanges(), scans[:1], decided=False)) == (
+    assert texts(describe_ranges(ValueRanges(), scans[:1], computed=False)) == (
         "1 deep image (uint16): the value range is not known, so each image is scaled by itself",
     )
 

@@ -288,7 +288,7 @@ def resolve_duplicates(examined: Sequence[Examined]) -> list[FileUse]:
         examined: All candidates of a dataset, sorted by name.
 
     Returns:
-        One verdict for each, in the same order.
+        One entry for each, in the same order.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, entry in enumerate(examined):

@@ -140,7 +140,7 @@ class RowWriter:
         self._store = store
         self._keys: list[str] = []
         self._checksums: list[int] = []
-        self._seen: set[str] = set()
+        self._added: set[str] = set()
         self._file: IO[bytes] | None = None
         self._pending = bytearray()
         self._stack = contextlib.ExitStack()
@@ -175,9 +175,9 @@ class RowWriter:
                 f"a row of shape {row.shape} and {row.dtype}, "
                 f"where the store holds {self._store.shape} and {self._store.dtype}"
             )
-        if key in self._seen:
+        if key in self._added:
             return
-        self._seen.add(key)
+        self._added.add(key)
         content = np.ascontiguousarray(row).tobytes()
         self._open()
         self._pending += content

@@ -129,8 +129,8 @@ def decode(
         return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MAX_REMARKS]))
     if isinstance(error, TooManyPixelsError):
         raise error
-    known_error = str(error.reason.values.get("error", ""))
-    if new_complaints := tuple(line for line in complaints[:_MAX_REMARKS] if line not in known_error):
+    error_text = str(error.reason.values.get("error", ""))
+    if new_complaints := tuple(line for line in complaints[:_MAX_REMARKS] if line not in error_text):
         reason = note("with-complaints", reason=error.reason, complaints=new_complaints)
         raise type(error)(reason, error.format, code=error.code) from error
     raise error

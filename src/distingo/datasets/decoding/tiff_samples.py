@@ -28,16 +28,16 @@ from distingo.datasets.decoding.tiff_support import (
 from distingo.messages.notes import note
 
 
-def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarray:
+def read_samples(page: Page, indices: tuple[int, ...], max_pixels: int) -> np.ndarray:
     """Decode some of a page's samples.
 
     Args:
         page: A page checked by `check_supported` and `check_size`.
-        kept: Indices of the samples to decode.
+        indices: Indices of the samples to decode.
         max_pixels: Maximum size of a compressed segment according to its header.
 
     Returns:
-        Array (height, width, kept) of `stored_dtype`, in native byte order, not rotated; missing segments are filled
+        Array (height, width, indices) of `stored_dtype`, in native byte order, not rotated; missing segments are filled
         with the no-data value, or else 0.
 
     Raises:
@@ -47,8 +47,8 @@ def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarr
     """
     decode = _decoder(page)
     fill = stored_no_data(page)
-    result = np.full((page.height, page.width, len(kept)), 0 if fill is None else fill, stored_dtype(page))
-    planes = [(plane, [at]) for at, plane in enumerate(kept)] if page.planar else [(0, list(range(len(kept))))]
+    result = np.full((page.height, page.width, len(indices)), 0 if fill is None else fill, stored_dtype(page))
+    planes = [(plane, [at]) for at, plane in enumerate(indices)] if page.planar else [(0, list(range(len(indices))))]
     for plane, channels in planes:
         for index, row, column, content in _segments(page, plane):
             _check_claim(page, content, max_pixels)
@@ -61,7 +61,7 @@ def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarr
                 padded_page = dataclasses.replace(page, height=page.strip_rows * page.segments_down)
                 decoded = _decoder(padded_page)(content, index)[0][0]
             part = result[row : row + decoded.shape[0], column : column + decoded.shape[1]]
-            selected = decoded if page.planar else decoded[:, :, list(kept)]
+            selected = decoded if page.planar else decoded[:, :, list(indices)]
             part[:, :, channels] = selected[: part.shape[0], : part.shape[1]]
     return result
 
@@ -70,7 +70,7 @@ def _segments(page: Page, plane: int) -> Iterator[tuple[int, int, int, Any]]:
     """Yield the number, first row, first column and bytes of each stored segment of a plane."""
     across, down = page.segments_across, page.segments_down
     total = across * down * (page.samples if page.planar else 1)
-    offsets, counts = _places(page, total)
+    offsets, counts = _segment_locations(page, total)
     data, (wide, high) = memoryview(page.directory.data), page.segment_size
     for at in range(across * down):
         index = plane * across * down + at
@@ -87,7 +87,7 @@ def _segments(page: Page, plane: int) -> Iterator[tuple[int, int, int, Any]]:
         yield index, row, column, data[offset : offset + count]
 
 
-def _places(page: Page, total: int) -> tuple[np.ndarray, np.ndarray]:
+def _segment_locations(page: Page, total: int) -> tuple[np.ndarray, np.ndarray]:
     """Read the offset and size of each segment, and check that their total is plausible for the image."""
     directory = page.directory
     tags = (324, 325) if page.tile and 324 in directory.entries else (273, 279)
@@ -118,7 +118,7 @@ def check_complete(page: Page) -> None:
     if page.compression in {RAW, 6}:
         return
     total = page.segments_across * page.segments_down * (page.samples if page.planar else 1)
-    offsets, counts = (part[:total].astype(np.float64) for part in _places(page, total))
+    offsets, counts = (part[:total].astype(np.float64) for part in _segment_locations(page, total))
     if (offsets + counts).max() > len(page.directory.data):
         raise EOFError
 

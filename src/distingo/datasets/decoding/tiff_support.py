@@ -287,7 +287,7 @@ def is_rgb_already(page: Page) -> bool:
     return page.compression in _RGB_CODECS or (page.compression in JPEG and not page.planar and not page.extra)
 
 
-def _check_cost(page: Page, kept: int, max_pixels: int) -> None:
+def _check_cost(page: Page, channels: int, max_pixels: int) -> None:
     """Refuse a page that needs more memory than the pixel limit allows.
 
     The memory includes the pixels with the padding of tiles, a complete decoded segment, and what is kept of it: the
@@ -295,7 +295,7 @@ def _check_cost(page: Page, kept: int, max_pixels: int) -> None:
 
     Args:
         page: The page to decode.
-        kept: Number of samples per pixel that are used, including alpha.
+        channels: Number of samples per pixel that are used, including alpha.
         max_pixels: Maximum width times height of an ordinary 8-bit image.
 
     Raises:
@@ -308,7 +308,7 @@ def _check_cost(page: Page, kept: int, max_pixels: int) -> None:
     itemsize = max(-(-max(page.bits) // 8), 1)
     segment = wide * high * (1 if page.planar else page.samples) * itemsize
     copies = 1 if itemsize == 1 else 3
-    needed = 2 * segment + page.width * page.height * (kept * itemsize * copies + 4)
+    needed = 2 * segment + page.width * page.height * (channels * itemsize * copies + 4)
     counted = max(padded, needed // BYTES_PER_PIXEL)
     if counted > max_pixels:
         samples = describe_samples(page) + (f", tiles of {wide} x {high}" if page.tile else "")

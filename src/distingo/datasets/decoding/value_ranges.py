@@ -163,13 +163,13 @@ def decide_ranges(summaries: Sequence[ValueSummary]) -> ValueRanges:
     return ValueRanges(**range_by_kind)
 
 
-def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, decided: bool) -> tuple[Note, ...]:
+def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, computed: bool) -> tuple[Note, ...]:
     """Write a note on every kind of deep image: their number, and the values of black and white.
 
     Args:
         ranges: The ranges that they are scaled by.
         summaries: One for each deep image.
-        decided: Whether the ranges were computed from these images; else they were specified, and may not fit.
+        computed: Whether the ranges were computed from these images; else they were specified, and may not fit.
     """
     notes = []
     for kind in KINDS:
@@ -181,8 +181,8 @@ def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, d
         if value_range is None:
             notes.append(note("value-range-unknown", count=len(members), types=types))
             continue
-        why = note("range-found" if decided else "range-given")
-        notes.append(note("value-range", count=len(members), types=types, **_ends(value_range), said=why))
+        origin = note("range-found" if computed else "range-given")
+        notes.append(note("value-range", count=len(members), types=types, **_ends(value_range), said=origin))
     return tuple(notes)
 
 

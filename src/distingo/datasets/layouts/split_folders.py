@@ -1,4 +1,4 @@
-"""The folders of a data set as a tree, the split that a folder's name stands for, and records of split folders."""
+"""The folders of a data set as a tree, the split that a folder's name means, and records of split folders."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Folder:
 
 
 def build_tree(files: Iterable[FoundFile]) -> Folder:
-    """Build the tree of the folders that contain possible images, judging by file extensions.
+    """Build the tree of the folders that contain possible images, by their file extensions.
 
     Args:
         files: Every file; ignored ones do not count.

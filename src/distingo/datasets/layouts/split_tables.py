@@ -107,7 +107,7 @@ def layout_of_split_tables(
         each.folder: table_layout(
             root,
             each.table,
-            _part_of(files, each),
+            _images_of(files, each),
             options_by_table[each],
             below=each.base,
             allow_missing=allow_missing,
@@ -252,12 +252,12 @@ def _choose(root: Path, files: Sequence[FoundFile], tables: Sequence[_Assigned])
     raise DataError(f"{root}: {problem} ({names}); move all but the one with the labels away", code="ambiguous_table")
 
 
-def _part_of(files: Sequence[FoundFile], each: _Assigned) -> list[FoundFile]:
+def _images_of(files: Sequence[FoundFile], each: _Assigned) -> list[FoundFile]:
     return [file for file in files if file.parts[: len(each.base)] == each.base and file is not each.file]
 
 
 def _images(root: Path, files: Sequence[FoundFile], each: _Assigned) -> ImageFinder:
-    return ImageFinder(root, _part_of(files, each), below=each.base)
+    return ImageFinder(root, _images_of(files, each), below=each.base)
 
 
 def _source_of(tree: Folder, each: _Assigned, options: TableOptions) -> LabelSource:

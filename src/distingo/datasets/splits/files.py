@@ -245,19 +245,20 @@ def _find_images(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[Sp
             code="split_differs",
             parameter="split",
         )
-    return matches, _account(split_file, unnamed, [line.file for line in unmatched.values()], renamed, relabeled)
+    missing = [line.file for line in unmatched.values()]
+    return matches, _describe_differences(split_file, unnamed, missing, renamed, relabeled)
 
 
-def _account(
+def _describe_differences(
     split_file: SplitFile,
     unnamed: Sequence[str],
-    gone: Sequence[str],
+    missing: Sequence[str],
     renamed: Sequence[str],
     relabeled: Sequence[str],
 ) -> list[Note]:
     listed = (
         (unnamed, "images-not-in-split-file"),
-        (gone, "images-only-in-split-file"),
+        (missing, "images-only-in-split-file"),
         (renamed, "images-renamed"),
         (relabeled, "images-relabelled"),
     )

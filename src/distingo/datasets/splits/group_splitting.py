@@ -114,7 +114,7 @@ def divide_splits(
     """Divide a data set's images into train, validation and test splits by whole groups.
 
     Images of predefined validation and test splits stay there, and images of a predefined train split are divided only
-    over the splits that are not predefined, unless everything is to be divided anew. An image without a split follows
+    over the splits that are not predefined, unless everything is to be divided again. An image without a split follows
     the images of its group that have one.
 
     Args:

@@ -142,7 +142,7 @@ def recognize_image_column(table: Table, options: TableOptions, images: ImageFin
 
 
 def rank_image_columns(table: Table, options: TableOptions, images: ImageFinder) -> list[ImageColumn]:
-    """Rank the columns that may name the images, the likeliest first; columns with most files found come first.
+    """Rank the columns that may name the images, the most likely first; columns with most files found come first.
 
     Args:
         table: As read.

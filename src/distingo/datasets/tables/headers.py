@@ -11,7 +11,7 @@ from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.tables.table import Cell, Table, text_of
 from distingo.errors import DataError
 
-# The likeliest first, in lower case and without punctuation: "File_Name" is "filename".
+# The most likely first, in lower case and without punctuation: "File_Name" is "filename".
 IMAGE_NAMES = (
     *("filename", "file", "filepath", "filepaths", "path", "imagepath", "imagename", "imagefile", "image", "images"),
     *("imageid", "img", "imgname", "imgid", "imgpath", "picture", "photo", "poster", "fname", "id", "name"),
@@ -34,7 +34,7 @@ def names_labels(columns: Sequence[str]) -> bool:
 
 
 def named_like_images(columns: Sequence[str]) -> list[str]:
-    """The columns that hold images according to their names, the likeliest first."""
+    """The columns that hold images according to their names, the most likely first."""
     matching = [name for name in columns if column_key(name) in IMAGE_NAMES]
     return sorted(matching, key=lambda name: name_rank(name, IMAGE_NAMES))
 

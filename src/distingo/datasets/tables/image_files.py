@@ -25,7 +25,7 @@ _FILE_URI = "file:"
 
 
 def path_of(name: str) -> str:
-    r"""The likeliest path that a name stands for, with forward slashes and in Unicode's composed form.
+    r"""The most likely path that a name refers to, with forward slashes and in Unicode's composed form.
 
     Args:
         name: ``a.jpg``, ``./x/a.jpg``, ``x\a.jpg``, ``C:\x\a.jpg``, ``file:///x/a%20b.jpg``.
@@ -45,7 +45,7 @@ def path_of(name: str) -> str:
 
 
 def other_readings(name: str) -> tuple[str, ...]:
-    r"""Other interpretations of a name, for when `path_of` leads to no file; the likeliest first.
+    r"""Other interpretations of a name, for when `path_of` leads to no file; the most likely first.
 
     Args:
         name: ``my%20photo.jpg`` may have been encoded for a web page; ``x\a.jpg`` may be a single file's name; quotes

@@ -56,21 +56,21 @@ def read_json(path: Path, text: str, encoding: str) -> Table:
 
 def _records(path: Path, content: Any) -> tuple[str, Sequence[Mapping[str, Any]]]:
     if isinstance(content, list):
-        return _of_list(path, content)
+        return _read_list(path, content)
     if isinstance(content, dict):
         if _is_coco(content):
-            return "COCO", _of_coco(path, content)
+            return "COCO", _read_coco(path, content)
         if _are_columns(content):
-            return "JSON, columns", _of_columns(content)
+            return "JSON, columns", _read_columns(content)
         wrapper = next((name for name in _WRAPPERS if isinstance(content.get(name), list | dict)), None)
         if wrapper is not None and not any(_is_image(name) for name in content):
             form, records = _records(path, content[wrapper])
             return form, _with_class_names(records, content)
-        return _of_map(path, content)
+        return _read_map(path, content)
     raise DataError(f"{path}: is JSON, but no table of labels; {_FORMATS_HINT}", code="wrong_format")
 
 
-def _of_list(path: Path, content: list[Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
+def _read_list(path: Path, content: list[Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
     if all(isinstance(entry, dict) for entry in content):
         return "JSON, a list of records", content
     if all(isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) for entry in content):
@@ -80,7 +80,7 @@ def _of_list(path: Path, content: list[Any]) -> tuple[str, Sequence[Mapping[str,
     )
 
 
-def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
+def _read_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
     values = list(content.values())
     if values and all(isinstance(value, dict) for value in values):
         return "JSON, a record for each file", [{FILE: name, **value} for name, value in content.items()]
@@ -114,7 +114,7 @@ def _are_columns(content: dict[str, Any]) -> bool:
     return len({tuple(value) if isinstance(value, dict) else len(value) for value in content.values()}) == 1
 
 
-def _of_columns(content: dict[str, Any]) -> list[dict[str, Any]]:
+def _read_columns(content: dict[str, Any]) -> list[dict[str, Any]]:
     columns = [list(value.values()) if isinstance(value, dict) else value for value in content.values()]
     return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -128,7 +128,7 @@ def _is_coco(content: dict[str, Any]) -> bool:
     )
 
 
-def _of_coco(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
+def _read_coco(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         names = {item["id"]: str(item["name"]) for item in content.get("categories", ())}
         labels_by_image: dict[Any, set[str]] = defaultdict(set)

@@ -61,7 +61,7 @@ def describe_layout(facts: LayoutFacts) -> tuple[Note, tuple[Note, ...]]:
     labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, units))
     unusual = (*_columns(facts), *labels, *_paths(facts.matches), *_strays(facts), *_repeats(facts), *_left_out(facts))
     notes = [_recognized(facts), _task(facts), *unusual]
-    return note(_LAYOUTS[_shape(facts)], **_of_shape(facts), table=facts.table.path.name), tuple(notes)
+    return note(_LAYOUTS[_shape(facts)], **_shape_values(facts), table=facts.table.path.name), tuple(notes)
 
 
 def plural(unit: str) -> str:
@@ -164,7 +164,7 @@ def _shape(facts: LayoutFacts) -> str:
     return kinds.get(facts.shape.kind, "row-per-label" if facts.per_label else "row-per-image")
 
 
-def _of_shape(facts: LayoutFacts) -> dict[str, str | Note]:
+def _shape_values(facts: LayoutFacts) -> dict[str, str | Note]:
     """The delimiter for the codes of joined labels; empty for other shapes."""
     if facts.shape.kind != "joined":
         return {}
@@ -184,7 +184,7 @@ def _recognized(facts: LayoutFacts) -> Note:
         "table-recognised",
         table=table.path.name,
         form=table.form,
-        said=note(_shape(facts), **_of_shape(facts)),
+        said=note(_shape(facts), **_shape_values(facts)),
         column=shape.image_column,
         labels=labels,
     )
