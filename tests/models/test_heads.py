@@ -90,7 +90,7 @@ def test_centring_takes_the_common_direction_away() -> None:
 
 def neighbor_head(k: int, temperature: float, *, several: bool = False) -> NeighborHead:
     generator = torch.Generator().manual_seed(0)
-    head = NeighborHead(5, 3, bank=40, neighbours=k, temperature=temperature, several=several)
+    head = NeighborHead(5, 3, bank=40, neighbors=k, temperature=temperature, several=several)
     head.bank.copy_(nn.functional.normalize(torch.randn(40, 5, generator=generator)))
     head.targets.copy_(torch.randint(0, 2 if several else 3, head.targets.shape, generator=generator))
     return head

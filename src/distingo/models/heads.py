@@ -62,7 +62,7 @@ def build_head(kind: str, features: int, classes: int, settings: Mapping[str, An
             features,
             classes,
             bank=int(settings["bank"]),
-            neighbours=int(settings["neighbours"]),
+            neighbors=int(settings["neighbours"]),
             temperature=float(settings["temperature"]),
             several=settings["task"] == "multi-label",
         )
@@ -142,7 +142,7 @@ class NeighborHead(nn.Module):
         features: Number of features of an embedding.
         classes: Number of logits.
         bank: Number of images in the bank.
-        neighbours: Number k of voting images.
+        neighbors: Number k of voting images.
         temperature: Temperature above 0; lower values give nearer images more weight.
         several: Whether the task is multi-label.
 
@@ -157,12 +157,12 @@ class NeighborHead(nn.Module):
     offset: Tensor
 
     def __init__(
-        self, features: int, classes: int, *, bank: int, neighbours: int, temperature: float, several: bool
+        self, features: int, classes: int, *, bank: int, neighbors: int, temperature: float, several: bool
     ) -> None:
         super().__init__()
-        if not 1 <= neighbours <= bank or not temperature > 0:
-            raise ValueError(f"{neighbours} neighbors of {bank} pictures at temperature {temperature}")
-        self.neighbours, self.temperature, self.several = neighbours, temperature, several
+        if not 1 <= neighbors <= bank or not temperature > 0:
+            raise ValueError(f"{neighbors} neighbors of {bank} pictures at temperature {temperature}")
+        self.neighbors, self.temperature, self.several = neighbors, temperature, several
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("bank", torch.zeros(bank, features))
         shape, kind = ((bank, classes), torch.uint8) if several else ((bank,), torch.int64)
@@ -174,7 +174,7 @@ class NeighborHead(nn.Module):
         """Compute logits (n, classes) of float embeddings (n, features)."""
         with torch.autocast(embeddings.device.type, enabled=False):
             directions = center_and_normalize(embeddings.float(), self.center)
-            similarities, nearest = find_neighbors(directions, self.bank, self.neighbours)
+            similarities, nearest = find_neighbors(directions, self.bank, self.neighbors)
             return self.vote(similarities, nearest)
 
     def vote(self, similarities: Tensor, nearest: Tensor) -> Tensor:
@@ -186,19 +186,19 @@ class NeighborHead(nn.Module):
             shares = weights.new_zeros(weights.shape[0], len(self.prior)).scatter_add_(
                 1, self.targets[nearest], weights
             )
-        smoothing = 1 / self.neighbours
+        smoothing = 1 / self.neighbors
         shares = (shares + smoothing * self.prior) / (1 + smoothing)
         logits = torch.logit(shares) if self.several else torch.log(shares)
         return logits + self.offset
 
 
-def find_neighbors(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+def find_neighbors(directions: Tensor, bank: Tensor, neighbors: int) -> tuple[Tensor, Tensor]:
     """Find the most similar rows of a bank, the most similar first, in blocks that limit the memory use.
 
     Args:
         directions: Float32 (n, features) of unit length.
         bank: Float32 (m, features) of unit length.
-        neighbours: Number of rows k, from 1 to m.
+        neighbors: Number of rows k, from 1 to m.
 
     Returns:
         Cosine similarities, float32 (n, k), and row indices, int64 (n, k).
@@ -206,9 +206,9 @@ def find_neighbors(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[T
     # a tracer would record the number of blocks as a constant, and exports process small batches
     whole, block = torch.compiler.is_exporting(), max(1, _SIMILARITIES_AT_ONCE // len(bank))
     parts = [directions] if whole else torch.split(directions, block)
-    matches = [torch.topk(part @ bank.T, neighbours, dim=1) for part in parts]
+    matches = [torch.topk(part @ bank.T, neighbors, dim=1) for part in parts]
     if not matches:
-        empty = directions.new_zeros(0, neighbours)
+        empty = directions.new_zeros(0, neighbors)
         return empty, empty.long()
     return torch.cat([values for values, _ in matches]), torch.cat([indices for _, indices in matches])
 
