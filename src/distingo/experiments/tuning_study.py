@@ -279,8 +279,8 @@ class Study:
         if len(complete) < _ENOUGH_TO_EXPLAIN or len({trial.value for trial in complete}) < 2:
             return {}
         evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=self._seed)
-        found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
-        return {name: float(share) for name, share in found.items()}
+        importances = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        return {name: float(share) for name, share in importances.items()}
 
     def _postpone_running_trials(self) -> None:
         """Put off the trials of a killed process; the folder's lock ensures that no other process is running."""

@@ -240,7 +240,7 @@ def _space(search_data: SearchData, recipe: Recipe, options: Mapping[str, Any], 
     )
 
 
-class GiveUpTrial(Exception):  # noqa: N818 - not an error: it is worse than others at this epoch
+class PruneTrial(Exception):  # noqa: N818 - not an error: it is worse than others at this epoch
     """The trial should be pruned."""
 
 
@@ -264,7 +264,7 @@ class Outcome:
 
 
 EpochListener = Callable[[int, float], None]
-"""Called with an epoch and its score; may raise `GiveUpTrial` or `StopTrial`."""
+"""Called with an epoch and its score; may raise `PruneTrial` or `StopTrial`."""
 
 
 def try_head(search_data: SearchData, recipe: Recipe) -> Outcome:
@@ -283,7 +283,7 @@ def try_training(search_data: SearchData, recipe: Recipe, folder: RunFolder, on_
         on_score: Called with every epoch, starting with those of an earlier attempt.
 
     Raises:
-        GiveUpTrial: Raised by `on_score`.
+        PruneTrial: Raised by `on_score`.
         StopTrial: Raised by `on_score`.
         DistingoError: The recipe can't be trained.
     """
