@@ -75,7 +75,7 @@ def test_every_kind_of_model_is_calibrated_and_knows_its_training(tmp_path: Path
     assert not any(prediction.unlike for prediction in distingo.load(tmp_path / "run").predict(seen))
 
 
-def test_predict_answers_makes_sets_and_says_what_is_unlike(
+def test_predict_answers_makes_sets_and_reports_what_is_unlike(
     run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     strange = tmp_path / "strange.png"
@@ -108,7 +108,7 @@ def test_levels_beyond_the_validation_images_are_refused(run: Path, data: Path) 
         predictor.predict(image, abstain=2.0)
 
 
-def test_the_levels_that_are_said_to_be_possible_are_granted_and_no_others(run: Path) -> None:
+def test_the_levels_that_are_reported_to_be_possible_are_granted_and_no_others(run: Path) -> None:
     model = load_model(run / "model")
     levels = possible_levels(model)
     assert levels.abstain_from is not None and levels.coverage_to is not None
@@ -122,7 +122,7 @@ def test_the_levels_that_are_said_to_be_possible_are_granted_and_no_others(run: 
         certainty_thresholds(model, coverage=levels.coverage_to + 0.001)
 
 
-def test_the_page_says_how_sure_it_may_be(run: Path) -> None:
+def test_the_page_states_how_sure_it_may_be(run: Path) -> None:
     page = (run / "report.html").read_text(encoding="utf-8")
     for words in ("How sure it may be", "Before calibration", "After calibration", "I don’t know", "can’t hold"):
         assert words in page
@@ -170,7 +170,7 @@ def test_several_labels_have_sets_and_answers_too(tmp_path: Path) -> None:
         assert after.prediction_set is not None
 
 
-def test_a_model_that_looks_at_no_image_claims_nothing(data: Path, tmp_path: Path) -> None:
+def test_a_model_that_uses_no_image_claims_nothing(data: Path, tmp_path: Path) -> None:
     run = distingo.train(data, tmp_path / "run", model="majority")
     model = load_model(run.path / "model")
     assert (model.description.calibration, model.bank, model.calibration_set) == (None, None, None)

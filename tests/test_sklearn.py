@@ -200,7 +200,7 @@ def test_it_works_in_a_search_over_a_pipeline(images):
     assert search.score(pixels, colors) == 1.0
 
 
-def test_mistakes_are_told_in_one_line(images, fitted, tmp_path):
+def test_mistakes_are_reported_in_one_line(images, fitted, tmp_path):
     pixels, colors = images
     cases = [
         (pixels.reshape(36, -1), colors, ValueError, r"shape \(36, 432\); give paths, a list of images"),
@@ -240,7 +240,7 @@ def test_a_fit_that_fails_leaves_the_estimator_unfitted(images):
         model.predict(images[0].reshape(36, -1))
 
 
-def test_tags_tell_which_shape_is_taken():
+def test_tags_state_which_shape_is_taken():
     tags = ImageClassifier().__sklearn_tags__()
     assert (tags.estimator_type, tags.input_tags.two_d_array, tags.input_tags.three_d_array) == (
         "classifier",

@@ -1,4 +1,4 @@
-"""Runs side by side, really trained ones."""
+"""Comparison of trained runs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_costs_are_what_the_folders_hold(tiny_runs: dict[str, Path]) -> None:
         assert cost.prediction_memory_bytes > 1e7
 
 
-def test_a_run_without_its_files_tells_what_is_left(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_a_run_without_its_files_reports_what_is_left(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     run = copy_run(tiny_runs["small-cnn"], tmp_path / "run")
     (run / "model" / "model.safetensors").unlink()
     (run / "cost.json").unlink()
@@ -116,7 +116,7 @@ def test_modes_are_the_recipes_and_scratch_where_it_names_none(tiny_runs: dict[s
     }
 
 
-def test_baselines_stand_once_and_not_beside_their_own_runs(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_baselines_stand_once_and_not_next_to_their_own_runs(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     twin = copy_run(tiny_runs["small-cnn"], tmp_path / "twin")
     assert set(compare_runs([tiny_runs["small-cnn"], twin]).baselines) == {"majority", "descriptors"}
     assert set(compare_runs([tiny_runs["small-cnn"], tiny_runs["descriptors"]]).baselines) == {"majority"}
@@ -173,7 +173,7 @@ def test_stale_predictions_of_several_labels_are_refused(tiny_label_runs: dict[s
         compare_runs(both)
 
 
-def test_classes_are_told_apart_with_correction(tiny_runs: dict[str, Path]) -> None:
+def test_classes_are_distinguished_with_correction(tiny_runs: dict[str, Path]) -> None:
     comparison = compare_runs([tiny_runs["majority"], tiny_runs["descriptors"]])
     versus = comparison.runs[1].versus_best
     assert versus is not None
@@ -220,7 +220,7 @@ def test_a_newer_run_is_refused(tiny_runs: dict[str, Path], tmp_path: Path) -> N
         compare_runs([tiny_runs["descriptors"], run])
 
 
-def test_names_tell_folders_apart() -> None:
+def test_names_distinguish_folders() -> None:
     folders = [Path("/x/aerial/run"), Path("/x/sports/run"), Path("/x/third"), Path("/y/sports/run")]
     assert unique_names(folders) == ["aerial/run", "x/sports/run", "third", "y/sports/run"]
     assert unique_names([Path("/"), Path("/run")]) == ["/", "run"]

@@ -1,4 +1,4 @@
-"""Runs with other test splits, evaluated on what they have in common."""
+"""Comparison of runs with different test splits on their common images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_files(run: RunRecords) -> set[str]:
 test_files.__test__ = False  # type: ignore[attr-defined]
 
 
-def test_they_are_refused_unless_asked_for(
+def test_they_are_refused_unless_requested(
     tiny_runs: dict[str, Path], other_seed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["compare", str(tiny_runs["descriptors"]), str(other_seed), "-o", str(tmp_path / "out")]
@@ -83,7 +83,7 @@ def test_what_another_run_learned_from_is_left_out(tiny_runs: dict[str, Path], t
     assert {row.file for row in found[0].predictions} == test_files(first) - {file, other}
 
 
-def test_several_labels_are_judged_at_their_thresholds(tiny_label_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_several_labels_are_evaluated_at_their_thresholds(tiny_label_runs: dict[str, Path], tmp_path: Path) -> None:
     less = copy_run(tiny_label_runs["prevalence"], tmp_path / "less")
 
     def learn_two(rows: list[dict[str, str]]) -> None:

@@ -12,7 +12,7 @@ from distingo.evaluation.comparison_records import path_from, write_comparison
 from raising import raises
 
 
-def test_it_says_all_that_the_records_say(tiny_runs: dict[str, Path]) -> None:
+def test_it_contains_all_that_the_records_contain(tiny_runs: dict[str, Path]) -> None:
     comparison = compare_runs(list(tiny_runs.values()))
     folder = tiny_runs["majority"].parent / "compared"
     content = json.loads(write_comparison(comparison, folder).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""How fast a model predicts, measured within a second or so."""
+"""Measurement of a model's prediction speed."""
 
 from __future__ import annotations
 

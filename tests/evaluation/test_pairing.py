@@ -1,4 +1,4 @@
-"""Runs that were not evaluated on the same images are refused in one line that says why."""
+"""Runs that were not evaluated on the same images are refused, with the reason in one line."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_missing_test_image_is_named_with_its_run(tiny_runs: dict[str, Path], 
     )
 
 
-def test_another_class_of_a_image(tiny_runs: dict[str, Path], changed: Path) -> None:
+def test_another_class_of_an_image(tiny_runs: dict[str, Path], changed: Path) -> None:
     change_rows(changed / "split.csv", lambda rows: first_test_row(rows).update(labels="red"))
     assert "is blue in one and red in the other" in refusal(tiny_runs["descriptors"], changed)
 

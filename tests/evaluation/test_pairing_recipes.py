@@ -1,4 +1,4 @@
-"""Runs of one recipe with other seeds."""
+"""Runs of one recipe with different seeds."""
 
 from __future__ import annotations
 

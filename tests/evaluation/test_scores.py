@@ -30,7 +30,7 @@ def described(*values: float) -> ModelDescription:
     return ModelDescription("small-cnn", "network", "multi-label", LABELS, thresholds=thresholds)
 
 
-def test_every_model_is_judged_at_its_own_thresholds() -> None:
+def test_every_model_is_evaluated_at_its_own_thresholds() -> None:
     models = {"model": described(0.4, 0.3, 0.5), "prevalence": described(0.1, 0.9, 0.9)}
     constant = np.tile(np.float32(TRUTH.mean(axis=0)), (60, 1))
     evaluation = evaluate(images(TRUTH), models, {"model": CHANCES, "prevalence": constant})
@@ -53,14 +53,14 @@ def test_every_model_is_judged_at_its_own_thresholds() -> None:
     assert texts(evaluation.notes) == (f"{without} of 60 pictures have no label",)
 
 
-def test_a_model_from_before_there_were_thresholds_is_judged_at_half() -> None:
+def test_a_model_from_before_there_were_thresholds_is_evaluated_at_half() -> None:
     evaluation = evaluate(images(TRUTH), {"model": described()}, {"model": CHANCES})
     assert evaluation.scores["f1_macro"] == evaluation.scores["f1_macro_at_half"]
     assert evaluation.thresholds is not None
     assert texts(evaluation.thresholds.notes) == ("no thresholds were chosen",)
 
 
-def test_one_label_per_image_is_judged_as_ever() -> None:
+def test_one_label_per_image_is_evaluated_as_ever() -> None:
     one = ModelDescription("small-cnn", "network", "single-label", LABELS)
     truth = np.eye(3, dtype=bool)[np.arange(30) % 3]
     chances = (truth * 0.5 + 0.5 / 3).astype(np.float32)

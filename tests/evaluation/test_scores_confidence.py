@@ -1,4 +1,4 @@
-"""What a model's certainty came to on evaluated images."""
+"""Evaluation of a model's confidence."""
 
 from __future__ import annotations
 

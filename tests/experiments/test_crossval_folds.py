@@ -30,7 +30,7 @@ def fours(n: int) -> Links:
     return Links("group", [(at, at + 1) for at in range(n - 1) if at % 4 != 3])
 
 
-def test_every_image_is_judged_once_and_groups_are_whole(dataset: Dataset) -> None:
+def test_every_image_is_evaluated_once_and_groups_are_whole(dataset: Dataset) -> None:
     folds = divide(dataset, group_images(48, [fours(48)]), folds=3, seed=1, resplit=False)
     group_of = {image.source.file: int(folds.grouping.numbers[at]) for at, image in enumerate(dataset.images)}
     evaluated = []

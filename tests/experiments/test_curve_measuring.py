@@ -1,4 +1,4 @@
-"""Which images are learned from at each size."""
+"""Training images of each size of a learning curve."""
 
 from __future__ import annotations
 

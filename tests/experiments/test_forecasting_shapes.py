@@ -1,4 +1,4 @@
-"""Shapes are found again in curves that were made of them."""
+"""Fits recover the shapes that curves were generated from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches that really train, on tiny images."""
+"""Searches with real training on tiny images."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_fine_tuning_leaves_the_next_trial_the_weights_it_found(
 
 
 @pytest.mark.slow
-def test_a_mode_that_is_asked_for_is_the_best_ones(tmp_path: Path, data: Path, backbone: str) -> None:
+def test_a_mode_that_is_requested_is_the_best_ones(tmp_path: Path, data: Path, backbone: str) -> None:
     search = distingo.tune(data, tmp_path / "tune", trials=3, mode="finetune", **tiny(backbone))
     assert [trial.stage for trial in search.trials] == ["head", "training", "training"]
     assert [trial.is_default for trial in search.trials] == [False, True, False]
@@ -156,7 +156,7 @@ def test_the_best_recipe_trains_on_the_same_split(tmp_path: Path, data: Path) ->
     assert json.loads((changed.path / "config.json").read_text())["recipe"]["lr"] == 0.003
 
 
-def test_more_trials_go_on_where_the_search_ended(tmp_path: Path, data: Path) -> None:
+def test_more_trials_continue_where_the_search_ended(tmp_path: Path, data: Path) -> None:
     first = distingo.tune(data, tmp_path / "tune", trials=2, **SMALL)
     more = distingo.tune(data, tmp_path / "tune", trials=4, **SMALL)
     assert more.trials[:2] == first.trials

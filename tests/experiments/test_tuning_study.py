@@ -94,7 +94,7 @@ def test_trials_that_end_early_keep_what_they_were(tmp_path: Path) -> None:
     assert best.number == 1
 
 
-def test_what_mattered_is_told_once_there_are_trials_enough(tmp_path: Path) -> None:
+def test_what_mattered_is_reported_once_there_are_trials_enough(tmp_path: Path) -> None:
     study = open_study(tmp_path)
     search(study, 3)
     assert study.importances() == {}
@@ -134,7 +134,7 @@ def test_every_dimension_is_a_recipe_field() -> None:
         assert {dimension.name for dimension in space.dimensions} <= known
 
 
-def test_the_default_lies_inside() -> None:
+def test_the_default_is_inside() -> None:
     recipe = scratch(augment="reference", lr=0.3)
     space = narrow(SCRATCH_SPACE, recipe, requested=(), task="single-label", train=600)
     for dimension in space.dimensions:
@@ -145,7 +145,7 @@ def test_the_default_lies_inside() -> None:
             assert default in dimension.values
 
 
-def test_what_the_person_wishes_is_not_searched() -> None:
+def test_what_the_user_requests_is_not_searched() -> None:
     assert not names(scratch(), requested={"lr", "image_size"}) & {"lr", "image_size"}
 
 

@@ -12,7 +12,7 @@ from distingo.explanation.covering import (
 )
 
 
-def looks_at(top: int, bottom: int, left: int, right: int):
+def brightness_of(top: int, bottom: int, left: int, right: int):
     """A model that is as sure of its second class as one part of the image is bright."""
 
     def answer(pixels: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def image() -> np.ndarray:
 
 
 def test_a_map_by_covering_is_hot_where_the_model_looks() -> None:
-    heat = map_by_covering(looks_at(4, 16, 40, 56), image(), 1, several=False)
+    heat = map_by_covering(brightness_of(4, 16, 40, 56), image(), 1, several=False)
     assert heat.shape == (8, 8)
     assert heat.dtype == np.float32
     row, column = np.unravel_index(heat.argmax(), heat.shape)
@@ -40,13 +40,16 @@ def test_a_map_by_covering_is_hot_where_the_model_looks() -> None:
 
 
 def test_a_map_has_no_more_cells_than_the_image_has_pixels() -> None:
-    assert map_by_covering(looks_at(0, 2, 0, 2), np.full((3, 5, 3), 200, np.uint8), 1, several=True).shape == (3, 5)
+    assert map_by_covering(brightness_of(0, 2, 0, 2), np.full((3, 5, 3), 200, np.uint8), 1, several=True).shape == (
+        3,
+        5,
+    )
 
 
 def test_a_true_map_is_believed_and_a_false_one_is_not() -> None:
     true, false = np.zeros((4, 6), np.float32), np.zeros((4, 6), np.float32)
     true[0:2, 4:6], false[2:4, 0:2] = 1, 1
-    answer = looks_at(4, 16, 40, 56)
+    answer = brightness_of(4, 16, 40, 56)
     right = check_by_covering(answer, image(), true, 1, several=False)
     wrong = check_by_covering(answer, image(), false, 1, several=False)
     assert right.is_meaningful
@@ -65,7 +68,7 @@ def test_random_maps_are_seldom_believed() -> None:
     for _ in range(60):
         heat = generator.random((4, 4), np.float32)
         top, left = generator.integers(0, 28), generator.integers(0, 42)
-        answer = looks_at(top, top + 12, left, left + 18)
+        answer = brightness_of(top, top + 12, left, left + 18)
         pixels = generator.integers(0, 255, (40, 60, 3), np.uint8)
         believed += check_by_covering(answer, pixels, heat, 1, several=False).is_meaningful
     assert believed <= 9

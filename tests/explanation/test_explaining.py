@@ -1,4 +1,4 @@
-"""Explanations of images whose evidence lies in a known place."""
+"""Explanations of images whose class depends on a known part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("run", "method"), [("cnn", "maps"), ("frozen", "maps"), ("descriptors", "covering")])
-def test_the_map_is_hot_where_the_evidence_is(corner_runs: dict[str, Path], image: Path, run: str, method: str) -> None:
+def test_the_map_is_hot_where_the_class_shows(corner_runs: dict[str, Path], image: Path, run: str, method: str) -> None:
     explanation = distingo.explain(corner_runs[run], image)
     (explained,) = explanation.classes
     assert explained.heat.label == explanation.labels[0] == MARKED
@@ -106,7 +106,7 @@ def test_a_training_image_is_its_own_nearest(corner_runs: dict[str, Path]) -> No
     assert nearest.distance == pytest.approx(0, abs=0.01)
 
 
-def test_a_run_without_a_bank_says_so(corner_runs: dict[str, Path], image: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_bank_reports_it(corner_runs: dict[str, Path], image: Path, tmp_path: Path) -> None:
     from tiny_runs import copy_run
 
     run = copy_run(corner_runs["frozen"], tmp_path / "run")
@@ -116,7 +116,7 @@ def test_a_run_without_a_bank_says_so(corner_runs: dict[str, Path], image: Path,
     assert any("keeps no features" in note for note in explanation.notes)
 
 
-def test_asked_classes_are_explained_in_order(corner_runs: dict[str, Path], image: Path) -> None:
+def test_requested_classes_are_explained_in_order(corner_runs: dict[str, Path], image: Path) -> None:
     explanation = distingo.explain(corner_runs["cnn"], image, classes=[PLAIN, MARKED, PLAIN])
     assert [explained.heat.label for explained in explanation.classes] == [PLAIN, MARKED]
     probabilities = dict(zip(explanation.labels, explanation.probabilities, strict=True))

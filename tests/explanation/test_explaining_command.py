@@ -10,7 +10,7 @@ from corner_images import MARKED, PLAIN, draw
 from distingo.cli import main
 
 
-def test_explain_draws_and_tells(
+def test_explain_draws_and_describes(
     corner_runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image, sheet, layers = tmp_path / "Bär 🐻.png", tmp_path / "out" / "why.png", tmp_path / "layers.png"

@@ -1,4 +1,4 @@
-"""What speaks for a class inside networks, on architectures of several kinds with random weights."""
+"""Heat maps of networks of several architectures with random weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def marked_images(count: int, size: int) -> tuple[Tensor, Tensor]:
 
 
 def with_head(backbone: nn.Module, size: int) -> nn.Sequential:
-    """The backbone with a linear head that was fitted to tell the marked from the others."""
+    """The backbone with a linear head that was fitted to distinguish the marked images from the others."""
     backbone.eval()
     normalisation = ChannelNormalization((0.5,) * 3, (0.5,) * 3)
     images, marked = marked_images(32, size)
@@ -84,7 +84,7 @@ def test_attention_is_fused_again_afterwards() -> None:
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_class_attention_can_not_tell() -> None:
+def test_class_attention_is_not_enough() -> None:
     import timm
 
     torch.manual_seed(0)
@@ -115,7 +115,7 @@ def test_behind_dense_layers_each_place_has_its_own_weight() -> None:
     cnn = SportsCNN(2, height=32, width=32).eval()
     dense = cnn.classifier[2]
     with torch.no_grad():
-        dense.weight.view(128, 4, 4, 64)[:, :, 1:] = 0  # looks at the leftmost column of the last maps only
+        dense.weight.view(128, 4, 4, 64)[:, :, 1:] = 0  # uses only the leftmost column of the last maps
     network = nn.Sequential(OrderedDict(normalisation=nn.Identity(), network=cnn))
     heat, _ = find_heat(network, torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 0, 1]), several=False)
     assert heat[:, :, 0].any()

@@ -1,4 +1,4 @@
-"""Heat maps of the worst mistakes, from the evaluation to the page."""
+"""Heat maps of the top losses, from the evaluation to the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def mislabeled(root: Path) -> Path:
-    """Marked images that are said to be plain, and the reverse."""
+    """Marked images that are predicted to be plain, and the reverse."""
     for name, marked in ((PLAIN, True), (MARKED, False)):
         (root / name).mkdir(parents=True)
         for index in range(3):

@@ -30,7 +30,7 @@ def test_199_of_200_answers_must_be_the_same(precision: Precision) -> None:
     assert not agreement(994, before=0.9, after=0.95).is_enough(description(precision))
 
 
-def test_8_bit_integers_are_judged_by_their_cost() -> None:
+def test_8_bit_integers_are_scored_by_their_cost() -> None:
     assert agreement(900, before=0.90, after=0.89).is_enough(description("int8"))
     assert agreement(900, before=0.90, after=0.93).is_enough(description("int8"))
     assert not agreement(999, before=0.90, after=0.889).is_enough(description("int8"))
@@ -41,7 +41,7 @@ def test_without_labels_other_answers_stand_for_the_cost() -> None:
     assert not agreement(989).is_enough(description("int8"))
 
 
-def test_the_figures_are_told() -> None:
+def test_the_figures_are_reported() -> None:
     assert agreement(999).words == (
         "the same answer on 999 of 1,000 pictures (99.90%; pictures in photos), probabilities differ by 0.012 at most"
     )

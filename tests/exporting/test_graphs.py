@@ -20,7 +20,7 @@ RENDITIONS = [
     ImageSpec(24, 24, 1, "crop", 1.0, "bicubic"),
 ]
 SIZES = [(90, 61), (61, 90), (32, 32), (24, 24), (20, 28), (17, 600), (500, 11), (201, 203), (9, 7)]
-"""Heights and widths: upright, flat, as wanted already, longer than twenty to one, odd, too small."""
+"""Heights and widths: upright, flat, already of the target size, longer than twenty to one, odd, too small."""
 
 
 def photograph(height: int, width: int) -> Image.Image:
@@ -49,7 +49,7 @@ def through_torch(image: Image.Image, image_spec: ImageSpec) -> np.ndarray:
 
 @pytest.mark.parametrize("image_spec", RENDITIONS, ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_graph_sees_what_pillow_makes_of_a_image(size: tuple[int, int], image_spec: ImageSpec) -> None:
+def test_the_graph_sees_what_pillow_makes_of_an_image(size: tuple[int, int], image_spec: ImageSpec) -> None:
     image = photograph(*size)
     expected = render(image, image_spec).astype(int)
     by_torch, by_onnx = through_torch(image, image_spec), through_onnx(image, image_spec)

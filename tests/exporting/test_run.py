@@ -1,4 +1,4 @@
-"""Exports of really trained networks, each held against its original."""
+"""Exports of trained networks, each compared with its original."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def images_of(run: Path) -> list[Path]:
         pytest.param("torch-export", True, marks=pytest.mark.slow),
     ],
 )
-def test_an_export_says_what_the_run_says(
+def test_an_export_predicts_what_the_run_predicts(
     tiny_network_runs: dict[str, Path], tmp_path: Path, kind: str, exported_as: Any, half: bool
 ) -> None:
     run = tiny_network_runs[kind]
@@ -117,7 +117,7 @@ def test_openvino_describes_itself(tiny_network_runs: dict[str, Path], tmp_path:
     assert model.input().get_partial_shape().to_string() in {"[?,16,16,1]", "[1..,16,16,1]"}
 
 
-def test_what_is_beside_the_model(tiny_exports: dict[str, Path]) -> None:
+def test_what_is_next_to_the_model(tiny_exports: dict[str, Path]) -> None:
     folder = tiny_exports["one label"]
     names = {path.name for path in folder.iterdir()} - {"bank.npz"}
     assert names == {
@@ -190,7 +190,7 @@ def test_8_bit_integers_are_smaller_and_cost_at_most_a_point(
     assert sum(prediction.probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_an_export_that_says_something_else_is_refused_with_the_figures(
+def test_an_export_that_differs_is_refused_with_the_figures(
     tiny_network_runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def spoil(model: Any) -> None:
@@ -255,7 +255,7 @@ def test_classic_models_are_refused_in_one_line(tiny_runs: dict[str, Path]) -> N
             distingo.export(tiny_runs[name])
 
 
-def test_wrong_wishes_are_refused(tiny_network_runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_options_are_refused(tiny_network_runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     run = tiny_network_runs["one label"]
     with raises(UsageError, code="unknown_name", parameter="format"):
         distingo.export(run, format="keras")  # type: ignore[arg-type]
@@ -270,7 +270,7 @@ def test_wrong_wishes_are_refused(tiny_network_runs: dict[str, Path], monkeypatc
         distingo.export(run, format="openvino", int8=True)
 
 
-def test_the_command_tells_the_figures(tiny_network_runs: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
+def test_the_command_reports_the_figures(tiny_network_runs: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
     assert main(["export", str(tiny_network_runs["one label"]), "-o", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert re.search(r"model.onnx: \d\.\d MB", said)

@@ -102,7 +102,7 @@ def limit(machine: Path, most: str, used: int) -> None:
     (machine / "memory.current").write_text(str(used), encoding="ascii")
 
 
-def test_the_system_says_what_is_available(machine: Path) -> None:
+def test_the_system_reports_what_is_available(machine: Path) -> None:
     assert (free_memory(CPU), total_memory(CPU)) == (600 * KIB, 1000 * KIB)
 
 
@@ -126,13 +126,13 @@ def test_a_limit_of_the_address_space_counts(machine: Path, monkeypatch: pytest.
     assert (free_memory(CPU), total_memory(CPU)) == (0, 10 * KIB)  # this process has more than that
 
 
-def test_where_nothing_is_said_nothing_is_known(machine: Path) -> None:
+def test_what_is_not_reported_is_unknown(machine: Path) -> None:
     (machine / "meminfo").unlink()
     assert (free_memory(CPU), total_memory(CPU)) == (None, None)
 
 
 @pytest.mark.parametrize("kind", ["cuda", "xpu"])
-def test_an_accelerator_gives_back_what_it_keeps_before_it_is_asked(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_an_accelerator_gives_back_what_it_keeps_before_it_reports(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     backend = getattr(torch, kind)
     calls: list[object] = []
     monkeypatch.setattr(backend, "empty_cache", lambda: calls.append("given back"))
@@ -143,7 +143,7 @@ def test_an_accelerator_gives_back_what_it_keeps_before_it_is_asked(monkeypatch:
     assert total_memory(device) == 8
 
 
-def test_apples_processor_says_what_it_recommends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apples_processor_reports_what_it_recommends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 100, raising=False)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 30)

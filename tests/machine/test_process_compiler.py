@@ -10,7 +10,7 @@ from tiny_datasets import draw_classes
 
 
 def run_alone(program: str) -> str:
-    """In a process where nobody has imported torch's compiler yet."""
+    """In a process that has not imported torch's compiler yet."""
     program = f"from distingo.machine.process import configure_process\nconfigure_process()\n{program}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -44,7 +44,7 @@ def test_the_threshold_is_that_of_a_plain_search(coverage: float) -> None:
 
 
 @pytest.mark.slow
-def test_sets_hold_the_truth_as_often_as_asked_for() -> None:
+def test_sets_hold_the_truth_as_often_as_requested() -> None:
     generator = np.random.default_rng(1)
     found = []
     for _ in range(400):
@@ -58,7 +58,7 @@ def test_sets_hold_the_truth_as_often_as_asked_for() -> None:
     assert np.mean(found) == pytest.approx(0.9, abs=0.015)
 
 
-def test_too_few_images_vouch_for_nothing() -> None:
+def test_too_few_images_guarantee_nothing() -> None:
     assert set_threshold(np.full(28, 0.9), np.ones(28), 28, 0.95) is None
     assert set_threshold(np.full(29, 0.9), np.ones(29), 29, 0.95) == 0.9
     assert set_threshold(np.zeros(0), np.zeros(0), 30, 0.5) is None
@@ -78,7 +78,7 @@ def test_levels_and_arrays_that_make_no_sense_are_refused() -> None:
         set_threshold(np.ones(3), np.ones(2), 3, 0.5)
 
 
-def test_alarms_are_as_rare_as_asked_for_or_as_can_be() -> None:
+def test_alarms_are_as_rare_as_requested_or_as_can_be() -> None:
     scores = np.arange(199.0)
     threshold, rate = upper_threshold(scores, 0.01)
     assert (threshold, rate) == (197.0, 0.01)
@@ -227,7 +227,7 @@ def test_the_threshold_passes_the_exact_test() -> None:
     assert binom.cdf(errors.sum(), len(errors), 0.05) <= 0.05
 
 
-def test_few_images_vouch_for_no_small_error() -> None:
+def test_few_images_guarantee_no_small_error() -> None:
     perfect = PredictedLabels(np.arange(58), np.linspace(0.5, 1, 58), np.ones(58, bool))
     assert answer_threshold(perfect, 0.05) is None
     assert lowest_error(perfect) == 0.051

@@ -79,7 +79,7 @@ def test_an_average_is_of_the_kept_labels() -> None:
     assert mean_precision(each, np.zeros(3, bool)) is None
 
 
-def test_a_label_of_few_images_says_so() -> None:
+def test_a_label_of_few_images_reports_it() -> None:
     truth, chances = drawn(300, 1, 5)
     truth[:] = False
     truth[:6] = True

@@ -45,7 +45,7 @@ def test_the_slope_is_the_one_of_least_log_loss() -> None:
     assert not offsets.any()
 
 
-def test_few_images_without_a_mistake_make_nobody_certain() -> None:
+def test_few_images_without_a_mistake_give_no_certainty() -> None:
     slope, _ = fit_calibration(np.eye(3), np.arange(3))
     chances = softmax(slope * np.eye(3))
     assert 0.7 < chances[0, 0] < 0.95

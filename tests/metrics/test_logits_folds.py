@@ -19,7 +19,7 @@ def test_single_labels_are_scored_by_accuracy_and_log_loss() -> None:
     assert loss == pytest.approx(log_loss([0, 1, 1], softmax(logits, axis=1), labels=[0, 1, 2]), rel=1e-6)
 
 
-def test_several_labels_are_scored_by_those_that_a_image_has() -> None:
+def test_several_labels_are_scored_by_those_that_an_image_has() -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(30, 3))
     targets = (generator.random((30, 3)) < 0.3).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Scores of several labels equal scikit-learn's, and their intervals tell the truth."""
+"""Multi-label scores equal scikit-learn's, and their intervals have the stated coverage."""
 
 from __future__ import annotations
 

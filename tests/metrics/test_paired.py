@@ -58,7 +58,7 @@ def test_swapping_the_classifiers_turns_the_sign() -> None:
     assert one.low == pytest.approx(-other.high, abs=0.03)
 
 
-def test_the_interval_is_as_wide_as_theory_says() -> None:
+def test_the_interval_is_as_wide_as_in_theory() -> None:
     """Normal theory: standard error sqrt((b + c - (b - c)^2 / n)) / n."""
     found = paired_difference(*answers(800, 120, 80))
     error = np.sqrt(200 - 40**2 / 1000) / 1000
@@ -115,7 +115,7 @@ def test_a_textbook_example_of_holm() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_it_lies_between_nothing_and_bonferroni(p_values: list[float]) -> None:
+def test_it_is_between_nothing_and_bonferroni(p_values: list[float]) -> None:
     for plain, adjusted in zip(p_values, holm(p_values), strict=True):
         assert plain <= adjusted <= min(1.0, plain * len(p_values)) or adjusted == pytest.approx(plain)
 
@@ -156,7 +156,7 @@ def trainings(
 
 
 @pytest.mark.parametrize("luck", [0.0, 0.04])
-def test_equal_recipes_are_rarely_told_apart(luck: float) -> None:
+def test_equal_recipes_are_rarely_distinguished(luck: float) -> None:
     """Of 300 true hypotheses a test at 5 % rejects fewer than 25 with a probability of 99 %."""
     generator = np.random.default_rng(0)
     called = 0
@@ -192,6 +192,6 @@ def test_equal_answers_differ_in_nothing() -> None:
     assert (found.difference, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
 
 
-def test_two_trainings_tell_nothing_of_luck() -> None:
+def test_two_trainings_show_no_variation_between_trainings() -> None:
     with pytest.raises(ValueError, match="give three trainings"):
         recipe_difference(np.ones((1, 5), dtype=bool), np.ones((1, 5), dtype=bool))

@@ -66,7 +66,7 @@ def test_equally_good_classifiers_are_rarely_distinguished() -> None:
 
 
 @pytest.mark.slow
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_holds_the_truth_as_often_as_stated() -> None:
     large = compare_classes(*answers(200_000, 0.9, 0.7), NAMES).f1_macro.difference
     found = [compare_classes(*answers(200, 0.9, 0.7, seed), NAMES).f1_macro for seed in range(100)]
     assert 88 <= sum(score.low <= large <= score.high for score in found) <= 100
@@ -109,7 +109,7 @@ def guesses(truth: np.ndarray, skill: float, seed: int) -> LabelPredictions:
     return LabelPredictions(probabilities, probabilities > 0.5)
 
 
-def test_scores_are_scikit_learns_over_the_labels_that_are_judged() -> None:
+def test_scores_are_scikit_learns_over_the_labels_that_are_scored() -> None:
     truth = images(200)
     first, second = guesses(truth, 0.4, 1), guesses(truth, 0.1, 2)
     found = compare_labels(truth, first, second, LABELS)

@@ -1,4 +1,4 @@
-"""Scores equal scikit-learn's, and their intervals tell the truth."""
+"""Scores equal scikit-learn's, and their intervals have the stated coverage."""
 
 from __future__ import annotations
 

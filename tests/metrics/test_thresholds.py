@@ -1,4 +1,4 @@
-"""Thresholds serve their aim on new images, and rare labels lean on the others."""
+"""Thresholds reach their aim on new images; those of rare labels are shrunk towards the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from note_texts import texts
 
 
 def evaluated(n: int, prevalence: np.ndarray, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Truth, and probabilities of a classifier that knows some labels better than others."""
+    """Truth, and probabilities of a classifier that is better on some labels than on others."""
     generator = np.random.default_rng(seed)
     truth = generator.random((n, prevalence.size)) < prevalence
     skill = np.linspace(0.6, 1.6, prevalence.size)
@@ -107,7 +107,7 @@ def test_without_any_positive_every_threshold_is_one_half() -> None:
 @pytest.mark.parametrize(
     ("aim", "requested", "score"), [("precision", 0.5, precision_score), ("recall", 0.7, recall_score)]
 )
-def test_what_is_wanted_is_reached_on_validation_and_nearly_on_new_images(
+def test_the_requested_value_is_reached_on_validation_and_nearly_on_new_images(
     aim: str, requested: float, score: Callable[..., np.ndarray]
 ) -> None:
     prevalence = np.array([0.2, 0.3, 0.4])
@@ -122,7 +122,7 @@ def test_what_is_wanted_is_reached_on_validation_and_nearly_on_new_images(
     np.testing.assert_allclose(score(new_truth, new_chances >= np.array(values), average=None), requested, atol=0.1)
 
 
-def test_a_precision_out_of_reach_is_said() -> None:
+def test_a_precision_out_of_reach_is_reported() -> None:
     truth = np.array([[True], [False], [True], [False], [False]] * 4)
     chances = np.array([[0.4], [0.9], [0.4], [0.4], [0.1]] * 4)
     chosen = choose_thresholds(truth, chances, aim="precision", requested=0.9, labels=("rare",), shrinkage=0)
@@ -130,7 +130,7 @@ def test_a_precision_out_of_reach_is_said() -> None:
     assert any("rare: no threshold reaches a precision of 0.9" in note for note in texts(chosen.notes))
 
 
-def test_few_positives_are_said() -> None:
+def test_few_positives_are_reported() -> None:
     truth, chances = evaluated(100, np.full(2, 0.5), 0)
     truth[:, 1] = np.arange(100) < 3
     (note,) = texts(choose_thresholds(truth, chances, labels=("often", "seldom")).notes)

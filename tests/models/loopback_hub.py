@@ -23,7 +23,7 @@ class LoopbackHub:
         break_after: Close the connection after so many bytes; one entry per answer.
         failures: Status codes to answer with before anything works.
         gated: Repositories whose terms must be accepted first.
-        asked: Every request: method, path, Range.
+        asked: Every request: method, path and Range.
     """
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)

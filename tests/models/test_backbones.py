@@ -83,7 +83,7 @@ def test_the_width_of_the_pooled_output_is_measured(name: str, features: int) ->
 
 
 @pytest.mark.parametrize("name", [TINY, "mobilenetv3_small_050", "test_vit"])
-def test_a_built_backbone_gives_what_its_description_says(name: str) -> None:
+def test_a_built_backbone_gives_what_its_description_states(name: str) -> None:
     found = find_backbone(name, image_size=64)
     backbone = build_backbone(found).eval()
     assert backbone(torch.zeros(2, 3, 64, 64)).shape == (2, found.features)

@@ -102,7 +102,7 @@ def test_damaged_settings_are_refused(change: dict[str, object]) -> None:
 
 
 def several(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Three labels that do not exclude each other: one by a sign, one by distance, one that nobody has."""
+    """Three labels that do not exclude each other: one by a sign, one by distance, one that no image has."""
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(n, 6)).astype(np.float32)
     return features, np.stack([features[:, 0] > 0.7, (features**2).sum(axis=1) > 6, np.zeros(n, bool)], axis=1)
@@ -154,7 +154,7 @@ def test_tables_of_labels_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.data
-def test_aerial_photos_are_told_apart(real_data: Path) -> None:
+def test_aerial_photos_are_distinguished(real_data: Path) -> None:
     folders = sorted(folder for folder in (real_data / "aerial").iterdir() if folder.is_dir())
     files = [sorted(folder.iterdir())[:40] for folder in folders]
     features = np.array([[describe(Image.open(file)) for file in group] for group in files])

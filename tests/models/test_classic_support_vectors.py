@@ -1,4 +1,4 @@
-"""The machines taken out of scikit-learn decide as they did in it, and are calibrated."""
+"""Support vector machines decide as in scikit-learn, and are calibrated."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_calibration_on_images_that_are_all_right_stays_finite() -> None:
     assert np.isfinite(probabilities).all()
 
 
-def test_a_class_without_a_image_is_decided_against() -> None:
+def test_a_class_without_an_image_is_decided_against() -> None:
     features, labels = blobs(60, 2)
     machines = fit_support_vectors(features, labels, 3, regularization=1.0)
     np.testing.assert_array_equal(machines.decide(features)[:, 2], -1)
@@ -92,7 +92,7 @@ def test_damaged_arrays_are_refused() -> None:
 
 
 def several(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Four labels: one common, one rare, one that nobody has and one that all have."""
+    """Four labels: one common, one rare, one that no image has and one that all have."""
     generator = np.random.default_rng(seed)
     labels = generator.random((n, 4)) < np.array([0.4, 0.1, 0.0, 1.1])
     features = generator.normal(size=(n, 6))

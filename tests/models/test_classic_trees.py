@@ -1,4 +1,4 @@
-"""The trees taken out of scikit-learn predict as they did in it."""
+"""Extra trees predict as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_features_exactly_on_a_threshold_go_scikit_learns_way() -> None:
     np.testing.assert_allclose(trees.predict_probabilities(on_thresholds), expected, atol=1e-6)
 
 
-def test_classes_without_a_image_get_only_the_even_vote() -> None:
+def test_classes_without_an_image_get_only_the_even_vote() -> None:
     features, labels = blobs(100, 2)
     trees = fit_extra_trees(features, labels * 2 + 1, 5, seed=0)
     probabilities = trees.predict_probabilities(features)
@@ -94,7 +94,7 @@ def test_damaged_arrays_are_refused(name: str, value: int | None) -> None:
 
 
 def several(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Four labels: two to learn, one that nobody has and one that all have."""
+    """Four labels: two to learn, one that no image has and one that all have."""
     features, first = blobs(n, 2, seed)
     labels = np.zeros((n, 4), bool)
     labels[:, 0], labels[:, 1], labels[:, 3] = first == 1, features[:, 2] > 1, True

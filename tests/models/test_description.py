@@ -198,7 +198,7 @@ def test_only_arguments_that_shape_layers_are_passed(
         create_architecture("test_resnet", arguments)
     config = {"architecture": "test_resnet", "model_args": arguments, "pretrained_cfg": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    if not set(arguments) <= {"num_classes", "in_chans", "img_size"}:  # these are set by us, whatever it says
+    if not set(arguments) <= {"num_classes", "in_chans", "img_size"}:  # set by distingo, regardless of the file
         with nothing_reached(), pytest.raises(ModelError) as caught_too:
             read_settings(tmp_path / "config.json")
         require_plain(caught_too.value)

@@ -120,14 +120,14 @@ def test_passing_failures_are_tried_again(filled: LoopbackHub, failures: list[in
     assert fetch().read_bytes() == CONTENT
 
 
-def test_a_lasting_failure_is_said(filled: LoopbackHub) -> None:
+def test_a_lasting_failure_is_reported(filled: LoopbackHub) -> None:
     filled.failures = [503] * 4
     with raises(ModelError, code="hub_unreachable"):
         fetch()
     assert len(filled.asked) == 4
 
 
-def test_what_is_not_there_is_said_at_once(filled: LoopbackHub) -> None:
+def test_what_is_not_there_is_reported_at_once(filled: LoopbackHub) -> None:
     with raises(ModelError, code="not_found"):
         fetch_file("timm/other", WEIGHTS, name="other")
     del filled.files[REPOSITORY][WEIGHTS]
@@ -145,7 +145,7 @@ def in_a_fresh_process(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_environment_says_where_from_and_where_to(filled: LoopbackHub, tmp_path: Path) -> None:
+def test_the_environment_determines_where_from_and_where_to(filled: LoopbackHub, tmp_path: Path) -> None:
     """``HF_ENDPOINT``, ``HF_HOME`` and ``HF_HUB_OFFLINE`` as a person sets them, with nothing patched."""
     home = {"HF_ENDPOINT": filled.url, "HF_HOME": str(tmp_path / "home")}
     done = in_a_fresh_process(**home)
@@ -158,7 +158,7 @@ def test_the_environment_says_where_from_and_where_to(filled: LoopbackHub, tmp_p
     assert len(filled.asked) == asked
 
 
-def test_without_network_and_cache_one_line_says_what_helps(tmp_path: Path) -> None:
+def test_without_network_and_cache_one_line_states_what_helps(tmp_path: Path) -> None:
     nobody = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "home")}
     for more in ({}, {"HF_HUB_OFFLINE": "1"}):
         done = in_a_fresh_process(**nobody, **more)

@@ -28,7 +28,7 @@ def test_a_pattern_narrows_the_list(pattern: str) -> None:
     assert (backbone.height, backbone.width, backbone.license) == (224, 224, "apache-2.0")
 
 
-def test_nothing_that_fits_is_said() -> None:
+def test_nothing_that_fits_is_reported() -> None:
     with raises(ModelError, code="unknown_name", parameter="pattern"):
         list_backbones("mobilnetv2_100")
 

@@ -95,7 +95,7 @@ def test_every_layer_has_its_shape_and_its_count() -> None:
     assert len({len(line) for line in lines[:-2]}) == 1
 
 
-def test_frozen_parameters_are_told_apart() -> None:
+def test_frozen_parameters_are_distinguished() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Linear(5, 2))
     model[1].requires_grad_(False)
     assert summarize(model, 2, 2, 3).endswith("parameters: 77, of which 12 are trained")

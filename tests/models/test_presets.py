@@ -141,7 +141,7 @@ def test_a_giant_takes_no_memory_before_its_weights_are_compared(folder: Path) -
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
 
 
-def test_places_of_a_stranger_s_file_are_not_carried_along(folder: Path) -> None:
+def test_places_of_an_untrusted_file_are_not_carried_along(folder: Path) -> None:
     change(folder, url="https://evil/x.pth", file="/etc/passwd", source="hf-hub", label_offset=7)
     configuration = read_settings(folder / "config.json").configuration
     assert not {"url", "file", "source", "label_offset"} & set(configuration)

@@ -24,7 +24,7 @@ def test_one_label_per_image_gives_one_answer_and_one_truth_each() -> None:
     np.testing.assert_array_equal(found.distances, [0.1, 0.2, 0.3])
 
 
-def test_several_labels_share_a_image_s_weight() -> None:
+def test_several_labels_share_an_image_s_weight() -> None:
     truth = np.array([[True, True, False], [False, False, False], [False, False, True]])
     found = build_calibration_set(CHANCES, truth, CHANCES >= 0.2, np.zeros(0))
     np.testing.assert_array_equal(found.owners, [0, 0, 1, 1, 2, 2, 2])
@@ -33,7 +33,7 @@ def test_several_labels_share_a_image_s_weight() -> None:
     assert found.n == 3
 
 
-def test_evidence_comes_back(tmp_path: Path) -> None:
+def test_a_calibration_set_is_restored(tmp_path: Path) -> None:
     calibration_set = build_calibration_set(
         CHANCES, np.array([0, 0, 2]), np.eye(3, dtype=bool), np.array([0.3, 0.1, 0.2])
     )

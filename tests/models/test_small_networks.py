@@ -58,7 +58,7 @@ def test_every_weight_learns():
         assert parameter.grad is not None and float(parameter.grad.abs().max()) > 0, name
 
 
-def test_a_image_is_judged_alike_alone_and_in_company():
+def test_an_image_is_scored_alike_alone_and_in_a_batch():
     torch.manual_seed(0)
     model = SmallCNN(5, height=28, width=28, channels=1)
     images = torch.rand(6, 1, 28, 28)

@@ -16,7 +16,7 @@ from raising import raises
 
 @dataclass(frozen=True)
 class Reference:
-    """A network as published, and what is said of it there."""
+    """A published network and its published properties."""
 
     kind: type[nn.Module]
     classes: int
@@ -86,7 +86,7 @@ def test_any_size_channels_and_classes(
     assert model(torch.rand(2, channels, height, width)).shape == (2, classes)
 
 
-def test_too_small_a_image_is_refused_with_the_smallest_allowed(reference: Reference) -> None:
+def test_too_small_an_image_is_refused_with_the_smallest_allowed(reference: Reference) -> None:
     smallest = reference.smallest
     with raises(ModelError, code="unsupported_image_size"):
         reference.kind(2, height=smallest - 1, width=64)
@@ -98,7 +98,7 @@ def test_impossible_dropout_is_refused(reference: Reference, dropout: float) -> 
         reference.kind(2, dropout=dropout)
 
 
-def test_it_learns_to_tell_dark_from_bright(reference: Reference) -> None:
+def test_it_learns_to_distinguish_dark_from_bright(reference: Reference) -> None:
     torch.manual_seed(0)
     further = {"dense_dropout": 0.0} if reference.kind is PosterCNN else {}
     model = reference.kind(2, height=16, width=16, channels=1, dropout=0.0, **further)

@@ -1,4 +1,4 @@
-"""Images by the thousand, from the command line: streamed, resumed, sorted, every one accounted for."""
+"""Bulk prediction from the command line: streaming, resuming and sorting, without losing an image."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_killed_it_goes_on_to_the_same_table(run: Path, photos: Path, tmp_path: 
         assert pq.read_table(output).num_rows == 2000
 
 
-def test_stopped_by_hand_it_says_how_to_go_on(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_stopped_by_hand_it_reports_how_to_continue(run: Path, photos: Path, tmp_path: Path) -> None:
     output, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
     words = [sys.executable, "-m", "distingo", "predict", str(run), "-", "-o", str(output)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -163,7 +163,7 @@ def test_sorting_and_its_way_back(run: Path, photos: Path, tmp_path: Path, capsy
     assert not folder.exists()
 
 
-def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_what_can_t_be_done_is_reported_before_anything_is_written(run: Path, photos: Path, tmp_path: Path) -> None:
     for options, code in (
         ({"sort_into": tmp_path / "s"}, "needs_other_option"),
         ({"sort_as": "copy"}, "needs_other_option"),

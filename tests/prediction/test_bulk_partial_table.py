@@ -1,4 +1,4 @@
-"""Rows that are kept as they come, and turned into the table at the end."""
+"""Rows are stored as they are predicted, and converted to the table at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole model behind an engine says what the model itself says."""
+"""A model run by an engine gives the same outputs as the model itself."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_openvino_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch
     assert choose_engine("auto", CPU, "bfloat16") == ("torch", "bfloat16")
 
 
-def test_a_missing_engine_is_said_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_engine_is_reported_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda _: None)
     with raises(UsageError, code="missing_extra", parameter="engine"):
         choose_engine("openvino", CPU)

@@ -1,4 +1,4 @@
-"""A network that was converted once is kept, and read again instead of being converted."""
+"""A converted network is cached, and loaded instead of being converted again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On real photos: what the engines answer, next to each other and next to the evaluation."""
+"""Predictions of the engines on real photos, compared with each other and with the evaluation."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_paths_from_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("came", "code"), [(b"", "empty_file"), (b"a.jpg\0b.jpg\0", "invalid_path")])
-def test_no_path_a_line_on_standard_input_is_said(
+def test_no_path_a_line_on_standard_input_is_reported(
     monkeypatch: pytest.MonkeyPatch, came: bytes, code: ErrorCode
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(came)))
@@ -140,7 +140,7 @@ def test_a_table_s_paths_may_start_at_the_working_folder(photos: Path) -> None:
     assert names("photos/out.csv") == ["photos/a.jpg", "photos/b/1.jpg"]
 
 
-def test_a_table_without_paths_says_what_to_do(photos: Path) -> None:
+def test_a_table_without_paths_suggests_what_to_do(photos: Path) -> None:
     table = photos / "t.csv"
     table.write_text("colour,size\nred,3\n")
     with raises(UsageError, code="missing_column", parameter="image_column"):

@@ -189,7 +189,7 @@ def test_what_is_no_image_is_refused_in_one_line(given: object, code: ErrorCode)
     assert "(H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels" in str(caught.value)
 
 
-def test_an_array_of_several_images_in_a_list_is_told_apart() -> None:
+def test_an_array_of_several_images_in_a_list_is_distinguished() -> None:
     with raises(UsageError, code="invalid_image_array"):
         as_images([np.zeros((2, 8, 9, 3))])
 

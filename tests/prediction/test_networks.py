@@ -1,4 +1,4 @@
-"""A stream is worked on in order, no further ahead than is said."""
+"""Streams are processed in order, and consumed only as far ahead as requested."""
 
 from __future__ import annotations
 

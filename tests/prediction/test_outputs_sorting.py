@@ -1,4 +1,4 @@
-"""Images into class folders and out of them again, whatever happens in between."""
+"""Sorting images into class folders and undoing it, also after interruptions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def sort(photos: Path, folder: Path, sort_as: SortAs = "copy", *, dry_run: bool 
 
 
 @pytest.mark.parametrize("sort_as", ["copy", "link"])
-def test_every_image_lies_in_the_folder_of_its_class(photos: Path, tmp_path: Path, sort_as: SortAs) -> None:
+def test_every_image_is_in_the_folder_of_its_class(photos: Path, tmp_path: Path, sort_as: SortAs) -> None:
     before = tree(tmp_path)
     sorter = sort(photos, tmp_path / "sorted", sort_as)
     made = {

@@ -162,7 +162,7 @@ def test_the_task_is_known_before_weights_are_loaded(model: Path, tmp_path: Path
         read_task(tmp_path / "nowhere")
 
 
-def test_rows_are_judged_as_images_are(model: Path, tmp_path: Path) -> None:
+def test_rows_are_evaluated_as_images_are(model: Path, tmp_path: Path) -> None:
     paths = [image(tmp_path / f"{index}.png", index) for index in range(5)]
     predictor = distingo.load(model)
     rows = np.stack([predictor.preprocess(path) for path in paths])
@@ -308,7 +308,7 @@ def test_a_missing_file_raises_before_anything_is_read(model: Path, tmp_path: Pa
     assert [bool(each.error) for each in predictor.stream([good, gone])] == [False, True]
 
 
-def test_a_broken_image_raises_where_that_was_asked_for(model: Path, tmp_path: Path) -> None:
+def test_a_broken_image_raises_where_that_was_requested(model: Path, tmp_path: Path) -> None:
     good, broken = image(tmp_path / "good.png"), tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 not much")
     predictor = distingo.load(model)

@@ -1,4 +1,4 @@
-"""Images far from the bank are told, in one thread, and BLAS has its threads back afterwards."""
+"""Images far from the bank are detected, in one BLAS thread, whose number is restored afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def blas_threads() -> list[int]:
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
-def test_those_above_the_distance_are_strangers() -> None:
+def test_those_above_the_distance_are_out_of_distribution() -> None:
     random = np.random.default_rng(0)
     features = random.normal(size=(50, 8)).astype(np.float32)
     bank = build_bank(features, tuple(f"{at:032x}" for at in range(50)), unit=True)

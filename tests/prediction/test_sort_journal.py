@@ -1,4 +1,4 @@
-"""A sorted folder that comes from anywhere: taking images back touches nothing outside it."""
+"""Undoing the sorting of an untrusted folder changes nothing outside it."""
 
 from __future__ import annotations
 

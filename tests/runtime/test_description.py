@@ -147,7 +147,7 @@ def test_a_hostile_bank_is_refused(export: Path, name: str) -> None:
     with zipfile.ZipFile(export / EXPORTED_BANK_FILE, "w") as archive:
         for each, content in {**GOOD, **changed}.items():
             archive.writestr(each, content)
-    forget_checksums(export)  # a stranger's would fit
+    forget_checksums(export)  # that of another archive would match
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with raises(RunError, code="damaged_file") as caught:
         load_exported_bank(export)
@@ -162,7 +162,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(export: Path) -> None:
         for each, content in {**GOOD, "rows.npy": bomb}.items():
             archive.writestr(each, content)
     assert (export / EXPORTED_BANK_FILE).stat().st_size < 200_000
-    forget_checksums(export)  # a stranger's would fit
+    forget_checksums(export)  # that of another archive would match
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with raises(RunError, code="damaged_file", naming="rows.npy"):
         load_exported_bank(export)
@@ -196,7 +196,7 @@ def test_damage_to_a_bank_is_one_line(export: Path, tmp_path: Path, exported: bo
             require_plain(error)
 
 
-EVIDENCE: dict[str, Any] = {
+CALIBRATION_SET: dict[str, Any] = {
     "format": 1,
     "validation_images": 2,
     "folds": 0,
@@ -206,21 +206,21 @@ EVIDENCE: dict[str, Any] = {
 }
 
 
-def test_every_field_of_the_evidence_is_checked(tmp_path: Path) -> None:
+def test_every_field_of_the_calibration_set_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "confidence.json"
-    path.write_text(json.dumps(EVIDENCE))
+    path.write_text(json.dumps(CALIBRATION_SET))
     assert load_calibration_set(tmp_path) is not None
     hostile = [
-        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "image": [0, 10**9]}},
-        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "image": [0, -1]}},
-        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "probability": [0.5, 1.5]}},
-        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "right": [1, 2]}},
-        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "right": [1]}},
-        {**EVIDENCE, "true_labels": {"probability": [0.5], "weight": [1.0, 1.0]}},
-        {**EVIDENCE, "distances": ["x"]},
-        {**EVIDENCE, "evil": 1},
+        {**CALIBRATION_SET, "given_labels": {**CALIBRATION_SET["given_labels"], "image": [0, 10**9]}},
+        {**CALIBRATION_SET, "given_labels": {**CALIBRATION_SET["given_labels"], "image": [0, -1]}},
+        {**CALIBRATION_SET, "given_labels": {**CALIBRATION_SET["given_labels"], "probability": [0.5, 1.5]}},
+        {**CALIBRATION_SET, "given_labels": {**CALIBRATION_SET["given_labels"], "right": [1, 2]}},
+        {**CALIBRATION_SET, "given_labels": {**CALIBRATION_SET["given_labels"], "right": [1]}},
+        {**CALIBRATION_SET, "true_labels": {"probability": [0.5], "weight": [1.0, 1.0]}},
+        {**CALIBRATION_SET, "distances": ["x"]},
+        {**CALIBRATION_SET, "evil": 1},
     ]
-    hostile += [{**EVIDENCE, "distances": value} for value in VALUES if value != []]
+    hostile += [{**CALIBRATION_SET, "distances": value} for value in VALUES if value != []]
     for content in hostile:
         path.write_text(json.dumps(content))
         with raises(RunError, code="damaged_file") as caught:

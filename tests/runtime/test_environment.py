@@ -126,7 +126,7 @@ def images_of(run: Path, pattern: str) -> list[Path]:
 
 
 def lay_out_files(site: Path) -> None:
-    """What the wheel holds, as its pyproject.toml says it."""
+    """The content of the wheel, as specified in its pyproject.toml."""
     settings = tomllib.loads((ROOT / "runtime" / "pyproject.toml").read_text(encoding="utf-8"))
     for given, place in settings["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].items():
         source = ROOT / "runtime" / given

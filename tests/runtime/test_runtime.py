@@ -110,7 +110,7 @@ def test_certainty_is_that_of_the_run(
             runtime.predict(paths, topk=0)
 
 
-def test_what_is_unlike_training_is_told_where_the_bank_is(export: Path, tmp_path: Path) -> None:
+def test_what_is_unlike_training_is_reported_where_the_bank_is(export: Path, tmp_path: Path) -> None:
     from distingo.models.reference_data import build_bank
     from distingo.runtime.description import save_exported_bank
 

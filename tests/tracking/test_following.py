@@ -31,18 +31,18 @@ class Place:
         self.is_away = False
 
     def begin(self, records: RunRecords, run_id: str) -> str:
-        return self._tell(f"begin {run_id}") or "id-1"
+        return self._record(f"begin {run_id}") or "id-1"
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
-        self._tell(f"epochs {[point.epoch for point in points]}")
+        self._record(f"epochs {[point.epoch for point in points]}")
 
     def send_result(self, records: RunRecords) -> None:
-        self._tell(f"result {len(final_scores(records)) > 10}")
+        self._record(f"result {len(final_scores(records)) > 10}")
 
     def end(self, status: RunStatus) -> None:
-        self._tell(status)
+        self._record(status)
 
-    def _tell(self, what: str) -> None:
+    def _record(self, what: str) -> None:
         if self.is_away:
             raise ConnectionError("nobody\nthere")
         self.told.append(what)
@@ -76,7 +76,7 @@ def test_another_process_goes_on_in_the_same_place(run: RunFolder) -> None:
     assert place.told == ["begin id-1", "result True", "finished"]
 
 
-def test_a_place_that_goes_away_is_told_of_once_and_gets_all_in_the_end(
+def test_a_place_that_goes_away_is_reported_once_and_gets_all_in_the_end(
     run: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = Place()

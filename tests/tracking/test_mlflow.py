@@ -138,7 +138,7 @@ def test_a_server_that_goes_away_harms_no_training(
     assert list(notes.values()) == [{"id": run.info.run_id, "epochs": 2}]
 
 
-def test_a_server_that_is_not_there_is_told_before_anything_is_trained(
+def test_a_server_that_is_not_there_is_reported_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -1,4 +1,4 @@
-"""The model that MLflow keeps, loaded with MLflow's own loader and asked through its own scoring server."""
+"""The model logged to MLflow, loaded with MLflow's loader and served by its scoring server."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_model_that_can_not_be_exported_goes_as_it_is(tiny_runs: dict[str, Pat
     assert (row["label"], row["probability"]) == (expected.label, pytest.approx(expected.confidence))
 
 
-def test_it_is_loaded_and_asked_without_torch(saved: dict[str, Path]) -> None:
+def test_it_is_loaded_and_used_without_torch(saved: dict[str, Path]) -> None:
     code = f"""
 import sys
 sys.modules["torch"] = None

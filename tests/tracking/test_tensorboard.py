@@ -38,7 +38,7 @@ def test_a_run_can_be_read_by_tensorboard(tmp_path: Path) -> None:
     assert events.summary_metadata["_hparams_/session_start_info"].plugin_data.plugin_name == "hparams"
 
 
-def test_runs_lie_beside_each_other_in_a_named_folder(tmp_path: Path) -> None:
+def test_runs_are_next_to_each_other_in_a_named_folder(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
     for name in ("one", "two"):
         distingo.train(data, tmp_path / name, track="tensorboard", track_to=tmp_path / "board", model="descriptors")

@@ -70,7 +70,7 @@ def test_what_makes_no_sense_is_refused(
         choose_recipe(facts, {"model": "small-cnn", **options})
 
 
-def test_what_a_model_has_no_use_for_is_said() -> None:
+def test_what_a_model_has_no_use_for_is_reported() -> None:
     options = {"model": "descriptors", "epochs": 30, "lr": 0.1, "seed": 3, "schedule": "constant"}
     _, choices = choose_recipe(ONE, options)
     assert note("options-not-used", options=("--epochs", "--lr"), model="descriptors") in choices
@@ -78,7 +78,7 @@ def test_what_a_model_has_no_use_for_is_said() -> None:
     assert not any(choice.code.startswith("options-not-used") for choice in choices)
 
 
-def test_values_that_a_repeated_recipe_carries_along_are_no_wishes() -> None:
+def test_values_that_a_repeated_recipe_carries_along_are_not_requested() -> None:
     recipe, _ = choose_recipe(ONE, {"model": "small-cnn"})
     repeated, choices = choose_recipe(ONE, recipe.as_dict())
     assert repeated == recipe

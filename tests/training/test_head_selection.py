@@ -1,4 +1,4 @@
-"""Heads are fitted, chosen on held-out images and owned up to."""
+"""Heads: fitting, and choosing their settings on held-out images."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_head_comes_back_from_its_settings_and_tensors(kind: str, task: str) -
 
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("per_class", [1, 2, 3])
-def test_few_images_are_enough_and_said_to_be_few(kind: str, per_class: int) -> None:
+def test_few_images_are_enough_and_reported_to_be_few(kind: str, per_class: int) -> None:
     fitted = fit_head(kind, clusters(per_class, 3, 0, spread=0.5), NOBODY, classes=3, task="single-label")
     assert accuracy(fitted, clusters(50, 3, 2, spread=0.5)) > 0.85
     assert len(texts(fitted.notes)) == 1
@@ -110,7 +110,7 @@ def test_few_images_of_several_labels_are_enough(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_label_that_nobody_has_is_noted_and_improbable(kind: str) -> None:
+def test_a_label_that_no_image_has_is_noted_and_improbable(kind: str) -> None:
     features, targets = labeled(200, 0)
     targets[:, 2] = 0
     fitted = fit_head(kind, (features, targets), labeled(60, 1), classes=4, task="multi-label")

@@ -73,7 +73,7 @@ def test_labels_solved_together_are_labels_solved_alone() -> None:
 def test_the_svm_is_scikit_learns() -> None:
     features, targets = clusters(120, 3)
     rows = fit_standardization(features).apply(features).astype(np.float64)
-    # liblinear penalises the intercept; scaled so, hardly.
+    # liblinear penalizes the intercept; with this scaling the effect is small.
     expected = LinearSVC(C=0.05, intercept_scaling=100, tol=1e-8, max_iter=200_000, dual=False).fit(rows, targets)
     one_hot = np.eye(3, dtype=np.float32)[targets]
     solution = next(solve_path(features, one_hot, loss="squared-hinge", regularizations=(0.05,)))
@@ -169,7 +169,7 @@ def test_rows_that_never_vary_have_no_axes() -> None:
 
 
 @pytest.mark.parametrize(("n", "features", "rank"), [(12, 40, 11), (40, 12, 12)])
-def test_the_axes_span_all_that_the_rows_tell(n: int, features: int, rank: int) -> None:
+def test_the_axes_span_all_of_the_rows(n: int, features: int, rank: int) -> None:
     rows = np.random.default_rng(0).normal(size=(n, features)).astype(np.float32)
     rows -= rows.mean(axis=0)
     axes = axes_where_worthwhile(rows, 6)

@@ -133,7 +133,7 @@ def test_several_labels_are_learned(tmp_path: Path, fields: dict[str, object]) -
     assert progress.best_score == max(record.validation_mean_average_precision or 0 for record in progress.history)
 
 
-def test_positive_weights_raise_what_is_said_of_rare_labels(tmp_path: Path) -> None:
+def test_positive_weights_raise_what_is_reported_of_rare_labels(tmp_path: Path) -> None:
     said = []
     for name in ("none", "balanced"):
         base = session(tmp_path / name, [], epochs=6, lr=0.05, monitor="validation_loss", positive_weights=name)
@@ -169,7 +169,7 @@ def test_weights_that_say_nothing_never_become_the_best(tmp_path: Path) -> None:
     broken = session(tmp_path, [], epochs=3, lr=1e3, optimizer="sgd", momentum=0.0)
 
     class Spoiling(nn.Module):
-        """Gives numbers while it learns and none when it is asked."""
+        """Returns finite logits in training mode and NaN in evaluation mode."""
 
         def __init__(self) -> None:
             super().__init__()

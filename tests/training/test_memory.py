@@ -46,7 +46,7 @@ def test_the_peak_is_where_a_batch_makes_it() -> None:
     assert [memory.needed(size) for size in (2, 100, 200, 1000)] == [1010, 1500, 2000, 10000]
 
 
-def test_besides_tensors_there_is_more() -> None:
+def test_in_addition_to_tensors_there_is_more() -> None:
     memory = StepMemory(np.array([100.0]), np.array([10.0]), 500.0, factor=1.5, extra=7.0, extra_per_image=1.0)
     assert memory.needed(10) == 1.5 * 500 + 7 + 10
     assert memory.needed(100) == 1.5 * 1100 + 7 + 100
@@ -72,7 +72,7 @@ def test_what_plainly_fits_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> N
     require_memory(network(), plan())
 
 
-def test_where_nothing_says_what_is_free_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_reports_what_is_free_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, None)
     require_memory(network(), plan(batch_size=1_000_000))
 

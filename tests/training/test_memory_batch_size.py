@@ -92,7 +92,7 @@ def test_the_largest_power_of_two_that_fits(
 
 
 @pytest.mark.usefixtures("a_mebibyte_an_image")
-def test_the_learning_rate_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_learning_rate_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     budget(monkeypatch, 128)
     found = find_batch_size(RECIPE, dataset(100_000), None, keep_lr=False)
     assert (found.recipe.batch_size, found.recipe.lr) == (128, 4e-3)
@@ -102,7 +102,7 @@ def test_the_learning_rate_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("a_mebibyte_an_image")
-def test_where_not_two_images_fit_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_not_two_images_fit_it_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     budget(monkeypatch, 1)
     with raises(ResourceError, code="out_of_memory", parameter="batch_size"):
         find_batch_size(RECIPE, dataset(1000), None, keep_lr=False)
@@ -154,7 +154,7 @@ def test_the_number_is_recorded_so_that_every_later_command_takes_it(
         choice.startswith("batch size: 32, because --batch-size auto") for choice in stored_texts(config["choices"])
     )
 
-    monkeypatch.setattr(preparing, "find_batch_size", None)  # nothing is found anew
+    monkeypatch.setattr(preparing, "find_batch_size", None)  # nothing is measured again
     for options in ({}, {"batch_size": "auto"}, {"batch_size": 32}):
         resumed, _ = preparing.resume(request(data, tmp_path / "run", resume=True, **options))
         assert resumed.recipe == prepared.recipe

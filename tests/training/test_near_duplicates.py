@@ -87,7 +87,7 @@ def test_pairs_on_two_given_splits_are_counted(tmp_path: Path) -> None:
     assert "lie on two splits" in (run.path / "model" / "README.md").read_text(encoding="utf-8")
 
 
-def test_near_duplicates_under_two_classes_are_said(tmp_path: Path) -> None:
+def test_near_duplicates_under_two_classes_are_reported(tmp_path: Path) -> None:
     data = draw(tmp_path / "data")
     for number in range(3):
         with Image.open(data / "class 0" / f"{number:02}-0.png") as image:

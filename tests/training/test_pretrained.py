@@ -147,7 +147,7 @@ def test_a_handful_of_images_is_enough(tmp_path: Path, backbone: str, per_class:
     run = train(few, tmp_path / "run", backbone)
     accuracy = run.evaluation.scores["accuracy"]
     assert accuracy.n == 3
-    assert accuracy.high - accuracy.low > 0.3  # three images prove little, and it says so
+    assert accuracy.high - accuracy.low > 0.3  # three images are too few, and a note reports it
     page = run.report.read_text(encoding="utf-8")
     assert "fewer than 20" in page
 
@@ -211,7 +211,7 @@ def test_small_images_are_for_small_cnn() -> None:
     assert reason.code == "images-small"
 
 
-def test_without_weights_small_cnn_is_taken_and_the_reason_said(
+def test_without_weights_small_cnn_is_taken_and_the_reason_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from huggingface_hub import constants
@@ -225,7 +225,7 @@ def test_without_weights_small_cnn_is_taken_and_the_reason_said(
 
 
 def test_preprocessing_is_the_backbones_own(tmp_path: Path, data: Path, backbone: str) -> None:
-    """Images in [0, 1] where [-1, 1] is wanted, or stretched where cut is wanted, would be noticed here."""
+    """Detects images in [0, 1] instead of [-1, 1], or stretched instead of cropped."""
     import timm
     import torch
     from PIL import Image

@@ -13,7 +13,7 @@ from tiny_datasets import draw_classes, draw_labels
 
 
 @pytest.mark.parametrize("draw", [draw_classes, draw_labels])
-def test_every_image_is_shown_beside_its_versions(tmp_path: Path, draw: object) -> None:
+def test_every_image_is_shown_next_to_its_versions(tmp_path: Path, draw: object) -> None:
     data = draw(tmp_path / "data")  # type: ignore[operator]
     rows = preview_augmentation(
         data, "standard", reading=Reading(cache=Cache(tmp_path / "cache")), image_size=24, seed=0

@@ -25,7 +25,7 @@ def config_of(run: distingo.Run) -> dict[str, Any]:
     return dict(json.loads((run.path / "config.json").read_text()))
 
 
-def test_fields_of_the_file_are_wishes_and_options_win(tmp_path: Path) -> None:
+def test_fields_of_the_file_are_defaults_and_options_win(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
     file = write(tmp_path / "recipe.json", {"format": 1, "recipe": {**RECIPE, "lr": 0.005, "seed": 7}, "found": {}})
     run = distingo.train(data, tmp_path / "run", recipe_file=file, lr=0.002)
@@ -46,7 +46,7 @@ def test_an_image_size_on_the_command_line_replaces_the_files_sides(tmp_path: Pa
     }
 
 
-def test_shares_mean_nothing_beside_a_split_file(tmp_path: Path) -> None:
+def test_shares_mean_nothing_with_a_split_file(tmp_path: Path) -> None:
     file = read_recipe_file(write(tmp_path / "recipe.json", {"lr": 0.01, "test": 0.3, "validation": 0.1}))
     assert file.fill_up({}, divided=True) == {"lr": 0.01}
     assert file.fill_up({}, divided=False)["test"] == 0.3

@@ -73,7 +73,7 @@ def test_a_run_killed_several_times_ends_in_the_same_weights(tmp_path: Path, sev
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_hearing_ctrl_c")
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_stops_cleanly_and_reports_how_to_continue(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data", per_class=60)
     process = start(data, tmp_path / "run", *RECIPE, "--epochs", "500")
     wait_for(lambda: epochs_done(tmp_path / "run") >= 1, process)

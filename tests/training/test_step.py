@@ -128,7 +128,7 @@ def test_blocks_are_unfrozen_one_after_another_head_first(network: nn.Sequential
 
 
 @pytest.mark.parametrize(("batch_norm", "counts"), [("frozen", False), ("updated", True)])
-def test_batch_normalization_goes_on_counting_only_where_asked(
+def test_batch_normalization_goes_on_counting_only_where_requested(
     network: nn.Sequential, batch_norm: str, counts: bool
 ) -> None:
     chosen = recipe_of_depth(batch_norm=batch_norm)
@@ -149,7 +149,7 @@ LOGITS = GENERATOR.normal(size=(40, 3)).astype(np.float32)
 TRUTH = GENERATOR.random((40, 3)) < 0.4
 
 
-def test_several_labels_are_judged_by_scikit_learns_numbers() -> None:
+def test_several_labels_are_scored_by_scikit_learns_numbers() -> None:
     scores = score_pass(LOGITS, TRUTH)
     chances = 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
     expected = np.mean([log_loss(TRUTH[:, label], chances[:, label]) for label in range(3)])
@@ -164,7 +164,7 @@ def test_labels_that_no_image_has_are_no_part_of_the_mean() -> None:
     assert score_pass(LOGITS, np.zeros((40, 3), bool)).mean_average_precision == 0.0
 
 
-def test_one_label_is_judged_by_accuracy() -> None:
+def test_one_label_is_scored_by_accuracy() -> None:
     scores = score_pass(LOGITS, LOGITS.argmax(1))
     assert scores.accuracy == 1.0
     assert scores.mean_average_precision is None

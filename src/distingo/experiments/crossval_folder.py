@@ -209,7 +209,8 @@ class CrossValidation:
         means: Scores by name, the mean over all folds with its corrected resampled t interval
             (`distingo.metrics.intervals.corrected_mean`).
         baseline_means: The same by model name.
-        gains: By model name, the mean over folds of how much the main score is above that baseline's, likewise.
+        gains: By model name, the mean over folds of the improvement of the main score over that baseline, with its
+            interval.
         pooled: The scores of all images' out-of-fold predictions together, with 95 % intervals over images.
         notes: Notes for the user.
         choices: Automatic choices and their reasons.

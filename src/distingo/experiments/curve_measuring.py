@@ -1,7 +1,4 @@
-"""Measurements of a learning curve, and ``learning-curve.json``, their record.
-
-For each size: the training and evaluation images, and the predictions.
-"""
+"""Measurement of a learning curve: training subsets, predictions for each size, and ``learning-curve.json``."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from distingo.experiments.tuning_records import (
 )
 from distingo.experiments.tuning_study import require_optuna
 from distingo.experiments.tuning_trials import (
-    GiveUpTrial,
+    PruneTrial,
     SearchData,
     StagePlan,
     StopTrial,
@@ -254,7 +254,7 @@ class _Searcher:
             else:
                 outcome = try_training(self.search_data, recipe, folder_of(self.folder.epochs, recipe), attempt.report)
             plan.study.finish(optuna_trial, outcome.score, seconds=attempt.seconds, loss=outcome.loss)
-        except GiveUpTrial:
+        except PruneTrial:
             plan.study.finish(optuna_trial, None, seconds=attempt.seconds)
         except DistingoError as error:
             if attempt.is_first and plan.has_default:
@@ -290,6 +290,6 @@ class _Attempt:
         """Record an epoch's score; raises to end the trial if it should be pruned or time is up."""
         self.optuna_trial.report(score, epoch)
         if not self.is_first and self.optuna_trial.should_prune():
-            raise GiveUpTrial
+            raise PruneTrial
         if self._seconds_left is not None and self.seconds >= self._seconds_left:
             raise StopTrial

@@ -1,10 +1,10 @@
-"""The search spaces, and the trials of one stage in Optuna's storage, in an order that the seed decides.
+"""The search spaces, and the trials of one stage in Optuna's storage, in an order determined by the seed.
 
-A space is that of its kind of training, narrowed to the recipe, the data and the options that are set. The sampler is
-the tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011), made anew for
-every trial with a seed of its own, so that a search that was killed tries the same recipes as one that was not. Trials
-are pruned by the median rule (Golovin et al., Google Vizier, 2017): worse after an epoch than half of the others were
-by then.
+The search space of each mode is narrowed to the recipe, the data and the options that the user set. The sampler is the
+tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011), created for every
+trial with its own seed, so that an interrupted search tries the same recipes as an uninterrupted one. Trials are pruned
+by the median rule (Golovin et al., Google Vizier, 2017): if the score is below the median of the other trials at the
+same epoch.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _LR_FACTOR = 10.0
 """The learning rate is searched this far below and above the default."""
 
 _SMALLEST_PHOTO = 65
-"""Sides from which on other image sizes are tried: smaller images are seen as they are."""
+"""Image side from which other image sizes are tried; smaller images keep their size."""
 
 _BATCHES = 4
-"""An epoch has at least so many steps."""
+"""Minimum number of steps of an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """What one kind of training is searched over.
+    """The searched fields of one mode.
 
     Attributes:
-        stage: Which trials it is for.
-        dimensions: In the order in which the page lists them.
+        stage: Stage of the search.
+        dimensions: The searched fields, in the order of the report.
     """
 
     stage: StageName
@@ -54,7 +54,7 @@ HEAD_SPACE = SearchSpace(
         Options("positive_weights", ("none", "balanced")),
     ),
 )
-"""A solved head: 24 combinations, tried one after another; its regularization or neighbors are chosen within each."""
+"""Space of heads: 24 combinations, tried in order; the fit of each chooses its regularization or neighbors."""
 
 FINETUNE_SPACE = SearchSpace(
     "training",
@@ -70,7 +70,7 @@ FINETUNE_SPACE = SearchSpace(
         Options("batch_norm", ("frozen", "updated")),
     ),
 )
-"""Fine-tuning resumes from the best head; its head, views and class weights are that one's."""
+"""Space of fine-tuning, which starts from the best head and uses its kind, views and class weights."""
 
 SCRATCH_SPACE = SearchSpace(
     "training",
@@ -89,7 +89,7 @@ SCRATCH_SPACE = SearchSpace(
         Options("positive_weights", ("none", "balanced")),
     ),
 )
-"""Networks from scratch. Epochs, optimizer and loss are the recipe's: trials stay comparable epoch by epoch."""
+"""Space of networks from scratch. Epochs, optimizer and loss are not searched, so that epochs are comparable."""
 
 SPACES: dict[Mode, SearchSpace] = {"frozen": HEAD_SPACE, "finetune": FINETUNE_SPACE, "scratch": SCRATCH_SPACE}
 
@@ -103,14 +103,14 @@ def narrow(
     train: int,
     for_finetune: bool = False,
 ) -> SearchSpace:
-    """A space for one search: without what is requested or means nothing here, and with the default inside.
+    """Narrow a space for one search: drop fields that are set or have no effect, and include the default.
 
     Args:
         space: One of `SPACES`.
-        recipe: The default of that mode.
+        recipe: The default recipe of that mode.
         requested: Fields that the user set, which are not searched.
         task: Single-label or multi-label.
-        train: How many training images there are.
+        train: Number of training images.
         for_finetune: Whether fine-tuning must be able to resume from every head.
     """
     left_out = {*requested, *_meaningless(recipe, task)}
@@ -167,7 +167,7 @@ _ENOUGH_TO_EXPLAIN = 6
 
 
 def require_optuna() -> Any:
-    """Optuna, with its own messages switched off.
+    """Import Optuna, with its own messages switched off.
 
     Raises:
         UsageError: It is not installed.
@@ -187,10 +187,10 @@ class Study:
 
     Args:
         storage: The SQLite file.
-        space: What is searched.
-        default: The default recipe's values, tried first.
-        seed: Of the sampler.
-        epochs: Of a trial, or 0 where there are none.
+        space: The search space.
+        default: Values of the default recipe, which is tried first.
+        seed: Seed of the sampler.
+        epochs: Number of epochs of a trial, or 0 for heads.
     """
 
     def __init__(self, storage: Path, space: SearchSpace, default: dict[str, Value], *, seed: int, epochs: int) -> None:
@@ -279,8 +279,8 @@ class Study:
         if len(complete) < _ENOUGH_TO_EXPLAIN or len({trial.value for trial in complete}) < 2:
             return {}
         evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=self._seed)
-        found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
-        return {name: float(share) for name, share in found.items()}
+        importances = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        return {name: float(share) for name, share in importances.items()}
 
     def _postpone_running_trials(self) -> None:
         """Put off the trials of a killed process; the folder's lock ensures that no other process is running."""

@@ -90,7 +90,7 @@ class SearchData:
 
 
 def prepare_search_data(prepared: PreparedRun, request: TrainRequest) -> SearchData:
-    """Return the material of a search: the prepared run without its test split, which no trial uses."""
+    """Return the data of a search: the prepared run without its test split, which no trial uses."""
     unseen = replace(prepared, split=replace(prepared.split, test=()))
     return SearchData(
         unseen, request, request.survey(), choose_device(prepared.recipe.device), len(prepared.split.test)
@@ -113,11 +113,11 @@ class StagePlan:
     """One stage of a search.
 
     Attributes:
-        space: What it searches.
-        study: Its trials.
-        default: The recipe that its first trial is.
-        has_default: Whether that is the default of the whole search.
-        counts: Whether its recipes are of the mode that was requested; else they only show where to begin.
+        space: The search space.
+        study: The trials.
+        default: Recipe of the first trial.
+        has_default: Whether that is the default recipe of the search.
+        counts: Whether its recipes have the requested mode; otherwise they only provide a starting point.
     """
 
     space: SearchSpace
@@ -137,7 +137,7 @@ class StagePlan:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a trial of it was finished."""
+        """Whether a trial was finished."""
         return self.study.has_begun
 
     @property
@@ -146,11 +146,11 @@ class StagePlan:
         return self.study.seconds
 
     def recipe_of(self, values: dict[str, Value], *, is_default: bool) -> Recipe:
-        """The whole recipe of a trial.
+        """Return the complete recipe of a trial.
 
         Args:
-            values: Of the searched fields.
-            is_default: Whether it is the first trial, which is the default where the stage holds that.
+            values: Values of the searched fields.
+            is_default: Whether it is the first trial, which uses the default recipe if `has_default`.
         """
         if is_default and self.has_default:
             return self.default
@@ -182,7 +182,7 @@ def plan_stages(search_data: SearchData, options: Mapping[str, Any], folder: Sea
     Args:
         search_data: The images and the default recipe.
         options: Options that the user set, which are not searched.
-        folder: Where trials are kept.
+        folder: Folder of the search.
     """
     model = search_data.prepared.recipe.model
     options = {**options, "model": model}
@@ -224,7 +224,7 @@ def _with_batch_size(recipe: Recipe, search_data: SearchData, folder: SearchFold
 
 
 def _modes(default: Recipe, options: Mapping[str, Any]) -> tuple[Mode, ...]:
-    """Frozen, then fine-tuned; only what the user requested where a mode was named or a head that can't be tuned."""
+    """Return frozen, then finetune; only one of them if the user set a mode or a head that can't be fine-tuned."""
     if default.mode == "scratch" or options.get("mode") == "frozen":
         return (default.mode,)
     if options.get("head", "linear") not in FINE_TUNED_HEADS:
@@ -240,12 +240,12 @@ def _space(search_data: SearchData, recipe: Recipe, options: Mapping[str, Any], 
     )
 
 
-class GiveUpTrial(Exception):  # noqa: N818 - no error: it is worse than others at this epoch
+class PruneTrial(Exception):  # noqa: N818 - not an error: it is worse than others at this epoch
     """The trial should be pruned."""
 
 
-class StopTrial(Exception):  # noqa: N818 - no error: time is up
-    """The trial should be put off; it later resumes from its last epoch."""
+class StopTrial(Exception):  # noqa: N818 - not an error: time is up
+    """The trial should be postponed; it later resumes from its last epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +264,7 @@ class Outcome:
 
 
 EpochListener = Callable[[int, float], None]
-"""Called with an epoch and its score; may raise `GiveUpTrial` or `StopTrial`."""
+"""Called with an epoch and its score; may raise `PruneTrial` or `StopTrial`."""
 
 
 def try_head(search_data: SearchData, recipe: Recipe) -> Outcome:
@@ -279,11 +279,12 @@ def try_training(search_data: SearchData, recipe: Recipe, folder: RunFolder, on_
     Args:
         search_data: The images.
         recipe: Recipe to try.
-        folder: As `folder_of` names it; keeps ``history.csv`` when the trial is over.
-        on_score: Called with every epoch, those of an earlier attempt first.
+        folder: Folder from `folder_of`; it keeps ``history.csv`` after the trial.
+        on_score: Called with every epoch, starting with those of an earlier attempt.
 
     Raises:
-        GiveUpTrial: As `on_score` decided; likewise `StopTrial`.
+        PruneTrial: Raised by `on_score`.
+        StopTrial: Raised by `on_score`.
         DistingoError: The recipe can't be trained.
     """
     remove_half_written(folder.path)
@@ -308,7 +309,7 @@ def folder_of(folder: RunFolder, recipe: Recipe) -> RunFolder:
 
 
 def tidy(trial_folder: RunFolder) -> None:
-    """Remove the weights of a trial that is over; its ``history.csv`` stays."""
+    """Remove the weights of a finished trial, except ``history.csv``."""
     for folder in (trial_folder.last_checkpoint.parent, trial_folder.model):
         shutil.rmtree(folder, ignore_errors=True)
 

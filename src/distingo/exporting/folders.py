@@ -51,7 +51,7 @@ def _remove_abandoned(target: Path) -> None:
 
 @contextmanager
 def _locked(folder: str | Path) -> Iterator[None]:
-    """Hold a lock on a folder.
+    """Context manager that holds a lock on a folder.
 
     Raises:
         OSError: Another process holds it.

@@ -115,7 +115,7 @@ def forget_peak_memory() -> bool:
     """Reset the peak memory of this process, if Linux supports it.
 
     Returns:
-        Whether the peak was reset; otherwise it remains that of the process's whole lifetime.
+        Whether the peak was reset; otherwise it remains that of the process's lifetime.
     """
     try:
         _CLEAR.write_text("5")
@@ -146,7 +146,7 @@ _PHRASES = (
     "out_of_memory",  # CUDA_ERROR_OUT_OF_MEMORY
     "out_of_device_memory",  # level zero's UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY on XPU
     "out_of_host_memory",
-    "out_of_resources",  # UR_RESULT_ERROR_OUT_OF_RESOURCES, what Intel's driver says of full memory
+    "out_of_resources",  # UR_RESULT_ERROR_OUT_OF_RESOURCES, raised by Intel's driver if the memory is full
     "outofmemory",  # hipErrorOutOfMemory
     "errormemoryallocation",  # cudaErrorMemoryAllocation
     "status_alloc_failed",  # CUBLAS_, CUDNN_, CUSOLVER_, CUSPARSE_STATUS_ALLOC_FAILED

@@ -145,10 +145,8 @@ def set_thread_environment() -> None:
     """Set how OpenMP's threads run; it has effect only before torch is imported.
 
     On an idle machine, each thread is bound to a core and waits without sleeping. If other programs use the CPU, both
-    are
-    harmful: all threads busy-wait for a suspended one (measured: a seventh of the images/s). In that case threads are
-        not
-    bound and sleep early.
+    are harmful: all threads busy-wait for a suspended one (measured: a seventh of the images/s). In that case threads
+    are not bound and sleep early.
 
     Variables that are already set are not changed. Threads are not bound if there are fewer of them than cores, as two
     parallel runs would share the first cores while others are idle.
@@ -171,8 +169,7 @@ def forget_thread_environment() -> None:
     """Remove the variables that `set_thread_environment` set; torch has read them.
 
     scikit-learn has its own OpenMP library, which reads the same variables when it loads. It would bind the loading
-    thread,
-    and every thread started from it, to the first core permanently.
+    thread, and every thread started from it, to the first core permanently.
     """
     for name, value in _set_here.items():
         if os.environ.get(name) == value:

@@ -110,10 +110,10 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
         From 0 to 1; 1 where they differ on no image.
     """
     differing = only_first + only_second
-    ways, total = 1, 1
+    combinations, total = 1, 1
     for step in range(min(only_first, only_second)):
-        ways = ways * (differing - step) // (step + 1)
-        total += ways
+        combinations = combinations * (differing - step) // (step + 1)
+        total += combinations
     return min(1.0, 2 * total / (1 << differing))
 
 

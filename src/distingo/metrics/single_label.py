@@ -1,15 +1,14 @@
-"""Intervals of precision, recall and F1, averaged over classes, computed from a confusion matrix.
+"""Scores of single-label classifiers: accuracy, precision, recall, F1 and log loss, with their intervals.
 
-To first order, each image changes such a score by its influence function (Hampel 1974; the infinitesimal jackknife of
-Efron, The jackknife, the bootstrap and other resampling plans, 1982, chapter 6). An image of class a that is classified
-as b contributes ``truth[a] + predicted[b] + (right[a] if a == b)``, so the variance follows from the matrix itself,
-without resampling. There are two corrections. The variance is underestimated for classes with few images: it would be 0
-for a class with six correct images. Therefore each class's row is averaged with one image of the mean class (shrinkage
-as in Agresti and Coull 1998). F1 is concave in the number of correct images and thus too low on average with few
-images; the second-order term is added to the center of the interval. A score is marked as too few if a single
-additional mistake, in a class with few images, would move it out of its interval.
-
-Scores of single-label classifiers: accuracy, precision, recall, F1 and log loss.
+Intervals of scores that are averaged over classes are computed from the confusion matrix. To first order, each image
+changes such a score by its influence function (Hampel 1974; the infinitesimal jackknife of Efron, The jackknife, the
+bootstrap and other resampling plans, 1982, chapter 6). An image of class a that is classified as b contributes
+``truth[a] + predicted[b] + (right[a] if a == b)``, so the variance follows from the matrix itself, without resampling.
+There are two corrections. The variance is underestimated for classes with few images: it would be 0 for a class with
+six correct images. Therefore each class's row is averaged with one image of the mean class (shrinkage as in Agresti and
+Coull 1998). F1 is concave in the number of correct images and thus too low on average with few images; the second-order
+term is added to the center of the interval. A score is marked as too few if a single additional mistake, in a class
+with few images, would move it out of its interval.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from distingo.machine.process import compiler_on_demand, without_fresh_weights, 
 
 
 def import_timm() -> Any:
-    """The module ``timm``, with ``timm.models``."""
+    """Import ``timm``, with ``timm.models``, without its compiler imports."""
     with compiler_on_demand():
         import timm
 
@@ -56,14 +56,14 @@ _WINDOWS = "pretrained_window_sizes window_size window_sizes"
 _IMAGES = "img_size pos_embed_grid_size ref_feat_shape"
 
 _COUNTS_OF_BLOCKS = frozenset(_COUNTING.split())
-"""Arguments that set how often a layer is repeated; timm's own add up to 139 at most."""
+"""Arguments that set how often a layer is repeated; those of timm's own models sum to 139 at most."""
 
 _BOUNDS = {
     **dict.fromkeys([*_MULTIPLYING.split(), *_WINDOWS.split()], 64),
     **dict.fromkeys(_IMAGES.split(), 8192),
 }
-"""The largest value of arguments that are multiplied with others, or that timm counts up to in Python: at least twice
-timm's own, and for images what the schemas allow."""
+"""Largest value of arguments that are multiplied with others, or that timm loops up to in Python: at least twice the
+largest value in timm, and for images what the schemas allow."""
 
 _SHAPING = """
 aa_layer aa_stem_only act_layer attn_drop_rate attn_layer attn_pool_mlp_ratio attn_pool_num_heads attn_ratio
@@ -132,7 +132,6 @@ def check_architecture(architecture: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _sum_absolute(value: Any) -> float:
-    """Sum the absolute values of all numbers in a value."""
     if isinstance(value, list | tuple):
         return sum(_sum_absolute(entry) for entry in value)
     return abs(value) if isinstance(value, int | float) else 0
@@ -152,17 +151,17 @@ def _is_harmless(value: Any, limit: float, depth: int = 0) -> bool:
 _TRIES = 4
 
 _MAX_PARAMETERS = 1 << 34
-"""Largest number of modules, twice as many as in timm's largest architecture."""
+"""Largest number of parameters, twice as many as in timm's largest architecture."""
 
 _SMALL = 1 << 28
 """Number of values that fit into any machine's memory."""
 
 _MAX_CALLS = 100_000
-"""Of torch's functions while an architecture is built: timm's own take 20,000 at most."""
+"""Calls of torch functions while an architecture is built; timm's own architectures need 20,000 at most."""
 
 _QUICK = 10e6 * 224 * 224
-"""Up to so many parameters times pixels a pass with values is sooner done than torch has imported what it takes to
-make one without (0.3 s)."""
+"""Parameters times pixels up to which a forward pass with values takes less time than the imports (0.3 s) that torch
+needs for one without values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +184,9 @@ def create_architecture(
 
     Args:
         architecture: timm's name.
-        arguments: For its constructor, JSON values.
-        classes: Outputs of a classifier; 0 for pooled features.
-        **loading: timm's options for pretrained weights; none are loaded without them.
+        arguments: Arguments of its constructor, as JSON values.
+        classes: Number of outputs of the classifier; 0 returns pooled features.
+        **loading: timm's options for pretrained weights; without them no weights are loaded.
 
     Returns:
         A module from normalized float (n, 3, height, width) to (n, features) or (n, classes).
@@ -195,7 +194,7 @@ def create_architecture(
     Raises:
         ModelError: The architecture is unknown to timm, an argument does more than shape it, or it is too large to
             build.
-        Exception: Whatever the architecture's own code raises on arguments that it refuses.
+        Exception: Any exception that the architecture's code raises for unsupported arguments.
     """
     check_architecture(architecture, arguments)
     create = import_timm().create_model
@@ -230,13 +229,13 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
 def measure_architecture(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> ArchitectureSize:
     """Measure the pooled output's width at an image size by a forward pass; large ones run without values.
 
-    timm's own ``num_features`` is another number where a hidden layer follows the pooling (MobileNetV3, VGG).
+    timm's ``num_features`` differs from it if a hidden layer follows the pooling (MobileNetV3, VGG).
 
     Args:
         architecture: timm's name.
-        arguments: For its constructor, without ``img_size``, unless it is fixed at creation.
-        height: In pixels.
-        width: In pixels.
+        arguments: Arguments of its constructor, with ``img_size`` only if the size is fixed at creation.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
 
     Raises:
         ModelError: The backbone does not support the size (the message lists sizes that work), or has no pooled output.
@@ -261,8 +260,8 @@ def require_room(module: nn.Module, stored: int) -> None:
         stored: Number of values in the weights file.
 
     Raises:
-        ValueError: It has more than four times as many (position tables may be made larger) and more than a machine has
-            room for, or so many entries in tables that it computes itself.
+        ValueError: It has more than four times as many parameters (position tables may be enlarged) and does not fit
+            into memory, or it has as many entries in tables that it computes itself.
     """
     for what, tensors in (("parameters", module.parameters()), ("entries in tables", module.buffers())):
         count = sum(tensor.numel() for tensor in tensors)
@@ -303,7 +302,7 @@ def _measure(architecture: str, arguments: Mapping[str, Any], height: int, width
     try:
         with without_values():
             return ArchitectureSize(_pass(module, height, width), parameters)
-    except RuntimeError:  # of a refusal, and of an operation that needs values; a pass that has them tells which
+    except RuntimeError:  # an unsupported size, or an operation that needs values
         return ArchitectureSize(_pass_with_values(architecture, arguments, height, width), parameters)
 
 

@@ -1,7 +1,7 @@
 """Pretrained backbones: their description, which needs no weights, and the module with or without weights.
 
 A backbone takes normalized images: `distingo.models.layers.ChannelNormalization` with the description's mean and std
-belongs in front of it.
+must precede it.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class BackboneDescription:
     """Everything that is needed to build a backbone without its weights, and its preprocessing.
 
     Attributes:
-        name: As the user typed it.
+        name: Name as given by the user.
         architecture: timm's name of the architecture.
         tag: timm's tag of the pretrained weights; empty if unknown.
-        source: Where the weights come from.
-        place: The hub's repository, the folder or the file; empty for ``none``.
-        arguments: For the architecture's constructor; JSON values.
+        source: Source of the weights.
+        place: Repository on the hub, folder or file; empty for ``none``.
+        arguments: Arguments of the architecture's constructor, as JSON values.
         features: Width of the pooled output.
         image_spec: Preprocessing of its images.
-        mean: Per channel, of pixel values in [0, 1].
-        std: Per channel, of pixel values in [0, 1].
+        mean: Mean of pixel values in [0, 1] per channel.
+        std: Standard deviation of pixel values in [0, 1] per channel.
         license: License of the weights as named by their publisher; empty if unknown.
         parameters: Number of parameters without the classifier.
         weights_hash: Hash that identifies the loaded weights; empty before loading and without weights.
@@ -71,9 +71,9 @@ def find_backbone(
     Args:
         name: A preset (``fast``, ``good``, ``best``); a timm name with or without tag; ``local-dir:FOLDER`` or the
             path of a timm hub folder; ``hf-hub:OWNER/NAME`` (which may have to fetch a configuration).
-        weights: Instead of the backbone's own: ``none``, a folder, or a safetensors file. A ``config.json`` next to
-            them says what images they want.
-        image_size: Side in pixels, or (height, width), instead of the backbone's own.
+        weights: Weights instead of the backbone's own: ``none``, a folder, or a safetensors file. A ``config.json``
+            next to them determines the preprocessing.
+        image_size: Side in pixels, or (height, width); None uses the backbone's own size.
 
     Returns:
         The description, with an empty `weights_hash`.
@@ -122,17 +122,17 @@ def find_backbone(
 
 
 def build_backbone(description: BackboneDescription) -> nn.Module:
-    """Build a backbone without its weights, for a saved model's weights to be loaded into. Needs no network.
+    """Build a backbone without its weights, to load a saved model's weights into; this requires no internet access.
 
     Args:
-        description: Of the backbone.
+        description: Description of the backbone.
 
     Returns:
-        A module from normalized float (n, 3, height, width) to pooled features (n, features), with fresh weights from
+        A module from normalized float (n, 3, height, width) to pooled features (n, features), with random weights from
         torch's global random state.
 
     Raises:
-        ModelError: This timm can't build the architecture.
+        ModelError: The installed timm can't build the architecture.
     """
     try:
         return create_architecture(description.architecture, description.arguments)
@@ -147,17 +147,17 @@ def build_backbone(description: BackboneDescription) -> nn.Module:
 
 
 def load_backbone(description: BackboneDescription) -> tuple[nn.Module, BackboneDescription]:
-    """Build a backbone with its weights: out of the hub's cache, the hub, a folder or a file; only safetensors.
+    """Build a backbone with its weights, from the hub's cache, the hub, a folder or a file; only safetensors.
 
     Args:
-        description: From `find_backbone`.
+        description: Description from `find_backbone`.
 
     Returns:
-        The module in evaluation mode, and the description with its `weights_hash`; without weights a fresh module
-        and an empty hash.
+        The module in evaluation mode, and the description with its `weights_hash`; for the source ``none``, random
+        weights and an empty hash.
 
     Raises:
-        ModelError: The weights are unavailable (the message gives a remedy), damaged, or of another architecture.
+        ModelError: The weights are unavailable (the message suggests a fix), damaged, or of another architecture.
         ResourceError: The disk is full.
     """
     if description.source == "none":
@@ -170,7 +170,7 @@ def load_backbone(description: BackboneDescription) -> tuple[nn.Module, Backbone
 
 
 def fetch_weights(name: str) -> Path:
-    """Get a backbone's weights into the hub's cache ahead of time, and its configuration next to them.
+    """Download a backbone's weights and configuration into the hub's cache.
 
     Requests the newest version from the hub even if one is in the cache. An interrupted download is resumed; the size
     and hash of the result are verified.
@@ -179,10 +179,10 @@ def fetch_weights(name: str) -> Path:
         name: A preset, a timm name with or without tag, or ``hf-hub:OWNER/NAME``.
 
     Returns:
-        The weights file; its folder can be given as ``--weights``.
+        The weights file; its folder can be passed as ``--weights``.
 
     Raises:
-        ModelError: There is no such backbone, no network, or nothing usable at the other end.
+        ModelError: There is no such backbone, the hub can't be reached, or it has no usable file.
         ResourceError: The disk is full.
     """
     settings, source, place = _find_origin(name)

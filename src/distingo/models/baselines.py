@@ -1,9 +1,9 @@
-"""Models without a network: the baselines that every network must exceed.
+"""Models without a network, used as baselines for networks.
 
 `FrequencyClassifier` ignores the image. `DescriptorClassifier` is a conventional classifier on classic descriptors,
-chosen on validation between extremely randomized trees and support vector machines. On three sets of photos (377, 1,330
-and 2,100 images) each of the two was best somewhere; logistic regression was below both on all of them and on
-Fashion-MNIST, and histogram gradient boosting took a hundred times as long for no better result.
+either extremely randomized trees or support vector machines, chosen on the validation split. On three sets of photos
+(377, 1,330 and 2,100 images), each of the two was best on at least one; logistic regression was worse than both on all
+of them and on Fashion-MNIST, and histogram gradient boosting was no better and took a hundred times as long.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from distingo.models.classic import ExtraTrees, SupportVectors, fit_extra_trees,
 class FrequencyClassifier:
     """Predicts the frequencies of classes or labels in the train split for every image.
 
-    Of all answers that don't look at the image, the most frequent class has the highest accuracy and the class
-    frequencies the lowest log loss (model ``majority``). Label frequencies have the lowest binary cross-entropy; the
-    average precision of each label is its prevalence (model ``prevalence``).
+    Of all predictions that ignore the image, the most frequent class has the highest accuracy and the class
+    frequencies have the lowest log loss (model ``majority``). Label frequencies have the lowest binary cross-entropy;
+    the average precision of each label is its prevalence (model ``prevalence``).
 
     Attributes:
         frequencies: Float64 (classes,), each in 0 .. 1.
@@ -34,10 +34,10 @@ class FrequencyClassifier:
     frequencies: npt.NDArray[np.float64]
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return the frequencies once per image.
+        """Return the frequencies for every image.
 
         Args:
-            features: One row per image; their values are not used.
+            features: One row per image; the values are not used.
 
         Returns:
             Float32 (n, classes).
@@ -49,7 +49,7 @@ class FrequencyClassifier:
         return {"frequencies": self.frequencies}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what `from_tensors` needs besides arrays: nothing."""
+        """Return the JSON settings that `from_tensors` needs: none."""
         return {}
 
     @classmethod
@@ -67,7 +67,7 @@ class FrequencyClassifier:
 
 
 class MajorityClassifier(FrequencyClassifier):
-    """The baseline of single-label models; its frequencies sum to 1."""
+    """Frequency classifier for single-label models; its frequencies sum to 1."""
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
@@ -84,14 +84,14 @@ class MajorityClassifier(FrequencyClassifier):
 
 
 def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
-    """Count the classes.
+    """Fit the baseline of single-label models.
 
     Args:
         labels: Class numbers of the training images, integers of shape (n,), each in 0 .. classes - 1.
-        classes: How many classes there are.
+        classes: Number of classes.
 
     Raises:
-        ValueError: There are no labels, or one is no class.
+        ValueError: There are no labels, or a label is not a valid class number.
     """
     numbers = np.asarray(labels)
     if numbers.size == 0 or numbers.min() < 0 or numbers.max() >= classes:
@@ -100,7 +100,7 @@ def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
 
 
 def fit_prevalence(targets: npt.ArrayLike) -> FrequencyClassifier:
-    """Count the labels.
+    """Fit the baseline of multi-label models.
 
     Args:
         targets: Bool or 0/1 of shape (n, labels): the labels of the training images.
@@ -119,9 +119,9 @@ Scorer = ExtraTrees | SupportVectors
 REGULARIZATIONS = (1.0, 3.0, 10.0)
 
 IMAGES_PER_LEAF = (1, 5, 15)
-"""Of trees for several labels, which are noisier than exclusive classes: larger leaves ranked film posters better."""
+"""Leaf sizes of trees for multi-label tasks, whose labels are noisier: larger leaves ranked film posters better."""
 
-_KERNEL_ROWS = 5_000  # the time of kernel machines grows with the square of the images; beyond, trees win anyway
+_KERNEL_ROWS = 5_000  # the time of kernel machines grows quadratically, and trees are better on more images anyway
 
 _SCORERS: dict[str, type[ExtraTrees] | type[SupportVectors]] = {
     "extra trees": ExtraTrees,
@@ -131,13 +131,13 @@ _SCORERS: dict[str, type[ExtraTrees] | type[SupportVectors]] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A classifier that was tried, and its scores on the validation images.
+    """A candidate classifier and its scores on the validation images.
 
     Attributes:
-        name: The kind of classifier with its setting.
-        validation_accuracy: Share of right predictions; None without validation images and for several labels.
-        validation_log_loss: None without validation images; for several labels the mean over them.
-        validation_mean_average_precision: For several labels, the mean over those that validation images have.
+        name: Kind of classifier, with its setting.
+        validation_accuracy: Fraction of correct predictions; None without validation images and for multi-label.
+        validation_log_loss: Log loss, for multi-label the mean over labels; None without validation images.
+        validation_mean_average_precision: Multi-label: mean over the labels that validation images have.
     """
 
     name: str
@@ -148,12 +148,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class DescriptorClassifier:
-    """From descriptors to class probabilities.
+    """Classifier of descriptors.
 
     Attributes:
         scorer: The fitted classifier.
-        chosen: Its entry among the candidates.
-        candidates: All that were tried.
+        chosen: The fitted classifier's entry among the candidates.
+        candidates: All candidates.
     """
 
     scorer: Scorer
@@ -161,26 +161,26 @@ class DescriptorClassifier:
     candidates: tuple[Candidate, ...]
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Predict images from their descriptors.
+        """Predict class probabilities from descriptors.
 
         Args:
-            features: Shape (n, features), as fitted on.
+            features: Shape (n, features), with the features that the classifier was fitted on.
 
         Returns:
-            Float32 of shape (n, classes), rows summing to 1; of several labels each for itself.
+            Float32 of shape (n, classes); rows sum to 1, except for multi-label.
         """
         return self.scorer.predict_probabilities(features)
 
     def can_refit(self) -> bool:
-        """Whether `refit_descriptors` can: not of machines for several labels, whose own calibration is in them."""
+        """Whether `refit_descriptors` can refit it; not for multi-label machines, which contain their calibration."""
         return not isinstance(self.scorer, SupportVectors) or self.scorer.exclusive
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays that `from_tensors` needs."""
+        """Return the arrays that `from_tensors` needs."""
         return self.scorer.to_tensors()
 
     def settings(self) -> Mapping[str, object]:
-        """The JSON settings that `from_tensors` needs, including all candidates and the chosen one."""
+        """Return the JSON settings that `from_tensors` needs, including all candidates and the chosen one."""
         (kind,) = (name for name, scorer in _SCORERS.items() if isinstance(self.scorer, scorer))
         return {
             "classifier": kind,
@@ -191,11 +191,11 @@ class DescriptorClassifier:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """Rebuild a classifier from the results of `to_tensors` and `settings`.
+        """Restore a classifier from the results of `to_tensors` and `settings`.
 
         Raises:
             KeyError: A tensor or setting is missing.
-            ValueError: Arrays or settings don't fit each other.
+            ValueError: Arrays or settings do not match.
         """
         kind = settings["classifier"]
         if kind not in _SCORERS:
@@ -217,26 +217,26 @@ def fit_descriptors(
     *,
     seed: int,
 ) -> DescriptorClassifier:
-    """Fit all candidates on the training images and keep the most accurate on the validation images.
+    """Fit all candidates on the training images and choose the most accurate one on the validation images.
 
-    Equal accuracies are decided by log loss. Support vector machines are tried up to 5,000 training images.
-    Without validation images it is extra trees.
+    Ties are broken by log loss. Support vector machines are candidates for up to 5,000 training images. Without
+    validation images, extra trees are used.
 
-    Several labels are distinguished one against the rest, and the candidate with the greatest macro mean average
-    precision is kept; trees are also tried with larger leaves there, and support vectors only with the first
-    regularization, as each takes a machine per label.
+    Multi-label classifiers are one-vs-rest, and the candidate with the highest macro mean average precision is chosen.
+    In that case, trees are also tried with larger leaves, and support vectors only with the first regularization, as
+    they need one machine per label.
 
     Args:
         train_features: Shape (n, features).
-        train_labels: Class numbers, integers of shape (n,), each in 0 .. classes - 1; or for several labels bool or 0/1
+        train_labels: Class numbers, integers of shape (n,), each in 0 .. classes - 1; for multi-label bool or 0/1
             of shape (n, classes).
         validation_features: Shape (m, features); m may be 0.
-        validation_labels: Likewise, of shape (m,) or (m, classes).
-        classes: How many classes there are.
-        seed: Same seed and features, same classifier.
+        validation_labels: Labels in the same form, of shape (m,) or (m, classes).
+        classes: Number of classes.
+        seed: Random seed of the classifiers.
 
     Raises:
-        ValueError: Features and labels don't fit each other, there is no training image, or a label is no class.
+        ValueError: Features and labels do not match, there is no training image, or a label is not a valid class.
     """
     labels = _checked(train_features, train_labels, classes)
     held_out = _checked(validation_features, validation_labels, classes)
@@ -263,17 +263,17 @@ def refit_descriptors(
     *,
     seed: int,
 ) -> DescriptorClassifier:
-    """Fit the chosen candidate again on other images.
+    """Fit the chosen candidate on other images.
 
     Args:
-        classifier: Of which `DescriptorClassifier.can_refit` holds; what its machines' margins are multiplied by stays.
+        classifier: A classifier whose `DescriptorClassifier.can_refit` is true; its machines keep their sharpness.
         features: Shape (n, features).
-        labels: Of every class that the classifier was fitted on; shape (n,), or (n, classes) with several labels.
-        classes: How many classes there are.
+        labels: Labels that include every class; shape (n,), or (n, classes) for multi-label.
+        classes: Number of classes.
         seed: As for `fit_descriptors`.
 
     Raises:
-        ValueError: Features and labels don't fit each other, or the classifier can't be fitted again.
+        ValueError: Features and labels do not match, or the classifier can't be refitted.
     """
     checked, name = _checked(features, labels, classes), classifier.chosen.name
     scorer: Scorer

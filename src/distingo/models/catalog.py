@@ -1,4 +1,4 @@
-"""The catalog of model names: which there are, and how each is built. Importing it loads no torch."""
+"""The catalog of model names, and how each network is built. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class CatalogEntry:
     Attributes:
         name: Name on the command line and in Python.
         kind: ``network`` (trained by epochs), ``pretrained`` (a backbone of timm's) or ``classic`` (solved at once).
-        summary: One line about it.
-        location: Module and class of a network.
-        image_size: Height and width it was published with, or None where it takes the data's own.
+        summary: Description in one line.
+        location: Module and class of a network; None for other models.
+        image_size: Height and width that it was published with; None uses the data's own size.
     """
 
     name: str
@@ -72,7 +72,7 @@ CATALOG: dict[str, CatalogEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_model(name: str) -> CatalogEntry:
-    """Look a model up by name; names that are not in the catalog are left to timm (`distingo.models.backbones`)."""
+    """Return the entry of a model; a name that is not in the catalog is that of a backbone (see `find_backbone`)."""
     if name in CATALOG:
         return CATALOG[name]
     return CatalogEntry(name, "pretrained", "a pretrained backbone")
@@ -81,21 +81,21 @@ def find_model(name: str) -> CatalogEntry:
 def build_network(
     name: str, *, classes: int, height: int, width: int, channels: int, dropout: float | None = None
 ) -> nn.Module:
-    """Build a network with fresh weights (from torch's global random state).
+    """Build a network with random weights from torch's global random state.
 
     Args:
-        name: Of a network in the catalog.
-        classes: How many outputs.
-        height: Of its images, in pixels.
-        width: Of its images, in pixels.
+        name: Name of a network in the catalog.
+        classes: Number of outputs.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
         channels: 3 or 1.
-        dropout: Replaces the architecture's own where given.
+        dropout: Dropout probability; None uses the architecture's default.
 
     Returns:
         A module from float (n, channels, height, width) to logits (n, classes).
 
     Raises:
-        ModelError: The name is not a network's, or the images are too small for it.
+        ModelError: There is no such network, or the images are too small for it.
     """
     entry = find_model(name)
     if entry.kind == "pretrained":

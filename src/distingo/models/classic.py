@@ -1,8 +1,8 @@
-"""Classic classifiers as plain arrays: fitted by scikit-learn, saved and used without it.
+"""Classic classifiers as plain arrays: fitted by scikit-learn, but saved and used without it.
 
 - Support vector machines, one per class against all others (Rifkin and Klautau, In Defense of One-Vs-All
-  Classification, JMLR 2004) with a radial basis function kernel. Decisions become probabilities by the calibration that
-  every model has (`distingo.metrics.logits`), fitted on validation.
+  Classification, JMLR 2004) with a radial basis function kernel. Decisions are converted to probabilities by a
+  calibration fitted on the validation split (`distingo.metrics.logits`), as for every model.
 - Extremely randomized trees (Geurts, Ernst and Wehenkel, Extremely Randomized Trees, Machine Learning 63, 2006).
 """
 
@@ -20,24 +20,24 @@ from distingo.metrics.logits import as_probabilities, fit_calibration
 
 Floats = npt.NDArray[np.float64]
 
-_SHARPEST = 20.0  # near certainty at the margin, however few the validation images
+_SHARPEST = 20.0  # limits the confidence at the margin if there are few validation images
 
 _KERNEL_VALUES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class SupportVectors:
-    """One kernel machine per class over shared support vectors.
+    """One kernel machine per class, with shared support vectors.
 
     Attributes:
         mean: Float64 of shape (features,): subtracted from the features.
-        scale: Float64 of shape (features,): divides them then.
-        vectors: Float64 of shape (vectors, features), standardized so.
-        dual: Float64 of shape (vectors, classes): each machine's weight of each vector.
+        scale: Float64 of shape (features,): divides the centered features.
+        vectors: Float64 of shape (vectors, features), standardized.
+        dual: Float64 of shape (vectors, classes): weight of each vector in each machine.
         intercept: Float64 of shape (classes,).
-        gamma: The kernel is ``exp(-gamma * squared distance)``.
-        sharpness: What the decisions are multiplied by before they become probabilities.
-        exclusive: Whether an image has exactly one class; without, the probabilities are independent.
+        gamma: Parameter of the kernel ``exp(-gamma * squared distance)``.
+        sharpness: Factor that decisions are multiplied by before they are converted to probabilities.
+        exclusive: Whether an image has exactly one class; if not, the probabilities are independent.
     """
 
     mean: Floats
@@ -50,7 +50,7 @@ class SupportVectors:
     exclusive: bool = True
 
     def decide(self, features: npt.NDArray[Any]) -> Floats:
-        """Each machine's decision: positive for its class, negative against.
+        """Compute the decision of each machine: positive for its class, negative against it.
 
         Args:
             features: Shape (n, features).
@@ -69,7 +69,7 @@ class SupportVectors:
         return kernel
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The softmax of the sharpened decisions, or for independent labels their sigmoid.
+        """Compute the softmax of the sharpened decisions, or their sigmoid for independent labels.
 
         Args:
             features: Shape (n, features).
@@ -81,11 +81,11 @@ class SupportVectors:
         return as_probabilities(logits, "single-label" if self.exclusive else "multi-label")
 
     def calibrated(self, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Self:
-        """The same machines with the calibration of their decisions for held-out images.
+        """Return the machines with their decisions calibrated on held-out images.
 
         Args:
-            features: Shape (n, features), of images that they were not fitted on.
-            labels: Their class numbers, integers of shape (n,); or for independent labels bool of shape (n, classes).
+            features: Shape (n, features), of images that the machines were not fitted on.
+            labels: Class numbers, integers of shape (n,); for independent labels bool of shape (n, classes).
         """
         decisions = self.decide(features)
         if self.exclusive:
@@ -97,21 +97,21 @@ class SupportVectors:
         return replace(self, dual=self.dual * slopes, intercept=self.intercept * slopes + offsets)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays that `from_tensors` needs."""
+        """Return the arrays that `from_tensors` needs."""
         return {name: getattr(self, name) for name in _SUPPORT_TENSORS}
 
     def settings(self) -> Mapping[str, object]:
-        """The JSON settings that `from_tensors` needs besides tensors."""
+        """Return the JSON settings that `from_tensors` needs in addition to tensors."""
         settings = {"gamma": self.gamma, "sharpness": self.sharpness}
         return settings | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """Rebuild the machines from the result of `to_tensors`.
+        """Restore the machines from the result of `to_tensors`.
 
         Raises:
             KeyError: A tensor or setting is missing.
-            ValueError: The arrays don't fit each other.
+            ValueError: The shapes of the arrays do not match.
         """
         arrays = {name: np.asarray(tensors[name], dtype=np.float64) for name in _SUPPORT_TENSORS}
         features, classes = arrays["mean"].shape[0], arrays["intercept"].shape[0]
@@ -129,18 +129,17 @@ _SUPPORT_TENSORS = ("mean", "scale", "vectors", "dual", "intercept")
 def fit_support_vectors(
     features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, regularization: float
 ) -> SupportVectors:
-    """Fit one machine per class on standardized features, gamma being 1 / features.
+    """Fit one machine per class on standardized features, with gamma = 1 / number of features.
 
     Args:
         features: Shape (n, features).
-        labels: Class numbers, integers of shape (n,), of two classes at least; or for independent labels bool of shape
+        labels: Class numbers of at least two classes, integers of shape (n,); for independent labels bool of shape
             (n, classes).
-        classes: How many classes there are; one without an image is always decided against, and one that all images
-            have for.
-        regularization: scikit-learn's C: how much an error costs.
+        classes: Number of classes; a class without images is never predicted, and one that all images have always.
+        regularization: scikit-learn's C, the cost of an error.
 
     Returns:
-        Machines yet to be calibrated.
+        The machines, not calibrated yet.
     """
     from sklearn.svm import SVC
 
@@ -157,7 +156,7 @@ def fit_support_vectors(
         return SVC(C=regularization, gamma=gamma).fit(rows, is_positive[:, number])
 
     present = np.flatnonzero(is_positive.any(axis=0) & ~is_positive.all(axis=0))
-    with ThreadPoolExecutor() as threads:  # libsvm lets go of Python's lock
+    with ThreadPoolExecutor() as threads:  # libsvm releases Python's lock
         machines = list(threads.map(fit, present))
     dual = np.zeros((len(rows), classes))
     intercept = np.where(is_positive.all(axis=0), 1.0, -1.0)  # the decisions at the margins for and against a class
@@ -170,29 +169,31 @@ def fit_support_vectors(
 
 _MAX_TREES, _MIN_TREES = 300, 50
 
-_ROWS_TIMES_TREES = 2_500_000  # fewer trees on many images: bounds the time to fit and the size of the file
+_ROWS_TIMES_TREES = 2_500_000  # fewer trees for many images, to limit fitting time and file size
 
-_ROWS_PER_LEAF = 50_000  # one more image per leaf for so many images: likewise
+_ROWS_PER_LEAF = 50_000  # one more image per leaf for each such number of images, for the same reason
 
 _PATHS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ExtraTrees:
-    """All trees' nodes in one set of arrays; a leaf's class shares are kept sparse, as most leaves hold one class.
+    """Extremely randomized trees with the nodes of all trees in shared arrays.
+
+    Class shares of leaves are stored sparsely, as most leaves have images of one class only.
 
     Attributes:
-        roots: Int32 of shape (trees,): where each tree's root is among the nodes.
-        feature: Int16 of shape (nodes,): which feature a node asks about, or -1 for a leaf.
-        threshold: Float32 of shape (nodes,): an image whose feature is at most this goes left.
-        left: Int32 of shape (nodes,): the node to the left; for a leaf, its number among the leaves.
-        right: Int32 of shape (nodes,): the node to the right; for a leaf 0.
-        leaf_start: Int64 of shape (leaves + 1,): where each leaf's entries start in the next two.
+        roots: Int32 of shape (trees,): index of each tree's root node.
+        feature: Int16 of shape (nodes,): feature that a node compares, or -1 for a leaf.
+        threshold: Float32 of shape (nodes,): images with a feature value up to this go to the left node.
+        left: Int32 of shape (nodes,): index of the left node; for a leaf, the index of the leaf.
+        right: Int32 of shape (nodes,): index of the right node; 0 for a leaf.
+        leaf_start: Int64 of shape (leaves + 1,): start of each leaf's entries in `leaf_class` and `leaf_share`.
         leaf_class: Int16 of shape (entries,): class numbers.
-        leaf_share: Float32 of shape (entries,): the share of that class in that leaf.
-        classes: How many classes there are.
-        exclusive: Whether an image has exactly one class. Without, a leaf's entries are the share of its images
-            that have each label, and the probabilities are independent.
+        leaf_share: Float32 of shape (entries,): share of the class in the leaf.
+        classes: Number of classes.
+        exclusive: Whether an image has exactly one class. If not, a leaf's entries are the shares of its images that
+            have each label, and the probabilities are independent.
     """
 
     roots: npt.NDArray[np.int32]
@@ -207,7 +208,7 @@ class ExtraTrees:
     exclusive: bool = True
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The mean of the trees' class shares and one even vote, so that no probability is 0.
+        """Average the class shares of all trees and one uniform vote, so that no probability is 0.
 
         Args:
             features: Shape (n, features), compared as float32 (as scikit-learn does).
@@ -227,7 +228,7 @@ class ExtraTrees:
         starts, ends = self.leaf_start[leaves], self.leaf_start[leaves + 1]
         lengths = ends - starts
         image = np.repeat(np.arange(len(rows)), len(self.roots))
-        # Number the entries of all leaves reached: each leaf's start, counted on within the leaf.
+        # Indices of the entries of all reached leaves: from each leaf's start on.
         entries = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
         cells = np.repeat(image, lengths) * self.classes + self.leaf_class[entries]
         votes: npt.NDArray[Any] = np.bincount(
@@ -236,7 +237,7 @@ class ExtraTrees:
         return votes.reshape(len(rows), self.classes)
 
     def _leaves(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-        """The leaf each image reaches in each tree, of shape (n * trees,), trees varying fastest."""
+        """Return the leaf that each image reaches in each tree, of shape (n * trees,); trees vary fastest."""
         node = np.tile(self.roots, len(rows))
         active = np.arange(len(node))
         while True:
@@ -251,20 +252,20 @@ class ExtraTrees:
             node[active] = np.where(values <= self.threshold[current], self.left[current], self.right[current])
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays that `from_tensors` needs."""
+        """Return the arrays that `from_tensors` needs."""
         return {name: getattr(self, name) for name in _TREE_TENSORS}
 
     def settings(self) -> Mapping[str, object]:
-        """The JSON settings that `from_tensors` needs besides tensors."""
+        """Return the JSON settings that `from_tensors` needs in addition to tensors."""
         return {"classes": self.classes} | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
-        """Rebuild the trees from the result of `to_tensors`.
+        """Restore the trees from the result of `to_tensors`.
 
         Raises:
             KeyError: A tensor is missing.
-            ValueError: The arrays are no trees: a path would leave them or never end.
+            ValueError: The arrays are not valid trees: a path would leave them or never end.
         """
         exclusive = bool(settings.get("exclusive", True))
         arrays = {name: tensors[name] for name in _TREE_TENSORS}
@@ -297,16 +298,16 @@ def _within(numbers: npt.NDArray[Any], end: int) -> bool:
 def fit_extra_trees(
     features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, seed: int, images_per_leaf: int = 1
 ) -> ExtraTrees:
-    """Grow trees: 300 on up to 8,000 images, fewer and with larger leaves on more.
+    """Fit trees: 300 for up to 8,000 images; fewer, with larger leaves, for more.
 
-    Several labels share one forest, whose splits serve all of them: one per label would be as many times as large.
+    Multi-label tasks use one forest for all labels, since one per label would be larger by the number of labels.
 
     Args:
         features: Shape (n, features).
-        labels: Class numbers, integers of shape (n,); or for independent labels bool of shape (n, classes).
-        classes: How many classes there are.
-        seed: Of the random splits.
-        images_per_leaf: At least so many; more make smoother probabilities.
+        labels: Class numbers, integers of shape (n,); for independent labels bool of shape (n, classes).
+        classes: Number of classes.
+        seed: Seed of the random splits.
+        images_per_leaf: Minimum number of images per leaf; larger leaves make probabilities smoother.
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
@@ -321,12 +322,12 @@ def fit_extra_trees(
 
 
 def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
-    """Take a fitted forest's trees out of scikit-learn.
+    """Convert a fitted forest of scikit-learn.
 
     Args:
-        forest: A fitted ``ExtraTreesClassifier`` or ``RandomForestClassifier``: of one output whose classes are
-            numbers in 0 .. classes - 1, or of one yes/no output per class.
-        classes: How many classes there are.
+        forest: A fitted ``ExtraTreesClassifier`` or ``RandomForestClassifier``, with one output whose classes are
+            numbers in 0 .. classes - 1, or with one binary output per class.
+        classes: Number of classes.
     """
     trees = [estimator.tree_ for estimator in forest.estimators_]
     roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
@@ -360,7 +361,10 @@ def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
 
 
 def _positive_shares(shares: npt.NDArray[np.float64], outcomes: list[Any]) -> npt.NDArray[np.float64]:
-    """From (leaves, labels, answers) to (leaves, labels); a label that all images have, or none, has one answer."""
+    """Convert shares (leaves, labels, outcomes) to the shares of positives (leaves, labels).
+
+    A label that all images have, or none, has only one outcome.
+    """
     positive_shares: npt.NDArray[np.float64] = shares[:, :, -1].copy()
     for label, label_outcomes in enumerate(outcomes):
         if len(label_outcomes) == 1:
@@ -369,6 +373,6 @@ def _positive_shares(shares: npt.NDArray[np.float64], outcomes: list[Any]) -> np
 
 
 def _round_down(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    # A float32 feature is at most a threshold exactly if it is at most the next float32 below it.
+    # A float32 feature is <= a threshold if and only if it is <= the largest float32 that is <= the threshold.
     rounded = thresholds.astype(np.float32)
     return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)

@@ -1,4 +1,4 @@
-"""``model.json``: the record that describes a model, what its fields may hold, and reading it."""
+"""``model.json``: the description of a model, with validation, reading and writing."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ from distingo.scores import Thresholds
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """Everything that is needed to use a model besides its weights.
+    """Everything that is needed to use a model, except its weights.
 
     Attributes:
-        name: Its name in the catalog.
+        name: Name of the model in the catalog.
         kind: ``network`` (trained from scratch), ``pretrained`` (a backbone with a head) or ``classic``.
         task: Single-label or multi-label.
-        classes: Names, in the order of the outputs.
+        classes: Class names, in the order of the outputs.
         image_spec: Preprocessing of a network's images; None for a classic model, which uses descriptors.
-        backbone: Of a pretrained model; it carries the preprocessing.
-        head: Of a pretrained model (`distingo.models.heads`).
+        backbone: Description of a pretrained model's backbone, including its preprocessing.
+        head: Kind of a pretrained model's head (`distingo.models.heads`).
         mode: ``scratch``, ``frozen`` or ``finetune``.
-        engine: What runs a frozen backbone, as in the recipe.
-        precision: Of a frozen backbone's features, as in the recipe.
+        engine: Engine of a frozen backbone, as in the recipe.
+        precision: Precision of a frozen backbone's features, as in the recipe.
         normalise: As in the recipe.
         dropout: As in the recipe.
-        settings: A classic model's or a head's own.
-        provenance: Data, seed, versions and date it was trained with.
+        settings: Settings of a classic model or a head.
+        provenance: Data, seed, versions and date of the training.
         thresholds: Decision threshold of each label for multi-label; None for single-label.
-        calibration: What logits go through before they become probabilities; None leaves them as they are.
-        value_ranges: What the stored values of deep images are scaled by; an image of a kind that nothing is known of
-            (of any kind for a model of version 0.1) is scaled by itself.
+        calibration: Calibration of the logits; None for no calibration.
+        value_ranges: Value ranges that high-bit-depth images are scaled by. An image of a kind without a range (any
+            kind, for a model of version 0.1) is scaled by its own range.
     """
 
     name: str
@@ -97,7 +97,7 @@ _Channels = Annotated[list[Number], Meta(min_length=3, max_length=3)]
 
 
 class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Of `distingo.models.backbones.BackboneDescription`."""
+    """Validated fields of a `distingo.models.backbones.BackboneDescription`."""
 
     name: Text
     architecture: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,100}\Z")]
@@ -116,7 +116,7 @@ class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelFile:
-    """The content of ``model.json``; fields with a default are those that the first version did not write."""
+    """The content of ``model.json``; version 1 did not write the fields that have a default."""
 
     name: Annotated[Text, Meta(min_length=1)]
     kind: Literal["network", "pretrained", "classic"]
@@ -145,19 +145,19 @@ _SETTINGS: dict[str, object] = {
     "temperature": Positive,
     "classes": Annotated[int, Meta(ge=1, le=1 << 20)],
 }
-"""Settings that sizes or loops depend on; others are only shown."""
+"""Settings that array sizes or loops depend on; others are only displayed."""
 
 
 def read_model_file(path: Path) -> ModelFile:
     """Read a ``model.json``.
 
     Raises:
-        RunError: It is missing or from a newer version, or damaged: one line for each fault.
+        RunError: It is missing, damaged or from a newer version; the message has one line per fault.
     """
     file = read_record(path, ModelFile, advice=_ADVICE, strict=True)
-    if "neighbours" in file.settings:  # as version 0.1 wrote it
-        others = {name: value for name, value in file.settings.items() if name != "neighbours"}
-        file = replace(file, settings={**others, "neighbors": file.settings["neighbours"]})
+    if "neighbors" in file.settings:  # as version 0.1 wrote it
+        others = {name: value for name, value in file.settings.items() if name != "neighbors"}
+        file = replace(file, settings={**others, "neighbors": file.settings["neighbors"]})
     if faults := _find_faults(file):
         raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
     return file
@@ -167,10 +167,10 @@ def require_readable(content: JsonObject) -> None:
     """Raise an error, before training, if the model's ``model.json`` could not be read again.
 
     Args:
-        content: Of the file that will be written, as JSON has it.
+        content: JSON content of the file that will be written.
 
     Raises:
-        ModelError: One line for each fault.
+        ModelError: The message has one line per fault.
     """
     faults = find_record_faults(content, ModelFile, strict=True) or _find_faults(msgspec.convert(content, ModelFile))
     if faults:
@@ -182,10 +182,10 @@ def require_readable(content: JsonObject) -> None:
 
 
 def require_readable_backbone(content: JsonObject) -> None:
-    """Check a backbone's description in the same way, before any image is read.
+    """Check a backbone's description as `require_readable` does, before any image is read.
 
     Raises:
-        ModelError: One line.
+        ModelError: The description is invalid.
     """
     if faults := find_faults({"backbone": content}, {"backbone": _BackboneFields}):
         raise ModelError(
@@ -223,7 +223,7 @@ def _contradictions(file: ModelFile) -> list[str]:
 
 
 def read_description(folder: Path) -> ModelDescription:
-    """Read ``model.json`` alone.
+    """Read ``model.json``, without the hash of the weights.
 
     Raises:
         RunError: It is missing, damaged or from a newer version.
@@ -238,7 +238,7 @@ def read_model_json(folder: Path) -> tuple[ModelDescription, str]:
         folder: The ``model`` folder of a run.
 
     Returns:
-        The description, and the hash of the weights that it describes.
+        The description, and the hash of the weights.
 
     Raises:
         RunError: It is missing, damaged or from a newer version.
@@ -254,12 +254,12 @@ def read_model_json(folder: Path) -> tuple[ModelDescription, str]:
 
 
 def write_model_json(folder: Path, description: ModelDescription, weights_hash: str) -> None:
-    """Write ``model.json``; its presence means that all other files of the model are there.
+    """Write ``model.json``; this must be the last file, as its presence means that the model is complete.
 
     Args:
         folder: The ``model`` folder of a run.
-        description: Of the model.
-        weights_hash: Of the bytes of ``model.safetensors``.
+        description: Description of the model.
+        weights_hash: Hash of the bytes of ``model.safetensors``.
     """
     write_json(folder / "model.json", {"format": FORMAT, **_describe(description), "weights_hash": weights_hash})
 
@@ -272,7 +272,7 @@ def require_savable(description: ModelDescription) -> None:
     """Raise an error, before training, if the model could not be loaded again.
 
     Raises:
-        ModelError: One line for each fault.
+        ModelError: The message has one line per fault.
     """
     require_readable({**json.loads(json.dumps(_describe(description))), "weights_hash": ""})
 

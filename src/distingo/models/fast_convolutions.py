@@ -1,14 +1,14 @@
-"""Layers that train faster on a processor than torch's own.
+"""Layers that train faster on the CPU than those of torch.
 
-`convolve_pool_relu` does convolution, 2x2 max-pooling, ReLU and dropout in one. In the reference networks the
-elementwise passes over the largest maps cost as much as the convolutions do. Here large maps are computed in blocks
-that stay in the cache, nothing is kept of them but masks of a quarter of their size, and the row or column that pooling
-leaves out is never computed. After ReLU no number is negative, and such IEEE floats order as the integers with the same
-bits: maxima, comparisons and masks are integer operations, which processors do at full width whatever the float's type.
-What dropout sets to zero then looks like what ReLU does.
+`convolve_pool_relu` combines convolution, 2x2 max-pooling, ReLU and dropout. In the reference networks, elementwise
+operations on the largest maps take as long as the convolutions. Here large maps are computed in blocks that fit into
+the cache, only masks of a quarter of their size are stored, and the row or column that pooling ignores is not computed.
+After ReLU no number is negative, and non-negative IEEE floats are ordered like the integers with the same bits. So
+maxima, comparisons and masks are integer operations, which are vectorized for every float type. In the backward pass,
+zeros from dropout are treated like zeros from ReLU.
 
-`Dropout` draws fewer random numbers. `faster_depthwise` helps depthwise convolutions with stride in bfloat16: oneDNN's
-backward pass falls back to a plain loop there, seven times as long as in float32 and 40 % of a step of MobileNetV2.
+`Dropout` draws fewer random numbers. `faster_depthwise` speeds up depthwise convolutions with stride in bfloat16, for
+which oneDNN's backward pass uses a plain loop: seven times as slow as float32, and 40 % of a step of MobileNetV2.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from torch.overrides import TorchFunctionMode
 class Dropout(nn.Module):
     """Set a share of the numbers to zero while training, and scale the others up to keep the mean.
 
-    torch draws a number of 64 bits for every element, on one core; on a processor that takes a tenth of a training
-    step of sports-cnn and a quarter of poster-cnn's. Here one draw decides on four elements or eight.
+    On the CPU, torch draws a 64-bit number for every element on one core, which takes a tenth of a training step of
+    sports-cnn and a quarter of one of poster-cnn. Here one 64-bit number is used for four or eight elements.
 
     Source: Srivastava et al., Dropout: A simple way to prevent neural networks from overfitting, 2014.
 
@@ -41,7 +41,7 @@ class Dropout(nn.Module):
         self.probability = probability
 
     def forward(self, features: Tensor) -> Tensor:
-        """Drop from float features of any shape."""
+        """Apply dropout to float features of any shape."""
         if not self.training or self.probability == 0:
             return features
         if features.device.type != "cpu":
@@ -51,19 +51,19 @@ class Dropout(nn.Module):
         return features * _like_features(features, scaled)
 
     def extra_repr(self) -> str:
-        """The probability, for `repr`."""
+        """Return the probability, for `repr`."""
         return f"{self.probability}"
 
 
 def dropout_masks(like: Tensor, probability: float) -> Tensor:
-    """Which numbers dropout keeps, as masks for the bits of floats.
+    """Draw which numbers dropout keeps, as bit masks for floats.
 
     Args:
-        like: Integers of 16, 32 or 64 bits on a processor, of any shape.
+        like: Integers of 16, 32 or 64 bits on the CPU, of any shape.
         probability: Share to drop, in [0, 1); exact to 1/32,768.
 
     Returns:
-        Of that shape and type: all bits set where a number is kept, none where it is dropped.
+        Integers of that shape and type: all bits set where a number is kept, none where it is dropped.
     """
     random_integers, limit = _draw(like.numel(), probability)
     masks = random_integers.to(like.dtype).sub_(limit).bitwise_right_shift_(8 * like.element_size() - 1)
@@ -71,9 +71,9 @@ def dropout_masks(like: Tensor, probability: float) -> Tensor:
 
 
 def _draw(count: int, probability: float) -> tuple[Tensor, int]:
-    """Random integers (count,), and the least one that says a number is dropped.
+    """Return random integers (count,), and the smallest one for which a number is dropped.
 
-    They have 8 bits where the share is a number of 1/256, else 15, so that no difference of them leaves 16.
+    They have 8 bits if the share is a multiple of 1/256, else 15, so that differences fit into 16 bits.
     """
     exact = (256 * probability).is_integer()
     kind, kinds = (torch.int8, 1 << 8) if exact else (torch.int16, 1 << 15)
@@ -85,7 +85,7 @@ def _draw(count: int, probability: float) -> tuple[Tensor, int]:
 
 
 def _like_features(features: Tensor, flat: Tensor) -> Tensor:
-    """Flat numbers in the shape and memory order of the features, so that a product runs through both in one go."""
+    """Reshape flat numbers to the features' shape and memory order, so that they can be multiplied efficiently."""
     if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
         n, channels, height, width = features.shape
         return flat.view(n, height, width, channels).permute(0, 3, 1, 2)
@@ -93,22 +93,22 @@ def _like_features(features: Tensor, flat: Tensor) -> Tensor:
 
 
 BLOCK_BYTES = 8 << 20
-"""Of convolved maps that are worked on at a time."""
+"""Size of the convolved maps that are processed at a time."""
 
 _TRANSPOSED = False
 
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""Signed integers by their bytes."""
+"""Signed integer types by their size in bytes."""
 
 
 class _Block(NamedTuple):
-    """What the backward pass needs of some images.
+    """Stored values of a block of images for the backward pass.
 
     Attributes:
-        inputs: The images (n, in, height, width); with the zeros around them where one side is odd.
-        right: Whether the right one of two neighbors is larger: integers (n, 2 h, w, out) with all bits set for yes,
-            none for no.
-        lower: Whether the larger ones' lower one is larger, (n, h, w, out).
+        inputs: The images (n, in, height, width), zero-padded if their height or width is odd.
+        right: Whether the right one of two horizontal neighbors is larger: integers (n, 2 h, w, out) with all bits
+            set if so, none otherwise.
+        lower: Whether the lower one of the two larger neighbors is larger, (n, h, w, out).
     """
 
     inputs: Tensor
@@ -119,19 +119,19 @@ class _Block(NamedTuple):
 def convolve_pool_relu(images: Tensor, weight: Tensor, bias: Tensor, *, dropout: float = 0.0) -> Tensor:
     """`dropout(relu(max_pool2d(conv2d(images, weight, bias, padding="same"), 2)))`, differentiable once.
 
-    Of equal numbers in a window the first one gets the gradient, as in torch. Weights that are not finite give NaN
-    everywhere.
+    If several numbers in a window are equal, the first one gets the gradient, as in torch. If a weight is not finite,
+    the result is NaN everywhere.
 
     Args:
         images: Float (n, in, h, w), fastest with channels last; h and w at least 2.
-        weight: Float (out, in, k, k), k odd; computed with in the images' type.
+        weight: Float (out, in, k, k), k odd; converted to the images' type.
         bias: Float (out,).
         dropout: Share of the result that is dropped, in [0, 1).
 
     Returns:
-        Of the images' type, (n, out, h // 2, w // 2), channels last.
+        (n, out, h // 2, w // 2), of the images' type, with channels last.
     """
-    scale = 1 / (1 - dropout)  # of the filters: ReLU's result and the maximum's grow with them
+    scale = 1 / (1 - dropout)  # applied to the filters, as ReLU and maximum commute with a positive factor
     filters = (weight * scale).to(images.dtype, memory_format=torch.channels_last)
     maps = _ConvolvePoolReLU.apply(images.permute(0, 2, 3, 1), filters, (bias * scale).to(images.dtype), dropout)
     return cast(Tensor, maps.permute(0, 3, 1, 2))
@@ -149,7 +149,7 @@ class _ConvolvePoolReLU(torch.autograd.Function):
         blocks = zip(torch.split(images, ctx.images), torch.split(_bits(pooled), ctx.images), strict=True)
         ctx.blocks = [_convolve_and_pool(part, weight, bias, maxima, dropout) for part, maxima in blocks]
         if not torch.isfinite(weight).all():
-            pooled.fill_(torch.nan)  # among integers a negative NaN went for less than zero
+            pooled.fill_(torch.nan)  # as integers, negative NaNs are less than zero
         ctx.save_for_backward(weight, pooled)
         return pooled
 
@@ -176,12 +176,12 @@ def _bits(floats: Tensor) -> Tensor:
 
 
 def _is_negative(integers: Tensor) -> Tensor:
-    """All bits set where an integer is below zero."""
+    """Return integers with all bits set where an integer is negative."""
     return integers.bitwise_right_shift_(8 * integers.element_size() - 1)
 
 
 def _with_margin(images: Tensor, margin: int) -> tuple[Tensor, int]:
-    """What to convolve (n, in, h, w), and with how many zeros around it, so that maps have no odd row or column."""
+    """Return what to convolve, (n, in, h, w), and its zero padding, so that maps have no odd row or column."""
     _, height, width, _ = images.shape
     if height % 2 or width % 2:
         images = F.pad(images, (0, 0, margin, margin - width % 2, margin, margin - height % 2))
@@ -190,13 +190,13 @@ def _with_margin(images: Tensor, margin: int) -> tuple[Tensor, int]:
 
 
 def _without_margin(inputs: Tensor, size: tuple[int, int], margin: int) -> Tensor:
-    """The images (n, h, w, in) in what `_with_margin` gave."""
+    """Remove the padding that `_with_margin` added: (n, h, w, in)."""
     height, width = size
     return inputs if inputs.shape[1:3] == size else inputs[:, margin : margin + height, margin : margin + width]
 
 
 def _convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor, maxima: Tensor, dropout: float) -> _Block:
-    """Write the bits of the maxima of all windows, or zero where they are below it or dropped."""
+    """Write the bits of the maxima of all windows, or zero where they are negative or dropped."""
     inputs, margin = _with_margin(images, weight.shape[-1] // 2)
     maps = F.conv2d(inputs, weight, bias, padding=margin).permute(0, 2, 3, 1)
     rectified = _bits(maps.contiguous()).clamp_(min=0)
@@ -211,7 +211,7 @@ def _convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor, maxima: Ten
 
 
 def _spread(gradient: Tensor, block: _Block) -> Tensor:
-    """Each window's gradient where its maximum was, zeros next to it: bits (n, h, w, out) to (n, 2 h, 2 w, out)."""
+    """Put each window's gradient at its maximum, among zeros: bits (n, h, w, out) to (n, 2 h, 2 w, out)."""
     n, height, width, channels = gradient.shape
     rows = gradient.new_empty(n, 2 * height, width, channels)
     torch.bitwise_and(gradient, block.lower, out=rows[:, 1::2])
@@ -225,7 +225,7 @@ def _spread(gradient: Tensor, block: _Block) -> Tensor:
 def _convolution_backward(
     inputs: Tensor, gradient: Tensor, weight: Tensor, *, needs_images: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """Gradients of the inputs (n, h, w, in), None unless wanted, and of the weight, for the maps' (n, h, w, out)."""
+    """Return the gradients of the inputs (n, h, w, in), if needed, and of the weight, from that of the maps."""
     margin = (gradient.shape[1] - inputs.shape[2] + weight.shape[-1] - 1) // 2
     geometry = [1, 1], [margin, margin], [1, 1], _TRANSPOSED, [0, 0], 1
     images, of_weight, _ = torch.ops.aten.convolution_backward(
@@ -235,21 +235,21 @@ def _convolution_backward(
 
 
 _WEIGHT, _BIAS, _STRIDE, _GROUPS = 1, 2, 3, 6
-"""Positions among the inputs of `torch.conv2d`."""
+"""Positions of arguments of `torch.conv2d`."""
 
 
 def faster_depthwise(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """While the block lasts, depthwise convolutions with stride go back in float32; forward nothing changes.
+    """Context manager in which the backward pass of depthwise convolutions with stride is computed in float32.
 
     Args:
-        device: Where the network computes; only processors need this.
-        precision: What it computes in: ``float32`` or ``bfloat16``.
+        device: Device of the network; it has an effect only on the CPU.
+        precision: Precision of the network: ``float32`` or ``bfloat16``.
     """
     return _Mode() if device.type == "cpu" and precision == "bfloat16" else nullcontext()
 
 
 class _Mode(TorchFunctionMode):
-    """Takes the place of `torch.conv2d` where its backward pass would be slow."""
+    """Replaces `torch.conv2d` where its backward pass would be slow."""
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, inputs: Sequence[Any] = (), options: Any = None
@@ -269,7 +269,7 @@ def _is_slow(inputs: Sequence[Any]) -> bool:
 
 
 class _Convolution(torch.autograd.Function):
-    """`torch.conv2d` without bias in bfloat16, its gradients computed in float32."""
+    """`torch.conv2d` without bias in bfloat16, with gradients computed in float32."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, *geometry: Any) -> Tensor:

@@ -1,6 +1,6 @@
-"""Heads: from a backbone's features to logits, and the network that both make together.
+"""Heads, which compute logits from a backbone's features, and the network of a backbone and a head.
 
-Heads are solved on the features of a frozen backbone; fine-tuning trains a linear one with the backbone.
+Heads are fitted on the features of a frozen backbone; fine-tuning trains a linear head with the backbone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def require_head(name: str) -> None:
     """Raise an error if no head has this name.
 
     Raises:
-        UsageError: With the nearest names.
+        UsageError: The name is unknown; the message suggests the closest names.
     """
     if name not in HEADS:
         raise UsageError(
@@ -37,13 +37,13 @@ def require_head(name: str) -> None:
 
 
 def build_head(kind: str, features: int, classes: int, settings: Mapping[str, Any]) -> nn.Module:
-    """Build a head whose weights are filled in later, by a solver or from a file.
+    """Build a head whose weights are set later, by a solver or from a file.
 
     Args:
         kind: One of `HEADS`.
-        features: Numbers in an embedding.
-        classes: How many logits come out.
-        settings: As the solver left them; only ``knn`` needs any: ``task``, ``bank`` (its number of rows),
+        features: Number of features of an embedding.
+        classes: Number of logits.
+        settings: Settings from the solver. Only ``knn`` needs some: ``task``, ``bank`` (the number of its rows),
             ``neighbors`` and ``temperature``.
 
     Returns:
@@ -52,7 +52,7 @@ def build_head(kind: str, features: int, classes: int, settings: Mapping[str, An
     Raises:
         UsageError: There is no such head.
         KeyError: A setting is missing.
-        ValueError: A setting makes no sense.
+        ValueError: A setting is out of range.
     """
     require_head(kind)
     if kind == "prototype":
@@ -70,19 +70,18 @@ def build_head(kind: str, features: int, classes: int, settings: Mapping[str, An
 
 
 def center_and_normalize(embeddings: Tensor, center: Tensor) -> Tensor:
-    """Embeddings (n, features) at unit length, less a center (features,), at unit length again: for cosines."""
+    """Normalize embeddings (n, features) to unit length, subtract a center (features,), and normalize the result."""
     return F.normalize(F.normalize(embeddings, dim=1) - center, dim=1)
 
 
 class LinearHead(nn.Module):
     """One dense layer: logistic regression, or a linear SVM whose margins were calibrated.
 
-    The features' standardisation is folded into the weights. Logits go through a softmax, with several
-    labels through a sigmoid each. Computes in float32, also where autocast would not.
+    The weights include the standardization of the features. The computation is in float32, even under autocast.
 
     Args:
-        features: Numbers in an embedding.
-        classes: How many logits come out.
+        features: Number of features of an embedding.
+        classes: Number of logits.
     """
 
     def __init__(self, features: int, classes: int) -> None:
@@ -90,24 +89,24 @@ class LinearHead(nn.Module):
         self.linear = nn.Linear(features, classes)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Logits (n, classes) of float embeddings (n, features)."""
+        """Compute logits (n, classes) of float embeddings (n, features)."""
         with torch.autocast(embeddings.device.type, enabled=False):
             logits: Tensor = self.linear(embeddings.float())
             return logits
 
 
 class PrototypeHead(nn.Module):
-    """Cosine similarity to each class's mean embedding, times a scale (Snell et al., Prototypical networks, 2017).
+    """Scaled cosine similarity to each class's mean embedding (Snell et al., Prototypical networks, 2017).
 
-    With several labels a label's prototype is the mean direction of the images that have it less that of
-    those that lack it, and the scaled similarity plus an offset is the log odds.
+    Multi-label: a label's prototype is the mean direction of the images with the label minus that of the images
+    without it, and the scaled similarity plus an offset is the log odds.
 
     Buffers: ``center`` (features,), ``prototypes`` (classes, features), ``scale`` () (one over the temperature),
     ``offset`` (classes,).
 
     Args:
-        features: Numbers in an embedding.
-        classes: How many logits come out.
+        features: Number of features of an embedding.
+        classes: Number of logits.
     """
 
     center: Tensor
@@ -123,32 +122,32 @@ class PrototypeHead(nn.Module):
         self.register_buffer("offset", torch.zeros(classes))
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Logits (n, classes) of float embeddings (n, features)."""
+        """Compute logits (n, classes) of float embeddings (n, features)."""
         with torch.autocast(embeddings.device.type, enabled=False):
             directions = center_and_normalize(embeddings.float(), self.center)
             return self.scale * (directions @ self.prototypes.T) + self.offset
 
 
 class NeighborHead(nn.Module):
-    """The k training images of highest cosine similarity vote, each with weight exp(similarity / temperature).
+    """Vote of the k nearest training images by cosine similarity, with weights exp(similarity / temperature).
 
     The weights are as in Wu et al., Unsupervised feature learning via non-parametric instance discrimination,
-    2018. Logits are the logarithms of the classes' shares of the votes, with several labels the log odds of
-    each label's share; either is smoothed by a k-th of all votes that goes to the train split's own shares.
+    2018. Logits are the logarithms of the classes' vote shares, for multi-label the log odds of each label's
+    share. The shares are smoothed: a k-th of all votes goes to the class frequencies of the train split.
 
     Buffers: ``center`` (features,), ``bank`` (bank, features) of unit length, ``targets`` int64 (bank,),
-    or uint8 (bank, classes) with several labels, ``prior`` (classes,) and ``offset`` (classes,).
+    or uint8 (bank, classes) for multi-label, ``prior`` (classes,) and ``offset`` (classes,).
 
     Args:
-        features: Numbers in an embedding.
-        classes: How many logits come out.
-        bank: How many images can vote.
-        neighbors: k, how many of them do.
-        temperature: Above 0; the lower, the more the nearest count.
-        several: Whether an image has several labels.
+        features: Number of features of an embedding.
+        classes: Number of logits.
+        bank: Number of images in the bank.
+        neighbors: Number k of voting images.
+        temperature: Temperature above 0; lower values give nearer images more weight.
+        several: Whether the task is multi-label.
 
     Raises:
-        ValueError: More neighbors than images, none, or a temperature that is not positive.
+        ValueError: The number of neighbors is not in 1 .. bank, or the temperature is not positive.
     """
 
     center: Tensor
@@ -172,14 +171,14 @@ class NeighborHead(nn.Module):
         self.register_buffer("offset", torch.zeros(classes))
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Logits (n, classes) of float embeddings (n, features)."""
+        """Compute logits (n, classes) of float embeddings (n, features)."""
         with torch.autocast(embeddings.device.type, enabled=False):
             directions = center_and_normalize(embeddings.float(), self.center)
             similarities, nearest = find_neighbors(directions, self.bank, self.neighbors)
             return self.vote(similarities, nearest)
 
     def vote(self, similarities: Tensor, nearest: Tensor) -> Tensor:
-        """Logits (n, classes) from the neighbors' similarities, float (n, k), and rows in the bank, int64 (n, k)."""
+        """Compute logits (n, classes) from similarities, float (n, k), and row indices of neighbors, int64 (n, k)."""
         weights = torch.softmax(similarities / self.temperature, dim=1)
         if self.several:
             shares = torch.einsum("nk,nkc->nc", weights, self.targets[nearest].float())
@@ -194,17 +193,17 @@ class NeighborHead(nn.Module):
 
 
 def find_neighbors(directions: Tensor, bank: Tensor, neighbors: int) -> tuple[Tensor, Tensor]:
-    """The rows of a bank that are most similar, the most similar one first; in blocks, so that memory is bounded.
+    """Find the most similar rows of a bank, the most similar first, in blocks that limit the memory use.
 
     Args:
         directions: Float32 (n, features) of unit length.
         bank: Float32 (m, features) of unit length.
-        neighbors: k, from 1 to m.
+        neighbors: Number of rows k, from 1 to m.
 
     Returns:
-        Cosine similarities float32 (n, k) and rows int64 (n, k).
+        Cosine similarities, float32 (n, k), and row indices, int64 (n, k).
     """
-    # a tracer would take the number of blocks for a constant, and batches of exports are small
+    # a tracer would record the number of blocks as a constant, and exports process small batches
     whole, block = torch.compiler.is_exporting(), max(1, _SIMILARITIES_AT_ONCE // len(bank))
     parts = [directions] if whole else torch.split(directions, block)
     matches = [torch.topk(part @ bank.T, neighbors, dim=1) for part in parts]
@@ -215,11 +214,11 @@ def find_neighbors(directions: Tensor, bank: Tensor, neighbors: int) -> tuple[Te
 
 
 class PretrainedClassifier(nn.Module):
-    """A backbone's pooled features, and a head from them to logits.
+    """A backbone that computes pooled features, and a head that computes logits from them.
 
     Args:
-        backbone: From float (n, 3, height, width), normalized, to features (n, features).
-        head: From features to logits (n, classes); see `distingo.models.heads`.
+        backbone: Module from normalized float (n, 3, height, width) to features (n, features).
+        head: Module from features to logits (n, classes).
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
@@ -228,18 +227,18 @@ class PretrainedClassifier(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) of normalized float images (n, 3, height, width)."""
-        # the head is solved in float32 to convergence: rounding its input to 16 bits would undo that
+        """Compute logits (n, classes) of normalized float images (n, 3, height, width)."""
+        # the head is fitted in float32 to convergence, so its input must not be rounded to 16 bits
         features = self.backbone(images).float()
         logits: Tensor = self.head(features)
         return logits
 
 
 def last_layer(network: nn.Module) -> nn.Module:
-    """What turns features into logits: a pretrained model's head, of other networks the last dense layer.
+    """Return the layer that computes logits: the head of a pretrained model, otherwise the last dense layer.
 
     Args:
-        network: Behind its normalization, as `distingo.models.saved.assemble_network` gives it.
+        network: Network with its normalization, as returned by `distingo.models.saved.assemble_network`.
 
     Raises:
         TypeError: There is no dense layer.

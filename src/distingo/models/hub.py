@@ -1,6 +1,6 @@
-"""Weights from the Hugging Face hub, and the pretrained backbones that timm knows.
+"""Weights from the Hugging Face hub, and the list of timm's pretrained backbones.
 
-Weights are fetched once, checked against the hub's own hash, and kept in the hub's cache.
+Weights are downloaded once, checked against the hub's hash, and stored in the hub's cache.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 _WAITS = (0.5, 1.0, 2.0)  # seconds before each further try
 
-_TEMPORARY = {408, 425, 429}  # answers that are worth another try, besides 500 and above
+_TEMPORARY = {408, 425, 429}  # status codes that are retried, in addition to 500 and above
 
 _CHUNK = 1 << 20
 
@@ -38,11 +38,11 @@ _CHUNK = 1 << 20
 def find_cached(repository: str, filename: str) -> Path | None:
     """Return a file of a repository from the hub's cache if it is there and intact, without network access.
 
-    A file whose bytes don't agree with the hash that it is stored under counts as absent.
+    A file whose content does not match the hash that it is stored under is treated as missing.
 
     Args:
-        repository: ``OWNER/NAME``, with ``@REVISION`` where it is not the newest.
-        filename: In the repository.
+        repository: ``OWNER/NAME``, followed by ``@REVISION`` for an older revision.
+        filename: Name of the file in the repository.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -55,22 +55,22 @@ def find_cached(repository: str, filename: str) -> Path | None:
 
 
 def fetch_file(repository: str, filename: str, *, name: str) -> Path:
-    """Get a file of a repository into the hub's cache, or find it there unchanged.
+    """Download a file of a repository into the hub's cache, unless it is there unchanged.
 
-    What was fetched before a broken connection or a kill is kept, in steps of 10 MiB, and resumed from. The finished
-    file is checked against the hub's hash (SHA-256 of large files, git's SHA-1 of small ones); a wrong one is fetched
-    once more.
+    An interrupted download is resumed; its content is stored in steps of 10 MiB. The complete file is checked against
+    the hub's hash (SHA-256 of large files, git's SHA-1 of small ones) and downloaded once more if it does not match.
 
     Args:
-        repository: ``OWNER/NAME``, with ``@REVISION`` where it is not the newest.
-        filename: In the repository.
-        name: What the user requested, for messages.
+        repository: ``OWNER/NAME``, followed by ``@REVISION`` for an older revision.
+        filename: Name of the file in the repository.
+        name: Name that the user requested, for messages.
 
     Returns:
         The file in the cache.
 
     Raises:
-        ModelError: There is no network, no such repository or file, or its bytes don't agree with its hash.
+        ModelError: The hub can't be reached, there is no such repository or file, or its content does not match its
+            hash.
         ResourceError: The disk is full.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -85,7 +85,7 @@ def fetch_file(repository: str, filename: str, *, name: str) -> Path:
                 f"{_endpoint()}: does not answer like a Hugging Face hub; check HF_ENDPOINT", code="unexpected_answer"
             )
         _fetch_blob(repository_name, filename, metadata.commit_hash, metadata.etag, metadata.size)
-        # The blob lies where the hub's library looks first: this only links it, and remembers the revision.
+        # The hub's library finds the blob in its cache, so this only links it and records the revision.
         return Path(_try_again(lambda: hf_hub_download(repository_name, filename, revision=revision)))
     except (HTTPError, OSError, ValueError) as error:
         raise _explain(error, repository_name, filename, name) from error
@@ -97,7 +97,7 @@ def _split(repository: str) -> tuple[str, str | None]:
 
 
 def _fetch_blob(repository: str, filename: str, commit: str, etag: str, size: int | None) -> None:
-    """Fetch a file to the place that its hash names in the hub's cache."""
+    """Download a file to its path in the hub's cache, which is named by its hash."""
     from huggingface_hub import constants, hf_hub_url
     from huggingface_hub.file_download import repo_folder_name
     from huggingface_hub.utils import WeakFileLock
@@ -164,13 +164,13 @@ def _is_temporary(error: Exception) -> bool:
         status = error.response.status_code
         return status in _TEMPORARY or status >= 500
     if type(error).__name__ in {"ConnectError", "ProxyError", "OfflineModeIsEnabled"}:
-        return False  # nobody there: waiting two seconds won't change it
-    # The hub's library says OSError where the connection ended before the file did.
+        return False  # the server is unavailable, which a short wait does not change
+    # The hub's library raises OSError if the connection ended too early.
     return isinstance(error, HTTPError) or "Consistency check failed" in str(error)
 
 
 def _agrees(path: Path, etag: str) -> bool:
-    """Whether a file has the bytes that its hash says; a hash of a kind that we don't know is trusted."""
+    """Return whether a file's content matches its hash; true for an unknown kind of hash."""
     if re.fullmatch("[0-9a-f]{64}", etag):
         digest = hashlib.sha256()
     elif re.fullmatch("[0-9a-f]{40}", etag):
@@ -229,11 +229,11 @@ def _explain(error: Exception, repository: str, filename: str, name: str) -> Mod
 
 
 def describe_unreachable(name: str, reason: str) -> str:
-    """What to do without network and without cache, in one line.
+    """Return a message on what to do without the hub and without cached weights, in one line.
 
     Args:
-        name: The backbone as the user named it.
-        reason: Why the hub can't be reached.
+        name: Name of the backbone as given by the user.
+        reason: Reason why the hub can't be reached.
     """
     from huggingface_hub import constants
 
@@ -247,7 +247,7 @@ def describe_unreachable(name: str, reason: str) -> str:
 
 
 def is_offline() -> bool:
-    """Whether the user forbade the network (``HF_HUB_OFFLINE``)."""
+    """Return whether the user disabled downloads (``HF_HUB_OFFLINE``)."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
@@ -257,7 +257,7 @@ def get_file(repository: str, filename: str, *, name: str) -> Path:
     """Return a file from the cache if it is intact there, otherwise from the hub.
 
     Raises:
-        ModelError: As for `fetch_file`; with ``HF_HUB_OFFLINE`` also where it is not in the cache.
+        ModelError: As for `fetch_file`; with ``HF_HUB_OFFLINE`` also if it is not in the cache.
     """
     with contextlib.suppress(OSError):
         if cached := find_cached(repository, filename):
@@ -276,10 +276,10 @@ class ListedBackbone:
 
     Attributes:
         name: timm's name with tag.
-        preset: The preset that names it, or empty.
+        preset: Name of its preset, or empty.
         parameters: Number of parameters without the classifier; None if it can't be built.
-        height: Of the images it wants, in pixels.
-        width: Of the images it wants, in pixels.
+        height: Height of its input images in pixels.
+        width: Width of its input images in pixels.
         license: License of the weights as named by their publisher; empty if unknown.
     """
 
@@ -292,17 +292,17 @@ class ListedBackbone:
 
 
 def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[ListedBackbone, ...]:
-    """List the pretrained backbones that timm knows.
+    """List timm's pretrained backbones.
 
-    Parameters are counted by building an architecture without memory for its values, about 0.2 s each. distingo comes
-    with the counts of one timm version; what a newer timm adds is counted once and kept in the cache.
+    Parameters are counted by building an architecture without values, about 0.2 s each. distingo includes the counts of
+    one timm version; architectures of newer versions are counted once and cached.
 
     Args:
-        pattern: With ``*`` and ``?``, a whole name, or a part of one; or a preset.
-        cache: Keeps counts; None takes the user's.
+        pattern: A pattern with ``*`` and ``?``, a name, a part of a name, or a preset.
+        cache: Cache for the counts; None uses the user's cache.
 
     Returns:
-        Sorted by name.
+        The backbones, sorted by name.
 
     Raises:
         ModelError: Nothing matches the pattern; the message suggests the closest names.
@@ -376,7 +376,7 @@ def count_by_key(key: str) -> int | None:
 
 
 def read_shipped_counts() -> dict[str, int | None]:
-    """The counts that come with distingo; ``benchmarks/count_backbones.py`` makes them."""
+    """Return the counts that distingo includes, which ``benchmarks/count_backbones.py`` writes."""
     text = resources.files("distingo.models").joinpath("backbone_parameters.json").read_text(encoding="utf-8")
     return dict(parse_json(text)["parameters"])
 

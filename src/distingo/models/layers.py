@@ -1,4 +1,4 @@
-"""Layers that networks share: the convolution block, input normalization, initial weights; and the table of layers."""
+"""Layers that several networks use, input normalization, weight initialization, and the table of a network's layers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from distingo.models.fast_convolutions import Dropout, convolve_pool_relu
 class ConvolutionBlock(nn.Module):
     """Convolution with `same` padding, 2x2 max-pooling, ReLU, dropout: (n, in, h, w) to (n, out, h // 2, w // 2).
 
-    The reference writes ReLU before pooling. Both orders give the same numbers, because ReLU never
-    decreases, and this one passes over a quarter of the elements.
+    The reference networks have ReLU before pooling. The order does not change the result, because ReLU is monotonic,
+    and this order applies ReLU to a quarter of the elements.
 
     Args:
-        in_channels: Channels in.
-        out_channels: Filters.
-        kernel_size: Odd side of the square kernel.
-        dropout: Share of the block's output that training drops.
+        in_channels: Number of input channels.
+        out_channels: Number of filters.
+        kernel_size: Side of the square kernel, odd.
+        dropout: Dropout probability of the block's output.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, *, dropout: float = 0.0) -> None:
@@ -43,9 +43,9 @@ class ConvolutionBlock(nn.Module):
 
 
 def _blocks_are_faster(images: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether training of this convolution gains from `distingo.models.fast_convolutions`.
+    """Return whether this convolution trains faster with `distingo.models.fast_convolutions`.
 
-    Measured with AVX-512: in bfloat16 always, in float32 where the maps are larger than the processor's caches.
+    As measured with AVX-512: always in bfloat16; in float32 if the maps are larger than the processor's caches.
     """
     if images.device.type != "cpu" or torch.compiler.is_compiling():
         return False
@@ -58,12 +58,12 @@ _LARGER_THAN_CACHES = 64 << 20
 
 
 def _computed_in(weight: Tensor) -> torch.dtype:
-    """The type that a convolution on a processor computes in."""
+    """Return the dtype that a convolution computes in on the CPU."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight.dtype
 
 
 class Flatten(nn.Module):
-    """(n, c, h, w) to (n, h * w * c), channels fastest as Keras does: no copy of a channels-last tensor."""
+    """(n, c, h, w) to (n, h * w * c), with channels varying fastest as in Keras; copies no channels-last tensor."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Flatten float images (n, c, h, w)."""
@@ -71,7 +71,7 @@ class Flatten(nn.Module):
 
 
 def initialize_like_keras(model: nn.Module) -> None:
-    """Fill every convolution and dense layer as Keras does: Glorot-uniform weights, zero biases.
+    """Initialize convolutions and dense layers as Keras does: Glorot-uniform weights, zero biases.
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
     networks, 2010.
@@ -87,7 +87,7 @@ def require_input_shape(name: str, classes: int, *, height: int, width: int, cha
     """Raise an error for image sizes that are too small for a network with `halvings` poolings.
 
     Raises:
-        ModelError: No class, no channel, or an image that the poolings leave nothing of.
+        ModelError: There is no class or no channel, or the images are too small.
     """
     if classes < 1:
         raise ModelError(f"{name}: {classes} classes; it needs at least 1", code="out_of_range")
@@ -107,7 +107,7 @@ def require_probability(name: str, dropout: float) -> None:
     """Raise an error for a dropout outside [0, 1).
 
     Raises:
-        ModelError: It is not.
+        ModelError: The dropout is out of range.
     """
     if not 0 <= dropout < 1:
         raise ModelError(
@@ -118,15 +118,15 @@ def require_probability(name: str, dropout: float) -> None:
 
 
 def summarize(model: nn.Module, height: int, width: int, channels: int) -> str:
-    """Table of the layers that one image passes, with output shapes and parameter counts.
+    """Return a table of a network's layers, with output shapes and parameter counts.
 
-    A layer that holds no other layers is one row, in the order in which the image passes them; one
-    that is passed twice has two rows, its parameters counted once. The model is left as it was found.
+    The table has one row for each call of a layer without sublayers, in the order of computation. The parameters of a
+    layer that is called twice are counted once. The model's mode is restored.
 
     Args:
-        model: Takes float images (n, channels, height, width).
-        height: In pixels.
-        width: In pixels.
+        model: Network of float images (n, channels, height, width).
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
         channels: 3 for RGB, 1 for gray.
 
     Returns:
@@ -151,7 +151,7 @@ def summarize(model: nn.Module, height: int, width: int, channels: int) -> str:
 
 @contextmanager
 def _record_outputs(model: nn.Module, outputs: list[tuple[nn.Module, tuple[int, ...]]]) -> Iterator[None]:
-    """Note every childless layer's output shape, without the batch axis, as it is passed."""
+    """Record the output shape, without the batch axis, of every called layer without sublayers."""
 
     def record(layer: nn.Module, _inputs: object, output: object) -> None:
         if isinstance(output, Tensor):
@@ -190,7 +190,7 @@ def _table(rows: list[tuple[str, str, str, str]]) -> str:
 
 
 class ChannelNormalization(nn.Module):
-    """Center and scale each channel by fixed numbers.
+    """Subtract a constant from each channel and divide it by another.
 
     Input and output: float (n, channels, height, width), input in [0, 1].
     """
@@ -219,7 +219,7 @@ class SampleNormalization(nn.Module):
 
 
 class ZCAWhitening(nn.Module):
-    """Decorrelate pixels by a fixed linear map that stays as close to the image as it can.
+    """Decorrelate pixels by the linear map that changes the image least.
 
     Source: Bell and Sejnowski, "The independent components of natural scenes are edge filters", 1997.
     """
@@ -243,8 +243,8 @@ def build_normalization(kind: str, *, channels: int, pixels: int) -> nn.Module:
 
     Args:
         kind: ``none``, ``dataset``, ``sample`` or ``zca``.
-        channels: Of the images.
-        pixels: Numbers per image (channels x height x width), for ``zca``.
+        channels: Number of channels of the images.
+        pixels: Number of values per image (channels x height x width), for ``zca``.
     """
     if kind == "dataset":
         return ChannelNormalization((0.0,) * channels, (1.0,) * channels)

@@ -1,7 +1,7 @@
 """Names and configurations of pretrained backbones.
 
-Three presets have names that stay (`docs/backbones.md` gives the evidence for each). Any other backbone has timm's own
-configuration, or that in the ``config.json`` of a folder.
+Three presets have permanent names (`docs/backbones.md` has the measurements behind them). Any other backbone is
+configured by timm, or by the ``config.json`` of a folder.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class BackbonePreset:
     """A short name for one pretrained backbone.
 
     Attributes:
-        name: What a user types.
+        name: Name of the preset.
         backbone: timm's name with tag.
-        summary: One line about it.
+        summary: Description in one line.
     """
 
     name: str
@@ -84,8 +84,8 @@ _PRETRAINED: dict[str, object] = {
     "first_conv": _Layers,
     "classifier": _Layers,
 }
-"""Of timm's pretrained configuration what is read here or by timm; with the bounds of ``model.json``, where most of it
-goes. Channels are counted later: a backbone of other than three is refused as such."""
+"""The fields of timm's pretrained configuration that are used, with the limits of ``model.json``, which stores most of
+them. The number of channels is checked later, for a specific message."""
 
 _INTERPOLATIONS: dict[str, Literal["bilinear", "bicubic", "lanczos"]] = {"bilinear": "bilinear", "lanczos": "lanczos"}
 
@@ -97,7 +97,7 @@ class BackboneSettings:
     Attributes:
         architecture: timm's name of the architecture, without tag.
         configuration: timm's pretrained configuration as a plain dictionary.
-        arguments: What the architecture's constructor gets besides; JSON values.
+        arguments: Further arguments of the architecture's constructor, as JSON values.
     """
 
     architecture: str
@@ -116,12 +116,12 @@ class BackboneSettings:
 
     @property
     def has_weights(self) -> bool:
-        """Whether timm names a place for its weights."""
+        """Whether timm has a source of its weights."""
         return any(self.configuration.get(name) for name in ("hf_hub_id", "url", "file"))
 
     @property
     def repository(self) -> str:
-        """The hub's repository. timm keeps its weights under one name there, also those that it doesn't link yet."""
+        """The repository on the hub; timm uses one naming scheme, also for weights that it does not link yet."""
         return self.configuration.get("hf_hub_id") or f"timm/{self.architecture}.{self.tag}"
 
     @property
@@ -138,41 +138,41 @@ class BackboneSettings:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether the architecture must know the image's size when it is built."""
+        """Whether the image size is fixed when the architecture is built."""
         return bool(self.configuration.get("fixed_input_size", False))
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Per channel, of pixel values in [0, 1]."""
+        """Mean of pixel values in [0, 1] per channel."""
         return tuple(float(value) for value in self.configuration.get("mean") or (0.485, 0.456, 0.406))
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Per channel, of pixel values in [0, 1]."""
+        """Standard deviation of pixel values in [0, 1] per channel."""
         return tuple(float(value) for value in self.configuration.get("std") or (0.229, 0.224, 0.225))
 
     def image_spec(self, height: int, width: int) -> ImageSpec:
         """Return the preprocessing that the weights were evaluated with, optionally at another size.
 
-        timm's ``squash`` is our ``stretch``. Its ``border`` (the whole image, padded) has no equal here: the middle
-        cut with the configuration's own fraction comes nearest.
+        timm's ``squash`` corresponds to ``stretch``. Its ``border`` (the padded image) has no equivalent here; the
+        closest is a center crop with the configuration's fraction.
         """
         interpolation = _INTERPOLATIONS.get(self.configuration.get("interpolation", ""), "bicubic")
         if self.configuration.get("crop_mode") == "squash":
             return ImageSpec(height, width, 3, "stretch", 1.0, interpolation)
-        # Some configurations say more than 1 (a padded image), which a cut can't give.
+        # Some configurations have a fraction above 1 (a padded image), which a crop does not support.
         fraction = min(1.0, float(self.configuration.get("crop_pct") or 0.875))
         return ImageSpec(height, width, 3, "crop", fraction, interpolation)
 
 
 def find_settings(name: str) -> BackboneSettings:
-    """Look a backbone up in timm.
+    """Find a backbone in timm.
 
     Args:
-        name: timm's, with or without tag.
+        name: timm's name, with or without tag.
 
     Raises:
-        ModelError: timm doesn't know it; says the nearest names.
+        ModelError: timm has no such backbone; the message suggests the closest names.
     """
     models = import_timm().models
     architecture, _, tag = name.partition(".")
@@ -207,10 +207,10 @@ def read_settings(path: Path) -> BackboneSettings:
     """Read the ``config.json`` of a timm hub folder.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Raises:
-        ModelError: It is missing, damaged, not timm's, or asks for code that we would have to run.
+        ModelError: It is missing, damaged, not for timm, or requires running code that comes with it.
     """
     content = _read_object(path)
     pretrained = content.get("pretrained_cfg", content)
@@ -228,7 +228,7 @@ def read_settings(path: Path) -> BackboneSettings:
     if not models.is_model(architecture):
         near = _nearest(architecture[:100], models.list_models())
         raise ModelError(f"{path}: timm knows no architecture {quote(architecture)}; {near}", code="unknown_name")
-    # The places that timm would fetch from are none of ours: they would only be carried along unchecked.
+    # Other fields, such as timm's download addresses, are not used and not checked, so they are dropped.
     field_names = {field.name for field in fields(models.PretrainedCfg)} & set(_PRETRAINED)
     configuration = {name: value for name, value in pretrained.items() if name in field_names}
     if "num_classes" in content:
@@ -262,7 +262,7 @@ def _read_object(path: Path) -> Mapping[str, Any]:
 
 
 def _refuse_code(path: Path, *levels: Mapping[str, Any]) -> None:
-    """We run no code that comes with weights; a configuration that asks for it is refused as a whole."""
+    """Raise an error for a configuration that requires running code that comes with it, which is never done."""
     for level in levels:
         for name in _REQUESTS_CODE:
             if level.get(name):

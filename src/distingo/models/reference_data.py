@@ -1,9 +1,9 @@
-"""What a model keeps of the images that it was trained and calibrated with.
+"""Data about a model's training and calibration images that is stored with the model.
 
 - The calibration set, in ``confidence.json``: the basis of probabilities, abstention and prediction sets.
 - The bank of features of training images, stored next to the weights. A new image's distance to it shows whether the
   image is out of distribution (Sun et al., Out-of-distribution detection with deep nearest neighbors, 2022), and its
-  rows are the training images most like the new one.
+  rows are the training images that are most similar to the new one.
 """
 
 from __future__ import annotations
@@ -58,11 +58,10 @@ class CalibrationSet:
         confidences: float64 (predicted,): the probability of each predicted label.
         right: bool (predicted,): whether the predicted label is correct.
         truths: float64 (true,): the probability of each true label of each image.
-        weights: float64 (true,): one over how many labels its image has.
-        distances: float64 (validation images,), ascending: how far they are from the bank; empty where the model has
-            none.
-        folds: 0 where the images are those of validation and the model itself was asked. Else how many models were
-            asked, each fitted without the images of its fold, so that those of training count too.
+        weights: float64 (true,): one over the number of labels of its image.
+        distances: float64 (validation images,), ascending: distances to the bank; empty if the model has no bank.
+        folds: 0 if the images are the validation split, predicted by the model itself. Otherwise the number of models
+            for cross-fitting, each fitted without the images of its fold, so that training images are included.
     """
 
     n: int
@@ -86,10 +85,10 @@ def build_calibration_set(
     """Build the calibration set from predictions for images that the models were not fitted on.
 
     Args:
-        probabilities: Calibrated, float (n, classes).
-        targets: int64 (n,), or bool (n, classes) with several labels.
+        probabilities: Calibrated probabilities, float (n, classes).
+        targets: int64 (n,), or bool (n, classes) for multi-label.
         predicted: Bool (n, classes): the predicted labels; for single-label the most probable one.
-        distances: float64 (validation images,), or empty.
+        distances: Distances to the bank, float64 (validation images,), or empty.
         folds: As in `CalibrationSet`.
     """
     truth = targets if targets.ndim == 2 else np.arange(probabilities.shape[1]) == targets[:, None]
@@ -109,7 +108,7 @@ def build_calibration_set(
 
 
 def save_calibration_set(folder: Path, calibration_set: CalibrationSet) -> None:
-    """Write ``confidence.json``, numbers to seven digits."""
+    """Write ``confidence.json``, with numbers rounded to seven digits."""
     content = {
         "format": FORMAT,
         "validation_images": calibration_set.n,
@@ -170,15 +169,15 @@ def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Slope and offsets, fitted on validation once training is done.
+    """Slope and offsets of the logits, fitted on the validation split after the training.
 
-    One label per image: temperature scaling (Guo et al., On calibration of modern neural networks, 2017), the slope
-    being one over the temperature and offsets 0, so that the order of the classes stays as it is. Several labels:
-    Platt scaling (Platt 1999) with an offset for each label and one slope for all, so that rare labels borrow.
+    Single-label: temperature scaling (Guo et al., On calibration of modern neural networks, 2017), where the slope is
+    one over the temperature and the offsets are 0, so that the order of the classes does not change. Multi-label: Platt
+    scaling (Platt 1999) with an offset for each label and a shared slope, so that rare labels benefit from the others.
 
     Attributes:
-        slope: Above 0; logits are multiplied by it.
-        offsets: One per class, added afterwards.
+        slope: Factor of the logits, above 0.
+        offsets: One number per class, added afterwards.
     """
 
     slope: float
@@ -191,8 +190,9 @@ class Calibration:
 
 
 NEIGHBORS = 3
-"""The distance to the bank is that to the third nearest: one odd training image guarantees nothing, and classes may
-have few. Of 1 to 20 none was better at telling aerial images, posters and ball sports apart."""
+"""The distance to the bank is that to the third nearest row: a single unusual training image should not decide, and
+classes may have few images. No number from 1 to 20 was better at distinguishing aerial images, posters and ball
+sports."""
 
 _SIMILARITIES_AT_ONCE = 1 << 23
 """Similarities between images and the bank in memory at a time: 64 MB."""
@@ -205,8 +205,8 @@ class FeatureBank:
     """Features of training images.
 
     Attributes:
-        rows: float16 (m, features), float32 once `widened`: features less `center`, divided by `scale`; of networks
-            then at unit length.
+        rows: float16 (m, features), or float32 after `widened`: features minus `center`, divided by `scale`; for
+            networks then normalized to unit length.
         contents: The content hash of each row's image, as in ``manifest.csv``.
         center: float32 (features,).
         scale: float32 (features,), above 0.
@@ -224,21 +224,21 @@ class FeatureBank:
         return replace(self, rows=self.rows.astype(np.float32))
 
     def transform(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Bring features of images, float (n, features) as the model gives them, to where the rows are."""
+        """Center, scale and normalize features of images, float (n, features), like the rows."""
         return _transform(features, self.center, self.scale, unit=self.unit)
 
     def nearest(self, features: npt.NDArray[Any], count: int) -> tuple[npt.NDArray[np.int64], Floats]:
         """Find the most similar rows for each image.
 
         Args:
-            features: Float (n, features), as the model gives them.
-            count: How many rows for each image; no more are given than there are.
+            features: Float (n, features), from the model.
+            count: Number of rows for each image, limited to the size of the bank.
 
         Returns:
-            Positions in `rows` and Euclidean distances, each (n, count), the nearest first.
+            Indices into `rows` and Euclidean distances, each (n, count), the nearest first.
 
         Raises:
-            ValueError: The features are not as wide as the bank's.
+            ValueError: The number of features differs from the bank's.
         """
         if features.ndim != 2 or features.shape[1] != self.rows.shape[1]:
             raise ValueError(f"features of shape {features.shape} for a bank of {self.rows.shape[1]} features")
@@ -263,7 +263,7 @@ def check_bank(bank: FeatureBank) -> FeatureBank:
     """Build a bank from the arrays of an untrusted file, after validating them.
 
     Raises:
-        ValueError: They are of other types or shapes, hold what is no number, or do not fit each other.
+        ValueError: The arrays have other types or shapes, contain values that are not finite, or do not match.
     """
     width = bank.center.shape
     if bank.rows.ndim != 2 or not bank.rows.size or bank.rows.dtype not in (np.float16, np.float32):
@@ -283,15 +283,16 @@ def build_bank(
     *,
     unit: bool,
 ) -> FeatureBank:
-    """Make a bank of training images' features.
+    """Create a bank from features of training images.
 
     Args:
         features: Float (m, features), m at least 1.
-        contents: The images' content hashes.
-        unit: Whether to compare directions, as for a network's features; else each feature is standardized.
+        contents: Content hashes of the images.
+        unit: Whether to normalize rows to unit length, as for a network's features; otherwise features are
+            standardized.
 
     Raises:
-        ValueError: No rows, or not one hash for each.
+        ValueError: There are no rows, or the number of hashes differs.
     """
     if not len(features) or len(features) != len(contents):
         raise ValueError(f"{len(features)} rows of features for {len(contents)} pictures; give one for each")

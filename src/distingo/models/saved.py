@@ -1,6 +1,6 @@
-"""A saved model: ``model.json`` describes what is in ``model.safetensors``; neither can run code.
+"""Saving and loading of models: ``model.json`` describes ``model.safetensors``; loading them runs no code.
 
-Next to them are the feature bank (``bank.safetensors``) and the calibration set, where the model has them.
+The feature bank (``bank.safetensors``) and the calibration set are stored next to them, if the model has them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from distingo.models.timm_layout import CONFIG_FILE, lay_out, rename_from_timm
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | FrequencyClassifier
 
 _NORMALIZATION = "normalisation."
-"""Begins the names of its constants."""
+"""Prefix of the normalization's tensors."""
 
 _CLASSIC: dict[str, type[ClassicClassifier]] = {
     "descriptors": DescriptorClassifier,
@@ -52,14 +52,14 @@ _CLASSIC: dict[str, type[ClassicClassifier]] = {
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A description with what it describes.
+    """A model with its description and reference data.
 
     Attributes:
-        description: What the model is.
-        network: From float (n, channels, height, width) in [0, 1] to logits; None for a classic model.
+        description: Description of the model.
+        network: Module from float (n, channels, height, width) in [0, 1] to logits; None for a classic model.
         classic: The classic model, or None.
-        bank: Features of training images; None where a model looks at no features, or an older one kept none.
-        calibration_set: What it said about the validation images; None where none was kept.
+        bank: Features of training images; None for models that ignore the image and some older models.
+        calibration_set: Predictions for the calibration images; None for the same models.
     """
 
     description: ModelDescription
@@ -75,13 +75,13 @@ class SavedModel:
 
 
 def assemble_network(description: ModelDescription) -> nn.Sequential:
-    """A network behind its normalization, with fresh weights from torch's global random state.
+    """Build a network with its normalization, with random weights from torch's global random state.
 
     Args:
-        description: Of a network or a pretrained model.
+        description: Description of a network or a pretrained model.
 
     Returns:
-        A module with the parts ``normalization`` and ``network``.
+        A module with the submodules ``normalisation`` and ``network``.
     """
     if description.backbone is not None:
         return _assemble_pretrained(description, description.backbone)
@@ -110,13 +110,13 @@ def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescri
 
 
 def join_backbone(description: BackboneDescription, backbone: nn.Module, head: nn.Module) -> nn.Sequential:
-    """A backbone behind its own normalization, and a head: the parts ``normalization`` and ``network``."""
+    """Join a backbone's normalization, the backbone and a head to a module with ``normalisation`` and ``network``."""
     normalization = ChannelNormalization(description.mean, description.std)
     return nn.Sequential(OrderedDict(normalisation=normalization, network=PretrainedClassifier(backbone, head)))
 
 
 def feature_extractor(network: nn.Module) -> nn.Sequential:
-    """The part of a pretrained model that gives features: from float (n, 3, height, width) in [0, 1]."""
+    """Return the module of a pretrained model that computes features of float (n, 3, height, width) in [0, 1]."""
     classifier = network.get_submodule("network")
     if not isinstance(classifier, PretrainedClassifier):
         raise TypeError("only a pretrained model has features of its own")
@@ -124,14 +124,14 @@ def feature_extractor(network: nn.Module) -> nn.Sequential:
 
 
 def save_model(folder: Path, model: SavedModel) -> None:
-    """Write ``model.safetensors``, then ``model.json`` with its hash: the JSON's presence means all is whole.
+    """Write a model; ``model.json`` is written last, so that its presence means that the model is complete.
 
-    Before them ``bank.safetensors`` and ``confidence.json``, where the model has them, and ``config.json``, where timm
-    can have the same network (`distingo.models.description`): then the weights have timm's names.
+    The other files are ``bank.safetensors`` and ``confidence.json``, if the model has them, ``model.safetensors``, and
+    ``config.json`` if timm can build the same network (`distingo.models.timm_layout`); weights then have timm's names.
 
     Args:
-        folder: Made if missing.
-        model: What to save.
+        folder: Target folder, created if missing.
+        model: The model to save.
     """
     if model.network is not None:
         tensors = {name: tensor.numpy() for name, tensor in _lay_out(folder, model.description, model.network).items()}
@@ -149,7 +149,7 @@ def save_model(folder: Path, model: SavedModel) -> None:
 
 
 def _lay_out(folder: Path, description: ModelDescription, network: nn.Module) -> dict[str, Tensor]:
-    """The tensors to write; in timm's layout, and with its ``config.json``, where that can be."""
+    """Return the tensors to write; in timm's layout, with its ``config.json``, if that is possible."""
     backbone = description.backbone
     layout = None if backbone is None else lay_out(backbone, description.classes, network)
     if layout is not None:
@@ -160,14 +160,14 @@ def _lay_out(folder: Path, description: ModelDescription, network: nn.Module) ->
 
 
 def load_model(folder: Path) -> SavedModel:
-    """Read a saved model, ready to predict.
+    """Read a saved model, in evaluation mode.
 
     Args:
         folder: The ``model`` folder of a run.
 
     Raises:
-        RunError: A file is missing, damaged, from a newer version, or the two do not belong together.
-        ModelError: This timm can't build the architecture, or the description asks for more than layers.
+        RunError: A file is missing, damaged or from a newer version, or the files do not belong together.
+        ModelError: The installed timm can't build the architecture, or the description has forbidden arguments.
     """
     description, weights_hash = read_model_json(folder)
     tensors = _read_weights(folder / "model.safetensors", weights_hash)
@@ -187,7 +187,7 @@ def load_model(folder: Path) -> SavedModel:
         _require_votes(network)
     except ModelError:
         raise
-    except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
+    except Exception as error:  # an architecture's code may raise any exception for unsupported arguments
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise RunError(
             f"{folder}: weights do not fit the model {quote(description.name)[1:-1]} ({reason})", code="weights_differ"
@@ -196,7 +196,7 @@ def load_model(folder: Path) -> SavedModel:
 
 
 def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Refuse weights of other shapes before the network that is described takes any memory; gives them our names."""
+    """Check the shapes of weights before the network is allocated, and return the weights by our names."""
     with without_values():
         network = assemble_network(description)
     described = network.state_dict()
@@ -205,7 +205,7 @@ def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray
     for name, tensor in described.items():
         if name not in named:
             if named is not tensors and name.startswith(_NORMALIZATION):
-                continue  # timm has it in its configuration
+                continue  # timm stores it in its configuration
             raise ValueError(f"{name} is missing")
         if tuple(tensor.shape) != named[name].shape:
             raise ValueError(f"{name} is {named[name].shape} instead of {tuple(tensor.shape)}")

@@ -1,8 +1,7 @@
 """Networks for training from scratch: distingo's small-cnn, and the reference networks as they were published.
 
-small-cnn takes images from 8x8 to 224x224 and beyond. sports-cnn distinguishes two look-alike sports. fashion-cnn is
-for small images of any kind, Fashion-MNIST first. poster-cnn is multi-label: it gives film posters any number of
-genres.
+small-cnn is for images from 8x8 to 224x224 pixels and more. sports-cnn was published for two similar sports,
+fashion-cnn for small images such as Fashion-MNIST, and poster-cnn for the genres of film posters (multi-label).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from distingo.models.layers import (
 )
 
 STEM_WIDTH = 16
-"""Filters of the stem's convolutions."""
+"""Number of filters of the stem's convolutions."""
 
 LARGEST_STAGE_INPUT = 40
 """The stem halves an image until the geometric mean of its sides is at most this many pixels."""
@@ -34,25 +33,25 @@ SMALLEST_MAP = 8
 
 
 class SmallCNN(nn.Module):
-    """3x3 convolutions with batch normalization, a residual block and global average pooling; logits.
+    """3x3 convolutions with batch normalization, a residual block, global average pooling and a dense layer.
 
-    A stem brings any image down to 40 pixels or less, so that one body serves 28x28 and 224x224 alike. The first
-    layers are narrow, so that they can work at full resolution: on Fashion-MNIST that was worth more, in the same
-    time, than wide layers on halved maps (``benchmarks/small_cnn_design.py`` holds alternatives against it).
+    A stem reduces any image to 40 pixels or less, so that the same body suits 28x28 and 224x224 pixels. The first
+    layers are narrow, so that they can process the full resolution: on Fashion-MNIST this was better, for the same
+    training time, than wide layers on halved maps (``benchmarks/small_cnn_design.py`` compares alternatives).
 
     Sources: Simonyan and Zisserman, Very deep convolutional networks, 2015, for the body; Ioffe and Szegedy, Batch
     normalization, 2015; He et al., Deep residual learning for image recognition, 2016, for the block, which ends in
     ReLU before the sum after Page, How to train your ResNet, 2018.
 
     Args:
-        classes: How many logits come out.
-        height: Of the images, in pixels, at least 8.
-        width: Of the images, in pixels, at least 8.
+        classes: Number of logits.
+        height: Height of the images in pixels, at least 8.
+        width: Width of the images in pixels, at least 8.
         channels: 3 for RGB, 1 for gray.
-        dropout: Share of the pooled features that training drops.
+        dropout: Dropout probability of the pooled features.
 
     Raises:
-        ModelError: A size, count or dropout that is not possible.
+        ModelError: A size, count or dropout is out of range.
     """
 
     def __init__(
@@ -76,19 +75,19 @@ class SmallCNN(nn.Module):
         _initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) of float images (n, channels, height, width)."""
+        """Compute logits (n, classes) of float images (n, channels, height, width)."""
         maps = self.body(self.stem(images))
         features = maps.permute(0, 2, 3, 1).flatten(1, 2).mean(1)
         return cast(Tensor, self.classifier(self.dropout(features)))
 
 
 class NormalizedConvolution(nn.Module):
-    """3x3 convolution, 2x2 max-pooling if requested, batch normalization, ReLU.
+    """3x3 convolution, optional 2x2 max-pooling, batch normalization, ReLU.
 
     Args:
-        in_channels: Channels in.
-        out_channels: Filters.
-        stride: Of the convolution.
+        in_channels: Number of input channels.
+        out_channels: Number of filters.
+        stride: Stride of the convolution.
         pool: Whether to halve the maps after the convolution.
     """
 
@@ -104,10 +103,10 @@ class NormalizedConvolution(nn.Module):
 
 
 class Residual(nn.Module):
-    """Add to the maps what layers find in them; the shape stays (n, channels, h, w).
+    """Residual block: add the output of layers to their input (n, channels, h, w).
 
     Args:
-        layers: From maps to maps of the same shape.
+        layers: Layers that preserve the shape.
     """
 
     def __init__(self, *layers: nn.Module) -> None:
@@ -120,12 +119,12 @@ class Residual(nn.Module):
 
 
 def stem_halvings(height: int, width: int) -> int:
-    """How often the stem halves an image by strides: until sqrt(height x width) is at most 40 pixels."""
+    """Return how often the stem halves an image: until sqrt(height * width) is at most 40 pixels."""
     return max(0, math.ceil(math.log2(math.sqrt(height * width) / LARGEST_STAGE_INPUT)))
 
 
 def _stem(channels: int, halvings: int) -> nn.Sequential:
-    """One convolution at full size, or as many of stride 2 as there are halvings."""
+    """Build one convolution at full resolution, or one with stride 2 for each halving."""
     if halvings == 0:
         return nn.Sequential(NormalizedConvolution(channels, STEM_WIDTH))
     widths = (channels, *([STEM_WIDTH] * halvings))
@@ -135,13 +134,13 @@ def _stem(channels: int, halvings: int) -> nn.Sequential:
 
 
 def _pools(side: int) -> tuple[bool, bool]:
-    """Whether the first and the second pooling have maps to halve whose longer side is `side` before them."""
+    """Return whether to apply the first and the second pooling to maps with a longer side of `side`."""
     first = side > SMALLEST_MAP
     return first, (side // 2 if first else side) > SMALLEST_MAP
 
 
 def _initialize(model: nn.Module) -> None:
-    """Draw convolutions after He et al. (2015); start the classifier near zero for an even first guess."""
+    """Initialize convolutions as in He et al. (2015), and the classifier near zero, for uniform probabilities."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -154,14 +153,14 @@ class SportsCNN(nn.Module):
     """Three 3x3 convolution blocks of 32, 32 and 64 filters, dropout, a dense layer of 128, logits.
 
     Args:
-        classes: How many logits come out.
-        height: Of the images, in pixels, at least 8.
-        width: Of the images, in pixels, at least 8.
+        classes: Number of logits.
+        height: Height of the images in pixels, at least 8.
+        width: Width of the images in pixels, at least 8.
         channels: 3 for RGB, 1 for gray.
-        dropout: Share of the last feature maps' numbers that training drops.
+        dropout: Dropout probability of the last feature maps.
 
     Raises:
-        ModelError: A size, count or dropout that is not possible.
+        ModelError: A size, count or dropout is out of range.
     """
 
     def __init__(
@@ -185,7 +184,7 @@ class SportsCNN(nn.Module):
         initialize_like_keras(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""
+        """Compute logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""
         return cast(Tensor, self.classifier(self.features(images)))
 
 
@@ -193,14 +192,14 @@ class FashionCNN(nn.Module):
     """Three 3x3 convolution blocks of 32, 64 and 128 filters, a dense layer of 128, logits.
 
     Args:
-        classes: How many logits come out.
-        height: Of the images, in pixels, at least 8.
-        width: Of the images, in pixels, at least 8.
+        classes: Number of logits.
+        height: Height of the images in pixels, at least 8.
+        width: Width of the images in pixels, at least 8.
         channels: 3 for RGB, 1 for gray.
-        dropout: Share of the last feature maps' numbers that training drops; the reference drops none.
+        dropout: Dropout probability of the last feature maps; 0 in the reference.
 
     Raises:
-        ModelError: A size, count or dropout that is not possible.
+        ModelError: A size, count or dropout is out of range.
     """
 
     def __init__(
@@ -224,25 +223,25 @@ class FashionCNN(nn.Module):
         initialize_like_keras(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""
+        """Compute logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""
         return cast(Tensor, self.classifier(self.features(images)))
 
 
 class PosterCNN(nn.Module):
     """Four 5x5 convolution blocks of 16, 32, 64 and 64 filters, dense layers of 128 and 64, logits.
 
-    For several labels per image each logit goes through a sigmoid of its own, outside.
+    The network returns logits; for multi-label tasks, a sigmoid is applied to each of them afterwards.
 
     Args:
-        classes: How many logits come out.
-        height: Of the images, in pixels, at least 16.
-        width: Of the images, in pixels, at least 16.
+        classes: Number of logits.
+        height: Height of the images in pixels, at least 16.
+        width: Width of the images in pixels, at least 16.
         channels: 3 for RGB, 1 for gray.
-        dropout: Share of each block's output that training drops.
-        dense_dropout: Share of each hidden dense layer's output that training drops.
+        dropout: Dropout probability of each block's output.
+        dense_dropout: Dropout probability of each hidden dense layer's output.
 
     Raises:
-        ModelError: A size, count or dropout that is not possible.
+        ModelError: A size, count or dropout is out of range.
     """
 
     def __init__(
@@ -276,5 +275,5 @@ class PosterCNN(nn.Module):
         initialize_like_keras(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""
+        """Compute logits (n, classes) of float images (n, channels, height, width) in [0, 1]."""
         return cast(Tensor, self.classifier(self.features(images)))

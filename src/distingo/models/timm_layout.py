@@ -1,8 +1,8 @@
-"""A backbone with a linear head in timm's layout: its names for the weights, and ``config.json`` next to them.
+"""Storage of a backbone with a linear head in timm's layout: timm's names of the weights, and ``config.json``.
 
-``timm.create_model("local-dir:RUN/model", pretrained=True)`` then builds the same network. A head that timm has no
-layer for (``prototype``, ``knn``) and an architecture whose classifier is not one dense layer over the pooled features
-keep our own names, and get no ``config.json``.
+``timm.create_model("local-dir:RUN/model", pretrained=True)`` then builds the same network. Models with a head that timm
+does not have (``prototype``, ``knn``), or with an architecture whose classifier is not one dense layer over the pooled
+features, are stored with our own names and without ``config.json``.
 """
 
 from __future__ import annotations
@@ -22,18 +22,13 @@ _Tensor = TypeVar("_Tensor")
 
 CONFIG_FILE = "config.json"
 
-
 _NETWORK = "network."
-
 
 _BACKBONE = "network.backbone."
 
-
 _HEAD = "network.head.linear."
 
-
 _TOLERANCE = 1e-4
-
 
 _SEED = 0
 
@@ -43,7 +38,7 @@ class TimmLayout:
     """A model in timm's layout.
 
     Attributes:
-        tensors: By timm's names.
+        tensors: Tensors by timm's names.
         configuration: The content of ``config.json``.
     """
 
@@ -52,15 +47,15 @@ class TimmLayout:
 
 
 def lay_out(description: BackboneDescription, classes: tuple[str, ...], network: nn.Module) -> TimmLayout | None:
-    """Lay a pretrained model out for timm; compared by its logits for one image of noise.
+    """Convert a pretrained model to timm's layout, and compare its logits for an image of noise.
 
     Args:
-        description: Of its backbone.
-        classes: Names, in the order of the logits.
+        description: Description of its backbone.
+        classes: Class names, in the order of the logits.
         network: As `distingo.models.saved.assemble_network` builds it.
 
     Returns:
-        None where timm can't have the same network.
+        The layout; None if timm can't build the same network.
     """
     classifier = network.get_submodule("network")
     if not isinstance(classifier, PretrainedClassifier) or not isinstance(classifier.head, LinearHead):
@@ -83,14 +78,14 @@ def lay_out(description: BackboneDescription, classes: tuple[str, ...], network:
 
 
 def rename_from_timm(tensors: dict[str, _Tensor], names: set[str]) -> dict[str, _Tensor]:
-    """Our own names for tensors in timm's layout.
+    """Rename tensors from timm's layout to our own names.
 
     Args:
-        tensors: As read from the weights file; in our own layout they stay as they are.
-        names: Names of the network's tensors, those of its normalization among them.
+        tensors: Tensors of the weights file; returned unchanged if they are in our own layout.
+        names: Names of the network's tensors, including those of its normalization.
 
     Raises:
-        ValueError: What timm's names leave over is no dense layer.
+        ValueError: The tensors that do not belong to the backbone are not those of one dense layer.
     """
     if any(name.startswith(_NETWORK) for name in tensors) or not any(name.startswith(_BACKBONE) for name in names):
         return tensors
@@ -122,7 +117,7 @@ def _agree(description: BackboneDescription, classifier: PretrainedClassifier, t
 
 
 def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: Any) -> dict[str, object]:
-    """What timm and `distingo.models.presets.read_settings` read of a folder."""
+    """Return the content of ``config.json``, for timm and `distingo.models.presets.read_settings`."""
     image_spec = description.image_spec
     timm_configuration: dict[str, object] = dict(whole.pretrained_cfg)
     configuration = {

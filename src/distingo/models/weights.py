@@ -21,11 +21,11 @@ from distingo.progress import quiet_loggers
 Shapes = dict[str, tuple[int, ...]]
 
 _MISMATCHES = (RuntimeError, KeyError, ValueError, AttributeError, IndexError, AssertionError, TypeError)
-_SEED = 7_046_029_254  # any number that nobody trains with
+_SEED = 7_046_029_254  # an arbitrary number that is unlikely to be used for training
 
 
 def find_weights_file(folder: Path) -> Path:
-    """The weights of a hub folder: ``model.safetensors``, else the only safetensors file there.
+    """Return the weights file of a hub folder: ``model.safetensors``, or the only safetensors file.
 
     Raises:
         ModelError: There is none, or there are several.
@@ -50,10 +50,10 @@ def find_weights_file(folder: Path) -> Path:
 
 
 def read_shapes(path: Path) -> Shapes:
-    """The names and shapes of all tensors in a safetensors file, without reading their values.
+    """Read the names and shapes of all tensors in a safetensors file, without their values.
 
     Raises:
-        ModelError: The file is missing, damaged, cut short, or of another kind.
+        ModelError: The file is missing, damaged, incomplete, or of another format.
     """
     if path.suffix != ".safetensors":
         raise ModelError(
@@ -73,20 +73,20 @@ def read_shapes(path: Path) -> Shapes:
 
 
 def load_weights(path: Path, settings: BackboneSettings, arguments: Mapping[str, Any]) -> nn.Module:
-    """Build a backbone with the weights of a file, through timm's own conversion of names and position embeddings.
+    """Build a backbone with the weights of a file, using timm's conversion of names and position embeddings.
 
-    The file may hold a classifier of any number of classes, or none; it is left out.
+    The file may contain a classifier of any number of classes, which is ignored.
 
     Args:
         path: A safetensors file.
-        settings: The pretrained configuration that belongs to it.
-        arguments: For the architecture's constructor.
+        settings: The pretrained configuration of the weights.
+        arguments: Arguments of the architecture's constructor.
 
     Returns:
-        The same module as `create_architecture` builds, filled.
+        The module that `create_architecture` builds, with these weights.
 
     Raises:
-        ModelError: The file is damaged, or of another architecture (names a tensor that doesn't fit).
+        ModelError: The file is damaged, or of another architecture (the message names a tensor that differs).
     """
     shapes = read_shapes(path)
     _require_room(path, shapes, settings.architecture, arguments)
@@ -105,7 +105,7 @@ def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: Mapp
             require_room(create_architecture(architecture, arguments), sum(map(math.prod, shapes.values())))
     except ModelError:
         raise
-    except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
+    except Exception as error:  # an architecture's code may raise any exception for unsupported arguments
         raise ModelError(
             f"{path}: weights of another architecture than {architecture} ({first_line(error)}); name the one they fit",
             code="weights_differ",
@@ -115,7 +115,7 @@ def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: Mapp
 def _read_state(
     path: Path, shapes: Shapes, settings: BackboneSettings, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], nn.Module]:
-    """The converted tensors, and the backbone as it was before them."""
+    """Return the converted tensors, and the backbone with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         fresh = create_architecture(settings.architecture, arguments)
@@ -123,7 +123,7 @@ def _read_state(
             loading = {"pretrained": True, "pretrained_cfg": _loading_from(path, settings, classes)}
             torch.manual_seed(_SEED)
             try:
-                with quiet_loggers("timm.models._builder"):  # it lists every tensor that doesn't fit
+                with quiet_loggers("timm.models._builder"):  # it logs every tensor that does not match
                     complete = create_architecture(settings.architecture, arguments, classes=classes, **loading)
             except SafetensorError as error:
                 raise ModelError(
@@ -138,7 +138,7 @@ def _read_state(
 
 
 def _possible_classes(shapes: Shapes, settings: BackboneSettings) -> list[int]:
-    """How many classes the file's classifier may have. timm loads strictly only where it is told the right number."""
+    """Return the possible numbers of classes of the file's classifier; timm must be given the right one."""
     names = settings.configuration.get("classifier") or ()
     for name in (names,) if isinstance(names, str) else names:
         if f"{name}.weight" in shapes:
@@ -147,16 +147,16 @@ def _possible_classes(shapes: Shapes, settings: BackboneSettings) -> list[int]:
 
 
 def _loading_from(path: Path, settings: BackboneSettings, classes: int) -> dict[str, object]:
-    """A pretrained configuration for timm, with this file as the only source."""
+    """Return a pretrained configuration for timm, with this file as the only source."""
     sources = {"url": None, "hf_hub_id": None, "hf_hub_filename": None, "state_dict": None, "source": None}
     local = {"file": str(path), "custom_load": False, "num_classes": classes, "label_offset": 0}
     return {**settings.configuration, **sources, **local}
 
 
 def _mostly_untouched(fresh: nn.Module, state: dict[str, Tensor]) -> bool:
-    """Whether most parameters still have the values that the seed gave them.
+    """Return whether most parameters still have the random values of the seed.
 
-    timm lets a few architectures load whatever is there; without this they would resume random weights.
+    For a few architectures, timm ignores missing tensors, so that the weights would stay random.
     """
     random_count = untouched = 0
     for name, parameter in fresh.named_parameters():
@@ -192,9 +192,9 @@ def hash_weights(module: nn.Module, architecture: str, arguments: Mapping[str, A
     Architecture and arguments count as well: the same tensors with another padding give other features.
 
     Args:
-        module: With its weights.
+        module: Module with its weights.
         architecture: timm's name.
-        arguments: As it was built with, without the image's size.
+        arguments: Arguments that it was built with, without the image size.
 
     Returns:
         BLAKE2b (128 bits, hexadecimal) over architecture, arguments and every tensor's name, type, shape and bytes.

@@ -51,7 +51,7 @@ class PartialTable:
 
     Args:
         output: Path of the finished table.
-        dependencies: What the predictions depend on besides the images; only a table with the same values is resumed.
+        dependencies: What the predictions depend on, except the images; only a table with the same values is resumed.
 
     Raises:
         UsageError: The file extension of the output is unknown.

@@ -201,7 +201,7 @@ def ood_threshold(model: CalibratedModel) -> tuple[float, float]:
         model: A model with a feature bank and a calibration set.
     """
     if model.calibration_set is None:
-        raise ValueError("a model without evidence knows no distances")
+        raise ValueError("a model without a calibration set has no distances")
     return upper_threshold(model.calibration_set.distances, FALSE_ALARMS)
 
 

@@ -43,25 +43,25 @@ class Columns:
     """The columns of a table of predictions, collected one prediction at a time.
 
     Attributes:
-        most_labels: Highest number of labels of a prediction.
+        max_labels: Highest number of labels of a prediction.
         is_multi_label: Whether the predictions come from a multi-label model.
         certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` occur.
     """
 
-    most_labels: int = 0
+    max_labels: int = 0
     is_multi_label: bool = False
     certainty: frozenset[str] = frozenset()
 
     def add(self, prediction: Prediction) -> None:
         """Add the columns of a prediction."""
-        self.most_labels = max(self.most_labels, len(prediction.labels))
+        self.max_labels = max(self.max_labels, len(prediction.labels))
         self.is_multi_label = self.is_multi_label or prediction.given is not None
         self.certainty |= {name for name in _CERTAINTY if getattr(prediction, name) is not None}
 
     @property
     def names(self) -> list[str]:
         """Column names in the order of the table."""
-        ranked = [name for rank in range(1, self.most_labels + 1) for name in _names(rank)]
+        ranked = [name for rank in range(1, self.max_labels + 1) for name in _names(rank)]
         certainty_columns = [name for name in _CERTAINTY if name in self.certainty]
         return ["file", *(["labels"] if self.is_multi_label else []), *ranked, *certainty_columns, "error"]
 

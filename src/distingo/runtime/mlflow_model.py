@@ -62,8 +62,7 @@ class MlflowClassifier:
         Returns:
             A row for each image: ``label``, ``probability``, ``labels`` (the predicted labels; exactly one for
             single-label), ``known``, ``probabilities`` by class, and ``error``, the reason why an image could not be
-            read;
-            the other columns are empty then.
+            read; the other columns are empty then.
 
         Raises:
             UsageError: The column is missing, an image has another form, or a parameter was passed.

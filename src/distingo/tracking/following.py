@@ -117,7 +117,7 @@ def _open(tracking: Tracking, folder: RunFolder, data: Path) -> Destination:
     if tracking.by == "tensorboard":
         from distingo.tracking.tensorboard import open_tensorboard
 
-        return open_tensorboard(folder, tracking.to, is_known=(folder.path / NOTES_NAME).is_file())
+        return open_tensorboard(folder, tracking.to, was_tracked=(folder.path / NOTES_NAME).is_file())
     from distingo.tracking.mlflow import open_mlflow
 
     return open_mlflow(folder, tracking.to, data)

@@ -225,7 +225,7 @@ def _data(records: RunRecords, folder_path: Path) -> tuple[Path, str, str]:
 
 
 def _example_image() -> bytes:
-    """Encode a gradient as a PNG file, so that the example contains nobody's photograph."""
+    """Encode a gradient as a PNG file, so that the example contains no private photo."""
     shades = Image.linear_gradient("L").resize((_SIDE, _SIDE))
     encoded = io.BytesIO()
     Image.merge("RGB", (shades, shades.rotate(90), shades.rotate(180))).save(encoded, "PNG")

@@ -77,13 +77,13 @@ class TensorBoardRun:
         self._writer.close()
 
 
-def open_tensorboard(folder: RunFolder, to: str | None, *, is_known: bool) -> TensorBoardRun:
+def open_tensorboard(folder: RunFolder, to: str | None, *, was_tracked: bool) -> TensorBoardRun:
     """Choose and create the folder for a run's event files.
 
     Args:
         folder: The run folder.
         to: A folder for the event files of several runs, in which this run gets its own; None for ``RUN/tensorboard``.
-        is_known: Whether the run was tracked before, so that its folder may contain events already.
+        was_tracked: Whether the run was tracked before, so that its folder may contain events already.
 
     Raises:
         UsageError: The library is missing, or the folder contains events of another run.
@@ -100,7 +100,7 @@ def open_tensorboard(folder: RunFolder, to: str | None, *, is_known: bool) -> Te
     if to is None:
         return TensorBoardRun(SummaryWriter, folder.path / "tensorboard")
     events_folder = Path(to) / folder.path.resolve().name
-    if not is_known and any(events_folder.glob("events.out.tfevents.*")):
+    if not was_tracked and any(events_folder.glob("events.out.tfevents.*")):
         raise UsageError(
             f"{events_folder}: holds events of another run; choose another {option('track_to')}, or another name for "
             f"{option('output')}",

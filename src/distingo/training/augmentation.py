@@ -64,7 +64,7 @@ class Augmentation:
         """Validate the amounts.
 
         Raises:
-            UsageError: An amount out of its range, or an unknown mix or border.
+            UsageError: An amount is out of range, or `mix` or `border` is unknown.
         """
         ranges = {
             "rotation": (0, 180),
@@ -105,8 +105,8 @@ _STANDARD = Augmentation(
     mix_probability=0.1,
     border="reflection",
 )
-"""A whole-pixel crop of the image with a reflected border, a flip, color, erasing and mixing. This is gentle enough for
-short training; crops of 60 to 80 % of the area slowed training down, on small and on larger images."""
+"""A crop of the image at pixel positions with a reflected border, a flip, color, erasing and mixing. This is gentle
+enough for short training; crops of 60 to 80 % of the area slowed training down, on small and on larger images."""
 
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
@@ -136,7 +136,7 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
     """Apply geometry, color and erasing to a batch, with other random values for each image; `mix` is separate.
 
     Rotation, zoom, crop, shift, flips and turns are one affine map and one bilinear sampling. Where none of
-    the first three is requested, whole pixels are moved instead, so that small images are not blurred.
+    the first three is requested, pixels are moved to other pixels instead, so that small images are not blurred.
 
     Args:
         images: float (n, c, h, w) in [0, 1], best in channels_last memory; not changed.
@@ -253,7 +253,7 @@ def _sample_affinely(images: Tensor, augmentation: Augmentation, generator: torc
 
 
 def _move_whole_pixels(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Turn, flip and shift by whole pixels, with one gather and no interpolation."""
+    """Turn, flip and shift by integer numbers of pixels, with one gather and no interpolation."""
     n, _, height, width = images.shape
     transposed, mirrored, upended = _draw_orientations(n, augmentation, generator, square=height == width)
     pixels = images.permute(0, 2, 3, 1)

@@ -250,7 +250,7 @@ def with_calibration(
     """Fit a model's calibration (`distingo.metrics.logits.fit_calibration`).
 
     A fit may already have scaled its outputs on held-out images (a support vector machine turns margins into logits).
-    That scaling is part of the model and stays; the calibration is applied after it for every kind of model, and is
+    That scaling remains part of the model; the calibration is applied after it for every kind of model, and is
     close to the identity if the outputs are already calibrated.
 
     Args:
@@ -355,7 +355,7 @@ def _outputs(model: SavedModel, images: Sequence[LabeledImage], cache: Cache, de
 
 
 def _predicted_labels(model: SavedModel, probabilities: np.ndarray) -> np.ndarray:
-    """Return the labels that the model predicts, bool (n, classes)."""
+    """Return the predicted labels, bool (n, classes)."""
     if model.description.task == "multi-label":
         return apply_thresholds(probabilities, model.description.require_thresholds())
     chosen: np.ndarray = np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]

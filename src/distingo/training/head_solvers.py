@@ -227,7 +227,7 @@ def _solve(
     elif problem.classes == 2:
         expand, targets, weights = _mirror, targets[:, None], weights[:, None]
     else:
-        expand = _keep
+        expand = _identity
         if hinge:
             weights = np.repeat(weights[:, None], problem.classes, axis=1)
             targets = np.eye(problem.classes, dtype=np.float32)[targets]
@@ -245,7 +245,7 @@ def _solve(
     return map(expand, path)
 
 
-def _keep(solution: Solution) -> Solution:
+def _identity(solution: Solution) -> Solution:
     return solution
 
 

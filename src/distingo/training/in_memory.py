@@ -214,7 +214,7 @@ def _decoder(
 
 
 def _hold_out(chosen: ChosenRun, folder: RunFolder, cache: Cache, workers: int | None) -> Split:
-    """Hold out a stratified validation split of undivided groups; every class stays in the train split."""
+    """Hold out a stratified validation split of undivided groups; the train split contains every class."""
     dataset, recipe = chosen.dataset, chosen.recipe
     near_duplicates = search_near_duplicates(
         dataset,

@@ -205,9 +205,8 @@ def solve_path(
 
     Minimizes scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardized features, without
     a penalty on the intercept (`Standardization`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows'
-    principal axes,
-    scaled so that the objective is well conditioned. Features are float32; the objective and the steps are summed in
-    float64.
+    principal axes, scaled so that the objective is well conditioned. Features are float32; the objective and the steps
+    are summed in float64.
 
     Args:
         features: Float32 (n, features).

@@ -46,11 +46,11 @@ sixth, the total decides, so that the same machine always finds the same size.""
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """Everything besides the network that a training's memory depends on.
+    """Everything except the network that a training's memory depends on.
 
     Attributes:
         recipe: Recipe with image size, batch size, optimizer, augmentation and moving average.
-        classes: How many there are.
+        classes: Number of classes.
         task: Single-label or multi-label.
         device: Device to train on.
         precision: ``float32`` or ``bfloat16``.
@@ -68,7 +68,7 @@ class TrainingPlan:
         return self.recipe.channels, self.recipe.height, self.recipe.width
 
     def measure(self, network: nn.Module) -> StepMemory:
-        """See `distingo.training.step_memory.measure_step`; the network is left as it was."""
+        """See `distingo.training.step_memory.measure_step`; the network is not changed."""
         return measure_step(
             copy.deepcopy(network),
             self.recipe,
@@ -189,7 +189,7 @@ def activation_bytes(network: nn.Module, shape: tuple[int, int, int], device: to
     Args:
         network: Network to measure; its mode is restored afterwards.
         shape: (channels, height, width).
-        device: Where it computes.
+        device: Device to compute on.
     """
     sizes: list[int] = []
 

@@ -137,7 +137,7 @@ def choose(
 
     Args:
         request: Training request.
-        products: Products to compute from every image besides those that the recipe needs.
+        products: Products to compute from every image in addition to those that the recipe needs.
         divides: Whether to compute signatures for finding near-duplicates, if the images are large enough.
 
     Returns:

@@ -38,7 +38,7 @@ class RecipeFile:
     """A recipe file as it was read.
 
     Attributes:
-        path: Where it is.
+        path: Path of the file.
         content: Hash of its bytes.
         options: Recipe fields (and ``image_size``) to their values.
     """
@@ -49,14 +49,14 @@ class RecipeFile:
 
     @property
     def section(self) -> RecipeSection:
-        """What ``config.json`` holds of it."""
+        """The entry for ``config.json``."""
         return RecipeSection(str(self.path.resolve()), self.content)
 
     def fill_up(self, options: dict[str, Any], *, divided: bool) -> dict[str, Any]:
         """Merge the requested options with those of the file.
 
         Args:
-            options: Options besides those of the file; they take precedence.
+            options: Options set by the user; they take precedence over those of the file.
             divided: Whether a split file defines the splits; the recipe file's fractions are then ignored.
         """
         file_options = {name: value for name, value in self.options.items() if not (divided and name in _SHARES)}
@@ -128,7 +128,7 @@ class RequestedOptions:
         options: Recipe fields (and ``image_size``).
         reading: How images and labels are found and read.
         repeats: Config of the earlier run; None if no run is repeated.
-        split: The file that says which split each image is in.
+        split: Split file that assigns each image to a split.
         near_duplicates: As for `TrainRequest`.
     """
 
@@ -186,7 +186,7 @@ class TrainRequest:
         options: Recipe fields the user set (and ``image_size``); everything else is chosen.
         reading: How its images and labels are found and read.
         repeats: The config of the run that is repeated; None for a run of its own.
-        split: The file that says which split each image is in; None splits by class and seed.
+        split: Split file that assigns each image to a split; None splits by class and seed.
         near_duplicates: Similarity from which near-duplicates are kept in one split; ``none`` turns this off, None is
             the default.
         recipe_file: Recipe file that provides options which are not set.

@@ -109,7 +109,7 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
 
     Args:
         recipe: Names schedule, peak, warm-up and epochs.
-        step: Counted from 0 over the whole run.
+        step: Number of the step in the run, from 0.
         steps_per_epoch: Steps in one epoch.
     """
     total = recipe.epochs * steps_per_epoch
@@ -257,7 +257,7 @@ def score_pass(logits: np.ndarray, targets: np.ndarray) -> EpochScores:
 
     Args:
         logits: float32 (n, classes).
-        targets: int64 (n,), or bool (n, labels) with several labels.
+        targets: int64 (n,), or bool (n, labels) for multi-label.
     """
     if targets.ndim == 1:
         loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets)).item()
@@ -303,7 +303,7 @@ class Tally:
         return loss if self._logits else f"{loss}  accuracy {self.right / self.images:.1%}"
 
     def scores(self, n: int) -> EpochScores:
-        """Return the scores of the whole epoch.
+        """Return the scores of the epoch.
 
         Args:
             n: Number of images in the train split; a last batch of one image may have been left out.

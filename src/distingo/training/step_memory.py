@@ -105,8 +105,7 @@ class StepMemory:
     """Memory that training needs in addition to the network's weights.
 
     After each operation of a step, some live bytes are independent of the batch size and some are proportional to it.
-    The
-    operation with the largest sum may differ between small and large batches.
+    The operation with the largest sum may differ between small and large batches.
 
     Attributes:
         fixed: float64 (points,), bytes.
@@ -138,7 +137,7 @@ def measure_step(
     Args:
         network: Network on the device; its weights are not usable afterwards.
         recipe: Recipe with image size, augmentation, optimizer and moving average.
-        classes: How many there are.
+        classes: Number of classes.
         task: Single-label or multi-label.
         device: Device of the network.
         precision: ``float32`` or ``bfloat16``.
