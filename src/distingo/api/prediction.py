@@ -264,11 +264,11 @@ def serve(
     from distingo.serving.settings import name_runs
 
     require_keywords(options, ServeOptions.__annotations__, "serve")
-    values: dict[str, Any] = {name: value for name, value in options.items() if name != "max_images"}
+    values: dict[str, Any] = {name: value for name, value in options.items() if name != "max_pictures"}
     warn_of_former_names(options)
-    if "max_images" in options:
+    if "max_pictures" in options:
         values["max_images"] = choose_alias(
-            "max_images", options.get("max_images"), "max_images", options["max_images"]
+            "max_images", options.get("max_images"), "max_pictures", options["max_pictures"]
         )
     keys, corrections = values.pop("api_key_file", None), values.pop("corrections", None)
     values |= {name: as_names(values.get(name, ()), name) for name in ("allowed_hosts", "proxies")}

@@ -64,10 +64,10 @@ COMMANDS = {
 
 
 FORMER_FLAGS = {
-    "--normalize": "--normalize",
-    "--threshold-target": "--threshold-target",
-    "--max-images": "--max-images",
-    "--images-mirror": "--images-mirror",
+    "--normalise": "--normalize",
+    "--threshold-wanted": "--threshold-target",
+    "--max-pictures": "--max-images",
+    "--pictures-mirror": "--images-mirror",
 }
 """Current flags by their names in version 0.1, which are accepted in this version only."""
 

@@ -220,7 +220,7 @@ class OpenImagesAddresses:
             help="address below which the images are (training images without boxes are missing in the official one)",
             metavar="URL",
             flag="--images-mirror",
-            flags=("--images-mirror",),
+            flags=("--pictures-mirror",),
         ),
     ] = "https://open-images-dataset.s3.amazonaws.com"
 

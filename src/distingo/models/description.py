@@ -155,9 +155,9 @@ def read_model_file(path: Path) -> ModelFile:
         RunError: It is missing, damaged or from a newer version; the message has one line per fault.
     """
     file = read_record(path, ModelFile, advice=_ADVICE, strict=True)
-    if "neighbors" in file.settings:  # as version 0.1 wrote it
-        others = {name: value for name, value in file.settings.items() if name != "neighbors"}
-        file = replace(file, settings={**others, "neighbors": file.settings["neighbors"]})
+    if "neighbours" in file.settings:  # as version 0.1 wrote it
+        others = {name: value for name, value in file.settings.items() if name != "neighbours"}
+        file = replace(file, settings={**others, "neighbors": file.settings["neighbours"]})
     if faults := _find_faults(file):
         raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
     return file

@@ -222,10 +222,10 @@ RECIPE_ALIASES = {"learning_rate": "lr", "normalise": "normalize", "threshold_wa
 
 
 FORMER_NAMES = {
-    "normalize": "normalize",
-    "threshold_target": "threshold_target",
-    "max_images": "max_images",
-    "images_mirror": "images_mirror",
+    "normalise": "normalize",
+    "threshold_wanted": "threshold_target",
+    "max_pictures": "max_images",
+    "pictures_mirror": "images_mirror",
 }
 """Current names of options by their names in version 0.1, which are accepted in this version only."""
 

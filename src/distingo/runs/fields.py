@@ -181,9 +181,9 @@ _OLD_NAMES = {
     "side": "split",
     "pictures": "images",
     "judged": "evaluated",
-    "image_spec": "image_spec",
-    "normalize": "normalize",
-    "license": "license",
+    "rendition": "image_spec",
+    "normalise": "normalize",
+    "licence": "license",
     "picture": "image",
     "validation_pictures": "validation_images",
 }

@@ -51,7 +51,7 @@ class ServeOptions(TypedDict, total=False):
     max_upload: int
     max_pixels: int
     max_images: int
-    max_images: int
+    max_pictures: int
     max_wait: float
     max_batch: int
     queue: int
@@ -120,8 +120,8 @@ class ServeSettings:
             low=1,
             high=10_000,
             metavar="N",
-            flags=("--max-images",),
-            alias="max_images",
+            flags=("--max-pictures",),
+            alias="max_pictures",
         ),
     ] = 64
     max_wait: Annotated[

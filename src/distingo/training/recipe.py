@@ -159,8 +159,8 @@ class Recipe:
             help="dataset centers and scales each channel by the training split's mean and deviation, sample each "
             "image by its own, zca whitens pixels, none leaves 0 to 1",
             default=CHOSEN,
-            flags=("--normalize",),
-            alias="normalize",
+            flags=("--normalise",),
+            alias="normalise",
         ),
     ] = "none"
     ema_decay: Annotated[
@@ -245,8 +245,8 @@ class Recipe:
             high=1,
             default="none, which f1 needs; precision and recall need one",
             metavar="SHARE",
-            flags=("--threshold-target",),
-            alias="threshold_target",
+            flags=("--threshold-wanted",),
+            alias="threshold_wanted",
         ),
     ] = None
     seed: Annotated[
@@ -316,7 +316,7 @@ class RecipeOptions(TypedDict, total=False):
     positive_weights: PositiveWeights
     augment: str
     normalize: Normalize
-    normalize: Normalize
+    normalise: Normalize
     ema_decay: float
     mode: Mode
     weights: str
@@ -329,7 +329,7 @@ class RecipeOptions(TypedDict, total=False):
     patience: int
     threshold_aim: ThresholdAim
     threshold_target: float | None
-    threshold_target: float | None
+    threshold_wanted: float | None
     seed: int
     validation: float
     test: float
