@@ -173,7 +173,7 @@ class LabeledImage:
             in two file formats.
         width: In pixels, after EXIF rotation.
         height: In pixels, after EXIF rotation.
-        given_split: The split that the data set itself assigns to the image, or None.
+        predefined_split: The split that the data set itself assigns to the image, or None.
     """
 
     source: Source
@@ -182,7 +182,7 @@ class LabeledImage:
     pixels: str
     width: int
     height: int
-    given_split: SplitName | None = None
+    predefined_split: SplitName | None = None
 
     @property
     def row_key(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distingo.cli import COMMANDS, build_parser
-from distingo.cli.options import add_options, given, grouping_of, reading_of, recipe_of
+from distingo.cli.options import add_options, grouping_of, reading_of, recipe_of, values_of
 from distingo.datasets.options import Reading
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import naming_options, option
@@ -139,7 +139,7 @@ def test_a_command_may_declare_an_option_otherwise():
     add_options(parser, GroupingSettings, ["burst"], {"burst": {"default": "as the sun stands"}})
     action = options_in(parser)[0]
     assert "default: as the sun stands" in text_of(action)
-    assert "burst" not in given(parser.parse_args([]), GroupingSettings)
+    assert "burst" not in values_of(parser.parse_args([]), GroupingSettings)
 
 
 def test_percent_signs_of_help_are_printed():

@@ -275,8 +275,8 @@ def two_hosts(target: Target) -> None:
 
 def number_bombs(target: Target) -> None:
     """32 MB of JSON that expand to a gigabyte of numbers."""
-    body = b'{"pictures": [' + b"1.5," * (8 * MEBI - 10) + b"1]}"
-    lists = b'{"pictures": [' + b"[]," * (10 * MEBI) + b"1]}"
+    body = b'{"images": [' + b"1.5," * (8 * MEBI - 10) + b"1]}"
+    lists = b'{"images": [' + b"[]," * (10 * MEBI) + b"1]}"
 
     def one() -> None:
         whole = random.choice((body, lists))
@@ -302,8 +302,8 @@ def costly_tables(target: Target) -> None:
 
 def escaped_addresses(target: Target) -> None:
     """31 MB of percent escapes in a data: URL, and JSON whose content type is written in capitals."""
-    escapes = b'{"pictures":[{"data":"data:,' + b"%2B" * (10 * MEBI) + b'"}]}'
-    lists = b'{"pictures": [' + b"[]," * (10 * MEBI) + b"1]}"
+    escapes = b'{"images":[{"data":"data:,' + b"%2B" * (10 * MEBI) + b'"}]}'
+    lists = b'{"images": [' + b"[]," * (10 * MEBI) + b"1]}"
     post_bodies(target, (b"application/json", escapes), (b"Application/JSON", lists))
 
 
@@ -355,7 +355,7 @@ def many_images(target: Target) -> None:
 
 
 def post_images(target: Target, images: list[bytes], connections: int) -> None:
-    part = b'--b\r\nContent-Disposition: form-data; name="pictures"; filename="a"\r\n\r\n'
+    part = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
     body = b"".join(part + image + b"\r\n" for image in images) + b"--b--\r\n"
     head = HEAD % b"multipart/form-data; boundary=b" + b"Content-Length: %d\r\n\r\n" % len(body)
     assert len(body) < 32 * MEBI, len(body)

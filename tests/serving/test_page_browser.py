@@ -16,7 +16,7 @@ from PIL import Image
 
 import distingo
 from browsing import CONTRASTS
-from distingo.language import LANGUAGES, written_in
+from distingo.language import LANGUAGES, use_language
 from distingo.serving.corrections import CorrectionStore
 from distingo.serving.http.access import hash_key
 from distingo.serving.page_routes import page_words
@@ -134,7 +134,7 @@ def answered(page: Any) -> None:
 
 
 def say(name: str, language: str = "en", **values: str) -> str:
-    with written_in(language):  # type: ignore[arg-type]
+    with use_language(language):  # type: ignore[arg-type]
         return page_words()[name].format(**values)
 
 
@@ -223,7 +223,7 @@ def test_several_labels_stand_against_their_thresholds(
     assert say("marks") in entry.inner_text()
     page.select_option("#coverage", "0.95")
     answered(page)
-    asked = {"pictures": ("a.png", shape(runs, 6), "image/png")}
+    asked = {"images": ("a.png", shape(runs, 6), "image/png")}
     said = httpx2.post(f"{url}predict?model=shapes&coverage=0.95", files=asked).json()["predictions"][0]["set"]
     empty = say("emptySet", share="95\u00a0%")
     assert entry.locator(".tag").all_inner_texts() == said

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from distingo.datasets.corrections import NO_CORRECTIONS, Corrections, find_corrections, write_corrections
-from distingo.datasets.splits.splitting import WantedSplit
+from distingo.datasets.splits.splitting import RequestedSplit
 from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
 from distingo.errors import DataError, RunError, join_faults
 from distingo.files import read_json, write_json
@@ -52,12 +52,12 @@ class CorrectionsSection:
     fingerprint: str | None = None
 
 
-def settle_corrections(said: str | Path | None) -> str | None:
+def resolve_corrections(said: str | Path | None) -> str | None:
     """Make the path of a requested table absolute, so that it stays valid in another working folder."""
     return None if said is None else NO_CORRECTIONS if str(said) == NO_CORRECTIONS else str(Path(said).resolve())
 
 
-def keep_corrections(folder: RunFolder, corrections: Corrections | None) -> None:
+def copy_corrections(folder: RunFolder, corrections: Corrections | None) -> None:
     """Write the run's copy of the corrections, if these have an effect on the training data.
 
     Raises:
@@ -67,14 +67,14 @@ def keep_corrections(folder: RunFolder, corrections: Corrections | None) -> None
         write_corrections(replace(corrections, path=folder.corrections), recorded=True)
 
 
-def kept_corrections(folder: RunFolder) -> str:
+def copied_corrections(folder: RunFolder) -> str:
     """Return the path of the run's copy, or ``none``, for `distingo.datasets.gathering.read_dataset`."""
     return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
 
 
 def describe_corrections(said: str | Path | None, corrections: Corrections | None) -> CorrectionsSection | None:
     """Create the section ``corrections`` of ``config.json``; None if no corrections were requested or found."""
-    said = settle_corrections(said)
+    said = resolve_corrections(said)
     if corrections is None:
         return None if said is None else CorrectionsSection(said)
     return CorrectionsSection(
@@ -125,7 +125,7 @@ class TableSection(TableOptions):
     def options(self) -> TableOptions | None:
         """The options that `read_dataset` takes; None if no option was set."""
         options = TableOptions(**{each.name: getattr(self, each.name) for each in fields(TableOptions)})
-        return options if options.given else None
+        return options if options.flags else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class RunConfig:
     corrections: CorrectionsSection | None = None
     table: TableSection | None = None
     near_duplicates: Literal["none"] | Number | None = None
-    split: WantedSplit | None = None
+    split: RequestedSplit | None = None
     recipe_file: RecipeSection | None = None
     layout: Note = field(default_factory=lambda: text_note(""))
     task: Task = "single-label"
@@ -236,8 +236,8 @@ def read_config(folder: RunFolder) -> RunConfig:
     if not path.is_dir():
         raise RunError(f"{path}: no such run folder; `distingo train DATA -o {path}` makes one", code="wrong_folder")
     if (path / EXPORT_FILE).is_file():
-        how = f"`python -m distingo.runtime {path} PICTURE` predicts from it"
-        raise RunError(f"{path}: an export, no run; {how}", code="wrong_folder")
+        advice = f"`python -m distingo.runtime {path} PICTURE` predicts from it"
+        raise RunError(f"{path}: an export, no run; {advice}", code="wrong_folder")
     return read_config_file(folder.config)
 
 

@@ -95,7 +95,7 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
     return tuple(_manifest_row(path, line, fields) for line, fields in read_table(path, _MANIFEST_COLUMNS))
 
 
-def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
+def summarize_unused_files(dataset: Dataset, where: str) -> tuple[str, ...]:
     """Summarize the files that are not used in one sentence; empty if all files are used.
 
     Args:
@@ -220,7 +220,7 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         image = images_by_file.get(file)
         if image is None:
             raise RunError(
-                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}",
+                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_describe_status(dataset, file)}",
                 code="split_differs",
             )
         if file in listed_files:
@@ -230,8 +230,8 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         labels = split_labels(fields["labels"])
         if labels != image.labels:
             raise RunError(
-                f"{path}: line {line}: {file} has the class {_named(labels)} here and "
-                f"{_named(image.labels)} in {dataset.root}; make a new split",
+                f"{path}: line {line}: {file} has the class {_describe_labels(labels)} here and "
+                f"{_describe_labels(image.labels)} in {dataset.root}; make a new split",
                 code="split_differs",
             )
         listed_files.add(file)
@@ -240,11 +240,11 @@ def read_split(path: Path, dataset: Dataset) -> Split:
     return order_split(splits, (note("images-on-no-split", count=unlisted, file=path.name),) if unlisted else ())
 
 
-def _named(labels: Sequence[str]) -> str:
+def _describe_labels(labels: Sequence[str]) -> str:
     return ", ".join(labels) or "(none)"
 
 
-def _what_became(dataset: Dataset, file: str) -> str:
+def _describe_status(dataset: Dataset, file: str) -> str:
     for row in dataset.manifest:
         if row.file == file:
             return f" any more ({row.status}: {row.reason}); make a new split"

@@ -84,9 +84,9 @@ class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
 
 
-def find_rendition_fault(rendition: Mapping[str, object]) -> str:
+def find_image_spec_fault(rendition: Mapping[str, object]) -> str:
     """Return the fault of a stored preprocessing; empty if it is valid."""
-    return _find_fault(rendition, ImageSpecFields)
+    return _fault(rendition, ImageSpecFields)
 
 
 def check_fields(
@@ -127,7 +127,7 @@ def find_faults(
     unknown = () if others else (name for name in content if name not in fields and name != "format")
     faults += [f"unknown field {quote(name)}" for name in unknown]
     for name, kind in fields.items():
-        if name in content and (why := _find_fault(content[name], kind)):
+        if name in content and (why := _fault(content[name], kind)):
             faults.append(f"{name}: {why}")
     return faults
 
@@ -177,7 +177,13 @@ def convert(
         raise _damaged(path, [_plain(error)], advice) from error
 
 
-_OLD_NAMES = {"side": "split", "pictures": "images", "judged": "evaluated"}
+_OLD_NAMES = {
+    "side": "split",
+    "pictures": "images",
+    "judged": "evaluated",
+    "picture": "image",
+    "validation_pictures": "validation_images",
+}
 """Current names of fields by their names in version 0.1."""
 
 
@@ -262,14 +268,14 @@ def check_classes(classes: Sequence[str], lengths: Mapping[str, int], path: Path
 def find_class_faults(classes: Sequence[str], lengths: Mapping[str, int]) -> list[str]:
     """List the faults for which `check_classes` raises an error, one phrase each."""
     count = len(classes)
-    faults = [f"{number:,} {what} for {count:,} classes" for what, number in lengths.items() if number != count]
+    faults = [f"{number:,} {subject} for {count:,} classes" for subject, number in lengths.items() if number != count]
     if len(set(classes)) != count:
         repeated = Counter(classes).most_common(1)[0][0]
         faults.append(f"two classes are called {quote(repeated)}")
     return faults
 
 
-def _find_fault(value: Any, kind: Any) -> str:
+def _fault(value: Any, kind: Any) -> str:
     try:
         msgspec.convert(value, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:

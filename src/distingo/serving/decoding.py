@@ -44,7 +44,7 @@ _MOST_RESULT = 2**30
 _LIBRARIES = 32 * 2**20
 """Additional bytes for libraries that are loaded on demand for one format."""
 
-_MOST_PIXELS_SHOWN = 4_000_000
+_MOST_DISPLAY_PIXELS = 4_000_000
 _log = logging.getLogger("distingo.serving")
 
 
@@ -328,7 +328,7 @@ def _decode(task: DecodeTask, content: bytes) -> tuple[_Result, bytes]:
         spec = task.rendition
         row = describe(image).astype(np.float32) if spec is None else render(image, spec)
         return {"dtype": str(row.dtype), "shape": list(row.shape)}, row.tobytes()
-    if image.width * image.height > _MOST_PIXELS_SHOWN:
+    if image.width * image.height > _MOST_DISPLAY_PIXELS:
         image.thumbnail((2000, 2000), Image.Resampling.BICUBIC)
     return {"mode": image.mode, "size": list(image.size)}, image.tobytes()
 

@@ -194,7 +194,7 @@ def build_server(
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.proxies),
-        forwarded_allow_ips=limits.proxies.written_out(),
+        forwarded_allow_ips=limits.proxies.text_forms(),
     )
     for chatty in ("uvicorn", "python_multipart"):  # errors of clients are answered and counted, not logged
         logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -187,7 +187,7 @@ class ServeSettings:
             metavar="NAME",
             flag="--allow-host",
             repeats=True,
-            given=str | Sequence[str],
+            accepts=str | Sequence[str],
         ),
     ] = ()
     proxies: Annotated[
@@ -199,7 +199,7 @@ class ServeSettings:
             metavar="ADDRESS",
             flag="--proxy",
             repeats=True,
-            given=str | Sequence[str],
+            accepts=str | Sequence[str],
         ),
     ] = ()
     corrections: Annotated[
@@ -208,7 +208,7 @@ class ServeSettings:
             help="SQLite file that corrections from the page are kept in, with their images",
             default="none are kept",
             metavar="FILE.sqlite",
-            given=str | Path | None,
+            accepts=str | Path | None,
         ),
     ] = None
     new_classes: Annotated[bool, Option(help="let corrections name classes that the model does not know")] = False
@@ -273,7 +273,7 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
     Raises:
         UsageError: There are no runs, two have the same name, or a name can't be part of a URL.
     """
-    named: list[NamedRun] = []
+    named_runs: list[NamedRun] = []
     for run in runs:
         name, equals, folder = str(run).partition("=")
         if isinstance(run, Path) or not equals or "/" in name or Path(str(run)).exists():
@@ -284,16 +284,16 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
                 code="invalid_name",
                 parameter="runs",
             )
-        if name in {other.name for other in named}:
+        if name in {other.name for other in named_runs}:
             raise UsageError(
                 f"{run}: a model named {name} is served already; give one of them as NAME=RUN",
                 code="named_twice",
                 parameter="runs",
             )
-        named.append(NamedRun(name, Path(folder)))
-    if not named:
+        named_runs.append(NamedRun(name, Path(folder)))
+    if not named_runs:
         raise UsageError("no run is named: give at least one run folder", code="missing_argument", parameter="runs")
-    return tuple(named)
+    return tuple(named_runs)
 
 
 def read_size(text: str) -> int:

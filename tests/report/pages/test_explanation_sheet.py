@@ -16,7 +16,7 @@ from distingo.explanation.records import (
     Neighbor,
     NetworkLayers,
 )
-from distingo.report.pages.explanation_sheet import WIDTH, chance, describe_answer, describe_class, write_explanation
+from distingo.report.pages.explanation_sheet import WIDTH, chance, describe_class, explanation_title, write_explanation
 from distingo.report.pages.samples import write_layers
 
 
@@ -77,8 +77,8 @@ def test_probabilities_are_never_rounded_to_certainty() -> None:
 
 def test_the_answer_of_several_labels_lists_those_given() -> None:
     several = replace(explanation(), task="multi-label", given=("猫", "قطط"))
-    assert describe_answer(several) == "small-cnn gives 猫 (93 %), قطط (5.0 %)"
-    assert describe_answer(replace(several, given=())) == "small-cnn gives no label"
+    assert explanation_title(several) == "small-cnn gives 猫 (93 %), قطط (5.0 %)"
+    assert explanation_title(replace(several, given=())) == "small-cnn gives no label"
 
 
 def test_a_sheet_holds_everything_and_is_cut_to_it(tmp_path: Path) -> None:

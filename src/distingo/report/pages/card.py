@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from distingo.files import write_text
-from distingo.language import count, gettext, written_in
+from distingo.language import count, gettext, use_language
 from distingo.messages.notes import Note
 from distingo.report.charts.class_balance import balance_classes
-from distingo.report.charts.classes import often_taken_for
+from distingo.report.charts.classes import most_frequent_confusions
 from distingo.report.charts.curves import best_epoch
 from distingo.report.examples import group_skipped
-from distingo.report.pages.card_limits import find_limits
+from distingo.report.pages.card_limits import describe_limits
 from distingo.report.templating import fill_text
 from distingo.report.text.summaries import (
     MAIN_SCORE,
@@ -66,16 +66,16 @@ def describe_training(records: RunRecords, model: ModelFacts, best: EpochRecord 
         *_kind(model),
         *_sight(model),
         *_length(records, best),
-        *(str(choice) for choice in records.choices if not _holds_path(choice)),
+        *(str(choice) for choice in records.choices if not _contains_path(choice)),
     )
 
 
-def _holds_path(value: object) -> bool:
+def _contains_path(value: object) -> bool:
     """Whether a note holds a path of this machine, which is nobody else's business."""
     if isinstance(value, Note):
-        return any(map(_holds_path, value.values.values()))
+        return any(map(_contains_path, value.values.values()))
     if isinstance(value, tuple):
-        return any(map(_holds_path, value))
+        return any(map(_contains_path, value))
     return isinstance(value, str) and _PATH.search(value) is not None
 
 
@@ -179,7 +179,7 @@ def front_matter(records: RunRecords, model: ModelFacts) -> str:
     """
     from huggingface_hub import ModelCardData
 
-    with written_in("en"):  # for programs, whatever language the card is in
+    with use_language("en"):  # for programs, whatever language the card is in
         results = _results(records)
     base = _base_model(model)
     data = ModelCardData(
@@ -303,10 +303,10 @@ def _context(records: RunRecords, model: ModelFacts) -> dict[str, object]:
         "balance": balance_classes(((row.split, row.labels) for row in records.split), records.classes),
         "skipped": group_skipped(records.manifest),
         "used": sum(row.status == "used" for row in records.manifest),
-        "taken_for": often_taken_for(evaluation) if evaluation else {},
+        "taken_for": most_frequent_confusions(evaluation) if evaluation else {},
         "against": intended_against(records),
         "training": describe_training(records, model, best),
-        "limits": find_limits(records),
+        "limits": describe_limits(records),
         "origin": describe_origin(records, model),
     }
 
