@@ -41,7 +41,7 @@ PIXELS = "pixels"
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 
 _GRAY = """
-  colors = Cast <to = 1> (pictures)
+  colors = Cast <to = 1> ({images})
   luminance = Constant <value = float[3, 1] {{{red}, {green}, {blue}}}> ()
   weighted = MatMul (colors, luminance)
   half = Constant <value = float[1] {{32768}}> ()
@@ -86,7 +86,7 @@ _CROP = """
 
 _WHOLE = """
 <ir_version: {ir}, opset_import: ["" : {opset}]>
-preprocessing (uint8[batch, height, width, 3] {pictures}) => (uint8[batch, {height}, {width}, {channels}] {pixels}) {{
+preprocessing (uint8[batch, height, width, 3] {images}) => (uint8[batch, {height}, {width}, {channels}] {pixels}) {{
   {colors}{fit}
   form = Constant <value_ints = [-1, {height}, {width}, {channels}]> ()
   {pixels} = Reshape (cut, form)
@@ -113,11 +113,14 @@ def preprocessing_graph(image_spec: ImageSpec, input_name: str) -> Any:
     else:
         fit = _STRETCH.format(**sizes)
     red, green, blue = (int(weight) for weight in GRAY)
-    colors = _GRAY.format(red=red, green=green, blue=blue) if image_spec.channels == 1 else "seen = Identity (pictures)"
+    if image_spec.channels == 1:
+        colors = _GRAY.format(red=red, green=green, blue=blue, images=input_name)
+    else:
+        colors = f"seen = Identity ({input_name})"
     text = _WHOLE.format(
         **sizes,
         channels=image_spec.channels,
-        pictures=input_name,
+        images=input_name,
         pixels=PIXELS,
         colors=colors,
         fit=fit,
