@@ -11,9 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from PIL import Image
-
 from distingo.errors import ResourceError, UsageError, suggest_names
 
 SetLayout = Literal["idx", "cifar", "folders", "flowers", "pets"]
@@ -348,6 +345,8 @@ def write_digits(folder: Path) -> int:
 
 
 def _write_files(folder: Path) -> int:
+    import numpy as np
+    from PIL import Image
     from sklearn.datasets import load_digits
 
     digits = load_digits()

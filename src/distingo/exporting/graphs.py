@@ -41,7 +41,7 @@ PIXELS = "pixels"
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 
 _GRAY = """
-  colors = Cast <to = 1> (images)
+  colors = Cast <to = 1> ({images})
   luminance = Constant <value = float[3, 1] {{{red}, {green}, {blue}}}> ()
   weighted = MatMul (colors, luminance)
   half = Constant <value = float[1] {{32768}}> ()
@@ -113,7 +113,10 @@ def preprocessing_graph(image_spec: ImageSpec, input_name: str) -> Any:
     else:
         fit = _STRETCH.format(**sizes)
     red, green, blue = (int(weight) for weight in GRAY)
-    colors = _GRAY.format(red=red, green=green, blue=blue) if image_spec.channels == 1 else "seen = Identity (images)"
+    if image_spec.channels == 1:
+        colors = _GRAY.format(red=red, green=green, blue=blue, images=input_name)
+    else:
+        colors = f"seen = Identity ({input_name})"
     text = _WHOLE.format(
         **sizes,
         channels=image_spec.channels,
