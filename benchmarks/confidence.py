@@ -120,7 +120,7 @@ def unpack_fashion() -> Path:
 
 def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
     split = split_dataset(dataset, seed=seed)
-    sides = {name: split.side(name) for name in ("train", "validation", "test")}
+    sides = {name: split.split(name) for name in ("train", "validation", "test")}
     features = {name: gather(product, [image.row_key for image in side]) for name, side in sides.items()}
     targets = {name: encode_labels(side, dataset.classes, dataset.task) for name, side in sides.items()}
     fitted = fit_head(
@@ -150,7 +150,7 @@ def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
         given = np.arange(said.shape[1]) == said.argmax(axis=1)[:, None]
     gathered = build_calibration_set(said, held_targets, given, bank.distances(features["validation"]), folds=folds)
     return Fitted(
-        replace(model, gathered=gathered),
+        replace(model, calibration_set=gathered),
         sides["test"],
         Outputs(logits["test"], features["test"]),
         held_out,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from distingo.exporting import writing as quantizing
+from distingo.exporting import writing
 from distingo.exporting.agreement import original_outputs
 from distingo.exporting.graphs import PIXELS, network_graph
 from distingo.exporting.networks import ExportableNetwork
@@ -52,7 +52,7 @@ def test_the_second_method_is_tried_where_the_first_changes_answers(
     monkeypatch: pytest.MonkeyPatch, shares: list[float], chosen: str
 ) -> None:
     left = iter(shares)
-    monkeypatch.setattr(quantizing, "_quantize", lambda model, rows, method: f"by {method}")
-    monkeypatch.setattr(quantizing, "_share_kept", lambda *_, several: next(left))
+    monkeypatch.setattr(writing, "_quantize", lambda model, rows, method: f"by {method}")
+    monkeypatch.setattr(writing, "_agreement", lambda *_, several: next(left))
     assert quantize(None, ROWS, np.zeros((37, 3)), several=False) == (f"by {chosen}", chosen)
     assert next(left, None) is None

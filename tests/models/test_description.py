@@ -287,7 +287,7 @@ def test_deep_architectures_take_neither_time_nor_memory(
 
 
 def test_building_ends_whatever_the_arguments_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distingo.models.architectures._MOST_CALLS", 200)
+    monkeypatch.setattr("distingo.models.architectures._MAX_CALLS", 200)
     with raises(ModelError, code="too_large_model"):
         create_architecture("test_resnet", {})
 

@@ -115,7 +115,7 @@ def test_pools_of_threads_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyP
     seen: set[int] = set()
     plain = linear_models._softmax_loss
 
-    def watched(*inputs: np.ndarray) -> linear_models.Measured:
+    def watched(*inputs: np.ndarray) -> linear_models.LossAndGradient:
         seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         return plain(*inputs)
 
