@@ -229,7 +229,7 @@ class CorrectionStore:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one call, whose transaction is committed, or undone where an error comes."""
+        """A connection for one call, whose transaction is committed, or rolled back on an error."""
         try:
             connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
             try:

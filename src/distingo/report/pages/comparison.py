@@ -41,11 +41,11 @@ MOST_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One test image with what each run said.
+    """A test image with the predictions of all runs.
 
     Attributes:
-        best: The best run's answer.
-        others: Each other answer with the names of the runs that gave it, the most frequent first.
+        best: The best run's prediction.
+        others: The other runs' predictions, each with the names of its runs, the most frequent first.
     """
 
     best: PredictionRow
@@ -53,17 +53,17 @@ class Disagreement:
 
     @property
     def file(self) -> str:
-        """The image."""
+        """The file of the image."""
         return self.best.file
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreements:
-    """Images that the best run got right, or wrong, unlike at least one other run.
+    """Images on which the best run is right and another one is wrong, or the reverse.
 
     Attributes:
-        shown: Those where most others differ first, then those where the best run was surest; at most `MOST_SHOWN`.
-        total: How many there are.
+        shown: At most `MOST_SHOWN` of them, by the number of runs that differ, then by the best run's confidence.
+        total: Their number.
     """
 
     shown: tuple[Disagreement, ...]
@@ -74,8 +74,8 @@ def find_disagreements(comparison: Comparison, *, best_is_right: bool) -> Disagr
     """Find the images on which the best run is right and others are wrong, or the reverse.
 
     Args:
-        comparison: Of runs with one label per image; others have none here.
-        best_is_right: Which of the two.
+        comparison: The comparison; the result is empty for multi-label runs.
+        best_is_right: Whether to find those on which the best run is right.
     """
     if comparison.score != "accuracy":
         return Disagreements((), 0)
@@ -102,13 +102,13 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class LabelDisagreement:
-    """One test image with what each run gave it.
+    """A multi-label test image with the predictions of all runs.
 
     Attributes:
-        file: The image.
+        file: The file of the image.
         truth: Its labels.
-        best: The best run's.
-        others: Each other answer with the names of the runs that gave it, the most frequent first.
+        best: The best run's labels.
+        others: The other runs' labels, each with the names of its runs, the most frequent first.
     """
 
     file: str
@@ -122,8 +122,8 @@ class LabelDisagreements:
     """Images on which the best run has fewer wrong labels, or more, than at least one other.
 
     Attributes:
-        shown: Those with the largest difference first, at most `distingo.report.pages.comparison.MOST_SHOWN`.
-        total: How many there are.
+        shown: At most `MOST_SHOWN` of them, the largest difference first.
+        total: Their number.
     """
 
     shown: tuple[LabelDisagreement, ...]
@@ -131,10 +131,10 @@ class LabelDisagreements:
 
 
 def find_label_disagreements(comparison: Comparison) -> tuple[LabelDisagreements, LabelDisagreements]:
-    """Find the images on which the best run is nearer to the truth than others, and the reverse.
+    """Find the images on which the best run has fewer wrong labels than others, and the reverse.
 
     Args:
-        comparison: Of runs with several labels per image.
+        comparison: The comparison of multi-label runs.
 
     Raises:
         RunError: A run's predictions are missing or damaged.
@@ -177,7 +177,7 @@ def _names(row: npt.NDArray[np.bool_], classes: Labels) -> Labels:
 
 
 COLORS = 8
-"""How many the page has; further runs begin again, in dashes."""
+"""Number of run colors; further runs reuse them with dashed lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +185,10 @@ class RunLine:
     """One run's curve.
 
     Attributes:
-        place: The run's place in the comparison, from 0; it decides color and dashes.
-        name: The run's.
+        place: Index of the run in the comparison, which determines color and dashes.
+        name: Name of the run.
         path: The SVG path through its values.
-        best: Where its kept epoch lies, in pixels, or None.
+        best: Position of its best epoch in pixels; None if there is none.
     """
 
     place: int
@@ -199,7 +199,7 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class RunReadout:
-    """What pointing at one epoch shows: where it lies, in pixels, and place, value as text, height of each run."""
+    """The tooltip of an epoch: its position in pixels, and index, value as text and height of each run."""
 
     epoch: int
     x: float
@@ -210,7 +210,7 @@ class RunReadout:
 
 @dataclass(frozen=True, slots=True)
 class RunChart:
-    """All runs' curves of one score, ready to draw."""
+    """The curves of one score of all runs as geometry."""
 
     name: str
     x_ticks: tuple[Tick, ...]
@@ -223,11 +223,11 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
     """Lay out one validation score of all runs over epochs.
 
     Args:
-        runs: In the comparison's order.
+        runs: The runs in the comparison's order.
         score: ``loss``, ``accuracy`` or ``mean_average_precision``.
 
     Returns:
-        The chart, without runs that never measured it, or None where none did.
+        The chart without runs that did not measure the score; None if none did.
     """
     measured = {place: found for place, run in enumerate(runs) if (found := _measured(run, score))}
     values = [value for series in measured.values() for value in series.values()]
@@ -277,10 +277,10 @@ class Rail:
     """The common scale on which every run's score and interval are drawn.
 
     Attributes:
-        low: The score at its left end.
-        high: The score at its right end.
-        ticks: Their places in percent of the width.
-        baselines: Name, score, and place in percent of the width.
+        low: The score at the left end.
+        high: The score at the right end.
+        ticks: Positions of the ticks in percent of the width.
+        baselines: Name, score, and position in percent of the width.
     """
 
     low: float
@@ -289,18 +289,18 @@ class Rail:
     baselines: tuple[tuple[str, Score, float], ...]
 
     def place(self, value: float) -> float:
-        """Where a score lies, in percent of the width."""
+        """Return the position of a score in percent of the width."""
         return round((value - self.low) / (self.high - self.low) * 100, 2)
 
 
 def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
     """Write the page of a comparison: one HTML file with everything inside, readable offline.
 
-    Its only links lead to the runs' own reports, by relative paths.
+    It links to the runs' reports by relative paths.
 
     Args:
-        comparison: As `distingo.evaluation.comparing.compare_runs` gives it.
-        folder: Made if missing; gets ``comparison.html``.
+        comparison: The result of `distingo.evaluation.comparing.compare_runs`.
+        folder: Folder for ``comparison.html``; created if it is missing.
 
     Returns:
         The page.
@@ -336,7 +336,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
 
 
 def _headings(comparison: Comparison) -> dict[str, str]:
-    """Of the images on which the best run does better, and of those on which it does worse."""
+    """Find the images on which the best run is better than others, and those on which it is worse."""
     names = [isolated(run.name) for run in comparison.runs]
     if comparison.task == "multi-label":
         other = f"{names[1]} is" if len(names) == 2 else "Others are"
@@ -355,7 +355,7 @@ def _disagreements(
 
 
 def draw_rail(comparison: Comparison) -> Rail:
-    """Choose a scale that holds every run's interval and every baseline's score."""
+    """Choose a scale that contains all runs' intervals and all baselines' scores."""
     scores = [run.evaluation.scores[comparison.score] for run in comparison.runs]
     baselines = {
         name: found[comparison.score] for name, found in comparison.baselines.items() if comparison.score in found
@@ -373,12 +373,12 @@ def draw_rail(comparison: Comparison) -> Rail:
 
 
 def _series(place: int) -> str:
-    """The style classes of a run's color, dashed once the colors are used up."""
+    """Return the CSS classes of a run's color and dashes."""
     return f"s{place % COLORS}{' again' if place >= COLORS else ''}"
 
 
 def _data_folder(runs: Sequence[ComparedRun]) -> Path:
-    """The images' folder; where the best run's has moved away, another run's."""
+    """Return the folder of the images: that of the best run, or another run's if it no longer exists."""
     folders = [run.records.root for run in runs]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
