@@ -19,7 +19,7 @@ from browsing import CONTRASTS
 from distingo.language import LANGUAGES, use_language
 from distingo.serving.corrections import CorrectionStore
 from distingo.serving.http.access import hash_key
-from distingo.serving.page_routes import page_words
+from distingo.serving.page_routes import page_messages
 from tiny_datasets import COLORS, draw_classes
 
 pytestmark = pytest.mark.browser
@@ -135,7 +135,7 @@ def answered(page: Any) -> None:
 
 def say(name: str, language: str = "en", **values: str) -> str:
     with use_language(language):  # type: ignore[arg-type]
-        return page_words()[name].format(**values)
+        return page_messages()[name].format(**values)
 
 
 def plain(place: Any) -> set[str]:

@@ -219,7 +219,9 @@ class CorrectionStore:
         return bytes(row[0])
 
     def _require_room(self, connection: sqlite3.Connection, more: int) -> None:
-        (pages,), (size,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+        (pages,), (size,) = (
+            connection.execute(f"PRAGMA {pragma}").fetchone() for pragma in ("page_count", "page_size")
+        )
         if pages * size + more > self._most_bytes:
             raise StoreFullError(
                 f"{self.path}: holds {pages * size:,} bytes, and {self._most_bytes:,} are allowed; "
@@ -359,10 +361,10 @@ def _read_label(part: Part) -> str:
 
 
 def _only(parts: Sequence[Part], name: str) -> Part | None:
-    named = [part for part in parts if part.name == name]
-    if len(named) > 1:
-        raise RefusedError(422, f"the field {name!r} came {len(named)} times; send it once")
-    return named[0] if named else None
+    matches = [part for part in parts if part.name == name]
+    if len(matches) > 1:
+        raise RefusedError(422, f"the field {name!r} came {len(matches)} times; send it once")
+    return matches[0] if matches else None
 
 
 def _text(part: Part | None) -> str | None:

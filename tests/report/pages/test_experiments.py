@@ -32,7 +32,7 @@ def test_the_rail_holds_every_fold(tmp_path: Path) -> None:
     rail = draw_fold_rail(found)
     mean = found.means["accuracy"]
     for value in (0.5, 0.9, mean.low, mean.high):
-        assert 0 <= rail.place(value) <= 100
+        assert 0 <= rail.position(value) <= 100
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:

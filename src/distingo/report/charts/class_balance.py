@@ -267,7 +267,7 @@ def view_pairs(images: Sequence[Sequence[str]], labels: Sequence[str]) -> PairsV
         return LabelPair(labels[first], labels[second], number, number / max(1, int(totals[first])))
 
     return PairsView(
-        labels=tuple(labels[place] for place in shown),
+        labels=tuple(labels[column] for column in shown),
         rows=tuple(tuple(cell(row, column) for column in shown) for row in shown),
         pairs=tuple(cell(ranked[rarer[at]], ranked[commoner[at]]) for at in most_frequent),
         total=len(labels),
@@ -276,10 +276,10 @@ def view_pairs(images: Sequence[Sequence[str]], labels: Sequence[str]) -> PairsV
 
 def indicate(images: Sequence[Sequence[str]], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Return the label indicator matrix, bool (images, labels); other labels are ignored."""
-    places = {name: place for place, name in enumerate(labels)}
+    columns = {name: column for column, name in enumerate(labels)}
     table = np.zeros((len(images), len(labels)), dtype=np.bool_)
     for row, names in enumerate(images):
-        table[row, [places[name] for name in names if name in places]] = True
+        table[row, [columns[name] for name in names if name in columns]] = True
     return table
 
 

@@ -325,10 +325,10 @@ def view_labels(evaluation: Evaluation, predictions: Predicted | None) -> tuple[
             prevalence=scores.support / evaluation.n,
             left_out=scores.name in evaluation.left_out,
             plain_f1=plain.get(scores.name),
-            curve=_curve(scores, predictions) if predictions and place < MOST_CARDS else None,
-            cells=view_cells(scores, predictions) if place < MOST_CARDS else (),
+            curve=_curve(scores, predictions) if predictions and rank < MOST_CARDS else None,
+            cells=view_cells(scores, predictions) if rank < MOST_CARDS else (),
         )
-        for place, scores in enumerate(ranked)
+        for rank, scores in enumerate(ranked)
     )
 
 

@@ -209,7 +209,7 @@ class ReliabilityDot:
     low: float
     high: float
     radius: float
-    words: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class CurveDot:
     y: float
     left: float
     width: float
-    words: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

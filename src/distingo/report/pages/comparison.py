@@ -173,7 +173,7 @@ def _largest(
 
 
 def _names(row: npt.NDArray[np.bool_], classes: Labels) -> Labels:
-    return tuple(classes[place] for place in np.flatnonzero(row))
+    return tuple(classes[index] for index in np.flatnonzero(row))
 
 
 COLORS = 8
@@ -185,13 +185,13 @@ class RunLine:
     """One run's curve.
 
     Attributes:
-        place: Index of the run in the comparison, which determines color and dashes.
+        index: Index of the run in the comparison, which determines color and dashes.
         name: Name of the run.
         path: The SVG path through its values.
         best: Position of its best epoch in pixels; None if there is none.
     """
 
-    place: int
+    index: int
     name: str
     path: str
     best: tuple[float, float] | None
@@ -229,7 +229,7 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
     Returns:
         The chart without runs that did not measure the score; None if none did.
     """
-    measured = {place: found for place, run in enumerate(runs) if (found := _measured(run, score))}
+    measured = {index: found for index, run in enumerate(runs) if (found := _measured(run, score))}
     values = [value for series in measured.values() for value in series.values()]
     if not values:
         return None
@@ -242,23 +242,23 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
     def text(value: float) -> str:
         return f"{value:.3f}" if score == "loss" else percent(value)
 
-    def line(place: int, series: dict[int, float]) -> RunLine:
+    def line(index: int, series: dict[int, float]) -> RunLine:
         path = path_through([(x(epoch), y(value)) for epoch, value in series.items()])
-        best = _best_epoch(runs[place])
+        best = _best_epoch(runs[index])
         dot = (x(best.epoch), y(series[best.epoch])) if best and best.epoch in series else None
-        return RunLine(place, runs[place].name, path, dot)
+        return RunLine(index, runs[index].name, path, dot)
 
     def readout(epoch: int) -> RunReadout:
         width = (RIGHT - LEFT - 12) / max(1, last - 1)
-        shown = [(place, series[epoch]) for place, series in measured.items() if epoch in series]
-        heights = tuple((place, text(value), y(value)) for place, value in shown)
+        shown = [(index, series[epoch]) for index, series in measured.items() if epoch in series]
+        heights = tuple((index, text(value), y(value)) for index, value in shown)
         return RunReadout(epoch, x(epoch), round(x(epoch) - width / 2, 1), round(width, 1), heights)
 
     return RunChart(
         name=f"Validation {score.replace('_', ' ')}",
         x_ticks=tuple(Tick(x(number), str(number)) for number in epoch_ticks(1, last)),
         y_ticks=tuple(Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values),
-        lines=tuple(line(place, series) for place, series in measured.items()),
+        lines=tuple(line(index, series) for index, series in measured.items()),
         readouts=tuple(readout(epoch) for epoch in range(1, last + 1)),
     )
 
@@ -288,7 +288,7 @@ class Rail:
     ticks: tuple[Tick, ...]
     baselines: tuple[tuple[str, Score, float], ...]
 
-    def place(self, value: float) -> float:
+    def position(self, value: float) -> float:
         """Return the position of a score in percent of the width."""
         return round((value - self.low) / (self.high - self.low) * 100, 2)
 
@@ -317,7 +317,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
         "rail": draw_rail(comparison),
         "links": {run.name: _report_link(run, folder) for run in comparison.runs},
         "clear": {run.name: is_clear(run) for run in comparison.runs},
-        "series": [_series(place) for place in range(len(comparison.runs))],
+        "series": [_series(index) for index in range(len(comparison.runs))],
         "curves": [chart for score in CURVE_SCORES if (chart := draw_run_curves(comparison.runs, score))],
         "right": right,
         "wrong": wrong,
@@ -367,14 +367,14 @@ def draw_rail(comparison: Comparison) -> Rail:
     return Rail(
         low=rail.low,
         high=rail.high,
-        ticks=tuple(Tick(rail.place(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in values),
-        baselines=tuple((name, score, rail.place(score.value)) for name, score in baselines.items()),
+        ticks=tuple(Tick(rail.position(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in values),
+        baselines=tuple((name, score, rail.position(score.value)) for name, score in baselines.items()),
     )
 
 
-def _series(place: int) -> str:
+def _series(index: int) -> str:
     """Return the CSS classes of a run's color and dashes."""
-    return f"s{place % COLORS}{' again' if place >= COLORS else ''}"
+    return f"s{index % COLORS}{' again' if index >= COLORS else ''}"
 
 
 def _data_folder(runs: Sequence[ComparedRun]) -> Path:

@@ -39,15 +39,15 @@ def describe_seeds(comparison: Comparison) -> tuple[str, ...]:
     Returns:
         One sentence for each recipe with several seeds and each pair of recipes; else one on what was not tested.
     """
-    told = [_spread(comparison, names) for names in comparison.seeds if len(comparison.runs) > 2]
-    told += [_recipes(compared) for compared in comparison.recipes]
+    sentences = [_spread(comparison, names) for names in comparison.seeds if len(comparison.runs) > 2]
+    sentences += [_recipes(compared) for compared in comparison.recipes]
     if not comparison.seeds and (lucky := _trained_by_chance(comparison)):
-        told.append(
+        sentences.append(
             "Every recipe was trained once: the differences are those of these models. Another seed would move "
             f"{join([isolated(run.name) for run in lucky])} too; whether a recipe is better shows when each is trained "
             "again with another --seed on the same --split."
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
 def join(parts: Sequence[str]) -> str:
@@ -235,8 +235,8 @@ def _images(comparison: Comparison) -> str:
 def _flattered(comparison: Comparison) -> tuple[str, ...]:
     if comparison.tied:
         return ()
-    told = "The best run was found by these same test pictures, which flatters it a little"
+    caution = "The best run was found by these same test pictures, which flatters it a little"
     pairs = len(comparison.runs) * (len(comparison.runs) - 1) // 2
     if pairs == 1:
-        return (f"{told}.",)
-    return (f"{told}; to make up for it, p-values here are multiplied by the {counted(pairs, 'pair')} of runs.",)
+        return (f"{caution}.",)
+    return (f"{caution}; to make up for it, p-values here are multiplied by the {counted(pairs, 'pair')} of runs.",)

@@ -72,10 +72,10 @@ def _unevenness(result: CrossValidation) -> tuple[str, ...]:
     (worst, low), (best, _) = min(evaluated, key=lambda pair: pair[0]), max(evaluated, key=lambda pair: pair[0])
     if best - worst < _UNEVEN:
         return ()
-    which = f"fold {low.fold}" + (f" of division {low.repeat}" if result.repeats > 1 else "")
+    fold_name = f"fold {low.fold}" + (f" of division {low.repeat}" if result.repeats > 1 else "")
     return (
-        f"The folds are uneven, from {percent(worst)} ({which}) to {percent(best)}: one split into training and test "
-        "would have told little.",
+        f"The folds are uneven, from {percent(worst)} ({fold_name}) to {percent(best)}: one split into training and "
+        "test would have told little.",
     )
 
 
@@ -88,8 +88,8 @@ def _weakest(result: CrossValidation) -> tuple[str, ...]:
         weakest = min(evaluated, key=lambda entry: entry.recall)
         if weakest.recall == 1.0:
             return ()
-        said = f"found in {percent(weakest.recall)} of its {counted(weakest.support, 'picture')}"
-        return (f"Weakest class: {isolated(weakest.name)}, {said}.",)
+        recall = f"found in {percent(weakest.recall)} of its {counted(weakest.support, 'picture')}"
+        return (f"Weakest class: {isolated(weakest.name)}, {recall}.",)
     weakest = min(evaluated, key=_precision)
     value = _precision(weakest)
     return (f"Weakest label: {isolated(weakest.name)}, average precision {percent(value)}.",)
@@ -125,7 +125,7 @@ class FoldRail:
     high: float
     ticks: tuple[Tick, ...]
 
-    def place(self, value: float) -> float:
+    def position(self, value: float) -> float:
         """Return the position of a score in percent of the width."""
         return round((value - self.low) / (self.high - self.low) * 100, 2)
 
@@ -172,7 +172,7 @@ def draw_fold_rail(result: CrossValidation) -> FoldRail:
     values = [fold.scores[key] for fold in result.folds if key in fold.scores]
     ends = nice_ticks(min(*values, mean.low), max(*values, mean.high), 5)
     rail = FoldRail(ends[0], ends[-1], ())
-    ticks = tuple(Tick(rail.place(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in ends)
+    ticks = tuple(Tick(rail.position(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in ends)
     return FoldRail(rail.low, rail.high, ticks)
 
 
@@ -193,9 +193,9 @@ def _fill_classes(result: CrossValidation, predictions: Path) -> dict[str, objec
 
 
 def _fill_labels(result: CrossValidation, predictions: Path) -> dict[str, object]:
-    told = read_predicted(predictions, result.classes)
-    invented = most_confident_label_errors(told, missed=False) if told else ()
-    missed = most_confident_label_errors(told, missed=True) if told else ()
+    predicted = read_predicted(predictions, result.classes)
+    invented = most_confident_label_errors(predicted, missed=False) if predicted else ()
+    missed = most_confident_label_errors(predicted, missed=True) if predicted else ()
     return {
         "records": _FoldRecords(result.model, ()),
         "invented": invented,
@@ -264,11 +264,11 @@ def _classes(result: LearningCurve) -> tuple[str, ...]:
         return ()
     weak = evaluated[:_WEAK]
     score = "recall" if result.class_score == "recall" else "average precision"
-    told = "; ".join(_describe_forecast(curve) for curve in weak)
+    forecasts = "; ".join(_describe_forecast(curve) for curve in weak)
     best = max(weak, key=lambda curve: curve.forecasts[0].gain.value)
     advice = f" If you can choose what to collect, begin with {isolated(best.name)}."
     return (
-        f"Weakest, by {score} now and with twice all pictures: {told}."
+        f"Weakest, by {score} now and with twice all pictures: {forecasts}."
         + (advice if best.forecasts[0].gain.value >= _WORTHWHILE else ""),
     )
 
@@ -358,11 +358,11 @@ def write_learning_curve_page(result: LearningCurve, folder: Path) -> Path:
 
 def draw_forecast(curve: ScoreCurve, score: str) -> ForecastChart:
     """Lay out one curve: sizes on a logarithmic x axis, scores on the y axis."""
-    told = [*curve.measured, *curve.band]
-    lows, highs = [entry.score.low for entry in told], [entry.score.high for entry in told]
+    scores = [*curve.measured, *curve.band]
+    lows, highs = [entry.score.low for entry in scores], [entry.score.high for entry in scores]
     y_values = nice_ticks(max(0.0, min(lows)), min(1.0, max(highs)), 6)
     y_scale = scale_to(y_values[0], y_values[-1], _BOTTOM, _TOP)
-    x_scale = scale_to(math.log(told[0].size), math.log(told[-1].size), _LEFT + 10, _RIGHT - 24)
+    x_scale = scale_to(math.log(scores[0].size), math.log(scores[-1].size), _LEFT + 10, _RIGHT - 24)
 
     def mark(size: int, value: float, low: float, high: float) -> Mark:
         text = f"{count(size)} pictures: {percent(value)} ({score_range(score, low, high)})"

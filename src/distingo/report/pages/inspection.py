@@ -128,10 +128,12 @@ def _draw(values: np.ndarray, ticks: Sequence[float], text: Callable[[float], st
         for at, number in enumerate(counts.tolist())
         if number
     )
-    places = [(LEFT + (math.log(tick) - low) / (high - low) * (RIGHT - LEFT), tick) for tick in ticks]
-    shown = [(place, tick) for place, tick in places if LEFT - 1 <= place <= RIGHT + 1]
+    positions = [(LEFT + (math.log(tick) - low) / (high - low) * (RIGHT - LEFT), tick) for tick in ticks]
+    shown = [(position, tick) for position, tick in positions if LEFT - 1 <= position <= RIGHT + 1]
     step = max(1, math.ceil(len(shown) / 7))
-    return Histogram(bars, tuple(Tick(round(place, 1), text(tick)) for place, tick in shown[::step]), most, summary)
+    return Histogram(
+        bars, tuple(Tick(round(position, 1), text(tick)) for position, tick in shown[::step]), most, summary
+    )
 
 
 MOST_ROWS = 60

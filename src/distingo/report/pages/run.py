@@ -178,13 +178,15 @@ def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album)
     shown = {
         (cell.label, cell.outcome): _embedded(cell.rows, predictions, album) for card in cards for cell in card.cells
     }
-    places = {row: place for place, row in enumerate(dict.fromkeys(row for rows in shown.values() for row in rows))}
+    positions = {
+        row: position for position, row in enumerate(dict.fromkeys(row for rows in shown.values() for row in rows))
+    }
     columns = {name: column for column, name in enumerate(predictions.classes)}
     return {
         "labels": predictions.classes,
         "pictures": [
             [predictions.files[row], album.number(predictions.files[row]), predictions.truth[row].nonzero()[0].tolist()]
-            for row in places
+            for row in positions
         ],
         "cells": [
             {
@@ -195,7 +197,7 @@ def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album)
                     cell.number, len(shown[cell.label, cell.outcome]), agrees=cell.outcome in {"found", "rest"}
                 ),
                 "rows": [
-                    [places[row], round(float(predictions.probabilities[row, columns[cell.label]]), 4)]
+                    [positions[row], round(float(predictions.probabilities[row, columns[cell.label]]), 4)]
                     for row in shown[cell.label, cell.outcome]
                 ],
             }
@@ -207,10 +209,10 @@ def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album)
 
 def _embedded(rows: Sequence[int], predictions: Predicted, album: Album) -> list[int]:
     """Return the rows before the first one whose image exceeds the page's budget, but at least one."""
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         file = predictions.files[row]
         if album.get(file) is None and file not in album.unreadable:
-            return list(rows[: max(1, place)])
+            return list(rows[: max(1, position)])
     return list(rows)
 
 

@@ -219,10 +219,10 @@ def _slice(
     best: Sequence[Trial],
     importance: float | None,
 ) -> DotChart:
-    place, ticks = _along(dimension)
+    position, ticks = _along(dimension)
     y, y_ticks = heights
     varied = [trial for trial in scored if dimension.name in trial.values]
-    dots = tuple(_dot(trial, place(trial), y, monitor, best) for trial in varied)
+    dots = tuple(_dot(trial, position(trial), y, monitor, best) for trial in varied)
     return DotChart(dimension.name, ticks, y_ticks, dots, importance=importance)
 
 
@@ -235,13 +235,13 @@ def _along(dimension: Dimension) -> tuple[Callable[[Trial], float], tuple[Tick, 
         ticks = tuple(Tick(x(power), f"{10**power:.2g}") for power in (low, middle, high))
         return (lambda trial: x(math.log10(float(trial.values[dimension.name] or 1.0)))), ticks
     width = (RIGHT - LEFT) / len(dimension.values)
-    centers = {value: LEFT + (place + 0.5) * width for place, value in enumerate(dimension.values)}
+    centers = {value: LEFT + (position + 0.5) * width for position, value in enumerate(dimension.values)}
 
-    def place(trial: Trial) -> float:
+    def position(trial: Trial) -> float:
         golden = trial.number * 0.618033988749895 % 1.0  # evenly spread and reproducible
         return round(centers[trial.values[dimension.name]] + (golden - 0.5) * _SPREAD * width, 1)
 
-    return place, tuple(Tick(round(center, 1), format_value(value)) for value, center in centers.items())
+    return position, tuple(Tick(round(center, 1), format_value(value)) for value, center in centers.items())
 
 
 def _scale(scored: Sequence[Trial], monitor: str) -> tuple[Callable[[float], float], tuple[Tick, ...]]:

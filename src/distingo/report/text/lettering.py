@@ -196,8 +196,8 @@ class Lettering:
             return None
         if letter.isspace() and current is not None:
             return current
-        known = next((font for font in self._fonts if _has(font, letter)), None)
-        return known or _open_fallback(letter, writing, self.size) or self._fonts[0]
+        font = next((font for font in self._fonts if _has(font, letter)), None)
+        return font or _open_fallback(letter, writing, self.size) or self._fonts[0]
 
     @cached_property
     def _fonts(self) -> tuple[_Font, ...]:
@@ -212,8 +212,8 @@ def _sticks(letter: str) -> bool:
 @lru_cache(maxsize=16)
 def _fonts(size: int, *, bold: bool) -> tuple[_Font, ...]:
     names = (*(_BOLD if bold else ()), *_REGULAR, *_OTHER_SCRIPTS)
-    found = tuple(font for name in names if (font := _open(name, size)) is not None)
-    return found or (ImageFont.load_default(size),)
+    fonts = tuple(font for name in names if (font := _open(name, size)) is not None)
+    return fonts or (ImageFont.load_default(size),)
 
 
 @lru_cache(maxsize=1)
@@ -224,8 +224,8 @@ def _emoji_font() -> ImageFont.FreeTypeFont | None:
 @lru_cache(maxsize=1024)
 def _open_fallback(letter: str, writing: str, size: int) -> ImageFont.FreeTypeFont | None:
     """Open fontconfig's font for a character that the usual fonts lack."""
-    found = fallback_font(letter, writing)
-    return None if found is None else _open(found[0], size, index=found[1])
+    fallback = fallback_font(letter, writing)
+    return None if fallback is None else _open(fallback[0], size, index=fallback[1])
 
 
 def _open(name: str, size: int, *, index: int = 0) -> ImageFont.FreeTypeFont | None:

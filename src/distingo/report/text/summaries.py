@@ -125,12 +125,12 @@ def _below(own: Score, score: Score, name: str) -> str:
 
 
 def _unclear(unclear: Mapping[str, Score], *, paired: bool) -> str:
-    named = gettext(" or ").join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
+    names = gettext(" or ").join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
     if paired:
         return gettext(
-            "not shown to be better than %(baselines)s, as chance may explain the difference", baselines=named
+            "not shown to be better than %(baselines)s, as chance may explain the difference", baselines=names
         )
-    return gettext("not shown to be better than %(baselines)s, as the intervals overlap", baselines=named)
+    return gettext("not shown to be better than %(baselines)s, as the intervals overlap", baselines=names)
 
 
 def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> dict[str, dict[str, Score]]:
@@ -159,7 +159,7 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
         for name, number in zip(evaluation.classes, evaluation.confusion[row], strict=True)
         if name != weakest.name and number
     }
-    taken_for, times = max(mistakes.items(), key=lambda item: item[1])
+    confused_with, times = max(mistakes.items(), key=lambda item: item[1])
     found = percent(weakest.recall, int(weakest.recall > 0.99))
     return (
         gettext(
@@ -168,7 +168,7 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
             name=isolated(weakest.name),
             found=found,
             images=counted(weakest.support, "picture", "pictures"),
-            other=isolated(taken_for),
+            other=isolated(confused_with),
             times=counted(times, "time", "times"),
         ),
     )
@@ -233,8 +233,8 @@ def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[
     notes = tuple(map(str, evaluation.notes))
     if own is None:
         evaluated = split_images(evaluation.n, evaluation.split)
-        said = gettext("Evaluated on %(images)s; too few have a label to score it.", images=evaluated)
-        return Summary("", said, "", notes)
+        sentence = gettext("Evaluated on %(images)s; too few have a label to score it.", images=evaluated)
+        return Summary("", sentence, "", notes)
     baselines = {
         name: scores[MAIN_SCORE]
         for name, scores in evaluation.baselines.items()

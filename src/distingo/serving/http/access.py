@@ -209,11 +209,11 @@ def is_same_origin(origin: str, host: str) -> bool:
         origin: The origin, such as ``https://example.org:8443``.
         host: The Host header; the default port is that of the origin's scheme.
     """
-    scheme, separator, place = origin.lower().partition("://")
-    if not separator or host_name(place) is None:
+    scheme, separator, authority = origin.lower().partition("://")
+    if not separator or host_name(authority) is None:
         return False
     usual = _DEFAULT_PORTS.get(scheme)
-    return (host_name(place), host_port(place, usual)) == (host_name(host), host_port(host, usual))
+    return (host_name(authority), host_port(authority, usual)) == (host_name(host), host_port(host, usual))
 
 
 def is_cross_site(headers: Mapping[str, str], *, writes: bool = True) -> bool:
