@@ -276,7 +276,7 @@ def _multi_label_errors(
 
 
 def _stretch(raw_scores: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:
-    """Rescale doubt piecewise linearly so that the `wrong` highest values are at least one half."""
+    """Rescale scores piecewise linearly so that the `wrong` highest ones are at least one half."""
     if not wrong:
         return raw_scores / 2
     limit = float(np.sort(raw_scores)[-wrong])

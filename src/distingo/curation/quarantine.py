@@ -288,7 +288,7 @@ def _parse_entry(text: bytes) -> JournalEntry | str | None:
 
 
 def _find_root(quarantine: Path, journal: Journal, requested: Path | None) -> Path:
-    """Root to restore files to: the given one, or that of the journal if the quarantine is in its usual place."""
+    """Return the requested root, or that of the journal if the quarantine is in its usual place."""
     if requested is None:
         _require_own_root(quarantine, journal.root)
     root = (requested or journal.root).resolve()

@@ -219,9 +219,8 @@ class CorrectionStore:
         return bytes(row[0])
 
     def _require_room(self, connection: sqlite3.Connection, more: int) -> None:
-        (pages,), (size,) = (
-            connection.execute(f"PRAGMA {pragma}").fetchone() for pragma in ("page_count", "page_size")
-        )
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
         if pages * size + more > self._most_bytes:
             raise StoreFullError(
                 f"{self.path}: holds {pages * size:,} bytes, and {self._most_bytes:,} are allowed; "
