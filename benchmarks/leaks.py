@@ -35,7 +35,8 @@ import distingo
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
-from distingo.near_duplicates.search import SAME_SCENE, find_copies, group_copies, signature_product
+from distingo.near_duplicates.search import find_copies, group_copies, signature_product
+from distingo.options.training import SAME_SCENE
 from planted_faults import CHANGES, DATA, WEIGHTS, images_of
 from turns import processor
 

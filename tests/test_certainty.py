@@ -18,7 +18,7 @@ import distingo
 from distingo.cli import main
 from distingo.errors import UsageError
 from distingo.models.saved import load_bank, load_model
-from distingo.prediction.naming import possible_levels, settle_certainty
+from distingo.prediction.naming import certainty_thresholds, possible_levels
 from distingo.runs.evaluation import read_confidence
 from raising import raises
 from tiny_backbones import write_backbone
@@ -112,11 +112,14 @@ def test_the_levels_that_are_said_to_be_possible_are_granted_and_no_others(run: 
     model = load_model(run / "model")
     levels = possible_levels(model)
     assert levels.abstain_from is not None and levels.coverage_to is not None
-    assert settle_certainty(model, abstain=levels.abstain_from, coverage=levels.coverage_to).set_from is not None
+    assert (
+        certainty_thresholds(model, abstain=levels.abstain_from, coverage=levels.coverage_to).set_probability
+        is not None
+    )
     with raises(UsageError, code="unreachable_guarantee", parameter="abstain"):
-        settle_certainty(model, abstain=levels.abstain_from - 0.001)
+        certainty_thresholds(model, abstain=levels.abstain_from - 0.001)
     with raises(UsageError, code="unreachable_guarantee", parameter="coverage"):
-        settle_certainty(model, coverage=levels.coverage_to + 0.001)
+        certainty_thresholds(model, coverage=levels.coverage_to + 0.001)
 
 
 def test_the_page_says_how_sure_it_may_be(run: Path) -> None:

@@ -191,7 +191,9 @@ def test_two_sports_as_training_and_testing(real_data: Path, tmp_path: Path) -> 
     (data / "Training").symlink_to(real_data / "two-sports" / "train")
     (data / "Testing").symlink_to(real_data / "two-sports" / "test")
     plain, renamed = distingo.inspect(real_data / "two-sports"), distingo.inspect(data)
-    counts = [Counter((image.label, image.given_split) for image in dataset.images) for dataset in (plain, renamed)]
+    counts = [
+        Counter((image.label, image.predefined_split) for image in dataset.images) for dataset in (plain, renamed)
+    ]
     assert counts[0] == counts[1]
     assert {split for _, split in counts[1]} == {"train", "test"}
     assert texts(renamed.notes)[0] == "split folders: Training (train), Testing (test)"

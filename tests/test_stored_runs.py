@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import distingo
-from distingo.evaluation.comparison import cost_of
+from distingo.evaluation.comparison_records import cost_of
 from distingo.files import read_json, write_json
 from distingo.language import use_language
 from distingo.messages.notes import text_note

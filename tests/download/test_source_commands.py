@@ -41,7 +41,7 @@ def test_open_images_asks_no_private_address_unless_told(
     words = ["open-images", "--class", "football", "-o", tmp_path / "out"]
     assert download(*words, "--tables-mirror", f"{site.url}/openimages") == 1
     assert "private address" in capsys.readouterr().err
-    assert site.asked == []
+    assert site.requests == []
     assert not (tmp_path / "out").exists()
 
 

@@ -40,7 +40,7 @@ def test_covering_the_hot_part_matters_more_than_chance(corner_runs: dict[str, P
     assert len(check.random) == len(check.random_falls) == 40
     assert check.hottest < check.before
     assert check.fall > np.median(check.random_falls)
-    assert check.means_something
+    assert check.is_meaningful
 
 
 def test_neighbors_whose_gradient_is_zero_are_explained_by_covering(corner_runs: dict[str, Path], image: Path) -> None:

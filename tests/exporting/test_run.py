@@ -94,7 +94,7 @@ def test_onnx_takes_any_size_and_number_and_describes_itself(
     path = tiny_exports["one label"] / "model.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for shape in ((1, 50, 30, 3), (4, 17, 90, 3), (2, 16, 16, 3)):
-        probabilities, _ = session.run(None, {"pictures": np.zeros(shape, np.uint8)})
+        probabilities, _ = session.run(None, {"images": np.zeros(shape, np.uint8)})
         assert probabilities.shape == (shape[0], 3)
         assert probabilities.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
     properties = session.get_modelmeta().custom_metadata_map

@@ -13,7 +13,7 @@ from browsing import CONTRASTS, TEXTS
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
-from distingo.evaluation.comparing import compare_runs
+from distingo.evaluation.compare_runs import compare_runs
 from distingo.report.pages.comparison import write_comparison_page
 from distingo.report.pages.inspection import write_inspection
 from distingo.report.pages.run import write_report

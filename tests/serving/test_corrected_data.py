@@ -74,7 +74,7 @@ def test_a_class_that_can_be_no_folder_stands_in_a_table(tmp_path: Path, odd: st
     store = filled(tmp_path / "c.sqlite", ("pear",), (odd,), ("pear",), (odd,))
     data = distingo.export_corrections(store.path, tmp_path / "data")
     assert "labels.csv holds the labels" in data.notes[0]
-    assert {path.name for path in data.folder.iterdir()} == {"labels.csv", "pictures", "provenance.csv"}
+    assert {path.name for path in data.folder.iterdir()} == {"labels.csv", "images", "provenance.csv"}
     dataset = read(data.folder, tmp_path / "cache")
     assert set(dataset.classes) == {"pear", odd.strip()}
 

@@ -61,7 +61,7 @@ def test_an_image_that_takes_too_much_memory_is_413(server: Server, monkeypatch:
 
 
 def test_the_images_of_a_request_have_a_limit_together(server: Server) -> None:
-    files = [("pictures", ("a.tif", tile_bomb()))] * 6 + [("pictures", ("b.jpg", image()))]
+    files = [("images", ("a.tif", tile_bomb()))] * 6 + [("images", ("b.jpg", image()))]
     answer = httpx2.post(f"{server.url}/predict?model=cnn", files=files, timeout=60).json()
     reasons = [each["error"] and each["error"]["reason"] for each in answer["predictions"]]
     assert sum("more than 1 second" in str(reason) for reason in reasons) == 2

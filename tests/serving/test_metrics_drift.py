@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.models.reference_data import CalibrationSet, gather_evidence
+from distingo.models.reference_data import CalibrationSet, build_calibration_set
 from distingo.serving.metrics import WINDOW, ScoreWindow, bin_scores, chance_limit, stability_index
 
 
 def evidence_of(scores: np.ndarray) -> CalibrationSet:
     probabilities = np.stack([scores, 1 - scores], axis=1)
-    return gather_evidence(probabilities, np.zeros(len(scores), np.int64), probabilities > 0.5, np.empty(0))
+    return build_calibration_set(probabilities, np.zeros(len(scores), np.int64), probabilities > 0.5, np.empty(0))
 
 
 def test_bins_hold_about_as_many_scores_each() -> None:

@@ -223,7 +223,7 @@ def test_several_labels_stand_against_their_thresholds(
     assert say("marks") in entry.inner_text()
     page.select_option("#coverage", "0.95")
     answered(page)
-    asked = {"pictures": ("a.png", shape(runs, 6), "image/png")}
+    asked = {"images": ("a.png", shape(runs, 6), "image/png")}
     said = httpx2.post(f"{url}predict?model=shapes&coverage=0.95", files=asked).json()["predictions"][0]["set"]
     empty = say("emptySet", share="95\u00a0%")
     assert entry.locator(".tag").all_inner_texts() == said

@@ -89,9 +89,9 @@ def test_kserves_client_of_version_2(
     served: Command, images: list[bytes], expected: list[Prediction], binary: bool
 ) -> None:
     stacked = np.stack(pixels(images))
-    tensor = InferInput("pictures", list(stacked.shape), "UINT8")
+    tensor = InferInput("images", list(stacked.shape), "UINT8")
     tensor.set_data_from_numpy(stacked, binary_data=binary)
-    files = InferInput("pictures", [2], "BYTES")
+    files = InferInput("images", [2], "BYTES")
     files.set_data_from_numpy(np.array(images, object))
 
     async def ask() -> None:

@@ -156,7 +156,7 @@ def test_past_the_queue_the_answer_is_503_at_once(server: Server, monkeypatch: p
         thread.start()
     wait_until(lambda: in_flight(server) == 7)
     began = time.monotonic()
-    files = [("pictures", ("a", image()))] * 2
+    files = [("images", ("a", image()))] * 2
     refused = httpx2.post(server.url + "/predict", files=files)
     assert refused.status_code == 503 and int(refused.headers["retry-after"]) > 0
     assert time.monotonic() - began < 1

@@ -239,7 +239,7 @@ def _root_of(data: Path, table: TableOptions | None) -> Path:
 
     if data.is_dir() and (table is None or table.image_folder is None):
         return data.resolve()
-    return find_layout(data, table, allow_missing=True, as_it_comes=True).root.resolve()
+    return find_layout(data, table, allow_missing=True, lenient=True).root.resolve()
 
 
 def _note_on_tables(root: Path, data: Path, plan: CleaningPlan) -> tuple[str, ...]:
@@ -304,7 +304,7 @@ def review(
         )
     settings, limit = ReviewSettings(host=host, port=port), Reading(max_pixels=max_pixels).pixel_limit
     review_findings = read_findings(Path(findings))
-    layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
+    layout = find_layout(Path(data), table, allow_missing=True, lenient=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
     if corrections is None and path.is_symlink():  # untrusted: it may have come with the images and point anywhere
         raise UsageError(

@@ -157,7 +157,7 @@ def split(
     """
     from distingo.datasets.gathering import read_dataset
     from distingo.datasets.splits.files import write_split_file
-    from distingo.datasets.splits.group_splitting import divide_folds, divide_splits, settle_shares
+    from distingo.datasets.splits.group_splitting import divide_folds, divide_splits, resolve_shares
     from distingo.datasets.splits.grouping import group_images
     from distingo.near_duplicates.keeping import Belonging
     from distingo.runs.data import summarize_unused_files
@@ -169,7 +169,7 @@ def split(
     dataset = read_dataset(Path(data), reading, products=belonging.products(cache))
     for sentence in (*dataset.notes, *summarize_unused_files(dataset, "`distingo inspect`")):
         logging.getLogger("distingo").info(sentence)
-    shares = settle_shares(dataset, validation=validation, test=test, resplit=resplit or folds is not None)
+    shares = resolve_shares(dataset, validation=validation, test=test, resplit=resplit or folds is not None)
     groups = group_images(len(dataset.images), belonging.link(dataset, cache, reading.threads))
     if folds is None:
         division = divide_splits(dataset, groups, **shares, seed=seed, resplit=resplit)

@@ -15,7 +15,7 @@ from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from distingo.evaluation.comparison import Comparison
+    from distingo.evaluation.comparison_records import Comparison
     from distingo.explanation.records import Explanation
     from distingo.prediction.images import ImageLike
     from distingo.scores import Evaluation
@@ -94,7 +94,7 @@ def explain_errors(run: Path, evaluated: Path | None, *, device: str) -> None:
         evaluated: The folder in it of an evaluation on other images; None for the run's own evaluation.
         device: Where a network computes.
     """
-    from distingo.explanation.worst import keep_heat_maps
+    from distingo.explanation.worst import write_top_loss_maps
     from distingo.machine.device import choose_device
     from distingo.models.saved import load_model
     from distingo.report.thumbnails import list_mistakes
@@ -102,7 +102,7 @@ def explain_errors(run: Path, evaluated: Path | None, *, device: str) -> None:
 
     records = read_run(run) if evaluated is None else read_other_evaluation(run, evaluated)
     folder = RunFolder(records.folder)
-    keep_heat_maps(
+    write_top_loss_maps(
         load_model(RunFolder(run).model),
         records.root,
         list_mistakes(records),
@@ -180,8 +180,8 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, co
         UsageError: There are fewer than two runs, or one is listed twice.
         ResourceError: The output can't be written.
     """
-    from distingo.evaluation.comparing import compare_runs
-    from distingo.evaluation.comparison import write_comparison
+    from distingo.evaluation.compare_runs import compare_runs
+    from distingo.evaluation.comparison_records import write_comparison
     from distingo.report.pages.comparison import write_comparison_page
 
     comparison = compare_runs([Path(run) for run in as_paths(runs, "runs")], common=common)

@@ -138,14 +138,14 @@ def learning_curve(
     from distingo.report.pages.experiments import write_learning_curve_page
     from distingo.runs.config import resolve_corrections
     from distingo.runs.folder import RunFolder
-    from distingo.training.request import TrainRequest, Wanted, repeat
+    from distingo.training.request import RequestedOptions, TrainRequest, repeat
 
     settings = LearningCurveSettings(sizes=sizes, draws=draws)
     recipe, grouping, reading = crossval_options(options)
     folder = None if output is None else Path(output)
     if folder is not None:
         require_free(folder)
-    request = Wanted(
+    request = RequestedOptions(
         data=Path(data),
         options=recipe,
         reading=reading,
@@ -216,19 +216,19 @@ def tune(
     from distingo.report.pages.tuning import write_tuning_page
     from distingo.runs.config import resolve_corrections
     from distingo.training.request import TrainRequest, read_recipe_file
-    from distingo.training.run_config import check_wishes
+    from distingo.training.run_config import check_split_options
 
     settings = TuneSettings(trials=trials, budget=budget)
     recipe, reading = training_options(options)
-    folder, wanted_split = SearchFolder(Path(output)), name_split(split, fold)
-    check_wishes(wanted_split, recipe)
+    folder, requested_split = SearchFolder(Path(output)), name_split(split, fold)
+    check_split_options(requested_split, recipe)
     fixed_recipe = None if recipe_file is None else read_recipe_file(Path(recipe_file))
     request = TrainRequest(
         data=Path(data),
         output=folder.prepared.path,
         options=recipe if fixed_recipe is None else fixed_recipe.fill_up(recipe, divided=split is not None),
         reading=replace(reading, corrections=resolve_corrections(reading.corrections)),
-        split=wanted_split,
+        split=requested_split,
         near_duplicates=near_duplicates,
         recipe_file=fixed_recipe,
     )

@@ -12,7 +12,7 @@ from distingo.datasets.options import Reading, ReadingOptions
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import UsageError, option
 from distingo.language import LANGUAGES, VARIABLE, Language
-from distingo.options.fields import name_recipe_fields, require_known
+from distingo.options.fields import name_recipe_fields, require_keywords
 from distingo.options.training import GroupingOptions, GroupingSettings
 from distingo.training.recipe import RecipeOptions
 
@@ -53,7 +53,7 @@ def split_options(options: SplitOptions) -> tuple[GroupingSettings, Reading]:
         UsageError: A value is not allowed.
         TypeError: A keyword is unknown.
     """
-    require_known(options, SplitOptions.__annotations__, "split")
+    require_keywords(options, SplitOptions.__annotations__, "split")
     grouping = GroupingSettings(**_pick(options, GroupingOptions))
     return grouping, _grouped(Reading.of(**_pick(options, ReadingOptions)), grouping)
 

@@ -17,7 +17,7 @@ from distingo.options.fields import name_recipe_fields
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
-    from distingo.evaluation.comparison import Comparison
+    from distingo.evaluation.comparison_records import Comparison
     from distingo.models.hub import ListedBackbone
     from distingo.runs.history import EpochRecord
     from distingo.scores import Evaluation
@@ -94,9 +94,9 @@ def train(
     from distingo.datasets.splits.files import name_split
     from distingo.runs.config import read_config, resolve_corrections
     from distingo.tracking.following import choose_tracking, follow
-    from distingo.training.request import TrainRequest, Wanted, read_recipe_file, repeat
+    from distingo.training.request import RequestedOptions, TrainRequest, read_recipe_file, repeat
     from distingo.training.run import train_run
-    from distingo.training.run_config import check_wishes
+    from distingo.training.run_config import check_split_options
 
     resolve_language(language)  # raises before hours of training
     recipe, reading = training_options(options)
@@ -108,7 +108,7 @@ def train(
             parameter="config",
         )
     recipe_from_file = None if recipe_file is None else read_recipe_file(Path(recipe_file))
-    inputs = Wanted(
+    inputs = RequestedOptions(
         data=None if data is None else Path(data),
         options=recipe if recipe_from_file is None else recipe_from_file.fill_up(recipe, divided=split is not None),
         reading=reading,
@@ -117,7 +117,7 @@ def train(
     )
     if config is not None:
         inputs = repeat(Path(config), inputs)
-    check_wishes(inputs.split, recipe)
+    check_split_options(inputs.split, recipe)
     source = inputs.data or (Path(read_config(folder).data) if resume else None)
     if source is None:
         raise UsageError(

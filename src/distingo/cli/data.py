@@ -157,7 +157,7 @@ def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
         print(f"  {gathered.fetched_now:,} fetched now, {there:,} were there already")
     for note in gathered.notes:
         print(f"  {note}")
-    for reason, count in gathered.reasons(most=8):
+    for reason, count in gathered.reasons(limit=8):
         print(f"  {count:>7,} not fetched: {reason}")
     if gathered.has_gaps:
         print(f"  each with its reason in {gathered.manifest}")
@@ -171,7 +171,7 @@ def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
 
 def _describe_nothing(gathered: Gathered, options: argparse.Namespace) -> str:
     count = len(gathered.outcomes)
-    private = any("private address" in reason for reason, _ in gathered.reasons(most=count))
+    private = any("private address" in reason for reason, _ in gathered.reasons(limit=count))
     advice = f"{gathered.manifest} says why for each"
     if private and not options.allow_private_addresses:
         advice = "where private addresses are meant, run it again with --allow-private-addresses --try-refused"

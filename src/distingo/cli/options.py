@@ -66,7 +66,7 @@ def add_option(parser: Any, field: OptionField, *, required: bool = False) -> No
             settings["metavar"] = field.option.metavar or _METAVARS[settings["type"]]
         if field.option.repeats:
             settings["action"] = "append"
-        elif get_origin(field.held) is tuple:
+        elif get_origin(field.stored_type) is tuple:
             settings["nargs"] = "+"
     parser.add_argument(field.flag, *field.option.flags, **settings)
 
@@ -150,7 +150,8 @@ def add_recipe(parser: argparse.ArgumentParser, *, left_out: Iterable[str] = ())
         parser: The command's parser.
         left_out: Fields that the command does not have.
     """
-    from distingo.training.recipe import IMAGE_SIZE, OF_BACKBONES, Recipe
+    from distingo.options.training import IMAGE_SIZE
+    from distingo.training.recipe import OF_BACKBONES, Recipe
 
     names = [name for name in options_of(Recipe) if name not in {"model", "height", "width", *left_out}]
     group = parser.add_argument_group("recipe")

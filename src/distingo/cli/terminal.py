@@ -13,7 +13,7 @@ from distingo.errors import escape_controls
 if TYPE_CHECKING:
     from distingo.datasets.splits.group_splitting import Division
     from distingo.download.sets import NamedSet
-    from distingo.evaluation.comparison import Comparison
+    from distingo.evaluation.comparison_records import Comparison
     from distingo.experiments.crossval_folder import CrossValidation
     from distingo.experiments.curve_measuring import LearningCurve
     from distingo.models.hub import ListedBackbone
@@ -197,19 +197,19 @@ def print_division(division: Division) -> None:
     table = Table()
     for heading in ("", *division.parts, "off"):
         table.add_column(heading, justify="left" if not heading else "right", overflow="fold")
-    table.add_row("requested", *(f"{share:.1%}" if share else "-" for share in division.shares[0].asked), "")
+    table.add_row("requested", *(f"{share:.1%}" if share else "-" for share in division.shares[0].requested), "")
     everything, *classes = division.shares
     if len(classes) > _MOST_CLASSES:
         classes = sorted(classes, key=lambda share: -share.farthest)[:_MOST_CLASSES]
     for share in (everything, *classes):
-        numbers = [divided + preassigned for divided, preassigned in zip(share.counts, share.given, strict=True)]
+        numbers = [divided + preassigned for divided, preassigned in zip(share.counts, share.predefined, strict=True)]
         total = max(1, sum(numbers))
         cells = [f"{number:,}" if division.folds else f"{number:,} ({number / total:.1%})" for number in numbers]
         table.add_row(Text(_plain(share.name or "all")), *cells, f"{share.farthest * 100:.1f}")
     Console().print(table)
     if hidden := len(division.shares) - 1 - len(classes):
         print(f"and {hidden:,} more that came out closer to what was requested")
-    preassigned = sum(everything.given)
+    preassigned = sum(everything.predefined)
     besides = f", not counting the {preassigned:,} that had a split" if preassigned else ""
     print(f"off: the largest difference from what was requested, in points{besides}")
     for note in division.notes:

@@ -74,7 +74,7 @@ def run_compare(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     import distingo
-    from distingo.evaluation.comparison import COMPARISON_PAGE
+    from distingo.evaluation.comparison_records import COMPARISON_PAGE
 
     terminal.print_comparison(distingo.compare(options.runs, options.output, common=options.common))
     print(f"\nPage: {Path(options.output) / COMPARISON_PAGE}")

@@ -174,7 +174,7 @@ def run_check(request: CheckRequest) -> Check:
     """
     started = time.perf_counter()
     thresholds = resolve_thresholds(request.thresholds)
-    data_survey = survey(request.data, reading=request.reading, as_it_comes=True)
+    data_survey = survey(request.data, reading=request.reading, lenient=True)
     embedding = choose_embedding(request.model, request.weights, data_survey, request.reading.cache)
     measured = _measure(request, embedding)
     dataset = measured.dataset
@@ -255,7 +255,7 @@ def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dat
     reading = request.reading
     if data != request.data:
         reading = replace(reading, table=None, corrections=None)
-    return read_dataset(data, reading, products=products, as_it_comes=True)
+    return read_dataset(data, reading, products=products, lenient=True)
 
 
 def _predict_out_of_fold(

@@ -90,11 +90,11 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache
     """
     _load_torch()
     from distingo.machine.device import choose_device
-    from distingo.training.pretrained import feature_products, load_wished_backbone
+    from distingo.training.pretrained import feature_products, load_requested_backbone
     from distingo.training.recipe import Recipe
 
     options = {"model": name, "weights": str(weights) if weights is not None else "auto"}
-    backbone = load_wished_backbone(options)
+    backbone = load_requested_backbone(options)
     if backbone is None:
         raise UsageError(
             f"{option('model')} {name}: has no pretrained weights; choose a backbone, descriptors or none",

@@ -96,7 +96,7 @@ def embed(
     """
     store = embedding.product.store
     if store.missing([image.row_key for image in images]):
-        candidates = [Candidate(image.source, image.labels, image.given_split) for image in images]
+        candidates = [Candidate(image.source, image.labels, image.predefined_split) for image in images]
         examiner = Examiner(reading.cache, [embedding.product], max_pixels=reading.pixel_limit, workers=reading.threads)
         examiner.examine(candidates)
     missing = set(store.missing([image.row_key for image in images]))

@@ -350,7 +350,7 @@ def quality_findings(
     for kind, column in scores.items():
         for at in np.flatnonzero(column >= MINIMUM_SCORES[kind]).tolist():
             image = images[at]
-            file_fields = (image.source.file, image.labels, image.given_split or "", image.content)
+            file_fields = (image.source.file, image.labels, image.predefined_split or "", image.content)
             reason = _explain(kind, image, {name: float(values[at]) for name, values in columns.items()}, median)
             yield _finding(kind, file_fields, float(column[at]), reason, thresholds)
 

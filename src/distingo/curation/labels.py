@@ -144,7 +144,7 @@ def label_findings(
         image = images[at]
         suggested, reason = _suggest(image.labels, out_of_fold.classes, probabilities[row], task)
         if suggested != image.labels:
-            file_fields = (image.labels, image.given_split or "", image.content)
+            file_fields = (image.labels, image.predefined_split or "", image.content)
             score = float(scores[row])
             yield Finding(
                 "label", image.source.file, score, threshold, *file_fields, suggested=suggested, reason=reason
@@ -203,7 +203,7 @@ def _predict_linear(
     chosen = np.random.default_rng(seed).permutation(len(features)) >= len(features) // 5
     loss: Loss = "softmax" if task == "single-label" else "sigmoid"
     best, logits = np.inf, np.zeros((len(test_features), indicator.shape[1]), np.float32)
-    for solution in solve_path(features[chosen], targets[chosen], loss=loss, regularisations=_REGULARISATIONS):
+    for solution in solve_path(features[chosen], targets[chosen], loss=loss, regularizations=_REGULARISATIONS):
         held_out_logits = _padded(solution.decide(features[~chosen]), indicator.shape[1])
         _, log_loss = score_logits(held_out_logits, targets[~chosen], task)
         if log_loss >= best:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from distingo.curation.findings import MINIMUM_SCORES, Finding, FindingKind
 from distingo.near_duplicates.search import CopyPair
-from distingo.near_duplicates.signatures import IN_WORDS
+from distingo.near_duplicates.signatures import SYMMETRY_NAMES
 from distingo.records import LabeledImage, ManifestRow
 
 _REMOVED_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}
@@ -45,7 +45,7 @@ class PairImage:
         """Create the record from an image or a row of the manifest."""
         if isinstance(image, ManifestRow):
             return cls(image.file, image.labels, image.split or "", image.content, root)
-        return cls(image.source.file, image.labels, image.given_split or "", image.content, root)
+        return cls(image.source.file, image.labels, image.predefined_split or "", image.content, root)
 
 
 def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
@@ -97,7 +97,7 @@ def pair_findings(
             if other.pixels == images[pair.first].pixels:  # reported by `leak_findings`
                 continue
             second = PairImage.of(other, other_root)
-        yield _relate(first, second, pair.similarity, IN_WORDS[pair.symmetry], thresholds, near=True)
+        yield _relate(first, second, pair.similarity, SYMMETRY_NAMES[pair.symmetry], thresholds, near=True)
 
 
 def leak_findings(
@@ -231,7 +231,7 @@ def outlier_findings(
     for at in np.flatnonzero(scores >= MINIMUM_SCORES["outlier"]).tolist():
         image = images[at]
         reason = f"{away[at] / deviation:.1f} deviations further from its nearest pictures than is usual"
-        file_fields = (image.labels, image.given_split or "", image.content)
+        file_fields = (image.labels, image.predefined_split or "", image.content)
         yield Finding("outlier", image.source.file, float(scores[at]), threshold, *file_fields, reason=reason)
 
 

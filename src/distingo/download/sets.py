@@ -53,7 +53,7 @@ class NamedSet:
         checksums_from: Who published the checksums.
         classes: Class names in the order of the numbers in the files, if these contain numbers.
         renamed: Class names by the names in the files, if they differ.
-        inside: For ``folders``: the path of the class folders in the archive, by split.
+        class_folders: For ``folders``: the path of the class folders in the archive, by split.
         bytes: Approximate size of the download in bytes.
     """
 
@@ -71,7 +71,7 @@ class NamedSet:
     bytes: int
     classes: tuple[str, ...] = ()
     renamed: dict[str, str] = field(default_factory=dict)
-    inside: dict[str, str] = field(default_factory=dict)
+    class_folders: dict[str, str] = field(default_factory=dict)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ _EUROSAT = NamedSet(
     ),
     checksums_from="torchvision",
     bytes=95_000_000,
-    inside={"": "2750"},
+    class_folders={"": "2750"},
 )
 
 _FLOWERS = """
@@ -254,7 +254,7 @@ _IMAGENETTE = NamedSet(
         "n03445777": "golf ball",
         "n03888257": "parachute",
     },
-    inside={"train": "imagenette2/train", "val": "imagenette2/val"},
+    class_folders={"train": "imagenette2/train", "val": "imagenette2/val"},
 )
 
 
@@ -266,7 +266,7 @@ def _smaller_imagenette(split: int, md5: str, size: int) -> NamedSet:
         title=f"13,394 photos of ImageNet, shorter side {split}, 10 classes",
         files=(SetFile(f"{archive}.tgz", f"md5:{md5}"),),
         bytes=size,
-        inside={"train": f"{archive}/train", "val": f"{archive}/val"},
+        class_folders={"train": f"{archive}/train", "val": f"{archive}/val"},
     )
 
 

@@ -13,10 +13,10 @@ from distingo.runs.predictions import Box
 Method = Literal["maps", "attention", "covering"]
 """Gradients times the last feature maps; relevance through attention layers; effect of covered squares."""
 
-MEANS_SOMETHING = 0.025
+MEANINGFUL = 0.025
 """Highest p-value of a meaningful map: none of 40 random covers has as much effect."""
 
-MAY_MEAN_SOMETHING = 0.15
+POSSIBLY_MEANINGFUL = 0.15
 """Above this p-value a map is no better than random."""
 
 
@@ -67,14 +67,14 @@ class CoverCheck:
         return (1 + reached) / (1 + len(self.random_falls))
 
     @property
-    def means_something(self) -> bool:
+    def is_meaningful(self) -> bool:
         """Whether the hottest part has significantly more effect than random parts."""
-        return self.fall > 0 and self.p_value <= MEANS_SOMETHING
+        return self.fall > 0 and self.p_value <= MEANINGFUL
 
     @property
-    def may_mean_something(self) -> bool:
+    def may_be_meaningful(self) -> bool:
         """Whether the hottest part may have more effect, although some random parts have as much."""
-        return self.fall > 0 and self.p_value <= MAY_MEAN_SOMETHING
+        return self.fall > 0 and self.p_value <= POSSIBLY_MEANINGFUL
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from distingo.datasets.decoding.decode import open_source
-from distingo.datasets.decoding.rendering import render, seen_part, shorter_side_for
+from distingo.datasets.decoding.rendering import render, shorter_side_for, visible_part
 from distingo.datasets.walking import source_of
 from distingo.errors import DistingoError, ModelError
 from distingo.explanation.relevance import attention_layers, find_heat
@@ -21,14 +21,14 @@ from distingo.prediction.networks import to_tensor
 from distingo.records import ImageSpec
 from distingo.runs.predictions import StoredHeatMap, write_heat_maps
 
-LEAST = 4
+MIN_MAPS = 4
 OPERATIONS = 200e9
-"""Budget of floating-point operations for all maps, about a second on two cores; at least `LEAST` are made."""
+"""Budget of floating-point operations for all maps, about a second on two cores; at least `MIN_MAPS` are made."""
 
 _BATCH = 4
 
 
-def keep_heat_maps(
+def write_top_loss_maps(
     model: SavedModel, root: Path, losses: Sequence[tuple[str, str]], path: Path, device: torch.device
 ) -> int:
     """Compute and write heat maps for a model's wrong predictions.
@@ -49,11 +49,11 @@ def keep_heat_maps(
     if rendition is None or network is None or not losses:
         return 0
     network = network.to(device).eval()
-    if len(losses) > LEAST:
+    if len(losses) > MIN_MAPS:
         losses = losses[: _affordable(network, rendition, device)]
     with ThreadPoolExecutor(max_workers=4) as pool:
         opened = list(pool.map(lambda pair: _open(root, pair[0], model), losses))
-    pairs = [(*pair, *found) for pair, found in zip(losses, opened, strict=True) if found is not None]
+    pairs = [(*pair, *image) for pair, image in zip(losses, opened, strict=True) if image is not None]
     maps: list[StoredHeatMap] = []
     try:
         for start in range(0, len(pairs), _BATCH):
@@ -90,14 +90,14 @@ def _open(root: Path, file: str, model: SavedModel) -> tuple[np.ndarray, tuple[f
         image = open_source(source_of(root, file, ranges), enough=shorter_side_for(rendition))
     except (DistingoError, OSError, ValueError, IndexError):
         return None
-    return render(image, rendition), seen_part(image.width, image.height, rendition)
+    return render(image, rendition), visible_part(image.width, image.height, rendition)
 
 
 def _affordable(network: nn.Module, rendition: ImageSpec, device: torch.device) -> int:
     """Number of maps within the budget; attention maps need a forward and a backward pass, three times the cost."""
     images = torch.zeros(1, rendition.channels, rendition.height, rendition.width, device=device)
     passes = 3 if attention_layers(network) else 1
-    return max(LEAST, int(OPERATIONS / max(1, passes * _count_operations(network, images))))
+    return max(MIN_MAPS, int(OPERATIONS / max(1, passes * _count_operations(network, images))))
 
 
 def _count_operations(network: nn.Module, images: torch.Tensor) -> int:

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from distingo.errors import ModelError, ResourceError, first_line
-from distingo.exporting.networks import FEW, GRAY, LARGEST_HALF, LONGEST_ASPECT, shorter_side
+from distingo.exporting.networks import GRAY, LARGEST_HALF, LONGEST_ASPECT, MIN_HALF_ELEMENTS, shorter_side
 from distingo.machine import import_openvino
 from distingo.progress import quiet_loggers
 from distingo.records import ImageSpec
@@ -94,12 +94,12 @@ preprocessing (uint8[batch, height, width, 3] {pictures}) => (uint8[batch, {heig
 """
 
 
-def preprocessing_graph(rendition: ImageSpec, pictures: str) -> Any:
+def preprocessing_graph(rendition: ImageSpec, input_name: str) -> Any:
     """Build an `onnx.ModelProto` that preprocesses images of any size, uint8 (n, height, width, 3).
 
     Args:
         rendition: Preprocessing for which `resizes_in_graph` is true.
-        pictures: Name of the input; the output is named `PIXELS`.
+        input_name: Name of the input; the output is named `PIXELS`.
     """
     from onnx import checker, parser
 
@@ -107,17 +107,17 @@ def preprocessing_graph(rendition: ImageSpec, pictures: str) -> Any:
         f'Resize <antialias = 1, axes = [1, 2], mode = "{_MODES[rendition.interpolation]}", cubic_coeff_a = -0.5, '
         'coordinate_transformation_mode = "half_pixel">'
     )
-    splits: dict[str, object] = {"height": rendition.height, "width": rendition.width, "resize": resize}
+    sizes: dict[str, object] = {"height": rendition.height, "width": rendition.width, "resize": resize}
     if rendition.fit == "crop":
-        fit = _CROP.format(**splits, shorter=shorter_side(rendition), aspect=LONGEST_ASPECT)
+        fit = _CROP.format(**sizes, shorter=shorter_side(rendition), aspect=LONGEST_ASPECT)
     else:
-        fit = _STRETCH.format(**splits)
+        fit = _STRETCH.format(**sizes)
     red, green, blue = (int(weight) for weight in GRAY)
     colors = _GRAY.format(red=red, green=green, blue=blue) if rendition.channels == 1 else "seen = Identity (pictures)"
     text = _WHOLE.format(
-        **splits,
+        **sizes,
         channels=rendition.channels,
-        pictures=pictures,
+        pictures=input_name,
         pixels=PIXELS,
         colors=colors,
         fit=fit,
@@ -217,7 +217,7 @@ def store_as_half(model: Any) -> None:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        if values.size < FEW or np.abs(values).max() > LARGEST_HALF:
+        if values.size < MIN_HALF_ELEMENTS or np.abs(values).max() > LARGEST_HALF:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}/half"))
@@ -285,7 +285,7 @@ def write_openvino(model: Any, folder: Path, description: ExportDescription) -> 
         ) from error
 
 
-_GIVEN, _ROWS, _DONE = "given.xml", "rows.npy", "done.xml"
+_ORIGINAL, _ROWS, _DONE = "given.xml", "rows.npy", "done.xml"
 
 
 def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
@@ -303,7 +303,7 @@ def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
     """
     openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
-        openvino.save_model(model, Path(folder) / _GIVEN, compress_to_fp16=False)
+        openvino.save_model(model, Path(folder) / _ORIGINAL, compress_to_fp16=False)
         np.save(Path(folder) / _ROWS, rows)
         code = f"from {__name__} import _quantize; _quantize({folder!r})"
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -314,11 +314,11 @@ def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
         return quantized.clone()  # the file is memory-mapped and its folder is deleted
 
 
-def _quantize(place: str) -> None:
-    folder = Path(place)
+def _quantize(folder_path: str) -> None:
+    folder = Path(folder_path)
     openvino, nncf = import_openvino(), import_openvino("nncf")
     nncf.set_log_level(logging.ERROR)
-    model, rows = openvino.Core().read_model(folder / _GIVEN), np.load(folder / _ROWS)
+    model, rows = openvino.Core().read_model(folder / _ORIGINAL), np.load(folder / _ROWS)
     quantized = nncf.quantize(
         model,
         nncf.Dataset([rows[at : at + 1] for at in range(len(rows))]),

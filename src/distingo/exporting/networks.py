@@ -36,17 +36,17 @@ class ExportableNetwork(nn.Module):
         self.register_buffer("slope", torch.tensor(1.0 if calibration is None else calibration.slope))
         self.register_buffer("offsets", torch.zeros(classes) if calibration is None else _offsets(calibration.offsets))
         if half:
-            _keep_as_half(self.network)
+            _store_as_half(self.network)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Compute probabilities, float32 (n, classes), and features (n, features) of uint8 NHWC images."""
         images = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         normalized = self.network.get_submodule("normalisation")(images)
-        with record_features(self.network) as seen:
+        with record_features(self.network) as features:
             logits = self.network.get_submodule("network")(normalized)
         calibrated = self.slope * logits + self.offsets
         probabilities = torch.sigmoid(calibrated) if self.several else torch.softmax(calibrated, dim=1)
-        return probabilities, seen.pop().flatten(1)
+        return probabilities, features.pop().flatten(1)
 
 
 class WholeImage(nn.Module):
@@ -69,12 +69,12 @@ class WholeImage(nn.Module):
         if self.rendition.channels == 1:
             images = ((images.float() @ self.gray[:, None] + 32768) / 65536).floor().to(torch.uint8)
         maps = images.permute(0, 3, 1, 2)
-        pixels = self._cut(maps) if self.rendition.fit == "crop" else self._resize(maps, *self._splits)
+        pixels = self._cut(maps) if self.rendition.fit == "crop" else self._resize(maps, *self._size)
         outputs: tuple[Tensor, Tensor] = self.network(pixels.permute(0, 2, 3, 1))
         return outputs
 
     @property
-    def _splits(self) -> tuple[int, int]:
+    def _size(self) -> tuple[int, int]:
         return self.rendition.height, self.rendition.width
 
     def _resize(self, maps: Tensor, height: int | torch.SymInt, width: int | torch.SymInt) -> Tensor:
@@ -83,24 +83,24 @@ class WholeImage(nn.Module):
         return nn.functional.interpolate(maps, size, mode=mode, antialias=True, align_corners=False)
 
     def _cut(self, maps: Tensor) -> Tensor:
-        splits = maps.shape[2], maps.shape[3]
-        shortest, longest = torch.sym_min(*splits), LONGEST_ASPECT * torch.sym_min(*splits)
-        kept = [torch.sym_min(split, longest) for split in splits]
-        for axis, (split, length) in enumerate(zip(splits, kept, strict=True), 2):
-            maps = maps.narrow(axis, (split - length) // 2, length)
+        lengths = maps.shape[2], maps.shape[3]
+        shortest, longest = torch.sym_min(*lengths), LONGEST_ASPECT * torch.sym_min(*lengths)
+        strips = [torch.sym_min(size, longest) for size in lengths]
+        for axis, (size, length) in enumerate(zip(lengths, strips, strict=True), 2):
+            maps = maps.narrow(axis, (size - length) // 2, length)
         shorter = shorter_side(self.rendition)
-        target = [shorter * length // shortest for length in kept]
+        target = [shorter * length // shortest for length in strips]
         maps = self._resize(maps, *target)
-        for axis, (enlarged, wanted) in enumerate(zip(target, self._splits, strict=True), 2):
-            spare = enlarged - wanted
-            maps = maps.narrow(axis, spare // 2 + (spare % 2) * (spare // 2 % 2), wanted)  # rounds halves to even
+        for axis, (enlarged, size) in enumerate(zip(target, self._size, strict=True), 2):
+            spare = enlarged - size
+            maps = maps.narrow(axis, spare // 2 + (spare % 2) * (spare // 2 % 2), size)  # rounds halves to even
         return maps
 
 
 GRAY = (19595.0, 38470.0, 7471.0)
 """Pillow's luminance of red, green and blue in 65536ths; below 2^24, so that floats are exact."""
 
-FEW = 256
+MIN_HALF_ELEMENTS = 256
 """Tensors with fewer elements, such as biases and constants, are not stored in float16."""
 
 LARGEST_HALF = torch.finfo(torch.float16).max
@@ -120,7 +120,7 @@ def shorter_side(rendition: ImageSpec) -> int:
     return int(rendition.height / rendition.crop_fraction)
 
 
-class _Widened(nn.Module):
+class _ToFloat32(nn.Module):
     """Parametrization that converts float16 weights to float32."""
 
     def forward(self, weights: Tensor) -> Tensor:
@@ -128,13 +128,17 @@ class _Widened(nn.Module):
         return weights.float()
 
 
-def _keep_as_half(network: nn.Module) -> None:
+def _store_as_half(network: nn.Module) -> None:
     """Store weights as float16, in place, except small tensors and values out of float16's range."""
     for module in list(network.modules()):
         for name, weights in list(module.named_parameters(recurse=False)):
-            if weights.dtype == torch.float32 and weights.numel() >= FEW and weights.abs().max() <= LARGEST_HALF:
+            if (
+                weights.dtype == torch.float32
+                and weights.numel() >= MIN_HALF_ELEMENTS
+                and weights.abs().max() <= LARGEST_HALF
+            ):
                 weights.data = weights.data.half()
-                parametrize.register_parametrization(module, name, _Widened(), unsafe=True)
+                parametrize.register_parametrization(module, name, _ToFloat32(), unsafe=True)
 
 
 def _offsets(values: tuple[float, ...]) -> Tensor:

@@ -104,7 +104,7 @@ def find_backbone(
             parameter="image_size",
         )
     arguments = json.loads(json.dumps({**settings.arguments, **sized}))
-    measures = measure_architecture(settings.architecture, arguments, height, width)
+    size = measure_architecture(settings.architecture, arguments, height, width)
     return BackboneDescription(
         name=name,
         architecture=settings.architecture,
@@ -112,12 +112,12 @@ def find_backbone(
         source=source,
         place=place,
         arguments=arguments,
-        features=measures.features,
+        features=size.features,
         rendition=rendition,
         mean=settings.mean,
         std=settings.std,
-        licence=settings.licence,
-        parameters=measures.parameters,
+        licence=settings.license,
+        parameters=size.parameters,
     )
 
 
@@ -229,17 +229,17 @@ def _replace_weights(settings: BackboneSettings, weights: str | Path) -> tuple[B
             parameter="weights",
         )
     source: WeightsSource = "folder" if path.is_dir() else "file"
-    beside = _read_beside(path)
-    if beside is not None and beside.architecture != settings.architecture:
+    stored_settings = _read_settings_next_to(path)
+    if stored_settings is not None and stored_settings.architecture != settings.architecture:
         raise ModelError(
-            f"{path}: weights of {beside.architecture}, not of {settings.architecture}; name the one they fit",
+            f"{path}: weights of {stored_settings.architecture}, not of {settings.architecture}; name the one they fit",
             code="weights_differ",
             parameter="weights",
         )
-    return beside or settings, source, str(path.resolve())
+    return stored_settings or settings, source, str(path.resolve())
 
 
-def _read_beside(path: Path) -> BackboneSettings | None:
+def _read_settings_next_to(path: Path) -> BackboneSettings | None:
     """Read the configuration next to weights, so that preprocessing matches their training."""
     config = (path if path.is_dir() else path.parent) / "config.json"
     return read_settings(config) if config.is_file() else None
@@ -250,9 +250,9 @@ def _settings_of(description: BackboneDescription) -> BackboneSettings:
     if description.source == "hub" and description.name.startswith(_HUB):
         return _find_origin(description.name)[0]
     if description.source in {"folder", "file"}:
-        beside = _read_beside(Path(description.place))
-        if beside is not None:
-            return beside
+        stored_settings = _read_settings_next_to(Path(description.place))
+        if stored_settings is not None:
+            return stored_settings
     return find_settings(f"{description.architecture}.{description.tag}".rstrip("."))
 
 

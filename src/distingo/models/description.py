@@ -206,14 +206,14 @@ def _find_faults(file: ModelFile) -> list[str]:
 
 def _contradictions(file: ModelFile) -> list[str]:
     kind, name = file.kind, file.name
-    known = [entry.name for entry in CATALOG.values() if entry.kind == kind]
+    names = [entry.name for entry in CATALOG.values() if entry.kind == kind]
     faults = []
     if kind == "pretrained" and (file.backbone is None or file.head not in HEADS):
         faults.append("a pretrained model without its backbone or head")
     if kind != "pretrained" and file.backbone is not None:
         faults.append(f"a {kind} model with a backbone")
-    if kind != "pretrained" and name not in known:
-        faults.append(f"{quote(name)} is no {kind} model; they are {', '.join(known)}")
+    if kind != "pretrained" and name not in names:
+        faults.append(f"{quote(name)} is no {kind} model; they are {', '.join(names)}")
     if kind != "classic" and file.rendition is None:
         faults.append("a network without an image size")
     return faults

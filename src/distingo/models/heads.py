@@ -207,11 +207,11 @@ def find_neighbors(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[T
     # a tracer would take the number of blocks for a constant, and batches of exports are small
     whole, block = torch.compiler.is_exporting(), max(1, _SIMILARITIES_AT_ONCE // len(bank))
     parts = [directions] if whole else torch.split(directions, block)
-    found = [torch.topk(part @ bank.T, neighbours, dim=1) for part in parts]
-    if not found:
+    matches = [torch.topk(part @ bank.T, neighbours, dim=1) for part in parts]
+    if not matches:
         empty = directions.new_zeros(0, neighbours)
         return empty, empty.long()
-    return torch.cat([values for values, _ in found]), torch.cat([indices for _, indices in found])
+    return torch.cat([values for values, _ in matches]), torch.cat([indices for _, indices in matches])
 
 
 class PretrainedClassifier(nn.Module):
@@ -256,14 +256,14 @@ def last_layer(network: nn.Module) -> nn.Module:
 @contextmanager
 def record_features(network: nn.Module) -> Iterator[list[Tensor]]:
     """Context manager in which each forward pass appends its features, float (n, features), to the list."""
-    seen: list[Tensor] = []
+    features: list[Tensor] = []
 
     def record(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         del module
-        seen.append(arguments[0].detach())
+        features.append(arguments[0].detach())
 
     hook = last_layer(network).register_forward_pre_hook(record)
     try:
-        yield seen
+        yield features
     finally:
         hook.remove()

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from distingo.datasets.cache.products import Product, pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DECODING
-from distingo.datasets.decoding.rendering import look, render, share_of_split, shorter_side_for
+from distingo.datasets.decoding.rendering import apply_view, render, share_of_split, shorter_side_for
 from distingo.datasets.measurements import describe, descriptor_names
 from distingo.machine.process import bind_this_thread
 from distingo.metrics.logits import as_probabilities
@@ -83,14 +83,14 @@ class Embedder:
 
         Args:
             cache: Cache for the features; the keys are image content, weights, preprocessing and engine.
-            view: As in `distingo.datasets.decoding.rendering.look`.
+            view: As in `distingo.datasets.decoding.rendering.apply_view`.
         """
         self._cache = cache
         rendition = self._description.rendition
         store = cache.store(self._kind(view), (self._description.features,), "float32")
 
         def compute(image: Image.Image) -> np.ndarray:
-            return render(look(image, view), rendition)
+            return render(apply_view(image, view), rendition)
 
         enough = math.ceil(shorter_side_for(rendition) / share_of_split(view))
         return Product(store, compute, finish=self._run, batch_size=_BATCH, enough=enough)
@@ -159,7 +159,7 @@ def input_product(model: SavedModel, cache: Cache, device: torch.device) -> Prod
     return pixels_product(cache, description.rendition)
 
 
-_LEAST_PROBABILITY = 1e-7
+_MIN_PROBABILITY = 1e-7
 """Lower bound of a classic model's probabilities before taking logarithms."""
 
 
@@ -255,11 +255,11 @@ def classic_logits(classic: ClassicClassifier, features: np.ndarray, task: Task)
         float64 (n, classes): log probabilities (single-label) or log odds (multi-label).
     """
     probabilities = np.asarray(classic.predict_probabilities(features), dtype=np.float64)
-    clipped = np.clip(probabilities, _LEAST_PROBABILITY, 1.0)
+    clipped = np.clip(probabilities, _MIN_PROBABILITY, 1.0)
     if task == "single-label":
         log_probabilities: np.ndarray = np.log(clipped)
         return log_probabilities
-    log_odds: np.ndarray = np.log(clipped) - np.log(np.clip(1 - probabilities, _LEAST_PROBABILITY, 1.0))
+    log_odds: np.ndarray = np.log(clipped) - np.log(np.clip(1 - probabilities, _MIN_PROBABILITY, 1.0))
     return log_odds
 
 
@@ -286,8 +286,8 @@ class ModelEngine:
         self._model = model
         self._device = device
         self._cache = cache
-        self._wanted: EngineName = model.description.engine if engine == "auto" else engine
-        self.name, self.precision = choose_engine(self._wanted, device, model.description.precision)
+        self._requested: EngineName = model.description.engine if engine == "auto" else engine
+        self.name, self.precision = choose_engine(self._requested, device, model.description.precision)
         self._building = Lock()
 
     def outputs(self, rows: np.ndarray) -> Outputs:
@@ -312,7 +312,7 @@ class ModelEngine:
         try:
             return self._build()
         except RuntimeError as error:
-            if self._wanted != "auto" or self.name == "torch":
+            if self._requested != "auto" or self.name == "torch":
                 raise
             log.info("%s: torch runs it, because %s", self._model.description.name, str(error).strip().splitlines()[0])
             self.name = "torch"

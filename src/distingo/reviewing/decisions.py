@@ -21,7 +21,7 @@ from distingo.datasets.corrections import Correction, Corrections, is_correction
 from distingo.datasets.decoding.decode import NO_LIMIT, open_source, read_bytes, read_header
 from distingo.datasets.walking import split_of_path
 from distingo.errors import DataError, option
-from distingo.files import remove_half_written_beside
+from distingo.files import remove_half_written_file
 from distingo.records import DEFAULT_MAX_PIXELS, Source
 from distingo.report.text.wording import file_size
 
@@ -62,7 +62,7 @@ class Decisions:
                 code="wrong_format",
                 parameter="corrections",
             )
-        remove_half_written_beside(path)
+        remove_half_written_file(path)
         self._refresh()
 
     @property

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from distingo.datasets.corrections import NO_CORRECTIONS, Corrections, find_corrections, write_corrections
-from distingo.datasets.splits.splitting import WantedSplit
+from distingo.datasets.splits.splitting import RequestedSplit
 from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
 from distingo.errors import DataError, RunError, join_faults
 from distingo.files import read_json, write_json
@@ -127,7 +127,7 @@ class TableSection(TableOptions):
     def options(self) -> TableOptions | None:
         """The options that `read_dataset` takes; None if no option was set."""
         options = TableOptions(**{each.name: getattr(self, each.name) for each in fields(TableOptions)})
-        return options if options.given else None
+        return options if options.flags else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class RunConfig:
     corrections: CorrectionsSection | None = None
     table: TableSection | None = None
     near_duplicates: Literal["none"] | Number | None = None
-    split: WantedSplit | None = None
+    split: RequestedSplit | None = None
     recipe_file: RecipeSection | None = None
     layout: Note = field(default_factory=lambda: text_note(""))
     task: Task = "single-label"

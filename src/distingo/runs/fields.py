@@ -177,7 +177,13 @@ def convert(
         raise _damaged(path, [_plain(error)], advice) from error
 
 
-_OLD_NAMES = {"side": "split", "pictures": "images", "judged": "evaluated"}
+_OLD_NAMES = {
+    "side": "split",
+    "pictures": "images",
+    "judged": "evaluated",
+    "picture": "image",
+    "validation_pictures": "validation_images",
+}
 """Current names of fields by their names in version 0.1."""
 
 

@@ -37,7 +37,7 @@ MODEL_FILES: dict[str, str] = {"onnx": "model.onnx", "openvino": "model.xml", "t
 
 PREPROCESSING_FILE = "preprocessing.json"
 
-INPUT = "pictures"
+INPUT = "images"
 
 OUTPUTS = ("probabilities", "features")
 

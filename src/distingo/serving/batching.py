@@ -228,7 +228,7 @@ class Batcher:
             if isinstance(evaluated, Exception):
                 entry.error = evaluated
             else:
-                is_ood = None if evaluated.unlike is None else bool(evaluated.unlike[at])
+                is_ood = None if evaluated.is_ood is None else bool(evaluated.is_ood[at])
                 entry.image = replace(image, row=None, probabilities=evaluated.probabilities[at], is_ood=is_ood)
             del image, _
         waited = sum(began - entry.since for entry in batch)

@@ -22,7 +22,7 @@ from distingo.safe_paths import safe_name
 from distingo.serving.corrections import CorrectionStore, StoredCorrection
 
 LABELS_NAME = "labels.csv"
-_IMAGES_FOLDER = "pictures"
+_IMAGES_FOLDER = "images"
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,9 +324,9 @@ def _read_parts(service: Service, parts: Sequence[Part], client: str) -> SentCor
     """Read a correction and check that its image can be decoded, so that everything stored can be trained on."""
     model = service.models.get(_text(_only(parts, "model")))
     labels = _read_labels(model, parts, new_classes=service.settings.new_classes)
-    part = _only(parts, "picture")
+    part = _only(parts, "image") or _only(parts, "picture")  # its name in version 0.1
     if part is None:
-        raise RefusedError(422, "no image in the form; send its file in the field 'picture'")
+        raise RefusedError(422, "no image in the form; send its file in the field 'image'")
     content = bytes(part.content)
     service.models.check_image(content, enough=_SUFFICIENT_SIDE, client=client)
     return SentCorrection(

@@ -104,8 +104,8 @@ PREDICT = _route(
     _responses(PredictAnswer, _TAKING),
     parameters=[_parameter(name, schema, description) for name, (schema, description) in _OPTIONS.items()],
     requestBody=_body(
-        form=_object(("pictures",), **{"pictures": _FILES}, **_OPTION_SCHEMAS),
-        json=_object(("pictures",), **{"pictures": _IMAGES}, **_OPTION_SCHEMAS),
+        form=_object(("images",), **{"images": _FILES}, **_OPTION_SCHEMAS),
+        json=_object(("images",), **{"images": _IMAGES}, **_OPTION_SCHEMAS),
         binary=_FILE,
     ),
 )
@@ -156,8 +156,8 @@ PING: _Schema = {
     "responses": {200: {"content": {"application/json": {"schema": {}}}, "description": "It is"}},
 }
 _CORRECTION = _object(
-    ("picture",),
-    **{"picture": _FILE},
+    ("image",),
+    image=_FILE,
     model={**_TEXT, "description": "Needed where several models are served"},
     labels={
         **_array({**_TEXT, "minLength": 1, "maxLength": LONGEST_LABEL}),

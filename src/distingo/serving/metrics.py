@@ -280,8 +280,8 @@ class InferenceCounters:
             for name, text, labels in (
                 ("requests", "Requests that called a model", ["outcome"]),
                 ("request_seconds", "Their time from the body's end to the scores", ["outcome"]),
-                ("batches", "Batches scored, by their images", ["pictures"]),
-                ("batch_seconds", "The time to score them", ["pictures"]),
+                ("batches", "Batches scored, by their images", ["images"]),
+                ("batch_seconds", "The time to score them", ["images"]),
                 ("waiting_pictures", "Decoded images that came into a batch", []),
                 ("waiting_seconds", "The time that they waited for it", []),
                 ("decoded_pictures", "Images decoded", []),
@@ -349,7 +349,7 @@ def summarize(families: Iterable[Any], models: Iterable[tuple[str, str]]) -> lis
 
 
 def _kind(labels: dict[str, str]) -> str:
-    return labels.get("outcome") or labels.get("pictures") or ""
+    return labels.get("outcome") or labels.get("images") or ""
 
 
 def _summarize(name: str, version: str, values: dict[tuple[str, str], float]) -> ModelStatistics:

@@ -31,7 +31,14 @@ from distingo.serving.http.access import RefusedError
 from distingo.serving.http.guard import pack_answer
 from distingo.serving.images import RequestImage, check_pixels
 from distingo.serving.metrics import summarize
-from distingo.serving.requests import MOST_LABELS, check_count, decode_base64, read_json_object, read_parameters
+from distingo.serving.requests import (
+    IMAGES_FIELDS,
+    MOST_LABELS,
+    check_count,
+    decode_base64,
+    read_json_object,
+    read_parameters,
+)
 from distingo.serving.served_models import ServedModel
 from distingo.serving.service import Service, count_image
 from distingo.serving.settings import ServeSettings
@@ -50,7 +57,7 @@ from distingo.version import __version__
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
 """Triton's names for the supported extensions."""
 
-INPUT = "pictures"
+INPUT = "images"
 OUTPUTS = {"probabilities": "FP32", "given": "BOOL", "label": "BYTES"}
 """Names and datatypes of the outputs; all but ``label`` have one column for each class."""
 
@@ -217,7 +224,7 @@ def _read_request(length: str | None, settings: ServeSettings, body: bytes) -> I
     binary = BinaryTail(tail)
     tensor = read_tensor(inputs[0], binary)
     binary.check_end()
-    if tensor.name != INPUT:
+    if tensor.name not in IMAGES_FIELDS:
         raise RefusedError(422, f"an input of another name; this model's one input is {INPUT!r}")
     outputs = _read_outputs(content.get("outputs"), is_binary=_truth(parameters, "binary_data_output", default=False))
     return InferenceRequest(identifier, read_images(tensor, settings), outputs)

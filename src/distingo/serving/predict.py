@@ -109,7 +109,7 @@ def _read_images(request: Request, most: int, body: bytes) -> ImageRequest:
     if kind == "application/json":
         return read_json(body, options, most)
     if is_file_type(content_type):
-        return ImageRequest((RequestImage(request.query_params.get("name", "picture")[:255], body),), options)
+        return ImageRequest((RequestImage(request.query_params.get("name", "image")[:255], body),), options)
     raise RefusedError(
         415, "a body of another type; send multipart/form-data, application/json, image/* or application/octet-stream"
     )
@@ -120,7 +120,7 @@ def _read_inputs(request: Request, body: bytes) -> ImageRequest:
     options = read_options(request.query_params)
     content_type = request.headers.get("content-type", RAW)
     if is_file_type(content_type):
-        return ImageRequest((RequestImage("picture", body),), options)
+        return ImageRequest((RequestImage("image", body),), options)
     if media_type(content_type) != "application/json":
         raise RefusedError(415, "a body of another type; send application/json, image/* or application/octet-stream")
     content = read_json_object(body)
@@ -128,7 +128,7 @@ def _read_inputs(request: Request, body: bytes) -> ImageRequest:
     if parameters.get("function_to_apply") not in (None, "softmax", "sigmoid"):
         raise RefusedError(422, "'function_to_apply' is not known; probabilities are always calibrated ones")
     options = read_options({"top_k": parameters.get("top_k")}, options)
-    return ImageRequest((RequestImage("picture", decode_base64(content.get("inputs"), "'inputs'")),), options)
+    return ImageRequest((RequestImage("image", decode_base64(content.get("inputs"), "'inputs'")),), options)
 
 
 def answer_image(metrics: Metrics, model: ServedModel, image: RequestImage, options: RequestOptions) -> ImagePrediction:
@@ -185,14 +185,14 @@ def _labels(
         return [prediction.label] if is_confident else []
     if options.threshold is None:
         return list(prediction.given or ())
-    lowest = max(options.threshold, model.certainty(options.abstain, options.coverage).answer_from or 0.0)
+    lowest = max(options.threshold, model.certainty(options.abstain, options.coverage).answer_probability or 0.0)
     order = np.argsort(-probabilities, kind="stable").tolist()
     return [model.predictor.classes[index] for index in order if float(probabilities[index]) >= lowest]
 
 
 def _entry(image: RequestImage, error: ErrorDetail | None = None) -> ImagePrediction:
     return {
-        "picture": image.name,
+        "image": image.name,
         "label": None,
         "labels": [],
         "known": False,
@@ -283,7 +283,7 @@ def _read_invocation(request: Request, settings: ServeSettings, body: bytes) -> 
     if kind == "multipart/form-data":
         return read_form(body, content_type, options, most)
     if is_file_type(content_type):
-        return ImageRequest((RequestImage("picture", body),), options)
+        return ImageRequest((RequestImage("image", body),), options)
     reason = "send application/json, text/csv, multipart/form-data, image/* or application/octet-stream"
     raise RefusedError(415, f"a body of another type; {reason}")
 

@@ -19,7 +19,10 @@ MOST_LABELS = 1_000_000
 
 RAW = "application/octet-stream"
 _LONGEST_NAME = 255
-_NOT_OPTIONS = ("pictures", "name")
+IMAGES_FIELDS = ("images", "pictures")
+"""The field or member of a request with its images, and its name in version 0.1."""
+
+_NOT_OPTIONS = (*IMAGES_FIELDS, "name")
 """Names in a query string or JSON object that are not options."""
 
 _DATA = "data:"
@@ -132,7 +135,7 @@ def read_form(body: bytes, content_type: str, options: RequestOptions, max_image
     """Read images and options from a form.
 
     Files can be in fields of any name; each option is in the field of its name. A part is a file if it has a file name
-    or is in the field ``pictures``.
+    or is in the field ``images``.
 
     Raises:
         RefusedError: The form is damaged or contains no file, or a field is not an option.
@@ -142,7 +145,7 @@ def read_form(body: bytes, content_type: str, options: RequestOptions, max_image
     for part in parse_form(body, content_type, max_images):
         if part.file_name == "" and not part.content:
             continue  # sent by browsers if no file was chosen
-        if part.file_name is not None or part.name == "pictures":
+        if part.file_name is not None or part.name in IMAGES_FIELDS:
             name = part.file_name or number_name(len(images) + 1)
             images.append(RequestImage(_shorten(name), part.content))
         else:
@@ -152,15 +155,15 @@ def read_form(body: bytes, content_type: str, options: RequestOptions, max_image
 
 
 def read_json(body: bytes, options: RequestOptions, max_images: int) -> ImageRequest:
-    """Read images and options from ``{"pictures": [{"name": ..., "data": base64}], "top_k": ...}``.
+    """Read images and options from ``{"images": [{"name": ..., "data": base64}], "top_k": ...}``.
 
     Raises:
         RefusedError: The JSON does not have this form or contains too many images.
     """
     content = read_json_object(body)
-    entries = content.get("pictures")
+    entries = next((content[name] for name in IMAGES_FIELDS if name in content), None)
     if not isinstance(entries, list):
-        raise RefusedError(422, 'no list \'pictures\' in the JSON; send {"pictures": [{"name": ..., "data": base64}]}')
+        raise RefusedError(422, 'no list \'images\' in the JSON; send {"images": [{"name": ..., "data": base64}]}')
     check_count(len(entries), max_images)
     images: list[RequestImage] = []
     for number, entry in enumerate(entries, 1):

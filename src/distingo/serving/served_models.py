@@ -14,8 +14,8 @@ from PIL import Image
 
 from distingo.datasets.decoding.rendering import shorter_side_for
 from distingo.errors import RunError
-from distingo.machine.process import free_this_thread, give_large_blocks_back, usable_cores
-from distingo.prediction.naming import Certainty, Levels, possible_levels, settle_certainty
+from distingo.machine.process import free_this_thread, release_large_blocks, usable_cores
+from distingo.prediction.naming import Certainty, Levels, certainty_thresholds, possible_levels
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher, Later
 from distingo.serving.decoding import DecodeTask, DecodingProcesses, too_many_waiting
@@ -114,7 +114,7 @@ class ServedModel:
         return _decode_image(self._processes, self._task, image.file, "")
 
     def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
-        """The thresholds for the requested levels, cached; see `distingo.prediction.naming.settle_certainty`."""
+        """The thresholds for the requested levels, cached; see `distingo.prediction.naming.certainty_thresholds`."""
         return self._certainties(abstain, coverage)
 
     def on_batch(self, images: int, seconds: float, waited: float) -> None:
@@ -128,7 +128,7 @@ class ServedModel:
         return row
 
     def _compute_certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
-        return settle_certainty(self.predictor.model, abstain=abstain, coverage=coverage)
+        return certainty_thresholds(self.predictor.model, abstain=abstain, coverage=coverage)
 
     def _warm_up(self) -> None:
         """Score a gray image, so that lazy initialization happens before the first request."""
@@ -177,7 +177,7 @@ class ServedModels:
             self.processes.close()
             raise
         if not any(model.predictor.engine == "torch" for model in self._models.values()):
-            give_large_blocks_back()  # not with torch, which needs such blocks for every batch
+            release_large_blocks()  # not with torch, which needs such blocks for every batch
         for model in self._models.values():
             metrics.watch_scores(model.name, model.version, model.predictor.model.calibration_set)
 

@@ -303,4 +303,4 @@ def _describe(neighbor: Neighbor) -> NeighborAnswer:
         encoded = io.BytesIO()
         Image.fromarray(neighbor.image).save(encoded, "JPEG", quality=80)
         address = f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"
-    return {"label": ", ".join(neighbor.labels), "distance": neighbor.distance, "picture": address}
+    return {"label": ", ".join(neighbor.labels), "distance": neighbor.distance, "image": address}

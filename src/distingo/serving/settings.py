@@ -187,7 +187,7 @@ class ServeSettings:
             metavar="NAME",
             flag="--allow-host",
             repeats=True,
-            given=str | Sequence[str],
+            accepts=str | Sequence[str],
         ),
     ] = ()
     proxies: Annotated[
@@ -199,7 +199,7 @@ class ServeSettings:
             metavar="ADDRESS",
             flag="--proxy",
             repeats=True,
-            given=str | Sequence[str],
+            accepts=str | Sequence[str],
         ),
     ] = ()
     corrections: Annotated[
@@ -208,7 +208,7 @@ class ServeSettings:
             help="SQLite file that corrections from the page are kept in, with their images",
             default="none are kept",
             metavar="FILE.sqlite",
-            given=str | Path | None,
+            accepts=str | Path | None,
         ),
     ] = None
     new_classes: Annotated[bool, Option(help="let corrections name classes that the model does not know")] = False

@@ -86,7 +86,7 @@ def _fill_up(
     model_entry = find_model(options["model"])
     if backbone is not None:
         return _pretrained_recipe(facts, options, backbone)
-    _refuse_wishes_for_backbones(model_entry.name, options)
+    _refuse_backbone_options(model_entry.name, options)
     choices = (
         _not_used(model_entry.name, options, _defaults(model_entry.name, facts))
         if model_entry.kind == "classic"
@@ -106,7 +106,7 @@ def _fill_up(
     return recipe_from_dict({**_defaults(model_entry.name, facts), **options}), tuple(choices)
 
 
-def _refuse_wishes_for_backbones(model: str, options: Mapping[str, Any]) -> None:
+def _refuse_backbone_options(model: str, options: Mapping[str, Any]) -> None:
     for name in OF_BACKBONES:
         if options.get(name, _plain_value(name)) != _plain_value(name):
             opt_name = option(name)
@@ -263,7 +263,7 @@ def as_size(size: object) -> tuple[int, int]:
     """
     if isinstance(size, int):
         return size, size
-    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(split, int) for split in size):
+    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(length, int) for length in size):
         return size[0], size[1]
     raise UsageError(
         f"{option('image_size')} {size!r}: give one number, or height and width as in 400x300",

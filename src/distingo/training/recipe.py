@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from distingo.errors import UsageError, option, quote, suggest_names
 from distingo.options.fields import Option, check_options
-from distingo.options.training import read_batch_size, read_image_size
+from distingo.options.training import read_batch_size
 from distingo.runs.fields import Plain
 from distingo.scores import ThresholdAim
 
@@ -30,15 +30,6 @@ PositiveWeights = Literal["none", "balanced"]
 
 CHOSEN = "chosen from model and data"
 """Help text for defaults that `distingo.training.defaults` chooses."""
-
-
-IMAGE_SIZE = Option(
-    help="size of the images that the model gets, in pixels: one number, or height and width, each 1 to 8192",
-    default="the backbone's own, that of small images, else 128",
-    metavar="N|HxW",
-    parse=read_image_size,
-)
-"""Help text of the option that sets `Recipe.height` and `Recipe.width`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +65,7 @@ class Recipe:
             high=1_000_000,
             default="by model and data, 32 to 128",
             metavar="N|auto",
-            given=int | Literal["auto"],
+            accepts=int | Literal["auto"],
             parse=read_batch_size,
         ),
     ] = 32

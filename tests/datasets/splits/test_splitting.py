@@ -76,8 +76,8 @@ def test_a_given_test_set_stays_and_validation_is_cut_from_train() -> None:
         "validation": {"a": 3, "b": 6},
         "test": {"a": 3, "b": 5},
     }
-    assert all(image.given_split == "test" for image in split.test)
-    assert all(image.given_split == "train" for image in (*split.train, *split.validation))
+    assert all(image.predefined_split == "test" for image in split.test)
+    assert all(image.predefined_split == "train" for image in (*split.train, *split.validation))
 
 
 def test_a_given_validation_set_stays_and_test_is_cut_from_train() -> None:
@@ -88,14 +88,14 @@ def test_a_given_validation_set_stays_and_test_is_cut_from_train() -> None:
         "validation": {"a": 2, "b": 2},
         "test": {"a": 2, "b": 2},
     }
-    assert all(image.given_split == "validation" for image in split.validation)
+    assert all(image.predefined_split == "validation" for image in split.validation)
 
 
 def test_all_three_given_are_kept_as_they_are() -> None:
     splits: tuple[SplitName, ...] = SPLITS
     data = dataset({(label, split_name): 1 for label in "ab" for split_name in splits})
     split = split_dataset(data, seed=0)
-    assert all(image.given_split == split_name for split_name in splits for image in split.split(split_name))
+    assert all(image.predefined_split == split_name for split_name in splits for image in split.split(split_name))
     assert sum(len(split.split(split_name)) for split_name in splits) == 6
 
 
@@ -243,7 +243,7 @@ def test_given_sides_are_kept_with_several_labels() -> None:
     split = split_dataset(several(test + train), seed=0)
     assert list(split.test) == test
     assert len(split.validation) == round(0.15 * 46)
-    assert {image.given_split for image in (*split.train, *split.validation)} == {"train"}
+    assert {image.predefined_split for image in (*split.train, *split.validation)} == {"train"}
     assert texts(split.notes) == ("label c (6 pictures) has none on the test split",)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.evaluation.comparison import ComparedRun, Cost
+from distingo.evaluation.comparison_records import ComparedRun, Cost
 from distingo.report.charts.curves import BOTTOM, LEFT, RIGHT, TOP
 from distingo.report.pages.comparison import draw_run_curves
 from distingo.runs.config import RunConfig

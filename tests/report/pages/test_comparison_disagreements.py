@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from distingo.evaluation.comparing import compare_runs
-from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
+from distingo.evaluation.compare_runs import compare_runs
+from distingo.evaluation.comparison_records import ComparedRun, Comparison, Cost
 from distingo.report.pages.comparison import find_disagreements, find_label_disagreements
 from distingo.runs.config import RunConfig
 from distingo.runs.contents import RunRecords

@@ -12,7 +12,7 @@ import numpy as np
 from distingo.csv_files import join_labels, read_split_name, read_table, split_labels, write_table
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.group_splitting import Division
-from distingo.datasets.splits.splitting import WantedSplit, order_split
+from distingo.datasets.splits.splitting import RequestedSplit, order_split
 from distingo.errors import DataError, RunError, UsageError, name_some, option
 from distingo.files import content_hash
 from distingo.messages.notes import Note, name_first, note
@@ -310,14 +310,14 @@ def _lacking(dataset: Dataset, splits: dict[SplitName, list[LabeledImage]]) -> l
     return notes
 
 
-def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:
+def name_split(path: str | Path | None, fold: int | None) -> RequestedSplit | None:
     """Combine the options ``--split`` and ``--fold``.
 
     Raises:
         UsageError: There is a fold without a file.
     """
     if path is not None:
-        return WantedSplit(Path(path), fold)
+        return RequestedSplit(Path(path), fold)
     if fold is not None:
         raise UsageError(
             f"{option('fold')} {fold}: is about the folds of a split file; name that by {option('split')}",
@@ -327,7 +327,7 @@ def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:
     return None
 
 
-def require_unchanged(split: WantedSplit) -> None:
+def require_unchanged(split: RequestedSplit) -> None:
     """Refuse a split file that changed since the run that is to be repeated.
 
     Raises:
@@ -341,7 +341,7 @@ def require_unchanged(split: WantedSplit) -> None:
         )
 
 
-def require_same_split(split: WantedSplit, started: WantedSplit | None, output: Path) -> None:
+def require_same_split(split: RequestedSplit, started: RequestedSplit | None, output: Path) -> None:
     """Refuse to resume a run with a different split file or fold.
 
     Raises:
@@ -357,7 +357,7 @@ def require_same_split(split: WantedSplit, started: WantedSplit | None, output: 
         )
 
 
-def hashed(split: WantedSplit) -> WantedSplit:
+def hashed(split: RequestedSplit) -> RequestedSplit:
     """Add the hash of the file's bytes, and make its path absolute.
 
     Raises:

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.language import count, gettext
-from distingo.metrics.multi_label import PrecisionRecallCurve, precision_recall_curve, two_by_two
+from distingo.metrics.multi_label import PrecisionRecallCurve, label_confusions, precision_recall_curve
 from distingo.report.charts.curves import scale_to
 from distingo.report.text.wording import counted
 from distingo.runs.predictions import Predicted, PredictionRow
-from distingo.scores import Evaluation, LabelScores, TwoByTwo
+from distingo.scores import BinaryConfusion, Evaluation, LabelScores
 
 MOST_CLASSES = 24
 """Maximum number of classes in the matrix; of more, the most confused ones are shown."""
@@ -347,11 +347,11 @@ def _curve(scores: LabelScores, predictions: Predicted) -> CurveDrawing | None:
 
 def _plain_f1(predictions: Predicted) -> dict[str, float]:
     given = np.asarray(predictions.probabilities >= PLAIN_THRESHOLD)
-    tables = two_by_two(predictions.truth, given)
+    tables = label_confusions(predictions.truth, given)
     return {name: _f1(cells) for name, cells in zip(predictions.classes, tables, strict=True)}
 
 
-def _f1(cells: TwoByTwo) -> float:
+def _f1(cells: BinaryConfusion) -> float:
     both = 2 * cells.true_positives
     either = both + cells.false_positives + cells.false_negatives
     return both / either if either else 0.0

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from distingo.evaluation.comparison import COMPARISON_PAGE, ComparedRun, Comparison, path_from
+from distingo.evaluation.comparison_records import COMPARISON_PAGE, ComparedRun, Comparison, path_from
 from distingo.report.charts.curves import (
     BOTTOM,
     CURVE_SCORES,
@@ -299,7 +299,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
     It links to the runs' reports by relative paths.
 
     Args:
-        comparison: The result of `distingo.evaluation.comparing.compare_runs`.
+        comparison: The result of `distingo.evaluation.compare_runs.compare_runs`.
         folder: Folder for ``comparison.html``; created if it is missing.
 
     Returns:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distingo.evaluation.comparison import ComparedRun, Comparison
+from distingo.evaluation.comparison_records import ComparedRun, Comparison
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.language import count
 from distingo.report.text.summaries import Summary

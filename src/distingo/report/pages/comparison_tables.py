@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from distingo.evaluation.comparison import ComparedRun, Cost
+from distingo.evaluation.comparison_records import ComparedRun, Cost
 from distingo.language import count
 from distingo.metrics.paired import LEVEL, PairedScore
 from distingo.metrics.paired_scores import ClassDifference

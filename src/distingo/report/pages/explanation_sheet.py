@@ -73,9 +73,9 @@ def _change(before: float, after: float) -> str:
 def _whether_it_means_something(check: CoverCheck) -> str:
     number = len(check.random_falls)
     reached = sum(fall >= check.fall for fall in check.random_falls)
-    if check.means_something:
+    if check.is_meaningful:
         return f"The map means something: none of {number} random covers mattered as much."
-    if check.may_mean_something:
+    if check.may_be_meaningful:
         return f"The map may mean something, or not: {reached} of {number} random covers mattered as much."
     if check.fall <= 0:
         return "Do not trust this map: without its hottest part the model is no less sure."
@@ -206,7 +206,7 @@ def _draw_class(sheet: Image.Image, explanation: Explanation, explained: ClassEx
     top += 12
     if explained.check is not None:
         top = _draw_check(sheet, explained.check, top)
-    trusted = explained.check is not None and explained.check.may_mean_something
+    trusted = explained.check is not None and explained.check.may_be_meaningful
     for number, sentence in enumerate(describe_class(explained)):
         for line in _TEXT.wrap(sentence, _TEXT_WIDTH):
             _TEXT.draw(sheet, (at, top), line, _INK if number == 0 or trusted else _WRONG)

@@ -218,8 +218,8 @@ def write_inspection(dataset: Dataset, path: Path, exploration: Exploration | No
     Raises:
         ResourceError: The page can't be written.
     """
-    given = any(image.given_split for image in dataset.images)
-    labeled = [(image.given_split or "train", image.labels) for image in dataset.images]
+    given = any(image.predefined_split for image in dataset.images)
+    labeled = [(image.predefined_split or "train", image.labels) for image in dataset.images]
     balance = balance_classes(labeled, dataset.classes)
     samples = choose_samples(
         ((image.source.file, image.labels) for image in dataset.images),

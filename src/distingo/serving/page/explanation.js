@@ -28,8 +28,8 @@ export const drawHeatControls = (entry, redraw) => {
 
 const drawNeighbour = (neighbour, pictured) => {
   const alt = word("neighbour", { label: isolated(neighbour.label) });
-  const picture = neighbour.picture
-    ? make("img", { src: neighbour.picture, alt })
+  const picture = neighbour.image
+    ? make("img", { src: neighbour.image, alt })
     : pictured && make("span", { class: "no-picture" }, word("noTrainingPicture"));
   return make("li", {}, picture,
     make("bdi", { class: "neighbour-label" }, neighbour.label),
@@ -38,7 +38,7 @@ const drawNeighbour = (neighbour, pictured) => {
 export const drawNeighbours = (entry) => {
   const neighbours = entry.explanation?.neighbours ?? [];
   if (!neighbours.length) return null;
-  const pictured = neighbours.some((neighbour) => neighbour.picture);
+  const pictured = neighbours.some((neighbour) => neighbour.image);
   return make("div", { class: "neighbours" }, make("h4", {}, word("neighbours")),
     make("ul", { class: pictured ? "pictured" : "named" }, ...neighbours.map((neighbour) => drawNeighbour(neighbour, pictured))));
 };

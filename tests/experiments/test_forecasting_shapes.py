@@ -17,7 +17,7 @@ def test_a_shape_without_noise_is_found_again(shape: object) -> None:
     errors = level + 0.1 * shape.fall(X, rate)  # type: ignore[attr-defined]
     fitted = fit_shape(shape, X, np.stack([errors, errors + 0.01]), np.ones(8))  # type: ignore[arg-type]
     assert fitted.rate[0] == pytest.approx(rate)
-    assert fitted.misfit[0] == pytest.approx(0, abs=1e-12)
+    assert fitted.squared_error[0] == pytest.approx(0, abs=1e-12)
     further = np.array([2.0, 5.0])
     np.testing.assert_allclose(fitted.at(further)[0], level + 0.1 * shape.fall(further, rate), rtol=1e-6)  # type: ignore[attr-defined]
 

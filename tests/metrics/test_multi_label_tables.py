@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from distingo.metrics.multi_label import co_occurrence, labels_per_image, precision_recall_curve, two_by_two
-from distingo.scores import TwoByTwo
+from distingo.metrics.multi_label import co_occurrence, label_confusions, labels_per_image, precision_recall_curve
+from distingo.scores import BinaryConfusion
 
 TRUTH = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0]], dtype=bool)
 
@@ -45,7 +45,11 @@ def test_a_label_without_positives_has_no_curve() -> None:
 
 def test_two_by_two_counts_rightly() -> None:
     predicted = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 0], [1, 1, 0]], dtype=bool)
-    assert two_by_two(TRUTH, predicted) == (TwoByTwo(2, 1, 1, 0), TwoByTwo(1, 0, 1, 2), TwoByTwo(0, 1, 0, 3))
+    assert label_confusions(TRUTH, predicted) == (
+        BinaryConfusion(2, 1, 1, 0),
+        BinaryConfusion(1, 0, 1, 2),
+        BinaryConfusion(0, 1, 0, 3),
+    )
 
 
 def test_co_occurrence_counts_pairs_and_labels() -> None:
@@ -63,6 +67,6 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="give truth values"):
         co_occurrence(TRUTH.astype(int))
     with pytest.raises(ValueError, match="give equal ones"):
-        two_by_two(TRUTH, TRUTH[:2])
+        label_confusions(TRUTH, TRUTH[:2])
     with pytest.raises(ValueError, match=r"give \(n,\) each"):
         precision_recall_curve(TRUTH[:, 0], np.zeros(3))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from distingo.explanation.relevance import MOST_LAYERS, feature_maps, first_filters
+from distingo.explanation.relevance import MAX_LAYERS, feature_maps, first_filters
 from distingo.models.heads import LinearHead, PretrainedClassifier
 from distingo.models.small_networks import SmallCNN
 
@@ -21,7 +21,7 @@ def test_the_maps_of_our_own_network_are_what_its_layers_give() -> None:
     images = torch.rand(1, 3, 32, 48)
     layers = feature_maps(behind_nothing(cnn), images)
     assert [layer.name for layer in layers] == ["stem.0", "body.0", "body.1", "body.2", "body.3", "body.4"]
-    assert len(layers) <= MOST_LAYERS
+    assert len(layers) <= MAX_LAYERS
     with torch.no_grad():
         maps = cnn.stem(images)[0].numpy()
     first = layers[0]

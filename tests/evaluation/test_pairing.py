@@ -10,7 +10,7 @@ import pytest
 
 import distingo
 from distingo.errors import ErrorCode, RunError
-from distingo.evaluation.pairing import require_own_judgment, require_same_test
+from distingo.evaluation.pairing import require_own_evaluation, require_same_test
 from distingo.runs.contents import read_run
 from raising import raises
 from tiny_runs import answer, change_json, change_rows, copy_run
@@ -140,9 +140,9 @@ def _rename_truth(rows: list[dict[str, Any]]) -> None:
     ],
 )
 def test_scores_that_are_not_the_runs_own(changed: Path, damage: Callable[[Path], object], code: ErrorCode) -> None:
-    assert require_own_judgment(read_run(changed)).n == 12
+    assert require_own_evaluation(read_run(changed)).n == 12
     damage(changed)
     with raises(RunError, code=code) as caught:
-        require_own_judgment(read_run(changed))
+        require_own_evaluation(read_run(changed))
     assert str(caught.value).startswith(f"{changed}: ")
     assert f"`distingo evaluate {changed}`" in str(caught.value)

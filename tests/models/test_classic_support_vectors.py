@@ -30,14 +30,14 @@ def test_decisions_are_scikit_learns(classes: int) -> None:
     expected = make_pipeline(StandardScaler(), OneVsRestClassifier(SVC(C=3.0, gamma=1 / 6)))
     expected.fit(features.astype(np.float64), labels)
 
-    machines = fit_support_vectors(features, labels, classes, regularisation=3.0)
+    machines = fit_support_vectors(features, labels, classes, regularization=3.0)
 
     np.testing.assert_allclose(machines.decide(unseen), expected.decision_function(unseen), atol=1e-6)
 
 
 def test_two_classes_get_opposite_decisions() -> None:
     features, labels = blobs(100, 2)
-    decisions = fit_support_vectors(features, labels, 2, regularisation=1.0).decide(features)
+    decisions = fit_support_vectors(features, labels, 2, regularization=1.0).decide(features)
     expected = make_pipeline(StandardScaler(), SVC(gamma=1 / 6)).fit(features.astype(np.float64), labels)
     np.testing.assert_allclose(decisions[:, 1], expected.decision_function(features), atol=1e-6)
     np.testing.assert_allclose(decisions[:, 0], -decisions[:, 1], atol=1e-2)  # libsvm stops at a tolerance
@@ -45,7 +45,7 @@ def test_two_classes_get_opposite_decisions() -> None:
 
 def test_probabilities_follow_the_decisions() -> None:
     features, labels = blobs(100, 4)
-    machines = fit_support_vectors(features, labels, 4, regularisation=1.0)
+    machines = fit_support_vectors(features, labels, 4, regularization=1.0)
     probabilities = machines.predict_probabilities(features)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
@@ -56,7 +56,7 @@ def test_probabilities_follow_the_decisions() -> None:
 def test_calibration_finds_the_least_log_loss() -> None:
     features, labels = blobs(150, 3)
     unseen, truth = blobs(400, 3, seed=1)
-    calibrated = fit_support_vectors(features, labels, 3, regularisation=10.0).calibrated(unseen, truth)
+    calibrated = fit_support_vectors(features, labels, 3, regularization=10.0).calibrated(unseen, truth)
 
     def log_loss(sharpness: float) -> float:
         probabilities = replace(calibrated, sharpness=sharpness).predict_probabilities(unseen)
@@ -69,7 +69,7 @@ def test_calibration_finds_the_least_log_loss() -> None:
 
 def test_calibration_on_images_that_are_all_right_stays_finite() -> None:
     features, labels = blobs(60, 3)
-    machines = fit_support_vectors(features, labels, 3, regularisation=10.0)
+    machines = fit_support_vectors(features, labels, 3, regularization=10.0)
     right = machines.decide(features).argmax(axis=1)
     probabilities = machines.calibrated(features, right).predict_probabilities(features)
     assert np.isfinite(probabilities).all()
@@ -77,13 +77,13 @@ def test_calibration_on_images_that_are_all_right_stays_finite() -> None:
 
 def test_a_class_without_a_image_is_decided_against() -> None:
     features, labels = blobs(60, 2)
-    machines = fit_support_vectors(features, labels, 3, regularisation=1.0)
+    machines = fit_support_vectors(features, labels, 3, regularization=1.0)
     np.testing.assert_array_equal(machines.decide(features)[:, 2], -1)
 
 
 def test_damaged_arrays_are_refused() -> None:
     features, labels = blobs(60, 2)
-    machines = fit_support_vectors(features, labels, 2, regularisation=1.0)
+    machines = fit_support_vectors(features, labels, 2, regularization=1.0)
     tensors = machines.to_tensors()
     with pytest.raises(ValueError, match="contradict"):
         SupportVectors.from_tensors({**tensors, "dual": tensors["dual"][1:]}, machines.settings())
@@ -103,7 +103,7 @@ def several(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_independent_labels_are_scikit_learns_one_against_the_rest() -> None:
     features, labels = several(200)
     unseen, _ = several(100, seed=1)
-    decisions = fit_support_vectors(features, labels, 4, regularisation=1.0).decide(unseen)
+    decisions = fit_support_vectors(features, labels, 4, regularization=1.0).decide(unseen)
     for label in (0, 1):
         expected = make_pipeline(StandardScaler(), SVC(gamma=1 / 6)).fit(features.astype(np.float64), labels[:, label])
         np.testing.assert_allclose(decisions[:, label], expected.decision_function(unseen), atol=1e-6)
@@ -113,7 +113,7 @@ def test_independent_labels_are_scikit_learns_one_against_the_rest() -> None:
 def test_independent_probabilities_are_platts() -> None:
     features, labels = several(300)
     held_out, truth = several(400, seed=1)
-    machines = fit_support_vectors(features, labels, 4, regularisation=1.0)
+    machines = fit_support_vectors(features, labels, 4, regularization=1.0)
     calibrated = machines.calibrated(held_out, truth)
     probabilities = calibrated.predict_probabilities(held_out)
     for label in (0, 1):
@@ -132,6 +132,6 @@ def test_independent_probabilities_are_platts() -> None:
 
 
 def test_machines_saved_before_there_were_several_labels_are_exclusive() -> None:
-    machines = fit_support_vectors(*blobs(60, 2), 2, regularisation=1.0)
+    machines = fit_support_vectors(*blobs(60, 2), 2, regularization=1.0)
     assert machines.settings().keys() == {"gamma", "sharpness"}
     assert SupportVectors.from_tensors(machines.to_tensors(), machines.settings()).exclusive

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 
 from distingo.errors import DataError, UsageError
 from distingo.models.heads import HEADS, build_head
-from distingo.training.heads import FittedHead, fit_head
+from distingo.training.head_selection import FittedHead, fit_head
 from note_texts import texts
 from raising import raises
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo.errors import RunError, UsageError, option
-from distingo.evaluation.comparison import ComparedRun, Comparison, cost_of
+from distingo.evaluation.comparison_records import ComparedRun, Comparison, cost_of
 from distingo.evaluation.pairing import (
     TestImage,
     VersusBest,
@@ -18,7 +18,7 @@ from distingo.evaluation.pairing import (
     group_by_recipe,
     pair_classes,
     pair_labels,
-    require_own_judgment,
+    require_own_evaluation,
     require_same_classes,
     require_same_test,
     test_split,
@@ -64,7 +64,7 @@ def on_common_images(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ...]
         )
     sizes = tuple(len(split) for split in splits)
     common = note("evaluated-on-common", count=len(files), sizes=sizes)
-    return tuple(_judged_on(run, files) for run in runs), (common,)
+    return tuple(_evaluate_on(run, files) for run in runs), (common,)
 
 
 def _same(splits: Sequence[dict[str, TestImage]]) -> list[str]:
@@ -79,10 +79,10 @@ def _unseen(runs: Sequence[RunRecords], splits: Sequence[dict[str, TestImage]]) 
     return [file for file in _same(splits) if splits[0][file].content not in training_contents]
 
 
-def _judged_on(run: RunRecords, files: Sequence[str]) -> RunRecords:
+def _evaluate_on(run: RunRecords, files: Sequence[str]) -> RunRecords:
     common_files = set(files)
     predicted = run.predicted_on(files)
-    evaluate = _judge_labels if run.task == "multi-label" else _judge_classes
+    evaluate = _score_labels if run.task == "multi-label" else _score_classes
     return replace(
         run,
         split=tuple(row for row in run.split if row.split != "test" or row.file in common_files),
@@ -91,7 +91,7 @@ def _judged_on(run: RunRecords, files: Sequence[str]) -> RunRecords:
     )
 
 
-def _judge_classes(run: RunRecords, predicted: Predicted) -> Evaluation:
+def _score_classes(run: RunRecords, predicted: Predicted) -> Evaluation:
     confusion = confusion_matrix(predicted.truth, predicted.predicted, len(run.classes))
     return Evaluation(
         split="test",
@@ -104,7 +104,7 @@ def _judge_classes(run: RunRecords, predicted: Predicted) -> Evaluation:
     )
 
 
-def _judge_labels(run: RunRecords, predicted: Predicted) -> Evaluation:
+def _score_labels(run: RunRecords, predicted: Predicted) -> Evaluation:
     thresholds = run.evaluation.thresholds if run.evaluation else None
     if thresholds is None:
         raise RunError(
@@ -147,8 +147,8 @@ def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison
         UsageError: There are fewer than two folders, or a folder occurs twice.
     """
     _require_several(folders)
-    names = name_apart([folder.resolve() for folder in folders])
-    records, notes = _judged_alike([read_run(folder) for folder in folders], common=common)
+    names = unique_names([folder.resolve() for folder in folders])
+    records, notes = _evaluate_on_same_images([read_run(folder) for folder in folders], common=common)
     runs = [_compared(name, run, evaluation) for name, (run, evaluation) in zip(names, records, strict=True)]
     task = runs[0].records.task
     score = _main_score(task, runs)
@@ -159,7 +159,7 @@ def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison
         task=task,
         score=score,
         n=runs[0].evaluation.n,
-        runs=_beside_best(runs, seeds),
+        runs=_with_differences(runs, seeds),
         baselines=_baselines(runs),
         notes=(*notes, *_training_notes(runs)),
         seeds=seeds,
@@ -167,7 +167,7 @@ def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison
     )
 
 
-def name_apart(folders: Sequence[Path]) -> list[str]:
+def unique_names(folders: Sequence[Path]) -> list[str]:
     """Name folders by their last path component, with as many parent components as make the names unique.
 
     Args:
@@ -188,18 +188,18 @@ def name_apart(folders: Sequence[Path]) -> list[str]:
 def _require_several(folders: Sequence[Path]) -> None:
     if len(folders) < 2:
         raise UsageError("compare needs two run folders or more", code="missing_argument", parameter="runs")
-    seen: set[Path] = set()
+    resolved: set[Path] = set()
     for folder in folders:
-        if folder.resolve() in seen:
+        if folder.resolve() in resolved:
             raise UsageError(f"{folder}: is given twice; name each run once", code="named_twice", parameter="runs")
-        seen.add(folder.resolve())
+        resolved.add(folder.resolve())
 
 
-def _judged_alike(
+def _evaluate_on_same_images(
     runs: Sequence[RunRecords], *, common: bool
 ) -> tuple[list[tuple[RunRecords, Evaluation]], tuple[Note, ...]]:
     """Each run with its evaluation on the same images, and a note if these differ from its own test split."""
-    evaluations = [require_own_judgment(run) for run in runs]
+    evaluations = [require_own_evaluation(run) for run in runs]
     if common:
         chosen, notes = on_common_images(runs)
         return [(run, run.evaluation or own) for run, own in zip(chosen, evaluations, strict=True)], notes
@@ -227,7 +227,7 @@ def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
     return score
 
 
-def _beside_best(runs: Sequence[ComparedRun], seeds: Sequence[Sequence[str]]) -> tuple[ComparedRun, ...]:
+def _with_differences(runs: Sequence[ComparedRun], seeds: Sequence[Sequence[str]]) -> tuple[ComparedRun, ...]:
     """Add to every run except the first, which is the best, its paired difference from the best."""
     compared = [runs[0]]
     with progress_bar("comparing runs", len(runs) - 1) as advance:
@@ -243,7 +243,7 @@ def _pair(run: ComparedRun, best: ComparedRun, runs: int) -> VersusBest:
     pairs = runs * (runs - 1) // 2
     if run.records.task == "single-label":
         return pair_classes(run.records, best.records, pairs=pairs)
-    own, other = (split.records.predicted_on(_test_files(best)) for split in (run, best))
+    own, other = (each.records.predicted_on(_test_files(best)) for each in (run, best))
     return pair_labels(own, other, best.records.classes, pairs=pairs)
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from distingo.metrics.logits import LogitCalibration
 from distingo.models.heads import LinearHead, NeighborHead, PrototypeHead, center_and_normalize, find_neighbors
 from distingo.records import Task
-from distingo.training.linear_models import REGULARISATIONS, Floats32, Loss, PrincipalAxes, Solution, solve_path
+from distingo.training.linear_models import REGULARIZATIONS, Floats32, Loss, PrincipalAxes, Solution, solve_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Problem:
     axes: PrincipalAxes | None = None
 
 
-SplitName = tuple[Floats32, npt.NDArray[Any]]
+SplitArrays = tuple[Floats32, npt.NDArray[Any]]
 """Embeddings, float32 (n, features), and targets: int64 (n,), or float32 0/1 (n, labels)."""
 
 
@@ -185,8 +185,8 @@ class HeadKind:
 
     default: Settings
     slope: float | None
-    candidates: Callable[[Problem, SplitName, Floats32], Iterator[Candidate]]
-    fit: Callable[[Problem, SplitName, Settings], tuple[nn.Module, bool]]
+    candidates: Callable[[Problem, SplitArrays, Floats32], Iterator[Candidate]]
+    fit: Callable[[Problem, SplitArrays, Settings], tuple[nn.Module, bool]]
     ordered: bool = False
 
 
@@ -214,7 +214,7 @@ def calibrate_head(head: nn.Module, calibration: LogitCalibration) -> None:
 
 
 def _solve(
-    problem: Problem, split: SplitName, regularisations: tuple[float, ...], *, hinge: bool
+    problem: Problem, split: SplitArrays, regularizations: tuple[float, ...], *, hinge: bool
 ) -> Iterator[Solution]:
     features, targets = split
     weights = balancing_weights(targets, problem.classes) if problem.balanced else np.ones(targets.shape, np.float32)
@@ -238,7 +238,7 @@ def _solve(
         targets,
         loss=loss,
         weights=weights,
-        regularisations=regularisations,
+        regularizations=regularizations,
         iterations=problem.iterations,
         axes=problem.axes,
     )
@@ -274,29 +274,29 @@ def _complete_labels(targets: npt.NDArray[Any], *, hinge: bool) -> Callable[[Sol
 
 
 def _linear_kind(*, hinge: bool) -> HeadKind:
-    def candidates(problem: Problem, split: SplitName, held_out: Floats32) -> Iterator[Candidate]:
-        for solution in _solve(problem, split, REGULARISATIONS, hinge=hinge):
-            yield Candidate({"regularisation": solution.regularisation}, solution.decide(held_out), solution)
+    def candidates(problem: Problem, split: SplitArrays, held_out: Floats32) -> Iterator[Candidate]:
+        for solution in _solve(problem, split, REGULARIZATIONS, hinge=hinge):
+            yield Candidate({"regularisation": solution.regularization}, solution.decide(held_out), solution)
 
-    def fit(problem: Problem, split: SplitName, settings: Settings) -> tuple[nn.Module, bool]:
+    def fit(problem: Problem, split: SplitArrays, settings: Settings) -> tuple[nn.Module, bool]:
         solution = next(_solve(problem, split, (settings["regularisation"],), hinge=hinge))
         return linear_head(solution), solution.converged
 
     return HeadKind({"regularisation": 1.0}, 1.0 if hinge else None, candidates, fit, ordered=True)
 
 
-def _prototype_candidates(problem: Problem, split: SplitName, held_out: Floats32) -> Iterator[Candidate]:
+def _prototype_candidates(problem: Problem, split: SplitArrays, held_out: Floats32) -> Iterator[Candidate]:
     head = fit_prototypes(torch.from_numpy(split[0]), torch.from_numpy(split[1]), problem.classes)
     with torch.inference_mode():  # not around the yield, or the caller would continue in inference mode
         margins = head(torch.from_numpy(held_out)).numpy()
     yield Candidate({}, margins)
 
 
-def _fit_prototype(problem: Problem, split: SplitName, settings: Settings) -> tuple[nn.Module, bool]:  # noqa: ARG001
+def _fit_prototype(problem: Problem, split: SplitArrays, settings: Settings) -> tuple[nn.Module, bool]:  # noqa: ARG001
     return fit_prototypes(torch.from_numpy(split[0]), torch.from_numpy(split[1]), problem.classes), True
 
 
-def _neighbor_candidates(problem: Problem, split: SplitName, held_out: Floats32) -> Iterator[Candidate]:
+def _neighbor_candidates(problem: Problem, split: SplitArrays, held_out: Floats32) -> Iterator[Candidate]:
     features, targets = torch.from_numpy(split[0]), torch.from_numpy(split[1])
     settings = neighbor_settings(len(features))
     offset = _vote_offset(problem, split[1])
@@ -305,7 +305,7 @@ def _neighbor_candidates(problem: Problem, split: SplitName, held_out: Floats32)
         yield Candidate({"neighbours": neighbours, "temperature": temperature}, margins)
 
 
-def _fit_neighbors(problem: Problem, split: SplitName, settings: Settings) -> tuple[nn.Module, bool]:
+def _fit_neighbors(problem: Problem, split: SplitArrays, settings: Settings) -> tuple[nn.Module, bool]:
     head = fit_neighbors(
         torch.from_numpy(split[0]),
         torch.from_numpy(split[1]),

@@ -16,10 +16,10 @@ from distingo.errors import ResourceError, UsageError
 from distingo.files import read_json
 from distingo.training import memory as batch_size
 from distingo.training import preparing
-from distingo.training.memory import TrainingPlan, find_batch_size, most_images, scaled_lr, training_images
-from distingo.training.pretrained import load_wished_backbone
+from distingo.training.memory import TrainingPlan, batch_size_limit, find_batch_size, scaled_lr, training_images
+from distingo.training.pretrained import load_requested_backbone
 from distingo.training.recipe import Recipe
-from distingo.training.request import TrainRequest, Wanted, repeat
+from distingo.training.request import RequestedOptions, TrainRequest, repeat
 from distingo.training.step_memory import StepMemory
 from note_texts import stored_texts, texts
 from raising import raises
@@ -32,7 +32,7 @@ MIB = 2**20
 
 def dataset(train: int, validation: int = 0, test: int = 0) -> Any:
     splits = ["train" if validation or test else None] * train + ["validation"] * validation + ["test"] * test
-    images = [SimpleNamespace(given_split=split) for split in splits]
+    images = [SimpleNamespace(predefined_split=split) for split in splits]
     return SimpleNamespace(images=images, classes=("a", "b"), task="single-label")
 
 
@@ -53,7 +53,7 @@ def budget(monkeypatch: pytest.MonkeyPatch, mebibytes: int | None) -> None:
     [(10, 32, 32), (1000, 32, 32), (1023, 32, 32), (1024, 32, 64), (5000, 32, 256), (10**6, 128, 1024), (10, 48, 32)],
 )
 def test_an_epoch_keeps_its_steps(count: int, usual: int, most: int) -> None:
-    assert most_images(count, usual=usual) == most
+    assert batch_size_limit(count, usual=usual) == most
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_largest_power_of_two_that_fits(
     monkeypatch: pytest.MonkeyPatch, mebibytes: int, images: int, size: int, reason: str
 ) -> None:
     budget(monkeypatch, mebibytes)
-    found = find_batch_size(RECIPE, dataset(images), None, given_lr=True)
+    found = find_batch_size(RECIPE, dataset(images), None, keep_lr=True)
     assert (found.recipe.batch_size, found.recipe.lr) == (size, 2e-3)
     assert texts(found.choices) == (f"batch size: {size}, because --batch-size auto was given and {reason}",)
 
@@ -94,7 +94,7 @@ def test_the_largest_power_of_two_that_fits(
 @pytest.mark.usefixtures("a_mebibyte_an_image")
 def test_the_learning_rate_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     budget(monkeypatch, 128)
-    found = find_batch_size(RECIPE, dataset(100_000), None, given_lr=False)
+    found = find_batch_size(RECIPE, dataset(100_000), None, keep_lr=False)
     assert (found.recipe.batch_size, found.recipe.lr) == (128, 4e-3)
     assert (
         texts(found.choices)[1] == "learning rate: 0.004 instead of 0.002, because a batch has 128 images instead of 32"
@@ -105,12 +105,12 @@ def test_the_learning_rate_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_not_two_images_fit_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     budget(monkeypatch, 1)
     with raises(ResourceError, code="out_of_memory", parameter="batch_size"):
-        find_batch_size(RECIPE, dataset(1000), None, given_lr=False)
+        find_batch_size(RECIPE, dataset(1000), None, keep_lr=False)
 
 
 def test_a_device_that_does_not_count_gets_the_usual_size(monkeypatch: pytest.MonkeyPatch) -> None:
     budget(monkeypatch, None)
-    found = find_batch_size(RECIPE, dataset(100_000), None, given_lr=False)
+    found = find_batch_size(RECIPE, dataset(100_000), None, keep_lr=False)
     assert found.recipe == RECIPE
     assert texts(found.choices)[0].endswith("cpu does not say how much memory it has")
 
@@ -118,7 +118,7 @@ def test_a_device_that_does_not_count_gets_the_usual_size(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(("model", "mode"), [("descriptors", "scratch"), ("fast", "frozen")])
 def test_what_is_not_trained_by_steps_has_no_batch_size(model: str, mode: str) -> None:
     recipe = Recipe(model=model, height=8, width=8, mode=mode)  # type: ignore[arg-type]
-    found = find_batch_size(recipe, dataset(1000), None, given_lr=False)
+    found = find_batch_size(recipe, dataset(1000), None, keep_lr=False)
     name = "a frozen backbone" if mode == "frozen" else model
     assert found.recipe == recipe
     assert texts(found.choices) == (f"not used: --batch-size, because {name} is not trained by steps",)
@@ -160,7 +160,7 @@ def test_the_number_is_recorded_so_that_every_later_command_takes_it(
         assert resumed.recipe == prepared.recipe
     with raises(UsageError, code="changed_options", parameter="batch_size"):
         preparing.resume(request(data, tmp_path / "run", resume=True, batch_size=64))
-    wanted = repeat(tmp_path / "run" / "config.json", Wanted())
+    wanted = repeat(tmp_path / "run" / "config.json", RequestedOptions())
     again, _ = preparing.start(request(data, tmp_path / "again", **wanted.options))
     assert again.recipe == prepared.recipe
     with raises(UsageError, code="changed_options", parameter="batch_size", naming="'auto'"):
@@ -168,14 +168,14 @@ def test_the_number_is_recorded_so_that_every_later_command_takes_it(
 
 
 def test_fine_tuning_measures_the_backbone_and_leaves_it_as_it_was(data: Path, tmp_path: Path) -> None:
-    backbone = load_wished_backbone({"model": str(write_backbone(tmp_path / "tiny"))})
+    backbone = load_requested_backbone({"model": str(write_backbone(tmp_path / "tiny"))})
     assert backbone is not None
     before = {name: tensor.clone() for name, tensor in backbone.module.state_dict().items()}
     recipe = Recipe(model="fast", height=32, width=32, batch_size=32, mode="finetune", optimizer="adamw", lr=1e-3)
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    found = find_batch_size(recipe, dataset(2000), backbone, given_lr=False)
+    found = find_batch_size(recipe, dataset(2000), backbone, keep_lr=False)
     assert torch.equal(torch.rand(2), expected)
     assert (found.recipe.batch_size, found.recipe.lr) == (64, 1.41e-3)
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.module.state_dict().items())

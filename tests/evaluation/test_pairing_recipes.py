@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import distingo
-from distingo.evaluation.comparing import compare_runs
+from distingo.evaluation.compare_runs import compare_runs
 from distingo.evaluation.pairing import compare_recipes, group_by_recipe
 from distingo.runs.contents import read_run
 from tiny_runs import answer, change_json, copy_run

@@ -15,7 +15,7 @@ import pytest
 
 from distingo.errors import DataError, UsageError
 from distingo.prediction.outputs import Sorter, Sorting
-from distingo.prediction.sort_journal import SORT_JOURNAL, Way, undo_sorting
+from distingo.prediction.sort_journal import SORT_JOURNAL, SortAs, undo_sorting
 from distingo.scores import Prediction
 from raising import raises
 
@@ -61,17 +61,17 @@ def predictions(photos: Path) -> list[Prediction]:
     ]
 
 
-def sort(photos: Path, folder: Path, way: Way = "copy", *, dry_run: bool = False, model: str = "m") -> Sorter:
-    with Sorter(Sorting(folder, way, dry_run=dry_run), CLASSES, model) as sorter:
+def sort(photos: Path, folder: Path, sort_as: SortAs = "copy", *, dry_run: bool = False, model: str = "m") -> Sorter:
+    with Sorter(Sorting(folder, sort_as, dry_run=dry_run), CLASSES, model) as sorter:
         for prediction in predictions(photos):
-            sorter.take(prediction)
+            sorter.add(prediction)
     return sorter
 
 
-@pytest.mark.parametrize("way", ["copy", "link"])
-def test_every_image_lies_in_the_folder_of_its_class(photos: Path, tmp_path: Path, way: Way) -> None:
+@pytest.mark.parametrize("sort_as", ["copy", "link"])
+def test_every_image_lies_in_the_folder_of_its_class(photos: Path, tmp_path: Path, sort_as: SortAs) -> None:
     before = tree(tmp_path)
-    sorter = sort(photos, tmp_path / "sorted", way)
+    sorter = sort(photos, tmp_path / "sorted", sort_as)
     made = {
         "T-shirt-top/b.jpg": "b.jpg",
         "red/a.jpg": "a.jpg",
@@ -89,17 +89,17 @@ def test_every_image_lies_in_the_folder_of_its_class(photos: Path, tmp_path: Pat
     assert found.pop(unknown) == "d.jpg"
     assert found == made
     assert sorter.counts == {"red": 3, "T-shirt-top": 1, "unnamed": 1, "猫": 1, unknown.partition("/")[0]: 1}
-    assert all(path.is_symlink() == (way == "link") for path in (tmp_path / "sorted").glob("*/*"))
+    assert all(path.is_symlink() == (sort_as == "link") for path in (tmp_path / "sorted").glob("*/*"))
     assert undo_sorting(tmp_path / "sorted").removed == 7
     assert tree(tmp_path) == before
 
 
 def test_several_labels_are_several_folders(photos: Path, tmp_path: Path) -> None:
     with Sorter(Sorting(tmp_path / "s", "link"), CLASSES, "m") as sorter:
-        sorter.take(Prediction(str(photos / "a.jpg"), ("red", "猫"), (0.9, 0.8), given=("red", "猫")))
+        sorter.add(Prediction(str(photos / "a.jpg"), ("red", "猫"), (0.9, 0.8), given=("red", "猫")))
         assert [path.relative_to(tmp_path / "s").as_posix() for path in sorter.latest] == ["red/a.jpg", "猫/a.jpg"]
-        sorter.take(Prediction(str(photos / "b.jpg"), (), (), given=()))
-        sorter.take(Prediction(str(photos / "c.jpg"), (), (), given=(), abstained=True))
+        sorter.add(Prediction(str(photos / "b.jpg"), (), (), given=()))
+        sorter.add(Prediction(str(photos / "c.jpg"), (), (), given=(), abstained=True))
     assert sorter.counts["no-label"] == 1
     assert {path.parent.name for path in (tmp_path / "s").glob("*/*")} > {"red", "猫", "no-label"}
 
@@ -108,7 +108,7 @@ def test_a_dry_run_plans_the_same_and_writes_nothing(photos: Path, tmp_path: Pat
     planned = []
     with Sorter(Sorting(tmp_path / "s", "copy", dry_run=True), CLASSES, "m") as sorter:
         for prediction in predictions(photos):
-            sorter.take(prediction)
+            sorter.add(prediction)
             planned += sorter.latest
     assert not (tmp_path / "s").exists()
     sort(photos, tmp_path / "s")
@@ -226,14 +226,14 @@ with Sorter(Sorting(folder, way), ("red", "blue"), "m") as sorter:
 """
 
 
-@pytest.mark.parametrize(("way", "seconds"), [("copy", 0.0), ("copy", 0.05), ("link", 0.0)])
-def test_killed_in_the_middle_it_is_undone_or_gone_on_with(tmp_path: Path, way: Way, seconds: float) -> None:
+@pytest.mark.parametrize(("sort_as", "seconds"), [("copy", 0.0), ("copy", 0.05), ("link", 0.0)])
+def test_killed_in_the_middle_it_is_undone_or_gone_on_with(tmp_path: Path, sort_as: SortAs, seconds: float) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for at in range(300):
         (photos / f"{at:03}.jpg").write_bytes(os.urandom(100_000))
     before = tree(tmp_path)
-    words = [sys.executable, "-c", KILLED, str(photos), str(tmp_path / "s"), way]
+    words = [sys.executable, "-c", KILLED, str(photos), str(tmp_path / "s"), sort_as]
     process = subprocess.Popen(words, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()

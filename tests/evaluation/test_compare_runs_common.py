@@ -10,7 +10,7 @@ import pytest
 import distingo
 from distingo.cli import main
 from distingo.errors import RunError
-from distingo.evaluation.comparing import compare_runs, on_common_images
+from distingo.evaluation.compare_runs import compare_runs, on_common_images
 from distingo.runs.contents import RunRecords, read_run
 from raising import raises
 from tiny_runs import change_rows, copy_run

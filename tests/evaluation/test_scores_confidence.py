@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.evaluation.scores import judge_confidence
+from distingo.evaluation.scores import evaluate_confidence
 from distingo.models.description import ModelDescription
-from distingo.models.reference_data import Calibration, build_bank, gather_evidence
+from distingo.models.reference_data import Calibration, build_bank, build_calibration_set
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.records import LabeledImage, Source
@@ -43,7 +43,7 @@ def model() -> SavedModel:
     logits, truth = draw(400, 1)
     said = to_probabilities(SavedModel(description), logits)
     given = np.arange(3) == said.argmax(axis=1)[:, None]
-    calibration_set = gather_evidence(said, truth, given, bank.distances(features(400, 2)))
+    calibration_set = build_calibration_set(said, truth, given, bank.distances(features(400, 2)))
     return SavedModel(description, bank=bank, calibration_set=calibration_set)
 
 
@@ -58,7 +58,7 @@ def test_promises_are_held_against_what_came_true(model: SavedModel) -> None:
     logits, truth = draw(1500, 3)
     seen = features(1500, 4)
     seen[:5] *= -1
-    found = judge_confidence(model, images(truth), Outputs(logits, seen))
+    found = evaluate_confidence(model, images(truth), Outputs(logits, seen))
     assert found.before is not None
     assert found.before.error.value > 0.1 > 0.04 > found.after.error.value
     right = logits.argmax(axis=1) == truth
@@ -79,7 +79,7 @@ def test_promises_are_held_against_what_came_true(model: SavedModel) -> None:
 
 def test_it_comes_back_from_the_run(model: SavedModel, tmp_path: Path) -> None:
     logits, truth = draw(120, 3)
-    found = judge_confidence(model, images(truth), Outputs(logits, features(120, 4)))
+    found = evaluate_confidence(model, images(truth), Outputs(logits, features(120, 4)))
     write_confidence(tmp_path, found)
     assert read_confidence(tmp_path) == found
     path = tmp_path / "confidence.json"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from distingo.experiments.curve_measuring import Measured
+from distingo.experiments.curve_measuring import SubsetPredictions
 from distingo.experiments.forecasting import resample_curves
 
 
-def told(n: int = 200, draws: int = 1, *, several: bool = False) -> Measured:
+def told(n: int = 200, draws: int = 1, *, several: bool = False) -> SubsetPredictions:
     generator = np.random.default_rng(3)
     images, numbers = np.tile(np.arange(n), draws), np.repeat(np.arange(draws), n)
     truth = np.arange(n) % 3
@@ -19,7 +19,7 @@ def told(n: int = 200, draws: int = 1, *, several: bool = False) -> Measured:
     noise = generator.normal(size=(3, n * draws, 3))
     raw = np.exp(sharpness * np.eye(3)[np.tile(truth, draws)] + noise)
     probabilities = (raw / raw.sum(axis=2, keepdims=True)).astype(np.float32)
-    return Measured((10, 20, 40), images, numbers, np.tile(targets.T, draws).T, probabilities)
+    return SubsetPredictions((10, 20, 40), images, numbers, np.tile(targets.T, draws).T, probabilities)
 
 
 def test_the_points_are_accuracy_and_recall() -> None:
@@ -60,5 +60,5 @@ def test_labels_have_average_precision() -> None:
 def test_a_class_that_nobody_has_has_no_curve() -> None:
     measured = told()
     wider = np.concatenate([measured.probabilities, np.zeros((3, 200, 1), np.float32)], axis=2)
-    wide = Measured(measured.sizes, measured.images, measured.draws, measured.truth, wider)
+    wide = SubsetPredictions(measured.sizes, measured.images, measured.draws, measured.truth, wider)
     assert resample_curves(wide, "single-label").classes[3] is None

@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from distingo.models.reference_data import build_bank
-from distingo.prediction.predictor import StrangerFinder
+from distingo.prediction.predictor import OutOfDistributionDetector
 
 
 def blas_threads() -> list[int]:
@@ -22,7 +22,7 @@ def test_those_above_the_distance_are_strangers() -> None:
     asked = random.normal(size=(200, 8)).astype(np.float32)
     distances = bank.distances(asked)
     cut = float(np.median(distances))
-    finder = StrangerFinder(bank, cut)
+    finder = OutOfDistributionDetector(bank, cut)
     before = blas_threads()
     assert np.array_equal(finder.find(asked), distances > cut)
     with ThreadPoolExecutor(8) as pool:

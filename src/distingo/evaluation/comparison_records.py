@@ -67,13 +67,13 @@ def cost_of(run: RunRecords, *, classic: bool) -> Cost:
     """
     folder = RunFolder(run.folder)
     weights = folder.model / "model.safetensors"
-    measured = read_cost(folder.cost)
-    training, prediction = measured.training, measured.prediction
+    cost = read_cost(folder.cost)
+    training, prediction = cost.training, cost.prediction
     speeds = [epoch.images_per_second for epoch in run.history if epoch.images_per_second is not None]
     return Cost(
         parameters=None if classic or not weights.is_file() else count_parameters(weights),
         model_bytes=weights.stat().st_size if weights.is_file() else None,
-        training_seconds=_training_seconds(run, measured),
+        training_seconds=_training_seconds(run, cost),
         reading_seconds=training.reading_seconds if training else None,
         training_images_per_second=median(speeds) if speeds else None,
         training_memory_bytes=training.peak_memory_bytes if training else None,
@@ -109,9 +109,9 @@ def _is_learned(name: str) -> bool:
     return not name.startswith("normalisation.") and not name.endswith(_STATISTICS)
 
 
-def _training_seconds(run: RunRecords, measured: RunCost) -> float | None:
-    if measured.training is not None:
-        return measured.training.seconds
+def _training_seconds(run: RunRecords, cost: RunCost) -> float | None:
+    if cost.training is not None:
+        return cost.training.seconds
     seconds = [epoch.seconds for epoch in run.history if epoch.seconds is not None]
     return sum(seconds) if seconds else None
 

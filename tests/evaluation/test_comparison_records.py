@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from distingo.errors import ResourceError
-from distingo.evaluation.comparing import compare_runs
-from distingo.evaluation.comparison import path_from, write_comparison
+from distingo.evaluation.compare_runs import compare_runs
+from distingo.evaluation.comparison_records import path_from, write_comparison
 from raising import raises
 
 

@@ -15,12 +15,12 @@ from distingo.messages.notes import Note, note
 from distingo.metrics.logits import LogitCalibration, assign_folds, best_trial, fit_calibration, score_logits
 from distingo.models.heads import require_head
 from distingo.records import Task
-from distingo.training.head_kinds import (
+from distingo.training.head_solvers import (
     KINDS,
     Candidate,
     Problem,
     Settings,
-    SplitName,
+    SplitArrays,
     balancing_weights,
     calibrate_head,
     linear_head,
@@ -198,7 +198,7 @@ class _Choice:
     path: tuple[Trial, ...] = ()
 
 
-def _choose(kind: str, problem: Problem, rounds: list[tuple[SplitName, SplitName]]) -> _Choice:
+def _choose(kind: str, problem: Problem, rounds: list[tuple[SplitArrays, SplitArrays]]) -> _Choice:
     """Try all settings on every (train, held-out) pair, and score the held-out images of all pairs together."""
     targets = np.concatenate([held_out[1] for _, held_out in rounds])
     choices = list[_Choice]()
@@ -237,12 +237,14 @@ def _is_perfect(trial: Trial) -> bool:
     return trial.score == 1.0 and trial.log_loss <= _SURE_ENOUGH
 
 
-def _in_step(kind: str, problem: Problem, rounds: list[tuple[SplitName, SplitName]]) -> Iterator[tuple[Candidate, ...]]:
+def _in_step(
+    kind: str, problem: Problem, rounds: list[tuple[SplitArrays, SplitArrays]]
+) -> Iterator[tuple[Candidate, ...]]:
     # A small fold's bank may allow fewer neighbors, so use only settings that are possible in all folds.
     return zip(*(KINDS[kind].candidates(problem, split, held_out[0]) for split, held_out in rounds), strict=False)
 
 
-def _choose_within(kind: str, problem: Problem, split: SplitName, *, seed: int) -> tuple[_Choice, Note]:
+def _choose_within(kind: str, problem: Problem, split: SplitArrays, *, seed: int) -> tuple[_Choice, Note]:
     """Choose settings by cross-validation within the train split, or take the defaults, and return a note on it."""
     folds = assign_folds(split[1], seed=seed)
     count = int(folds.max()) + 1
@@ -261,18 +263,18 @@ def _prior_offsets(targets: npt.NDArray[Any], problem: Problem) -> npt.NDArray[n
     return np.asarray(np.log(share / (1 - share)), np.float64)
 
 
-def _part(split: SplitName, chosen: npt.NDArray[np.bool_]) -> SplitName:
+def _part(split: SplitArrays, chosen: npt.NDArray[np.bool_]) -> SplitArrays:
     return split[0][chosen], split[1][chosen]
 
 
-def _head_of(kind: str, problem: Problem, split: SplitName, choice: _Choice) -> tuple[nn.Module, bool]:
+def _head_of(kind: str, problem: Problem, split: SplitArrays, choice: _Choice) -> tuple[nn.Module, bool]:
     solution = choice.candidate.solution if choice.candidate is not None else None
     if solution is not None:
         return linear_head(solution), solution.converged
     return KINDS[kind].fit(problem, split, choice.settings)
 
 
-def checked_split(split: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> SplitName:
+def checked_split(split: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> SplitArrays:
     """Validate embeddings and targets, and convert them to the solvers' types.
 
     Args:

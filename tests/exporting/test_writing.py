@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from distingo.exporting import writing as quantizing
-from distingo.exporting.agreement import original_answers
+from distingo.exporting.agreement import original_outputs
 from distingo.exporting.graphs import PIXELS, network_graph
 from distingo.exporting.networks import ExportableNetwork
 from distingo.exporting.writing import _deciding_nodes, _quantize, quantize
@@ -37,7 +37,7 @@ def test_both_methods_take_any_number_of_images(model: SavedModel, method: str) 
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
     session = onnxruntime.InferenceSession(quantized.SerializeToString(), providers=["CPUExecutionProvider"])
     found = np.concatenate([session.run(["probabilities"], {PIXELS: row[None]})[0] for row in ROWS])
-    assert np.abs(found - original_answers(model, ROWS)[0]).max() < 0.05
+    assert np.abs(found - original_outputs(model, ROWS)[0]).max() < 0.05
     weights = {tensor.name: tensor for tensor in quantized.graph.initializer}
     deciding = set(_deciding_nodes(quantized))
     matrices = [node for node in quantized.graph.node if node.name in deciding and node.op_type in {"Gemm", "MatMul"}]

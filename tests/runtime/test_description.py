@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from distingo.errors import DistingoError, RunError
-from distingo.models.reference_data import build_bank, load_evidence
+from distingo.models.reference_data import build_bank, load_calibration_set
 from distingo.models.saved import load_bank, save_bank
 from distingo.records import ImageSpec
 from distingo.runtime.description import (
@@ -198,9 +198,9 @@ def test_damage_to_a_bank_is_one_line(export: Path, tmp_path: Path, exported: bo
 
 EVIDENCE: dict[str, Any] = {
     "format": 1,
-    "validation_pictures": 2,
+    "validation_images": 2,
     "folds": 0,
-    "given_labels": {"picture": [0, 1], "probability": [0.5, 0.75], "right": [1, 0]},
+    "given_labels": {"image": [0, 1], "probability": [0.5, 0.75], "right": [1, 0]},
     "true_labels": {"probability": [0.5, 0.25], "weight": [1.0, 1.0]},
     "distances": [0.5, 1.0],
 }
@@ -209,10 +209,10 @@ EVIDENCE: dict[str, Any] = {
 def test_every_field_of_the_evidence_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "confidence.json"
     path.write_text(json.dumps(EVIDENCE))
-    assert load_evidence(tmp_path) is not None
+    assert load_calibration_set(tmp_path) is not None
     hostile = [
-        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "picture": [0, 10**9]}},
-        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "picture": [0, -1]}},
+        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "image": [0, 10**9]}},
+        {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "image": [0, -1]}},
         {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "probability": [0.5, 1.5]}},
         {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "right": [1, 2]}},
         {**EVIDENCE, "given_labels": {**EVIDENCE["given_labels"], "right": [1]}},
@@ -224,7 +224,7 @@ def test_every_field_of_the_evidence_is_checked(tmp_path: Path) -> None:
     for content in hostile:
         path.write_text(json.dumps(content))
         with raises(RunError, code="damaged_file") as caught:
-            load_evidence(tmp_path)
+            load_calibration_set(tmp_path)
         require_plain(caught.value)
 
 

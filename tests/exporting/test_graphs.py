@@ -33,9 +33,9 @@ def photograph(height: int, width: int) -> Image.Image:
 
 
 def through_onnx(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
-    graph = preprocessing_graph(rendition, "pictures").SerializeToString()
+    graph = preprocessing_graph(rendition, "images").SerializeToString()
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    (pixels,) = session.run([PIXELS], {"pictures": np.array(image)[None]})
+    (pixels,) = session.run([PIXELS], {"images": np.array(image)[None]})
     return pixels[0]
 
 

@@ -23,7 +23,7 @@ ROWS = [
 def begun(output: Path, rows: int) -> None:
     with PartialTable(output, MADE_BY) as table:
         for row in ROWS[:rows]:
-            assert table.take_earlier(row.file) is None
+            assert table.read_next(row.file) is None
             table.append(row)
 
 
@@ -35,7 +35,7 @@ def test_it_goes_on_to_the_same_table(tmp_path: Path, ending: str, before: int) 
     assert not output.exists()
     with PartialTable(output, MADE_BY) as table:
         for at, row in enumerate(ROWS):
-            assert table.take_earlier(row.file) == (row if at < before else None)
+            assert table.read_next(row.file) == (row if at < before else None)
             if at >= before:
                 table.append(row)
         table.finish()
@@ -53,7 +53,7 @@ def test_what_a_kill_cut_off_is_made_anew(tmp_path: Path, cut: int) -> None:
     partial_of(output).write_bytes(whole[: len(whole) * cut // 12])
     with PartialTable(output, MADE_BY) as table:
         for row in ROWS:
-            if table.take_earlier(row.file) is None:
+            if table.read_next(row.file) is None:
                 table.append(row)
         table.finish()
     write_table(ROWS, tmp_path / "whole.csv")
@@ -65,9 +65,9 @@ def test_rows_of_other_images_are_left_out(tmp_path: Path) -> None:
     begun(output, 3)
     new = Prediction("between.png", ("x",), (0.5,), given=())
     with PartialTable(output, MADE_BY) as table:
-        assert table.take_earlier("a.png") == ROWS[0]
-        assert table.take_earlier("between.png") is None
-        assert table.take_earlier(ROWS[1].file) is None
+        assert table.read_next("a.png") == ROWS[0]
+        assert table.read_next("between.png") is None
+        assert table.read_next(ROWS[1].file) is None
         table.append(new)
         table.finish()
     write_table([ROWS[0], new], tmp_path / "whole.jsonl")
@@ -78,7 +78,7 @@ def test_fewer_images_than_before(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     begun(output, 3)
     with PartialTable(output, MADE_BY) as table:
-        assert table.take_earlier("a.png") == ROWS[0]
+        assert table.read_next("a.png") == ROWS[0]
         table.finish()
     assert len(output.read_text("utf-8").splitlines()) == 1
 
@@ -91,7 +91,7 @@ def test_nothing_is_overwritten_or_mixed(tmp_path: Path) -> None:
     with PartialTable(output, MADE_BY) as table:
         with raises(ResourceError, code="in_use", parameter="output"):
             PartialTable(output, MADE_BY)
-        assert table.take_earlier("a.png") == ROWS[0]
+        assert table.read_next("a.png") == ROWS[0]
         output.write_text("a person's")
         with raises(ResourceError, code="already_exists", parameter="output"):
             table.finish()

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from distingo.errors import RunError, UsageError
-from distingo.evaluation.comparing import compare_runs, name_apart
-from distingo.evaluation.comparison import count_parameters
+from distingo.evaluation.compare_runs import compare_runs, unique_names
+from distingo.evaluation.comparison_records import count_parameters
 from distingo.metrics.paired import mcnemar_p_value
 from distingo.models.saved import load_model
 from note_texts import texts
@@ -222,8 +222,8 @@ def test_a_newer_run_is_refused(tiny_runs: dict[str, Path], tmp_path: Path) -> N
 
 def test_names_tell_folders_apart() -> None:
     folders = [Path("/x/aerial/run"), Path("/x/sports/run"), Path("/x/third"), Path("/y/sports/run")]
-    assert name_apart(folders) == ["aerial/run", "x/sports/run", "third", "y/sports/run"]
-    assert name_apart([Path("/"), Path("/run")]) == ["/", "run"]
+    assert unique_names(folders) == ["aerial/run", "x/sports/run", "third", "y/sports/run"]
+    assert unique_names([Path("/"), Path("/run")]) == ["/", "run"]
 
 
 def test_the_runs_are_left_as_they_were(tiny_runs: dict[str, Path]) -> None:
