@@ -148,7 +148,7 @@ def train_on(data: Path, planted: dict[Pair, tuple[str, str]], place: Path) -> l
         output = place / f"run-{option}"
         run = distingo.train(data, output, model=f"local-dir:{WEIGHTS}", near_duplicates=option, cache=place / "cache")
         with (output / "split.csv").open(encoding="utf-8", newline="") as file:
-            sides = {row["file"]: row["side"] for row in csv.DictReader(file)}
+            sides = {row["file"]: row["split"] for row in csv.DictReader(file)}
         straddling = [pair for pair in planted if sides.get(pair[0]) != sides.get(pair[1])]
         counts = json.loads((output / "near_duplicates.json").read_text(encoding="utf-8"))
         accuracies = {"backbone": run.evaluation.scores["accuracy"].value}

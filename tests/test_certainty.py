@@ -60,7 +60,7 @@ def test_every_kind_of_model_is_calibrated_and_knows_its_training(tmp_path: Path
     split = list(csv.DictReader((tmp_path / "run" / "split.csv").open(encoding="utf-8")))
     manifest = list(csv.DictReader((tmp_path / "run" / "manifest.csv").open(encoding="utf-8")))
     contents = {row["file"]: row["content"] for row in manifest}
-    splits = {row["file"]: row["side"] for row in split}
+    splits = {row["file"]: row["split"] for row in split}
     assert sorted(model.bank.contents) == sorted(
         contents[file] for file, split_name in splits.items() if split_name == "train"
     )

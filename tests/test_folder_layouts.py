@@ -46,7 +46,8 @@ def train(data: Path, output: Path, **options: Any) -> dict[str, Counter[str]]:
     with (output / "split.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return {
-        split: Counter(row["labels"] for row in rows if row["side"] == split) for split in {row["side"] for row in rows}
+        split: Counter(row["labels"] for row in rows if row["split"] == split)
+        for split in {row["split"] for row in rows}
     }
 
 

@@ -41,7 +41,7 @@ _CHUNK = 8
 
 _SEEDS = 2**31 - 1
 
-_FIELDS = {"learning_rate": "lr", "normalize": "normalise"}
+_FIELDS = {"learning_rate": "lr"}
 """Recipe fields by the parameters that have another name."""
 
 _RECIPE = (

@@ -105,7 +105,7 @@ def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, images: Path)
 def test_every_image_lies_on_one_side(run: Path) -> None:
     rows = list(csv.DictReader((run / "split.csv").open(encoding="utf-8")))
     assert len({row["file"] for row in rows}) == len(rows) == 60
-    assert {row["side"] for row in rows} == {"train", "validation", "test"}
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
 
 
 def test_predict_names_images_and_exits_3_for_a_broken_one(
@@ -184,7 +184,7 @@ def test_a_verdict_is_printed_below_the_scores(run: Path, tmp_path: Path, capsys
 
 
 def test_images_that_the_model_was_trained_on_are_counted(run: Path, images: Path, tmp_path: Path) -> None:
-    seen = len([row for row in csv.DictReader((run / "split.csv").open(encoding="utf-8")) if row["side"] != "test"])
+    seen = len([row for row in csv.DictReader((run / "split.csv").open(encoding="utf-8")) if row["split"] != "test"])
     copied = shutil.copytree(images, tmp_path / "again")
     notes = texts(distingo.evaluate(run, copied).notes)
     assert any(

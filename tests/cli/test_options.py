@@ -111,7 +111,7 @@ def test_only_the_parser_of_the_command_that_is_called_gets_its_options():
 def test_names_of_older_versions_are_still_accepted():
     train = ["--opt", "sgd", "--sched", "cosine", "--smoothing", "0.2", "--learning-rate", "0.5", "--normalize", "zca"]
     options = build_parser().parse_args(["train", "data", *train])
-    expected = {"optimizer": "sgd", "schedule": "cosine", "label_smoothing": 0.2, "lr": 0.5, "normalise": "zca"}
+    expected = {"optimizer": "sgd", "schedule": "cosine", "label_smoothing": 0.2, "lr": 0.5, "normalize": "zca"}
     assert recipe_of(options) == expected
     assert build_parser().parse_args(["split", "data", "--val", "0.3"]).validation == 0.3
     assert build_parser().parse_args(["predict", "run", "a.png", "--top-k", "3"]).topk == 3

@@ -81,7 +81,7 @@ def test_every_set_becomes_class_folders(gather, tmp_path: Path, name: str) -> N
     assert counts(tmp_path / "out") == EXPECTED[name]
     assert {outcome.status for outcome in gathered.outcomes} == {"fetched"}
     text = (tmp_path / "out" / LICENSE_NAME).read_text(encoding="utf-8")
-    assert SETS[name].licence in text and SETS[name].citation in text
+    assert SETS[name].license in text and SETS[name].citation in text
     left = sorted(path.name for path in (tmp_path / "out" / ".distingo-download").iterdir())
     assert left == ["finished", "journal.jsonl", "lock", "source.json"]
 
@@ -247,7 +247,7 @@ def test_sets_are_listed_and_mistakes_named(capsys: pytest.CaptureFixture[str]) 
 def test_records_are_whole(named: NamedSet) -> None:
     assert named.address.startswith(("https://", "http://fashion-mnist.s3-website")) and named.address.endswith("/")
     assert all(re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", file.checksum) for file in named.files)
-    assert named.licence and named.citation and named.checksums_from and sum(named.images.values()) > 1000
+    assert named.license and named.citation and named.checksums_from and sum(named.images.values()) > 1000
     assert len(set(named.classes)) == len(named.classes)
 
 

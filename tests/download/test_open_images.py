@@ -76,7 +76,7 @@ def test_class_folders_with_the_origin_of_every_image(balls: LoopbackSite, tmp_p
         "image_id": name(11),
         "source": f"{balls.url}/flickr/{name(11)}_o.jpg",
         "landing_page": "landing/11",
-        "licence": "https://creativecommons.org/licenses/by/2.0/",
+        "license": "https://creativecommons.org/licenses/by/2.0/",
         "author": "Zoë",
         "author_profile": "profile",
         "title": 'A "ball", 11',

@@ -127,7 +127,7 @@ def test_other_training_images_are_noted(tiny_runs: dict[str, Path], tmp_path: P
     run = copy_run(tiny_runs["majority"], tmp_path / "less")
 
     def take_one(rows: list[dict[str, str]]) -> None:
-        next(row for row in rows if row["side"] == "train")["side"] = "validation"
+        next(row for row in rows if row["split"] == "train")["split"] = "validation"
 
     change_rows(run / "split.csv", take_one)
     learned = sum(",train," in line for line in (tiny_runs["majority"] / "split.csv").read_text().splitlines())

@@ -87,8 +87,8 @@ def test_several_labels_are_judged_at_their_thresholds(tiny_label_runs: dict[str
     less = copy_run(tiny_label_runs["prevalence"], tmp_path / "less")
 
     def learn_two(rows: list[dict[str, str]]) -> None:
-        for row in [row for row in rows if row["side"] == "test"][:2]:
-            row["side"] = "train"
+        for row in [row for row in rows if row["split"] == "test"][:2]:
+            row["split"] = "train"
 
     change_rows(less / "split.csv", learn_two)
     whole = compare_runs(list(tiny_label_runs.values()))
@@ -104,7 +104,7 @@ def test_nothing_in_common_is_refused(tiny_runs: dict[str, Path], tmp_path: Path
 
     def swap(rows: list[dict[str, str]]) -> None:
         for row in rows:
-            row["side"] = {"test": "train", "train": "test"}.get(row["side"], row["side"])
+            row["split"] = {"test": "train", "train": "test"}.get(row["split"], row["split"])
 
     change_rows(other / "split.csv", swap)
     with raises(RunError, code="runs_differ"):

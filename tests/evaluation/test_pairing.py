@@ -31,7 +31,7 @@ def refusal(first: Path, second: Path) -> str:
 
 
 def first_test_row(rows: list[dict[str, str]]) -> dict[str, str]:
-    return next(row for row in rows if row["side"] == "test")
+    return next(row for row in rows if row["split"] == "test")
 
 
 def test_runs_on_the_same_split_pass(tiny_runs: dict[str, Path]) -> None:
@@ -59,7 +59,7 @@ def test_a_missing_test_image_is_named_with_its_run(tiny_runs: dict[str, Path], 
 
     def move(rows: list[dict[str, str]]) -> None:
         row = first_test_row(rows)
-        row["side"] = "train"
+        row["split"] = "train"
         gone.append(row["file"])
 
     change_rows(changed / "split.csv", move)

@@ -87,7 +87,7 @@ def test_heads_come_first_and_fine_tuning_goes_on_from_the_best(watched: Watched
 
 
 def test_the_test_side_is_read_for_no_score(watched: Watched) -> None:
-    splits = {row["file"]: row["side"] for row in read(watched.folder / "prepared" / "split.csv")}
+    splits = {row["file"]: row["split"] for row in read(watched.folder / "prepared" / "split.csv")}
     contents = {row["file"]: row["content"] for row in read(watched.folder / "prepared" / "manifest.csv")}
     by_split = {split: {contents[file] for file in splits if splits[file] == split} for split in set(splits.values())}
     assert len(by_split["test"]) == watched.search.test > 10

@@ -49,7 +49,7 @@ def test_kept_maps_are_those_of_explain(corner_runs: dict[str, Path], tmp_path: 
         model = load_model(run / "model")
         assert write_top_loss_maps(model, tmp_path, [("marked.png", MARKED)], tmp_path / "maps.parquet", CPU) == 1
         kept = read_heat_maps(tmp_path / "maps.parquet")["marked.png", MARKED]
-        explanation = distingo.explain(run, path, neighbours=0)
+        explanation = distingo.explain(run, path, neighbors=0)
         assert abs(kept.values - explanation.classes[0].heat.values).max() < 0.01
         assert kept.seen == explanation.seen
         assert hottest_point(explanation)

@@ -32,27 +32,27 @@ def photograph(height: int, width: int) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def through_onnx(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
-    graph = preprocessing_graph(rendition, "images").SerializeToString()
+def through_onnx(image: Image.Image, image_spec: ImageSpec) -> np.ndarray:
+    graph = preprocessing_graph(image_spec, "images").SerializeToString()
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     (pixels,) = session.run([PIXELS], {"images": np.array(image)[None]})
     return pixels[0]
 
 
-def through_torch(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
+def through_torch(image: Image.Image, image_spec: ImageSpec) -> np.ndarray:
     class Nothing(torch.nn.Module):
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return pixels, pixels
 
-    return WholeImage(Nothing(), rendition)(torch.from_numpy(np.array(image)[None]))[0][0].numpy()
+    return WholeImage(Nothing(), image_spec)(torch.from_numpy(np.array(image)[None]))[0][0].numpy()
 
 
-@pytest.mark.parametrize("rendition", RENDITIONS, ids=str)
+@pytest.mark.parametrize("image_spec", RENDITIONS, ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_graph_sees_what_pillow_makes_of_a_image(size: tuple[int, int], rendition: ImageSpec) -> None:
+def test_the_graph_sees_what_pillow_makes_of_a_image(size: tuple[int, int], image_spec: ImageSpec) -> None:
     image = photograph(*size)
-    expected = render(image, rendition).astype(int)
-    by_torch, by_onnx = through_torch(image, rendition), through_onnx(image, rendition)
+    expected = render(image, image_spec).astype(int)
+    by_torch, by_onnx = through_torch(image, image_spec), through_onnx(image, image_spec)
     assert by_torch.dtype == by_onnx.dtype == np.uint8
     assert np.abs(by_torch - expected).max() <= 1
     difference = np.abs(by_onnx - expected)
@@ -63,9 +63,9 @@ def test_the_graph_sees_what_pillow_makes_of_a_image(size: tuple[int, int], rend
 def test_gray_is_pillows_gray_to_the_last_bit() -> None:
     generator = np.random.default_rng(0)
     image = Image.fromarray(generator.integers(0, 256, (64, 64, 3), np.uint8))
-    rendition = ImageSpec(64, 64, 1)
-    assert np.array_equal(through_onnx(image, rendition), render(image, rendition))
-    assert np.array_equal(through_torch(image, rendition), render(image, rendition))
+    image_spec = ImageSpec(64, 64, 1)
+    assert np.array_equal(through_onnx(image, image_spec), render(image, image_spec))
+    assert np.array_equal(through_torch(image, image_spec), render(image, image_spec))
 
 
 def test_what_the_graph_does_not_have_is_left_to_pillow() -> None:

@@ -25,7 +25,7 @@ def test_every_pretrained_backbone_is_listed() -> None:
 def test_a_pattern_narrows_the_list(pattern: str) -> None:
     (backbone,) = list_backbones(pattern)
     assert (backbone.name, backbone.parameters) == ("mobilenetv2_100.ra_in1k", 2_223_872)
-    assert (backbone.height, backbone.width, backbone.licence) == (224, 224, "apache-2.0")
+    assert (backbone.height, backbone.width, backbone.license) == (224, 224, "apache-2.0")
 
 
 def test_nothing_that_fits_is_said() -> None:

@@ -139,7 +139,7 @@ def test_the_map_is_named_for_a_screen_reader(opened: Any) -> None:
     assert "120" in plot.get_attribute("aria-label")
     described = opened.locator(f"#{plot.get_attribute('aria-describedby')}").inner_text()
     assert "arrow keys" in described
-    assert opened.locator("table.neighbours tbody tr").count() == 3
+    assert opened.locator("table.neighbors tbody tr").count() == 3
     assert opened.locator("img:not([alt])").count() == 0
 
 

@@ -57,12 +57,12 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
     write_manifest(ROWS, tmp_path / "manifest.csv")
     assert read_manifest(tmp_path / "manifest.csv") == ROWS
     first = (tmp_path / "manifest.csv").read_text(encoding="utf-8").splitlines()[0]
-    assert first == "file,status,reason,labels,side,format,width,height,content,same_as,lines,notes,values"
+    assert first == "file,status,reason,labels,split,format,width,height,content,same_as,lines,notes,values"
 
 
 def test_a_manifest_without_lines_is_still_read(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
-    columns = "file,status,reason,labels,side,format,width,height,content,same_as"
+    columns = "file,status,reason,labels,split,format,width,height,content,same_as"
     path.write_text(f"{columns}\na.png,used,,a,train,PNG,1,1,ab,\n", encoding="utf-8")
     (row,) = read_manifest(path)
     assert (row.file, row.lines) == ("a.png", ())

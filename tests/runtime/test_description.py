@@ -48,7 +48,7 @@ def export(tmp_path: Path) -> Path:
         in_graph=True,
         thresholds=Thresholds((0.5, 0.5), "f1"),
         calibration={"slope": 1.0, "offsets": [0.0, 0.0]},
-        model={"name": "small-cnn", "kind": "network", "licence": ""},
+        model={"name": "small-cnn", "kind": "network", "license": ""},
     )
     write_description(tmp_path / "export", description)
     assert read_export(tmp_path / "export") == description

@@ -139,9 +139,9 @@ def compare(python: Path, folder: Path, run: Path, images: Sequence[Path]) -> No
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=folder)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     model = load_model(run / "model")
-    rendition = model.description.rendition
-    assert rendition is not None
-    looked_at = np.stack([render(open_image(path, shorter_side_for(rendition)), rendition) for path in images])
+    image_spec = model.description.image_spec
+    assert image_spec is not None
+    looked_at = np.stack([render(open_image(path, shorter_side_for(image_spec)), image_spec) for path in images])
     meant = original_outputs(model, looked_at)[0]
     assert [row["file"] for row in rows] == [str(image) for image in images]
     classes = np.array(model.description.classes)

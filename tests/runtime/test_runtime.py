@@ -170,7 +170,7 @@ def test_the_description_comes_back_as_it_was_written(tiny_exports: dict[str, Pa
     folder = tiny_exports["several labels"]
     before = read_export(folder)
     assert before.thresholds is not None
-    assert before.rendition.channels == 1
+    assert before.image_spec.channels == 1
     written = (folder / "distingo.json").read_bytes()
     write_description(folder, before)
     assert read_export(folder) == before

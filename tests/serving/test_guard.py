@@ -18,7 +18,7 @@ KEY = "a key that is long enough"
 
 @pytest.fixture(scope="module")
 def server(tiny_runs: dict[str, Path]) -> Iterator[Server]:
-    limits = {"max_upload": 100_000, "body_timeout": 1.5, "header_timeout": 1.5, "queue": 4, "max_pictures": 4}
+    limits = {"max_upload": 100_000, "body_timeout": 1.5, "header_timeout": 1.5, "queue": 4, "max_images": 4}
     with running({"cnn": tiny_runs["small-cnn"]}, **limits) as started:
         yield started
 

@@ -26,7 +26,7 @@ from distingo.scores import Prediction
 
 @pytest.fixture(scope="module")
 def server(tiny_runs: dict[str, Path]) -> Iterator[Server]:
-    with running({"cnn": tiny_runs["small-cnn"]}, max_pictures=4, max_pixels=10_000) as started:
+    with running({"cnn": tiny_runs["small-cnn"]}, max_images=4, max_pixels=10_000) as started:
         yield started
 
 

@@ -20,7 +20,7 @@ import distingo
 @pytest.fixture(scope="module")
 def server(tiny_runs: dict[str, Path]) -> Iterator[Server]:
     runs = {"cnn": tiny_runs["small-cnn"], "描述 1": tiny_runs["descriptors"]}
-    with running(runs, max_pictures=8, max_upload=2_000_000, max_pixels=1_000_000) as started:
+    with running(runs, max_images=8, max_upload=2_000_000, max_pixels=1_000_000) as started:
         yield started
 
 
@@ -99,10 +99,10 @@ def test_an_explanation_comes_as_data_addresses(server: Server) -> None:
     explanation = answer.json()["predictions"][0]["explanation"]
     assert explanation["class"] == answer.json()["predictions"][0]["label"]
     assert explanation["heat_map"] is None or explanation["heat_map"].startswith("data:image/")
-    for neighbor in explanation["neighbours"]:
+    for neighbor in explanation["neighbors"]:
         content = base64.b64decode(neighbor["image"].partition(",")[2])
         assert Image.open(io.BytesIO(content)).format == "JPEG"
-    assert explanation["neighbours"][0]["distance"] <= explanation["neighbours"][-1]["distance"]
+    assert explanation["neighbors"][0]["distance"] <= explanation["neighbors"][-1]["distance"]
 
 
 @pytest.mark.parametrize(

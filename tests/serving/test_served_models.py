@@ -26,7 +26,7 @@ def run(tiny_runs: dict[str, Path], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(run: Path) -> Iterator[Server]:
-    with running({"cnn": run}, queue=8, max_pictures=8) as started:
+    with running({"cnn": run}, queue=8, max_images=8) as started:
         yield started
 
 

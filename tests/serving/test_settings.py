@@ -30,7 +30,7 @@ def test_sizes_are_read_as_people_write_them() -> None:
         ({"max_wait": float("nan")}, "out_of_range"),
         ({"queue": 0}, "out_of_range"),
         ({"rate_limit": 0}, "out_of_range"),
-        ({"max_pictures": 300}, "options_conflict"),
+        ({"max_images": 300}, "options_conflict"),
         ({"host": "0.0.0.0"}, "unsafe_setting"),
     ],
 )

@@ -34,7 +34,7 @@ def draw(root: Path, *, splits: tuple[str, ...] = ("",)) -> Path:
 
 def sides_of(run: Path) -> dict[str, str]:
     with (run / "split.csv").open(encoding="utf-8", newline="") as file:
-        return {row["file"]: row["side"] for row in csv.DictReader(file)}
+        return {row["file"]: row["split"] for row in csv.DictReader(file)}
 
 
 def straddling(run: Path) -> int:

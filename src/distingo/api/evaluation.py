@@ -32,7 +32,7 @@ def explain(
     classes: str | Sequence[str] = (),
     output: str | Path | None = None,
     layers: str | Path | None = None,
-    neighbours: int = 8,
+    neighbors: int = 8,
     device: str = "auto",
     max_pixels: int | None = None,
 ) -> Explanation:
@@ -44,7 +44,7 @@ def explain(
         classes: Classes to explain; if empty, the predicted class, or all predicted labels of a multi-label model.
         output: A ``.png`` file for the explanation; an existing one is not overwritten.
         layers: A ``.png`` file for the network's first filters and the feature maps of its layers.
-        neighbours: Number of nearest training images to find, at most 8.
+        neighbors: Number of nearest training images to find, at most 8.
         device: Where a network computes.
         max_pixels: Maximum number of pixels; a larger image is not read. None takes the run's own limit, else
             178,956,970 (no limit for images in memory).
@@ -63,9 +63,9 @@ def explain(
     from distingo.report.pages.explanation_sheet import write_explanation
     from distingo.report.pages.samples import write_layers
 
-    if not 0 <= neighbours <= _MOST_NEIGHBORS:
+    if not 0 <= neighbors <= _MOST_NEIGHBORS:
         raise UsageError(
-            f"neighbors {neighbours}: give 0 to {_MOST_NEIGHBORS}", code="out_of_range", parameter="neighbours"
+            f"neighbors {neighbors}: give 0 to {_MOST_NEIGHBORS}", code="out_of_range", parameter="neighbors"
         )
     paths = [Path(place) for place in (output, layers) if place is not None]
     for place in paths:
@@ -79,7 +79,7 @@ def explain(
     if layers is not None:
         write_layers(show_layers(Path(run), image, device=device, max_pixels=max_pixels), Path(layers))
     explanation = explain_file(
-        Path(run), image, as_names(classes, "classes"), neighbours=neighbours, device=device, max_pixels=max_pixels
+        Path(run), image, as_names(classes, "classes"), neighbors=neighbors, device=device, max_pixels=max_pixels
     )
     if output is not None:
         write_explanation(explanation, Path(output))

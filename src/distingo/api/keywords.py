@@ -12,7 +12,7 @@ from distingo.datasets.options import Reading, ReadingOptions
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import UsageError, option
 from distingo.language import LANGUAGES, VARIABLE, Language
-from distingo.options.fields import name_recipe_fields, require_keywords
+from distingo.options.fields import name_recipe_fields, require_keywords, warn_of_former_names
 from distingo.options.training import GroupingOptions, GroupingSettings
 from distingo.training.recipe import RecipeOptions
 
@@ -66,6 +66,7 @@ def training_options(options: TrainingOptions) -> tuple[dict[str, Any], Reading]
     Raises:
         UsageError: A value is not allowed, or an option was passed under two names.
     """
+    warn_of_former_names(options)
     recipe = {name: value for name, value in options.items() if name not in ReadingOptions.__annotations__}
     return name_recipe_fields(recipe), Reading.of(**_pick(options, ReadingOptions))
 

@@ -70,7 +70,7 @@ def train(
         output: The new run folder.
         config: A ``config.json`` of another run to repeat.
         resume: Whether to resume the run in `output`.
-        split: A file written by `split`, or any table with the columns ``file`` and ``side``, that assigns each image
+        split: A file written by `split`, or any table with the columns ``file`` and ``split``, that assigns each image
             to a split; None splits the images by class and seed.
         fold: The fold to use as test split, if `split` has folds.
         near_duplicates: Similarity threshold of near-duplicates (0.6 to 1; None is 0.8), including rotated and mirrored

@@ -63,6 +63,15 @@ COMMANDS = {
 """Commands by name, in the order of ``distingo --help``."""
 
 
+FORMER_FLAGS = {
+    "--normalise": "--normalize",
+    "--threshold-wanted": "--threshold-target",
+    "--max-pictures": "--max-images",
+    "--pictures-mirror": "--images-mirror",
+}
+"""Current flags by their names in version 0.1, which are accepted in this version only."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -122,6 +131,9 @@ def _describe_os_error(error: OSError) -> str:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     name = next((word for word in arguments if not word.startswith("-")), "")
     options, unknown = build_parser(name).parse_known_args(arguments)
+    for former, current in FORMER_FLAGS.items():
+        if any(word.partition("=")[0] == former for word in arguments):
+            print(f"distingo: {former} is now {current}", file=sys.stderr)
     if unknown:
         flags = [word for action in options.parser._actions for word in action.option_strings]
         near = suggest_names(unknown[0], flags, limit=2, otherwise="")

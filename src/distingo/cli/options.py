@@ -18,7 +18,7 @@ ABOUT_FOLDERS = ("splits", "labels_from")
 
 _SPECIAL = ("table", "group_column")
 
-_SEVERAL_LABELS = ("positive_weights", "threshold_aim", "threshold_wanted")
+_SEVERAL_LABELS = ("positive_weights", "threshold_aim", "threshold_target")
 
 
 _METAVARS: dict[Any, str] = {int: "N", float: "FLOAT"}

@@ -240,15 +240,15 @@ def escape_line(text: str) -> str:
 def describe_backbone(backbone: ListedBackbone) -> str:
     """Describe a pretrained backbone in one line."""
     size = "?" if backbone.parameters is None else f"{backbone.parameters / 1e6:,.1f} M"
-    line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.licence or 'unknown'}"
+    line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.license or 'unknown'}"
     return f"{line}  (preset {backbone.preset})" if backbone.preset else line
 
 
 def describe_set(named: NamedSet) -> str:
     """Describe a well-known set in two lines."""
-    return f"{named.name:<15} {named.title}; {named.bytes / 1e6:,.0f} MB\n{'':<15} {named.licence}; {named.home}"
+    return f"{named.name:<15} {named.title}; {named.bytes / 1e6:,.0f} MB\n{'':<15} {named.license}; {named.home}"
 
 
 def describe_license(named: NamedSet) -> str:
     """Describe a well-known set's license and citation."""
-    return f"{named.name}: {named.title}\nlicense: {named.licence}\nplease cite: {named.citation}"
+    return f"{named.name}: {named.title}\nlicense: {named.license}\nplease cite: {named.citation}"

@@ -104,8 +104,8 @@ def run_explain(options: argparse.Namespace) -> int:
         print(f"\nWhat speaks for {explained.heat.label}:")
         for sentence in describe_class(explained):
             print(f"  {sentence}")
-    if explanation.neighbours:
-        names = ", ".join(f"{each.file} ({', '.join(each.labels)})" for each in explanation.neighbours[:3])
+    if explanation.neighbors:
+        names = ", ".join(f"{each.file} ({', '.join(each.labels)})" for each in explanation.neighbors[:3])
         print(f"\nMost like it in training: {names}")
     for note in explanation.notes:
         print(f"Note: {note}.")

@@ -101,8 +101,8 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache
             code="option_not_applicable",
             parameter="model",
         )
-    rendition = backbone.description.rendition
-    recipe = Recipe(model=name, height=rendition.height, width=rendition.width)
+    image_spec = backbone.description.image_spec
+    recipe = Recipe(model=name, height=image_spec.height, width=image_spec.width)
     (product,) = feature_products(backbone, recipe, cache, choose_device("auto"))
     return Embedding(product, name, reason, deep=True)
 

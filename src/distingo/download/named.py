@@ -147,7 +147,7 @@ def _describe(named: NamedSet) -> str:
     """Return the text of the license file: license, citation and sources."""
     files = "\n".join(f"  {file.name}  {file.checksum}" for file in named.files)
     return (
-        f"{named.name}: {named.title}\n{named.home}\n\nLicense: {named.licence}\n\nPlease cite:\n  {named.citation}\n\n"
+        f"{named.name}: {named.title}\n{named.home}\n\nLicense: {named.license}\n\nPlease cite:\n  {named.citation}\n\n"
         f"Fetched from {named.address} ({named.served_by})\n{files}\n(checksums published by {named.checksums_from})\n"
     )
 

@@ -43,7 +43,7 @@ _TAKEN_DOWN = "photo_unavailable"
 """Part of the URL that Flickr redirects to if an author removed an image."""
 
 _METADATA = (
-    *("file_name", "labels", "split", "image_id", "source", "landing_page", "licence", "author", "author_profile"),
+    *("file_name", "labels", "split", "image_id", "source", "landing_page", "license", "author", "author_profile"),
     *("title", "rotation", "fetched_from"),
 )
 _BOXES = ("file_name", "box_label", "left", "right", "top", "bottom", *BOX_FLAGS)
@@ -329,7 +329,7 @@ def _metadata(kept: _KeptImage, plan: _Plan) -> tuple[str, ...]:
     """Return an image's row of ``metadata.csv``, which distingo and Hugging Face's ``imagefolder`` can read."""
     facts, image = plan.facts_of(kept.image), kept.image
     labels = json.dumps([plan.names[index] for index in kept.labels], ensure_ascii=False)
-    origin = (facts.source, facts.landing_page, facts.licence, facts.author, facts.author_profile, facts.title)
+    origin = (facts.source, facts.landing_page, facts.license, facts.author, facts.author_profile, facts.title)
     named = (kept.outcome.file, labels, image.split, image.identifier)
     return (*named, *origin, facts.rotation, kept.outcome.final_url)
 

@@ -62,7 +62,7 @@ class ImageFacts:
     Attributes:
         source: URL of the original.
         landing_page: URL of the page that shows it.
-        licence: URL of the license.
+        license: URL of the license.
         author: The author's name.
         author_profile: URL of the author's page.
         title: The author's title of the image.
@@ -71,7 +71,7 @@ class ImageFacts:
 
     source: str = ""
     landing_page: str = ""
-    licence: str = ""
+    license: str = ""
     author: str = ""
     author_profile: str = ""
     title: str = ""
@@ -219,7 +219,8 @@ class OpenImagesAddresses:
         Option(
             help="address below which the images are (training images without boxes are missing in the official one)",
             metavar="URL",
-            flag="--pictures-mirror",
+            flag="--images-mirror",
+            flags=("--pictures-mirror",),
         ),
     ] = "https://open-images-dataset.s3.amazonaws.com"
 

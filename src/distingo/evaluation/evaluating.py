@@ -223,7 +223,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
     assert request.data is not None
     device = choose_device(request.device)
     evaluated, cache = models[MODEL].description, request.reading.cache
-    products = {model.description.rendition: input_product(model, cache, device) for model in models.values()}
+    products = {model.description.image_spec: input_product(model, cache, device) for model in models.values()}
     return read_dataset(
         request.data,
         replace(request.reading, value_range=evaluated.value_ranges),

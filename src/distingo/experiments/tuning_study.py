@@ -84,7 +84,7 @@ SCRATCH_SPACE = SearchSpace(
         Options("schedule", ("constant", "cosine", "one-cycle")),
         Options("ema_decay", (0.0, 0.9, 0.99, 0.998)),
         Options("batch_size", (16, 32, 64, 128)),
-        Options("normalise", ("none", "dataset", "sample")),
+        Options("normalize", ("none", "dataset", "sample")),
         Options("class_weights", ("none", "balanced")),
         Options("positive_weights", ("none", "balanced")),
     ),
@@ -135,7 +135,7 @@ def _meaningless(recipe: Recipe, task: Task) -> set[str]:
     names = {"class_weights", "label_smoothing"} if task == "multi-label" else {"positive_weights"}
     entry = find_model(recipe.model)
     if entry.kind == "pretrained":
-        names |= {"image_size", "normalise"}
+        names |= {"image_size", "normalize"}
     if entry.image_size is not None or recipe.height < _SMALLEST_PHOTO:
         names.add("image_size")
     return names

@@ -24,7 +24,7 @@ from distingo.runs.history import EpochRecord
 from distingo.training.checkpoint import Progress, find_checkpoint, load_progress
 from distingo.training.defaults import FINE_TUNED_HEADS, DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
-from distingo.training.pretrained import LoadedBackbone, embed, fit_recipe_head, model_products, rendition_of
+from distingo.training.pretrained import LoadedBackbone, embed, fit_recipe_head, image_spec_of, model_products
 from distingo.training.recipe import OF_STEPS, Mode, Recipe, is_auto
 from distingo.training.request import PreparedRun, TrainRequest
 from distingo.training.run import train_network
@@ -67,10 +67,10 @@ class SearchData:
         run.fill(model_products(recipe, backbone, self.request.reading.cache), self.request)
         description = replace(
             run.description,
-            rendition=rendition_of(recipe, backbone),
+            image_spec=image_spec_of(recipe, backbone),
             head=recipe.head if backbone else "",
             mode=recipe.mode,
-            normalise=recipe.normalise,
+            normalize=recipe.normalize,
             dropout=recipe.dropout,
         )
         return replace(run, folder=folder, recipe=recipe, description=description, backbone=backbone)

@@ -123,7 +123,7 @@ def explain_file(
     image: ImageLike,
     labels: Sequence[str] = (),
     *,
-    neighbours: int = 8,
+    neighbors: int = 8,
     device: str = "auto",
     max_pixels: int | None = None,
 ) -> Explanation:
@@ -134,7 +134,7 @@ def explain_file(
         image: As for `distingo.prediction.images.open_image`.
         labels: The classes to explain. By default, the predicted class, or for multi-label models up to `MAX_CLASSES`
             predicted labels (the most probable label if none is predicted).
-        neighbours: Number of nearest training images.
+        neighbors: Number of nearest training images.
         device: Device of the network.
         max_pixels: As for `distingo.prediction.predictor.Predictor`.
 
@@ -156,7 +156,7 @@ def explain_file(
     order = np.argsort(-probabilities, kind="stable")
     predicted = predict.predicted_labels(probabilities)
     explained, notes = (columns, ()) if columns else _choose(order, predicted)
-    nearest, bank_notes = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbours)
+    nearest, bank_notes = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbors)
     split_notes = note_training_image(RunFolder(run), Path(image)) if isinstance(image, str | PathLike) else ()
     shown = preprocessed.image.convert("RGB")
     shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
@@ -173,13 +173,13 @@ def explain_file(
         classes=tuple(
             _explain_class(predictor, predict, preprocessed, at, float(probabilities[at])) for at in explained
         ),
-        neighbours=nearest,
+        neighbors=nearest,
         notes=(*split_notes, *notes, *bank_notes),
     )
 
 
 def explain_image(
-    predictor: Predictor, image: Image.Image, label: str, *, run: Path, neighbours: int = 8
+    predictor: Predictor, image: Image.Image, label: str, *, run: Path, neighbors: int = 8
 ) -> ImageExplanation:
     """Explain one class for an image in memory, without validating the heat map.
 
@@ -188,7 +188,7 @@ def explain_image(
         image: Upright image in mode ``RGB`` or ``L``.
         label: The class to explain.
         run: The run folder, for its training images.
-        neighbours: Number of nearest training images.
+        neighbors: Number of nearest training images.
 
     Raises:
         RunError: The run's tables are missing or damaged.
@@ -198,7 +198,7 @@ def explain_image(
     _require_image_model(predictor.model)
     preprocessed = _preprocess(image, predictor.model)
     heat = _heat_map(predictor, ImageProbabilities(predictor), preprocessed, _column(label, predictor.classes))
-    nearest, _ = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbours)
+    nearest, _ = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbors)
     return ImageExplanation(heat, preprocessed.seen, nearest)
 
 
@@ -272,9 +272,9 @@ def _open_preprocessed(image: ImageLike, predictor: Predictor) -> _Preprocessed:
 
 
 def _preprocess(image: Image.Image, model: SavedModel) -> _Preprocessed:
-    rendition = model.description.rendition
-    if rendition is not None:
-        return _Preprocessed(image, render(image, rendition), visible_part(image.width, image.height, rendition))
+    image_spec = model.description.image_spec
+    if image_spec is not None:
+        return _Preprocessed(image, render(image, image_spec), visible_part(image.width, image.height, image_spec))
     small = image.convert("RGB")
     small.thumbnail((_DESCRIBED_SIDE, _DESCRIBED_SIDE), Image.Resampling.BILINEAR)
     return _Preprocessed(image, np.array(small), (0.0, 0.0, 1.0, 1.0))

@@ -124,7 +124,7 @@ class Explanation:
         probabilities: One per class in `labels`.
         given: The predicted labels.
         classes: The explained classes.
-        neighbours: The nearest training images, the nearest first.
+        neighbors: The nearest training images, the nearest first.
         notes: Notes for the reader.
     """
 
@@ -138,12 +138,12 @@ class Explanation:
     probabilities: tuple[float, ...]
     given: tuple[str, ...]
     classes: tuple[ClassExplanation, ...]
-    neighbours: tuple[Neighbor, ...]
+    neighbors: tuple[Neighbor, ...]
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         explained = ", ".join(repr(each.heat.label) for each in self.classes) or "no class"
-        return f"Explanation({self.file!r}, of {explained}, {len(self.neighbours)} neighbors)"
+        return f"Explanation({self.file!r}, of {explained}, {len(self.neighbors)} neighbors)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +153,12 @@ class ImageExplanation:
     Attributes:
         heat: The heat map.
         seen: The part of the image that the model processes and the map covers.
-        neighbours: The nearest training images, the nearest first.
+        neighbors: The nearest training images, the nearest first.
     """
 
     heat: HeatMap
     seen: Box
-    neighbours: tuple[Neighbor, ...]
+    neighbors: tuple[Neighbor, ...]
 
 
 LONGEST_SIDE = 1024

@@ -45,12 +45,12 @@ def write_top_loss_maps(
     Returns:
         Number of written maps. Images that can no longer be opened, or have a zero gradient, are left out.
     """
-    rendition, network = model.description.rendition, model.network
-    if rendition is None or network is None or not losses:
+    image_spec, network = model.description.image_spec, model.network
+    if image_spec is None or network is None or not losses:
         return 0
     network = network.to(device).eval()
     if len(losses) > MIN_MAPS:
-        losses = losses[: _affordable(network, rendition, device)]
+        losses = losses[: _affordable(network, image_spec, device)]
     with ThreadPoolExecutor(max_workers=4) as pool:
         opened = list(pool.map(lambda pair: _open(root, pair[0], model), losses))
     pairs = [(*pair, *image) for pair, image in zip(losses, opened, strict=True) if image is not None]
@@ -84,18 +84,18 @@ def _explain(
 
 
 def _open(root: Path, file: str, model: SavedModel) -> tuple[np.ndarray, tuple[float, float, float, float]] | None:
-    rendition, ranges = model.description.rendition, model.description.value_ranges
-    assert rendition is not None
+    image_spec, ranges = model.description.image_spec, model.description.value_ranges
+    assert image_spec is not None
     try:
-        image = open_source(source_of(root, file, ranges), enough=shorter_side_for(rendition))
+        image = open_source(source_of(root, file, ranges), enough=shorter_side_for(image_spec))
     except (DistingoError, OSError, ValueError, IndexError):
         return None
-    return render(image, rendition), visible_part(image.width, image.height, rendition)
+    return render(image, image_spec), visible_part(image.width, image.height, image_spec)
 
 
-def _affordable(network: nn.Module, rendition: ImageSpec, device: torch.device) -> int:
+def _affordable(network: nn.Module, image_spec: ImageSpec, device: torch.device) -> int:
     """Number of maps within the budget; attention maps need a forward and a backward pass, three times the cost."""
-    images = torch.zeros(1, rendition.channels, rendition.height, rendition.width, device=device)
+    images = torch.zeros(1, image_spec.channels, image_spec.height, image_spec.width, device=device)
     passes = 3 if attention_layers(network) else 1
     return max(MIN_MAPS, int(OPERATIONS / max(1, passes * _count_operations(network, images))))
 

@@ -92,10 +92,10 @@ def _find(root: Path, file: str, labels: tuple[str, ...]) -> CheckImage | None:
 
 
 def opened(
-    images: Sequence[CheckImage], rendition: ImageSpec, value_ranges: ValueRanges
+    images: Sequence[CheckImage], image_spec: ImageSpec, value_ranges: ValueRanges
 ) -> Iterator[list[tuple[CheckImage, Image.Image]]]:
     """Yield batches of images, decoded as for predictions; unreadable images are skipped."""
-    enough = shorter_side_for(rendition)
+    enough = shorter_side_for(image_spec)
 
     def read(image: CheckImage) -> tuple[CheckImage, Image.Image] | None:
         try:
@@ -109,13 +109,13 @@ def opened(
             yield [pair for pair in decoded if pair is not None]
 
 
-def rendered(images: Sequence[CheckImage], rendition: ImageSpec, value_ranges: ValueRanges) -> np.ndarray:
+def rendered(images: Sequence[CheckImage], image_spec: ImageSpec, value_ranges: ValueRanges) -> np.ndarray:
     """Preprocess images for the network: uint8 (n, height, width, channels).
 
     Raises:
         DataError: No image can be read.
     """
-    rows = [render(image, rendition) for batch in opened(images, rendition, value_ranges) for _, image in batch]
+    rows = [render(image, image_spec) for batch in opened(images, image_spec, value_ranges) for _, image in batch]
     if not rows:
         raise DataError(
             f"{option('int8', value=True)} is calibrated on the run's training pictures, and none of them can be read "
@@ -220,11 +220,11 @@ def measure_agreement(
     parts: list[tuple[np.ndarray, ...]] = []
     read: list[CheckImage] = []
     with progress_bar("checking", len(images)) as advance:
-        for batch in opened(images, description.rendition, model.description.value_ranges):
+        for batch in opened(images, description.image_spec, model.description.value_ranges):
             if not batch:
                 continue
             read.extend(image for image, _ in batch)
-            rows = np.stack([render(pixels, description.rendition) for _, pixels in batch])
+            rows = np.stack([render(pixels, description.image_spec) for _, pixels in batch])
             outputs = [run(prepare_input(pixels, description)[None]) for _, pixels in batch]
             exported = (np.concatenate([each[part] for each in outputs]) for part in (0, 1))
             parts.append((*original_outputs(model, rows), *exported))

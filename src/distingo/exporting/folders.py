@@ -111,7 +111,7 @@ def describe_export(
         in_graph: Whether the model resizes images itself.
     """
     of = model.description
-    assert of.rendition is not None
+    assert of.image_spec is not None
     weights = read_model_facts(folder).weights_hash
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return ExportDescription(
@@ -119,7 +119,7 @@ def describe_export(
         precision=precision,
         task=of.task,
         classes=of.classes,
-        rendition=of.rendition,
+        image_spec=of.image_spec,
         in_graph=in_graph,
         value_ranges=of.value_ranges,
         thresholds=of.require_thresholds() if of.task == "multi-label" else None,
@@ -140,7 +140,7 @@ def _model_facts(model: SavedModel) -> dict[str, object]:
         return {"name": of.name, "kind": of.kind}
     backbone = of.backbone
     name = f"{backbone.architecture}.{backbone.tag}" if backbone.tag else backbone.architecture
-    facts = {"name": name, "kind": of.kind, "mode": of.mode, "head": of.head, "licence": backbone.licence}
+    facts = {"name": name, "kind": of.kind, "mode": of.mode, "head": of.head, "license": backbone.license}
     return {key: value for key, value in facts.items() if value}
 
 

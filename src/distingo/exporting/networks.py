@@ -54,31 +54,31 @@ class WholeImage(nn.Module):
 
     Args:
         network: Network that takes preprocessed images.
-        rendition: Preprocessing for which `resizes_in_graph` is true.
+        image_spec: Preprocessing for which `resizes_in_graph` is true.
     """
 
     gray: Tensor
 
-    def __init__(self, network: nn.Module, rendition: ImageSpec) -> None:
+    def __init__(self, network: nn.Module, image_spec: ImageSpec) -> None:
         super().__init__()
-        self.network, self.rendition = network, rendition
+        self.network, self.image_spec = network, image_spec
         self.register_buffer("gray", torch.tensor(GRAY))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the network's outputs of uint8 RGB images (n, height, width, 3) of any size."""
-        if self.rendition.channels == 1:
+        if self.image_spec.channels == 1:
             images = ((images.float() @ self.gray[:, None] + 32768) / 65536).floor().to(torch.uint8)
         maps = images.permute(0, 3, 1, 2)
-        pixels = self._cut(maps) if self.rendition.fit == "crop" else self._resize(maps, *self._size)
+        pixels = self._cut(maps) if self.image_spec.fit == "crop" else self._resize(maps, *self._size)
         outputs: tuple[Tensor, Tensor] = self.network(pixels.permute(0, 2, 3, 1))
         return outputs
 
     @property
     def _size(self) -> tuple[int, int]:
-        return self.rendition.height, self.rendition.width
+        return self.image_spec.height, self.image_spec.width
 
     def _resize(self, maps: Tensor, height: int | torch.SymInt, width: int | torch.SymInt) -> Tensor:
-        mode = self.rendition.interpolation
+        mode = self.image_spec.interpolation
         size: Any = (height, width)
         return nn.functional.interpolate(maps, size, mode=mode, antialias=True, align_corners=False)
 
@@ -88,7 +88,7 @@ class WholeImage(nn.Module):
         strips = [torch.sym_min(size, longest) for size in lengths]
         for axis, (size, length) in enumerate(zip(lengths, strips, strict=True), 2):
             maps = maps.narrow(axis, (size - length) // 2, length)
-        shorter = shorter_side(self.rendition)
+        shorter = shorter_side(self.image_spec)
         target = [shorter * length // shortest for length in strips]
         maps = self._resize(maps, *target)
         for axis, (enlarged, size) in enumerate(zip(target, self._size, strict=True), 2):
@@ -109,15 +109,15 @@ LONGEST_ASPECT = 20
 """Aspect ratio above which only the middle of an image is used, as in `distingo.datasets.decoding.rendering`."""
 
 
-def resizes_in_graph(rendition: ImageSpec) -> bool:
+def resizes_in_graph(image_spec: ImageSpec) -> bool:
     """Return whether ONNX and torch operations can resize and crop with the same results as Pillow."""
-    square = rendition.height == rendition.width
-    return rendition.interpolation in {"bilinear", "bicubic"} and (square or rendition.fit == "stretch")
+    square = image_spec.height == image_spec.width
+    return image_spec.interpolation in {"bilinear", "bicubic"} and (square or image_spec.fit == "stretch")
 
 
-def shorter_side(rendition: ImageSpec) -> int:
+def shorter_side(image_spec: ImageSpec) -> int:
     """Return the size that a square image's shorter side is resized to before cropping."""
-    return int(rendition.height / rendition.crop_fraction)
+    return int(image_spec.height / image_spec.crop_fraction)
 
 
 class _ToFloat32(nn.Module):

@@ -145,9 +145,9 @@ def _first_that_agrees(
 
 def _candidates(request: ExportRequest, model: SavedModel) -> Iterator[ExportDescription]:
     """Yield a description with resizing in the graph, if the format can match Pillow, then one without."""
-    rendition = model.description.rendition
-    assert rendition is not None
-    inside = request.exported_as != "openvino" and resizes_in_graph(rendition)
+    image_spec = model.description.image_spec
+    assert image_spec is not None
+    inside = request.exported_as != "openvino" and resizes_in_graph(image_spec)
     for in_graph in (True, False) if inside else (False,):
         yield describe_export(
             model, RunFolder(request.run).model, request.exported_as, request.precision, in_graph=in_graph
@@ -199,7 +199,7 @@ def _require_possible(request: ExportRequest) -> None:
 
 
 def _require_network(request: ExportRequest, model: SavedModel) -> None:
-    if model.network is None or model.description.rendition is None:
+    if model.network is None or model.description.image_spec is None:
         raise ModelError(
             f"{request.run}: its model, {model.description.name}, is no network; `distingo export` writes networks "
             "(small-cnn, pretrained backbones ...), and `distingo predict` uses this one",

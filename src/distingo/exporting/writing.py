@@ -168,11 +168,11 @@ def write_program(model: SavedModel, folder: Path, description: ExportDescriptio
     Raises:
         ModelError: The network can't be traced.
     """
-    rendition = description.rendition
+    image_spec = description.image_spec
     network: torch.nn.Module = ExportableNetwork(model, half=description.precision == "half")
-    size, channels = (rendition.height, rendition.width), rendition.channels
+    size, channels = (image_spec.height, image_spec.width), image_spec.channels
     if description.in_graph:
-        network, size, channels = WholeImage(network, rendition), _EXAMPLE, 3
+        network, size, channels = WholeImage(network, image_spec), _EXAMPLE, 3
     program = trace(network, torch.zeros((2, *size, channels), dtype=torch.uint8), any_size=description.in_graph)
     extra = {
         EXPORT_FILE: json.dumps(description.facts, ensure_ascii=False),
@@ -245,7 +245,7 @@ class Writer:
         model = onnx.ModelProto()
         model.CopyFrom(self._network)
         if description.in_graph:
-            model = join_preprocessing(model, description.rendition)
+            model = join_preprocessing(model, description.image_spec)
         else:
             _rename_input(model)
         describe_in_metadata(model, description)
@@ -274,14 +274,16 @@ class Writer:
 
     def _graph(self, name: str) -> Any:
         _log.info("tracing the network")
-        rendition = self.model.description.rendition
-        assert rendition is not None
-        return network_graph(ExportableNetwork(self.model), rendition, name)
+        image_spec = self.model.description.image_spec
+        assert image_spec is not None
+        return network_graph(ExportableNetwork(self.model), image_spec, name)
 
     def _calibration_rows(self) -> np.ndarray:
-        rendition = self.model.description.rendition
-        assert rendition is not None
-        rows = rendered(images_of_run(self.records, ("train",), IMAGES), rendition, self.model.description.value_ranges)
+        image_spec = self.model.description.image_spec
+        assert image_spec is not None
+        rows = rendered(
+            images_of_run(self.records, ("train",), IMAGES), image_spec, self.model.description.value_ranges
+        )
         _log.info("calibrating 8-bit integers on %s training pictures", f"{len(rows):,}")
         return rows
 

@@ -40,10 +40,10 @@ class BackboneDescription:
         place: The hub's repository, the folder or the file; empty for ``none``.
         arguments: For the architecture's constructor; JSON values.
         features: Width of the pooled output.
-        rendition: Preprocessing of its images.
+        image_spec: Preprocessing of its images.
         mean: Per channel, of pixel values in [0, 1].
         std: Per channel, of pixel values in [0, 1].
-        licence: License of the weights as named by their publisher; empty if unknown.
+        license: License of the weights as named by their publisher; empty if unknown.
         parameters: Number of parameters without the classifier.
         weights_hash: Hash that identifies the loaded weights; empty before loading and without weights.
     """
@@ -55,10 +55,10 @@ class BackboneDescription:
     place: str
     arguments: Mapping[str, Any]
     features: int
-    rendition: ImageSpec
+    image_spec: ImageSpec
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    licence: str
+    license: str
     parameters: int
     weights_hash: str = ""
 
@@ -96,8 +96,8 @@ def find_backbone(
             parameter="image_size",
         )
     sized = {"img_size": [height, width]} if settings.fixed_size else {}
-    rendition = settings.rendition(height, width)
-    if why := find_image_spec_fault(asdict(rendition)):
+    image_spec = settings.image_spec(height, width)
+    if why := find_image_spec_fault(asdict(image_spec)):
         raise ModelError(
             f"{name}: images of {height}x{width} pixels: {why}; choose another size or backbone",
             code="unsupported_image_size",
@@ -113,10 +113,10 @@ def find_backbone(
         place=place,
         arguments=arguments,
         features=size.features,
-        rendition=rendition,
+        image_spec=image_spec,
         mean=settings.mean,
         std=settings.std,
-        licence=settings.license,
+        license=settings.license,
         parameters=size.parameters,
     )
 

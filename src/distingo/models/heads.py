@@ -62,7 +62,7 @@ def build_head(kind: str, features: int, classes: int, settings: Mapping[str, An
             features,
             classes,
             bank=int(settings["bank"]),
-            neighbours=int(settings["neighbours"]),
+            neighbors=int(settings["neighbors"]),
             temperature=float(settings["temperature"]),
             several=settings["task"] == "multi-label",
         )
@@ -143,7 +143,7 @@ class NeighborHead(nn.Module):
         features: Numbers in an embedding.
         classes: How many logits come out.
         bank: How many images can vote.
-        neighbours: k, how many of them do.
+        neighbors: k, how many of them do.
         temperature: Above 0; the lower, the more the nearest count.
         several: Whether an image has several labels.
 
@@ -158,12 +158,12 @@ class NeighborHead(nn.Module):
     offset: Tensor
 
     def __init__(
-        self, features: int, classes: int, *, bank: int, neighbours: int, temperature: float, several: bool
+        self, features: int, classes: int, *, bank: int, neighbors: int, temperature: float, several: bool
     ) -> None:
         super().__init__()
-        if not 1 <= neighbours <= bank or not temperature > 0:
-            raise ValueError(f"{neighbours} neighbors of {bank} pictures at temperature {temperature}")
-        self.neighbours, self.temperature, self.several = neighbours, temperature, several
+        if not 1 <= neighbors <= bank or not temperature > 0:
+            raise ValueError(f"{neighbors} neighbors of {bank} pictures at temperature {temperature}")
+        self.neighbors, self.temperature, self.several = neighbors, temperature, several
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("bank", torch.zeros(bank, features))
         shape, kind = ((bank, classes), torch.uint8) if several else ((bank,), torch.int64)
@@ -175,7 +175,7 @@ class NeighborHead(nn.Module):
         """Logits (n, classes) of float embeddings (n, features)."""
         with torch.autocast(embeddings.device.type, enabled=False):
             directions = center_and_normalize(embeddings.float(), self.center)
-            similarities, nearest = find_neighbors(directions, self.bank, self.neighbours)
+            similarities, nearest = find_neighbors(directions, self.bank, self.neighbors)
             return self.vote(similarities, nearest)
 
     def vote(self, similarities: Tensor, nearest: Tensor) -> Tensor:
@@ -187,19 +187,19 @@ class NeighborHead(nn.Module):
             shares = weights.new_zeros(weights.shape[0], len(self.prior)).scatter_add_(
                 1, self.targets[nearest], weights
             )
-        smoothing = 1 / self.neighbours
+        smoothing = 1 / self.neighbors
         shares = (shares + smoothing * self.prior) / (1 + smoothing)
         logits = torch.logit(shares) if self.several else torch.log(shares)
         return logits + self.offset
 
 
-def find_neighbors(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+def find_neighbors(directions: Tensor, bank: Tensor, neighbors: int) -> tuple[Tensor, Tensor]:
     """The rows of a bank that are most similar, the most similar one first; in blocks, so that memory is bounded.
 
     Args:
         directions: Float32 (n, features) of unit length.
         bank: Float32 (m, features) of unit length.
-        neighbours: k, from 1 to m.
+        neighbors: k, from 1 to m.
 
     Returns:
         Cosine similarities float32 (n, k) and rows int64 (n, k).
@@ -207,9 +207,9 @@ def find_neighbors(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[T
     # a tracer would take the number of blocks for a constant, and batches of exports are small
     whole, block = torch.compiler.is_exporting(), max(1, _SIMILARITIES_AT_ONCE // len(bank))
     parts = [directions] if whole else torch.split(directions, block)
-    matches = [torch.topk(part @ bank.T, neighbours, dim=1) for part in parts]
+    matches = [torch.topk(part @ bank.T, neighbors, dim=1) for part in parts]
     if not matches:
-        empty = directions.new_zeros(0, neighbours)
+        empty = directions.new_zeros(0, neighbors)
         return empty, empty.long()
     return torch.cat([values for values, _ in matches]), torch.cat([indices for _, indices in matches])
 

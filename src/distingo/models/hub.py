@@ -280,7 +280,7 @@ class ListedBackbone:
         parameters: Number of parameters without the classifier; None if it can't be built.
         height: Of the images it wants, in pixels.
         width: Of the images it wants, in pixels.
-        licence: License of the weights as named by their publisher; empty if unknown.
+        license: License of the weights as named by their publisher; empty if unknown.
     """
 
     name: str
@@ -288,7 +288,7 @@ class ListedBackbone:
     parameters: int | None
     height: int
     width: int
-    licence: str
+    license: str
 
 
 def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[ListedBackbone, ...]:
@@ -331,7 +331,7 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
             parameters=counts.get(key_of(name, configuration)),
             height=int(configuration.input_size[1]),
             width=int(configuration.input_size[2]),
-            licence=configuration.license or "",
+            license=configuration.license or "",
         )
         for name, configuration in configurations.items()
     )

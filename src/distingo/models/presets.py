@@ -151,7 +151,7 @@ class BackboneSettings:
         """Per channel, of pixel values in [0, 1]."""
         return tuple(float(value) for value in self.configuration.get("std") or (0.229, 0.224, 0.225))
 
-    def rendition(self, height: int, width: int) -> ImageSpec:
+    def image_spec(self, height: int, width: int) -> ImageSpec:
         """Return the preprocessing that the weights were evaluated with, optionally at another size.
 
         timm's ``squash`` is our ``stretch``. Its ``border`` (the whole image, padded) has no equal here: the middle

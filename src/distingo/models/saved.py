@@ -85,20 +85,20 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
     """
     if description.backbone is not None:
         return _assemble_pretrained(description, description.backbone)
-    rendition = description.rendition
-    if rendition is None:
+    image_spec = description.image_spec
+    if image_spec is None:
         raise RunError(f"model {description.name}: a network without a picture size", code="damaged_file")
     normalization = build_normalization(
-        description.normalise,
-        channels=rendition.channels,
-        pixels=rendition.channels * rendition.height * rendition.width,
+        description.normalize,
+        channels=image_spec.channels,
+        pixels=image_spec.channels * image_spec.height * image_spec.width,
     )
     network = build_network(
         description.name,
         classes=len(description.classes),
-        height=rendition.height,
-        width=rendition.width,
-        channels=rendition.channels,
+        height=image_spec.height,
+        width=image_spec.width,
+        channels=image_spec.channels,
         dropout=description.dropout,
     )
     return nn.Sequential(OrderedDict(normalisation=normalization, network=network))

@@ -105,9 +105,9 @@ def rename_from_timm(tensors: dict[str, _Tensor], names: set[str]) -> dict[str, 
 
 def _agree(description: BackboneDescription, classifier: PretrainedClassifier, timm_model: nn.Module) -> bool:
     """Return whether both give the same logits, up to rounding, for an image of noise."""
-    rendition = description.rendition
+    image_spec = description.image_spec
     generator = torch.Generator().manual_seed(_SEED)
-    image = torch.randn(1, 3, rendition.height, rendition.width, generator=generator)
+    image = torch.randn(1, 3, image_spec.height, image_spec.width, generator=generator)
     parameter = next(classifier.parameters())
     training = classifier.training
     classifier.eval()
@@ -123,23 +123,23 @@ def _agree(description: BackboneDescription, classifier: PretrainedClassifier, t
 
 def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: Any) -> dict[str, object]:
     """What timm and `distingo.models.presets.read_settings` read of a folder."""
-    rendition = description.rendition
+    image_spec = description.image_spec
     timm_configuration: dict[str, object] = dict(whole.pretrained_cfg)
     configuration = {
         "tag": description.tag,
         "custom_load": False,
-        "input_size": [3, rendition.height, rendition.width],
+        "input_size": [3, image_spec.height, image_spec.width],
         "fixed_input_size": "img_size" in description.arguments,
-        "interpolation": rendition.interpolation,
-        "crop_pct": rendition.crop_fraction,
-        "crop_mode": "squash" if rendition.fit == "stretch" else "center",
+        "interpolation": image_spec.interpolation,
+        "crop_pct": image_spec.crop_fraction,
+        "crop_mode": "squash" if image_spec.fit == "stretch" else "center",
         "mean": list(description.mean),
         "std": list(description.std),
         "num_classes": len(classes),
         "pool_size": None,
         "first_conv": timm_configuration.get("first_conv"),
         "classifier": timm_configuration.get("classifier"),
-        **({"license": description.licence} if description.licence else {}),
+        **({"license": description.license} if description.license else {}),
     }
     return {
         "architecture": description.architecture,

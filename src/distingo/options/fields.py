@@ -10,7 +10,8 @@ Aliases are the names that other libraries use for an option.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -214,8 +215,24 @@ def _plain(limit: float) -> str:
 
 Value = TypeVar("Value")
 
-RECIPE_ALIASES = {"learning_rate": "lr", "normalize": "normalise"}
-"""Alias of a recipe field: the field's own name, which files and records use."""
+RECIPE_ALIASES = {"learning_rate": "lr", "normalise": "normalize", "threshold_wanted": "threshold_target"}
+"""Alias of a recipe field, or its name in version 0.1: its own name, which files and records use."""
+
+
+FORMER_NAMES = {
+    "normalise": "normalize",
+    "threshold_wanted": "threshold_target",
+    "max_pictures": "max_images",
+    "pictures_mirror": "images_mirror",
+}
+"""Current names of options by their names in version 0.1, which are accepted in this version only."""
+
+
+def warn_of_former_names(options: Iterable[str]) -> None:
+    """Warn a Python caller of options that have a new name."""
+    for name in options:
+        if name in FORMER_NAMES:
+            warnings.warn(f"{name} is now {FORMER_NAMES[name]}", DeprecationWarning, stacklevel=4)
 
 
 def choose_alias(name: str, value: Value | None, alias: str, other: Value | None) -> Value | None:

@@ -66,8 +66,8 @@ class Embedder:
 
     @cached_property
     def _engine(self) -> Engine:
-        rendition = self._description.rendition
-        shape = (rendition.height, rendition.width, rendition.channels)
+        image_spec = self._description.image_spec
+        shape = (image_spec.height, image_spec.width, image_spec.channels)
         return build_engine(
             self._network,
             shape,
@@ -86,13 +86,13 @@ class Embedder:
             view: As in `distingo.datasets.decoding.rendering.apply_view`.
         """
         self._cache = cache
-        rendition = self._description.rendition
+        image_spec = self._description.image_spec
         store = cache.store(self._kind(view), (self._description.features,), "float32")
 
         def compute(image: Image.Image) -> np.ndarray:
-            return render(apply_view(image, view), rendition)
+            return render(apply_view(image, view), image_spec)
 
-        enough = math.ceil(shorter_side_for(rendition) / share_of_split(view))
+        enough = math.ceil(shorter_side_for(image_spec) / share_of_split(view))
         return Product(store, compute, finish=self._run, batch_size=_BATCH, enough=enough)
 
     def _run(self, pixels: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ class Embedder:
         parts = (
             "features",
             description.weights_hash,
-            repr(description.rendition),
+            repr(description.image_spec),
             repr((description.mean, description.std)),
             self.engine_name,
             self.precision,
@@ -154,9 +154,9 @@ def input_product(model: SavedModel, cache: Cache, device: torch.device) -> Prod
             precision=description.precision,
         )
         return embedder.product(cache)
-    if description.rendition is None:
+    if description.image_spec is None:
         return descriptors_product(cache)
-    return pixels_product(cache, description.rendition)
+    return pixels_product(cache, description.image_spec)
 
 
 _MIN_PROBABILITY = 1e-7
@@ -319,13 +319,13 @@ class ModelEngine:
             return self._build()
 
     def _build(self) -> Engine:
-        network, rendition = self._model.network, self._model.description.rendition
-        if network is None or rendition is None:
+        network, image_spec = self._model.network, self._model.description.image_spec
+        if network is None or image_spec is None:
             raise ValueError("only a network has an engine")
         pretrained = self._model.description.backbone is not None
         return build_engine(
             feature_extractor(network) if pretrained else _WithFeatures(network),
-            (rendition.height, rendition.width, rendition.channels),
+            (image_spec.height, image_spec.width, image_spec.channels),
             name=self.name,
             precision=self.precision,
             device=self._device,
@@ -353,7 +353,7 @@ def _identity(model: SavedModel, network: nn.Module) -> str:
     description = model.description
     backbone = description.backbone
     if backbone is None:
-        settings = {"normalise": description.normalise, "classes": len(description.classes)}
+        settings = {"normalize": description.normalize, "classes": len(description.classes)}
         return f"{__version__} {hash_weights(network, description.name, settings)}"
     frozen = backbone if description.mode == "frozen" else replace(backbone, weights_hash="")
     return identify_backbone(frozen, feature_extractor(network))

@@ -72,8 +72,8 @@ class Predictor(ImageModel):
         self._detector: OutOfDistributionDetector | None = None
         if model.bank is not None and ood_distance is not None:
             self._detector = OutOfDistributionDetector(model.bank, ood_distance)
-        rendition = model.description.rendition
-        self._enough = None if rendition is None else shorter_side_for(rendition)
+        image_spec = model.description.image_spec
+        self._enough = None if image_spec is None else shorter_side_for(image_spec)
 
     @property
     def engine(self) -> str:
@@ -125,8 +125,8 @@ class Predictor(ImageModel):
     def preprocess(self, image: ImageLike) -> np.ndarray:
         """Decode and preprocess an image; see `ImageModel.preprocess`."""
         opened = open_image(image, self._enough, self.model.description.value_ranges, self.max_pixels)
-        rendition = self.model.description.rendition
-        return describe(opened).astype(np.float32) if rendition is None else render(opened, rendition)
+        image_spec = self.model.description.image_spec
+        return describe(opened).astype(np.float32) if image_spec is None else render(opened, image_spec)
 
     def predict_rows(self, rows: np.ndarray) -> ModelOutput:
         """Compute the probabilities of images; see `ImageModel.predict_rows`. `rows` may be empty."""

@@ -19,6 +19,7 @@ from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
 from distingo.errors import DataError, RunError, join_faults
 from distingo.files import read_json, write_json
 from distingo.messages.notes import Note, note, text_note
+from distingo.options.fields import name_recipe_fields
 from distingo.records import Task, ValueRanges
 from distingo.runs.fields import (
     MOST_CLASSES,
@@ -258,6 +259,9 @@ def read_config_file(path: Path, *, required: Collection[str] = ("data", "recipe
     if nulls := [name for name in _NEVER_NULL if name in content and content[name] is None]:
         faults = [f"{path}: damaged ({name}: expected a value, got null)" for name in nulls]
         raise RunError(join_faults(faults, _ADVICE), code="damaged_file")
+    recipe = content.get("recipe")
+    if isinstance(recipe, dict):  # version 0.1 had other names for some fields
+        content = {**content, "recipe": name_recipe_fields(recipe)}
     return convert(content, RunConfig, path, advice=_ADVICE, required=required)
 
 
@@ -320,7 +324,7 @@ class BackboneFacts:
     tag: str = ""
     source: str = ""
     place: str = ""
-    licence: str = ""
+    license: str = ""
     weights_hash: str = ""
 
     @property
@@ -347,7 +351,7 @@ class ModelFacts:
         kind: ``network``, ``pretrained`` or ``classic``.
         mode: ``scratch``, ``frozen`` or ``finetune``.
         head: Type of the head of a pretrained model.
-        rendition: Input of a network; None for a classic model.
+        image_spec: Input of a network; None for a classic model.
         backbone: Backbone of a pretrained model.
         provenance: Origin of the model.
         weights_hash: Hash of ``model.safetensors``.
@@ -357,7 +361,7 @@ class ModelFacts:
     kind: str = ""
     mode: str = ""
     head: str = ""
-    rendition: ModelInput | None = None
+    image_spec: ModelInput | None = None
     backbone: BackboneFacts | None = None
     provenance: ModelProvenance = ModelProvenance()
     weights_hash: str = ""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -84,9 +84,9 @@ class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
 
 
-def find_image_spec_fault(rendition: Mapping[str, object]) -> str:
+def find_image_spec_fault(image_spec: Mapping[str, object]) -> str:
     """Return the fault of a stored preprocessing; empty if it is valid."""
-    return _fault(rendition, ImageSpecFields)
+    return _fault(image_spec, ImageSpecFields)
 
 
 def check_fields(
@@ -181,6 +181,9 @@ _OLD_NAMES = {
     "side": "split",
     "pictures": "images",
     "judged": "evaluated",
+    "rendition": "image_spec",
+    "normalise": "normalize",
+    "licence": "license",
     "picture": "image",
     "validation_pictures": "validation_images",
 }
@@ -202,9 +205,13 @@ def upgraded(content: JsonObject, kind: type) -> JsonObject:
             changed[name] = asdict(text_note(value))
         elif isinstance(value, list) and of is Note:
             changed[name] = [asdict(text_note(each)) if isinstance(each, str) else each for each in value]
-        elif isinstance(value, Mapping) and isinstance(of, type) and of is not Note and is_dataclass(of):
+        elif isinstance(value, Mapping) and _is_record(of):
             changed[name] = upgraded(value, of)
     return {**content, **changed}
+
+
+def _is_record(kind: object) -> TypeGuard[type]:
+    return isinstance(kind, type) and kind is not Note and (is_dataclass(kind) or issubclass(kind, msgspec.Struct))
 
 
 def find_record_faults(

@@ -163,7 +163,7 @@ class Runtime(ImageModel):
         Raises:
             UndecodableError: The image can't be read.
         """
-        enough = shorter_side_for(self.description.rendition)
+        enough = shorter_side_for(self.description.image_spec)
         opened = open_image(image, enough, self.description.value_ranges, self.max_pixels)
         return prepare_input(opened, self.description)
 
@@ -200,4 +200,4 @@ def prepare_input(image: Image.Image, description: ExportDescription) -> np.ndar
     """
     if description.in_graph:
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    return render(image, description.rendition)
+    return render(image, description.image_spec)

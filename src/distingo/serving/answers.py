@@ -44,7 +44,7 @@ class NeighborAnswer(NeighborFields):
 
 
 ExplanationFields = TypedDict(
-    "ExplanationFields", {"class": str, "heat_map": str | None, "neighbours": list[NeighborAnswer]}
+    "ExplanationFields", {"class": str, "heat_map": str | None, "neighbors": list[NeighborAnswer]}
 )
 
 

@@ -240,7 +240,7 @@ def read_images(tensor: InputTensor, settings: ServeSettings) -> tuple[RequestIm
     Raises:
         RefusedError: The tensor does not have this form (422) or is too large (413).
     """
-    check_count(tensor.shape[0], settings.max_pictures)
+    check_count(tensor.shape[0], settings.max_images)
     shape = list(tensor.shape)
     if tensor.datatype == "BYTES":
         if tensor.shape[1:] not in {(), (1,)}:
@@ -373,7 +373,7 @@ def configure_model(model: ServedModel, settings: ServeSettings) -> OpenInferenc
         "platform": _platform(model),
         "backend": "distingo",
         "version_policy": {"latest": {"num_versions": 1}},
-        "max_batch_size": settings.max_pictures,
+        "max_batch_size": settings.max_images,
         "input": list(map(_configure_tensor, _describe_inputs())),
         "output": list(map(_configure_tensor, _describe_outputs(model))),
         "dynamic_batching": {"preferred_batch_size": [settings.max_batch]},

@@ -88,9 +88,9 @@ def _explanations() -> dict[str, str]:
         "opacity": gettext("Opacity"),
         "speaksFor": gettext("What speaks for %(label)s: the brighter, the more.", label="{label}"),
         "nothingSpeaks": gettext("Nothing in the picture can be shown to speak for the answer."),
-        "neighbours": gettext("Most like it in training"),
+        "neighbors": gettext("Most like it in training"),
         "noTrainingPicture": gettext("not kept"),
-        "neighbour": gettext("training picture: %(label)s", label="{label}"),
+        "neighbor": gettext("training picture: %(label)s", label="{label}"),
         "distance": gettext("distance %(number)s", number="{number}"),
     }
 

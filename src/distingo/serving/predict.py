@@ -65,7 +65,7 @@ def add_predict_routes(app: FastAPI, service: Service) -> Callable[[Request], Aw
     Returns:
         The handler of ``POST /predict``, for `distingo.serving.http.guard.DirectRoute`.
     """
-    most = service.settings.max_pictures
+    most = service.settings.max_images
 
     @app.post(PREDICT_PATH, **documentation.PREDICT)
     async def predict(request: Request) -> Response:
@@ -274,7 +274,7 @@ def _read_instances(request: Request, settings: ServeSettings, body: bytes) -> I
 
 def _read_invocation(request: Request, settings: ServeSettings, body: bytes) -> ImageRequest:
     """Read a body of ``/invocations``: JSON as for MLflow's scoring server, CSV, an image's bytes or a form."""
-    content_type, most = request.headers.get("content-type", RAW), settings.max_pictures
+    content_type, most = request.headers.get("content-type", RAW), settings.max_images
     kind, options = media_type(content_type), read_options(request.query_params, _ALL_CLASSES)
     if kind == "application/json":
         return _read_object(read_json_object(body), request.query_params, settings, _OBJECT_FORMATS)
@@ -308,7 +308,7 @@ def _read_object(
 
 
 def _read_rows(rows: list[object], settings: ServeSettings) -> tuple[RequestImage, ...]:
-    check_count(len(rows), settings.max_pictures)
+    check_count(len(rows), settings.max_images)
     return tuple(_read_row(row, number_name(number), settings) for number, row in enumerate(rows, 1))
 
 

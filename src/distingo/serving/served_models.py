@@ -60,7 +60,7 @@ class ServedModel:
             )
         description, thresholds = self.predictor.model.description, self.predictor.thresholds or {}
         self.label_thresholds = tuple(thresholds.get(label, 0.0) for label in self.predictor.classes)
-        spec = description.rendition
+        spec = description.image_spec
         enough = None if spec is None else shorter_side_for(spec)
         self._task = DecodeTask("row", settings.max_pixels, enough, description.value_ranges, spec)
         self._processes = processes

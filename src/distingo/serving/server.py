@@ -138,7 +138,7 @@ def describe_model(model: ServedModel, *, corrections: bool) -> ModelEntry:
         model: A served model.
         corrections: Whether the server accepts corrections.
     """
-    predictor, spec = model.predictor, model.predictor.model.description.rendition
+    predictor, spec = model.predictor, model.predictor.model.description.image_spec
     size: InputSize = {"channels": 3}
     if spec is not None:
         size = {"height": spec.height, "width": spec.width, "channels": spec.channels}

@@ -275,14 +275,14 @@ class _Explainer:
 
         if not can_explain(model.predictor):
             return None
-        explanation = explain_image(self._copy(model), image, label, run=model.run, neighbours=_NEIGHBORS)
+        explanation = explain_image(self._copy(model), image, label, run=model.run, neighbors=_NEIGHBORS)
         heat_map = (
             None if explanation.heat.is_empty else heat_address(image.size, explanation.seen, explanation.heat.values)
         )
         return {
             "class": label,
             "heat_map": heat_map,
-            "neighbours": [_describe(each) for each in explanation.neighbours],
+            "neighbors": [_describe(each) for each in explanation.neighbors],
         }
 
     def _copy(self, model: ServedModel) -> Predictor:

@@ -50,6 +50,7 @@ class ServeOptions(TypedDict, total=False):
     device: str
     max_upload: int
     max_pixels: int
+    max_images: int
     max_pictures: int
     max_wait: float
     max_batch: int
@@ -112,7 +113,17 @@ class ServeSettings:
     max_pixels: Annotated[
         int, Option(help="width times height of one image at most", low=1, high=2**32, metavar="N")
     ] = 50_000_000
-    max_pictures: Annotated[int, Option(help="images in one request at most", low=1, high=10_000, metavar="N")] = 64
+    max_images: Annotated[
+        int,
+        Option(
+            help="images in one request at most",
+            low=1,
+            high=10_000,
+            metavar="N",
+            flags=("--max-pictures",),
+            alias="max_pictures",
+        ),
+    ] = 64
     max_wait: Annotated[
         float,
         Option(
@@ -221,12 +232,12 @@ class ServeSettings:
                 would be reachable from other machines without a key.
         """
         check_options(self)
-        if self.max_pictures > self.queue:
+        if self.max_images > self.queue:
             raise UsageError(
-                f"{option('max_pictures')} {self.max_pictures} is more than {option('queue')} {self.queue}: such a "
+                f"{option('max_images')} {self.max_images} is more than {option('queue')} {self.queue}: such a "
                 "request would never fit",
                 code="options_conflict",
-                parameter="max_pictures",
+                parameter="max_images",
             )
         if self.new_classes and self.corrections is None:
             raise UsageError(

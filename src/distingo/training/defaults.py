@@ -196,13 +196,13 @@ def _pretrained_recipe(
     facts: DataFacts, options: dict[str, Any], backbone: BackboneDescription
 ) -> tuple[Recipe, tuple[Note, ...]]:
     options.pop("image_size", None)
-    rendition = backbone.rendition
-    options |= {"height": rendition.height, "width": rendition.width, "channels": rendition.channels}
-    if options.get("normalise", "none") != "none":
+    image_spec = backbone.image_spec
+    options |= {"height": image_spec.height, "width": image_spec.width, "channels": image_spec.channels}
+    if options.get("normalize", "none") != "none":
         raise UsageError(
-            f"{option('normalise')} {options['normalise']}: {backbone.name} brings its own; leave the option out",
+            f"{option('normalize')} {options['normalize']}: {backbone.name} brings its own; leave the option out",
             code="option_not_applicable",
-            parameter="normalise",
+            parameter="normalize",
         )
     mode = options.setdefault("mode", "frozen" if backbone.source != "none" else "scratch")
     if backbone.source == "none" and mode != "scratch":
@@ -222,8 +222,8 @@ def _pretrained_recipe(
     weights = note(
         "pretrained-weights",
         source=source or "none",
-        licence=backbone.licence or "unknown",
-        size=f"{rendition.height}x{rendition.width}",
+        license=backbone.license or "unknown",
+        size=f"{image_spec.height}x{image_spec.width}",
     )
     defaults = {"monitor": _monitor(facts.task), **_pretrained_defaults(mode, facts)}
     unused = _not_used(None, options, defaults) if mode == "frozen" else []
@@ -234,7 +234,7 @@ def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Plain]:
     if mode == "frozen":
         return {"epochs": 1}
     if mode == "scratch":
-        return {**_small_cnn_defaults(facts), "normalise": "none"}
+        return {**_small_cnn_defaults(facts), "normalize": "none"}
     return {
         "epochs": max(3, min(20, round(15_000 / facts.images))),
         "batch_size": 32,
@@ -295,7 +295,7 @@ def _small_cnn_defaults(facts: DataFacts) -> dict[str, Plain]:
         "schedule": "one-cycle",
         "label_smoothing": _smoothing(facts),
         "augment": "standard",
-        "normalise": "dataset",
+        "normalize": "dataset",
         "ema_decay": 0.998 if is_large else 0.99,
     }
 

@@ -181,8 +181,8 @@ def refit_head(
     problem = Problem(classes, settings["task"], balanced, iterations, axes)
     checked = checked_split(split, problem)
     chosen = {name: settings[name] for name in KINDS[kind].default}
-    if "neighbours" in chosen:
-        chosen["neighbours"] = min(chosen["neighbours"], len(checked[0]))
+    if "neighbors" in chosen:
+        chosen["neighbors"] = min(chosen["neighbors"], len(checked[0]))
     head, _ = KINDS[kind].fit(problem, checked, chosen)
     if calibration := settings.get("calibration"):
         calibrate_head(head, (calibration["slope"], np.asarray(calibration["offsets"], np.float64)))

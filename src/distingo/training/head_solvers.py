@@ -89,7 +89,7 @@ def fit_prototypes(features: Tensor, targets: Tensor, classes: int) -> Prototype
 
 
 def fit_neighbors(
-    features: Tensor, targets: Tensor, classes: int, *, neighbours: int, temperature: float, offset: Tensor
+    features: Tensor, targets: Tensor, classes: int, *, neighbors: int, temperature: float, offset: Tensor
 ) -> NeighborHead:
     """Build a nearest-neighbor head that stores the train split as its bank.
 
@@ -97,7 +97,7 @@ def fit_neighbors(
         features: Float32 (n, features).
         targets: int64 (n,), or 0/1 (n, classes) for multi-label.
         classes: Number of classes.
-        neighbours: Number of neighbors k, from 1 to n.
+        neighbors: Number of neighbors k, from 1 to n.
         temperature: Temperature of the similarities, above 0.
         offset: Float (classes,), added to the logits to apply class weights.
     """
@@ -106,7 +106,7 @@ def fit_neighbors(
         features.shape[1],
         classes,
         bank=len(features),
-        neighbours=neighbours,
+        neighbors=neighbors,
         temperature=temperature,
         several=is_multi_label,
     )
@@ -135,11 +135,11 @@ def neighbor_logits(
 ) -> Iterator[Floats32]:
     """Yield the logits (n, classes) of held-out images for each setting; neighbors are searched once."""
     largest = max(k for k, _ in settings)
-    head = fit_neighbors(features, targets, classes, neighbours=largest, temperature=1.0, offset=offset)
+    head = fit_neighbors(features, targets, classes, neighbors=largest, temperature=1.0, offset=offset)
     similarities, nearest = find_neighbors(center_and_normalize(held_out, head.center), head.bank, largest)
-    for neighbours, temperature in settings:
-        head.neighbours, head.temperature = neighbours, temperature
-        yield head.vote(similarities[:, :neighbours], nearest[:, :neighbours]).numpy()
+    for neighbors, temperature in settings:
+        head.neighbors, head.temperature = neighbors, temperature
+        yield head.vote(similarities[:, :neighbors], nearest[:, :neighbors]).numpy()
 
 
 def _center(features: Tensor) -> Tensor:
@@ -301,8 +301,8 @@ def _neighbor_candidates(problem: Problem, split: SplitArrays, held_out: Floats3
     settings = neighbor_settings(len(features))
     offset = _vote_offset(problem, split[1])
     logits = neighbor_logits(features, targets, problem.classes, torch.from_numpy(held_out), settings, offset)
-    for (neighbours, temperature), margins in zip(settings, logits, strict=True):
-        yield Candidate({"neighbours": neighbours, "temperature": temperature}, margins)
+    for (neighbors, temperature), margins in zip(settings, logits, strict=True):
+        yield Candidate({"neighbors": neighbors, "temperature": temperature}, margins)
 
 
 def _fit_neighbors(problem: Problem, split: SplitArrays, settings: Settings) -> tuple[nn.Module, bool]:
@@ -310,7 +310,7 @@ def _fit_neighbors(problem: Problem, split: SplitArrays, settings: Settings) -> 
         torch.from_numpy(split[0]),
         torch.from_numpy(split[1]),
         problem.classes,
-        neighbours=int(settings["neighbours"]),
+        neighbors=int(settings["neighbors"]),
         temperature=settings["temperature"],
         offset=_vote_offset(problem, split[1]),
     )
@@ -332,5 +332,5 @@ KINDS: dict[str, HeadKind] = {
     "linear": _linear_kind(hinge=False),
     "linear-svm": _linear_kind(hinge=True),
     "prototype": HeadKind({}, 10.0, _prototype_candidates, _fit_prototype),
-    "knn": HeadKind({"neighbours": 1, "temperature": 0.1}, None, _neighbor_candidates, _fit_neighbors),
+    "knn": HeadKind({"neighbors": 1, "temperature": 0.1}, None, _neighbor_candidates, _fit_neighbors),
 }

@@ -46,9 +46,9 @@ from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
+    image_spec_of,
     load_requested_backbone,
     model_products,
-    rendition_of,
 )
 from distingo.training.recipe import Recipe, is_auto, recipe_from_dict
 from distingo.training.request import PreparedRun, TrainRequest
@@ -349,13 +349,13 @@ def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: Loa
         kind=find_model(recipe.model).kind,
         task=dataset.task,
         classes=dataset.classes,
-        rendition=rendition_of(recipe, backbone),
+        image_spec=image_spec_of(recipe, backbone),
         backbone=backbone.description if backbone else None,
         head=recipe.head if backbone else "",
         mode=recipe.mode,
         engine=recipe.engine,
         precision=recipe.precision,
-        normalise=recipe.normalise,
+        normalize=recipe.normalize,
         dropout=recipe.dropout,
         provenance=describe_provenance(dataset, split, recipe),
         value_ranges=dataset.value_ranges,

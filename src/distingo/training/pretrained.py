@@ -109,14 +109,14 @@ def model_products(recipe: Recipe, backbone: LoadedBackbone | None, cache: Cache
     Returns:
         The products; none for a classic model, which uses descriptors.
     """
-    rendition = rendition_of(recipe, backbone)
+    image_spec = image_spec_of(recipe, backbone)
     products: list[Product] = []
-    if rendition is None:
+    if image_spec is None:
         return products
     if backbone is not None and recipe.mode != "scratch":
         products += feature_products(backbone, recipe, cache, choose_device(recipe.device))
     if recipe.mode != "frozen":
-        products.append(pixels_product(cache, rendition))
+        products.append(pixels_product(cache, image_spec))
     return products
 
 
@@ -207,10 +207,10 @@ def _in_words(fitted: FittedHead) -> dict[str, object]:
     }
 
 
-def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> ImageSpec | None:
+def image_spec_of(recipe: Recipe, backbone: LoadedBackbone | None) -> ImageSpec | None:
     """Return the image specification of a network's input, or None for a classic model."""
     if backbone is not None:
-        return backbone.description.rendition
+        return backbone.description.image_spec
     if find_model(recipe.model).kind == "classic":
         return None
     return ImageSpec(height=recipe.height, width=recipe.width, channels=recipe.channels)

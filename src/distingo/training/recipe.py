@@ -153,14 +153,14 @@ class Recipe:
             metavar="PRESET",
         ),
     ] = "none"
-    normalise: Annotated[
+    normalize: Annotated[
         Normalize,
         Option(
             help="dataset centers and scales each channel by the training split's mean and deviation, sample each "
             "image by its own, zca whitens pixels, none leaves 0 to 1",
             default=CHOSEN,
-            flags=("--normalize",),
-            alias="normalize",
+            flags=("--normalise",),
+            alias="normalise",
         ),
     ] = "none"
     ema_decay: Annotated[
@@ -237,7 +237,7 @@ class Recipe:
             "f1, or a precision or recall"
         ),
     ] = "f1"
-    threshold_wanted: Annotated[
+    threshold_target: Annotated[
         float | None,
         Option(
             help="that precision or recall",
@@ -245,6 +245,8 @@ class Recipe:
             high=1,
             default="none, which f1 needs; precision and recall need one",
             metavar="SHARE",
+            flags=("--threshold-wanted",),
+            alias="threshold_wanted",
         ),
     ] = None
     seed: Annotated[
@@ -313,8 +315,8 @@ class RecipeOptions(TypedDict, total=False):
     class_weights: ClassWeights
     positive_weights: PositiveWeights
     augment: str
-    normalise: Normalize
     normalize: Normalize
+    normalise: Normalize
     ema_decay: float
     mode: Mode
     weights: str
@@ -326,6 +328,7 @@ class RecipeOptions(TypedDict, total=False):
     monitor: Monitor
     patience: int
     threshold_aim: ThresholdAim
+    threshold_target: float | None
     threshold_wanted: float | None
     seed: int
     validation: float
@@ -378,12 +381,12 @@ def _check_together(recipe: Recipe) -> None:
             code="out_of_range",
             parameter="validation",
         )
-    if (recipe.threshold_aim == "f1") != (recipe.threshold_wanted is None):
+    if (recipe.threshold_aim == "f1") != (recipe.threshold_target is None):
         raise UsageError(
-            f"{option('threshold_aim')} is {recipe.threshold_aim} and {option('threshold_wanted')} "
-            f"{recipe.threshold_wanted}; f1 wants no number, precision and recall want one, such as 0.8",
+            f"{option('threshold_aim')} is {recipe.threshold_aim} and {option('threshold_target')} "
+            f"{recipe.threshold_target}; f1 wants no number, precision and recall want one, such as 0.8",
             code="options_conflict",
-            parameter="threshold_wanted",
+            parameter="threshold_target",
         )
 
 

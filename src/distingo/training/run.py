@@ -136,7 +136,7 @@ def _whitening(rows: Rows, epsilon: float = 1e-2) -> ZCAWhitening:
     numbers = height * width * channels
     if numbers > _LARGEST_WHITENING:
         raise UsageError(
-            f"{option('normalise', 'zca')}: {height}x{width}x{channels} pictures hold {numbers} numbers, "
+            f"{option('normalize', 'zca')}: {height}x{width}x{channels} pictures hold {numbers} numbers, "
             f"at most {_LARGEST_WHITENING} can be whitened; take a smaller {option('image_size')}",
             code="out_of_range",
             parameter="image_size",
@@ -231,7 +231,7 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
     assert network is not None
     train = labeled_rows(prepared.split.train, prepared, request.reading.cache)
     if description.backbone is None:
-        network.normalisation = fit_normalization(recipe.normalise, train.rows)
+        network.normalisation = fit_normalization(recipe.normalize, train.rows)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     summary = summarize(network, recipe.height, recipe.width, recipe.channels)
     write_text(prepared.folder.model / "summary.txt", summary + "\n", recorded=True)
@@ -279,9 +279,9 @@ def _with_best_weights(network: nn.Module, folder: RunFolder) -> nn.Module:
 
 def labeled_rows(images: Sequence[LabeledImage], prepared: PreparedRun, cache: Cache) -> LabeledRows:
     """Return the pixels that a run's network is trained on, with their class indices."""
-    rendition = prepared.description.rendition
-    assert rendition is not None
-    product = pixels_product(cache, rendition)
+    image_spec = prepared.description.image_spec
+    assert image_spec is not None
+    product = pixels_product(cache, image_spec)
     rows = product.store.rows([image.row_key for image in images])
     return LabeledRows(rows, prepared.encode(images), len(prepared.dataset.classes))
 

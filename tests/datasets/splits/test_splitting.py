@@ -157,7 +157,7 @@ def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
     split = split_dataset(data, seed=0)
     write_split(split, tmp_path / "split.csv")
     assert read_split(tmp_path / "split.csv", data) == split
-    assert (tmp_path / "split.csv").read_text(encoding="utf-8").splitlines()[0] == "file,side,labels"
+    assert (tmp_path / "split.csv").read_text(encoding="utf-8").splitlines()[0] == "file,split,labels"
 
 
 def test_new_images_are_noted(tmp_path: Path) -> None:
@@ -169,11 +169,11 @@ def test_new_images_are_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        ("file,side,labels\nall/a/999.png,train,a\n", "split_differs"),
-        ("file,side,labels\nall/a/bad.png,train,a\n", "split_differs"),
-        ("file,side,labels\nall/a/000.png,train,a\nall/a/000.png,test,a\n", "duplicate_entry"),
-        ("file,side,labels\nall/a/000.png,train,b\n", "split_differs"),
-        ("file,side,labels\nall/a/000.png,trial,a\n", "damaged_line"),
+        ("file,split,labels\nall/a/999.png,train,a\n", "split_differs"),
+        ("file,split,labels\nall/a/bad.png,train,a\n", "split_differs"),
+        ("file,split,labels\nall/a/000.png,train,a\nall/a/000.png,test,a\n", "duplicate_entry"),
+        ("file,split,labels\nall/a/000.png,train,b\n", "split_differs"),
+        ("file,split,labels\nall/a/000.png,trial,a\n", "damaged_line"),
         ("file,labels\nall/a/000.png,a\n", "missing_column"),
     ],
 )

@@ -186,7 +186,7 @@ def pretrain(run: Path, **backbone: Any) -> None:
     """Let a run's model be one with a pretrained backbone."""
     path = run / "model" / "model.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    own = {"architecture": "mobilenetv2_100", "tag": "tf_in1k", "licence": "apache-2.0", "weights_hash": "aa"}
+    own = {"architecture": "mobilenetv2_100", "tag": "tf_in1k", "license": "apache-2.0", "weights_hash": "aa"}
     content |= {"kind": "pretrained", "mode": "frozen", "head": "linear", "backbone": {**own, **backbone}}
     path.write_text(json.dumps(content), encoding="utf-8")
 

@@ -43,7 +43,7 @@ def explanation(*classes: ClassExplanation, size: tuple[int, int] = (120, 200)) 
         probabilities=(0.93, 0.05, 0.02),
         given=("猫",),
         classes=classes,
-        neighbours=(neighbor, replace(neighbor, labels=("قطط",), image=None)),
+        neighbors=(neighbor, replace(neighbor, labels=("قطط",), image=None)),
         notes=("a note that is long " * 12,),
     )
 

@@ -54,7 +54,7 @@ class SplitFile:
 
 
 def write_split_file(dataset: Dataset, division: Division, path: Path, *, recorded: bool = False) -> None:
-    """Write a division as UTF-8 CSV, optionally with a checksum: file, side (or fold), group, why, labels, content.
+    """Write a division as UTF-8 CSV, optionally with a checksum: file, split (or fold), group, why, labels, content.
 
     Groups are counted from 1; ``why`` lists what links a group's images, and is empty for a single image.
 
@@ -73,12 +73,12 @@ def write_split_file(dataset: Dataset, division: Division, path: Path, *, record
         )
         for image, part, group in zip(dataset.images, division.numbers, grouping.numbers, strict=True)
     ]
-    columns = ["file", "fold" if division.folds else "side", "group", "why", "labels", "content"]
+    columns = ["file", "fold" if division.folds else "split", "group", "why", "labels", "content"]
     write_table(path, columns, rows, recorded=recorded)
 
 
 def read_split_file(path: Path) -> SplitFile:
-    """Read a file from `write_split_file`, or any table with the columns file and side (or fold).
+    """Read a file from `write_split_file`, or any table with the columns file and split (or fold).
 
     A run's ``split.csv`` is an example. Without a column ``content``, changed images are not detected, and without
     ``group``, each image is a group of its own.
@@ -93,11 +93,11 @@ def read_split_file(path: Path) -> SplitFile:
             parameter="split",
         )
     try:
-        rows = list(read_table(path, ["file"]))
+        rows = list(read_table(path, ["file"], renamed={"side": "split"}))
         columns = rows[0][1].keys() if rows else set()
-        if not columns & {"side", "fold"}:
+        if not columns & {"split", "fold"}:
             raise RunError(
-                f"{path}: names no picture, or has neither a column 'side' nor 'fold'",
+                f"{path}: names no picture, or has neither a column 'split' nor 'fold'",
                 code="wrong_format",
                 parameter="split",
             )
@@ -113,13 +113,13 @@ def read_split_file(path: Path) -> SplitFile:
             code="duplicate_entry",
             parameter="split",
         )
-    folds = 0 if "side" in columns else max(int(line.part) for line in lines)
+    folds = 0 if "split" in columns else max(int(line.part) for line in lines)
     return SplitFile(path, folds, tuple(lines))
 
 
 def _line(path: Path, number: int, row: dict[str, str]) -> SplitLine:
-    if "side" in row:
-        part: str = read_split_name(row["side"], path, number)
+    if "split" in row:
+        part: str = read_split_name(row["split"], path, number)
     else:
         part = row["fold"]
         if not (part.isascii() and part.isdecimal() and int(part) >= 1):

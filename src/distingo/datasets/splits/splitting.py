@@ -134,9 +134,6 @@ def _swap_in(
             return
 
 
-_COLUMNS = ["file", "side", "labels"]
-
-
 def split_dataset(
     dataset: Dataset, *, seed: int, validation: float = 0.15, test: float = 0.2, few: bool = False
 ) -> Split:

@@ -85,30 +85,30 @@ def _kind(model: ModelFacts) -> tuple[str, ...]:
         return (gettext("A classic model, fitted at once; no neural network."),)
     if backbone is None or model.mode == "scratch":
         return (gettext("A neural network, trained from fresh weights."),)
-    licence = backbone.licence or gettext("unknown")
+    license_name = backbone.license or gettext("unknown")
     if model.mode == "frozen":
         return (
             gettext(
                 "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. License "
-                "of the backbone’s weights: %(licence)s.",
+                "of the backbone’s weights: %(license)s.",
                 head=model.head,
                 name=backbone.name,
-                licence=licence,
+                license=license_name,
             ),
         )
     return (
         gettext(
             "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. License "
-            "of the backbone’s weights: %(licence)s.",
+            "of the backbone’s weights: %(license)s.",
             head=model.head,
             name=backbone.name,
-            licence=licence,
+            license=license_name,
         ),
     )
 
 
 def _sight(model: ModelFacts) -> tuple[str, ...]:
-    shown = model.rendition
+    shown = model.image_spec
     if shown is None:
         descriptors = gettext("It sees descriptors of color and texture, not pixels.")
         return (descriptors,) if model.name == "descriptors" else ()

@@ -147,7 +147,7 @@ def _draw(sheet: Image.Image, explanation: Explanation) -> int:
     for explained in explanation.classes:
         right = _draw_class(sheet, explanation, explained, right) + _GAP
     bottom = max(left, right - _GAP) + _GAP
-    if explanation.neighbours:
+    if explanation.neighbors:
         bottom = _draw_neighbors(sheet, explanation, bottom)
     for note in explanation.notes:
         for line in _TEXT.wrap(f"Note: {note}.", WIDTH - 2 * _MARGIN):
@@ -246,8 +246,8 @@ def _draw_neighbors(sheet: Image.Image, explanation: Explanation, top: int) -> i
     heading = "The training pictures that the model takes for most like it, with their distances"
     _HEADING.draw(sheet, (_MARGIN, top + 18), heading, _INK)
     top += 56
-    across = (WIDTH - 2 * _MARGIN + 16) // max(8, len(explanation.neighbours))
-    for number, neighbor in enumerate(explanation.neighbours):
+    across = (WIDTH - 2 * _MARGIN + 16) // max(8, len(explanation.neighbors))
+    for number, neighbor in enumerate(explanation.neighbors):
         agrees = bool(set(neighbor.labels) & set(explanation.given))
         _draw_neighbor(sheet, neighbor, _MARGIN + number * across, top, agrees=agrees)
     return top + _TILE + 60
