@@ -1,4 +1,4 @@
-"""The page as it is sent: its files, its language, its words, and what a browser is told to keep to."""
+"""The served page: its files, language, messages and security headers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_nothing_on_the_page_stays_in_english(url: str, language: str) -> None:
     assert same <= {"percent", "comma", "answered"}
 
 
-def test_every_word_of_the_scripts_and_the_page_is_there_and_none_besides() -> None:
+def test_exactly_the_messages_of_the_scripts_and_the_page_exist() -> None:
     sources = [*SCRIPTS, PAGE / "page.html", Path(page_routes.__file__)]
     source = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     quoted = set(re.findall(r"""["'](\w+)["']""", source)) | set(re.findall(r'data-(?:word|label)="(\w+)"', source))
@@ -94,7 +94,7 @@ def test_places_in_words_are_filled() -> None:
         assert wanted <= given, name
 
 
-def test_the_browser_is_told_to_ask_nobody_else(url: str) -> None:
+def test_the_page_may_connect_to_its_own_server_only(url: str) -> None:
     page = httpx2.get(url)
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy

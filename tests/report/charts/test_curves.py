@@ -1,4 +1,4 @@
-"""Geometry of the curves."""
+"""Curves, reliability diagrams and the risk-coverage curve as geometry."""
 
 from __future__ import annotations
 

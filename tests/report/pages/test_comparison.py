@@ -1,4 +1,4 @@
-"""The page that compares runs, as text: complete, escaped, self-contained."""
+"""The page of a comparison as text: complete, escaped, self-contained."""
 
 from __future__ import annotations
 

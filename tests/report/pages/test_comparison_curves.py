@@ -1,4 +1,4 @@
-"""Geometry of several runs' curves in one chart."""
+"""Curves of several runs in one chart."""
 
 from __future__ import annotations
 

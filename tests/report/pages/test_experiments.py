@@ -18,7 +18,7 @@ from distingo.report.pages.experiments import (
 )
 
 
-def test_the_cross_validation_says_mean_interval_and_unevenness(tmp_path: Path) -> None:
+def test_the_summary_has_mean_interval_and_unevenness(tmp_path: Path) -> None:
     summary = summarize_cross_validation(make_cross_validation(tmp_path / "cv"))
     assert summary.figure == "73.3\u00a0%"
     assert "in the mean over 3\u00a0folds of 30\u00a0pictures" in summary.text
