@@ -200,7 +200,7 @@ def test_it_works_in_a_search_over_a_pipeline(images):
     assert search.score(pixels, colors) == 1.0
 
 
-def test_mistakes_are_reported_in_one_line(images, fitted, tmp_path):
+def test_errors_are_reported_in_one_line(images, fitted, tmp_path):
     pixels, colors = images
     cases = [
         (pixels.reshape(36, -1), colors, ValueError, r"shape \(36, 432\); give paths, a list of images"),

@@ -1,4 +1,4 @@
-"""Keywords of the public calls: what editors and mypy see is what the records hold."""
+"""Keywords of the public functions: their types are those of the records."""
 
 from __future__ import annotations
 

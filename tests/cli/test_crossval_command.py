@@ -1,4 +1,4 @@
-"""``distingo crossval`` from the words a person types to the page, with every kind of model."""
+"""``distingo crossval`` from the command line to the page, with every kind of model."""
 
 from __future__ import annotations
 

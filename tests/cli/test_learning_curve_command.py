@@ -1,4 +1,4 @@
-"""``distingo learning-curve`` from the words a person types to the page."""
+"""``distingo learning-curve`` from the command line to the page."""
 
 from __future__ import annotations
 

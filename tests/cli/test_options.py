@@ -1,4 +1,4 @@
-"""What every option's help says, and which options help shows first."""
+"""The help texts of options, and the options that ``--help`` shows."""
 
 from __future__ import annotations
 

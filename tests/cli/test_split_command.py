@@ -1,4 +1,4 @@
-"""``distingo split`` from the words a person types to the file."""
+"""``distingo split`` from the command line to the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print, as text."""
+"""The output of commands as text."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_copies_in_another_data_set_are_leaks(faulty, tmp_path):
     assert "a/<wbr>exact.png" in page
 
 
-def test_a_class_without_a_usable_image_is_told_not_refused(tmp_path):
+def test_a_class_without_usable_images_is_noted(tmp_path):
     root = draw_faulty(tmp_path / "data", each=8)
     (root / "train" / "green").mkdir()
     (root / "train" / "green" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
@@ -115,7 +115,7 @@ def test_a_class_without_a_usable_image_is_told_not_refused(tmp_path):
     assert "train/green/broken.jpg" in {finding.file for finding in found.counting("unreadable")}
 
 
-def test_mistakes_are_told_in_one_line(faulty, tmp_path, capsys):
+def test_errors_are_reported_in_one_line(faulty, tmp_path, capsys):
     with raises(UsageError, code="missing_argument", parameter="data"):
         distingo.check()
     with raises(RunError, code="wrong_folder"):
@@ -132,7 +132,7 @@ def test_mistakes_are_told_in_one_line(faulty, tmp_path, capsys):
     assert "small-cnn: has no pretrained weights" in capsys.readouterr().err
 
 
-def test_the_command_tells_the_worst_and_is_strict_when_asked(faulty, tmp_path, capsys):
+def test_the_command_prints_the_worst_and_supports_strict(faulty, tmp_path, capsys):
     words = ["check", str(faulty), "-o", str(tmp_path / "check"), "--model", "none"]
     assert main(words) == 0
     out_of_fold = capsys.readouterr().out
@@ -151,7 +151,7 @@ def test_strict_is_content_with_clean_data(tmp_path):
     assert read_check(tmp_path / "check").counts == {}
 
 
-def test_a_damaged_summary_is_told(faulty, tmp_path):
+def test_a_damaged_summary_is_reported(faulty, tmp_path):
     distingo.check(faulty, tmp_path / "check", model="none")
     summary = tmp_path / "check" / "check.json"
     content = json.loads(summary.read_text(encoding="utf-8"))
@@ -206,7 +206,7 @@ def test_a_check_without_data_measures_nothing(faulty, tmp_path):
         distingo.check(None, tmp_path / "check", model="fast")
 
 
-def test_data_in_which_all_contradicts_itself_is_told(tmp_path):
+def test_data_with_contradictions_only_is_reported(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "data" / name).mkdir(parents=True)
         for seed in range(3):

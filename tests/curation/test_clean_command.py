@@ -1,4 +1,4 @@
-"""`distingo clean` as a person types it."""
+"""``distingo clean`` from the command line to the quarantine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(*words: object) -> int:
     return main([str(word) for word in words])
 
 
-def test_it_touches_nothing_unless_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_moved_without_apply(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(data.parent)
     assert run("clean", data, "--findings", data.parent / "check", "--duplicates", "--dark") == 0
     out = capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_it_moves_and_undoes(data: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "a/2.png: something else is in its place now" in capsys.readouterr().out
 
 
-def test_it_says_what_could_be_cleaned(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_kinds_of_findings_are_listed(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("clean", data, "--findings", data.parent / "check") == 2
     assert "holds --dark (2), --duplicates (1), --outliers (1)" in capsys.readouterr().err
     assert run("clean", data, "--findings", data.parent / "none", "--dark") == 1

@@ -33,7 +33,7 @@ def reading(tmp_path: Path) -> Reading:
     return Reading(cache=Cache(tmp_path / "cache"), workers=2)
 
 
-def test_a_map_by_pixels_tells_colors_apart(tmp_path: Path, reading: Reading) -> None:
+def test_a_map_by_pixels_separates_colors(tmp_path: Path, reading: Reading) -> None:
     dataset = read(draw_classes(tmp_path / "data", per_class=12), reading.cache)
     found = explore(dataset, reading, MapOptions())
     drawn = found.image_map
@@ -100,7 +100,7 @@ def test_several_labels(tmp_path: Path, reading: Reading) -> None:
     assert {each.name for each in found.image_map.neighborhoods} == {"large", "red", "round"}
 
 
-def test_without_a_map_it_is_said_why(tmp_path: Path, reading: Reading) -> None:
+def test_a_missing_map_has_a_reason(tmp_path: Path, reading: Reading) -> None:
     dataset = read(draw_classes(tmp_path / "data", per_class=2), reading.cache)
     assert "not requested" in explore(dataset, reading, None).why_no_map
     few = explore(dataset, reading, MapOptions())

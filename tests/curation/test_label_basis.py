@@ -1,4 +1,4 @@
-"""How many labels look wrong, on simulated labels of known noise, and which models may doubt labels at all."""
+"""The estimated number of wrong labels, on simulated labels with known noise."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_gain_is_the_lower_end_of_its_interval() -> None:
     assert basis.is_better
 
 
-def test_the_score_has_an_interval_and_says_of_how_many_images_it_is() -> None:
+def test_the_score_has_an_interval_and_a_number_of_images() -> None:
     given = np.repeat([0, 1], 50)
     said = np.where(np.arange(100) % 10 == 0, 1 - given, given)
     basis = estimate_label_basis(0.1 + 0.8 * np.eye(2)[said], np.eye(2, dtype=bool)[given], 0.9, "single-label")
@@ -125,7 +125,7 @@ def test_guesses_of_several_labels_doubt_nothing_and_a_good_model_may() -> None:
     assert basis.gain == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_list_that_is_cut_says_so() -> None:
+def test_a_shortened_list_is_noted() -> None:
     chances, having, _ = simulate(1000, 5, noise=0.3, seed=4, sharpness=6)
     basis = estimate_label_basis(chances, having, accuracy(chances, having), "single-label")
     assert basis.wrong > basis.counted == int(MOST_WRONG * 1000)

@@ -52,7 +52,7 @@ def test_copies_do_not_confirm_each_other():
     assert joined.probabilities[0, 1] < apart.probabilities[0, 1]
 
 
-def test_the_same_seed_says_the_same():
+def test_the_same_seed_gives_the_same_findings():
     embeddings, labels = clusters()
     out_of_fold = [
         predict_out_of_fold(embeddings, labels, "single-label", deep=False, workers=w, seed=3) for w in (1, 2)
@@ -72,7 +72,7 @@ def test_several_labels_are_doubted_one_by_one():
     assert "with ape (" in found["005"].reason
 
 
-def test_what_can_not_be_learned_is_not_judged():
+def test_labels_are_not_evaluated_if_nothing_can_be_learned():
     embeddings, labels = clusters()
     assert predict_out_of_fold(embeddings[:3], [("a",), ("b",), ("c",)], "single-label", deep=True) is None
     labels[0] = ("only one",)

@@ -1,4 +1,4 @@
-"""What would be moved, which copy stays, and what is left alone."""
+"""Cleaning plans: moved files, kept duplicates, and unmoved files."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_what_changed_or_went_is_left_alone(tmp_path: Path) -> None:
     }
 
 
-def test_what_lies_elsewhere_is_left_alone(tmp_path: Path) -> None:
+def test_files_outside_are_not_moved(tmp_path: Path) -> None:
     outside = draw(tmp_path / "outside", "x.png", "y.png")
     root = draw(tmp_path / "data", "a/1.png")
     (root / "a" / "link.png").symlink_to(outside / "x.png")

@@ -1,4 +1,4 @@
-"""Files into a quarantine and back: nothing is lost, whatever happens in between."""
+"""Moving files to a quarantine and back: nothing is lost on errors and interruptions."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_data_set_that_was_moved_gets_its_files_back(root: Path) -> None:
     assert snapshot(root.with_name("elsewhere")) == before
 
 
-def test_a_quarantine_lies_outside_and_is_new(root: Path) -> None:
+def test_a_quarantine_is_outside_and_new(root: Path) -> None:
     with raises(UsageError, code="overlapping_folders", parameter="quarantine"):
         choose_quarantine(root, root / "quarantine")
     with raises(UsageError, code="not_empty", parameter="quarantine"):

@@ -1,4 +1,4 @@
-"""A quarantine that comes from anywhere: nothing outside it and the data set is moved, removed or made."""
+"""Untrusted quarantines: restoring one changes nothing outside of it and the data set."""
 
 from __future__ import annotations
 

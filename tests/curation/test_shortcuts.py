@@ -48,11 +48,11 @@ def test_brightness_gives_a_class_away(tmp_path):
     assert scores["sharpness"] < 0.5
 
 
-def test_few_images_say_nothing(tmp_path):
+def test_few_images_have_no_shortcut(tmp_path):
     assert found(draw(tmp_path / "data", formats=("png", "jpg"), levels=(50, 50), each=5)) == {}
 
 
-def test_a_finding_says_what_guessing_has():
+def test_a_finding_contains_the_score_of_guessing():
     shortcut = Shortcut("file size", 0.75, 0.5, 1200)
     (finding,) = shortcut_findings([shortcut], "single-label", 0.4)
     assert finding.score == 0.5

@@ -1,4 +1,4 @@
-"""Notes: every code has a sentence, in three languages, and what is written down can be read back."""
+"""Notes: every code has a message in all languages, and stored notes can be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cross-validation and a learning curve made up for pages, with class names of every kind."""
+"""Artificial results of a cross-validation and a learning curve, with unusual class names."""
 
 from __future__ import annotations
 

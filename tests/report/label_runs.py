@@ -1,4 +1,4 @@
-"""Run folders with several labels per image: real images, real scores and thresholds, made-up probabilities."""
+"""Multi-label run folders with real images, scores and thresholds, and artificial probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run folders drawn by the tests: real images, real files, made-up predictions."""
+"""Run folders with real images and files, and artificial predictions."""
 
 from __future__ import annotations
 

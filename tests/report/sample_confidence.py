@@ -1,4 +1,4 @@
-"""What a model's certainty could be worth, with every part that a page shows."""
+"""An artificial evaluation of confidence with all parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches as a page may meet them, without training any."""
+"""Artificial searches for a recipe."""
 
 from __future__ import annotations
 

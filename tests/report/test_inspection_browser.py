@@ -1,4 +1,4 @@
-"""The map of the images in a real browser: by mouse, by keyboard, by touch."""
+"""The image map in a real browser: mouse, keyboard and touch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report in the languages of its readers: nothing is left in English, and names stay as they are."""
+"""The translated report: all texts are translated, names are unchanged."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_nothing_of_a_report_on_labels_is_left_in_english(several: dict[str, str
 
 
 @pytest.mark.parametrize(("language", "tag"), [("en", "en"), ("es", "es"), ("zh", "zh-Hans")])
-def test_a_page_says_its_language(single: dict[str, str], language: str, tag: str) -> None:
+def test_a_page_declares_its_language(single: dict[str, str], language: str, tag: str) -> None:
     assert single[language].startswith(f'<!doctype html>\n<html lang="{tag}">')
 
 
@@ -108,7 +108,7 @@ def test_names_and_figures_are_the_same_in_every_language(single: dict[str, str]
     assert re.findall(r'data-value="([^"]*)"', single[language]) == values != []
 
 
-def test_what_the_script_says_is_translated(single: dict[str, str], several: dict[str, str]) -> None:
+def test_the_messages_of_the_script_are_translated(single: dict[str, str], several: dict[str, str]) -> None:
     for texts in (single, several):
         words = {
             language: json.loads(re.findall(r'id="words">(.*?)</script>', page)[0]) for language, page in texts.items()

@@ -1,4 +1,4 @@
-"""The report in a real browser: at a desk, on a phone, offline."""
+"""The report in a real browser: wide and narrow screens, offline."""
 
 from __future__ import annotations
 

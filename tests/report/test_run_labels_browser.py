@@ -1,4 +1,4 @@
-"""The report of several labels in a real browser: at a desk, on a phone, in the dark."""
+"""The multi-label report in a real browser: wide and narrow screens, dark colors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_nothing_reaches_beyond_the_screen(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("opened", _SCREENS[1:], indirect=True)
-def test_two_by_two_tables_fit_beside_their_curves(opened: Any) -> None:
+def test_confusion_matrices_fit_next_to_their_curves(opened: Any) -> None:
     """No text of a card is cut off or lies on its neighbor."""
     wide = """card => [...card.querySelectorAll("th, .outcome, p span")]
         .filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth + 1)

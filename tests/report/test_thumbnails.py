@@ -1,4 +1,4 @@
-"""Small copies: small enough, once each, within the budget."""
+"""Thumbnails: their size, embedding and budget."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from PIL import Image
 from distingo.report.thumbnails import draw_heat, heat_address
 
 
-def test_heat_lies_over_the_seen_part_only() -> None:
+def test_heat_covers_the_input_area_only() -> None:
     image = np.full((40, 80, 3), (200, 60, 60), np.uint8)
     values = np.array([[0, 1]], np.float32)
     drawn = np.asarray(draw_heat(image, (0.25, 0.0, 0.75, 1.0), values)).astype(int)

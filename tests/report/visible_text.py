@@ -1,4 +1,4 @@
-"""What a person reads on a page, piece by piece."""
+"""The visible texts of a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The review in a real browser, against the real command in a process of its own."""
+"""The review page in a real browser, with the command in a separate process."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_closing_and_killing_lose_nothing(
     assert title(page) == "Unlike all the other pictures."
 
 
-def test_a_page_whose_server_is_gone_says_so(root: Path, start: Callable[..., Review], browser: Any) -> None:
+def test_a_lost_server_is_shown(root: Path, start: Callable[..., Review], browser: Any) -> None:
     review = start()
     page = browser.new_page()
     page.goto(review.url)
@@ -312,7 +312,7 @@ def test_every_control_is_reached_by_tab(start: Callable[..., Review], opening: 
     assert {"keep", "relabel", "quarantine", "undo", "next", "class", "help-button"} <= seen
 
 
-def test_without_findings_it_says_what_to_run(root: Path) -> None:
+def test_without_findings_the_command_is_suggested(root: Path) -> None:
     words = [sys.executable, "-m", "distingo", "review", str(root), "--findings", str(root.parent / "none")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1

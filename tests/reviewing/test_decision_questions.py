@@ -1,4 +1,4 @@
-"""Findings to questions: one per image, one per pair, the gravest first."""
+"""Questions made from findings: one per image or pair, the most severe first."""
 
 from __future__ import annotations
 

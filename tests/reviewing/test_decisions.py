@@ -1,4 +1,4 @@
-"""The table of corrections under a person's decisions."""
+"""Decisions in the table of corrections."""
 
 from __future__ import annotations
 

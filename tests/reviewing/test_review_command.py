@@ -1,4 +1,4 @@
-"""`distingo review` as a process: it opens the browser, ends on Ctrl-C, and may be killed at any moment."""
+"""``distingo review`` as a process: the browser, Ctrl-C, and termination at any time."""
 
 from __future__ import annotations
 

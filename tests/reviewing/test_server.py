@@ -1,4 +1,4 @@
-"""The server, asked by a real client."""
+"""The review server with a real HTTP client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may speak to the server."""
+"""Access control of the review server."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_another_page_may_not_write() -> None:
     assert status("POST", Content_Type="text/plain") == 415
 
 
-def test_told_to_listen_elsewhere_it_answers_to_addresses_only() -> None:
+def test_a_server_on_other_hosts_accepts_addresses_only() -> None:
     everywhere = Guard("0.0.0.0", 8123, "secret")
     assert everywhere.url == "http://127.0.0.1:8123/secret/"
     assert Guard("::", 8123, "t").url == "http://[::1]:8123/t/"

@@ -1,4 +1,4 @@
-"""What the page is told, and what becomes of a decision."""
+"""The state of a review session, and its decisions."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_images_are_upright_small_and_bare(root: Path) -> None:
     assert described["facts"].startswith("1000 × 3000 · JPEG · ")
 
 
-def test_what_cant_be_shown_says_why(root: Path) -> None:
+def test_an_unreadable_image_has_a_reason(root: Path) -> None:
     (root / "a/0.png").write_bytes(encode(noise(3, (300, 300)))[:400])
     finding = found(root, "unreadable", "a/0.png", reason="a truncated PNG file")
     review = session(root, finding)

@@ -1,4 +1,4 @@
-"""``config.json`` comes back as it was written, in the order of earlier versions, or is refused in one line."""
+"""``config.json``: round trips, the order of fields, and errors in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run keeps the corrections it was trained under: what is decided later changes later runs only."""
+"""The copy of the corrections in a run folder; later corrections affect later runs only."""
 
 from __future__ import annotations
 

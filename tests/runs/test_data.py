@@ -1,4 +1,4 @@
-"""Manifests and tables on disk."""
+"""Manifests and split tables as files."""
 
 from __future__ import annotations
 

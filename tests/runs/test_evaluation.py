@@ -1,4 +1,4 @@
-"""``evaluation.json`` comes back as it was, for one label and several, and as earlier versions wrote it."""
+"""``evaluation.json``: round trips, and files of earlier versions."""
 
 from __future__ import annotations
 

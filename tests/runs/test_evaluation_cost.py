@@ -1,4 +1,4 @@
-"""What runs write down about their cost."""
+"""The recorded cost of training and prediction."""
 
 from __future__ import annotations
 

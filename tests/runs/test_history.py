@@ -1,4 +1,4 @@
-"""``history.csv``: columns, and what is read back."""
+"""``history.csv``: its columns and round trips."""
 
 from __future__ import annotations
 

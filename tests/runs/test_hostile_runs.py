@@ -1,4 +1,4 @@
-"""A run folder from anywhere: its records are read, or refused in one line for each fault."""
+"""Untrusted run folders: records are read, or refused with one line per fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server under attack, watched: what another client's requests take meanwhile, and how much memory there is."""
+"""Measurement of a server under attack: the response times of another client, and the memory."""
 
 from __future__ import annotations
 

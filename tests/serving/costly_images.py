@@ -1,4 +1,4 @@
-"""Image files that cost much to decode, some of which a reader of their headers takes for small ones."""
+"""Image files that are expensive to decode, some with misleading headers."""
 
 from __future__ import annotations
 

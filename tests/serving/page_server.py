@@ -1,4 +1,4 @@
-"""The address of the page of a real server."""
+"""The URL of the page of a real server."""
 
 from __future__ import annotations
 

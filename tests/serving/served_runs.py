@@ -1,4 +1,4 @@
-"""Real servers of real runs: in a thread of the test, or as processes of their own."""
+"""Servers of real runs, in a thread or in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attacks on a real server: another client is answered quickly, and memory stays bounded."""
+"""Attacks on a real server: other clients get fast responses, and memory stays bounded."""
 
 from __future__ import annotations
 

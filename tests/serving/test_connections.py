@@ -120,7 +120,7 @@ def upload(extra: bytes, body: bytes) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("upgrade", [H2C, b"Connection: upgrade\r\nUpgrade: websocket\r\n"])
 @pytest.mark.parametrize("pieces", ["one", "head and body", "bytes"])
-def test_a_wish_for_another_protocol_is_ignored_and_the_body_read(server: Server, upgrade: bytes, pieces: str) -> None:
+def test_an_upgrade_request_is_ignored_and_the_body_read(server: Server, upgrade: bytes, pieces: str) -> None:
     head, body = upload(upgrade, image())
     parts = {"one": [head + body], "head and body": [head, body], "bytes": [head[n : n + 1] for n in range(len(head))]}
     with connect(server) as connection:
@@ -136,7 +136,7 @@ def test_a_wish_for_another_protocol_is_ignored_and_the_body_read(server: Server
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_body_behind_a_wish_for_another_protocol_is_no_further_request(server: Server) -> None:
+def test_a_body_after_an_upgrade_request_is_no_further_request(server: Server) -> None:
     smuggled = GET % b"/livez"
     head, _ = upload(H2C, smuggled)
     last = (GET % b"/livez")[:-2] + b"Connection: close\r\n\r\n"

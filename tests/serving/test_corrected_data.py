@@ -1,4 +1,4 @@
-"""Corrections to a data set: what is written, and that training takes it."""
+"""Export of corrections as a data set, which training accepts."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_classes_named_like_sides_stay_classes(tmp_path: Path) -> None:
     assert (dataset.layout.code, dataset.classes) == ("class-folders", ("test", "train", "val"))
 
 
-def test_several_models_are_told_apart(tmp_path: Path) -> None:
+def test_several_models_are_distinguished(tmp_path: Path) -> None:
     store = filled(tmp_path / "c.sqlite", ("pear",), ("fig",))
     filled(store.path, ("oak",), ("elm",), ("ash",), model="trees")
     with raises(UsageError, code="ambiguous_name", parameter="model"):
@@ -112,7 +112,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"data"}
 
 
-def test_what_holds_nothing_says_so(tmp_path: Path) -> None:
+def test_an_empty_store_is_reported(tmp_path: Path) -> None:
     CorrectionStore(tmp_path / "c.sqlite")
     with raises(DataError, code="empty_file"):
         distingo.export_corrections(tmp_path / "c.sqlite", tmp_path / "data")
@@ -120,7 +120,7 @@ def test_what_holds_nothing_says_so(tmp_path: Path) -> None:
         distingo.export_corrections(tmp_path / "none.sqlite", tmp_path / "data")
 
 
-def test_one_class_alone_is_told(tmp_path: Path) -> None:
+def test_a_single_class_is_reported(tmp_path: Path) -> None:
     store = filled(tmp_path / "c.sqlite", ("pear",), ("pear",))
     (note,) = distingo.export_corrections(store.path, tmp_path / "data").notes
     assert "of one class" in note

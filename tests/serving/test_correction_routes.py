@@ -1,4 +1,4 @@
-"""Corrections over HTTP: what is kept, what is refused and why."""
+"""The HTTP route for corrections: accepted and refused requests."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_store_that_is_none_stops_the_server_before_it_starts(runs: dict[str, 
         pass
 
 
-def test_a_store_that_breaks_is_told_without_its_insides(
+def test_a_failing_store_is_reported_without_details(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "c.sqlite"
@@ -187,7 +187,7 @@ def test_several_workers_of_the_command_keep_what_is_exported(runs: dict[str, Pa
     assert len(list((tmp_path / "data" / "teal").iterdir())) == 20
 
 
-def test_a_store_that_is_none_is_told_before_any_model_is_loaded(tmp_path: Path) -> None:
+def test_an_invalid_store_is_reported_before_any_model_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("my notes" * 100, encoding="utf-8")
     with raises(DataError, code="damaged_file"):
         distingo.serve(tmp_path / "no-run", corrections=tmp_path / "notes.txt")

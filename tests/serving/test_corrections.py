@@ -1,4 +1,4 @@
-"""Corrections in SQLite: what is kept, what is refused, and several processes at once."""
+"""The SQLite store of corrections: its contents, errors, and concurrent processes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
         CorrectionStore(store.path)
 
 
-def test_a_damaged_image_is_told(tmp_path: Path) -> None:
+def test_a_damaged_image_is_reported(tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "c.sqlite")
     store.add(sent())
     with sqlite3.connect(store.path) as connection:

@@ -1,4 +1,4 @@
-"""Small or cheap bodies that once took gigabytes: what each takes now, measured in a server of this process."""
+"""The memory for request bodies that are small but expensive to parse."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ def test_nested_numbers_become_what_numpy_makes_of_them(nested: list[Any], shape
 
 
 @pytest.mark.parametrize("nested", [[[1], [2, 3]], [[1], 2], [1, [2]], [[[[[1]]]]], [[1, 2], [3, [4]]], [[], [1]]])
-def test_uneven_lists_are_told_apart(nested: list[Any]) -> None:
+def test_uneven_lists_are_distinguished(nested: list[Any]) -> None:
     with pytest.raises(NestingError):
         read_nested(nested, {int})
 
 
 @pytest.mark.parametrize("nested", [["1"], [1, "a"], [None], [{}], [1.5], [True], [[1], [None]]])
-def test_what_is_no_wanted_number_is_told_apart(nested: list[Any]) -> None:
+def test_values_of_other_types_are_distinguished(nested: list[Any]) -> None:
     with pytest.raises(NotNumbersError):
         read_nested(nested, {int})

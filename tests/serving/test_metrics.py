@@ -43,7 +43,7 @@ def test_what_the_server_does_is_counted(tiny_runs: dict[str, Path]) -> None:
     assert not any("else" in str(key) for name in found for key in found[name])
 
 
-def test_drift_is_told_once_there_are_enough_answers(tiny_runs: dict[str, Path]) -> None:
+def test_drift_is_reported_once_there_are_enough_predictions(tiny_runs: dict[str, Path]) -> None:
     with running({"cnn": tiny_runs["small-cnn"]}, max_images=64) as server:
         assert not read(server.url).get("distingo_score_drift")
         files = [("images", ("a", image(1)))] * 50

@@ -17,7 +17,7 @@ def test_bins_hold_about_as_many_scores_each() -> None:
     assert bins is not None
     assert bins.expected.sum() == 400 and len(bins.expected) == 10
     assert bins.expected.min() >= 38 and bins.expected.max() <= 42
-    assert bins.find(0.0) == 0 and bins.find(1.0) == 9
+    assert bins.bin_of(0.0) == 0 and bins.bin_of(1.0) == 9
 
 
 def test_there_are_no_bins_without_scores_or_where_all_are_the_same() -> None:

@@ -78,7 +78,7 @@ def test_a_tensor_of_pixels_gets_the_probabilities_of_its_images(server: Server,
     assert np.reshape(outputs["given"]["data"], found.shape).sum(axis=1).tolist() == [1, 1, 1]
 
 
-def test_floats_nested_lists_and_files_say_the_same_as_pixels(server: Server) -> None:
+def test_floats_nested_lists_and_files_give_the_same_as_pixels(server: Server) -> None:
     pixels = np.array(Image.open(io.BytesIO(image(5, form="PNG"))))[None]
     shape = list(pixels.shape)
     files = [base64.b64encode(image(5, form="PNG")).decode()]

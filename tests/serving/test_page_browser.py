@@ -1,4 +1,4 @@
-"""The served page in a real browser, against the real application with really trained models."""
+"""The served page in a real browser, with real trained models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from browsing import CONTRASTS
 from distingo.language import LANGUAGES, use_language
 from distingo.serving.corrections import CorrectionStore
 from distingo.serving.http.access import hash_key
-from distingo.serving.page_routes import page_words
+from distingo.serving.page_routes import page_messages
 from tiny_datasets import COLORS, draw_classes
 
 pytestmark = pytest.mark.browser
@@ -135,7 +135,7 @@ def answered(page: Any) -> None:
 
 def say(name: str, language: str = "en", **values: str) -> str:
     with use_language(language):  # type: ignore[arg-type]
-        return page_words()[name].format(**values)
+        return page_messages()[name].format(**values)
 
 
 def plain(place: Any) -> set[str]:
@@ -230,7 +230,7 @@ def test_several_labels_stand_against_their_thresholds(
     assert (empty in entry.inner_text()) == (said == [])
 
 
-def test_a_model_that_does_not_know_says_so(url: str, opening: Callable[..., Any]) -> None:
+def test_an_abstention_is_shown(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url)
     offered = page.locator("#abstain option").evaluate_all("options => options.map((option) => option.value)")
     assert offered == ["", "0.02", "0.05", "0.1", "0.2"]  # its calibration set holds more than 1 %
@@ -254,7 +254,7 @@ def test_a_model_that_does_not_know_says_so(url: str, opening: Callable[..., Any
     assert page.locator("#abstain").is_hidden()
 
 
-def test_the_heat_map_lies_over_the_image(url: str, opening: Callable[..., Any]) -> None:
+def test_the_heat_map_covers_the_image(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url)
     page.select_option("#model", "seeing")
     entry = send(page, as_file("a.png", image(split=40)))
@@ -556,7 +556,7 @@ def test_nothing_stands_in_anybodys_way(url: str, opening: Callable[..., Any], s
     check()
 
 
-def test_what_the_server_refuses_is_said_in_words(url: str, opening: Callable[..., Any]) -> None:
+def test_refusals_are_shown_as_text(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url, locale="es-ES")
     entry = send(page, as_file("notes.png", b"only a text"))
     assert entry.locator(".headline").inner_text() == say("error415", "es")
@@ -565,7 +565,7 @@ def test_what_the_server_refuses_is_said_in_words(url: str, opening: Callable[..
     assert broken.locator(".headline").inner_text() == say("error422", "es")
 
 
-def test_a_server_that_is_gone_is_told_and_asked_again(runs: dict[str, Path], opening: Callable[..., Any]) -> None:
+def test_a_lost_connection_is_shown_and_retried(runs: dict[str, Path], opening: Callable[..., Any]) -> None:
     with serving({"sure": runs["sure"]}) as url:
         page = opening(url)
         page.route("**/predict?*", lambda route: route.abort())

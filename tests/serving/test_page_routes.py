@@ -1,4 +1,4 @@
-"""The page as it is sent: its files, its language, its words, and what a browser is told to keep to."""
+"""The served page: its files, language, messages and security headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from visible_text import visible_texts
 
 from distingo.language import LANGUAGES, use_language
 from distingo.serving import page_routes
-from distingo.serving.page_routes import choose_language, page_words
+from distingo.serving.page_routes import choose_language, page_messages
 
 PAGE = Path(page_routes.__file__).parent / "page"
 SCRIPTS = sorted(PAGE.glob("*.js"))
@@ -59,7 +59,7 @@ def test_the_page_comes_in_its_readers_language(url: str, asked: str, tag: str) 
     assert page.headers["vary"] == "Accept-Language"
     assert (told(page.text)["language"], told(page.text)["asked"]) == (asked, False)
     with use_language(told(page.text)["language"]):
-        assert page_words()["heading"] in visible_texts(page.text)
+        assert page_messages()["heading"] in visible_texts(page.text)
     other = httpx2.get(f"{url}?language={asked}", headers={"Accept-Language": "fr"})
     assert (told(other.text)["language"], told(other.text)["asked"]) == (asked, True)
 
@@ -74,12 +74,12 @@ def test_nothing_on_the_page_stays_in_english(url: str, language: str) -> None:
     assert same <= {"percent", "comma", "answered"}
 
 
-def test_every_word_of_the_scripts_and_the_page_is_there_and_none_besides() -> None:
+def test_exactly_the_messages_of_the_scripts_and_the_page_exist() -> None:
     sources = [*SCRIPTS, PAGE / "page.html", Path(page_routes.__file__)]
     source = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     quoted = set(re.findall(r"""["'](\w+)["']""", source)) | set(re.findall(r'data-(?:word|label)="(\w+)"', source))
     states = {f"error{status}" for status in re.findall(r'"(4\d\d|503)"', source)}
-    words = set(page_words())
+    words = set(page_messages())
     called = set(re.findall(r'\bword\("(\w+)"', source))
     assert called <= words
     assert words - quoted - states == set(), "words that nothing says"
@@ -90,11 +90,11 @@ def test_places_in_words_are_filled() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
     for name, places in re.findall(r'\bword\("(\w+)", \{ ([^}]*)\}', source):
         given = {part.partition(":")[0].strip() for part in places.split(",") if ":" in part or part.strip().isalpha()}
-        wanted = set(re.findall(r"\{(\w+)\}", page_words()[name]))
+        wanted = set(re.findall(r"\{(\w+)\}", page_messages()[name]))
         assert wanted <= given, name
 
 
-def test_the_browser_is_told_to_ask_nobody_else(url: str) -> None:
+def test_the_page_may_connect_to_its_own_server_only(url: str) -> None:
     page = httpx2.get(url)
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy

@@ -1,4 +1,4 @@
-"""KServe v1, MLflow's scoring protocol and SageMaker's; the first two with their own clients."""
+"""The routes of KServe v1, MLflow and SageMaker; the first two with their own clients."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_a_form_of_several_images_keeps_their_order_and_names_what_is_wrong_with
     assert [len(entry["scores"]) for entry in entries] == [1, 0, 0, 1, 1]
 
 
-def test_json_and_form_and_raw_bytes_say_the_same(server: Server) -> None:
+def test_json_form_and_raw_bytes_give_the_same_prediction(server: Server) -> None:
     one = image(4)
     raw = post(server, "/predict?model=cnn&top_k=2", content=one).json()["predictions"][0]["scores"]
     form = post(server, "/predict", files={"images": ("a", one)}, data={"model": "cnn", "top_k": 2}).json()
@@ -226,7 +226,7 @@ def test_a_strip_of_one_pixel_by_a_million_is_answered(server: Server) -> None:
     assert post(server, "/predict?model=cnn", content=encoded.getvalue()).status_code == 200
 
 
-def test_a_image_lies_as_its_camera_says(server: Server) -> None:
+def test_the_orientation_of_exif_is_applied(server: Server) -> None:
     turned = Image.new("RGB", (40, 20), "red")
     turned.paste((0, 0, 255), (0, 0, 20, 20))
     plain, exif = io.BytesIO(), Image.Exif()

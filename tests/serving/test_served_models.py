@@ -124,7 +124,7 @@ def test_no_request_is_lost_in_a_reload(server: Server, run: Path, tiny_runs: di
     assert set(statuses) == {200} and len(statuses) > 10 and len(versions) == 2
 
 
-def test_an_old_version_ends_when_its_images_are_judged(
+def test_an_old_version_ends_when_its_images_are_scored(
     server: Server, run: Path, tiny_runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, old = HeldUp(server, monkeypatch), server.models.get("cnn")
@@ -182,7 +182,7 @@ def test_a_client_that_goes_away_frees_its_place(server: Server, monkeypatch: py
     assert httpx2.post(server.url + "/predict", content=image()).status_code == 200
 
 
-def test_a_fault_of_ours_is_told_without_its_insides(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_reported_without_details(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_rows: np.ndarray) -> ModelOutput:
         raise ValueError("a secret of /home/somebody")
 

@@ -100,7 +100,7 @@ def test_rates_do_not_remember_everybody() -> None:
     rates = RateLimit(1)
     for number in range(20_000):
         rates.seconds_to_wait(number)
-    assert len(rates._left) <= 10_000
+    assert len(rates._buckets) <= 10_000
 
 
 def test_slots_come_back_whatever_happens() -> None:

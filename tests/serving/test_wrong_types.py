@@ -1,4 +1,4 @@
-"""Every place of every JSON body with every wrong type in it: refused or answered, never a fault of ours."""
+"""JSON bodies with a wrong type at every position: handled without an internal error."""
 
 from __future__ import annotations
 

@@ -169,10 +169,10 @@ def image_label_basis(images: Sequence[LabeledImage], out_of_fold: OutOfFold, ta
 
 
 def _indicator(images: Sequence[LabeledImage], classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    place = {name: at for at, name in enumerate(classes)}
+    column = {name: at for at, name in enumerate(classes)}
     indicator = np.zeros((len(images), len(classes)), np.bool_)
     for row, image in zip(indicator, images, strict=True):
-        row[[place[label] for label in image.labels if label in place]] = True
+        row[[column[label] for label in image.labels if label in column]] = True
     return indicator
 
 
@@ -276,7 +276,7 @@ def _multi_label_errors(
 
 
 def _stretch(raw_scores: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:
-    """Rescale doubt piecewise linearly so that the `wrong` highest values are at least one half."""
+    """Rescale scores piecewise linearly so that the `wrong` highest ones are at least one half."""
     if not wrong:
         return raw_scores / 2
     limit = float(np.sort(raw_scores)[-wrong])
@@ -294,7 +294,7 @@ def _suggest(
         return (best,), f"looks like {best} ({by_class[best]:.0%}), not {labels[0]} ({by_class[labels[0]]:.0%})"
     doubted = [label for label in labels if label in by_class and by_class[label] < 0.5]
     missing = [label for label in classes if by_class[label] >= 0.5 and label not in labels]
-    words = [f"without {label} ({by_class[label]:.0%})" for label in doubted]
-    words += [f"with {label} ({by_class[label]:.0%})" for label in missing]
+    changes = [f"without {label} ({by_class[label]:.0%})" for label in doubted]
+    changes += [f"with {label} ({by_class[label]:.0%})" for label in missing]
     suggested = tuple(sorted({*labels, *missing} - set(doubted)))
-    return suggested, "; ".join(words)
+    return suggested, "; ".join(changes)

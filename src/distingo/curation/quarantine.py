@@ -123,8 +123,8 @@ def _default_folder(root: Path) -> Path:
 
 def undo_command(root: Path, quarantine: Path) -> str:
     """Command that restores the files; it contains the data set unless the quarantine is in its usual place."""
-    words = ["distingo", "clean", *([] if quarantine.parent == _default_folder(root) else [str(root)])]
-    return shlex.join([*words, "--undo", str(quarantine)])
+    arguments = ["distingo", "clean", *([] if quarantine.parent == _default_folder(root) else [str(root)])]
+    return shlex.join([*arguments, "--undo", str(quarantine)])
 
 
 def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
@@ -150,8 +150,8 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
         journal.write({"format": FORMAT, "distingo": __version__, "root": str(plan.root), "at": now})
         try:
             for move in plan.moves:
-                if why := _move(plan.root, move, quarantine, journal):
-                    left.append(UnmovedFile(move.file, move.kinds, why))
+                if reason := _move(plan.root, move, quarantine, journal):
+                    left.append(UnmovedFile(move.file, move.kinds, reason))
                 else:
                     moved.append(move)
                 advance()
@@ -209,9 +209,9 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     journal = read_journal(quarantine)
     root = _find_root(quarantine, journal, root)
     faults = [
-        f"{quarantine / JOURNAL_NAME}: {why}"
+        f"{quarantine / JOURNAL_NAME}: {reason}"
         for entry in journal.entries
-        if (why := _find_fault(entry, root, quarantine))
+        if (reason := _find_fault(entry, root, quarantine))
     ]
     if faults:
         raise DataError(join_faults(faults, "nothing was moved"), code="cannot_undo")
@@ -279,19 +279,19 @@ def _parse_entry(text: bytes) -> JournalEntry | str | None:
     if "moving" not in line:
         return None if any(name in line for name in _EVENTS) else "is of no known kind"
     path, content = line["moving"], line.get("content")
-    if why := find_path_fault(path):
-        return why
+    if reason := find_path_fault(path):
+        return reason
     assert isinstance(path, str)
     if not isinstance(content, str) or not _HASH.fullmatch(content):
         return f"{quote(content)} is no hash"
     return "names the journal itself" if path == JOURNAL_NAME else JournalEntry(path, content)
 
 
-def _find_root(quarantine: Path, journal: Journal, named: Path | None) -> Path:
-    """Root to restore files to: the given one, or that of the journal if the quarantine is in its usual place."""
-    if named is None:
+def _find_root(quarantine: Path, journal: Journal, requested: Path | None) -> Path:
+    """Return the requested root, or that of the journal if the quarantine is in its usual place."""
+    if requested is None:
         _require_own_root(quarantine, journal.root)
-    root = (named or journal.root).resolve()
+    root = (requested or journal.root).resolve()
     if not root.is_dir():
         raise UsageError(
             f"{root}: is no folder; name where the pictures came from: distingo clean DATA --undo ...",
@@ -313,13 +313,13 @@ def _require_own_root(quarantine: Path, root: Path) -> None:
     An untrusted archive could contain a link with the data set's name next to its quarantine.
     """
     if quarantine.parent != _default_folder(root):
-        why = f"its journal names {quote(str(root))}, beside which it does not lie"
+        reason = f"its journal names {quote(str(root))}, beside which it does not lie"
     elif root != root.resolve():  # a link, a junction, or `..`
-        why = f"its journal names {quote(str(root))}, which leads elsewhere, to {quote(str(root.resolve()))}"
+        reason = f"its journal names {quote(str(root))}, which leads elsewhere, to {quote(str(root.resolve()))}"
     else:
         return
     raise UsageError(
-        f"{quarantine}: {why}; name where the pictures came from: distingo clean DATA --undo ...",
+        f"{quarantine}: {reason}; name where the pictures came from: distingo clean DATA --undo ...",
         code="missing_argument",
         parameter="data",
     )

@@ -23,7 +23,7 @@ from distingo.report.text.wording import percent_sign
 from distingo.version import __version__
 
 
-def page_words() -> dict[str, str]:
+def page_messages() -> dict[str, str]:
     """Return the messages of ``page.js`` by the name that it uses for each; placeholders are ``{name}``."""
     return {
         "percent": percent_sign(),
@@ -205,7 +205,7 @@ def _environment(*, escaped: bool = True) -> Any:
         language_tag=language_tag,
         score_meaning=wording.score_meaning,
         split_images=wording.split_images,
-        words=page_words,
+        words=page_messages,
         score_name=wording.score_name,
         score_value=wording.score_value,
         score_range=wording.score_range,

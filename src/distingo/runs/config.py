@@ -53,9 +53,11 @@ class CorrectionsSection:
     fingerprint: str | None = None
 
 
-def resolve_corrections(said: str | Path | None) -> str | None:
+def resolve_corrections(requested: str | Path | None) -> str | None:
     """Make the path of a requested table absolute, so that it stays valid in another working folder."""
-    return None if said is None else NO_CORRECTIONS if str(said) == NO_CORRECTIONS else str(Path(said).resolve())
+    if requested is None or str(requested) == NO_CORRECTIONS:
+        return None if requested is None else NO_CORRECTIONS
+    return str(Path(requested).resolve())
 
 
 def copy_corrections(folder: RunFolder, corrections: Corrections | None) -> None:
@@ -73,30 +75,30 @@ def copied_corrections(folder: RunFolder) -> str:
     return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
 
 
-def describe_corrections(said: str | Path | None, corrections: Corrections | None) -> CorrectionsSection | None:
+def describe_corrections(requested: str | Path | None, corrections: Corrections | None) -> CorrectionsSection | None:
     """Create the section ``corrections`` of ``config.json``; None if no corrections were requested or found."""
-    said = resolve_corrections(said)
+    requested = resolve_corrections(requested)
     if corrections is None:
-        return None if said is None else CorrectionsSection(said)
+        return None if requested is None else CorrectionsSection(requested)
     return CorrectionsSection(
-        said, str(corrections.path.resolve()), len(corrections.effective), corrections.fingerprint
+        requested, str(corrections.path.resolve()), len(corrections.effective), corrections.fingerprint
     )
 
 
-def describe_change(earlier: CorrectionsSection | None, root: Path, said: str | Path | None) -> tuple[Note, ...]:
+def describe_change(earlier: CorrectionsSection | None, root: Path, requested: str | Path | None) -> tuple[Note, ...]:
     """Compare a data set's corrections with those of an earlier run.
 
     Args:
         earlier: The run's section of ``config.json``; None if it had no corrections.
         root: The data set's root.
-        said: As for `find_corrections`.
+        requested: As for `find_corrections`.
 
     Returns:
         A note if they differ; empty if the same images are relabeled and set aside.
     """
     earlier = earlier or CorrectionsSection()
     try:
-        current = find_corrections(root, said)
+        current = find_corrections(root, requested)
     except DataError as error:
         return (note("corrections-unknown", error=str(error)),)
     no_corrections = Corrections(root, ())

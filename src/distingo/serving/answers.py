@@ -26,7 +26,7 @@ class ErrorAnswer(TypedDict):
 
 
 class ScoreAnswer(TypedDict):
-    """The score of one class for one image; `given` is true if the label is predicted."""
+    """The score of one class for one image; `given` is whether the label is predicted."""
 
     label: str
     probability: float

@@ -89,9 +89,9 @@ def _choose_model(store: CorrectionStore, requested: str | None) -> str:
             f"{store.path}: holds no correction yet; they come from the page of `distingo serve`", code="empty_file"
         )
     if requested is None and len(models) > 1:
-        named = ", ".join(f"{name} ({count:,})" for name, count in models.items())
+        models_listed = ", ".join(f"{name} ({count:,})" for name, count in models.items())
         raise UsageError(
-            f"{store.path}: holds corrections of several models, {named}; choose one by {option('model')} NAME",
+            f"{store.path}: holds corrections of several models, {models_listed}; choose one by {option('model')} NAME",
             code="ambiguous_name",
             parameter="model",
         )

@@ -219,7 +219,8 @@ class CorrectionStore:
         return bytes(row[0])
 
     def _require_room(self, connection: sqlite3.Connection, more: int) -> None:
-        (pages,), (size,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
         if pages * size + more > self._most_bytes:
             raise StoreFullError(
                 f"{self.path}: holds {pages * size:,} bytes, and {self._most_bytes:,} are allowed; "
@@ -229,7 +230,7 @@ class CorrectionStore:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one call, whose transaction is committed, or undone where an error comes."""
+        """A connection for one call, whose transaction is committed, or rolled back on an error."""
         try:
             connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
             try:
@@ -359,10 +360,10 @@ def _read_label(part: Part) -> str:
 
 
 def _only(parts: Sequence[Part], name: str) -> Part | None:
-    named = [part for part in parts if part.name == name]
-    if len(named) > 1:
-        raise RefusedError(422, f"the field {name!r} came {len(named)} times; send it once")
-    return named[0] if named else None
+    matches = [part for part in parts if part.name == name]
+    if len(matches) > 1:
+        raise RefusedError(422, f"the field {name!r} came {len(matches)} times; send it once")
+    return matches[0] if matches else None
 
 
 def _text(part: Part | None) -> str | None:

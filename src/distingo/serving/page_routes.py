@@ -20,7 +20,7 @@ _STYLE = "style.css"
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def page_words() -> dict[str, str]:
+def page_messages() -> dict[str, str]:
     """The page's messages, by their names in its scripts; placeholders are written ``{name}``."""
     return {**_frame(), **_options(), **_answers(), **_explanations(), **_corrections(), **_history(), **_errors()}
 
@@ -194,7 +194,7 @@ def _messages_by_language() -> dict[str, dict[str, str]]:
     words: dict[str, dict[str, str]] = {}
     for language in LANGUAGES:
         with use_language(language):
-            words[language] = page_words()
+            words[language] = page_messages()
     return words
 
 

@@ -66,10 +66,10 @@ class Slots:
 
     @contextmanager
     def hold(self, count: int) -> Iterator[Callable[[object], None]]:
-        """Hold slots until the end of the block or until they are given back.
+        """Hold slots until the end of the block or until they are released.
 
         Yields:
-            A function that gives one slot back, to be called when an image is finished before the others.
+            A function that releases one slot, to be called when an image is finished before the others.
 
         Raises:
             RefusedError: Fewer than `count` slots are free (503).

@@ -1,4 +1,4 @@
-"""Which cells are shown, and what lies behind them."""
+"""The displayed cells of a confusion matrix, and their images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Geometry of the curves."""
+"""Curves, reliability diagrams and the risk-coverage curve as geometry."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_bins_lie_where_their_numbers_say() -> None:
     assert low.x < high.x
     assert low.radius > high.radius
     assert low.low > low.y > low.high
-    assert "40: said 0.0" in low.words
+    assert "40: said 0.0" in low.text
     (only,) = view_confidence(made_up(before=False)).reliability
     assert only.name == "Probabilities"
 
@@ -118,7 +118,7 @@ def test_the_curve_starts_where_the_surest_are_answered() -> None:
     first, last = curve.dots
     assert (first.y, last.y) == (BOTTOM, TOP)
     assert first.left + first.width == last.left
-    assert "answers 100.0" in last.words
+    assert "answers 100.0" in last.text
 
 
 def test_the_page_shows_which_levels_are_held_and_which_cannot_be(tmp_path: Path) -> None:

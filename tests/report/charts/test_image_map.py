@@ -1,4 +1,4 @@
-"""The map and its thumbnails, as the page gets them."""
+"""The image map and its tiles as geometry."""
 
 from __future__ import annotations
 

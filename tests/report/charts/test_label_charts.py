@@ -1,4 +1,4 @@
-"""What the report of several labels shows, counted by hand."""
+"""Charts and cards of multi-label reports, compared with values counted by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what the hub reads in it, what a person reads, and that a person's own words are left alone."""
+"""The model card: its metadata and text, and that an edited card is not overwritten."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_names_are_shown_as_they_are(runs: dict[str, Path]) -> None:
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5, 7}
 
 
-def test_no_place_on_the_machine_is_told(runs: dict[str, Path]) -> None:
+def test_the_card_contains_no_local_path(runs: dict[str, Path]) -> None:
     for run in runs.values():
         assert str(run.parent) not in card_of(run)
 
@@ -171,7 +171,7 @@ def test_a_run_without_a_model_has_no_card(tmp_path: Path) -> None:
     assert not (run / "model" / "README.md").exists()
 
 
-def test_a_run_that_was_not_judged_says_so(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_a_run_without_evaluation_is_noted(runs: dict[str, Path], tmp_path: Path) -> None:
     run = Path(shutil.copytree(runs["one"], tmp_path / "run"))
     for name in ("evaluation.json", "predictions.parquet"):
         (run / name).unlink()
@@ -211,7 +211,7 @@ def test_a_backbone_of_a_folder_is_named_without_its_place(runs: dict[str, Path]
     assert "someone" not in card_of(run)
 
 
-def test_what_the_run_shows_of_its_limits_is_told(tmp_path: Path) -> None:
+def test_the_limits_of_the_run_are_listed(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data", per_class=60, names=("many", "none"))
     shutil.rmtree(data / "none")
     other = draw_classes(tmp_path / "other", per_class=30, size=24, names=("x", "few"))

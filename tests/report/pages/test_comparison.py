@@ -1,4 +1,4 @@
-"""The page that compares runs, as text: complete, escaped, self-contained."""
+"""The page of a comparison as text: complete, escaped, self-contained."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_the_rail_holds_every_interval_and_baseline(tiny_runs: dict[str, Path]) 
     comparison = compare_runs([tiny_runs["descriptors"], tiny_runs["small-cnn"]])
     rail = draw_rail(comparison)
     scores = [run.evaluation.scores["accuracy"] for run in comparison.runs]
-    places = [rail.place(value) for score in scores for value in (score.low, score.value, score.high)]
+    places = [rail.position(value) for score in scores for value in (score.low, score.value, score.high)]
     places += [place for _, _, place in rail.baselines]
     assert all(0 <= place <= 100 for place in places)
     assert [name for name, _, _ in rail.baselines] == ["majority"]

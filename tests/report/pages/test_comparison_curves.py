@@ -1,4 +1,4 @@
-"""Geometry of several runs' curves in one chart."""
+"""Curves of several runs in one chart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_lines_keep_their_runs_places_and_share_both_axes() -> None:
         [run("solved", []), run("long", [0.5, 0.6, 0.7, 0.9]), run("short", [0.8, 0.7])], "accuracy"
     )
     assert chart is not None
-    assert [(line.place, line.name) for line in chart.lines] == [(1, "long"), (2, "short")]
+    assert [(line.index, line.name) for line in chart.lines] == [(1, "long"), (2, "short")]
     points = {
         line.name: [tuple(map(float, point.split(","))) for point in line.path[1:].split("L")] for line in chart.lines
     }

@@ -1,4 +1,4 @@
-"""Which images set the best run apart."""
+"""The images on which the best run differs from others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first sentence of a comparison claims, and what it does not."""
+"""The claims in the summary of a comparison."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_clear_lead_comes_with_its_interval() -> None:
     )
 
 
-def test_where_nothing_is_seen_it_says_what_it_would_take() -> None:
+def test_without_a_difference_the_needed_images_are_given() -> None:
     assert told(run("A", 0.9), run("B", 0.89, 0.41, 0.01, needed=3456)) == (
         "No difference can be seen between A and B: A’s 1.0 point ahead on 400 test pictures can be chance (p = 0.41; "
         "95 % sure it is between −1.0 and +3.0); about 3,500 test pictures instead of 400 would be needed to see a "
@@ -69,7 +69,7 @@ def test_an_equal_run_is_admitted() -> None:
     )
 
 
-def test_two_trainings_of_one_recipe_are_told_as_luck() -> None:
+def test_two_trainings_of_one_recipe_differ_by_luck() -> None:
     assert told(run("A", 0.9), run("B", 0.86, 0.001, 0.04, same=True)) == (
         "A and B are one recipe trained with other seeds: the 4.0 points that set them apart on 400 test pictures are "
         "luck in training, in the test pictures or in both (95 % sure that these two models differ by between 2.0 and "
@@ -106,7 +106,7 @@ def test_many_runs_are_not_all_listed() -> None:
     assert "r5" not in text
 
 
-def test_several_labels_are_told_by_mean_average_precision() -> None:
+def test_multi_label_runs_are_compared_by_mean_average_precision() -> None:
     key = "mean_average_precision_macro"
     assert told(run("A", 0.3, score=key), run("B", 0.2, 0.002, 0.1, score=key), score=key) == (
         "A is better than B by 10 points, 95 % sure it is between 8.0 and 12.0: mean average precision macro of 30.0 % "
@@ -119,14 +119,14 @@ def remarks(*runs: ComparedRun, **more: object) -> str:
     return plain("\n".join(summarize_comparison(comparison).remarks))
 
 
-def test_remarks_say_what_flatters_the_best() -> None:
+def test_remarks_mention_the_selection_of_the_best() -> None:
     runs = (run("A", 0.9), run("B", 0.8, 0.0, 0.1))
     assert remarks(*runs) == "The best run was found by these same test pictures, which flatters it a little.\nN"
     runs += (run("C", 0.8, 0.0, 0.1), run("D", 0.8, 0.0, 0.1))
     assert "multiplied by the 6 pairs of runs" in remarks(*runs)
 
 
-def test_remarks_say_what_luck_was_left_out() -> None:
+def test_remarks_mention_untested_luck() -> None:
     once = remarks(run("A", 0.9, mode="frozen"), run("B", 0.8, 0.0, 0.1, mode="scratch"))
     assert "Every recipe was trained once" in once
     assert "Another seed would move B too" in once
@@ -134,7 +134,7 @@ def test_remarks_say_what_luck_was_left_out() -> None:
 
 
 @pytest.mark.parametrize(("p", "words"), [(0.01, "(1 training) is better than"), (0.2, "no difference can be seen")])
-def test_remarks_set_recipes_beside_each_other(p: float, words: str) -> None:
+def test_remarks_compare_recipes(p: float, words: str) -> None:
     result = RecipeDifference(0.9, 0.85, 0.05, 0.01, 0.09, p, 0.01, 400)
     runs = (run("A", 0.9), run("B", 0.86, 0.01, 0.04), run("C", 0.84, 0.01, 0.06))
     text = remarks(*runs, seeds=(("B", "C"),), recipes=(ComparedRecipes(("A",), ("B", "C"), result, p),))

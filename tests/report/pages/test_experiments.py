@@ -18,7 +18,7 @@ from distingo.report.pages.experiments import (
 )
 
 
-def test_the_cross_validation_says_mean_interval_and_unevenness(tmp_path: Path) -> None:
+def test_the_summary_has_mean_interval_and_unevenness(tmp_path: Path) -> None:
     summary = summarize_cross_validation(make_cross_validation(tmp_path / "cv"))
     assert summary.figure == "73.3\u00a0%"
     assert "in the mean over 3\u00a0folds of 30\u00a0pictures" in summary.text
@@ -32,7 +32,7 @@ def test_the_rail_holds_every_fold(tmp_path: Path) -> None:
     rail = draw_fold_rail(found)
     mean = found.means["accuracy"]
     for value in (0.5, 0.9, mean.low, mean.high):
-        assert 0 <= rail.place(value) <= 100
+        assert 0 <= rail.position(value) <= 100
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page about a dataset."""
+"""The page of a data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `inspect` adds to the page about a data set: colors, mean images, the wall, the map."""
+"""The exploration on the page of a data set: colors, mean images, the sample of images, the map."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_hostile_names_stay_names(tmp_path: Path) -> None:
     assert set(map_data(page)["labels"]) == {evil, HOSTILE}
 
 
-def test_gray_images_have_no_colors_to_tell_of(tmp_path: Path) -> None:
+def test_gray_images_have_no_colors(tmp_path: Path) -> None:
     for at in range(10):
         draw_image(tmp_path / "data" / "ab"[at % 2] / f"{at}.png", 20 * at)
     distingo.inspect(tmp_path / "data", tmp_path / "page.html")
@@ -98,7 +98,7 @@ def test_gray_images_have_no_colors_to_tell_of(tmp_path: Path) -> None:
     assert "Mean color" not in page
 
 
-def test_mistakes_are_told_before_a_page_is_written(tmp_path: Path) -> None:
+def test_errors_are_reported_before_a_page_is_written(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "colours", per_class=4)
     with raises(UsageError, code="option_not_applicable", parameter="model"):
         distingo.inspect(data, tmp_path / "page.html", model="small-cnn")

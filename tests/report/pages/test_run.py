@@ -1,4 +1,4 @@
-"""The report as text: complete, escaped, self-contained."""
+"""The single-label report as text: complete, escaped, self-contained."""
 
 from __future__ import annotations
 

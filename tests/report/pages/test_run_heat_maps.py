@@ -1,4 +1,4 @@
-"""Heat maps over the worst mistakes of a page."""
+"""Heat maps of the most confident errors of a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of several labels per image as text: complete, escaped, and honest about rare labels."""
+"""The multi-label report as text: complete, escaped, with remarks on rare labels."""
 
 from __future__ import annotations
 

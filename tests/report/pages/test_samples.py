@@ -1,4 +1,4 @@
-"""Contact sheets."""
+"""PNG sheets of images."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ def test_every_scored_trial_lies_inside_its_charts() -> None:
     for dot in [dot for chart in (history, *slices) for dot in chart.dots]:
         assert LEFT <= dot.x <= RIGHT
         assert TOP <= dot.y <= BOTTOM
-    best = next(dot for dot in history.dots if dot.look == "best-dot")
-    assert best.y == min(dot.y for dot in history.dots if dot.look != "pruned")
+    best = next(dot for dot in history.dots if dot.css_class == "best-dot")
+    assert best.y == min(dot.y for dot in history.dots if dot.css_class != "pruned")
 
 
 def test_a_higher_learning_rate_lies_further_right() -> None:

@@ -1,4 +1,4 @@
-"""Characters of any script on drawn images: glyphs, not the box of a missing one."""
+"""Text of any script on drawn images, without placeholders of missing glyphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first sentence claims, and what it does not."""
+"""The claims in the summary of an evaluation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _evaluation(
 GOOD = Score(0.864, 0.831, 0.895, 420)
 
 
-def test_clear_advantages_are_told_in_points() -> None:
+def test_clear_advantages_are_given_in_points() -> None:
     baselines = {"majority": Score(0.254, 0.21, 0.3, 420), "descriptors": Score(0.742, 0.7, 0.78, 420)}
     assert _plain(summarize_evaluation(_evaluation(GOOD, baselines), "small-cnn").text) == (
         "Right on 86.4 % of 420 test pictures (95 % interval 83.1–89.5 %) — 61 points above always answering the "

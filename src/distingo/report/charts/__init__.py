@@ -1,1 +1,1 @@
-"""What pages draw: curves, confusion matrices, class balance, cards of labels, the map of images."""
+"""Charts of pages as geometry: curves, confusion matrices, class balance, label cards, the image map."""

@@ -1,4 +1,4 @@
-"""How many images each class has, how large they are, and which labels they have together."""
+"""Charts of a data set: images per class, image sizes, labels per image and label co-occurrence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from distingo.report.text.wording import counted
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A part of a class's bar: its side, its images, its start and its length (in percent)."""
+    """The segment of a class's bar for one split: number of images, start and length in percent."""
 
     split: SplitName
     number: int
@@ -30,7 +30,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class ClassBalance:
-    """One class's images: their number in all, and one bar per side that has some."""
+    """The images of one class: the total number, and a bar segment for each split that has some."""
 
     name: str
     number: int
@@ -40,10 +40,10 @@ class ClassBalance:
 def balance_classes(
     labels: Iterable[tuple[SplitName, Sequence[str]]], classes: Sequence[str]
 ) -> tuple[ClassBalance, ...]:
-    """Count images per class and side.
+    """Count images per class and split.
 
     Args:
-        labels: One entry per image: its side and its classes.
+        labels: One entry per image: its split and its classes.
         classes: All class names; one without an image gets an empty bar.
 
     Returns:
@@ -79,7 +79,7 @@ _LARGEST_RADIUS = 13.0
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """Images of about one size: where the bubble lies, its radius (its area is their number), its text."""
+    """Images of about one size as a bubble: position, radius (its area is proportional to their number), and text."""
 
     x: float
     y: float
@@ -98,7 +98,7 @@ class SizeSummary:
         smallest: The image with the fewest pixels, as ``120 × 80``.
         largest: The image with the most.
         most_frequent: The most frequent sizes with their numbers of images.
-        bubbles: One per size, or per group of near sizes.
+        bubbles: One per size, or per group of similar sizes.
         x_ticks: Widths, on a logarithmic axis.
         y_ticks: Heights, on the same scale.
     """
@@ -115,13 +115,13 @@ class SizeSummary:
 
 
 def summarize_sizes(images: Sequence[LabeledImage]) -> SizeSummary | None:
-    """Sum up widths and heights.
+    """Summarize widths and heights.
 
     Args:
         images: The usable images.
 
     Returns:
-        The summary, or None without images.
+        The summary; None if there are no images.
     """
     if not images:
         return None
@@ -152,7 +152,7 @@ def _position(edge: float, low: float, high: float, start: float, end: float) ->
 
 
 def _bubbles(sizes: Counter[tuple[int, int]], low: float, high: float) -> tuple[Bubble, ...]:
-    """One bubble per size; near sizes share one where there are too many to draw each."""
+    """Return one bubble per size; similar sizes share one if there are too many."""
     step = (high - low) / _STEPS if len(sizes) > 300 else 1e-9
     groups: dict[tuple[int, int], list[tuple[tuple[int, int], int]]] = {}
     for (width, height), number in sizes.items():
@@ -183,23 +183,23 @@ def _log_ticks(low: float, high: float) -> list[int]:
 
 
 MOST_NUMBERS = 12
-"""Images with so many labels or more share one bar."""
+"""Images with this many labels or more share one bar."""
 
 MOST_LABELS = 30
-"""A larger matrix can't be read on a page; the labels with most images are shown instead."""
+"""Maximum number of labels in the matrix; of more, those with the most images are shown."""
 
 MOST_PAIRS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class LabelPair:
-    """Two labels that images have at once.
+    """Two labels that occur together.
 
     Attributes:
-        first: The label whose images are looked at.
+        first: The label whose images are counted.
         second: The other one; the same on the diagonal.
-        number: How many images have both.
-        share: Of the first label's images, from 0 to 1.
+        number: Number of images with both.
+        share: Share of the first label's images, from 0 to 1.
     """
 
     first: str
@@ -216,7 +216,7 @@ class PairsView:
         labels: The labels shown, most images first.
         rows: One row of cells per label shown.
         pairs: The most frequent pairs over all labels, the rarer label first, most images first.
-        total: How many labels there are.
+        total: Number of labels.
     """
 
     labels: tuple[str, ...]
@@ -229,10 +229,10 @@ def count_labels(images: Iterable[tuple[SplitName, Sequence[str]]]) -> tuple[Cla
     """Count the images with no label, one label, two ...
 
     Args:
-        images: One entry per image: its side and its labels.
+        images: One entry per image: its split and its labels.
 
     Returns:
-        One entry per number of labels, rising, without gaps; `MOST_NUMBERS` or more are one entry.
+        One entry per number of labels, ascending, without gaps; `MOST_NUMBERS` or more are one entry.
     """
     numbers = [(split, min(len(labels), MOST_NUMBERS)) for split, labels in images]
     if not numbers:
@@ -267,7 +267,7 @@ def view_pairs(images: Sequence[Sequence[str]], labels: Sequence[str]) -> PairsV
         return LabelPair(labels[first], labels[second], number, number / max(1, int(totals[first])))
 
     return PairsView(
-        labels=tuple(labels[place] for place in shown),
+        labels=tuple(labels[column] for column in shown),
         rows=tuple(tuple(cell(row, column) for column in shown) for row in shown),
         pairs=tuple(cell(ranked[rarer[at]], ranked[commoner[at]]) for at in most_frequent),
         total=len(labels),
@@ -275,11 +275,11 @@ def view_pairs(images: Sequence[Sequence[str]], labels: Sequence[str]) -> PairsV
 
 
 def indicate(images: Sequence[Sequence[str]], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which image has which label: bool (images, labels); labels of other names are passed over."""
-    places = {name: place for place, name in enumerate(labels)}
+    """Return the label indicator matrix, bool (images, labels); other labels are ignored."""
+    columns = {name: column for column, name in enumerate(labels)}
     table = np.zeros((len(images), len(labels)), dtype=np.bool_)
     for row, names in enumerate(images):
-        table[row, [places[name] for name in names if name in places]] = True
+        table[row, [columns[name] for name in names if name in columns]] = True
     return table
 
 

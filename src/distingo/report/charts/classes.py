@@ -22,7 +22,7 @@ from distingo.runs.predictions import Predicted, PredictionRow
 from distingo.scores import BinaryConfusion, Evaluation, LabelScores
 
 MOST_CLASSES = 24
-"""A larger matrix can't be read on a page; the most confused classes are shown instead."""
+"""Maximum number of classes in the matrix; of more, the most confused ones are shown."""
 
 MOST_PAIRS = 12
 
@@ -36,10 +36,10 @@ class ConfusionCell:
 
     Attributes:
         truth: The true class.
-        predicted: The class that the model said.
-        number: How many test images.
-        share: Of the true class's test images, from 0 to 1.
-        right: Whether it lies on the diagonal.
+        predicted: The predicted class.
+        number: Number of test images.
+        share: Share of the true class's test images, from 0 to 1.
+        right: Whether it is on the diagonal.
     """
 
     truth: str
@@ -57,7 +57,7 @@ class ConfusionView:
         classes: The classes shown, in the evaluation's order.
         rows: One row of cells per class shown.
         pairs: The most frequent confusions over all classes, most images first.
-        total: How many classes there are.
+        total: Number of classes.
     """
 
     classes: tuple[str, ...]
@@ -67,7 +67,7 @@ class ConfusionView:
 
     @property
     def cells(self) -> tuple[ConfusionCell, ...]:
-        """Every non-empty cell that a person can open: those in the matrix, then the pairs outside it."""
+        """All non-empty cells that a user can open: those of the matrix, then the pairs outside of it."""
         shown = {(cell.truth, cell.predicted): cell for row in self.rows for cell in row if cell.number}
         shown.update({(cell.truth, cell.predicted): cell for cell in self.pairs})
         return tuple(shown.values())
@@ -95,7 +95,7 @@ def view_confusion(evaluation: Evaluation) -> ConfusionView | None:
 
 
 def most_frequent_confusions(evaluation: Evaluation) -> dict[str, ConfusionCell]:
-    """For each class with mistakes, the class that its images are most often taken for."""
+    """For each class with errors, the most frequent wrong prediction."""
     most_frequent = {}
     for row, numbers in enumerate(evaluation.confusion):
         wrong = [column for column, number in enumerate(numbers) if number and column != row]
@@ -106,7 +106,7 @@ def most_frequent_confusions(evaluation: Evaluation) -> dict[str, ConfusionCell]
 
 
 def group_by_cell(predictions: Sequence[PredictionRow]) -> dict[CellKey, list[PredictionRow]]:
-    """Sort predictions into cells; mistakes most confident first, right answers least confident first."""
+    """Sort predictions into cells; errors most confident first, correct predictions least confident first."""
     cells: dict[CellKey, list[PredictionRow]] = defaultdict(list)
     for prediction in predictions:
         cells[prediction.truth, prediction.predicted].append(prediction)
@@ -153,12 +153,12 @@ def _cell(evaluation: Evaluation, row: int, column: int) -> ConfusionCell:
 
 
 def cell_note(number: int, shown: int, *, agrees: bool) -> str:
-    """Say what is seen when a cell is opened.
+    """Describe the images of an opened cell.
 
     Args:
-        number: The cell's images.
-        shown: How many of them the page holds.
-        agrees: Whether the model was right about them, so that the least sure ones are worth seeing first.
+        number: Number of images in the cell.
+        shown: Number of them on the page.
+        agrees: Whether the predictions are correct; then the least confident ones come first.
     """
     images = counted(number, "picture", "pictures")
     if not shown:
@@ -179,20 +179,20 @@ LEFT, RIGHT, TOP, BOTTOM = 34, 214, 8, 124
 _POINTS = 80
 
 across = scale_to(0.0, 1.0, LEFT, RIGHT)
-"""Recall to pixels."""
+"""Convert recall to pixels."""
 
 upwards = scale_to(0.0, 1.0, BOTTOM, TOP)
-"""Precision to pixels."""
+"""Convert precision to pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurveDrawing:
-    """One label's curve, ready to draw.
+    """The precision-recall curve of one label as geometry.
 
     Attributes:
         path: The SVG path of its steps; their area is the average precision.
-        prevalence: The height of the line that an order of chance would follow, in pixels.
-        chosen: Where the threshold puts recall and precision, in pixels; None where the label is never given.
+        prevalence: The height of the line of a random ranking, in pixels.
+        chosen: Position of the threshold on the curve, in pixels; None if the label is never predicted.
     """
 
     path: str
@@ -201,10 +201,10 @@ class CurveDrawing:
 
 
 def draw_precision_recall(scores: LabelScores, truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> CurveDrawing:
-    """Lay out one label's precision over recall.
+    """Lay out the precision-recall curve of one label.
 
     Args:
-        scores: Of the label; at least one image has it.
+        scores: Scores of the label; at least one image must have it.
         truth: Bool (n,).
         probabilities: Floats (n,).
     """
@@ -220,14 +220,14 @@ def draw_precision_recall(scores: LabelScores, truth: npt.ArrayLike, probabiliti
 
 
 def _steps(curve: PrecisionRecallCurve) -> str:
-    """A recall that is not reached yet has the precision of the next one that is: no straight line between points."""
+    """Return the path as a step function: between two points, the precision is that of the higher recall."""
     points = [(recall, precision) for recall, precision in zip(curve.recall, curve.precision, strict=True) if recall]
     steps = "".join(f"V{upwards(precision):g}H{across(recall):g}" for recall, precision in points)
     return f"M{across(0.0):g},{upwards(points[0][1]):g}{steps}"
 
 
 Outcome = Literal["found", "missed", "invented", "rest"]
-"""The label is there and given; there and denied; absent and given; absent and denied."""
+"""True positive, false negative, false positive, true negative."""
 
 OUTCOMES: tuple[Outcome, ...] = ("found", "missed", "invented", "rest")
 
@@ -238,14 +238,14 @@ MOST_OF_A_CORRECT_CELL = 12
 
 @dataclass(frozen=True, slots=True)
 class LabelCell:
-    """One cell of a label's table.
+    """One cell of a label's confusion matrix.
 
     Attributes:
         label: The label.
-        outcome: Which cell.
-        number: How many evaluated images.
-        rows: Places of its images among the predictions, at most `MOST_OF_A_MISTAKE`: of a mistake the surest
-            first, of a right answer the least sure first.
+        outcome: The cell.
+        number: Number of evaluated images.
+        rows: Indices of its images in the predictions, at most `MOST_OF_A_MISTAKE`; the most confident errors or
+            the least confident correct predictions first.
     """
 
     label: str
@@ -258,8 +258,8 @@ def view_cells(scores: LabelScores, predictions: Predicted | None) -> tuple[Labe
     """The four cells of a label, in the order of `OUTCOMES`.
 
     Args:
-        scores: Of the label.
-        predictions: Where the images come from; None leaves the cells without.
+        scores: Scores of the label.
+        predictions: The predictions that the images are taken from; None for cells without images.
     """
     counts = scores.two_by_two
     numbers = (counts.true_positives, counts.false_negatives, counts.false_positives, counts.true_negatives)
@@ -276,7 +276,7 @@ def _rows(predictions: Predicted, label: str, outcome: Outcome) -> tuple[int, ..
         given if outcome in ("found", "invented") else ~given
     )
     rows = np.flatnonzero(inside)
-    # the surest mistake is the least probable label that is there, and the most probable one that is not
+    # the most confident errors: the least probable true labels, and the most probable false ones
     sign = 1.0 if outcome in ("found", "missed") else -1.0
     ranked = rows[np.argsort(sign * predictions.probabilities[rows, column], kind="stable")]
     most = MOST_OF_A_MISTAKE if outcome in ("missed", "invented") else MOST_OF_A_CORRECT_CELL
@@ -284,22 +284,22 @@ def _rows(predictions: Predicted, label: str, outcome: Outcome) -> tuple[int, ..
 
 
 MOST_CARDS = 60
-"""Beyond these, labels have a row in the table only."""
+"""Maximum number of cards; further labels have only a row in the table."""
 
 PLAIN_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCard:
-    """What a page shows of one label.
+    """The card of one label.
 
     Attributes:
-        scores: Of the label.
-        prevalence: Share of the evaluated images that have it.
-        left_out: Whether too few have it to evaluate.
-        plain_f1: F1 with a threshold of 0.5; None without predictions.
-        curve: Precision over recall; None without predictions, or where no image has the label.
-        cells: The per-label confusion matrix, in the order of `label_confusions.OUTCOMES`; empty beyond `MOST_CARDS`.
+        scores: Scores of the label.
+        prevalence: Share of the evaluated images with the label.
+        left_out: Whether too few images have it for an evaluation.
+        plain_f1: F1 at a threshold of 0.5; None without predictions.
+        curve: The precision-recall curve; None without predictions, or if no image has the label.
+        cells: The per-label confusion matrix, in the order of `OUTCOMES`; empty beyond `MOST_CARDS`.
     """
 
     scores: LabelScores
@@ -311,11 +311,11 @@ class LabelCard:
 
 
 def view_labels(evaluation: Evaluation, predictions: Predicted | None) -> tuple[LabelCard, ...]:
-    """Every label's card, most images first.
+    """Return the cards of all labels, most images first.
 
     Args:
-        evaluation: With scores per label.
-        predictions: Where curves and images come from; None leaves them out.
+        evaluation: Evaluation with scores per label.
+        predictions: The predictions for curves and images; None leaves these out.
     """
     plain = _plain_f1(predictions) if predictions else {}
     ranked = sorted(evaluation.per_label, key=lambda scores: -scores.support)
@@ -325,15 +325,15 @@ def view_labels(evaluation: Evaluation, predictions: Predicted | None) -> tuple[
             prevalence=scores.support / evaluation.n,
             left_out=scores.name in evaluation.left_out,
             plain_f1=plain.get(scores.name),
-            curve=_curve(scores, predictions) if predictions and place < MOST_CARDS else None,
-            cells=view_cells(scores, predictions) if place < MOST_CARDS else (),
+            curve=_curve(scores, predictions) if predictions and rank < MOST_CARDS else None,
+            cells=view_cells(scores, predictions) if rank < MOST_CARDS else (),
         )
-        for place, scores in enumerate(ranked)
+        for rank, scores in enumerate(ranked)
     )
 
 
 def mean_plain_f1(cards: tuple[LabelCard, ...]) -> float | None:
-    """F1 (macro) with every threshold at 0.5, over the labels that are evaluated; None where it is not known."""
+    """Macro F1 over the evaluated labels with all thresholds at 0.5; None if it is unknown."""
     measured = [card.plain_f1 for card in cards if not card.left_out and card.plain_f1 is not None]
     return sum(measured) / len(measured) if measured else None
 

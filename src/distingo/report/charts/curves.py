@@ -22,12 +22,12 @@ WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 452, 34, 232
 
 CURVE_SCORES = ("accuracy", "mean_average_precision", "loss")
-"""What ``history.csv`` may tell of an epoch, best seen first; a run never has the first two at once."""
+"""Scores in ``history.csv`` in their order on the page; a run never has both of the first two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on an axis: where, in pixels, and its text."""
+    """A tick of an axis: position in pixels and text."""
 
     position: float
     text: str
@@ -35,7 +35,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series: its side (which colors it) and the SVG path through its values."""
+    """One series: its split, which determines the color, and the SVG path through its values."""
 
     split: str
     path: str
@@ -47,10 +47,10 @@ class Readout:
 
     Attributes:
         epoch: The epoch's number.
-        x: Where it lies, in pixels.
-        left: Where the strip that reacts begins.
-        width: How wide that strip is.
-        values: Side, value as text, height in pixels.
+        x: Position in pixels.
+        left: Left edge of the sensitive strip.
+        width: Width of that strip.
+        values: Split, value as text, height in pixels.
     """
 
     epoch: int
@@ -62,13 +62,13 @@ class Readout:
 
 @dataclass(frozen=True, slots=True)
 class CurveChart:
-    """Curves over epochs, ready to draw.
+    """Curves over epochs as geometry.
 
     Attributes:
-        name: What the curves show.
-        x_ticks: Along the bottom.
-        y_ticks: Along the left.
-        lines: One per side.
+        name: Name of the score.
+        x_ticks: Ticks of the x axis.
+        y_ticks: Ticks of the y axis.
+        lines: One per split.
         readouts: One per epoch.
         best: The best epoch's readout, or None.
     """
@@ -82,15 +82,15 @@ class CurveChart:
 
 
 def best_epoch(history: Sequence[EpochRecord], monitor: str = "validation_accuracy") -> EpochRecord | None:
-    """The epoch whose weights were best on validation: the earliest with the best score.
+    """Return the epoch with the best validation score, the earliest of several.
 
     Args:
         history: All epochs.
-        monitor: The score to choose by; the lowest is best where its name ends in ``loss``. Where it was never
-            measured, the accuracy or the mean average precision decides.
+        monitor: The score to choose by; lower is better if its name ends in ``loss``. If it was never measured, the
+            accuracy or the mean average precision is used.
 
     Returns:
-        The epoch, or None where none of these was ever measured.
+        The epoch; None if none of these was measured.
     """
     for name in (monitor, "validation_accuracy", "validation_mean_average_precision"):
         measured = [epoch for epoch in history if getattr(epoch, name, None) is not None]
@@ -109,7 +109,7 @@ def draw_curves(history: Sequence[EpochRecord], score: str, *, best: EpochRecord
         best: The epoch to mark, or None.
 
     Returns:
-        The chart, or None where the score was never measured.
+        The chart; None if the score was never measured.
     """
     series = {split: [getattr(epoch, f"{split}_{score}") for epoch in history] for split in ("train", "validation")}
     measured = [value for values in series.values() for value in values if value is not None]
@@ -147,12 +147,12 @@ def draw_curves(history: Sequence[EpochRecord], score: str, *, best: EpochRecord
 
 
 def nice_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round values that span a range evenly: steps of 1, 2 or 5 times a power of ten.
+    """Return evenly spaced round values that span a range: steps of 1, 2 or 5 times a power of ten.
 
     Args:
-        low: The least value to span.
-        high: The greatest.
-        most: About how many ticks.
+        low: Lowest value.
+        high: Highest value.
+        most: Approximate number of ticks.
 
     Returns:
         At least two ascending values, the first at most `low`, the last at least `high`.
@@ -166,19 +166,19 @@ def nice_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def scale_to(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    """A function that maps values from `low` .. `high` to pixels from `start` to `end`."""
+    """Return a function that maps values from `low` .. `high` to pixels from `start` to `end`."""
     span = (high - low) or 1.0
     middle = (start + end) / 2
     return lambda value: round(start + (value - low) / span * (end - start), 1) if high != low else middle
 
 
 def path_through(points: Sequence[tuple[float, float]]) -> str:
-    """The SVG path of straight lines through points."""
+    """Return the SVG path of straight lines through points."""
     return "M" + "L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
 
 
 def epoch_ticks(first: int, last: int) -> list[int]:
-    """Which epochs to write below a chart: all of a few, else round ones."""
+    """Choose the epochs on the x axis: all of a few, otherwise round ones."""
     step = max(1, math.ceil(nice_ticks(0, max(1, last - first), 6)[1]))
     return [number for number in range(first, last + 1) if number % step == 0 or last - first < 8]
 
@@ -202,24 +202,24 @@ def _readouts(
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityDot:
-    """One bin: where its dot and its interval lie, in pixels, its size, and what it says in words."""
+    """One bin: position of its dot and interval in pixels, size, and text."""
 
     x: float
     y: float
     low: float
     high: float
     radius: float
-    words: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityChart:
-    """A reliability diagram, ready to draw.
+    """A reliability diagram as geometry.
 
     Attributes:
-        name: Before or after calibration.
-        error: The calibration error with its interval, in words.
-        ticks: Along both axes: place on the x axis, place on the y axis, text.
+        name: Name: before or after calibration.
+        error: The calibration error with its interval, as text.
+        ticks: Ticks of both axes: position on the x axis, position on the y axis, text.
         diagonal: The SVG path of perfect probabilities.
         dots: One per bin.
     """
@@ -233,18 +233,18 @@ class ReliabilityChart:
 
 @dataclass(frozen=True, slots=True)
 class CurveDot:
-    """A point of the curve that can be pointed at: where it lies, the strip that reacts, and its words."""
+    """A point of the curve with a tooltip: position, sensitive strip, and text."""
 
     x: float
     y: float
     left: float
     width: float
-    words: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class RiskChart:
-    """The risk-coverage curve, ready to draw."""
+    """The risk-coverage curve as geometry."""
 
     path: str
     x_ticks: tuple[Tick, ...]
@@ -254,11 +254,11 @@ class RiskChart:
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceView:
-    """What the section on certainty shows.
+    """The section on confidence.
 
     Attributes:
-        confidence: The figures.
-        reliability: Before calibration, where there was any, and after.
+        confidence: The scores.
+        reliability: Diagrams before calibration, if there was any, and after.
         curve: None without a given label.
     """
 
@@ -268,7 +268,7 @@ class ConfidenceView:
 
 
 def show_confidence(folder: Path) -> ConfidenceView | None:
-    """The section of a evaluated folder; None where an older distingo evaluated.
+    """Return the section of an evaluated folder; None if an older version of distingo evaluated it.
 
     Args:
         folder: A run folder, or the folder in it of an evaluation on other images.
@@ -281,13 +281,13 @@ def show_confidence(folder: Path) -> ConfidenceView | None:
 
 
 def strange_files(view: ConfidenceView | None) -> list[str]:
-    """The images that the section shows."""
+    """Return the images of the section."""
     outliers = view.confidence.strangers if view else None
     return list(outliers.files) if outliers else []
 
 
 def view_confidence(confidence: Confidence) -> ConfidenceView:
-    """Lay out what is drawn."""
+    """Lay out the charts of the section."""
     after = gettext("After calibration") if confidence.before else gettext("Probabilities")
     charts = [(after, confidence.after)]
     if confidence.before is not None:

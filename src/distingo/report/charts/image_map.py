@@ -1,4 +1,4 @@
-"""The map of images, ready to draw: points in the colors of their classes, and sheets of tiny images."""
+"""The image map as geometry: points in the colors of their classes, and sheets of tiny images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from distingo.progress import progress_bar
 from distingo.records import LabeledImage, Source
 
 TILE = 72
-"""Pixels of a tile's side: an image's longer side at most."""
+"""Size of a tile in pixels; the longer side of its image is at most this."""
 
 ACROSS = 10
 
@@ -44,8 +44,8 @@ def make_sheets(sources: Sequence[Source], *, workers: int = 4) -> Sheets:
     """Make tiles of images, about 1.3 kB each.
 
     Args:
-        sources: Of the images.
-        workers: Threads.
+        sources: The images.
+        workers: Number of threads.
     """
     addresses, sizes = [], []
     with ThreadPoolExecutor(workers) as pool, progress_bar("Making thumbnails", len(sources)) as advance:
@@ -63,7 +63,7 @@ def _tile(source: Source) -> Image.Image | None:
     except (DistingoError, OSError, ValueError, IndexError):
         return None
     factor = TILE // max(image.size)
-    if factor >= 2:  # so tiny that every pixel should be seen
+    if factor >= 2:  # tiny images are enlarged without smoothing
         return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     image.thumbnail((TILE, TILE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return image
@@ -81,10 +81,10 @@ def _lay_out(tiles: Sequence[Image.Image | None]) -> str:
 
 
 WIDTH = 1000
-"""The map's width in its own units, with a margin around the points."""
+"""Width of the map in its own units, including a margin."""
 
 COLORS = 10
-"""How many the page has for classes; images of further ones are gray."""
+"""Number of class colors; images of further classes are gray."""
 
 MOST_KEYS = 60
 
@@ -95,7 +95,7 @@ _MARGIN = 24
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An image on the map: where it lies, and the class of CSS that colors it."""
+    """An image on the map: its position and the CSS class of its color."""
 
     x: int
     y: int
@@ -109,8 +109,8 @@ class Key:
     Attributes:
         label: Its position among all labels of the map.
         name: The class or label.
-        number: Images on the map that have it.
-        color: The class of CSS that colors its images.
+        number: Number of images on the map with it.
+        color: The CSS class of its color.
     """
 
     label: int
@@ -121,16 +121,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class MapView:
-    """A map, ready to draw.
+    """A map as geometry.
 
     Attributes:
         points: One per image.
-        height: Of the map; its width is `WIDTH`.
-        radius: Of a point.
+        height: Height of the map; its width is `WIDTH`.
+        radius: Radius of a point.
         keys: The most frequent classes, as many as a page can hold.
-        labels: How many classes are on the map.
+        labels: Number of classes on the map.
         neighborhoods: As in `ImageMap`, as many as a page can hold.
-        data: What the page's script reads.
+        data: Data for the page's script.
     """
 
     points: tuple[Point, ...]
@@ -145,11 +145,11 @@ class MapView:
 def show_map(image_map: ImageMap) -> MapView:
     """Draw a map.
 
-    An image has the color of its label that the fewest images on the map have: with several labels the rare ones
-    say most about it. The most frequent of these color-giving labels get colors of their own.
+    An image has the color of its rarest label on the map, as rare labels are the most informative. The most frequent of
+    these labels have colors of their own.
 
     Args:
-        image_map: With images of one label or several each.
+        image_map: The map of single-label or multi-label images.
     """
     images = image_map.images
     numbers = Counter(label for image in images for label in image.labels)
@@ -175,7 +175,7 @@ def show_map(image_map: ImageMap) -> MapView:
 
 
 def _scale(places: np.ndarray) -> tuple[list[list[int]], int]:
-    """The places in the map's units, the longer direction across, and the map's height."""
+    """Return the positions in the map's units, the longer direction across, and the map's height."""
     right, down = np.ptp(places, axis=0)
     turned = places if right >= down else places[:, ::-1]
     units = np.rint(_MARGIN + turned * (WIDTH - 2 * _MARGIN)).astype(int)

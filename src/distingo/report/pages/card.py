@@ -35,11 +35,11 @@ from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
 
 _PATH = re.compile(r"(?:^|[\s('\"])(?:~?/|[A-Za-z]:[\\/])")
-"""An absolute path: whose machine the model was made on is nobody's business."""
+"""An absolute path; cards contain none, as they are published."""
 
 
 def intended_against(records: RunRecords) -> tuple[str, ...]:
-    """What the model is not for."""
+    """Uses that the model is not intended for."""
     if records.task == "multi-label":
         unknown = gettext("Anything else than these labels: it has no words for it, and says so by giving no label.")
     else:
@@ -61,7 +61,7 @@ def intended_against(records: RunRecords) -> tuple[str, ...]:
 
 
 def describe_training(records: RunRecords, model: ModelFacts, best: EpochRecord | None) -> tuple[str, ...]:
-    """How the model was trained: its kind, what it sees, how long, and what was chosen for the person and why."""
+    """Describe the training: architecture, input, duration, and automatic choices with their reasons."""
     return (
         *_kind(model),
         *_sight(model),
@@ -71,7 +71,7 @@ def describe_training(records: RunRecords, model: ModelFacts, best: EpochRecord 
 
 
 def _contains_path(value: object) -> bool:
-    """Whether a note holds a path of this machine, which is nobody else's business."""
+    """Whether a note contains a path of this machine, which is not published."""
     if isinstance(value, Note):
         return any(map(_contains_path, value.values.values()))
     if isinstance(value, tuple):
@@ -131,7 +131,7 @@ def _length(records: RunRecords, best: EpochRecord | None) -> tuple[str, ...]:
 
 
 def describe_origin(records: RunRecords, model: ModelFacts) -> tuple[tuple[str, str], ...]:
-    """Names and values of what the model can be traced back to."""
+    """Return names and values that identify how the model was made."""
     origin = model.provenance
     environment = records.environment
     versions = [f"{name} {environment[name]}" for name in ("python", "torch", "timm") if name in environment]
@@ -152,7 +152,7 @@ _PUBLISHED = (
     *("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "log_loss"),
     *("mean_average_precision_macro", "f1_micro", "f1_samples", "hamming_loss"),
 )
-"""The scores that go to the hub, in this order."""
+"""The scores in the hub's metadata, in this order."""
 
 _METRICS = {
     "accuracy": "accuracy",
@@ -164,18 +164,18 @@ _METRICS = {
     "recall_macro": "recall",
     "mean_average_precision_macro": "mean_average_precision",
 }
-"""The hub's names of metrics; others keep ours."""
+"""The hub's names of metrics; others have the same name."""
 
 
 def front_matter(records: RunRecords, model: ModelFacts) -> str:
-    """What the hub asks of a model, between two lines of dashes.
+    """Return the hub's metadata of a model, between two lines of dashes.
 
-    The license is left out, since a run does not know it: whoever publishes the model decides, bound by the terms of
-    the images and of the pretrained weights. So are ``datasets``, which would have to be on the hub.
+    It has no ``license``, which depends on the images and the pretrained weights and is chosen by the publisher, and no
+    ``datasets``, which would have to be on the hub.
 
     Args:
-        records: Of the run.
-        model: Of its saved model.
+        records: The records of the run.
+        model: The description of its saved model.
     """
     from huggingface_hub import ModelCardData
 
@@ -196,7 +196,7 @@ def front_matter(records: RunRecords, model: ModelFacts) -> str:
 
 
 def _base_model(model: ModelFacts) -> str | None:
-    """The hub's repository that the weights are from; what a folder holds can't be told from its name."""
+    """Return the hub repository of the pretrained weights; None for those of a folder."""
     backbone = model.backbone
     if backbone is None or backbone.source != "hub" or model.mode == "scratch":
         return None
@@ -242,7 +242,7 @@ def _results(records: RunRecords) -> list[Any] | None:
 CARD_FILE = "README.md"
 
 _SEAL = re.compile(r"<!-- distingo \S+, sha256 ([0-9a-f]{64}) -->\n?\Z")
-"""The last line: what the card's text was when it was written, so that a person's own words are never lost."""
+"""The last line: a hash of the card, so that a card that the user has edited is never overwritten."""
 
 log = logging.getLogger("distingo")
 
@@ -254,7 +254,7 @@ def write_card(run: Path) -> Path | None:
         run: The run folder.
 
     Returns:
-        The card; None where training has not ended, or where a person has changed the card: that one is left alone.
+        The card; None if training has not ended, or if the user has edited the card, which is then not overwritten.
 
     Raises:
         RunError: The folder is no run, a file is damaged, or a newer version wrote it.

@@ -11,17 +11,17 @@ from distingo.report.text.wording import counted, isolated, percent, split_image
 from distingo.runs.contents import RunRecords
 
 LOPSIDED = 10
-"""From so many times as many images in the largest class as in the smallest on, it is worth telling."""
+"""Ratio of the largest to the smallest class from which the imbalance is reported."""
 
 WIDE_INTERVAL = 0.1
-"""An interval of ten points and more leaves much open."""
+"""Width of the main score's interval from which it is reported."""
 
 
 def describe_limits(records: RunRecords) -> tuple[str, ...]:
-    """Sentences on what to know before relying on a model, the gravest first.
+    """Return sentences on the limits of a model, the most serious first.
 
     Args:
-        records: Of the run.
+        records: The records of the run.
     """
     return (
         *_evaluation_remarks(records),
@@ -34,7 +34,7 @@ def describe_limits(records: RunRecords) -> tuple[str, ...]:
 
 
 def leaks(records: RunRecords) -> tuple[str, ...]:
-    """A sentence where near-duplicates lie on two splits."""
+    """Return a warning if near-duplicates are in two splits."""
     counts = records.near_duplicates
     if counts is None or not counts.straddling_pairs:
         return ()
@@ -50,7 +50,7 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
     counts = records.near_duplicates
     if counts is not None and not counts.not_searched:
         return leaks(records)
-    if records.config.split is not None:  # made by a command that keeps near copies together, or by a person
+    if records.config.split is not None:  # made by a command that keeps near-duplicates together, or by the user
         return ()
     return (
         gettext(
@@ -104,7 +104,7 @@ def _imbalance(records: RunRecords) -> tuple[str, ...]:
 
 
 def _shortcut(records: RunRecords) -> tuple[str, ...]:
-    """The shortcut that `distingo check` would find among format and dimensions of the files."""
+    """Return the shortcut that `distingo check` would find in the format and dimensions of the files."""
     shortcuts = find_file_shortcuts(records.manifest, records.task)
     if not shortcuts or shortcuts[0].score < DEFAULT_THRESHOLDS["shortcut"]:
         return ()

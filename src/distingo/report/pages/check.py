@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 MOST_SHOWN = 60
-"""Findings of a kind on the page; all are in the table."""
+"""Maximum number of findings of a kind on the page; all are in the table."""
 
 _MOST_IMAGES = 700
 
@@ -26,11 +26,11 @@ _MOST_BYTES = 9_000_000
 
 @dataclass(frozen=True, slots=True)
 class KindText:
-    """What a kind of finding is called, what it means and what to do.
+    """The title and explanation of a kind of finding.
 
     Attributes:
-        name: As a heading.
-        meaning: What the score measures and what becomes of it.
+        name: The heading.
+        meaning: What the score measures, and what to do.
     """
 
     name: str
@@ -74,7 +74,7 @@ KIND_TEXTS: dict[FindingKind, KindText] = {
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A finding as it is shown: its images by their names in the album."""
+    """A finding with the names of its images in the album."""
 
     finding: Finding
     image: str
@@ -86,14 +86,14 @@ class Section:
     """The findings of a kind.
 
     Attributes:
-        kind: As in the table.
+        kind: The kind, as in the table.
         text: Its name and meaning.
-        threshold: From which score on one counts.
-        lowest: To which the threshold can be moved.
-        counting: How many count.
-        kept: How many are kept.
-        cards: The worst of them.
-        scores: Of all that are kept, the highest first.
+        threshold: Score from which a finding counts.
+        lowest: Lowest possible threshold.
+        counting: Number of findings that count.
+        kept: Number of stored findings.
+        cards: The findings with the highest scores.
+        scores: Scores of all stored findings, descending.
     """
 
     kind: FindingKind
@@ -110,8 +110,8 @@ def write_check_page(check: Check, path: Path) -> Path:
     """Write the page of a check.
 
     Args:
-        check: As made or read back; thumbnails are made from its images as they are now.
-        path: Where the page shall be.
+        check: The check; thumbnails are made from the current files.
+        path: The page to write.
 
     Returns:
         The path.
@@ -158,7 +158,7 @@ def _other_image(finding: Finding) -> str:
 
 
 def _fill(check: Check, files: Sequence[str]) -> Album:
-    """Thumbnails from the data set's folder and, for pairs across data sets, from the other one's."""
+    """Make thumbnails of the data set's images and, for pairs across data sets, of the other one's."""
     inside = [file for file in files if "\0" not in file]
     ranges = check.value_ranges
     album = fill_album(check.root, inside, value_ranges=ranges, most_images=_MOST_IMAGES, most_bytes=_MOST_BYTES)

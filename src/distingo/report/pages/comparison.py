@@ -41,11 +41,11 @@ MOST_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One test image with what each run said.
+    """A test image with the predictions of all runs.
 
     Attributes:
-        best: The best run's answer.
-        others: Each other answer with the names of the runs that gave it, the most frequent first.
+        best: The best run's prediction.
+        others: The other runs' predictions, each with the names of its runs, the most frequent first.
     """
 
     best: PredictionRow
@@ -53,17 +53,17 @@ class Disagreement:
 
     @property
     def file(self) -> str:
-        """The image."""
+        """The file of the image."""
         return self.best.file
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreements:
-    """Images that the best run got right, or wrong, unlike at least one other run.
+    """Images on which the best run is right and another one is wrong, or the reverse.
 
     Attributes:
-        shown: Those where most others differ first, then those where the best run was surest; at most `MOST_SHOWN`.
-        total: How many there are.
+        shown: At most `MOST_SHOWN` of them, by the number of runs that differ, then by the best run's confidence.
+        total: Their number.
     """
 
     shown: tuple[Disagreement, ...]
@@ -74,8 +74,8 @@ def find_disagreements(comparison: Comparison, *, best_is_right: bool) -> Disagr
     """Find the images on which the best run is right and others are wrong, or the reverse.
 
     Args:
-        comparison: Of runs with one label per image; others have none here.
-        best_is_right: Which of the two.
+        comparison: The comparison; the result is empty for multi-label runs.
+        best_is_right: Whether to find those on which the best run is right.
     """
     if comparison.score != "accuracy":
         return Disagreements((), 0)
@@ -102,13 +102,13 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class LabelDisagreement:
-    """One test image with what each run gave it.
+    """A multi-label test image with the predictions of all runs.
 
     Attributes:
-        file: The image.
+        file: The file of the image.
         truth: Its labels.
-        best: The best run's.
-        others: Each other answer with the names of the runs that gave it, the most frequent first.
+        best: The best run's labels.
+        others: The other runs' labels, each with the names of its runs, the most frequent first.
     """
 
     file: str
@@ -122,8 +122,8 @@ class LabelDisagreements:
     """Images on which the best run has fewer wrong labels, or more, than at least one other.
 
     Attributes:
-        shown: Those with the largest difference first, at most `distingo.report.pages.comparison.MOST_SHOWN`.
-        total: How many there are.
+        shown: At most `MOST_SHOWN` of them, the largest difference first.
+        total: Their number.
     """
 
     shown: tuple[LabelDisagreement, ...]
@@ -131,10 +131,10 @@ class LabelDisagreements:
 
 
 def find_label_disagreements(comparison: Comparison) -> tuple[LabelDisagreements, LabelDisagreements]:
-    """Find the images on which the best run is nearer to the truth than others, and the reverse.
+    """Find the images on which the best run has fewer wrong labels than others, and the reverse.
 
     Args:
-        comparison: Of runs with several labels per image.
+        comparison: The comparison of multi-label runs.
 
     Raises:
         RunError: A run's predictions are missing or damaged.
@@ -173,11 +173,11 @@ def _largest(
 
 
 def _names(row: npt.NDArray[np.bool_], classes: Labels) -> Labels:
-    return tuple(classes[place] for place in np.flatnonzero(row))
+    return tuple(classes[index] for index in np.flatnonzero(row))
 
 
 COLORS = 8
-"""How many the page has; further runs begin again, in dashes."""
+"""Number of run colors; further runs reuse them with dashed lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +185,13 @@ class RunLine:
     """One run's curve.
 
     Attributes:
-        place: The run's place in the comparison, from 0; it decides color and dashes.
-        name: The run's.
+        index: Index of the run in the comparison, which determines color and dashes.
+        name: Name of the run.
         path: The SVG path through its values.
-        best: Where its kept epoch lies, in pixels, or None.
+        best: Position of its best epoch in pixels; None if there is none.
     """
 
-    place: int
+    index: int
     name: str
     path: str
     best: tuple[float, float] | None
@@ -199,7 +199,7 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class RunReadout:
-    """What pointing at one epoch shows: where it lies, in pixels, and place, value as text, height of each run."""
+    """The tooltip of an epoch: its position in pixels, and index, value as text and height of each run."""
 
     epoch: int
     x: float
@@ -210,7 +210,7 @@ class RunReadout:
 
 @dataclass(frozen=True, slots=True)
 class RunChart:
-    """All runs' curves of one score, ready to draw."""
+    """The curves of one score of all runs as geometry."""
 
     name: str
     x_ticks: tuple[Tick, ...]
@@ -223,13 +223,13 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
     """Lay out one validation score of all runs over epochs.
 
     Args:
-        runs: In the comparison's order.
+        runs: The runs in the comparison's order.
         score: ``loss``, ``accuracy`` or ``mean_average_precision``.
 
     Returns:
-        The chart, without runs that never measured it, or None where none did.
+        The chart without runs that did not measure the score; None if none did.
     """
-    measured = {place: found for place, run in enumerate(runs) if (found := _measured(run, score))}
+    measured = {index: found for index, run in enumerate(runs) if (found := _measured(run, score))}
     values = [value for series in measured.values() for value in series.values()]
     if not values:
         return None
@@ -242,23 +242,23 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
     def text(value: float) -> str:
         return f"{value:.3f}" if score == "loss" else percent(value)
 
-    def line(place: int, series: dict[int, float]) -> RunLine:
+    def line(index: int, series: dict[int, float]) -> RunLine:
         path = path_through([(x(epoch), y(value)) for epoch, value in series.items()])
-        best = _best_epoch(runs[place])
+        best = _best_epoch(runs[index])
         dot = (x(best.epoch), y(series[best.epoch])) if best and best.epoch in series else None
-        return RunLine(place, runs[place].name, path, dot)
+        return RunLine(index, runs[index].name, path, dot)
 
     def readout(epoch: int) -> RunReadout:
         width = (RIGHT - LEFT - 12) / max(1, last - 1)
-        shown = [(place, series[epoch]) for place, series in measured.items() if epoch in series]
-        heights = tuple((place, text(value), y(value)) for place, value in shown)
+        shown = [(index, series[epoch]) for index, series in measured.items() if epoch in series]
+        heights = tuple((index, text(value), y(value)) for index, value in shown)
         return RunReadout(epoch, x(epoch), round(x(epoch) - width / 2, 1), round(width, 1), heights)
 
     return RunChart(
         name=f"Validation {score.replace('_', ' ')}",
         x_ticks=tuple(Tick(x(number), str(number)) for number in epoch_ticks(1, last)),
         y_ticks=tuple(Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values),
-        lines=tuple(line(place, series) for place, series in measured.items()),
+        lines=tuple(line(index, series) for index, series in measured.items()),
         readouts=tuple(readout(epoch) for epoch in range(1, last + 1)),
     )
 
@@ -277,10 +277,10 @@ class Rail:
     """The common scale on which every run's score and interval are drawn.
 
     Attributes:
-        low: The score at its left end.
-        high: The score at its right end.
-        ticks: Their places in percent of the width.
-        baselines: Name, score, and place in percent of the width.
+        low: The score at the left end.
+        high: The score at the right end.
+        ticks: Positions of the ticks in percent of the width.
+        baselines: Name, score, and position in percent of the width.
     """
 
     low: float
@@ -288,19 +288,19 @@ class Rail:
     ticks: tuple[Tick, ...]
     baselines: tuple[tuple[str, Score, float], ...]
 
-    def place(self, value: float) -> float:
-        """Where a score lies, in percent of the width."""
+    def position(self, value: float) -> float:
+        """Return the position of a score in percent of the width."""
         return round((value - self.low) / (self.high - self.low) * 100, 2)
 
 
 def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
     """Write the page of a comparison: one HTML file with everything inside, readable offline.
 
-    Its only links lead to the runs' own reports, by relative paths.
+    It links to the runs' reports by relative paths.
 
     Args:
-        comparison: As `distingo.evaluation.compare_runs.compare_runs` gives it.
-        folder: Made if missing; gets ``comparison.html``.
+        comparison: The result of `distingo.evaluation.compare_runs.compare_runs`.
+        folder: Folder for ``comparison.html``; created if it is missing.
 
     Returns:
         The page.
@@ -317,7 +317,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
         "rail": draw_rail(comparison),
         "links": {run.name: _report_link(run, folder) for run in comparison.runs},
         "clear": {run.name: is_clear(run) for run in comparison.runs},
-        "series": [_series(place) for place in range(len(comparison.runs))],
+        "series": [_series(index) for index in range(len(comparison.runs))],
         "curves": [chart for score in CURVE_SCORES if (chart := draw_run_curves(comparison.runs, score))],
         "right": right,
         "wrong": wrong,
@@ -336,7 +336,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
 
 
 def _headings(comparison: Comparison) -> dict[str, str]:
-    """Of the images on which the best run does better, and of those on which it does worse."""
+    """Find the images on which the best run is better than others, and those on which it is worse."""
     names = [isolated(run.name) for run in comparison.runs]
     if comparison.task == "multi-label":
         other = f"{names[1]} is" if len(names) == 2 else "Others are"
@@ -355,7 +355,7 @@ def _disagreements(
 
 
 def draw_rail(comparison: Comparison) -> Rail:
-    """Choose a scale that holds every run's interval and every baseline's score."""
+    """Choose a scale that contains all runs' intervals and all baselines' scores."""
     scores = [run.evaluation.scores[comparison.score] for run in comparison.runs]
     baselines = {
         name: found[comparison.score] for name, found in comparison.baselines.items() if comparison.score in found
@@ -367,18 +367,18 @@ def draw_rail(comparison: Comparison) -> Rail:
     return Rail(
         low=rail.low,
         high=rail.high,
-        ticks=tuple(Tick(rail.place(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in values),
-        baselines=tuple((name, score, rail.place(score.value)) for name, score in baselines.items()),
+        ticks=tuple(Tick(rail.position(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in values),
+        baselines=tuple((name, score, rail.position(score.value)) for name, score in baselines.items()),
     )
 
 
-def _series(place: int) -> str:
-    """The style classes of a run's color, dashed once the colors are used up."""
-    return f"s{place % COLORS}{' again' if place >= COLORS else ''}"
+def _series(index: int) -> str:
+    """Return the CSS classes of a run's color and dashes."""
+    return f"s{index % COLORS}{' again' if index >= COLORS else ''}"
 
 
 def _data_folder(runs: Sequence[ComparedRun]) -> Path:
-    """The images' folder; where the best run's has moved away, another run's."""
+    """Return the folder of the images: that of the best run, or another run's if it no longer exists."""
     folders = [run.records.root for run in runs]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 

@@ -31,28 +31,27 @@ _BY_CHANCE = {"scratch", "finetune"}
 
 
 def describe_seeds(comparison: Comparison) -> tuple[str, ...]:
-    """Say what seeds have to do with the differences found.
+    """Describe how much of the differences may be due to the seeds.
 
     Args:
-        comparison: Of two or more runs.
+        comparison: The comparison of two or more runs.
 
     Returns:
-        One sentence for each recipe with several seeds and each pair of recipes; where none has several, one that says
-        what was not tested.
+        One sentence for each recipe with several seeds and each pair of recipes; else one on what was not tested.
     """
-    told = [_spread(comparison, names) for names in comparison.seeds if len(comparison.runs) > 2]
-    told += [_recipes(compared) for compared in comparison.recipes]
+    sentences = [_spread(comparison, names) for names in comparison.seeds if len(comparison.runs) > 2]
+    sentences += [_recipes(compared) for compared in comparison.recipes]
     if not comparison.seeds and (lucky := _trained_by_chance(comparison)):
-        told.append(
+        sentences.append(
             "Every recipe was trained once: the differences are those of these models. Another seed would move "
             f"{join([isolated(run.name) for run in lucky])} too; whether a recipe is better shows when each is trained "
             "again with another --seed on the same --split."
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
 def join(parts: Sequence[str]) -> str:
-    """Names or clauses in a sentence, at most three of them."""
+    """Join names or clauses in a sentence, at most three of them."""
     if len(parts) > _MOST_NAMED:
         parts = [*parts[: _MOST_NAMED - 1], f"{len(parts) - _MOST_NAMED + 1} more"]
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
@@ -86,22 +85,22 @@ def _recipe(names: Sequence[str]) -> str:
 
 
 _MOST_IMAGES = 1_000_000
-"""Beyond, the number of images that would be needed is not worth telling."""
+"""Largest number of needed test images that is reported."""
 
 _TOO_FEW = "the runs differ on too few images for an interval"
 
 
 def summarize_comparison(comparison: Comparison) -> Summary:
-    """Say which run is best, by how much, how sure that is, and what it would take to know where it is not.
+    """Summarize which run is best, by how much, with which confidence, and how many images would give certainty.
 
     A lead counts as more than chance where the p-value of the paired test, multiplied by the number of pairs of runs,
     is below 0.05.
 
     Args:
-        comparison: Of two or more runs.
+        comparison: The comparison of two or more runs.
 
     Returns:
-        The verdict; its remarks say what to know before trusting it.
+        The headline with remarks on its limits.
     """
     summary = _of_two if len(comparison.runs) == 2 else _of_many
     before, figure, after = summary(comparison)
@@ -111,7 +110,7 @@ def summarize_comparison(comparison: Comparison) -> Summary:
 
 
 def is_clear(run: ComparedRun) -> bool:
-    """Whether a run is behind the best one by more than chance explains."""
+    """Whether a run is significantly worse than the best one."""
     return run.versus_best is not None and run.versus_best.is_clear
 
 
@@ -197,7 +196,7 @@ def _unclear(run: ComparedRun) -> str:
 
 
 def _between(versus: VersusBest, joint: str = "and") -> str:
-    """Both ends of the interval of the best run's lead, in points."""
+    """Format the interval of the best run's lead, in points."""
     low, high = (f"{-end * 100:+.1f}".replace("-", "−") for end in (versus.score.high, versus.score.low))
     low, high = ("0.0" if end in {"+0.0", "−0.0"} else end for end in (low, high))
     if not low.startswith("−"):
@@ -214,7 +213,7 @@ def _needed(comparison: Comparison, versus: VersusBest) -> str:
 
 
 def _rounded(number: int) -> int:
-    """To two digits: more would claim to know more."""
+    """Round up to two significant digits."""
     step: int = 10 ** max(0, len(str(number)) - 2)
     return -(-number // step) * step
 
@@ -236,8 +235,8 @@ def _images(comparison: Comparison) -> str:
 def _flattered(comparison: Comparison) -> tuple[str, ...]:
     if comparison.tied:
         return ()
-    told = "The best run was found by these same test pictures, which flatters it a little"
+    caution = "The best run was found by these same test pictures, which flatters it a little"
     pairs = len(comparison.runs) * (len(comparison.runs) - 1) // 2
     if pairs == 1:
-        return (f"{told}.",)
-    return (f"{told}; to make up for it, p-values here are multiplied by the {counted(pairs, 'pair')} of runs.",)
+        return (f"{caution}.",)
+    return (f"{caution}; to make up for it, p-values here are multiplied by the {counted(pairs, 'pair')} of runs.",)

@@ -14,12 +14,12 @@ from distingo.report.text.wording import NO_BREAK, duration, file_size
 
 @dataclass(frozen=True, slots=True)
 class CostCell:
-    """One run's figure.
+    """The value of one run.
 
     Attributes:
-        text: The figure, empty where it is not known.
-        more: What to know about it, empty where there is nothing.
-        share: Of the largest of all runs, in percent.
+        text: The value; empty if it is unknown.
+        more: Explanation of the value; may be empty.
+        share: Share of the largest value of all runs, in percent.
     """
 
     text: str
@@ -32,8 +32,8 @@ class CostRow:
     """One kind of cost.
 
     Attributes:
-        name: In a few words.
-        meaning: What it is, and whether less or more is better.
+        name: Short name.
+        meaning: Explanation, with whether lower or higher is better.
         cells: One per run.
     """
 
@@ -46,10 +46,10 @@ _Number = float | None
 
 
 def view_costs(runs: Sequence[ComparedRun]) -> tuple[CostRow, ...]:
-    """Arrange what runs cost; what none of them tells is left out.
+    """Return the rows of the cost table; costs that no run has recorded are left out.
 
     Args:
-        runs: In the order of the page.
+        runs: The runs in the order of the page.
     """
     rows = []
     for name, meaning, number, text, more in _KINDS:
@@ -68,12 +68,12 @@ def view_costs(runs: Sequence[ComparedRun]) -> tuple[CostRow, ...]:
 
 
 def per_second(images: float) -> str:
-    """A speed of prediction, for example ``42 images/s`` or ``0.7 images/s``."""
+    """Format a prediction speed, for example ``42 images/s`` or ``0.7 images/s``."""
     return f"{count(round(images)) if images >= 9.95 else f'{images:.1f}'}{NO_BREAK}images/s"
 
 
 def speed(cost: Cost) -> str:
-    """A run's speed of prediction with what it was measured on, for example ``42 images/s (84 in 2.0 s)``."""
+    """Format a run's prediction speed and its measurement, for example ``42 images/s (84 in 2.0 s)``."""
     if cost.images_per_second is None:
         return ""
     return f"{per_second(cost.images_per_second)}{_measured(cost)}"
@@ -148,25 +148,25 @@ _KINDS: tuple[_Kind, ...] = (
 )
 
 _LEAST_SCALE = 0.1
-"""Differences are drawn on a scale of ten points at least: a smaller one would make chance look large."""
+"""Minimum range of the scale of differences, so that small differences do not look large."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One class, seen from the best run: a positive difference is the best run's lead.
+    """One class of the comparison with the best run; positive differences are the best run's lead.
 
     Attributes:
-        name: Of the class.
-        support: How many test images show it.
+        name: Name of the class.
+        support: Number of its test images.
         best: The best run's recall, or average precision.
-        other: The other run's.
+        other: That of the other run.
         difference: The first minus the second.
         low: Lower end of its 95 % interval.
-        high: Upper end of it.
+        high: Upper end of its 95 % interval.
         too_few: Whether there are too few images for that interval.
-        places: Where low, difference and high lie, in percent of the width; zero is in the middle.
-        p_value: Corrected for the number of classes; None where the class was not tested.
-        is_clear: Whether that is more than chance explains.
+        places: Positions of low, difference and high in percent of the width; zero is in the middle.
+        p_value: Corrected for the number of classes; None if the class was not tested.
+        is_clear: Whether the difference is significant.
         f1: The best run's lead in F1 with its interval (difference, low, high); None with several labels.
     """
 
@@ -186,12 +186,12 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """All classes of the best run next to one other.
+    """All classes of the best run and one other run.
 
     Attributes:
         run: The other run.
         rows: Clear differences first, then the largest.
-        scale: The difference at either end of the drawing.
+        scale: The difference at both ends of the scale.
     """
 
     run: ComparedRun
@@ -200,15 +200,15 @@ class ClassTable:
 
     @property
     def clear(self) -> int:
-        """In how many classes the two differ by more than chance explains."""
+        """Number of classes with a significant difference."""
         return sum(row.is_clear for row in self.rows)
 
 
 def view_classes(run: ComparedRun) -> ClassTable | None:
-    """Arrange the classes of one run next to the best.
+    """Compare the classes of a run with those of the best run.
 
     Args:
-        run: Any but the best; that has none.
+        run: Any run except the best one.
     """
     if run.versus_best is None or not run.versus_best.classes:
         return None
@@ -239,7 +239,7 @@ def _row(entry: ClassDifference, scale: float) -> ClassRow:
 
 
 def _turned(score: PairedScore) -> tuple[float, float, float]:
-    """The second's lead over the first."""
+    """Return the lead of the second run over the first one."""
     return 0.0 - score.difference, 0.0 - score.high, 0.0 - score.low
 
 

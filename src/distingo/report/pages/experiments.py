@@ -39,15 +39,15 @@ _UNEVEN = 0.1
 
 
 def summarize_cross_validation(result: CrossValidation) -> Summary:
-    """Put the mean over folds into one sentence, next to the baselines'.
+    """Summarize the mean over folds in one sentence, with a comparison to the baselines.
 
-    A baseline counts as surpassed where the corrected interval of the difference, fold by fold, leaves out zero.
+    A baseline counts as surpassed if the corrected interval of the paired differences over folds excludes zero.
 
     Args:
         result: The scores.
 
     Returns:
-        The verdict with remarks on uneven folds, weak classes and what was chosen.
+        The headline with remarks on uneven folds, weak classes and automatic choices.
     """
     key = result.main_score
     mean = result.means[key]
@@ -72,10 +72,10 @@ def _unevenness(result: CrossValidation) -> tuple[str, ...]:
     (worst, low), (best, _) = min(evaluated, key=lambda pair: pair[0]), max(evaluated, key=lambda pair: pair[0])
     if best - worst < _UNEVEN:
         return ()
-    which = f"fold {low.fold}" + (f" of division {low.repeat}" if result.repeats > 1 else "")
+    fold_name = f"fold {low.fold}" + (f" of division {low.repeat}" if result.repeats > 1 else "")
     return (
-        f"The folds are uneven, from {percent(worst)} ({which}) to {percent(best)}: one split into training and test "
-        "would have told little.",
+        f"The folds are uneven, from {percent(worst)} ({fold_name}) to {percent(best)}: one split into training and "
+        "test would have told little.",
     )
 
 
@@ -88,8 +88,8 @@ def _weakest(result: CrossValidation) -> tuple[str, ...]:
         weakest = min(evaluated, key=lambda entry: entry.recall)
         if weakest.recall == 1.0:
             return ()
-        said = f"found in {percent(weakest.recall)} of its {counted(weakest.support, 'picture')}"
-        return (f"Weakest class: {isolated(weakest.name)}, {said}.",)
+        recall = f"found in {percent(weakest.recall)} of its {counted(weakest.support, 'picture')}"
+        return (f"Weakest class: {isolated(weakest.name)}, {recall}.",)
     weakest = min(evaluated, key=_precision)
     value = _precision(weakest)
     return (f"Weakest label: {isolated(weakest.name)}, average precision {percent(value)}.",)
@@ -105,7 +105,7 @@ CROSSVAL_PAGE = "crossval.html"
 
 @dataclass(frozen=True, slots=True)
 class _FoldRecords:
-    """What the run report's sections ask of a run's records."""
+    """The part of a run's records that the sections of a run's report need."""
 
     model: str
     predictions: tuple[PredictionRow, ...]
@@ -116,17 +116,17 @@ class FoldRail:
     """The scale on which every fold's score is drawn.
 
     Attributes:
-        low: The score at its left end.
-        high: The score at its right end.
-        ticks: Their places in percent of the width.
+        low: The score at the left end.
+        high: The score at the right end.
+        ticks: Positions of the ticks in percent of the width.
     """
 
     low: float
     high: float
     ticks: tuple[Tick, ...]
 
-    def place(self, value: float) -> float:
-        """Where a score lies, in percent of the width."""
+    def position(self, value: float) -> float:
+        """Return the position of a score in percent of the width."""
         return round((value - self.low) / (self.high - self.low) * 100, 2)
 
 
@@ -135,7 +135,7 @@ def write_crossval_page(result: CrossValidation, folder: Path) -> Path:
 
     Args:
         result: The scores.
-        folder: Where ``predictions.parquet`` lies; gets ``crossval.html``.
+        folder: Folder with ``predictions.parquet``, for ``crossval.html``.
 
     Raises:
         ResourceError: It can't be written.
@@ -166,13 +166,13 @@ def write_crossval_page(result: CrossValidation, folder: Path) -> Path:
 
 
 def draw_fold_rail(result: CrossValidation) -> FoldRail:
-    """Choose a scale that holds every fold's score and the mean's interval."""
+    """Choose a scale that contains all folds' scores and the mean's interval."""
     key = result.main_score
     mean = result.means[key]
     values = [fold.scores[key] for fold in result.folds if key in fold.scores]
     ends = nice_ticks(min(*values, mean.low), max(*values, mean.high), 5)
     rail = FoldRail(ends[0], ends[-1], ())
-    ticks = tuple(Tick(rail.place(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in ends)
+    ticks = tuple(Tick(rail.position(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in ends)
     return FoldRail(rail.low, rail.high, ticks)
 
 
@@ -193,9 +193,9 @@ def _fill_classes(result: CrossValidation, predictions: Path) -> dict[str, objec
 
 
 def _fill_labels(result: CrossValidation, predictions: Path) -> dict[str, object]:
-    told = read_predicted(predictions, result.classes)
-    invented = most_confident_label_errors(told, missed=False) if told else ()
-    missed = most_confident_label_errors(told, missed=True) if told else ()
+    predicted = read_predicted(predictions, result.classes)
+    invented = most_confident_label_errors(predicted, missed=False) if predicted else ()
+    missed = most_confident_label_errors(predicted, missed=True) if predicted else ()
     return {
         "records": _FoldRecords(result.model, ()),
         "invented": invented,
@@ -207,22 +207,22 @@ def _fill_labels(result: CrossValidation, predictions: Path) -> dict[str, object
 
 
 _WORTHWHILE = 0.01
-"""A gain from twice the images below this is little for so much work."""
+"""Gain from twice the images below which collecting more is not recommended."""
 
 _WEAK = 3
-"""Classes that are spoken of."""
+"""Maximum number of classes in the summary."""
 
 _FACTOR_NAMES = {2.0: "twice", 5.0: "five times"}
 
 
 def summarize_learning_curve(result: LearningCurve) -> Summary:
-    """Say what twice and five times the images would be expected to give.
+    """Summarize the expected scores with two and five times as many images.
 
     Args:
-        result: Measured and forecast.
+        result: The learning curve.
 
     Returns:
-        The verdict with remarks on what follows, on weak classes and on what the forecast rests on.
+        The headline with remarks on the gain, on weak classes and on the basis of the forecast.
     """
     twice, most = result.overall.forecasts[0], result.overall.forecasts[-1]
     name = "accuracy" if result.score == "accuracy" else "mean average precision"
@@ -264,11 +264,11 @@ def _classes(result: LearningCurve) -> tuple[str, ...]:
         return ()
     weak = evaluated[:_WEAK]
     score = "recall" if result.class_score == "recall" else "average precision"
-    told = "; ".join(_describe_forecast(curve) for curve in weak)
+    forecasts = "; ".join(_describe_forecast(curve) for curve in weak)
     best = max(weak, key=lambda curve: curve.forecasts[0].gain.value)
     advice = f" If you can choose what to collect, begin with {isolated(best.name)}."
     return (
-        f"Weakest, by {score} now and with twice all pictures: {told}."
+        f"Weakest, by {score} now and with twice all pictures: {forecasts}."
         + (advice if best.forecasts[0].gain.value >= _WORTHWHILE else ""),
     )
 
@@ -297,12 +297,12 @@ WIDTH, HEIGHT = 760, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 744, 16, 276
 
 MOST_CLASSES = 12
-"""Classes that are drawn, the weakest ones; all are in the table."""
+"""Number of classes with a chart, the weakest ones; all are in the table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A measured or forecast score: where it is, in pixels, and what it says."""
+    """A measured or forecast score: its position in pixels, and its text."""
 
     x: float
     y: float
@@ -313,13 +313,13 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class ForecastChart:
-    """A learning curve ready to draw.
+    """A learning curve as geometry.
 
     Attributes:
-        x_ticks: Along the bottom, numbers of images.
-        y_ticks: Along the left, scores.
+        x_ticks: Ticks of the x axis, numbers of images.
+        y_ticks: Ticks of the y axis, scores.
         measured: Measured scores with intervals.
-        forecasts: Forecast ones.
+        forecasts: Forecast scores with intervals.
         line: The path through the measured scores.
         dashes: The path of the forecast.
         band: The outline of its interval.
@@ -338,8 +338,8 @@ def write_learning_curve_page(result: LearningCurve, folder: Path) -> Path:
     """Write the page of a learning curve: one HTML file with everything inside, readable offline.
 
     Args:
-        result: Measured and forecast.
-        folder: Made if missing; gets ``learning-curve.html``.
+        result: The learning curve.
+        folder: Folder for ``learning-curve.html``; created if it is missing.
 
     Raises:
         ResourceError: It can't be written.
@@ -357,12 +357,12 @@ def write_learning_curve_page(result: LearningCurve, folder: Path) -> Path:
 
 
 def draw_forecast(curve: ScoreCurve, score: str) -> ForecastChart:
-    """Lay out one curve: sizes along the bottom by ratio, scores up the left."""
-    told = [*curve.measured, *curve.band]
-    lows, highs = [entry.score.low for entry in told], [entry.score.high for entry in told]
+    """Lay out one curve: sizes on a logarithmic x axis, scores on the y axis."""
+    scores = [*curve.measured, *curve.band]
+    lows, highs = [entry.score.low for entry in scores], [entry.score.high for entry in scores]
     y_values = nice_ticks(max(0.0, min(lows)), min(1.0, max(highs)), 6)
     y_scale = scale_to(y_values[0], y_values[-1], _BOTTOM, _TOP)
-    x_scale = scale_to(math.log(told[0].size), math.log(told[-1].size), _LEFT + 10, _RIGHT - 24)
+    x_scale = scale_to(math.log(scores[0].size), math.log(scores[-1].size), _LEFT + 10, _RIGHT - 24)
 
     def mark(size: int, value: float, low: float, high: float) -> Mark:
         text = f"{count(size)} pictures: {percent(value)} ({score_range(score, low, high)})"

@@ -25,10 +25,10 @@ _SHARES = {0.2: "fifth", 0.25: "quarter", 0.1: "tenth"}
 
 
 def describe_class(explained: ClassExplanation) -> tuple[str, ...]:
-    """What is known of one class's heat map: what covering its hottest part does, and whether that is more than chance.
+    """Describe the check of a class's heat map: the effect of covering its hottest part, and its significance.
 
     Args:
-        explained: The class.
+        explained: The explanation of the class.
     """
     if explained.check is None:
         return (f"Nothing in the picture speaks for {explained.heat.label} against the other classes.",)
@@ -36,7 +36,7 @@ def describe_class(explained: ClassExplanation) -> tuple[str, ...]:
 
 
 def explanation_title(explanation: Explanation) -> str:
-    """What the model says of the image."""
+    """Return the title of the sheet: the model and its predicted labels."""
     if explanation.task == "multi-label":
         pairs = dict(zip(explanation.labels, explanation.probabilities, strict=True))
         labels = ", ".join(f"{label} ({chance(pairs[label])})" for label in explanation.given)
@@ -45,7 +45,7 @@ def explanation_title(explanation: Explanation) -> str:
 
 
 def chance(probability: float) -> str:
-    """A probability as people read it; never 0 % or 100 % where it is not."""
+    """Format a probability; values close to 0 and 1 are not rounded to 0 % or 100 %."""
     if 0 < probability < 0.0005:
         return "under 0.1 %"
     if 0.9995 <= probability < 1:
@@ -83,7 +83,7 @@ def _whether_it_means_something(check: CoverCheck) -> str:
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
-    """The 5th and the 95th percentile."""
+    """Return the 5th and the 95th percentile."""
     cuts = statistics.quantiles(values, n=20, method="inclusive")
     return cuts[0], cuts[-1]
 
@@ -95,7 +95,7 @@ _MARGIN = 40
 _GAP = 36
 
 _IMAGE = 360
-"""Pixels that images and maps are fitted into, each way."""
+"""Maximum width and height of images and maps in pixels."""
 
 _MOST_BARS = 6
 
@@ -116,8 +116,8 @@ def write_explanation(explanation: Explanation, path: Path) -> Path:
     """Draw an explanation and write it as PNG.
 
     Args:
-        explanation: Of one image.
-        path: The PNG file.
+        explanation: The explanation of an image.
+        path: The PNG file to write.
 
     Returns:
         The path.
@@ -134,7 +134,7 @@ def write_explanation(explanation: Explanation, path: Path) -> Path:
 
 
 def _tallest(explanation: Explanation) -> int:
-    """More than any sheet of this explanation takes."""
+    """Return an upper bound of the sheet's height."""
     return 1000 + (_IMAGE + 320) * len(explanation.classes) + 30 * len(explanation.notes)
 
 
@@ -157,7 +157,7 @@ def _draw(sheet: Image.Image, explanation: Explanation) -> int:
 
 
 def _draw_image(sheet: Image.Image, explanation: Explanation, top: int) -> int:
-    """The image with the part that the model sees, and bars of the most probable classes; returns the bottom."""
+    """Draw the image with the model's input area, and bars of the most probable classes; returns the bottom."""
     shown = _fit(Image.fromarray(explanation.image))
     sheet.paste(shown, (_MARGIN, top))
     bottom = top + shown.height + 6
@@ -189,7 +189,7 @@ def _draw_bar(sheet: Image.Image, label: str, probability: float, top: int, *, g
 
 
 def _draw_class(sheet: Image.Image, explanation: Explanation, explained: ClassExplanation, top: int) -> int:
-    """One heat map with what it is worth next to it; returns the bottom."""
+    """Draw a heat map with its check; returns the bottom."""
     left = _MARGIN + _IMAGE + _GAP
     heat = _fit(
         draw_heat(np.asarray(_fit(Image.fromarray(explanation.image))), explanation.seen, explained.heat.values)
@@ -216,7 +216,7 @@ def _draw_class(sheet: Image.Image, explanation: Explanation, explained: ClassEx
 
 
 def _draw_check(sheet: Image.Image, check: CoverCheck, top: int) -> int:
-    """A scale from 0 to 100 % with a dot for every cover; returns the bottom."""
+    """Draw a scale from 0 to 100 % with a dot for each cover; returns the bottom."""
     pen = ImageDraw.Draw(sheet)
     middle, right = top + 40, _TEXT_LEFT + _TEXT_WIDTH - 6
 
@@ -241,7 +241,7 @@ def _draw_check(sheet: Image.Image, check: CoverCheck, top: int) -> int:
 
 
 def _draw_neighbors(sheet: Image.Image, explanation: Explanation, top: int) -> int:
-    """The nearest training images in a row; returns the bottom."""
+    """Draw the nearest training images in a row; returns the bottom."""
     ImageDraw.Draw(sheet).line((_MARGIN, top, WIDTH - _MARGIN, top), fill=_LINE)
     heading = "The training pictures that the model takes for most like it, with their distances"
     _HEADING.draw(sheet, (_MARGIN, top + 18), heading, _INK)
@@ -266,7 +266,7 @@ def _draw_neighbor(sheet: Image.Image, neighbor: Neighbor, left: int, top: int, 
 
 
 def _fit(image: Image.Image, split: int = _IMAGE) -> Image.Image:
-    """As large as fits into a square: a small image enlarged by a whole factor, so that every pixel is seen."""
+    """Fit an image into a square; a small one is enlarged by an integer factor without smoothing."""
     factor = split / max(image.size)
     if factor >= 2:
         whole = int(factor)

@@ -35,7 +35,7 @@ _ASPECTS = ((1, 4), (1, 3), (1, 2), (2, 3), (1, 1), (3, 2), (2, 1), (3, 1), (4, 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: its left and upper edge, width and height in pixels, and what it counts."""
+    """One bar: its left and upper edge, width and height in pixels, and its count."""
 
     x: float
     y: float
@@ -46,13 +46,13 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """A histogram, ready to draw.
+    """A histogram as geometry.
 
     Attributes:
-        bars: Those that count something, from left to right.
-        x_ticks: Along the bottom.
-        most: The highest bar's number.
-        summary: What it shows, in a sentence.
+        bars: The non-empty bars, from left to right.
+        x_ticks: Ticks of the x axis.
+        most: The highest count.
+        summary: One sentence on the values.
     """
 
     bars: tuple[Bar, ...]
@@ -62,13 +62,13 @@ class Histogram:
 
 
 def draw_file_sizes(sizes: Sequence[int | None]) -> Histogram | None:
-    """Count images by the bytes of their files, on a logarithmic axis.
+    """Count images by file size, on a logarithmic axis.
 
     Args:
-        sizes: None where unknown.
+        sizes: File sizes in bytes; None if unknown.
 
     Returns:
-        None without any known size.
+        The histogram; None if no size is known.
     """
     known_sizes = np.array([size for size in sizes if size is not None], np.float64)
     if not len(known_sizes):
@@ -81,10 +81,10 @@ def draw_file_sizes(sizes: Sequence[int | None]) -> Histogram | None:
 
 
 def draw_aspects(images: Sequence[LabeledImage]) -> Histogram | None:
-    """Count images by width over height, on a logarithmic axis.
+    """Count images by aspect ratio, on a logarithmic axis.
 
     Returns:
-        None where all have the same.
+        The histogram; None if all ratios are equal.
     """
     aspects = np.array([image.width / image.height for image in images], np.float64)
     if not len(aspects) or aspects.max() == aspects.min():
@@ -97,10 +97,10 @@ def draw_aspects(images: Sequence[LabeledImage]) -> Histogram | None:
 
 
 def draw_small(counts: np.ndarray) -> str:
-    """The SVG path of a histogram for a table's cell, `SMALL_WIDTH` by `SMALL_HEIGHT` pixels.
+    """Return the SVG path of a histogram for a table cell, `SMALL_WIDTH` by `SMALL_HEIGHT` pixels.
 
     Args:
-        counts: By bin, int (bins,).
+        counts: Int array of shape (bins,).
     """
     most = max(1, int(counts.max()))
     step = SMALL_WIDTH / len(counts)
@@ -128,10 +128,12 @@ def _draw(values: np.ndarray, ticks: Sequence[float], text: Callable[[float], st
         for at, number in enumerate(counts.tolist())
         if number
     )
-    places = [(LEFT + (math.log(tick) - low) / (high - low) * (RIGHT - LEFT), tick) for tick in ticks]
-    shown = [(place, tick) for place, tick in places if LEFT - 1 <= place <= RIGHT + 1]
+    positions = [(LEFT + (math.log(tick) - low) / (high - low) * (RIGHT - LEFT), tick) for tick in ticks]
+    shown = [(position, tick) for position, tick in positions if LEFT - 1 <= position <= RIGHT + 1]
     step = max(1, math.ceil(len(shown) / 7))
-    return Histogram(bars, tuple(Tick(round(place, 1), text(tick)) for place, tick in shown[::step]), most, summary)
+    return Histogram(
+        bars, tuple(Tick(round(position, 1), text(tick)) for position, tick in shown[::step]), most, summary
+    )
 
 
 MOST_ROWS = 60
@@ -139,18 +141,18 @@ MOST_ROWS = 60
 
 @dataclass(frozen=True, slots=True)
 class AppearanceRow:
-    """One class, or all images.
+    """The appearance of one class, or of all images.
 
     Attributes:
-        name: Empty for all images.
-        number: How many images.
-        image: The mean image as a ``data:`` address.
-        color: The mean color as CSS writes it.
+        name: Name of the class; empty for all images.
+        number: Number of images.
+        image: The mean image as a ``data:`` URL.
+        color: The mean color in CSS notation.
         brightness: The path of a small histogram.
         saturation: The path of a small histogram.
         median_brightness: As text.
         median_saturation: As text.
-        median_bytes: As text, empty where unknown.
+        median_bytes: As text; empty if unknown.
     """
 
     name: str
@@ -165,14 +167,14 @@ class AppearanceRow:
 
 
 def show_appearances(appearances: Sequence[Appearance]) -> tuple[AppearanceRow, ...]:
-    """Make a row of each, at most `MOST_ROWS`: all images first, then the classes with most images."""
+    """Make at most `MOST_ROWS` rows: all images first, then the classes with the most images."""
     everything, *classes = appearances
     ranked = sorted(classes, key=lambda each: -each.number)
     return tuple(_row(each) for each in (everything, *ranked[: MOST_ROWS - 1]))
 
 
 def has_color(appearances: Sequence[Appearance]) -> bool:
-    """Whether any image has a saturation worth showing."""
+    """Whether any image is clearly saturated."""
     return bool(appearances[0].median_saturation > 0 or appearances[0].saturation[1:].any())
 
 
@@ -203,12 +205,12 @@ MOST_ON_THE_WALL = 96
 def write_inspection(dataset: Dataset, path: Path, exploration: Exploration | None = None) -> Path:
     """Write a page about a dataset: images per class, sizes, samples, and files left out with reasons.
 
-    With several labels per image it also shows how many labels images have, and which go together.
+    For multi-label data it also shows the number of labels per image and their co-occurrence.
 
     Args:
-        dataset: As read by `distingo.datasets.gathering.read_dataset`.
-        path: Where the page shall be.
-        exploration: What was found out about its colors, and the map; None leaves these out.
+        dataset: The result of `distingo.datasets.gathering.read_dataset`.
+        path: The page to write.
+        exploration: Its appearance and image map; None leaves these out.
 
     Returns:
         The path.
@@ -252,7 +254,7 @@ def write_inspection(dataset: Dataset, path: Path, exploration: Exploration | No
 
 
 def draw_wall(images: Sequence[LabeledImage], *, most: int = MOST_ON_THE_WALL) -> list[LabeledImage]:
-    """Draw images by chance, always the same ones of the same data set; none where a sample shows all anyway."""
+    """Choose a reproducible random sample of the images; empty if the page shows all of them anyway."""
     if len(images) < most // 2:
         return []
     order = np.random.default_rng(0).permutation(len(images))

@@ -1,4 +1,4 @@
-"""``report.html``: the report of a run with one label or several labels per image."""
+"""``report.html``: the report of a single-label or multi-label run."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ from distingo.runs.predictions import Predicted, PredictionRow, read_predicted
 from distingo.scores import Evaluation, Score
 
 MOST_IMAGES = 600
-"""More than other pages embed, as every label has cells of its own to open."""
+"""Higher than for other pages, as each label has four cells to open."""
 
 
 def label_context(records: RunRecords) -> dict[str, object]:
-    """The values that ``label_report.html`` names.
+    """Return the variables of the template ``label_report.html``.
 
     Args:
-        records: Of a run with several labels per image.
+        records: The records of a multi-label run.
 
     Raises:
         RunError: ``predictions.parquet`` is damaged or does not fit the evaluation.
@@ -99,7 +99,7 @@ def label_context(records: RunRecords) -> dict[str, object]:
 
 
 def _evaluated_images(records: RunRecords) -> dict[str, object]:
-    """What needs predictions or images; without an evaluation nothing, without predictions only the scores."""
+    """Return the variables that need predictions or images; empty without an evaluation."""
     evaluation, predictions = records.evaluation, _predictions(records)
     thresholds = [scores.threshold for scores in evaluation.per_label] if evaluation else []
     samples = show_samples(predictions, thresholds) if predictions else ()
@@ -152,7 +152,7 @@ def _unjudged_labels(best: EpochRecord | None) -> Summary:
 
 
 def _rail_end(records: RunRecords) -> float:
-    """Where the scale of the main score ends: a round value above every interval, as good scores may be far from 1."""
+    """Return the upper end of the main score's scale: a round value above all intervals, not always 1."""
     if records.evaluation is None:
         return 1.0
     everyone = [records.evaluation.scores, *records.evaluation.baselines.values()]
@@ -166,7 +166,7 @@ def _rank_files(
     cards: Sequence[LabelCard],
     predictions: Predicted | None,
 ) -> list[str]:
-    """All images of the page, the most important first: samples, mistakes, then one of every cell and so on."""
+    """Return all images of the page, the most important first: samples, errors, then one of every cell and so on."""
     ranked = [*(sample.file for sample in samples), *(mistake.file for mistake in mistakes)]
     if predictions:
         ranked += take_turns([[predictions.files[row] for row in cell.rows] for card in cards for cell in card.cells])
@@ -174,17 +174,19 @@ def _rank_files(
 
 
 def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album) -> dict[str, object]:
-    """What the page's script needs to open a cell, as plain values; each image with its labels once."""
+    """Return the data with which the page's script opens a cell; each image has its labels once."""
     shown = {
         (cell.label, cell.outcome): _embedded(cell.rows, predictions, album) for card in cards for cell in card.cells
     }
-    places = {row: place for place, row in enumerate(dict.fromkeys(row for rows in shown.values() for row in rows))}
+    positions = {
+        row: position for position, row in enumerate(dict.fromkeys(row for rows in shown.values() for row in rows))
+    }
     columns = {name: column for column, name in enumerate(predictions.classes)}
     return {
         "labels": predictions.classes,
         "pictures": [
             [predictions.files[row], album.number(predictions.files[row]), predictions.truth[row].nonzero()[0].tolist()]
-            for row in places
+            for row in positions
         ],
         "cells": [
             {
@@ -195,7 +197,7 @@ def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album)
                     cell.number, len(shown[cell.label, cell.outcome]), agrees=cell.outcome in {"found", "rest"}
                 ),
                 "rows": [
-                    [places[row], round(float(predictions.probabilities[row, columns[cell.label]]), 4)]
+                    [positions[row], round(float(predictions.probabilities[row, columns[cell.label]]), 4)]
                     for row in shown[cell.label, cell.outcome]
                 ],
             }
@@ -206,11 +208,11 @@ def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album)
 
 
 def _embedded(rows: Sequence[int], predictions: Predicted, album: Album) -> list[int]:
-    """The rows up to the first whose image was beyond the page's budget; one at least, to say so."""
-    for place, row in enumerate(rows):
+    """Return the rows before the first one whose image exceeds the page's budget, but at least one."""
+    for position, row in enumerate(rows):
         file = predictions.files[row]
         if album.get(file) is None and file not in album.unreadable:
-            return list(rows[: max(1, place)])
+            return list(rows[: max(1, position)])
     return list(rows)
 
 
@@ -221,8 +223,8 @@ def write_report(run: Path, evaluated: Path | None = None) -> Path:
     """Write a run's report: one HTML file with everything inside, readable offline.
 
     Args:
-        run: The run folder; what it does not hold yet is left out of the report.
-        evaluated: The folder in it of an evaluation on other images, to report on those; None for the run's own.
+        run: The run folder; the report leaves out what does not exist yet.
+        evaluated: Folder of an evaluation on other images, to report on that one; None for the run's own.
 
     Returns:
         The path of ``report.html`` in the run folder, or in `evaluated`.
@@ -296,7 +298,7 @@ def _unjudged(best: EpochRecord | None) -> Summary:
 def open_confusion(
     predictions: Sequence[PredictionRow], confusion: ConfusionView | None
 ) -> dict[CellKey, list[PredictionRow]]:
-    """The images behind each cell of a confusion matrix that is shown."""
+    """Return the images of each displayed cell of a confusion matrix."""
     if confusion is None:
         return {}
     return open_cells(group_by_cell(predictions), ((cell.truth, cell.predicted) for cell in confusion.cells))
@@ -305,7 +307,7 @@ def open_confusion(
 def describe_cells(
     cells: dict[CellKey, list[PredictionRow]], confusion: ConfusionView | None, album: Album
 ) -> list[dict[str, object]]:
-    """What the page's script needs to open a cell, as plain values, in the order of `ConfusionView.cells`."""
+    """Return the data with which the page's script opens a cell, in the order of `ConfusionView.cells`."""
     if confusion is None:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Sheets as PNG files: images in a grid with captions, and a network's filters and feature maps."""
+"""PNG sheets: images in a grid with captions, and a network's filters and feature maps."""
 
 from __future__ import annotations
 
@@ -53,21 +53,21 @@ _NO_CHARACTER = "\U0010ffff"
 def write_contact_sheet(
     images: Sequence[np.ndarray | Image.Image], captions: Sequence[str], path: Path, *, columns: int
 ) -> Path:
-    """Draw images in a grid, a caption under each, and write it as PNG.
+    """Draw images in a grid with captions, and write it as PNG.
 
-    Small images are enlarged by a whole factor without smoothing, so that every pixel can be seen.
+    Small images are enlarged by an integer factor without smoothing.
 
     Args:
         images: uint8 arrays (height, width) or (height, width, channels) with 1 or 3 channels, or images.
-        captions: One per image, in any script; empty for none. A long one is cut with an ellipsis.
-        path: The PNG file.
+        captions: One per image, in any script; may be empty. Long captions are shortened with an ellipsis.
+        path: The PNG file to write.
         columns: Images per row.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: No image, not one caption per image, or fewer than one column.
+        ValueError: There is no image, the number of captions differs, or `columns` is less than 1.
         ResourceError: The file can't be written.
     """
     if not images or len(images) != len(captions) or columns < 1:
@@ -114,7 +114,7 @@ def _write_caption(draw: ImageDraw.ImageDraw, caption: str, left: int, top: int,
         return
     font = _font_for(text)
     if not isinstance(font, ImageFont.FreeTypeFont):
-        # Pillow built without FreeType knows Latin-1 only
+        # without FreeType, Pillow supports Latin-1 only
         text = text.encode("latin-1", "replace").decode("latin-1")
     shown = text
     while shown and draw.textlength(shown, font=font) > width:
@@ -127,7 +127,7 @@ def _write_caption(draw: ImageDraw.ImageDraw, caption: str, left: int, top: int,
 
 @lru_cache(maxsize=1024)
 def _font_for(text: str) -> _Font:
-    """The first font on this machine that has the most of a text's characters."""
+    """Return the first installed font with the most of a text's characters."""
     letters = {letter for letter in text if letter.isprintable() and not letter.isspace()}
     lacking = next((letter for letter in sorted(letters) if not any(_has(font, letter) for font in _plain_fonts())), "")
     fonts = (*_fallback_font(lacking, text), *_fonts())
@@ -137,7 +137,7 @@ def _font_for(text: str) -> _Font:
 
 
 def _fallback_font(letter: str, text: str) -> tuple[ImageFont.FreeTypeFont, ...]:
-    """The font that fontconfig names for a character that the plain fonts lack, in the form its language writes."""
+    """Return fontconfig's font for a character that the usual fonts lack, in the form of its language."""
     fallback = fallback_font(letter, writing_of(text)) if letter else None
     if fallback is None:
         return ()
@@ -187,12 +187,12 @@ _INK, _QUIET = "#1d2329", "#66707a"
 def write_layers(layers: NetworkLayers, path: Path) -> Path:
     """Draw first filters and feature maps, layer by layer, and write them as PNG.
 
-    Each filter and each map is scaled to its own range: black is its least, white its greatest number. Filters over
-    three channels are shown as colors.
+    Each filter and each map is scaled to its own range, from black to white. Filters with three channels are shown in
+    color.
 
     Args:
-        layers: Of a network and an image.
-        path: The PNG file.
+        layers: The layers of a network, with the feature maps of an image.
+        path: The PNG file to write.
 
     Returns:
         The path.

@@ -1,6 +1,6 @@
 """``tune.html``: the search for a recipe, with charts of its trials and of each field.
 
-Its texts, with cautions about the best score, are those of the terminal too.
+The terminal shows the same texts and cautions about the best score.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _those(search: Search) -> str:
 
 
 _MOST_NAMED = 6
-"""Largest number of trials that a sentence lists; of more it gives the number."""
+"""Maximum number of trials listed in a sentence; for more, it has their number."""
 
 _REASONS: dict[ChosenBy, str] = {
     "score": "the one with the highest score",
@@ -88,7 +88,7 @@ _REASONS: dict[ChosenBy, str] = {
 
 
 def name_trials(trials: Sequence[Trial], *, starts: bool = False) -> str:
-    """``trials 2, 5 and 7``, or ``12 trials`` where they are many; `starts` a sentence with a capital letter."""
+    """Format trials as ``trials 2, 5 and 7``, or ``12 trials`` if there are many; `starts` capitalizes it."""
     numbers = [str(trial.number) for trial in trials]
     if len(numbers) > _MOST_NAMED:
         return f"{len(numbers)} trials"
@@ -130,15 +130,15 @@ def cautions(search: Search) -> tuple[str, ...]:
 LEFT, RIGHT, TOP, BOTTOM = 52, 452, 16, 222
 
 _LOWEST = 4.0
-"""So many times the distance from best to median is shown below the best; what is worse lies on the bottom line."""
+"""Range of the y axis below the best score, as a multiple of its distance to the median; worse trials are clipped."""
 
 _SPREAD = 0.5
-"""Share of a category's width that its dots are spread over, so that they do not hide each other."""
+"""Share of a category's width over which its dots are spread, to reduce overlap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A trial: where it lies in pixels, how it looks, and what pointing at it says."""
+    """A trial: its position in pixels, CSS class, and tooltip."""
 
     x: float
     y: float
@@ -148,14 +148,14 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class DotChart:
-    """Trials against something.
+    """The scores of trials over their number or the value of a field.
 
     Attributes:
-        name: What lies along the bottom.
-        x_ticks: Along the bottom.
-        y_ticks: Along the left.
+        name: Name of the x axis.
+        x_ticks: Ticks of the x axis.
+        y_ticks: Ticks of the y axis.
         dots: One per trial with a score.
-        path: The best score so far as an SVG path; empty where that makes no sense.
+        path: The best score so far as an SVG path; empty in charts of a field.
         importance: Share of the scores' variance that this field explains, or None.
     """
 
@@ -168,12 +168,12 @@ class DotChart:
 
 
 def draw_history(trials: Sequence[Trial], monitor: str, best: Sequence[Trial]) -> DotChart | None:
-    """All trials in their order, and the best complete score so far; None where none has a score.
+    """Lay out all trials in their order with the best complete score so far; None if no trial has a score.
 
     Args:
-        trials: Of all stages.
+        trials: The trials of all stages.
         monitor: As in `distingo.experiments.tuning_records.Search.monitor`.
-        best: The one with the highest score, or several that share it.
+        best: The trials with the highest score.
     """
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
@@ -199,7 +199,7 @@ def draw_history(trials: Sequence[Trial], monitor: str, best: Sequence[Trial]) -
 
 
 def draw_slices(stage: Stage, monitor: str, best: Sequence[Trial]) -> tuple[DotChart, ...]:
-    """A chart for each searched field of a stage, the ones that mattered most first."""
+    """Lay out a chart for each searched field of a stage, the most important first."""
     scored = [trial for trial in stage.trials if trial.score is not None]
     if not scored:
         return ()
@@ -219,15 +219,15 @@ def _slice(
     best: Sequence[Trial],
     importance: float | None,
 ) -> DotChart:
-    place, ticks = _along(dimension)
+    position, ticks = _along(dimension)
     y, y_ticks = heights
     varied = [trial for trial in scored if dimension.name in trial.values]
-    dots = tuple(_dot(trial, place(trial), y, monitor, best) for trial in varied)
+    dots = tuple(_dot(trial, position(trial), y, monitor, best) for trial in varied)
     return DotChart(dimension.name, ticks, y_ticks, dots, importance=importance)
 
 
 def _along(dimension: Dimension) -> tuple[Callable[[Trial], float], tuple[Tick, ...]]:
-    """Where a trial lies along the bottom, and the marks there."""
+    """Return the function for a trial's position on the x axis, and the ticks."""
     if isinstance(dimension, LogRange):
         low, high = math.log10(dimension.low), math.log10(dimension.high)
         x = scale_to(low, high, LEFT + 8, RIGHT - 8)
@@ -235,13 +235,13 @@ def _along(dimension: Dimension) -> tuple[Callable[[Trial], float], tuple[Tick, 
         ticks = tuple(Tick(x(power), f"{10**power:.2g}") for power in (low, middle, high))
         return (lambda trial: x(math.log10(float(trial.values[dimension.name] or 1.0)))), ticks
     width = (RIGHT - LEFT) / len(dimension.values)
-    centers = {value: LEFT + (place + 0.5) * width for place, value in enumerate(dimension.values)}
+    centers = {value: LEFT + (position + 0.5) * width for position, value in enumerate(dimension.values)}
 
-    def place(trial: Trial) -> float:
-        golden = trial.number * 0.618033988749895 % 1.0  # even, and the same in every drawing
+    def position(trial: Trial) -> float:
+        golden = trial.number * 0.618033988749895 % 1.0  # evenly spread and reproducible
         return round(centers[trial.values[dimension.name]] + (golden - 0.5) * _SPREAD * width, 1)
 
-    return place, tuple(Tick(round(center, 1), format_value(value)) for value, center in centers.items())
+    return position, tuple(Tick(round(center, 1), format_value(value)) for value, center in centers.items())
 
 
 def _scale(scored: Sequence[Trial], monitor: str) -> tuple[Callable[[float], float], tuple[Tick, ...]]:
@@ -274,11 +274,11 @@ _STAGE_TEXTS = {
 
 
 def write_tuning_page(search: Search, path: Path) -> Path:
-    """Write the page of a search: what it found, what mattered, every trial.
+    """Write the page of a search: the result, the importance of each field, all trials.
 
     Args:
-        search: As far as it has come.
-        path: Where the page shall be.
+        search: The search, which may be unfinished.
+        path: The page to write.
 
     Returns:
         The path.
@@ -329,7 +329,7 @@ def _stage(search: Search, stage: Stage) -> dict[str, object]:
 
 
 def _changes(search: Search) -> list[tuple[str, str, str]]:
-    """Field, the default's value and the best one's, where they differ."""
+    """Return the fields in which the best recipe differs from the default, with both values."""
     if search.best is None:
         return []
     return [

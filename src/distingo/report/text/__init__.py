@@ -1,1 +1,1 @@
-"""Sentences, numbers, names and letters that pages and the terminal share."""
+"""Summaries, formatting of numbers and names, and text drawing, shared by pages and the terminal."""

@@ -1,4 +1,4 @@
-"""Text of any script on drawn images: each character in the first font of this machine that has it."""
+"""Text of any script on drawn images: each character in the first installed font that has it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _HANGUL = range(0xAC00, 0xD7B0)
 
 @lru_cache(maxsize=256)
 def fallback_font(letter: str, writing: str = "") -> tuple[str, int] | None:
-    """A font file that has a character.
+    """Find a font file that has a character.
 
     Args:
         letter: The character.
-        writing: A language whose form of it is wanted (``zh-cn``, ``ja``), as Chinese and Japanese draw one character
-            in their own ways; empty for any.
+        writing: The language of the text (``zh-cn``, ``ja``), since the form of a character differs between Chinese and
+            Japanese; empty for any.
 
     Returns:
-        The file and the number of the font in it; None where no font has the character, or nobody can tell.
+        The file and the index of the font in it; None if no font has the character or fontconfig is missing.
     """
     program = shutil.which("fc-match")
     if program is None:
@@ -45,13 +45,13 @@ def fallback_font(letter: str, writing: str = "") -> tuple[str, int] | None:
         return None
     file, _, rest = answer.partition("\n")
     index, _, charset = rest.partition("\n")
-    # the best match is told even where it lacks the character
-    number = int(index or 0) & 0xFFFF  # the upper half names a variation of the font
+    # fontconfig returns the best match even if it lacks the character
+    number = int(index or 0) & 0xFFFF  # the upper half is a variation of the font
     return (file, number) if file and _contains(charset, ord(letter)) else None
 
 
 def writing_of(text: str) -> str:
-    """The language whose forms a text with Chinese characters wants: by its kana or hangul, else Chinese."""
+    """Return the language of a text with Chinese characters: by its kana or hangul, otherwise Chinese."""
     codes = [ord(letter) for letter in text]
     if any(code in _KANA for code in codes):
         return "ja"
@@ -86,7 +86,7 @@ _OTHER_SCRIPTS = (
 )
 
 _EMOJI = (("NotoColorEmoji.ttf", 109), ("Apple Color Emoji.ttc", 160), ("seguiemj.ttf", 109))
-"""Color fonts, the first two with images of one size only."""
+"""Color fonts; the first two have a single size."""
 
 _FIRST_EMOJI = 0x1F000
 
@@ -100,11 +100,11 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Lettering:
-    """Text of one size.
+    """Draws text of one size.
 
     Args:
-        size: Of the letters, in pixels.
-        bold: Whether in a bold font where there is one.
+        size: Font size in pixels.
+        bold: Whether to use a bold font if there is one.
     """
 
     def __init__(self, size: int, *, bold: bool = False) -> None:
@@ -112,11 +112,11 @@ class Lettering:
         self._bold = bold
 
     def width(self, text: str) -> float:
-        """Pixels across that a line of text takes."""
+        """Return the width of a line of text in pixels."""
         return sum(self._run_width(run, font) for run, font in self._runs(text))
 
     def fit(self, text: str, width: float) -> str:
-        """Cut a line with an ellipsis so that it takes no more than so many pixels; white space becomes blanks."""
+        """Shorten a line to a width in pixels with an ellipsis; white space becomes blanks."""
         text = " ".join(text.split())
         if self.width(text) <= width:
             return text
@@ -125,7 +125,7 @@ class Lettering:
         return f"{text}…" if text else ""
 
     def wrap(self, text: str, width: float) -> list[str]:
-        """Break a text into lines of at most so many pixels; a longer word is cut."""
+        """Wrap a text to a width in pixels; longer words are cut."""
         lines: list[str] = []
         for word in text.split():
             longer = f"{lines[-1]} {word}" if lines else word
@@ -139,10 +139,10 @@ class Lettering:
         """Write a line.
 
         Args:
-            sheet: RGB; drawn on.
-            at: Left, and top of the letters' line.
+            sheet: The RGB image to draw on.
+            at: Left and top of the line.
             text: The line.
-            fill: Color.
+            fill: The color.
         """
         left, top = at
         pen = ImageDraw.Draw(sheet)
@@ -151,7 +151,7 @@ class Lettering:
                 left = self._draw_emoji(sheet, left, top, run)
                 continue
             if isinstance(font, ImageFont.FreeTypeFont):
-                # one line for the letters of all fonts
+                # a common baseline for all fonts
                 pen.text((left, top + self.size), run, fill=fill, font=font, anchor="ls")
             else:
                 pen.text((left, top), run, fill=fill, font=font)
@@ -178,7 +178,7 @@ class Lettering:
         return float(emoji.getlength(run)) * self.size * 1.15 / emoji.size
 
     def _runs(self, text: str) -> Iterator[tuple[str, _Font | None]]:
-        """The text in pieces of one font each; None is the color font."""
+        """Divide the text into parts of one font each; None is the color font."""
         run = ""
         current: _Font | None = self._fonts[0]
         writing = writing_of(text)
@@ -196,8 +196,8 @@ class Lettering:
             return None
         if letter.isspace() and current is not None:
             return current
-        known = next((font for font in self._fonts if _has(font, letter)), None)
-        return known or _open_fallback(letter, writing, self.size) or self._fonts[0]
+        font = next((font for font in self._fonts if _has(font, letter)), None)
+        return font or _open_fallback(letter, writing, self.size) or self._fonts[0]
 
     @cached_property
     def _fonts(self) -> tuple[_Font, ...]:
@@ -212,8 +212,8 @@ def _sticks(letter: str) -> bool:
 @lru_cache(maxsize=16)
 def _fonts(size: int, *, bold: bool) -> tuple[_Font, ...]:
     names = (*(_BOLD if bold else ()), *_REGULAR, *_OTHER_SCRIPTS)
-    found = tuple(font for name in names if (font := _open(name, size)) is not None)
-    return found or (ImageFont.load_default(size),)
+    fonts = tuple(font for name in names if (font := _open(name, size)) is not None)
+    return fonts or (ImageFont.load_default(size),)
 
 
 @lru_cache(maxsize=1)
@@ -223,15 +223,15 @@ def _emoji_font() -> ImageFont.FreeTypeFont | None:
 
 @lru_cache(maxsize=1024)
 def _open_fallback(letter: str, writing: str, size: int) -> ImageFont.FreeTypeFont | None:
-    """The font that fontconfig names for a character that all the usual ones lack."""
-    found = fallback_font(letter, writing)
-    return None if found is None else _open(found[0], size, index=found[1])
+    """Open fontconfig's font for a character that the usual fonts lack."""
+    fallback = fallback_font(letter, writing)
+    return None if fallback is None else _open(fallback[0], size, index=fallback[1])
 
 
 def _open(name: str, size: int, *, index: int = 0) -> ImageFont.FreeTypeFont | None:
     try:
         return ImageFont.truetype(name, size, index=index)
-    except (OSError, ImportError):  # not here, or a Pillow without FreeType
+    except (OSError, ImportError):  # not installed, or Pillow without FreeType
         return None
 
 

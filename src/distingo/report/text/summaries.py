@@ -1,4 +1,4 @@
-"""The summary of an evaluation: what a score means, in sentences that claim no more than the test images show."""
+"""The summary of an evaluation in sentences that claim no more than the test images show."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from distingo.report.text.wording import (
 from distingo.scores import Evaluation, LabelScores, Score
 
 FEW_IMAGES = 20
-"""Below this many test images a class's own scores say little (one image moves recall by 5 points)."""
+"""Number of test images below which a class's scores are unreliable (one image changes recall by 5 points)."""
 
 FIGURE = "\ufffc"
-"""Stands for the figure in a sentence, so that it can be set apart wherever a language puts it."""
+"""Placeholder of the main figure in a sentence, whose position depends on the language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The report's first sentence, in parts so that a page can set the figure apart.
+    """The report's headline, in parts so that a page can emphasize the figure.
 
     Attributes:
         figure: The accuracy, for example ``86.4 %``; empty before an evaluation.
-        before: What stands before the figure.
-        after: What stands behind it, to the full stop.
-        remarks: Further sentences that a reader should know before trusting the figure.
+        before: The text before the figure.
+        after: The text after the figure.
+        remarks: Sentences on the limits of the figure.
     """
 
     figure: str
@@ -44,29 +44,28 @@ class Summary:
 
     @property
     def text(self) -> str:
-        """The whole sentence."""
+        """The complete sentence."""
         return f"{self.before}{self.figure}{self.after}"
 
 
 def split_at_figure(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Summary:
-    """A verdict from a whole sentence in which `FIGURE` stands for the figure."""
+    """Create the headline from a sentence with the placeholder `FIGURE`."""
     before, _, after = sentence.partition(FIGURE)
     return Summary(figure, before, after, remarks)
 
 
 def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Summary:
-    """Put an evaluation's accuracy into one sentence, next to its baselines.
+    """Summarize an evaluation's accuracy in one sentence, with a comparison to the baselines.
 
-    Two accuracies are called different where the 95 % interval of their difference, image by image, leaves out
-    zero. "Not shown" never means "shown to be equal".
+    Two accuracies count as different if the 95 % interval of their paired difference excludes zero.
 
     Args:
         evaluation: The scores.
         model: The evaluated model's name; a baseline of that name is not compared with itself.
-        leaks: What flatters the scores, which comes first among the remarks.
+        leaks: Remarks on leaks, which come first.
 
     Returns:
-        The verdict with remarks on weak, small and lopsided classes.
+        The headline with remarks on weak, small and imbalanced classes.
     """
     accuracy = evaluation.scores.get("accuracy")
     notes = tuple(map(str, evaluation.notes))
@@ -90,16 +89,16 @@ def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, .
 
 
 def compare_to_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
-    """Say what a score is above, below and not distinguished from, as the end of a sentence.
+    """Describe which baselines a score is above, below and not distinguishable from, as the end of a sentence.
 
     Args:
-        own: A share; higher is better.
-        baselines: The same score of others.
-        gains: By how much it is above each of them, where that was evaluated image by image. Elsewhere two scores are
-            called different only where their intervals do not overlap, which is stricter.
+        own: The score; higher is better.
+        baselines: The same score of the baselines.
+        gains: Paired differences to the baselines, if they were evaluated. Without one, two scores count as different
+            only if their intervals do not overlap, which is stricter.
 
     Returns:
-        The words with a dash before them; nothing without baselines.
+        The text after a dash; empty without baselines.
     """
     paired = gains or {}
     least = {name: paired[name].low if name in paired else own.low - score.high for name, score in baselines.items()}
@@ -126,16 +125,16 @@ def _below(own: Score, score: Score, name: str) -> str:
 
 
 def _unclear(unclear: Mapping[str, Score], *, paired: bool) -> str:
-    named = gettext(" or ").join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
+    names = gettext(" or ").join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
     if paired:
         return gettext(
-            "not shown to be better than %(baselines)s, as chance may explain the difference", baselines=named
+            "not shown to be better than %(baselines)s, as chance may explain the difference", baselines=names
         )
-    return gettext("not shown to be better than %(baselines)s, as the intervals overlap", baselines=named)
+    return gettext("not shown to be better than %(baselines)s, as the intervals overlap", baselines=names)
 
 
 def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> dict[str, dict[str, Score]]:
-    """The baselines that are not the evaluated model itself, the best by a score first."""
+    """Return the baselines except the evaluated model itself, the best by a score first."""
     if evaluation is None:
         return {}
     others = [(name, scores) for name, scores in evaluation.baselines.items() if name != model]
@@ -160,7 +159,7 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
         for name, number in zip(evaluation.classes, evaluation.confusion[row], strict=True)
         if name != weakest.name and number
     }
-    taken_for, times = max(mistakes.items(), key=lambda item: item[1])
+    confused_with, times = max(mistakes.items(), key=lambda item: item[1])
     found = percent(weakest.recall, int(weakest.recall > 0.99))
     return (
         gettext(
@@ -169,7 +168,7 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
             name=isolated(weakest.name),
             found=found,
             images=counted(weakest.support, "picture", "pictures"),
-            other=isolated(taken_for),
+            other=isolated(confused_with),
             times=counted(times, "time", "times"),
         ),
     )
@@ -218,24 +217,24 @@ MAIN_SCORE = "mean_average_precision_macro"
 
 
 def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Summary:
-    """Put an evaluation's mean average precision (macro) into one sentence, next to its baselines.
+    """Summarize an evaluation's macro mean average precision in one sentence, with a comparison to the baselines.
 
-    Two scores are called different only where their 95 % intervals do not overlap.
+    Two scores count as different only if their 95 % intervals do not overlap.
 
     Args:
         evaluation: The scores.
         model: The evaluated model's name; a baseline of that name is not compared with itself.
-        leaks: What flatters the scores, which comes first among the remarks.
+        leaks: Remarks on leaks, which come first.
 
     Returns:
-        The verdict; its remarks say what the figure means and what to know before trusting it.
+        The headline with remarks on its meaning and limits.
     """
     own = evaluation.scores.get(MAIN_SCORE)
     notes = tuple(map(str, evaluation.notes))
     if own is None:
         evaluated = split_images(evaluation.n, evaluation.split)
-        said = gettext("Evaluated on %(images)s; too few have a label to score it.", images=evaluated)
-        return Summary("", said, "", notes)
+        sentence = gettext("Evaluated on %(images)s; too few have a label to score it.", images=evaluated)
+        return Summary("", sentence, "", notes)
     baselines = {
         name: scores[MAIN_SCORE]
         for name, scores in evaluation.baselines.items()

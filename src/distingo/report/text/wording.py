@@ -13,12 +13,12 @@ from distingo.scores import Score
 
 
 def score_descriptions() -> dict[str, tuple[str, str]]:
-    """By a score's key its name and what it means, in the language that is being written in."""
+    """Return names and meanings of scores by key, in the current language."""
     return {**_single_label(), **_several_labels()}
 
 
 def label_meanings() -> dict[str, str]:
-    """What scores mean of labels that say classes where an image has one."""
+    """Return the meanings of scores for multi-label data, where they differ from those for classes."""
     return {
         "precision_macro": gettext("of the pictures called a label, the share that is; every label counts the same"),
         "recall_macro": gettext("of a label's pictures, the share found; every label counts the same"),
@@ -106,10 +106,10 @@ _ISOLATE = "\u2068{}\u2069"
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share of 1 as a percentage, for example ``86.4 %`` with a space that never breaks; without it in Chinese.
+    """Format a share of 1 as a percentage, for example ``86.4 %`` with a no-break space; without it in Chinese.
 
-    The decimal mark is a point in every language: Chinese has no other, and for Spanish the Academies recommend it
-    (Ortografía de la lengua española, 2010), as do the files and programs that show the same figures.
+    The decimal mark is a point in every language. For Spanish the Academies recommend it (Ortografía de la lengua
+    española, 2010).
     """
     if not math.isfinite(share):
         return "–"
@@ -117,12 +117,12 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def percent_sign() -> str:
-    """The percent sign with the space that the language sets before it, if any."""
+    """Return the percent sign, after a space if the language has one."""
     return "%" if current_language() == "zh" else f"{NO_BREAK}%"
 
 
 def points(difference: float) -> str:
-    """The size of a difference between two shares in percentage points, for example ``8.2 points``."""
+    """Format the absolute difference between two shares in percentage points, for example ``8.2 points``."""
     size = abs(difference) * 100
     text = f"{size:.0f}" if size >= 9.95 else f"{size:.1f}"
     unit = ngettext("point", "points", 1 if text == "1.0" else 2)
@@ -130,12 +130,12 @@ def points(difference: float) -> str:
 
 
 def points_difference(difference: float) -> str:
-    """A difference between two shares in percentage points with its sign, for example ``−8.2``."""
+    """Format a difference between two shares in percentage points with its sign, for example ``−8.2``."""
     return _signed(difference)
 
 
 def points_range(low: float, high: float) -> str:
-    """An interval of a difference between two shares, for example ``−11.0 to +2.3``."""
+    """Format an interval of a difference between two shares, for example ``−11.0 to +2.3``."""
     return gettext("%(low)s to %(high)s", low=_signed(low), high=_signed(high))
 
 
@@ -145,7 +145,7 @@ def _signed(share: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """A p-value as far as it is worth telling, for example ``p = 0.03`` or ``p < 0.001``."""
+    """Format a p-value, for example ``p = 0.03`` or ``p < 0.001``."""
     if value < 0.001:
         return f"p{NO_BREAK}<{NO_BREAK}0.001"
     digits = 3 if value < 0.01 else 2
@@ -153,7 +153,7 @@ def p_value(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A stretch of time, for example ``3.8 s``, ``2 min 05 s`` or ``1 h 20 min``."""
+    """Format a duration, for example ``3.8 s``, ``2 min 05 s`` or ``1 h 20 min``."""
     if seconds < 9.95:
         return f"{seconds:.1f}{NO_BREAK}s"
     whole = round(seconds)
@@ -166,7 +166,7 @@ def duration(seconds: float) -> str:
 
 
 def file_size(size: int) -> str:
-    """A number of bytes in decimal units, for example ``96 B`` or ``2.2 MB``."""
+    """Format a number of bytes in decimal units, for example ``96 B`` or ``2.2 MB``."""
     value, unit = float(size), "B"
     for larger in ("kB", "MB", "GB"):
         if value < 999.5:
@@ -176,19 +176,19 @@ def file_size(size: int) -> str:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun, for example ``1 image`` or ``2,100 images``.
+    """Format a number with its noun, for example ``1 image`` or ``2,100 images``.
 
     Args:
         number: The number.
-        one: The English noun for 1, found in the catalogs where both forms are given in the call.
-        many: The noun for other numbers.
+        one: The English singular; both forms must be literals in the call, so that they are extracted for translation.
+        many: The English plural.
     """
     noun = ngettext(one, many or f"{one}s", number)
     return f"{count(number)}{NO_BREAK}{noun}"
 
 
 def split_images(number: int, split: str) -> str:
-    """A number of images of a side, for example ``420 test images``."""
+    """Format a number of images of a split, for example ``420 test images``."""
     match split:
         case "train":
             return counted(number, "training picture", "training pictures")
@@ -200,22 +200,22 @@ def split_images(number: int, split: str) -> str:
 
 
 def names_listed(names: Sequence[str]) -> str:
-    """Names of classes in a row with commas, each isolated."""
+    """Join names of classes with commas, each isolated."""
     return gettext(", ").join(isolated(name) for name in names)
 
 
 def isolated(name: str) -> str:
-    """A class name in a sentence, isolated so that its direction does not stir the words around it."""
+    """Isolate a class name in a sentence, so that its writing direction does not affect the surrounding text."""
     return _ISOLATE.format(name)
 
 
 def is_share(score: str) -> bool:
-    """Whether a score is a share of 1 (shown as a percentage) rather than a quantity such as a loss."""
+    """Whether a score is a share of 1, shown as a percentage, and not a quantity such as a loss."""
     return not score.endswith(("loss", "_seconds", "coverage_error"))
 
 
 def score_value(score: str, value: float) -> str:
-    """One value of a named score: a percentage, three decimals for a loss, two for a number of labels."""
+    """Format a value of a named score: a percentage, three decimals for a loss, two for a number of labels."""
     if not math.isfinite(value):
         return "–"
     return percent(value) if is_share(score) else _quantity(score, value)
@@ -226,7 +226,7 @@ def _quantity(score: str, value: float) -> str:
 
 
 def score_range(score: str, low: float, high: float) -> str:
-    """An interval of a named score, for example ``83.1–89.5 %``."""
+    """Format an interval of a named score, for example ``83.1–89.5 %``."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return "–"
     if is_share(score):
@@ -235,24 +235,24 @@ def score_range(score: str, low: float, high: float) -> str:
 
 
 def score_interval(name: str, score: Score) -> str:
-    """The interval of a named score, or that too few images were evaluated for one."""
+    """Format the interval of a named score, or state that too few images were evaluated."""
     return gettext("too few images") if score.too_few else score_range(name, score.low, score.high)
 
 
 def interval_phrase(name: str, score: Score) -> str:
-    """The same after the words "95 % interval" in a sentence."""
+    """Like `score_interval`, for use after "95 % interval" in a sentence."""
     if score.too_few:
         return gettext("not given, too few images")
     return score_range(name, score.low, score.high)
 
 
 def points_interval(difference: Score | PairedScore) -> str:
-    """The interval of a difference in points, or that too few images were evaluated for one."""
+    """Format the interval of a difference in points, or state that too few images were evaluated."""
     return gettext("too few images") if difference.too_few else points_range(difference.low, difference.high)
 
 
 def score_name(score: str) -> tuple[str, str]:
-    """A score's name and what it means, in a few words (empty where unknown)."""
+    """Return a score's name and a short explanation; it is empty if unknown."""
     descriptions = score_descriptions()
     if score in descriptions:
         return descriptions[score]
@@ -278,12 +278,12 @@ def _hit_meaning(number: str) -> str:
 
 
 def score_meaning(score: str, *, of_labels: bool) -> str:
-    """What a score means; with several labels per image, of labels where it would say classes."""
+    """Return the explanation of a score, for labels or for classes."""
     return (label_meanings().get(score) if of_labels else None) or score_name(score)[1]
 
 
 def baseline_name(model: str) -> str:
-    """What a baseline does, as part of a sentence."""
+    """Describe a baseline, as part of a sentence."""
     match model:
         case "majority":
             return gettext("always answering the most frequent class")
@@ -295,7 +295,7 @@ def baseline_name(model: str) -> str:
 
 
 def setting(value: Any) -> str:
-    """A recipe's or environment's value as text: ``yes``/``no`` for truth values, ``–`` for nothing."""
+    """Format a value of a recipe or environment: ``yes``/``no`` for truth values, ``–`` for nothing."""
     match value:
         case None:
             text = ""

@@ -1,1 +1,1 @@
-"""The server's edge: connections, bodies, who may ask, and the headers of every answer."""
+"""The server's HTTP layer: connections, bodies, access control, and security headers."""

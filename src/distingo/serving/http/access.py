@@ -1,7 +1,7 @@
-"""Who may ask a server on this machine: clients, host names, origins, keys and rates; and what is refused.
+"""Access control of servers: clients, host names, origins, keys, rates, and refusals.
 
-The server of `distingo serve` and the local page of `distingo review` share these guards. A refusal is a status and a
-sentence, and the JSON that carries them.
+`distingo serve` and the local page of `distingo review` share it. A refusal has a status and a reason and is sent as
+JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BACKLOG = 1024
 _CUSTOMER_BITS = 64
 
 _MAPPED_BITS = 96
-"""Before the IPv4 address in an IPv6 one that holds it (RFC 4291, section 2.5.5.2)."""
+"""Prefix of IPv4-mapped IPv6 addresses (RFC 4291, section 2.5.5.2)."""
 
 _ANY = "*"
 
@@ -48,7 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Open the socket that all workers share.
 
     Raises:
-        ResourceError: The port is taken, or the address is none of this machine's.
+        ResourceError: The port is in use, or this machine does not have the address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -64,7 +64,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def cannot_listen(host: str, port: int, error: Exception) -> ResourceError:
-    """The error of a port that is taken, or of an address that is none of this machine's."""
+    """Return the error for a port in use, or for an address that this machine does not have."""
     reason = getattr(error, "strerror", None) or str(error)
     return ResourceError(
         f"{host}, port {port}: can't listen there ({reason}); choose another {option('port')}",
@@ -74,21 +74,21 @@ def cannot_listen(host: str, port: int, error: Exception) -> ResourceError:
 
 
 def local_url(host: str, port: int) -> str:
-    """The address that a client on this machine opens, for a server that listens on a host."""
+    """Return the URL with which a client on this machine reaches a server that listens on a host."""
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @functools.lru_cache(4096)
 def client_of(address: str) -> str:
-    """The name under which a client's requests are counted.
+    """Return the name under which a client's requests are counted.
 
     Args:
-        address: As the socket or a trusted proxy has it.
+        address: The address of the socket, or from a trusted proxy.
 
     Returns:
-        An IPv4 address; of IPv6 the network of 64 bits, since one customer has as many addresses as it likes; anything
-        else unchanged.
+        The IPv4 address, or the /64 network of an IPv6 address, since one customer usually has all of its addresses;
+        anything else unchanged.
     """
     try:
         parsed = _unmapped(ipaddress.ip_address(address))
@@ -102,13 +102,13 @@ def client_of(address: str) -> str:
 class Proxies:
     """Addresses whose connections carry the requests of many clients.
 
-    A socket that takes IPv6 has IPv4 addresses as ``::ffff:192.0.2.1``; both ways to write one mean the same.
+    IPv6 sockets report IPv4 addresses as ``::ffff:192.0.2.1``; both notations are equivalent.
 
     Args:
         listed: Addresses, networks such as ``10.0.0.0/8``, or ``*`` for all.
 
     Raises:
-        ValueError: One is neither.
+        ValueError: One is none of these.
     """
 
     def __init__(self, listed: Sequence[str]) -> None:
@@ -116,7 +116,7 @@ class Proxies:
         self._networks = tuple(_network(name) for name in listed if name != _ANY)
 
     def contains(self, address: str) -> bool:
-        """Whether an address is one of them."""
+        """Whether an address is among them."""
         if self._all or not self._networks:
             return self._all
         try:
@@ -126,7 +126,7 @@ class Proxies:
         return any(parsed in network for network in self._networks)
 
     def text_forms(self) -> list[str]:
-        """All of them for a program that compares addresses as text: IPv4 ones in both ways to write them."""
+        """Return all of them for a program that compares addresses as text; IPv4 addresses in both notations."""
         if self._all:
             return [_ANY]
         names = []
@@ -151,14 +151,14 @@ def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def host_name(host: str) -> str | None:
-    """The name in a Host header, or as a person writes it.
+    """Normalize the name in a Host header or in an option.
 
     Args:
-        host: A name or address, perhaps with a port.
+        host: A name or address, optionally with a port.
 
     Returns:
-        The name in lower case without port, brackets and final dot, one of other letters as browsers send it
-        (``bücher.example`` is ``xn--bcher-kva.example``); None where it is no name.
+        The name in lower case without port, brackets and final dot, in IDNA encoding (``bücher.example`` is
+        ``xn--bcher-kva.example``); None if it is not a name.
     """
     with contextlib.suppress(ValueError):
         return str(ipaddress.ip_address(host))
@@ -173,7 +173,7 @@ def host_name(host: str) -> str | None:
 
 
 def host_port(host: str, default: int | None = None) -> int | None:
-    """The port in a Host header; the default where it names none or is damaged."""
+    """Return the port in a Host header; the default if it has none or is invalid."""
     try:
         return urlsplit(f"//{host}").port or default
     except ValueError:
@@ -183,13 +183,13 @@ def host_port(host: str, default: int | None = None) -> int | None:
 def is_own_host(host: str, listens_on: str, allowed: Collection[str | None] = ()) -> bool:
     """Whether a Host header names this server.
 
-    A name that an attacker's server resolves to this machine (DNS rebinding) does not. A server that listens beyond
-    this machine may be called by any address, since numbers can't be rebound, and by the machine's own name.
+    This prevents DNS rebinding, where the name of an attacker resolves to this machine. A server that is reachable from
+    other machines accepts any IP address, which can't be rebound, and the machine's own name.
 
     Args:
         host: The header.
         listens_on: The address that the server listens on.
-        allowed: Other names, as `host_name` writes them.
+        allowed: Other names, normalized by `host_name`.
     """
     name = host_name(host)
     if name is None or name in LOOPBACK or name in allowed:
@@ -203,25 +203,25 @@ def is_own_host(host: str, listens_on: str, allowed: Collection[str | None] = ()
 
 
 def is_same_origin(origin: str, host: str) -> bool:
-    """Whether a page's origin is what a request's Host header names.
+    """Whether an Origin header matches a Host header.
 
     Args:
-        origin: As a browser has it, such as ``https://example.org:8443``.
-        host: The Host header; without a port the usual one of the origin's scheme counts.
+        origin: The origin, such as ``https://example.org:8443``.
+        host: The Host header; the default port is that of the origin's scheme.
     """
-    scheme, separator, place = origin.lower().partition("://")
-    if not separator or host_name(place) is None:
+    scheme, separator, authority = origin.lower().partition("://")
+    if not separator or host_name(authority) is None:
         return False
     usual = _DEFAULT_PORTS.get(scheme)
-    return (host_name(place), host_port(place, usual)) == (host_name(host), host_port(host, usual))
+    return (host_name(authority), host_port(authority, usual)) == (host_name(host), host_port(host, usual))
 
 
 def is_cross_site(headers: Mapping[str, str], *, writes: bool = True) -> bool:
-    """Whether a browser says that another site's page sends this (cross-site request forgery).
+    """Whether the request is cross-site, according to its browser (protection from cross-site request forgery).
 
     Args:
-        headers: By names in lower case.
-        writes: Whether the request changes anything: then its origin counts too.
+        headers: The headers by names in lower case.
+        writes: Whether the request changes anything; then its origin is checked too.
     """
     if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return True
@@ -230,11 +230,11 @@ def is_cross_site(headers: Mapping[str, str], *, writes: bool = True) -> bool:
 
 
 def security_headers(*, images: str = "'self'", media: str = "'none'") -> dict[str, str]:
-    """Headers of every answer: a page loads from its own server only, and nobody may frame it or store what it shows.
+    """Return the security headers of all responses: pages load from their own server only, without framing or caching.
 
     Args:
-        images: Sources that the page's images come from.
-        media: Sources of its videos.
+        images: Allowed sources of images.
+        media: Allowed sources of videos.
     """
     return {
         "content-security-policy": (
@@ -252,13 +252,13 @@ def security_headers(*, images: str = "'self'", media: str = "'none'") -> dict[s
 
 
 def read_keys(path: Path) -> tuple[bytes, ...]:
-    """Read a file with one key a line; empty lines and those that begin with ``#`` do not count.
+    """Read a file with one key per line; empty lines and those that begin with ``#`` are ignored.
 
     Returns:
         SHA-256 of each key.
 
     Raises:
-        UsageError: The file can't be read, holds no key, or a key could be guessed.
+        UsageError: The file can't be read or contains no key, or a key is too weak.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -285,14 +285,14 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
 
 
 def hash_key(key: str) -> bytes:
-    """What is stored of a key."""
+    """Return the hash of a key."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def find_key(headers: Mapping[str, str], hashes: Sequence[bytes]) -> bytes | None:
-    """The hash of a request's key, from ``Authorization: Bearer ...`` or ``X-API-Key: ...``, if it is accepted.
+    """Return the hash of a request's key, from ``Authorization: Bearer ...`` or ``X-API-Key: ...``, if it is accepted.
 
-    Takes equally long whichever key it is.
+    The comparison takes constant time.
     """
     scheme, _, key = headers.get("authorization", "").partition(" ")
     sent = key.strip() if scheme.lower() == "bearer" and key.strip() else headers.get("x-api-key")
@@ -305,11 +305,11 @@ def find_key(headers: Mapping[str, str], hashes: Sequence[bytes]) -> bytes | Non
 
 
 class RateLimit:
-    """Token buckets: a minute's requests at once at the most, then at an even pace.
+    """Rate limits by token buckets: a burst of at most a minute's requests, then a constant rate.
 
     Args:
-        per_minute: Requests of each client.
-        now: Seconds, from any clock that only goes forward.
+        per_minute: Requests per minute of each client.
+        now: A monotonic clock in seconds.
     """
 
     def __init__(self, per_minute: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -319,7 +319,7 @@ class RateLimit:
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def seconds_to_wait(self, client: Hashable) -> int:
-        """Count a request; 0 where it is allowed, else whole seconds until the next one is."""
+        """Count a request; returns 0 if it is allowed, otherwise the whole seconds until the next one is."""
         now = self._now()
         left, since = self._buckets.pop(client, (self._most, now))
         left = min(self._most, left + (now - since) * self._pace)
@@ -331,7 +331,7 @@ class RateLimit:
 
 
 RETRY_SECONDS = 1
-"""Seconds after which a client may try again at a full queue: many batches are scored in this time."""
+"""Seconds after which a client may try again if the queue is full."""
 
 
 class RefusedError(Exception):
@@ -339,9 +339,9 @@ class RefusedError(Exception):
 
     Attributes:
         status: The HTTP status.
-        reason: What came, what is allowed and what to do, in one sentence; nothing of the machine's insides.
-        closes: Whether the connection ends with the answer, because not all that was sent has been read.
-        retry: Seconds after which it may be sent again, where waiting helps.
+        reason: The fault and what to do, in one sentence without internal details.
+        closes: Whether the connection is closed after the response, because the request was not read completely.
+        retry: Seconds after which it may be sent again, if waiting helps.
     """
 
     def __init__(self, status: int, reason: str, *, closes: bool = False, retry: int = RETRY_SECONDS) -> None:
@@ -352,24 +352,24 @@ class RefusedError(Exception):
         self.retry = retry
 
     def anew(self) -> RefusedError:
-        """The same refusal, to be raised where this one is a local variable.
+        """Return a copy, to be raised instead of a local variable.
 
-        An error that is held by a frame of its own traceback keeps all that the frame holds.
+        An error in a local variable of a frame in its own traceback would keep all objects of that frame alive.
         """
         return RefusedError(self.status, self.reason, closes=self.closes, retry=self.retry)
 
 
 def error_body(status: int, reason: str, path: str = "") -> bytes:
-    """An error as JSON, in the shape of the protocol that the path belongs to."""
+    """Return an error as JSON, in the format of the path's protocol."""
     error = reason if path.startswith(("/v1", "/v2")) else {"status": status, "reason": reason}
     return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def free_frames(error: BaseException) -> None:
-    """Free what the frames of an error's traceback, and of its causes', hold: whole bodies, for instance.
+    """Free the local variables in the tracebacks of an error and its causes, such as request bodies.
 
-    To be called where an error is kept as a value or has been handled. A refusal loses its tracebacks and causes; of
-    other errors the lines stay, for the log.
+    To be called if an error is stored or has been handled. A refusal loses its tracebacks and causes; other errors keep
+    the lines for the log.
     """
     chain: list[BaseException] = []
     following: BaseException | None = error

@@ -1,4 +1,4 @@
-"""Bodies of requests: read within limits of length, time and memory, unpacked, and forms taken apart in memory."""
+"""Request bodies: reading within limits of length, time and memory, decompression, and parsing of forms in memory."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 _PIECE = 256 * 1024
 
 _SHARE_OF_BODIES = 4
-"""So many bodies of the greatest length may be in memory at once, half of them of one client."""
+"""Number of bodies of maximum length that may be in memory at once; one client may use half of it."""
 
 _SMALL = 2**20
 _RESERVE = 32 * 2**20
-"""Room that only bodies of up to 1 MB use: large ones can't keep them out."""
+"""Memory reserved for bodies of up to 1 MB, so that large ones can't block them."""
 
 _SLOW = 256 * 1024
 _YOUNG = 1.0
-"""An upload of fewer bytes a second than this gives way after a second where another needs its room."""
+"""Bytes per second below which an upload is aborted after a second if another one needs its memory."""
 
 _LONG, _LONG_JSON = 256 * 1024, 64 * 1024
-"""Bytes from which a body is parsed on a thread, since other requests would have to wait."""
+"""Length from which a body is parsed on a thread, so that other requests do not wait."""
 
 _MOST_VALUE_BYTES = 160 * 2**20
-"""What the values of all JSON together may take in memory besides the text: 4 million numbers."""
+"""Memory for the parsed values of all JSON bodies together: 4 million numbers."""
 
 _VALUE_BYTES = {b",": 36, b"[": 64, b"{": 64, b'"': 25}
-"""A number and its entry in a list, a list, an object, half a text."""
+"""Memory of a number with its list entry, a list, an object, or half a string."""
 
 _WIDE = (*(bytes([first]) for first in range(0xF0, 0xF5)), b"\\ud", b"\\uD")
 _WIDTH = 4
-"""How characters beyond U+FFFF begin, and the bytes that each character of a text takes which holds one."""
+"""Beginnings of characters beyond U+FFFF, as UTF-8 or escaped, and the bytes per character of a string with one."""
 
 _MOST_FIELDS = 64
 _MOST_HEADERS = 16
@@ -56,18 +56,18 @@ _Parsed = TypeVar("_Parsed")
 
 
 def media_type(content_type: str) -> str:
-    """The type that a ``Content-Type`` names, in lower case and without parameters."""
+    """Return the media type of a ``Content-Type`` header, in lower case and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def client_of_request(request: Request) -> str:
-    """The client that limits count a request for."""
+    """Return the client to which a request is attributed in limits."""
     return client_of(request.client.host if request.client else "")
 
 
 @dataclass(eq=False, slots=True)
 class _Allowance:
-    """What one request's body has taken of the memory for all, and how it comes."""
+    """The memory reserved for one request's body, and the progress of its upload."""
 
     client: str
     began: float
@@ -82,8 +82,8 @@ class BodyReader:
     """Reads bodies within limits.
 
     Args:
-        max_upload: Bytes of one body at most.
-        seconds: In which a body must have come.
+        max_upload: Maximum length of a body in bytes.
+        seconds: Seconds in which a body must arrive.
     """
 
     def __init__(self, max_upload: int, seconds: float) -> None:
@@ -102,15 +102,15 @@ class BodyReader:
         parse: Callable[[bytes], _Parsed],
         json_part: Callable[[bytes], bytes] | None = None,
     ) -> AsyncIterator[_Parsed]:
-        """Read and parse a body; while the block lasts, it counts against the memory for all of them.
+        """Read and parse a body, which counts towards the memory limit until the end of the block.
 
         Args:
-            request: A compressed body is unpacked, and what it holds is counted meanwhile.
-            parse: Called on a thread where the body is long.
-            json_part: The JSON of a body whose ``Content-Type`` is something else; None where it has none.
+            request: The request; a compressed body is decompressed within the same limits.
+            parse: Parses the body; called on a thread if it is long.
+            json_part: Returns the JSON part of a body of another ``Content-Type``; None if it has none.
 
         Raises:
-            RefusedError: It is longer than allowed (413), too slow (408), there is no room for it now (503), or `parse`
+            RefusedError: The body is too long (413) or too slow (408), there is no memory for it now (503), or `parse`
                 refuses it.
         """
         allowance = _Allowance(client_of_request(request), asyncio.get_running_loop().time())
@@ -158,7 +158,7 @@ class BodyReader:
         return bytes(body)
 
     async def _unpack(self, request: Request, allowance: _Allowance, unpacker: Decompressor) -> None:
-        """Read a compressed body; on a thread, since a small part may hold a thousand times its length."""
+        """Read a compressed body on a thread, since a small part can expand to a thousand times its length."""
         packed = 0
         async for part in request.stream():
             packed += len(part)
@@ -175,7 +175,7 @@ class BodyReader:
         return RefusedError(413, reason, closes=True)
 
     def _charge(self, allowance: _Allowance, count: int) -> None:
-        """Count bytes that have come; the slowest upload of the client, or of all, may have to give way to them."""
+        """Reserve memory for received bytes; the slowest upload of the client, or of all, may be aborted for it."""
         if allowance.gave_way:
             raise TimeoutError
         if len(allowance.body) + count > self._most:
@@ -193,7 +193,7 @@ class BodyReader:
         allowance.reserved += count
 
     def _charge_values(self, allowance: _Allowance, body: bytes) -> None:
-        """Count what the values of JSON will take besides the body."""
+        """Reserve memory for the parsed values of a JSON body."""
         count = sum(size * body.count(mark) for mark, size in _VALUE_BYTES.items())
         if count < _MOST_VALUE_BYTES and any(mark in body for mark in _WIDE):
             count = min(count + (_WIDTH - 1) * len(body), _MOST_VALUE_BYTES)
@@ -205,7 +205,7 @@ class BodyReader:
         allowance.values = count
 
     def _make_room(self, needy: _Allowance, client: str | None) -> bool:
-        """End the slowest upload, if one is so slow that it can be called stalled."""
+        """Abort the slowest upload if it is stalled."""
         now = asyncio.get_running_loop().time()
         paces = {
             each: each.reserved / (now - each.began)
@@ -232,10 +232,10 @@ class BodyReader:
 
 
 def find_encoding(header: str) -> str | None:
-    """Which of `ENCODINGS` a ``Content-Encoding`` names; None for none.
+    """Return the encoding in a ``Content-Encoding`` header, one of `ENCODINGS`; None if there is none.
 
     Raises:
-        RefusedError: It names another, or several (415).
+        RefusedError: It names another encoding, or several (415).
     """
     name = header.strip().lower()
     if name in {"", "identity"}:
@@ -248,11 +248,11 @@ def find_encoding(header: str) -> str | None:
 
 
 class Decompressor:
-    """Unpacks one body piece by piece, so that a limit holds before memory is taken.
+    """Decompresses a body piece by piece, so that limits apply before memory is used.
 
     Args:
-        encoding: ``gzip``, of which several members may follow each other, or ``deflate``: a zlib stream as HTTP has it
-            (RFC 9110), or the bare one that some clients send.
+        encoding: ``gzip``, with one or more members, or ``deflate``: a zlib stream (RFC 9110), or the raw deflate
+            stream that some clients send.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -261,10 +261,10 @@ class Decompressor:
         self._has_begun = False
 
     def unpack(self, packed: bytes) -> Iterator[bytes]:
-        """What the next part of a body holds, in pieces of 256 KiB at most.
+        """Decompress the next part of a body, in pieces of at most 256 KiB.
 
         Raises:
-            RefusedError: It is not packed so, or something follows its end (400).
+            RefusedError: It is not valid, or has data after its end (400).
         """
         while packed:
             if self._unpacker.eof:
@@ -277,7 +277,7 @@ class Decompressor:
                 yield piece
 
     def check_end(self) -> None:
-        """Refuse a body that breaks off.
+        """Check that the body is complete.
 
         Raises:
             RefusedError: Its end is missing (400).
@@ -312,15 +312,15 @@ class Part:
 
 
 def parse_form(body: bytes, content_type: str, max_files: int) -> list[Part]:
-    """Take a form apart.
+    """Parse a form.
 
     Args:
-        body: Of a request of type ``multipart/form-data``.
-        content_type: With the boundary.
-        max_files: Files and fields beyond so many are refused.
+        body: The body of a request of type ``multipart/form-data``.
+        content_type: The header with the boundary.
+        max_files: Maximum number of files and fields.
 
     Raises:
-        RefusedError: It is damaged or incomplete (400) or has too many parts (413).
+        RefusedError: The form is damaged or incomplete (400) or has too many parts (413).
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
@@ -341,7 +341,7 @@ def parse_form(body: bytes, content_type: str, max_files: int) -> list[Part]:
 
 
 class _Form:
-    """Gathers the parts that the parser reports; the body is no longer than it may be, so nothing goes to disk."""
+    """Collects the parts from the parser in memory, which the length limit of bodies bounds."""
 
     def __init__(self, max_files: int) -> None:
         self.parts: list[Part] = []

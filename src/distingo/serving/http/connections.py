@@ -1,6 +1,6 @@
-"""All connections of one worker: how many there may be, of which clients, and how long each may take.
+"""Limits on the connections of a worker: their number, in total and by client, and their timeouts.
 
-Of the requests that come on them, a few begin in each round of the event loop, the clients in turn.
+In each round of the event loop a few of their requests begin, with the clients taking turns.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Protocol
 from distingo.serving.http.access import Proxies, client_of
 
 _A_ROUND = 4
-"""Requests begun between two reads of the network: a client that floods the server holds others up no longer."""
+"""Number of requests begun per round of the event loop, so that a client with many requests does not block others."""
 
 _SECONDS_BETWEEN_CHECKS = 0.25
 _LEAST_PROGRESS = 256 * 1024
-"""Bytes of an answer that a client takes at least in each span of `ConnectionLimits.write_timeout` seconds."""
+"""Bytes of a response that a client must receive within `ConnectionLimits.write_timeout` seconds."""
 
 
 class Starter:
-    """Begins requests, each client's in the order of coming."""
+    """Begins requests, those of a client in their order."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, deque[Callable[[], None]]] = OrderedDict()
@@ -34,7 +34,7 @@ class Starter:
         """Begin a request, now or in one of the next rounds.
 
         Args:
-            client: That sent it.
+            client: The client that sent it.
             begin: Begins it.
             loop: The running event loop.
         """
@@ -62,7 +62,7 @@ class Starter:
 
 
 class Phase(Enum):
-    """What a connection's client does."""
+    """The state of a connection: what its client is doing."""
 
     IDLE = "idle"
     HEAD = "head"
@@ -72,15 +72,15 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Of one worker.
+    """The limits of one worker.
 
     Attributes:
-        header_timeout: Seconds in which a head must be complete, from the connection or its first byte on.
-        idle_timeout: Seconds after an answer in which the next request must begin.
-        body_timeout: Seconds in which a body must have come, trailer included.
-        write_timeout: Seconds in which a client must have taken its answer, or 256 KB of it.
-        most: Connections at once.
-        most_of_client: Connections of one address at once; None sets no limit.
+        header_timeout: Seconds in which a header must be complete, from the connection or its first byte.
+        idle_timeout: Seconds after a response in which the next request must begin.
+        body_timeout: Seconds in which a body must arrive, including its trailer.
+        write_timeout: Seconds in which a client must receive a response, or 256 KB of it.
+        most: Maximum number of connections.
+        most_of_client: Maximum number of connections of one address; None for no limit.
         proxies: Addresses to which `most_of_client` does not apply.
     """
 
@@ -94,14 +94,14 @@ class ConnectionLimits:
 
 
 class Connection(Protocol):
-    """What the watch needs of a connection.
+    """The part of a connection that the watch uses.
 
     Attributes:
-        transport: To its client.
+        transport: The transport to the client.
         loop: The event loop.
-        phase: What the client does.
+        phase: What the client is doing.
         since: When that began, by the event loop's clock.
-        has_responded: Whether a request was answered on it.
+        has_responded: Whether it has had a response.
     """
 
     transport: asyncio.Transport
@@ -112,28 +112,27 @@ class Connection(Protocol):
 
     @property
     def can_be_closed(self) -> bool:
-        """Whether nothing is lost if it ends for the sake of another."""
+        """Whether it can be closed for another connection without losing a request."""
 
     @property
     def write_stalled_since(self) -> float:
-        """Since when the client has taken too little of its answer."""
+        """Time since which the client has received too little of its response."""
 
     def is_writing(self, now: float) -> bool:
-        """Whether something is still to be taken by the client."""
+        """Whether the client has not yet received all of its response."""
 
     def refuse(self, status: int, reason: str) -> None:
-        """Answer without the application, and end the connection."""
+        """Respond without the application, and close the connection."""
 
 
 class ConnectionWatch:
-    """Ends connections that take too long, and makes room for new ones.
+    """Closes connections that exceed their timeouts, or that make room for new ones.
 
-    One check of all of them four times a second costs less than timers of each request, and holds whatever a client
-    sends in between.
+    One check of all connections four times a second costs less than timers for each request.
 
     Attributes:
-        limits: Of all connections.
-        starter: Begins the requests that come on them.
+        limits: The limits.
+        starter: Begins the requests.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -147,11 +146,11 @@ class ConnectionWatch:
         """Add a new connection.
 
         Args:
-            connection: The new one.
-            address: Of its client.
+            connection: The new connection.
+            address: The client's address.
 
         Returns:
-            Why there is no room for it; None where there is.
+            The reason if it is refused, otherwise None.
         """
         client = client_of(address)
         self._open[connection] = client
@@ -168,7 +167,7 @@ class ConnectionWatch:
         return None
 
     def remove(self, connection: Connection) -> None:
-        """Remove a connection that has ended."""
+        """Remove a closed connection."""
         client = self._open.pop(connection, None)
         if client is None:
             return
@@ -180,12 +179,12 @@ class ConnectionWatch:
             self._timer = None
 
     def abort_all(self) -> None:
-        """End all connections at once, whatever is still to be written."""
+        """Abort all connections, without writing the remaining data."""
         for connection in list(self._open):
             connection.transport.abort()
 
     def _make_room(self, new: Connection, client: str | None) -> bool:
-        """End the connection that has been idle longest, first of the client that has the most of them."""
+        """Close the connection that has been idle longest, preferring the client with the most connections."""
         idle = [
             (self._counts[owner], -connection.since, connection)
             for connection, owner in self._open.items()
@@ -224,14 +223,14 @@ class ConnectionWatch:
 
 
 class WriteMark:
-    """Since when a client has taken too little of what is written to it."""
+    """The time since which a client has received too little of the written data."""
 
     def __init__(self) -> None:
         self.since = 0.0
         self._unsent = 0
 
     def update(self, unsent: int, now: float) -> bool:
-        """Note how many bytes wait to be taken; whether any do."""
+        """Record the number of unsent bytes; returns whether there are any."""
         if not unsent:
             self._unsent = 0
         elif not self._unsent or self._unsent - unsent >= _LEAST_PROGRESS:

@@ -1,4 +1,4 @@
-"""Around all routes: who is answered, with which headers, and what a refused or failed request gets."""
+"""Middleware around all routes: access control, security headers, and responses to refused or failed requests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PAGE = "/page/"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 _WRONG_KEYS_A_MINUTE = 30
-"""Of one address: enough for a mistake, too few to guess."""
+"""Requests without an accepted key per minute and address: enough for mistakes, too few for guessing."""
 
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 64 * 2**20
@@ -56,12 +56,12 @@ _log = logging.getLogger("distingo.serving")
 
 @dataclass(frozen=True, slots=True)
 class DirectRoute:
-    """The route called thousands of times a second: without patterns and parameters, which take a third of its time.
+    """A fast route without FastAPI's matching and parameters, which would take a third of the time.
 
     Attributes:
-        path: FastAPI has a route of the same path, for the document and for other methods.
-        method: The method that it answers.
-        respond: What FastAPI's route calls too.
+        path: The path; FastAPI has a route of the same path, for the OpenAPI document and for other methods.
+        method: The HTTP method.
+        respond: The handler of FastAPI's route.
     """
 
     path: str
@@ -69,7 +69,7 @@ class DirectRoute:
     respond: Callable[[Request], Awaitable[Response]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle a request."""
         scope["route"] = self
         try:
             response = await self.respond(Request(scope, receive, send))
@@ -79,13 +79,13 @@ class DirectRoute:
 
 
 class Guard:
-    """Middleware: host names, pages from elsewhere, keys, rates, counts and headers.
+    """Middleware that checks host names, origins, keys and rates, counts requests, and adds headers.
 
     Args:
-        app: The routes.
-        settings: Of the server.
-        metrics: Count every request.
-        direct: The route that is tried before the others.
+        app: The application with the routes.
+        settings: The server's settings.
+        metrics: The metrics that count requests.
+        direct: A route that is tried before the others.
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, direct: DirectRoute) -> None:
@@ -98,7 +98,7 @@ class Guard:
         self._wrong_keys = RateLimit(_WRONG_KEYS_A_MINUTE / settings.workers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -145,7 +145,7 @@ class Guard:
         return None
 
     def _refuse_unknown(self, client: str | bytes) -> RefusedError:
-        """Tell a client without an accepted key so only some times a minute; one that has a key is not held up."""
+        """Limit the rate of clients without an accepted key; clients with a key are not affected."""
         if wait := self._wrong_keys.seconds_to_wait(client):
             return _too_many(f"too many requests without a key that is known; try again in {wait} seconds", wait)
         reason = "no key, or one that is not known; send 'Authorization: Bearer KEY'"
@@ -157,10 +157,10 @@ def _too_many(reason: str, wait: int) -> RefusedError:
 
 
 class _ResponseTracker:
-    """Follows one answer: its status, the headers it gets, and whether the whole body was read before it.
+    """Adds the headers to a response, and tracks its status and whether the complete request was read before.
 
     Attributes:
-        lingering: Answers whose senders are still being read.
+        lingering: Number of early responses whose requests are still being read.
     """
 
     lingering = 0
@@ -174,7 +174,7 @@ class _ResponseTracker:
         self._closes = False
 
     def count(self) -> None:
-        """Count the request, once: before its answer ends, so that a worker killed then leaves none uncounted."""
+        """Count the request once, before its response ends, so that none is lost if the worker is then killed."""
         if self._count is not None:
             self._count(self.status)
             self._count = None
@@ -204,9 +204,9 @@ class _ResponseTracker:
         await self._send(message)
 
     async def _linger(self) -> None:
-        """Read on for a moment after an early answer: a connection closed on a sender would take the answer away.
+        """Continue reading briefly after an early response, since closing the connection at once could discard it.
 
-        Where many send on, each is read slowly: to read what is thrown away must not take the time of others.
+        If there are many such requests, each is read slowly, so that they do not slow down others.
         """
         count = 0
         _ResponseTracker.lingering += 1
@@ -223,7 +223,7 @@ class _ResponseTracker:
 
 
 def refuse(path: str, refusal: RefusedError) -> Response:
-    """The answer to a refused request."""
+    """Return the response to a refused request."""
     free_frames(refusal)
     headers: dict[str, str] = {}
     if refusal.status in {429, 503}:
@@ -236,14 +236,14 @@ def refuse(path: str, refusal: RefusedError) -> Response:
 
 
 def _error_response(path: str, error: BaseException) -> Response:
-    """The answer to a request that the server failed at: the log has the details, the client none."""
+    """Return the response to a request that failed with an internal error; only the log has the details."""
     _log.error("an answer failed", exc_info=error)
     free_frames(error)
     return refuse(path, RefusedError(500, "the server failed at this request; its log says why", closes=True))
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Answer refusals and unknown addresses as JSON."""
+    """Add error handlers that respond to refusals and unknown paths with JSON."""
 
     async def respond(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
@@ -261,11 +261,11 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def pack_answer(answer: Response, accepted: str) -> Response:
-    """Pack an answer in the encoding that the client likes best, where that makes it smaller.
+    """Compress a response in the client's preferred encoding, if that makes it smaller.
 
     Args:
-        answer: With its whole body.
-        accepted: The request's ``Accept-Encoding``.
+        answer: The response with its complete body.
+        accepted: The request's ``Accept-Encoding`` header.
     """
     answer.headers["Vary"] = "Accept-Encoding"
     weights = {name.removeprefix("x-"): weight for name, weight in read_weights(accepted)}
@@ -283,7 +283,7 @@ def pack_answer(answer: Response, accepted: str) -> Response:
 
 
 def read_weights(accepted: str) -> Sequence[tuple[str, float]]:
-    """Names in lower case and their weights, of a header such as ``gzip, br;q=0.5`` (RFC 9110, 12.4.2)."""
+    """Parse names in lower case and their weights from a header such as ``gzip, br;q=0.5`` (RFC 9110, 12.4.2)."""
     entries = [entry.partition(";") for entry in accepted[:2048].lower().split(",")[:50]]
     return [(name.strip(), _read_weight(weight)) for name, _, weight in entries]
 

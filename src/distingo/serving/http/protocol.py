@@ -1,4 +1,4 @@
-"""HTTP connections with limits: on each head's, trailer's and answer's size and time, and on how many there are."""
+"""HTTP connections with limits on their number and on the size and time of headers, trailers and responses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from distingo.serving.http.access import RETRY_SECONDS, client_of, error_body
 from distingo.serving.http.connections import ConnectionLimits, ConnectionWatch, Phase, WriteMark
 
 _MOST_HEAD_BYTES = 64 * 1024
-"""Of a head, a trailer or a chunk's extensions: bytes of which no part is a body."""
+"""Maximum length of a header, a trailer or a chunk's extensions in bytes."""
 
 _MOST_HEADERS = 100
 _PIECE = 1024
 _BODY_PIECE = 64 * 1024
 _MOST_UNREAD = 64 * 1024
-"""Bytes of further requests that are kept while one is being answered; then reading waits."""
+"""Bytes of pipelined requests that are buffered during a response; beyond, reading is paused."""
 
 _HOST = re.compile(rb"([\w.~!$&'()*+,;=%-]*|\[[\da-fA-F:.]+\])(:\d*)?", re.ASCII)
 
@@ -38,17 +38,17 @@ _ONLY_ONCE = frozenset(
         b"sec-fetch-site",
     }
 )
-"""Headers that decide who is answered and what is read: of two, a proxy may believe one and the server the other."""
+"""Headers that must not be repeated, since a proxy and the server could use different ones (request smuggling)."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection: requests are parsed one after another, each once the one before it is answered.
+    """A connection; each request is parsed after the response to the previous one.
 
     Attributes:
-        watch: Over all connections of this worker.
-        phase: What the client does.
+        watch: The watch of all connections of this worker.
+        phase: What the client is doing.
         since: When that began, by the event loop's clock.
-        has_responded: Whether a request was answered on it.
+        has_responded: Whether it has had a response.
     """
 
     watch = ConnectionWatch(ConnectionLimits())
@@ -67,12 +67,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def can_be_closed(self) -> bool:
-        """Whether no request on it is complete, so that nothing is lost if it ends for the sake of another."""
+        """Whether it can be closed for another connection, as no complete request is pending."""
         return self.phase in {Phase.IDLE, Phase.HEAD} and not self._is_answering
 
     @property
     def write_stalled_since(self) -> float:
-        """Since when the client has taken too little of its answer."""
+        """Time since which the client has received too little of its response."""
         return self._mark.since
 
     @property
@@ -80,32 +80,32 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def is_writing(self, now: float) -> bool:
-        """Whether something is still to be taken by the client."""
+        """Whether the client has not yet received all of its response."""
         return self._mark.update(self.transport.get_write_buffer_size(), now)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, unless there are too many."""
+        """Accept the connection, unless there are too many."""
         super().connection_made(transport)
         reason = self.watch.add(self, self.client[0] if self.client else "")
         if reason is not None:
             self.refuse(503, reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection from the watch."""
         self.watch.remove(self)
         self._unread.clear()
         self._drop_cycles()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """End the connection, at once where no request on it is complete or being sent."""
+        """Close the connection, immediately if no request on it is complete or being answered."""
         if self.can_be_closed:
             self.transport.close()
         else:
             self.cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
-        """Read on, as far as the earlier requests are answered."""
+        """Parse received data, if the previous requests have been answered."""
         if self.transport.is_closing():
             return
         if self._unread or self._feeding:
@@ -115,7 +115,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._set_aside(data[read:])
 
     def _feed_unread(self) -> None:
-        """Parse what came too early."""
+        """Parse buffered data."""
         if self._unread and not self._feeding:
             data = bytes(self._unread)
             self._unread.clear()
@@ -128,10 +128,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _feed(self, data: bytes) -> int:
-        """Parse what has come, piece by piece, so that no more than a few answers are ever owed.
+        """Parse data in pieces, so that only a few requests are pending at any time.
 
         Returns:
-            How many bytes were parsed: all, unless requests are to be answered first or the connection has ended.
+            Number of parsed bytes: all, unless requests must be answered first or the connection is closed.
         """
         self._feeding = True
         at = 0
@@ -150,9 +150,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Parse some bytes.
 
         Returns:
-            How many: all, or those up to the end of a head that asks for another protocol. That is ignored (RFC 9110,
-            section 7.8): the parser takes what follows for that protocol and drops the body, so that a new one is given
-            the same head without it.
+            Number of parsed bytes: all, or those up to the end of a header that requests another protocol. The request
+            to upgrade is ignored (RFC 9110, section 7.8): since the parser would drop the body, a new parser gets the
+            same header without it.
         """
         self._unset_keepalive_if_required()
         try:
@@ -173,17 +173,17 @@ class LimitedProtocol(HttpToolsProtocol):
             self.refuse(431, f"a head or trailer of more than {_MOST_HEAD_BYTES:,} bytes; send shorter headers")
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Handle the beginning of a header."""
         super().on_message_begin()
         self._enter(Phase.HEAD)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header came; a trailer is dropped, since nothing reads it and a proxy has not checked it."""
+        """Handle a header field; trailer fields are dropped, since proxies do not check them."""
         if self.phase is Phase.HEAD:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
+        """Handle a complete header."""
         self._without_body = 0
         if self.transport.is_closing():
             return
@@ -206,7 +206,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def _fault(self) -> str | None:
-        """What makes a head ambiguous."""
+        """Return the reason why a header is ambiguous; None if it is not."""
         host, names = None, set()
         for name, value in self.headers:
             if name in _ONLY_ONCE:
@@ -219,13 +219,13 @@ class LimitedProtocol(HttpToolsProtocol):
         return None if _HOST.fullmatch(host) else "a Host header that is no name or address"
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body came."""
+        """Handle a part of the body."""
         self._without_body = 0
         if not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The body is complete."""
+        """Handle a complete body."""
         if self._read_again is not None:
             return
         self._without_body = 0
@@ -234,7 +234,7 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is written: the next request begins."""
+        """Handle the end of a response, and parse the next request."""
         self.has_responded = True
         super().on_response_complete()
         self._unset_keepalive_if_required()
@@ -245,12 +245,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self._feed_unread()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+        """Respond to invalid HTTP."""
         del msg
         self.refuse(400, "this is no valid HTTP request")
 
     def refuse(self, status: int, reason: str) -> None:
-        """Answer without the application, and end the connection; after an answer that has begun only end it."""
+        """Respond without the application, unless a response has begun, and close the connection."""
         if self.transport.is_closing():
             return
         owes_another = self.phase is not Phase.BODY or self.pipeline or (self.cycle and self.cycle.response_started)
@@ -279,7 +279,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.watch.starter.start(client_of(self.client[0] if self.client else ""), begin, self.loop)
 
     def _drop_cycles(self) -> None:
-        """Mark answers whose client is gone: what is written to them goes nowhere, and is no fault to log."""
+        """Mark responses to a disconnected client, so that writing to them is not logged as an error."""
         self.pipeline.clear()
         for cycle in (self._responding, self.cycle):
             if cycle is not None and not cycle.response_complete:
@@ -293,7 +293,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def _new_parser(protocol: LimitedProtocol) -> httptools.HttpRequestParser:
-    """As uvicorn makes it: what follows a request that ends the connection is no fault."""
+    """Create a parser like uvicorn's, for which data after the last request of a connection is not an error."""
     parser = httptools.HttpRequestParser(protocol)
     with contextlib.suppress(AttributeError):  # httptools before 0.6.3
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -301,9 +301,9 @@ def _new_parser(protocol: LimitedProtocol) -> httptools.HttpRequestParser:
 
 
 def limited_protocol(watch: ConnectionWatch) -> type[LimitedProtocol]:
-    """A protocol for uvicorn that has limits, and refuses as JSON what exceeds them.
+    """Create a protocol class for uvicorn with limits, whose refusals are JSON.
 
     Args:
-        watch: Over the connections of this worker.
+        watch: The watch of this worker's connections.
     """
     return type("LimitedProtocol", (LimitedProtocol,), {"watch": watch})
