@@ -8,15 +8,20 @@ from pathlib import Path
 from distingo.curation.findings import Finding, is_answered, read_findings, write_findings
 from distingo.datasets.corrections import Correction, Corrections
 from distingo.errors import DataError, RunError
+from distingo.messages.notes import note, text_note
 from raising import raises
 
+LIKE = note("looks-like", best="Birnen", share=0.75, label="Äpfel", share_of_label=0.125)
+
 FINDING = Finding(
-    "label", "Äpfel/a, b.jpg", 0.75, 0.5, ("Äpfel",), "train", "00ff", suggested=("Birnen", "a|b\\"), reason='says "b"'
+    "label", "Äpfel/a, b.jpg", 0.75, 0.5, ("Äpfel",), "train", "00ff", suggested=("Birnen", "a|b\\"), reason=LIKE
 )
 
 
 def test_findings_come_back_as_they_were_written(tmp_path):
-    pair = Finding("leak", "a.png", 1.0, 0.9, ("x", "y"), "test", "01", "b.png", ("z",), "/other", reason="line\nbreak")
+    pair = Finding(
+        "leak", "a.png", 1.0, 0.9, ("x", "y"), "test", "01", "b.png", ("z",), "/other", reason=text_note("line\nbreak")
+    )
     write_findings([FINDING, pair], tmp_path / "findings.csv")
     assert read_findings(tmp_path / "findings.csv") == (FINDING, pair)
 
@@ -36,6 +41,10 @@ def test_another_table_is_refused(tmp_path):
     (tmp_path / "f.csv").write_text(text.replace(",0.75,", ",much,"), encoding="utf-8")
     with raises(RunError, code="damaged_line", naming="line 2"):
         read_findings(tmp_path / "f.csv")
+    for values in ("[[", '[""a""]'):
+        (tmp_path / "f.csv").write_text(text.replace('{""best""', values), encoding="utf-8")
+        with raises(RunError, code="damaged_line", naming="line 2"):
+            read_findings(tmp_path / "f.csv")
     (tmp_path / "f.csv").write_text("file,kind\n", encoding="utf-8")
     with raises(RunError, code="missing_column", naming="'score'"):
         read_findings(tmp_path / "f.csv")

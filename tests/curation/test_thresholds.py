@@ -15,7 +15,7 @@ from distingo.curation.findings import (
 )
 from distingo.datasets.measurements import measure
 from distingo.errors import UsageError
-from distingo.messages.notes import text_note
+from distingo.messages.notes import note, text_note
 from distingo.records import LabeledImage, ManifestRow, Source
 from raising import raises
 
@@ -83,7 +83,7 @@ def test_sizes_are_odd_by_the_median():
     rows = np.stack([measure(noise(0, 256))] * len(images))
     odd = [found for found in quality_findings(images, rows, DEFAULT_THRESHOLDS) if found.kind == "odd-size"]
     assert {found.file: round(found.score, 3) for found in odd} == {"large.png": 0.833, "small.png": 0.9}
-    assert odd[0].reason == "600 x 600 pixels, where the median is 100 squared"
+    assert odd[0].reason == note("size-and-median", width=600, height=600, median=100)
 
 
 def test_files_without_a_image_and_under_wrong_names_are_found():
@@ -105,8 +105,8 @@ def test_files_without_a_image_and_under_wrong_names_are_found():
         "a/y.php": ("wrong-ending", 0.75),
         "a/z": ("wrong-ending", 0.75),
     }
-    assert found["a/x.png"].reason == "a JPEG picture that is named .png; .jpg would be right"
-    assert found["a/z"].reason == "a WebP picture that has no ending; .webp would be right"
+    assert found["a/x.png"].reason == note("ending-of-other-format", format="JPEG", ending=".png", right=".jpg")
+    assert found["a/z"].reason == note("no-ending", format="WebP", right=".webp")
     assert found["a/page.jpg"].split == "test"
 
 

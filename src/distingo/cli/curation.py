@@ -81,7 +81,7 @@ def _print(check: Check) -> None:
         print(f"  {describe_search(check.near_duplicates)}")
     for kind, number in check.counts.items():
         worst = check.counting(kind)[0]
-        example = escape_controls(f"{worst.file + ': ' if worst.file else ''}{worst.reason}", kept="")
+        example = escape_controls(f"{worst.file + ': ' if worst.file else ''}{worst.reason or ''}", kept="")
         print(f"{number:>7,}  {WORDS[kind].name:<20} {example}")
     if not check.counts:
         print("nothing reaches its threshold")
@@ -273,7 +273,7 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
     left_alone = [_describe_left(entry) for entry in plan.left_alone]
     _print_files(f"left alone: {len(left_alone):,}", left_alone, most)
     for note in plan.notes:
-        print(escape_controls(note))
+        print(escape_controls(str(note)))
     if cleaning.applied and plan.moves:
         print(f"{_files(len(plan.moves))} moved to {cleaning.quarantine}")
         print(f"`{undo_command(plan.root, cleaning.quarantine)}` puts them back")

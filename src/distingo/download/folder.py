@@ -27,6 +27,7 @@ from distingo.datasets.corrections import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFE
 from distingo.download.records import FetchStatus, Outcome
 from distingo.errors import DataError, ResourceError, RunError, UsageError, join_faults, option, quote
 from distingo.files import parse_json, remove_half_written, require_sealed, write_json, write_text
+from distingo.messages.notes import Note
 from distingo.safe_paths import find_link_above, find_path_fault
 
 try:
@@ -291,7 +292,7 @@ class Gathered:
 
     folder: Path
     outcomes: tuple[Outcome, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     arrived: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
