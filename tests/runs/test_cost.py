@@ -86,7 +86,7 @@ def test_an_interrupted_runs_epochs_count(tiny_runs: dict[str, Path], tmp_path: 
 
 
 _HOLDING = """
-from distingo.machine.device import forget_peak_memory, peak_memory
+from distingo.machine.memory import forget_peak_memory, peak_memory
 print(peak_memory())
 held = bytearray(b"x") * 100_000_000
 print(peak_memory())

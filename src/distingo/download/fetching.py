@@ -9,13 +9,13 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets.decoding.formats import ENDINGS
 from distingo.download.connections import Connections, parse_address
 from distingo.download.folder import DownloadFolder
 from distingo.download.records import (
-    FetchStatus,
     LastingError,
     Limits,
     Outcome,
@@ -244,7 +244,7 @@ class _Run:
         try:
             return Turn(wanted, parse_address(wanted.url).host)
         except LastingError as error:
-            self._end(wanted, error.status, str(error), attempts=0)
+            self._end(wanted, error, attempts=0)
             return None
 
     def _work(self, transport: Transport) -> None:
@@ -265,7 +265,7 @@ class _Run:
         try:
             self._keep(turn, part, transfer(wanted, part, transport))
         except LastingError as error:
-            self._end(wanted, error.status, str(error), attempts=turn.attempts, detected=error.format)
+            self._end(wanted, error, attempts=turn.attempts)
         except PassingError as error:
             self._put_off(turn, error)
             return
@@ -284,7 +284,7 @@ class _Run:
         reason = f"{error}, {turn.attempts} times" if turn.attempts > 1 else str(error)
         if (requested_wait or 0.0) > limits.longest_wait:
             reason = f"{error} and asks to wait {requested_wait:,.0f} seconds"
-        self._end(turn.wanted, "failed", reason, attempts=turn.attempts)
+        self._end(turn.wanted, LastingError("failed", reason), attempts=turn.attempts)
         self._queue.done(turn)
 
     def _keep(self, turn: Turn, part: PartialFile, received: Received) -> None:
@@ -315,6 +315,7 @@ class _Run:
         part.finish(target)
         self._progress.finish(wanted.name)
 
-    def _end(self, wanted: WantedFile, status: FetchStatus, reason: str, *, attempts: int, detected: str = "") -> None:
-        self._folder.record(Outcome(wanted.name, status, reason, "", wanted.url, format=detected, attempts=attempts))
+    def _end(self, wanted: WantedFile, error: LastingError, *, attempts: int) -> None:
+        outcome = Outcome(wanted.name, error.status, str(error), "", wanted.url, format=error.format, code=error.code)
+        self._folder.record(replace(outcome, attempts=attempts))
         self._progress.finish(wanted.name)

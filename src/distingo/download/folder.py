@@ -260,7 +260,8 @@ def read_outcomes(path: Path) -> Iterable[Outcome]:
 
 
 def _outcome(row: dict[str, str]) -> Outcome:
-    return msgspec.convert({name: restore_cell(row[name]) for name in _COLUMNS}, Outcome, strict=False)
+    cells = {name: restore_cell(row[name]) for name in _COLUMNS if name in row or name != "code"}  # newer than 0.1
+    return msgspec.convert(cells, Outcome, strict=False)
 
 
 def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> None:

@@ -163,12 +163,10 @@ def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
 
 
 def _why_missing(outcome: Outcome) -> str:
-    reason = outcome.reason.partition(";")[0]
+    advice = "; this release leaves some synsets out" if outcome.status == "absent" else ""
     if outcome.format == "HTML":
-        return f"{reason}; perhaps one to log in: ask for access at https://www.image-net.org/download.php"
-    if outcome.status == "absent":
-        return f"{reason}; this release leaves some synsets out"
-    return reason
+        advice = "; perhaps one to log in: ask for access at https://www.image-net.org/download.php"
+    return outcome.reason.removesuffix(advice) + advice
 
 
 def _first_reason(folder: DownloadFolder, wanted: Sequence[WantedFile]) -> str:
