@@ -24,8 +24,8 @@ check: lint
 	$(BIN)/python -m pytest -m "not slow"
 
 # The oldest and the newest versions that pyproject.toml allows of what distingo imports itself, in environments of their own.
-VERSIONED_TESTS := tests/curation/test_quarantine.py tests/curation/test_tampered_journals.py tests/models/test_saved.py tests/models/test_description.py tests/datasets/cache/test_store.py \
-	tests/runs tests/datasets/decoding/test_tiff.py tests/prediction/test_tables.py tests/runtime/test_hostile_exports.py \
+VERSIONED_TESTS := tests/curation/test_quarantine.py tests/curation/test_quarantine_tampering.py tests/models/test_saved.py tests/models/test_description.py tests/datasets/cache/test_store.py \
+	tests/runs tests/datasets/decoding/test_tiff.py tests/prediction/test_outputs.py tests/runtime/test_description.py \
 	tests/runtime/test_runtime.py tests/serving/test_predict_routes.py tests/evaluation tests/test_csv_files.py tests/test_files.py
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest

@@ -71,7 +71,7 @@ def measure_steady(run: Path, images: Path, output: Path, rounds: int) -> None:
     configure_process()
     import distingo
     from distingo.datasets.cache.store import Cache
-    from distingo.datasets.gathering import count_processors
+    from distingo.datasets.options import count_processors
     from distingo.prediction.classifier import ModelEngine
     from distingo.prediction.networks import map_in_order
 

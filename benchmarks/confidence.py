@@ -34,29 +34,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from distingo.models.gathered import Calibration, gather_evidence
 from PIL import Image
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
-from distingo.evaluation.scores import judge_confidence
+from distingo.evaluation.scores import evaluate_confidence
 from distingo.machine.process import configure_process, prepare_process
 from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.logits import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
 from distingo.models.description import ModelDescription
-from distingo.models.reference_data import build_bank
+from distingo.models.reference_data import Calibration, build_bank, build_calibration_set
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, gather, to_probabilities
-from distingo.prediction.naming import unlike_threshold
+from distingo.prediction.naming import ood_threshold
 from distingo.records import Dataset, LabeledImage, encode_labels
 from distingo.runs.evaluation import Confidence
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.defaults import DataFacts, choose_recipe
-from distingo.training.heads import fit_head
-from distingo.training.pretrained import feature_products, load_wished_backbone
+from distingo.training.head_selection import fit_head
+from distingo.training.pretrained import feature_products, load_requested_backbone
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DISTINGO_TEST_DATA", ROOT / ".." / "shared" / "data")).resolve()
@@ -86,7 +85,7 @@ def open_sets(names: list[str]) -> tuple[Product, dict[str, Dataset]]:
     configure_process()
     prepare_process()
     options = {"model": str(DATA / "weights" / "mobilenetv2_100.tf_in1k"), "mode": "frozen"}
-    backbone = load_wished_backbone(options)
+    backbone = load_requested_backbone(options)
     assert backbone is not None
     facts = DataFacts(images=2_000, height=224, width=224, gray=False, task="single-label")
     recipe, _ = choose_recipe(facts, options, backbone.description)
@@ -97,7 +96,7 @@ def open_sets(names: list[str]) -> tuple[Product, dict[str, Dataset]]:
         path = unpack_fashion() if name == "fashion-mnist" else DATA / SETS[name][0]
         dataset = read_dataset(path, Reading(cache=cache), products=[product])
         if name.endswith("drawn anew"):
-            dataset = replace(dataset, images=tuple(replace(each, given_split=None) for each in dataset.images))
+            dataset = replace(dataset, images=tuple(replace(each, predefined_split=None) for each in dataset.images))
         found[name] = dataset
     return product, found
 
@@ -149,7 +148,7 @@ def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
         given = apply_thresholds(said, thresholds)
     else:
         given = np.arange(said.shape[1]) == said.argmax(axis=1)[:, None]
-    gathered = gather_evidence(said, held_targets, given, bank.distances(features["validation"]), folds=folds)
+    gathered = build_calibration_set(said, held_targets, given, bank.distances(features["validation"]), folds=folds)
     return Fitted(
         replace(model, gathered=gathered),
         sides["test"],
@@ -226,7 +225,7 @@ def half_and_half(fitted: Fitted, truth: np.ndarray, wanted: float, seed: int) -
 
 def measure(dataset: Dataset, product: Product, seed: int, others: dict[str, np.ndarray]) -> dict[str, Any]:
     fitted = fit(dataset, product, seed)
-    evaluated: Confidence = judge_confidence(fitted.model, fitted.test, fitted.outputs)
+    evaluated: Confidence = evaluate_confidence(fitted.model, fitted.test, fitted.outputs)
     content: dict[str, Any] = asdict(evaluated)
     for name in ("curve", "strangers"):
         del content[name]
@@ -234,7 +233,7 @@ def measure(dataset: Dataset, product: Product, seed: int, others: dict[str, np.
         content[name] = content[name]["error"]
     assert evaluated.strangers is not None
     assert fitted.model.bank is not None
-    threshold, alarms = unlike_threshold(fitted.model)
+    threshold, alarms = ood_threshold(fitted.model)
     content["unlike"] = {"alarms": alarms, "own test split": evaluated.strangers.flagged / evaluated.n}
     for name, features in others.items():
         content["unlike"][name] = float((fitted.model.bank.distances(features) > threshold).mean())

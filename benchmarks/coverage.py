@@ -28,8 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from distingo.metrics.calibration import judge_calibration, risk_coverage
-from distingo.metrics.conformal import GivenLabels
+from distingo.metrics.calibration import evaluate_calibration, risk_coverage
+from distingo.metrics.conformal import PredictedLabels
 from distingo.metrics.intervals import mean_score, proportion
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.paired import paired_difference
@@ -253,10 +253,10 @@ def _confidence(cell: Cell, _: np.random.Generator) -> Draw:
         found = {
             "log_loss": (loss, mean_score(-np.log(np.where(right, true, 1 - true)), mistakes=int((~right).sum()))),
             "top_k_accuracy": (accuracy, proportion(int(right.sum()), cell.n)),
-            "area_under_risk_coverage": (area, risk_coverage(GivenLabels(owners, true, right), cell.n).area),
+            "area_under_risk_coverage": (area, risk_coverage(PredictedLabels(owners, true, right), cell.n).area),
         }
         if cell.n >= 100 and turn % 3 == 1:  # the slowest
-            found["calibration_error"] = (_gap(said, true), judge_calibration(said, right, draws=300).error)
+            found["calibration_error"] = (_gap(said, true), evaluate_calibration(said, right, draws=300).error)
         return found
 
     return draw

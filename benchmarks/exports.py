@@ -97,8 +97,8 @@ def measure_rates(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
     whole = np.random.default_rng(0).integers(0, 256, (32, 300, 400, 3), dtype=np.uint8)
     whole = np.stack([np.array(Image.fromarray(each).resize((50, 40)).resize((400, 300))) for each in whole])
     descriptions = {f"{each.exported_as} {each.precision}": each for each in map(read_export, folder.iterdir())}
-    rendition = next(iter(descriptions.values())).rendition
-    small = np.stack([render(Image.fromarray(each), rendition) for each in whole])
+    image_spec = next(iter(descriptions.values())).image_spec
+    small = np.stack([render(Image.fromarray(each), image_spec) for each in whole])
     inputs = {name: whole if description.in_graph else small for name, description in descriptions.items()}
     runs = open_all(folder)
     seconds: dict[str, dict[int, list[float]]] = {name: {1: [], 32: []} for name in runs}
@@ -113,7 +113,7 @@ def measure_rates(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
                     seconds[name][batch].append(time.perf_counter() - started)
         started = time.perf_counter()
         for each in whole:
-            render(Image.fromarray(each), rendition)
+            render(Image.fromarray(each), image_spec)
         pillow.append(time.perf_counter() - started)
     rates = {
         name: {f"batch {batch}": 32 / statistics.median(values) for batch, values in found.items()}

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import distingo
-from distingo.evaluation.comparing import compare_runs
+from distingo.evaluation.compare_runs import compare_runs
 from distingo.metrics.paired import LEVEL, recipe_difference
 from distingo.runs.contents import read_run
 from turns import processor

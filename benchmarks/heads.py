@@ -21,7 +21,7 @@ import torch
 from distingo.metrics.logits import score_logits
 from distingo.models.heads import HEADS
 from distingo.records import Task
-from distingo.training.heads import fit_head
+from distingo.training.head_selection import fit_head
 
 RESULTS = Path(__file__).parent / "results" / "heads.json"
 FEATURES = 1280

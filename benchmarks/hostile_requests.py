@@ -130,7 +130,7 @@ def wrong_type(chance: random.Random) -> bytes:
 
 
 def form(chance: random.Random) -> bytes:
-    name = chance.choice(("pictures", "picture", "", "top_k", "\u732b"))
+    name = chance.choice(("images", "picture", "", "top_k", "\u732b"))
     file = chance.choice(("a", "../../x", chr(0)))
     head = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\n\r\n'
     whole = b"".join(head.encode() + mutate(chance) + b"\r\n" for _ in range(chance.choice((1, 2, 70)))) + b"--b--\r\n"
@@ -142,15 +142,15 @@ def as_json(chance: random.Random) -> bytes:
         (base64.b64encode(mutate(chance)).decode(), "***", "", None, 5, [], {}, "http://127.0.0.1:1/", "\ud800")
     )
     tensor = {
-        "name": "pictures",
+        "name": "images",
         "datatype": chance.choice(("UINT8", "FP32", "BYTES", "X")),
         "data": chance.choice(([], [1e308] * 12, [data], data, [[0] * 12], [-1] * 12)),
         "shape": chance.choice(([1, 2, 2, 3], [2**40, 1, 1, 3], [1], [], None, [0], [1.5])),
     }
     said: Any = chance.choice(
         (
-            {"pictures": [{"data": data}] * chance.choice((0, 1, 3, 500))},
-            {"pictures": data, "top_k": data},
+            {"images": [{"data": data}] * chance.choice((0, 1, 3, 500))},
+            {"images": data, "top_k": data},
             {"inputs": data, "parameters": chance.choice((None, data, {"top_k": data}))},
             {"inputs": [tensor] * chance.choice((0, 1, 2)), "id": data, "outputs": chance.choice((None, data, [data]))},
             data,

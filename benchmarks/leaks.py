@@ -35,7 +35,8 @@ import distingo
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
-from distingo.near_duplicates.search import SAME_SCENE, find_copies, group_copies, signature_product
+from distingo.near_duplicates.search import find_copies, group_copies, signature_product
+from distingo.options.training import SAME_SCENE
 from planted_faults import CHANGES, DATA, WEIGHTS, images_of
 from turns import processor
 
@@ -147,7 +148,7 @@ def train_on(data: Path, planted: dict[Pair, tuple[str, str]], place: Path) -> l
         output = place / f"run-{option}"
         run = distingo.train(data, output, model=f"local-dir:{WEIGHTS}", near_duplicates=option, cache=place / "cache")
         with (output / "split.csv").open(encoding="utf-8", newline="") as file:
-            sides = {row["file"]: row["side"] for row in csv.DictReader(file)}
+            sides = {row["file"]: row["split"] for row in csv.DictReader(file)}
         straddling = [pair for pair in planted if sides.get(pair[0]) != sides.get(pair[1])]
         counts = json.loads((output / "near_duplicates.json").read_text(encoding="utf-8"))
         accuracies = {"backbone": run.evaluation.scores["accuracy"].value}

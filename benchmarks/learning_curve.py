@@ -29,7 +29,7 @@ from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import group_images
 from distingo.experiments.curve_measuring import (
     Learner,
-    Measured,
+    SubsetPredictions,
     choose_sizes,
     descriptor_learner,
     draw_subsets,
@@ -65,7 +65,7 @@ class Workload:
     def classes(self) -> int:
         return self.table.shape[1]
 
-    def measure(self, images: np.ndarray, seed: int, sizes: tuple[int, ...]) -> Measured:
+    def measure(self, images: np.ndarray, seed: int, sizes: tuple[int, ...]) -> SubsetPredictions:
         """Five folds of these images, each evaluated by models that learned from the others."""
         folds = divide_groups(self.table[images], self.groups[images], [1 / FOLDS] * FOLDS, seed=seed)
         draws = [
@@ -127,15 +127,15 @@ def write_fashion(source: Path, folder: Path) -> Path:
     return folder
 
 
-def kept(path: Path | None, work: Workload, images: np.ndarray, seed: int, sizes: tuple[int, ...]) -> Measured:
+def kept(path: Path | None, work: Workload, images: np.ndarray, seed: int, sizes: tuple[int, ...]) -> SubsetPredictions:
     if path is not None and path.is_file():
         with np.load(path) as content:
             arrays = (content[name] for name in ("pictures", "draws", "truth", "probabilities"))
-            return Measured(tuple(content["sizes"].tolist()), *arrays)
+            return SubsetPredictions(tuple(content["sizes"].tolist()), *arrays)
     found = work.measure(images, seed, sizes)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **{name: getattr(found, name) for name in Measured.__slots__})
+        np.savez(path, **{name: getattr(found, name) for name in SubsetPredictions.__slots__})
     return found
 
 

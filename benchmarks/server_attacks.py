@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "serving"), str(ROOT / "tests")]
 
-from attacked import attack, describe  # noqa: E402 - beside the tests
+from attacked_server import attack, describe  # noqa: E402 - beside the tests
 from attacks import ATTACKER, ATTACKS  # noqa: E402
 from costly_images import large_image  # noqa: E402
 from served_runs import command  # noqa: E402

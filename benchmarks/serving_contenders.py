@@ -43,7 +43,7 @@ class Steps:
         self.predictor = load(self._run, engine=self._engine)
 
     def decode_request(self, request):  # without annotations, which LitServe would read
-        return decode(self.predictor, request["pictures"].file.read())
+        return decode(self.predictor, request["images"].file.read())
 
     def batch(self, inputs: list[np.ndarray]) -> np.ndarray:
         return np.stack(inputs)
@@ -84,7 +84,7 @@ def run_fastapi(options: argparse.Namespace) -> None:
         row = decode(predictor, images.file.read())
         return name(predictor, predictor.predict_rows(row[None]).probabilities[0])
 
-    predict.__annotations__ = {"pictures": UploadFile, "return": dict[str, Any]}
+    predict.__annotations__ = {"images": UploadFile, "return": dict[str, Any]}
     app.post("/predict")(predict)
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="error", workers=1)
 

@@ -43,7 +43,7 @@ local bodies = {}
 for path in io.lines(os.getenv("PICTURES")) do
   local file = io.open(path, "rb")
   bodies[#bodies + 1] = "--" .. boundary
-    .. '\\r\\nContent-Disposition: form-data; name="pictures"; filename="a.jpg"\\r\\n'
+    .. '\\r\\nContent-Disposition: form-data; name="images"; filename="a.jpg"\\r\\n'
     .. "Content-Type: image/jpeg\\r\\n\\r\\n" .. file:read("*a") .. "\\r\\n--" .. boundary .. "--\\r\\n"
   file:close()
 end
@@ -106,7 +106,7 @@ def serving(command: list[str], body: bytes) -> Iterator[tuple[str, subprocess.P
 
 
 def answers(url: str, content: bytes) -> bool:
-    head = b'--b\r\nContent-Disposition: form-data; name="pictures"; filename="a.jpg"\r\n\r\n'
+    head = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a.jpg"\r\n\r\n'
     body = head + content + b"\r\n--b--\r\n"
     asked = urllib.request.Request(url, body, {"Content-Type": "multipart/form-data; boundary=b"})
     try:

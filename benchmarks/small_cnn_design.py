@@ -154,9 +154,9 @@ class Images:
     validation_targets: np.ndarray
 
 
-def load(name: str, rendition: ImageSpec, validation: float) -> Images:
+def load(name: str, image_spec: ImageSpec, validation: float) -> Images:
     cache = Cache()
-    product = pixels_product(cache, rendition)
+    product = pixels_product(cache, image_spec)
     dataset = read_dataset(DATA / name, Reading(cache=cache), products=[product])
     split = split_dataset(dataset, seed=0, validation=validation)
     arrays = []

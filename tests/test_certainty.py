@@ -18,7 +18,7 @@ import distingo
 from distingo.cli import main
 from distingo.errors import UsageError
 from distingo.models.saved import load_bank, load_model
-from distingo.prediction.naming import possible_levels, settle_certainty
+from distingo.prediction.naming import certainty_thresholds, possible_levels
 from distingo.runs.evaluation import read_confidence
 from raising import raises
 from tiny_backbones import write_backbone
@@ -60,7 +60,7 @@ def test_every_kind_of_model_is_calibrated_and_knows_its_training(tmp_path: Path
     split = list(csv.DictReader((tmp_path / "run" / "split.csv").open(encoding="utf-8")))
     manifest = list(csv.DictReader((tmp_path / "run" / "manifest.csv").open(encoding="utf-8")))
     contents = {row["file"]: row["content"] for row in manifest}
-    splits = {row["file"]: row["side"] for row in split}
+    splits = {row["file"]: row["split"] for row in split}
     assert sorted(model.bank.contents) == sorted(
         contents[file] for file, split_name in splits.items() if split_name == "train"
     )
@@ -112,11 +112,14 @@ def test_the_levels_that_are_said_to_be_possible_are_granted_and_no_others(run: 
     model = load_model(run / "model")
     levels = possible_levels(model)
     assert levels.abstain_from is not None and levels.coverage_to is not None
-    assert settle_certainty(model, abstain=levels.abstain_from, coverage=levels.coverage_to).set_from is not None
+    assert (
+        certainty_thresholds(model, abstain=levels.abstain_from, coverage=levels.coverage_to).set_probability
+        is not None
+    )
     with raises(UsageError, code="unreachable_guarantee", parameter="abstain"):
-        settle_certainty(model, abstain=levels.abstain_from - 0.001)
+        certainty_thresholds(model, abstain=levels.abstain_from - 0.001)
     with raises(UsageError, code="unreachable_guarantee", parameter="coverage"):
-        settle_certainty(model, coverage=levels.coverage_to + 0.001)
+        certainty_thresholds(model, coverage=levels.coverage_to + 0.001)
 
 
 def test_the_page_says_how_sure_it_may_be(run: Path) -> None:

@@ -32,7 +32,7 @@ def test_which_characters_are_controls() -> None:
 
 def test_controls_are_escaped_and_nothing_else() -> None:
     assert escape_controls("a\x1b[31m\u009bb\u2028\u202e\x00\n") == "a\\x1b[31m\\x9bb\\u2028\\u202e\\x00\n"
-    assert escape_controls("a\n\tb", kept="\t") == "a\\n\tb"
+    assert escape_controls("a\n\tb", keep="\t") == "a\\n\tb"
     assert escape_controls("é 猫 \u200e \\x1b") == "é 猫 \u200e \\x1b"
 
 

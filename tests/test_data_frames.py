@@ -8,7 +8,7 @@ import pytest
 from distingo.errors import UsageError
 from distingo.notebooks import predictions_to_pandas
 from distingo.prediction.image_model import Predictions
-from distingo.scores import ClassScores, Evaluation, LabelScores, Prediction, Score, TwoByTwo
+from distingo.scores import BinaryConfusion, ClassScores, Evaluation, LabelScores, Prediction, Score
 from raising import raises
 
 pytest.importorskip("pandas")
@@ -31,7 +31,7 @@ LABELS = Evaluation(
     confusion=(),
     baselines={},
     task="multi-label",
-    per_label=(LabelScores("red", None, 0.5, 1.0, 0.67, 4, 0.25, TwoByTwo(4, 4, 0, 2)),),
+    per_label=(LabelScores("red", None, 0.5, 1.0, 0.67, 4, 0.25, BinaryConfusion(4, 4, 0, 2)),),
 )
 
 

@@ -20,7 +20,7 @@ from distingo.files import (
     read_json,
     record_checksums,
     remove_half_written,
-    remove_half_written_beside,
+    remove_half_written_file,
     require_intact,
     write_bytes,
     write_json,
@@ -121,11 +121,11 @@ def test_what_a_living_process_is_writing_is_left_alone(tmp_path: Path) -> None:
     with atomic_writer(tmp_path / "history.csv") as file:
         file.write(b"half")
         remove_half_written(tmp_path)
-        remove_half_written_beside(tmp_path / "history.csv")
+        remove_half_written_file(tmp_path / "history.csv")
     assert (tmp_path / "history.csv").read_bytes() == b"half"
     (tmp_path / ".history.csv.abcd0123").touch()
     (tmp_path / ".other.csv.abcd0123").touch()
-    remove_half_written_beside(tmp_path / "history.csv")
+    remove_half_written_file(tmp_path / "history.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.csv.abcd0123", "history.csv"]
 
 

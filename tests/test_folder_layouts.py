@@ -46,7 +46,8 @@ def train(data: Path, output: Path, **options: Any) -> dict[str, Counter[str]]:
     with (output / "split.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return {
-        split: Counter(row["labels"] for row in rows if row["side"] == split) for split in {row["side"] for row in rows}
+        split: Counter(row["labels"] for row in rows if row["split"] == split)
+        for split in {row["split"] for row in rows}
     }
 
 
@@ -191,7 +192,9 @@ def test_two_sports_as_training_and_testing(real_data: Path, tmp_path: Path) -> 
     (data / "Training").symlink_to(real_data / "two-sports" / "train")
     (data / "Testing").symlink_to(real_data / "two-sports" / "test")
     plain, renamed = distingo.inspect(real_data / "two-sports"), distingo.inspect(data)
-    counts = [Counter((image.label, image.given_split) for image in dataset.images) for dataset in (plain, renamed)]
+    counts = [
+        Counter((image.label, image.predefined_split) for image in dataset.images) for dataset in (plain, renamed)
+    ]
     assert counts[0] == counts[1]
     assert {split for _, split in counts[1]} == {"train", "test"}
     assert texts(renamed.notes)[0] == "split folders: Training (train), Testing (test)"

@@ -170,7 +170,7 @@ def test_null_settings_are_named(
     for name in config["recipe"]:
         (tmp_path / "recipe.json").write_text(json.dumps({name: None}), "utf-8")
         words = ["train", data, "-o", tmp_path / "new", "--model", "majority", "--recipe", tmp_path / "recipe.json"]
-        if name in {"model", "dropout", "threshold_wanted"}:
+        if name in {"model", "dropout", "threshold_target"}:
             continue  # None is a value of theirs, or the command line names it
         assert ("missing" if name in {"height", "width"} else "None") in refused(capsys, *words)
         refusals += 1

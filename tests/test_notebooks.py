@@ -16,8 +16,7 @@ from PIL import Image
 from browsing import running_browser
 from distingo.messages.notes import text_note
 from distingo.notebooks import as_html
-from distingo.prediction.image_model import Predictions
-from distingo.prediction.images import draw_given
+from distingo.prediction.image_model import Predictions, draw_thumbnails
 from distingo.scores import Evaluation, Prediction, Score
 
 HOSTILE = '<script>alert("1")</script>\n\u202e&\ud800'
@@ -147,17 +146,17 @@ def test_images_in_memory_are_drawn_in_notebooks_only(tmp_path: Path, monkeypatc
     name = photo(tmp_path / "a.png", (0, 0, 255))
     image, pixels = Image.new("RGB", (500, 300), (255, 0, 0)), np.zeros((20, 20, 3), np.uint8)
     given: list[Any] = [name, image, pixels, io.BytesIO(Path(name).read_bytes())]
-    assert draw_given(given, None, None) == [None, "", "", ""]
-    assert draw_given([name, Path(name)], None, None) is None
+    assert draw_thumbnails(given, None, None) == [None, "", "", ""]
+    assert draw_thumbnails([name, Path(name)], None, None) is None
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=object))
-    drawn = draw_given(given, None, None)
+    drawn = draw_thumbnails(given, None, None)
     assert drawn is not None
     assert (drawn[0], drawn[3]) == (None, "")
     assert image.size == (500, 300)
     labels = [Prediction(str(at), ("x",), (1.0,)) for at in range(4)]
     read = _Reader(Predictions(labels, drawn)[1:]._repr_html_())
     assert [attributes["src"] for tag, attributes in read.tags if tag == "img"] == drawn[1:3]
-    many = draw_given([pixels] * 14, None, None)
+    many = draw_thumbnails([pixels] * 14, None, None)
     assert many is not None
     assert [bool(address) for address in many] == [True] * 12 + [False] * 2
 

@@ -48,9 +48,9 @@ def test_what_reads_on_a_run_reads_by_its_limit(tmp_path: Path, data: Path) -> N
     assert not distingo.load(run).predict(data / "a" / "1.png")[0].error
     distingo.evaluate(run, cache=cache)  # its split.csv names no image that is read as unusable now
     distingo.evaluate(run, data, cache=cache)
-    assert used(RunFolder(run).judged_on(data)) == 19
+    assert used(RunFolder(run).evaluation_of(data)) == 19
     distingo.evaluate(run, data, cache=cache, max_pixels=LARGE)
-    assert used(RunFolder(run).judged_on(data)) == 20
+    assert used(RunFolder(run).evaluation_of(data)) == 20
 
 
 def test_a_run_is_repeated_and_resumed_by_its_limit(tmp_path: Path, data: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_given_test_folder_stays_the_test_set(real_data: Path, tmp_path: Path)
     assert main(["train", str(real_data / "two-sports"), "-o", str(tmp_path / "run"), "--model", "descriptors"]) == 0
     split = list(csv.DictReader((tmp_path / "run" / "split.csv").open(encoding="utf-8")))
     for row in split:
-        assert (row["side"] == "test") == row["file"].startswith("test/")
+        assert (row["split"] == "test") == row["file"].startswith("test/")
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert evaluation["baselines"].keys() == {"majority"}
 

@@ -51,7 +51,7 @@ def test_comparisons_name_the_best(tiny_runs: dict[str, Path], tmp_path: Path) -
 
 def test_explanations_name_image_and_class(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     image = next(iter(sorted(draw_classes(tmp_path / "data").rglob("*.png"))))
-    explanation = distingo.explain(tiny_runs["small-cnn"], image, classes=["red"], neighbours=2)
+    explanation = distingo.explain(tiny_runs["small-cnn"], image, classes=["red"], neighbors=2)
     assert short(explanation) == f"Explanation({str(image)!r}, of 'red', 2 neighbors)"
 
 

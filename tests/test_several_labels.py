@@ -113,7 +113,7 @@ def test_an_interrupted_run_goes_on_to_the_same_files(tmp_path: Path, data: Path
 
 
 def test_thresholds_are_chosen_for_what_is_wanted(tmp_path: Path, data: Path) -> None:
-    words = ["--model", "descriptors", "--threshold-aim", "recall", "--threshold-wanted", "0.9"]
+    words = ["--model", "descriptors", "--threshold-aim", "recall", "--threshold-target", "0.9"]
     assert main(["train", str(data), "-o", str(tmp_path / "run"), *words]) == 0
     kept = json.loads((tmp_path / "run" / "model" / "model.json").read_text("utf-8"))["thresholds"]
     assert (kept["aim"], kept["wanted"], len(kept["values"])) == ("recall", 0.9, 3)

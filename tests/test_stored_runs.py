@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import distingo
-from distingo.evaluation.comparison import cost_of
+from distingo.evaluation.comparison_records import cost_of
 from distingo.files import read_json, write_json
-from distingo.language import written_in
+from distingo.language import use_language
 from distingo.messages.notes import text_note
 from distingo.runs.contents import read_run
 from note_texts import texts
@@ -69,7 +69,7 @@ def test_the_sentences_of_a_run_are_read_and_shown_as_they_stand(one: Path) -> N
     assert str(rows["red/copy of 000.png"].reason) == "the same bytes as red/000.png"
     assert rows["red/000.png"].reason is None
     assert rows["corrections.csv"].is_own and not rows["green/page.jpg"].is_own
-    with written_in("zh"):
+    with use_language("zh"):
         assert texts(records.choices) == CHOICES
 
 

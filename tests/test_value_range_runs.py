@@ -184,7 +184,7 @@ def test_a_served_model_scales_uploads_as_the_run_does(runs: dict[tuple[str, str
             image = image_of(pair[0], tmp_path)
             expected = distingo.load(runs[pair]).predict(image)[0]
             raw = httpx2.post(f"{server.url}/predict?model={number}", content=image.read_bytes(), timeout=30).json()
-            said = {"pictures": [{"data": base64.b64encode(image.read_bytes()).decode()}], "model": f"{number}"}
+            said = {"images": [{"data": base64.b64encode(image.read_bytes()).decode()}], "model": f"{number}"}
             in_json = httpx2.post(f"{server.url}/predict", json=said, timeout=30).json()
             for answer in (raw, in_json):
                 scores = {score["label"]: score["probability"] for score in answer["predictions"][0]["scores"]}
@@ -193,11 +193,11 @@ def test_a_served_model_scales_uploads_as_the_run_does(runs: dict[tuple[str, str
 
 
 def test_explanations_show_what_the_model_sees(runs: dict[tuple[str, str], Path], tmp_path: Path) -> None:
-    from distingo.explanation.explaining import _look_at
+    from distingo.explanation.explaining import _open_preprocessed
 
     gray = stripes(77, "standing")
     for model in ("small-cnn", "descriptors"):
-        look = _look_at(image_of("12 bit", tmp_path), distingo.load(runs["12 bit", model]))
+        look = _open_preprocessed(image_of("12 bit", tmp_path), distingo.load(runs["12 bit", model]))
         np.testing.assert_array_equal(np.asarray(look.image), gray)
 
 

@@ -26,12 +26,11 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "python-reference.md"
 SUBJECTS = {
     "Train": "distingo.api.training",
     "Evaluate, compare, explain": "distingo.api.evaluation",
-    "Predict and export": "distingo.api.prediction",
+    "Predict, export and serve": "distingo.api.prediction",
     "Experiments": "distingo.api.experiments",
     "Data sets": "distingo.api.data",
     "Check and clean": "distingo.api.curation",
     "Download": "distingo.api.downloading",
-    "Serve": "distingo.api.prediction",
 }
 """Modules behind ``import distingo``, in the order of the page."""
 
@@ -164,7 +163,7 @@ def _render_group(name: str) -> str:
         told = f"another name of `{field.name}`" if field and keyword in aliases else field.help if field else ""
         if field is None:
             option = {"image_size": "IMAGE_SIZE", "api_key_file": "API_KEY_FILE"}[keyword]
-            declared = getattr(import_module(module), option)
+            declared = getattr(import_module("distingo.options.training" if option == "IMAGE_SIZE" else module), option)
             told = f"{declared.help} (default: {declared.default})"
         lines.append(f"- `{keyword}: {_type_of(hint)}`: {told}")
     return "\n\n".join([f"### {name}", _describe(group), "\n".join(lines)])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -115,12 +115,15 @@ def write_table(
     write_text(path, text.getvalue(), recorded=recorded)
 
 
-def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_table(
+    path: Path, columns: Sequence[str], *, renamed: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Read a CSV file that an earlier command wrote.
 
     Args:
         path: The file.
         columns: Columns that the header must have.
+        renamed: Current names of columns by their names in older versions.
 
     Yields:
         Line number and cells by column name, row by row.
@@ -138,7 +141,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
         raise RunError(f"{path}: damaged or unreadable ({error})", code="damaged_file") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = restore_cells(next(reader, []))
+        header = [(renamed or {}).get(name, name) for name in restore_cells(next(reader, []))]
         if missing := [name for name in columns if name not in header]:
             raise RunError(
                 f"{path}: has no column {missing[0]!r}; it needs {', '.join(columns)}", code="missing_column"

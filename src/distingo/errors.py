@@ -273,14 +273,14 @@ def quote(value: object, most: int = 80) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 4]}...{shown[-1]}"
 
 
-def escape_controls(text: str, kept: str = "\n") -> str:
+def escape_controls(text: str, keep: str = "\n") -> str:
     r"""Escape the control characters of an untrusted text as ``\xNN`` or ``\uNNNN``, so that a terminal can show it.
 
     Args:
         text: Any text.
-        kept: Control characters that are not escaped.
+        keep: Control characters that are not escaped.
     """
-    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
+    return _CONTROL.sub(lambda match: match[0] if match[0] in keep else ascii(match[0])[1:-1], text)
 
 
 def join_faults(faults: Sequence[str], advice: str) -> str:
@@ -296,29 +296,29 @@ def name_some(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {remaining:,} more" if remaining > 0 else "")
 
 
-def find_near(name: str, known: Sequence[str], limit: int = 3) -> list[str]:
+def find_near(name: str, names: Sequence[str], limit: int = 3) -> list[str]:
     """Find the known names most similar to a mistyped one, at most `limit`, perhaps none."""
     from difflib import get_close_matches
 
-    return get_close_matches(name, known, n=limit, cutoff=0.5)
+    return get_close_matches(name, names, n=limit, cutoff=0.5)
 
 
-def name_the_nearest(name: str, known: list[str], limit: int = 3, *, otherwise: str | None = None) -> str:
+def suggest_names(name: str, names: list[str], limit: int = 3, *, otherwise: str | None = None) -> str:
     """Suggest the known names most similar to a mistyped one, as part of a sentence.
 
     Args:
         name: The mistyped name.
-        known: All allowed names.
+        names: All allowed names.
         limit: Maximum number of suggestions.
         otherwise: The text to return if no name is similar; None lists all names.
 
     Returns:
         For example ``"did you mean small-cnn?"``, or `otherwise`.
     """
-    near = find_near(name, known, limit)
+    near = find_near(name, names, limit)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"choose one of {', '.join(known)}" if otherwise is None else otherwise
+    return f"choose one of {', '.join(names)}" if otherwise is None else otherwise
 
 
 def first_line(error: BaseException) -> str:

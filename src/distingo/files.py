@@ -38,21 +38,21 @@ _MAY_BE_INFINITE = re.compile(r"[eE]\+?\d{3}|\d{300}")
 _MAY_BE_HALF = re.compile(r"\\u[dD][89abABc-fC-F]")
 
 
-def as_paths(given: object, argument: str, *, instead: str = "") -> tuple[str | Path, ...]:
+def as_paths(value: object, argument: str, *, instead: str = "") -> tuple[str | Path, ...]:
     """Normalize an argument that takes one path or several to a tuple.
 
     Args:
-        given: The value passed for `argument`; a single string is one path.
+        value: The value passed for `argument`; a single string is one path.
         argument: The argument's name, for the error message.
         instead: End of the error message, for example which call takes other types.
 
     Raises:
         UsageError: The value, or one of its members, is not a path.
     """
-    if isinstance(given, str | os.PathLike):
-        return (Path(given) if not isinstance(given, str) else given,)
-    several = isinstance(given, Iterable) and not isinstance(given, bytes | bytearray | memoryview)
-    members = tuple(given) if isinstance(given, Iterable) and several else (given,)
+    if isinstance(value, str | os.PathLike):
+        return (Path(value) if not isinstance(value, str) else value,)
+    several = isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview)
+    members = tuple(value) if isinstance(value, Iterable) and several else (value,)
     for member in members:
         if not isinstance(member, str | os.PathLike):
             raise UsageError(
@@ -63,17 +63,17 @@ def as_paths(given: object, argument: str, *, instead: str = "") -> tuple[str | 
     return tuple(member if isinstance(member, str) else Path(member) for member in members)
 
 
-def as_names(given: object, argument: str) -> tuple[str, ...]:
+def as_names(value: object, argument: str) -> tuple[str, ...]:
     """Normalize an argument that takes one name or several to a tuple.
 
     Args:
-        given: The value passed for `argument`.
+        value: The value passed for `argument`.
         argument: The argument's name, for the error message.
 
     Raises:
         UsageError: The value, or one of its members, is not a string.
     """
-    members = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    members = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
     for member in members:
         if not isinstance(member, str):
             raise UsageError(
@@ -105,7 +105,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            _hold(file.fileno())
+            _try_lock(file.fileno())
             try:
                 yield file
                 file.flush()
@@ -138,10 +138,10 @@ def remove_half_written(folder: Path, *, below: bool = True) -> None:
         below: Whether to search subfolders too.
     """
     for path in folder.rglob(".*") if below else folder.glob(".*"):
-        _remove_unless_held(path)
+        _remove_unless_locked(path)
 
 
-def remove_half_written_beside(path: Path) -> None:
+def remove_half_written_file(path: Path) -> None:
     """Remove temporary files that `atomic_writer` left behind for one file when its process was killed.
 
     Args:
@@ -149,23 +149,23 @@ def remove_half_written_beside(path: Path) -> None:
     """
     with contextlib.suppress(OSError):
         for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
-            _remove_unless_held(each)
+            _remove_unless_locked(each)
 
 
-def _remove_unless_held(path: Path) -> None:
+def _remove_unless_locked(path: Path) -> None:
     """Remove a temporary file unless a running process is writing it."""
     if not is_half_written(path):
         return
     try:
         with path.open("rb") as file:
-            if not _hold(file.fileno()):
+            if not _try_lock(file.fileno()):
                 return
             path.unlink(missing_ok=True)
     except FileNotFoundError:  # it was renamed in the meantime
         return
 
 
-def _hold(handle: int) -> bool:
+def _try_lock(handle: int) -> bool:
     """Lock an open file; False if another process holds the lock, True also if the file system has no locks."""
     if fcntl is None:
         return True

@@ -26,27 +26,27 @@ _THIN = "\u202f"
 
 _TAGS: dict[Language, str] = {"en": "en", "es": "es", "zh": "zh-Hans"}
 
-_written: ContextVar[Language] = ContextVar("distingo language", default="en")
+_current: ContextVar[Language] = ContextVar("distingo language", default="en")
 
 
 @contextmanager
-def written_in(language: Language) -> Iterator[None]:
+def use_language(language: Language) -> Iterator[None]:
     """Context manager that sets the current language and restores the previous one at its end."""
-    token = _written.set(language)
+    token = _current.set(language)
     try:
         yield
     finally:
-        _written.reset(token)
+        _current.reset(token)
 
 
 def current_language() -> Language:
-    """Return the language set by `written_in`; English by default."""
-    return _written.get()
+    """Return the language set by `use_language`; English by default."""
+    return _current.get()
 
 
 def language_tag() -> str:
     """Return the BCP 47 tag of the current language, for ``<html lang>``."""
-    return _TAGS[_written.get()]
+    return _TAGS[_current.get()]
 
 
 def translated(message: str) -> str:
@@ -97,7 +97,7 @@ def listed(parts: Sequence[str]) -> str:
 
 def catalog() -> _catalogs.NullTranslations:
     """Return the message catalog of the current language."""
-    return _catalog(_written.get())
+    return _catalog(_current.get())
 
 
 @cache

@@ -35,7 +35,7 @@ def in_notebook() -> bool:
 def as_html(text: str, most: int = 60) -> str:
     """Shorten and escape untrusted text for HTML, including control characters and lone surrogates."""
     shown = text if len(text) <= most else f"{text[: most - 3]}..."
-    return escape(escape_controls(shown, kept="").encode("utf-8", "backslashreplace").decode("utf-8"))
+    return escape(escape_controls(shown, keep="").encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def show_evaluation(evaluation: Evaluation, headline: str) -> str:

@@ -145,9 +145,9 @@ def transfer_bar(description: str, total: int, done: int = 0) -> Iterator[Transf
         task = bar.add_task(description, total=total, completed=done, files=done, amount=decimal(0), rate=decimal(0))
         rate = _Rate()
 
-        def show(whole: float, files: int, count: int) -> None:
+        def show(completed: float, files: int, count: int) -> None:
             if (speed := rate.update(count)) is not None or files == total:
-                bar.update(task, completed=whole, files=files, amount=decimal(count), rate=decimal(int(speed or 0)))
+                bar.update(task, completed=completed, files=files, amount=decimal(count), rate=decimal(int(speed or 0)))
 
         yield TransferProgress(show, done)
 

@@ -173,7 +173,7 @@ class LabeledImage:
             in two file formats.
         width: In pixels, after EXIF rotation.
         height: In pixels, after EXIF rotation.
-        given_split: The split that the data set itself assigns to the image, or None.
+        predefined_split: The split that the data set itself assigns to the image, or None.
     """
 
     source: Source
@@ -182,7 +182,7 @@ class LabeledImage:
     pixels: str
     width: int
     height: int
-    given_split: SplitName | None = None
+    predefined_split: SplitName | None = None
 
     @property
     def row_key(self) -> str:
@@ -203,7 +203,7 @@ class ManifestRow:
     Attributes:
         file: As in `Source.file`.
         status: See `ManifestStatus`.
-        reason: Why the file is not used (for the codes see `distingo.messages.reason_sentences`); for a used file its
+        reason: Why the file is not used (for the codes see `distingo.messages.notes`); for a used file its
             small faults, usually None.
         labels: The class names that the file was found under.
         split: The split that the data set itself assigns, or None.

@@ -64,7 +64,7 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
-_MOST_BYTES = 120
+_MAX_BYTES = 120
 
 
 def safe_name(text: str) -> str:
@@ -78,7 +78,7 @@ def safe_name(text: str) -> str:
     """
     name = _FORBIDDEN.sub("-", unicodedata.normalize("NFC", text)).strip(" .")
     name = "".join(letter for letter in name if unicodedata.category(letter) not in {"Cc", "Cf", "Cs"})
-    name = name.encode("utf-8")[:_MOST_BYTES].decode("utf-8", "ignore").strip(" .-") or "unnamed"
+    name = name.encode("utf-8")[:_MAX_BYTES].decode("utf-8", "ignore").strip(" .-") or "unnamed"
     return f"_{name}" if _RESERVED.fullmatch(name) else name
 
 
@@ -95,14 +95,14 @@ def distinct_names(stems: Sequence[str], keys: Sequence[str]) -> list[str]:
     Returns:
         One name per stem.
     """
-    taken: set[str] = set()
+    used: set[str] = set()
     names = []
     for stem, key in zip(stems, keys, strict=True):
         name, digest = stem, content_hash(key.encode("utf-8", "surrogatepass"))
         for length in range(6, len(digest) + 1):
-            if name.casefold() not in taken:
+            if name.casefold() not in used:
                 break
             name = f"{stem}-{digest[:length]}"
-        taken.add(name.casefold())
+        used.add(name.casefold())
         names.append(name)
     return names

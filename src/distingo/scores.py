@@ -128,7 +128,7 @@ class ClassScores:
 
 
 @dataclass(frozen=True, slots=True)
-class TwoByTwo:
+class BinaryConfusion:
     """Confusion matrix of one label, in images."""
 
     true_positives: int
@@ -159,7 +159,7 @@ class LabelScores:
     f1: float
     support: int
     threshold: float
-    two_by_two: TwoByTwo
+    two_by_two: BinaryConfusion
 
 
 ThresholdAim = Literal["f1", "precision", "recall"]
@@ -319,5 +319,5 @@ class Prediction:
 _REPR_LABELS = 3
 
 
-def _shorten(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"...{text[3 - most :]}"
+def _shorten(text: str, max_length: int = 60) -> str:
+    return text if len(text) <= max_length else f"...{text[3 - max_length :]}"

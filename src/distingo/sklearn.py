@@ -41,7 +41,7 @@ _CHUNK = 8
 
 _SEEDS = 2**31 - 1
 
-_FIELDS = {"learning_rate": "lr", "normalize": "normalise"}
+_FIELDS = {"learning_rate": "lr"}
 """Recipe fields by the parameters that have another name."""
 
 _RECIPE = (
@@ -171,11 +171,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             ValueError: X and y differ in length, or have another shape or type.
             DistingoError: An image can't be read, a parameter is out of range, or training failed.
         """
-        from distingo.datasets.decoding.value_ranges import settle_value_range
+        from distingo.datasets.decoding.value_ranges import parse_value_range
         from distingo.prediction.predictor import Predictor
-        from distingo.training.in_memory import ImagesToLearn, train_in_memory
+        from distingo.training.in_memory import InMemoryImages, train_in_memory
 
-        images, targets = self._settle(X, y)
+        images, targets = self._check_arguments_of_fit(X, y)
         classes, numbers = np.unique(targets, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
@@ -183,12 +183,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             )
         names = _name_classes(classes)
         model = train_in_memory(
-            ImagesToLearn(
+            InMemoryImages(
                 images=images,
                 labels=[names[number] for number in numbers.tolist()],
                 classes=names,
                 requested=self._requested(),
-                value_ranges=settle_value_range(self.value_range),
+                value_ranges=parse_value_range(self.value_range),
                 max_pixels=self.max_pixels,
                 workers=self.workers,
             )
@@ -235,7 +235,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
 
         images = self._images(X, is_fitting=False)
         workers = self.workers or count_processors()
-        rows = map_in_order(self._look_at, enumerate(images), chunk=_CHUNK, ahead=2 * _BATCH, workers=workers)
+        rows = map_in_order(self._preprocess, enumerate(images), chunk=_CHUNK, ahead=2 * _BATCH, workers=workers)
         parts = [self.predictor_.predict_rows(np.stack(batch)).probabilities for batch in chunked(rows, _BATCH)]
         probabilities = np.concatenate(parts).astype(np.float64)
         normalized: npt.NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
@@ -263,7 +263,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         save_model(path, self.predictor_.model)
         return path
 
-    def _settle(self, X: Any, y: Any) -> tuple[list[Any], npt.NDArray[Any]]:  # noqa: N803
+    def _check_arguments_of_fit(self, X: Any, y: Any) -> tuple[list[Any], npt.NDArray[Any]]:  # noqa: N803
         """Validate the arguments of `fit`; returns the list of images and the array of classes."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
@@ -303,7 +303,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             return int(state)
         return int(check_random_state(state).randint(_SEEDS))
 
-    def _look_at(self, part: Sequence[tuple[int, Any]]) -> list[npt.NDArray[Any]]:
+    def _preprocess(self, part: Sequence[tuple[int, Any]]) -> list[npt.NDArray[Any]]:
         """Preprocess images for the model; called from several threads."""
         from distingo.datasets.decoding.decode import UndecodableError
         from distingo.prediction.images import name_image
@@ -346,7 +346,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         return tags
 
 
-def _as_list(given: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     """Convert paths, a list of images, a column of paths or one array to a list of single images.
 
     Raises:
@@ -354,26 +354,26 @@ def _as_list(given: Any) -> list[Any]:
     """
     from distingo.prediction.images import as_images
 
-    if hasattr(given, "iloc"):  # a series or one-column data frame of paths
-        given = given.to_numpy()
-    if isinstance(given, np.ndarray) and given.dtype.kind in "OUS":
-        if given.ndim == 2 and given.shape[1] == 1:
-            given = given[:, 0]
-        if given.ndim == 1:
-            given = given.tolist()
-    shape = getattr(given, "shape", None)
+    if hasattr(value, "iloc"):  # a series or one-column data frame of paths
+        value = value.to_numpy()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OUS":
+        if value.ndim == 2 and value.shape[1] == 1:
+            value = value[:, 0]
+        if value.ndim == 1:
+            value = value.tolist()
+    shape = getattr(value, "shape", None)
     if shape is not None and len(shape) not in {3, 4}:
         raise ValueError(
             f"X has the shape {tuple(shape)}; give paths, a list of images, or an array (n, height, width[, channels]);"
             " of flat rows of pixels set image_shape=(height, width)"
         )
     if shape is not None:
-        checked = check_array(given, ensure_2d=False, allow_nd=True, dtype=None, input_name="X")
+        checked = check_array(value, ensure_2d=False, allow_nd=True, dtype=None, input_name="X")
         return list(checked)
-    if isinstance(given, str | bytes | Path):
-        raise ValueError(f"X is one {type(given).__name__}; give a list of images")
+    if isinstance(value, str | bytes | Path):
+        raise ValueError(f"X is one {type(value).__name__}; give a list of images")
     try:
-        images = as_images(list(given))
+        images = as_images(list(value))
     except (TypeError, UsageError) as error:
         raise ValueError(str(error)) from error
     if not images:

@@ -115,7 +115,7 @@ def test_the_estimator_has_the_recipes_types():
     shared = [name for name in parameters if name in aliases and name not in {"model", "device", "validation"}]
     assert len(shared) > 12
     for name in shared:
-        expected = aliases[name].held
+        expected = aliases[name].stored_type
         assert eval(parameters[name].annotation, known) == expected | None, name
     assert parameters["validation"].default == options_of(Recipe)["validation"].value
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distingo.cli import COMMANDS, build_parser
-from distingo.cli.options import add_options, given, grouping_of, reading_of, recipe_of
+from distingo.cli.options import add_options, grouping_of, reading_of, recipe_of, values_of
 from distingo.datasets.options import Reading
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import naming_options, option
@@ -111,7 +111,7 @@ def test_only_the_parser_of_the_command_that_is_called_gets_its_options():
 def test_names_of_older_versions_are_still_accepted():
     train = ["--opt", "sgd", "--sched", "cosine", "--smoothing", "0.2", "--learning-rate", "0.5", "--normalize", "zca"]
     options = build_parser().parse_args(["train", "data", *train])
-    expected = {"optimizer": "sgd", "schedule": "cosine", "label_smoothing": 0.2, "lr": 0.5, "normalise": "zca"}
+    expected = {"optimizer": "sgd", "schedule": "cosine", "label_smoothing": 0.2, "lr": 0.5, "normalize": "zca"}
     assert recipe_of(options) == expected
     assert build_parser().parse_args(["split", "data", "--val", "0.3"]).validation == 0.3
     assert build_parser().parse_args(["predict", "run", "a.png", "--top-k", "3"]).topk == 3
@@ -139,7 +139,7 @@ def test_a_command_may_declare_an_option_otherwise():
     add_options(parser, GroupingSettings, ["burst"], {"burst": {"default": "as the sun stands"}})
     action = options_in(parser)[0]
     assert "default: as the sun stands" in text_of(action)
-    assert "burst" not in given(parser.parse_args([]), GroupingSettings)
+    assert "burst" not in values_of(parser.parse_args([]), GroupingSettings)
 
 
 def test_percent_signs_of_help_are_printed():

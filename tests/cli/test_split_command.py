@@ -44,7 +44,7 @@ def test_bursts_stay_together_and_the_shares_are_said(tmp_path: Path, capsys: py
     assert "katzen" in said
     assert "25.0%" in said
     rows = rows_of(tmp_path / "s.csv")
-    splits = {(row["group"], row["side"]) for row in rows}
+    splits = {(row["group"], row["split"]) for row in rows}
     assert len(splits) == 4
     assert {row["why"] for row in rows} == {"burst"}
     assert sorted(data.rglob("*")) == before
@@ -108,7 +108,7 @@ def test_copies_of_a_scene_stay_together(tmp_path: Path) -> None:
     for at in range(4):
         both = [row for row in rows if Path(row["file"]).name.startswith(f"{at:02}")]
         assert len(both) == 2
-        assert len({(row["group"], row["side"], row["why"]) for row in both}) == 1
+        assert len({(row["group"], row["split"], row["why"]) for row in both}) == 1
         assert both[0]["why"] == "near-duplicate"
     assert len({row["group"] for row in rows}) == 12
     distingo.split(tmp_path / "data", tmp_path / "apart.csv", near_duplicates=None)
@@ -128,7 +128,7 @@ def test_real_copies_of_a_scene_stay_together(real_data: Path, tmp_path: Path) -
     rows = {row["file"]: row for row in rows_of(tmp_path / "s.csv")}
     for one, other in (("ultimate/0016", "ultimate/0034"), ("rugby/0052", "rugby/0053")):
         first, second = rows[f"{one}.jpg"], rows[f"{other}.jpg"]
-        assert (first["group"], first["side"], first["why"]) == (second["group"], second["side"], "near-duplicate")
+        assert (first["group"], first["split"], first["why"]) == (second["group"], second["split"], "near-duplicate")
     assert max(share.farthest for share in division.shares) < 0.01
 
 
@@ -145,5 +145,5 @@ def test_a_share_for_a_side_that_the_data_has_is_refused(
     assert not (tmp_path / "s.csv").exists()
     assert main([*words, str(tmp_path / "kept.csv")]) == 0
     assert main([*words, str(tmp_path / "anew.csv"), option, "0", "--resplit"]) == 0
-    assert option[2:] in {row["side"] for row in rows_of(tmp_path / "kept.csv")}
-    assert option[2:] not in {row["side"] for row in rows_of(tmp_path / "anew.csv")}
+    assert option[2:] in {row["split"] for row in rows_of(tmp_path / "kept.csv")}
+    assert option[2:] not in {row["split"] for row in rows_of(tmp_path / "anew.csv")}

@@ -31,9 +31,9 @@ def test_a_file_s_name_commands_no_terminal() -> None:
 
 
 def test_a_backbone_is_one_line() -> None:
-    known = ListedBackbone(name="tiny.a", preset="fast", parameters=3_504_872, height=224, width=192, licence="mit")
+    known = ListedBackbone(name="tiny.a", preset="fast", parameters=3_504_872, height=224, width=192, license="mit")
     assert terminal.describe_backbone(known).split() == ["tiny.a", "3.5", "M", "224x192", "mit", "(preset", "fast)"]
-    unknown = ListedBackbone(name="tiny.b", preset="", parameters=None, height=64, width=64, licence="")
+    unknown = ListedBackbone(name="tiny.b", preset="", parameters=None, height=64, width=64, license="")
     assert terminal.describe_backbone(unknown).split() == ["tiny.b", "?", "64x64", "unknown"]
 
 

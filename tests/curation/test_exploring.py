@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from distingo.curation.appearance import small_images
-from distingo.curation.exploring import DESCRIPTORS, MapWish, choose_embedding, embed, explore
+from distingo.curation.exploring import DESCRIPTORS, MapOptions, choose_embedding, embed, explore
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
@@ -35,7 +35,7 @@ def reading(tmp_path: Path) -> Reading:
 
 def test_a_map_by_pixels_tells_colors_apart(tmp_path: Path, reading: Reading) -> None:
     dataset = read(draw_classes(tmp_path / "data", per_class=12), reading.cache)
-    found = explore(dataset, reading, MapWish())
+    found = explore(dataset, reading, MapOptions())
     drawn = found.image_map
     assert drawn is not None
     assert found.why_no_map == ""
@@ -45,14 +45,14 @@ def test_a_map_by_pixels_tells_colors_apart(tmp_path: Path, reading: Reading) ->
     assert "16 pixels" in str(drawn.reason)
     assert (drawn.total, drawn.nearest, drawn.seed) == (36, 10, 0)
     assert min(each.own for each in drawn.neighborhoods) > 0.9
-    again = explore(dataset, reading, MapWish()).image_map
+    again = explore(dataset, reading, MapOptions()).image_map
     assert again is not None
     assert np.array_equal(drawn.places, again.places)
 
 
 def test_of_many_images_a_sample_is_drawn(tmp_path: Path, reading: Reading) -> None:
     dataset = read(draw_classes(tmp_path / "data", per_class=12), reading.cache)
-    maps = [explore(dataset, reading, MapWish(most=20, seed=seed)).image_map for seed in (0, 0, 1)]
+    maps = [explore(dataset, reading, MapOptions(most=20, seed=seed)).image_map for seed in (0, 0, 1)]
     files = [[image.source.file for image in each.images] for each in maps if each]
     assert [len(each) for each in files] == [20, 20, 20]
     assert files[0] == files[1] != files[2]
@@ -75,8 +75,8 @@ def test_photos_are_laid_out_by_a_backbone_that_is_named(tmp_path: Path, reading
     folder = write_backbone(tmp_path / "hub folder")
     dataset = read(draw_classes(tmp_path / "data", per_class=4), reading.cache)
     embedding = choose_embedding(dataset.images, reading.cache, weights=folder)
-    assert "of hub folder," in embedding.words
-    assert str(folder) not in embedding.words
+    assert "of hub folder," in embedding.description
+    assert str(folder) not in embedding.description
     _, features = embed(embedding, dataset.images, reading)
     assert np.allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
 
@@ -85,7 +85,7 @@ def test_a_image_that_is_gone_is_on_no_map(tmp_path: Path, reading: Reading) -> 
     dataset = read(draw_classes(tmp_path / "data", per_class=4, size=70), reading.cache)
     dataset.images[0].source.path.unlink()
     Image.new("RGB", (70, 70)).save(dataset.images[5].source.path)
-    drawn = explore(dataset, reading, MapWish()).image_map
+    drawn = explore(dataset, reading, MapOptions()).image_map
     assert drawn is not None
     assert len(drawn.images) == 10
     assert drawn.total == 12
@@ -93,7 +93,7 @@ def test_a_image_that_is_gone_is_on_no_map(tmp_path: Path, reading: Reading) -> 
 
 def test_several_labels(tmp_path: Path, reading: Reading) -> None:
     dataset = read(draw_labels(tmp_path / "data", count=24), reading.cache)
-    found = explore(dataset, reading, MapWish())
+    found = explore(dataset, reading, MapOptions())
     assert [each.name for each in found.appearances] == ["", "large", "red", "round"]
     assert sum(each.number for each in found.appearances[1:]) == sum(len(each.labels) for each in dataset.images)
     assert found.image_map is not None
@@ -103,7 +103,7 @@ def test_several_labels(tmp_path: Path, reading: Reading) -> None:
 def test_without_a_map_it_is_said_why(tmp_path: Path, reading: Reading) -> None:
     dataset = read(draw_classes(tmp_path / "data", per_class=2), reading.cache)
     assert "not requested" in explore(dataset, reading, None).why_no_map
-    few = explore(dataset, reading, MapWish())
+    few = explore(dataset, reading, MapOptions())
     assert few.image_map is None
     assert "8 pictures at least" in few.why_no_map
 

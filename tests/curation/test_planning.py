@@ -23,7 +23,7 @@ def moves(plan: CleaningPlan) -> dict[str, str]:
 
 
 def left(plan: CleaningPlan) -> dict[str, Note]:
-    return {entry.file: entry.reason for entry in plan.left_alone}
+    return {entry.file: entry.reason for entry in plan.unmoved}
 
 
 def test_the_test_sides_copy_stays(tmp_path: Path) -> None:

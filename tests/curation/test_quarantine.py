@@ -112,7 +112,7 @@ def test_a_copy_that_differs_is_not_trusted(root: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(moving.shutil, "copystat", damage)
     place = choose_quarantine(root)
     done = apply_plan(plan_cleaning(root, [found(root, "dark", NAMES[0])]), place)
-    assert [entry.reason for entry in done.left_alone] == [note("cannot-move", error="the copy differs from the file")]
+    assert [entry.reason for entry in done.unmoved] == [note("cannot-move", error="the copy differs from the file")]
     assert snapshot(root) == before
     assert set(snapshot(place)) == {JOURNAL_NAME}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.datasets.cache.products import Examined, Facts, Verdict, evaluate
+from distingo.datasets.cache.products import Examined, Facts, FileUse, resolve_duplicates
 from distingo.datasets.walking import Candidate
 from distingo.messages.notes import note, text_note
 from distingo.records import Source, SplitName
@@ -25,15 +25,15 @@ def entry(
 
 
 def test_the_first_by_name_is_used_and_the_others_name_it() -> None:
-    assert evaluate([entry("a/1", "a", "x"), entry("a/2", "a", "y"), entry("a/3", "a", "x")]) == [
-        Verdict("used"),
-        Verdict("used"),
-        Verdict("duplicate", note("same-bytes", file="a/1"), "a/1"),
+    assert resolve_duplicates([entry("a/1", "a", "x"), entry("a/2", "a", "y"), entry("a/3", "a", "x")]) == [
+        FileUse("used"),
+        FileUse("used"),
+        FileUse("duplicate", note("same-bytes", file="a/1"), "a/1"),
     ]
 
 
 def test_other_bytes_with_the_same_pixels_are_a_duplicate() -> None:
-    assert evaluate([entry("a/1", "a", "x", "p"), entry("a/2", "a", "y", "p")])[1] == Verdict(
+    assert resolve_duplicates([entry("a/1", "a", "x", "p"), entry("a/2", "a", "y", "p")])[1] == FileUse(
         "duplicate", note("same-pixels", file="a/1"), "a/1"
     )
 
@@ -44,22 +44,22 @@ def test_the_copy_on_the_test_side_is_kept_then_validation_then_train() -> None:
         entry("train/1", "a", "x", split="train"),
         entry("val/1", "a", "x", split="validation"),
     ]
-    assert [verdict.status for verdict in evaluate(copies)] == ["used", "duplicate", "duplicate"]
-    assert [verdict.status for verdict in evaluate(copies[1:])] == ["duplicate", "used"]
+    assert [use.status for use in resolve_duplicates(copies)] == ["used", "duplicate", "duplicate"]
+    assert [use.status for use in resolve_duplicates(copies[1:])] == ["duplicate", "used"]
 
 
 def test_two_classes_leave_all_copies_out() -> None:
-    verdicts = evaluate([entry("a/1", "a", "x", "p"), entry("a/2", "a", "x", "p"), entry("b/1", "b", "y", "p")])
+    uses = resolve_duplicates([entry("a/1", "a", "x", "p"), entry("a/2", "a", "x", "p"), entry("b/1", "b", "y", "p")])
     reason = note("same-pixels-other-classes", count=2, names=("a", "b"))
-    assert verdicts == [
-        Verdict("conflict", reason, "b/1"),
-        Verdict("conflict", reason, "b/1"),
-        Verdict("conflict", reason, "a/1"),
+    assert uses == [
+        FileUse("conflict", reason, "b/1"),
+        FileUse("conflict", reason, "b/1"),
+        FileUse("conflict", reason, "a/1"),
     ]
 
 
 def test_unusable_copies_keep_their_reason_and_name_the_first() -> None:
-    verdicts = evaluate(
+    uses = resolve_duplicates(
         [
             entry("a/1", "a", "x", reason="an HTML page"),
             entry("b/1", "b", "x", reason="an HTML page"),
@@ -67,9 +67,9 @@ def test_unusable_copies_keep_their_reason_and_name_the_first() -> None:
             entry("b/3", "b", "", reason="can't be opened"),
         ]
     )
-    assert verdicts == [
-        Verdict("unusable", text_note("an HTML page")),
-        Verdict("unusable", text_note("an HTML page"), "a/1"),
-        Verdict("unusable", text_note("can't be opened")),
-        Verdict("unusable", text_note("can't be opened")),
+    assert uses == [
+        FileUse("unusable", text_note("an HTML page")),
+        FileUse("unusable", text_note("an HTML page"), "a/1"),
+        FileUse("unusable", text_note("can't be opened")),
+        FileUse("unusable", text_note("can't be opened")),
     ]

@@ -57,7 +57,12 @@ def test_a_folder_becomes_images_manifest_and_rows(tmp_path: Path, class_folders
     )
     assert [image.label for image in dataset.images] == ["a", "a", "a", "b", "b"]
     first = dataset.images[0]
-    assert (first.width, first.height, first.given_split, first.source.path) == (12, 10, None, root / "a" / "000.png")
+    assert (first.width, first.height, first.predefined_split, first.source.path) == (
+        12,
+        10,
+        None,
+        root / "a" / "000.png",
+    )
     rows = product.store.rows([image.content for image in dataset.images])
     expected = np.asarray(Image.open(first.source.path).resize((6, 8), Image.Resampling.BILINEAR))
     assert np.array_equal(rows.take(np.array([0]))[0], expected)
@@ -71,9 +76,9 @@ def test_nothing_is_decoded_twice(tmp_path: Path, class_folders: Callable[..., P
     (root / "a" / "page.jpg").write_bytes(b"<html>404</html>")
     (root / "b" / "copy.png").write_bytes((root / "b" / "000.png").read_bytes())
 
-    def read(*renditions: ImageSpec) -> Dataset:
+    def read(*image_specs: ImageSpec) -> Dataset:
         cache = Cache(tmp_path / "cache")
-        return read_dataset(root, Reading(cache=cache), products=[pixels_product(cache, each) for each in renditions])
+        return read_dataset(root, Reading(cache=cache), products=[pixels_product(cache, each) for each in image_specs])
 
     first = read(RENDITION)
     assert len(decodings) == 41
@@ -172,7 +177,7 @@ def test_a_copy_of_a_test_image_is_taken_out_of_train(tmp_path: Path, class_fold
     rows = {row.file: row for row in dataset.manifest}
     assert (rows["test/a/000.png"].status, rows["train/a/leak.png"].status) == ("used", "duplicate")
     assert rows["train/a/leak.png"].split == "train"
-    assert Counter(image.given_split for image in dataset.images) == {"train": 4, "test": 2}
+    assert Counter(image.predefined_split for image in dataset.images) == {"train": 4, "test": 2}
 
 
 def test_a_file_linked_under_two_classes_is_a_conflict(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
@@ -185,7 +190,7 @@ def test_a_file_linked_under_two_classes_is_a_conflict(tmp_path: Path, class_fol
 def test_idx_files_become_images(tmp_path: Path, idx_folder: Callable[..., Path]) -> None:
     root = idx_folder(30, 12)
     cache = Cache(tmp_path / "cache")
-    products = [pixels_product(cache, rendition) for rendition in (ImageSpec(6, 5, 1), ImageSpec(9, 9, 3))]
+    products = [pixels_product(cache, image_spec) for image_spec in (ImageSpec(6, 5, 1), ImageSpec(9, 9, 3))]
     products.append(Product(cache.store("mean", (1,), "float32"), lambda drawn: np.array([np.mean(drawn)], np.float32)))
     dataset = read_dataset(root, Reading(cache=cache), products=products)
     assert len(dataset.images) == 42

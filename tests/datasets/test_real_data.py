@@ -53,8 +53,8 @@ def test_two_sports_keeps_its_test_set(real_data: Path, tmp_path: Path) -> None:
     dataset = read_dataset(real_data / "two-sports", Reading(cache=Cache(tmp_path / "cache")))
     assert len(dataset.manifest) == 377
     split = split_dataset(dataset, seed=0)
-    assert all(image.given_split == "test" for image in split.test)
-    assert all(image.given_split == "train" for image in (*split.train, *split.validation))
+    assert all(image.predefined_split == "test" for image in split.test)
+    assert all(image.predefined_split == "train" for image in (*split.train, *split.validation))
 
 
 def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> None:

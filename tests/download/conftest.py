@@ -9,7 +9,7 @@ from loopback_site import QUICK, LoopbackSite, serve_site
 
 from distingo.download.fetching import fetch
 from distingo.download.folder import open_folder
-from distingo.download.records import Limits, Outcome, WantedFile
+from distingo.download.records import Limits, Outcome, RemoteFile
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def get(site: LoopbackSite, tmp_path: Path) -> Callable[..., list[Outcome]]:
     """Fetch paths of the site (or whole wanted files) into ``tmp_path / "out"``."""
 
-    def fetch_paths(*wanted: str | WantedFile, limits: Limits = QUICK, **options: object) -> list[Outcome]:
+    def fetch_paths(*wanted: str | RemoteFile, limits: Limits = QUICK, **options: object) -> list[Outcome]:
         files = [
-            WantedFile(site.url + each, each.strip("/").replace("/", "-")) if isinstance(each, str) else each
+            RemoteFile(site.url + each, each.strip("/").replace("/", "-")) if isinstance(each, str) else each
             for each in wanted
         ]
         options = {"allow_private": True, **options}

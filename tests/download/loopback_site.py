@@ -1,4 +1,4 @@
-"""A web server on this machine: what it serves, what it does wrong, and what was asked of it."""
+"""A web server on this machine: what it serves, what it does wrong, and the requests it received."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class LoopbackSite:
         always: By path: what every answer does wrong.
         ranges: Whether parts of a page can be requested.
         validators: Whether pages have an ETag.
-        asked: Every request: path and Range.
+        requests: Every request: path and Range.
         sent: Bytes of bodies sent, by path.
         most_at_once: How many requests were answered at the same time at most.
         slowness: Seconds that every answer takes.
@@ -73,7 +73,7 @@ class LoopbackSite:
     always: dict[str, Trouble] = field(default_factory=dict)
     ranges: bool = True
     validators: bool = True
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
     sent: dict[str, int] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
@@ -87,7 +87,7 @@ class LoopbackSite:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, path: str) -> int:
-        return sum(asked == path for asked, _ in self.asked)
+        return sum(requested == path for requested, _ in self.requests)
 
     def encrypt(self, context: ssl.SSLContext) -> None:
         """Speak TLS from now on, as ``localhost``."""
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site = self.site
         with site.lock:
-            site.asked.append((self.path, self.headers.get("Range", "")))
+            site.requests.append((self.path, self.headers.get("Range", "")))
             site.agents.add(self.headers.get("User-Agent", ""))
             site.times.append(time.monotonic())
             site.callers.add(self.client_address[1])

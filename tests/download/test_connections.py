@@ -18,7 +18,7 @@ from httpx2 import URL
 from loopback_site import QUICK, LoopbackSite, Trouble, serve_site
 
 from distingo.download.connections import follow_redirect, is_public, parse_address, resolve
-from distingo.download.records import LastingError, Outcome, PassingError, WantedFile
+from distingo.download.records import Outcome, PermanentError, RemoteFile, TemporaryError
 
 PRIVATE = (
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
@@ -49,7 +49,7 @@ def test_a_host_with_public_and_private_addresses_is_asked_on_the_public_ones(mo
 
 
 def test_hosts_that_are_not_there_may_be_later() -> None:
-    with pytest.raises(PassingError, match=r"^nobody\.invalid: no such host, or no network$"):
+    with pytest.raises(TemporaryError, match=r"^nobody\.invalid: no such host, or no network$"):
         resolve("nobody.invalid", public_only=True)
 
 
@@ -60,7 +60,7 @@ def test_letters_outside_ascii_are_encoded() -> None:
 
 @pytest.mark.parametrize("text", ["", "mailto:a@b", "//h/a", "file:///etc/passwd", "http://", "http://u:p@h/a"])
 def test_other_addresses_are_refused(text: str) -> None:
-    with pytest.raises(LastingError):
+    with pytest.raises(PermanentError):
         parse_address(text)
 
 
@@ -68,7 +68,7 @@ def test_redirects_may_gain_encryption_but_not_lose_it() -> None:
     assert str(follow_redirect(URL("http://h/a/b"), "../c")) == "http://h/c"
     assert str(follow_redirect(URL("http://h/a"), "https://k/b")) == "https://k/b"
     assert str(follow_redirect(URL("https://h/a"), "//k/b")) == "https://k/b"
-    with pytest.raises(LastingError, match="from https to http://k/b, which is not encrypted"):
+    with pytest.raises(PermanentError, match="from https to http://k/b, which is not encrypted"):
         follow_redirect(URL("https://h/a"), "http://k/b")
 
 
@@ -82,25 +82,25 @@ def test_a_name_is_looked_up_once_and_that_very_address_connected_to(
     """DNS rebinding lives from a second look-up, after the check, that gives another address."""
     port = site.url.rpartition(":")[2]
     site.pages = {"/a": CONTENT}
-    real, asked = socket.getaddrinfo, []
+    real, hosts = socket.getaddrinfo, []
 
     def look_up(host: str, *rest: object, **options: object) -> object:
         if host != "rebinding.example":
             return real(host, *rest, **options)
-        asked.append(host)
-        return real("127.0.0.1" if len(asked) == 1 else "10.0.0.9", *rest, **options)
+        hosts.append(host)
+        return real("127.0.0.1" if len(hosts) == 1 else "10.0.0.9", *rest, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    (outcome,) = get(WantedFile(f"http://rebinding.example:{port}/a", "a"))
+    (outcome,) = get(RemoteFile(f"http://rebinding.example:{port}/a", "a"))
     assert outcome.status == "fetched"
-    assert len(asked) == 1
+    assert len(hosts) == 1
 
 
 def test_who_answered_is_checked_besides(site: LoopbackSite, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distingo.download.connections.resolve", lambda *_, **__: ["127.0.0.1"])
     port = site.url.rpartition(":")[2]
-    (outcome,) = get(WantedFile(f"http://public.example:{port}/a", "a"), allow_private=False)
-    assert (outcome.status, site.asked) == ("refused", [])
+    (outcome,) = get(RemoteFile(f"http://public.example:{port}/a", "a"), allow_private=False)
+    assert (outcome.status, site.requests) == ("refused", [])
     assert outcome.code == "private_address"
 
 
@@ -109,9 +109,9 @@ def test_a_redirect_never_travels_on_a_connection_that_a_list_was_allowed(site: 
         other.pages = {"/own": CONTENT, "/secret": CONTENT}
         site.redirects = {"/trap": f"{other.url}/secret"}
         site.slowness = 0.1
-        outcomes = get(WantedFile(f"{other.url}/own", "own"), "/trap", limits=replace(QUICK, connections=1))
+        outcomes = get(RemoteFile(f"{other.url}/own", "own"), "/trap", limits=replace(QUICK, connections=1))
         assert [outcome.status for outcome in outcomes] == ["fetched", "refused"]
-        assert [path for path, _ in other.asked] == ["/own"]
+        assert [path for path, _ in other.requests] == ["/own"]
 
 
 def test_connections_are_used_again(site: LoopbackSite, get: Get) -> None:
@@ -157,7 +157,7 @@ def test_whatever_a_server_sends_ends_in_an_outcome(get: Get) -> None:
 
         threading.Thread(target=serve, daemon=True).start()
         port = server.getsockname()[1]
-        wanted = [WantedFile(f"http://127.0.0.1:{port}/{at}", str(at)) for at in range(len(NASTY))]
+        wanted = [RemoteFile(f"http://127.0.0.1:{port}/{at}", str(at)) for at in range(len(NASTY))]
         outcomes = get(*wanted, limits=replace(QUICK, attempts=2))
         server.shutdown(socket.SHUT_RDWR)
     assert len(outcomes) == len(NASTY)
@@ -225,10 +225,10 @@ def test_proxies_are_used_and_private_addresses_not_asked_of_them(
     monkeypatch.setenv("http_proxy", site.url)
     monkeypatch.setenv("no_proxy", "")
     site.pages = {"http://pictures.invalid/a": CONTENT}
-    wanted = [WantedFile(f"http://{host}/a", host[:3]) for host in ("pictures.invalid", "169.254.169.254")]
+    wanted = [RemoteFile(f"http://{host}/a", host[:3]) for host in ("pictures.invalid", "169.254.169.254")]
     outcomes = get(*wanted, allow_private=False)
     assert [outcome.status for outcome in outcomes] == ["fetched", "refused"]
-    assert [path for path, _ in site.asked] == ["http://pictures.invalid/a"]
+    assert [path for path, _ in site.requests] == ["http://pictures.invalid/a"]
 
 
 FETCH = """

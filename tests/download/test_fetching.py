@@ -18,7 +18,7 @@ from loopback_site import QUICK, LoopbackSite, Trouble, serve_site
 
 from distingo.download.fetching import fetch
 from distingo.download.folder import open_folder, read_outcomes
-from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, Limits, Outcome, RemoteFile
 from distingo.errors import ResourceError
 from distingo.version import __version__
 
@@ -48,7 +48,7 @@ def test_what_is_there_is_not_asked_for_again(site: LoopbackSite, get: Get) -> N
     site.pages = {"/a": CONTENT}
     first = get("/a", "/gone")
     assert get("/a", "/gone") == first
-    assert len(site.asked) == 2
+    assert len(site.requests) == 2
     get("/a", "/gone", try_refused=True)
     assert site.count("/a") == 1
     assert site.count("/gone") == 2
@@ -60,11 +60,11 @@ def test_what_a_person_removed_or_changed_stays_so(site: LoopbackSite, get: Get,
     out(tmp_path, "a").unlink()
     out(tmp_path, "b").write_bytes(b"mine")
     get("/a", "/b")
-    assert not out(tmp_path, "a").exists() and len(site.asked) == 2
+    assert not out(tmp_path, "a").exists() and len(site.requests) == 2
     get("/a", "/b", try_refused=True)
     assert out(tmp_path, "a").read_bytes() == CONTENT
     site.pages["/c"] = CONTENT
-    (outcome,) = get(WantedFile(f"{site.url}/c", "b"))
+    (outcome,) = get(RemoteFile(f"{site.url}/c", "b"))
     assert outcome.status == "refused"
     assert out(tmp_path, "b").read_bytes() == b"mine"
 
@@ -74,7 +74,7 @@ def test_another_address_for_the_same_name_replaces_only_what_we_fetched(
 ) -> None:
     site.pages = {"/a": CONTENT, "/c": CONTENT[::-1]}
     get("/a")
-    (outcome,) = get(WantedFile(f"{site.url}/c", "a"))
+    (outcome,) = get(RemoteFile(f"{site.url}/c", "a"))
     assert outcome.status == "fetched"
     assert out(tmp_path, "a").read_bytes() == CONTENT[::-1]
 
@@ -110,7 +110,7 @@ def test_a_host_that_asks_for_patience_gets_it_for_all_of_its_files(site: Loopba
     started = time.monotonic()
     assert {outcome.status for outcome in get(*site.pages, limits=replace(QUICK, per_host=1))} == {"fetched"}
     assert time.monotonic() - started >= 1.0
-    assert site.asked[0] == ("/0", "")
+    assert site.requests[0] == ("/0", "")
     assert site.times[1] - site.times[0] >= 1.0
 
 
@@ -130,7 +130,7 @@ def test_a_broken_connection_is_gone_on_from(site: LoopbackSite, get: Get, tmp_p
     (outcome,) = get("/a")
     assert outcome.status == "fetched"
     assert out(tmp_path, "a").read_bytes() == CONTENT
-    assert site.asked == [("/a", ""), ("/a", "bytes=100000-"), ("/a", "bytes=200000-")]
+    assert site.requests == [("/a", ""), ("/a", "bytes=100000-"), ("/a", "bytes=200000-")]
     assert site.sent["/a"] == len(CONTENT)
 
 
@@ -156,8 +156,8 @@ def test_a_known_checksum_stands_in_for_validators(site: LoopbackSite, get: Get)
     site.pages = {"/a": CONTENT}
     site.troubles["/a"] = [Trouble(break_after=100_000)]
     checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-    assert get(WantedFile(site.url + "/a", "a", checksum=checksum))[0].status == "fetched"
-    assert site.asked[1] == ("/a", "bytes=100000-")
+    assert get(RemoteFile(site.url + "/a", "a", checksum=checksum))[0].status == "fetched"
+    assert site.requests[1] == ("/a", "bytes=100000-")
 
 
 @pytest.mark.parametrize("trouble", [Trouble(stall_after=1000), Trouble(drip=0.02), Trouble(head_drip=0.02)])
@@ -208,7 +208,7 @@ def test_only_the_formats_asked_for_are_taken_whatever_the_server_calls_them(
 ) -> None:
     site.pages = {"/a.jpg": b"<html>" + b"x" * 300_000, "/b": encode(noise(1)), "/c.jpg": b"", "/d": b"MZ" + CONTENT}
     site.headers["/a.jpg"] = {"Content-Type": "image/jpeg"}
-    wanted = [WantedFile(site.url + path, f"p{at}", IMAGES, ending=True) for at, path in enumerate(site.pages)]
+    wanted = [RemoteFile(site.url + path, f"p{at}", IMAGES, ending=True) for at, path in enumerate(site.pages)]
     outcomes = get(*wanted)
     assert [outcome.reason for outcome in outcomes] == [
         "an HTML page, not a picture",
@@ -225,12 +225,12 @@ def test_a_wrong_checksum_never_gets_the_name(site: LoopbackSite, get: Get, tmp_
     site.pages = {"/a": CONTENT}
     right = f"{kind}:{hashlib.new(kind, CONTENT).hexdigest()}"
     wrong = f"{kind}:{hashlib.new(kind, b'').hexdigest()}"
-    (outcome,) = get(WantedFile(site.url + "/a", "a", checksum=wrong))
+    (outcome,) = get(RemoteFile(site.url + "/a", "a", checksum=wrong))
     assert outcome.status == "failed"
     assert f"its {kind} is" in outcome.reason
     assert not out(tmp_path, "a").exists()
-    assert get(WantedFile(site.url + "/a", "a", checksum=right))[0].status == "fetched"
-    (outcome,) = get(WantedFile(site.url + "/a", "b", size=5))
+    assert get(RemoteFile(site.url + "/a", "a", checksum=right))[0].status == "fetched"
+    (outcome,) = get(RemoteFile(site.url + "/a", "b", size=5))
     assert outcome.reason == "the server announces 300,000 bytes where 5 belong"
 
 
@@ -275,19 +275,19 @@ def test_redirects_to_private_addresses_are_refused(site: LoopbackSite, get: Get
         outcomes = get(*site.redirects)
         assert {outcome.status for outcome in outcomes} == {"refused"}, outcomes
         assert {outcome.code for outcome in outcomes} == {"private_address"}
-        assert other.asked == []
+        assert other.requests == []
 
 
 def test_private_addresses_need_to_be_allowed(site: LoopbackSite, get: Get) -> None:
     site.pages = {"/a": CONTENT}
     (outcome,) = get("/a", allow_private=False)
     assert (outcome.status, outcome.code) == ("refused", "private_address")
-    assert site.asked == []
+    assert site.requests == []
 
 
 @pytest.mark.parametrize("address", ["ftp://host/x", "/a/file", "http://", "not an address"])
 def test_what_is_no_web_address_is_said(get: Get, address: str) -> None:
-    (outcome,) = get(WantedFile(address, "a"))
+    (outcome,) = get(RemoteFile(address, "a"))
     assert outcome.status == "refused"
     assert "is no web address" in outcome.reason
 
@@ -297,7 +297,7 @@ def test_many_at_once_but_few_from_one_host(site: LoopbackSite, get: Get) -> Non
     site.pages = {f"/{number}": b"x" for number in range(30)}
     get(*site.pages, limits=replace(QUICK, per_host=3))
     assert site.most_at_once == 3
-    assert len(site.asked) == 30
+    assert len(site.requests) == 30
 
 
 FETCH = """
@@ -305,9 +305,9 @@ import sys
 from pathlib import Path
 from distingo.download.fetching import fetch
 from distingo.download.folder import open_folder
-from distingo.download.records import Limits, WantedFile
+from distingo.download.records import Limits, RemoteFile
 with open_folder(Path(sys.argv[1]), {"command": "test"}) as folder:
-    wanted = [WantedFile(sys.argv[2] + path, path.strip("/")) for path in sys.argv[3:]]
+    wanted = [RemoteFile(sys.argv[2] + path, path.strip("/")) for path in sys.argv[3:]]
     fetch(wanted, folder, Limits(connections=1, backoff=0.01), allow_private=True)
 """
 
@@ -329,7 +329,7 @@ def test_a_killed_run_is_gone_on_with_and_nothing_comes_twice(site: LoopbackSite
     site.on_sent = None
     assert {outcome.status for outcome in get(*site.pages)} == {"fetched"}
     assert site.sent == {path: len(content) for path, content in site.pages.items()}
-    assert [asked for asked in site.asked if asked[0] == "/3"] == [("/3", ""), ("/3", "bytes=150000-")]
+    assert [request for request in site.requests if request[0] == "/3"] == [("/3", ""), ("/3", "bytes=150000-")]
     for number in range(6):
         assert out(tmp_path, str(number)).read_bytes() == CONTENT[number:]
 
@@ -349,7 +349,7 @@ def test_a_file_killed_between_its_record_and_its_name_gets_the_name(
     assert not out(tmp_path, "a").exists()
     assert get("/a")[0].status == "fetched"
     assert out(tmp_path, "a").read_bytes() == CONTENT
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
 def test_a_file_killed_after_its_last_byte_is_not_asked_for_again(
@@ -367,7 +367,7 @@ def test_a_file_killed_after_its_last_byte_is_not_asked_for_again(
     (outcome,) = get("/a")
     assert (outcome.status, outcome.final_url) == ("fetched", f"{site.url}/a")
     assert out(tmp_path, "a").read_bytes() == CONTENT
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
 def test_a_full_disk_stops_the_run_and_is_said(site: LoopbackSite, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,6 +382,6 @@ def test_a_full_disk_stops_the_run_and_is_said(site: LoopbackSite, get: Get, mon
 
 
 def test_names_must_differ(tmp_path: Path) -> None:
-    wanted = [WantedFile("http://h/a", "a"), WantedFile("http://h/b", "A")]
+    wanted = [RemoteFile("http://h/a", "a"), RemoteFile("http://h/b", "A")]
     with open_folder(tmp_path / "out", {}) as folder, pytest.raises(ValueError, match="same name"):
         fetch(wanted, folder, Limits())

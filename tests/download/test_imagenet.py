@@ -80,7 +80,7 @@ def test_class_folders_with_every_image_accounted_for(imagenet: LoopbackSite, tm
 def test_nothing_is_fetched_twice(imagenet: LoopbackSite, tmp_path: Path) -> None:
     first = get(imagenet, tmp_path / "out")
     assert get(imagenet, tmp_path / "out") == first
-    assert len(imagenet.asked) == 2
+    assert len(imagenet.requests) == 2
 
 
 def test_what_a_person_took_out_stays_out(imagenet: LoopbackSite, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_what_a_person_took_out_stays_out(imagenet: LoopbackSite, tmp_path: Path
     shutil.rmtree(tmp_path / "out" / "golf ball")
     assert get(imagenet, tmp_path / "out").notes == counted(4, 0)
     assert not (tmp_path / "out" / "golf ball").exists()
-    assert len(imagenet.asked) == 2
+    assert len(imagenet.requests) == 2
 
 
 def test_a_broken_archive_is_gone_on_with(imagenet: LoopbackSite, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_run_killed_between_fetching_and_unpacking_goes_on(imagenet: LoopbackS
     words = [sys.executable, "-c", program, f"{imagenet.url}/data", str(tmp_path / "out")]
     assert subprocess.run(words, check=False).returncode == 9
     assert get(imagenet, tmp_path / "out").notes == counted(5, 4)
-    assert len(imagenet.asked) == 2
+    assert len(imagenet.requests) == 2
     assert not list((tmp_path / "out").rglob("half"))
 
 

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from distingo.download.records import KnownClass, find_classes, folder_names
+from distingo.download.records import CatalogClass, find_classes, folder_names
 from distingo.errors import UsageError
 from raising import raises
 
 KNOWN = (
-    KnownClass("/m/01226z", ("Football",)),
-    KnownClass("/m/0wdt60w", ("Rugby ball",)),
-    KnownClass("n02012849", ("crane",), "a long-legged bird"),
-    KnownClass("n03126707", ("crane", "lifter"), "lifts and moves heavy objects"),
-    KnownClass("/m/0x1", ("Übung",)),
+    CatalogClass("/m/01226z", ("Football",)),
+    CatalogClass("/m/0wdt60w", ("Rugby ball",)),
+    CatalogClass("n02012849", ("crane",), "a long-legged bird"),
+    CatalogClass("n03126707", ("crane", "lifter"), "lifts and moves heavy objects"),
+    CatalogClass("/m/0x1", ("Übung",)),
 )
 
 
@@ -39,5 +39,10 @@ def test_of_several_classes_of_one_name_the_person_chooses() -> None:
 
 
 def test_folders_have_different_and_harmless_names() -> None:
-    classes = [KnownClass("/m/1", ("Car/Truck",)), KnownClass("/m/2", ("ball",)), KnownClass("/m/3", ("Ball",))]
-    assert folder_names([*classes, KnownClass("/m/4", ("..",))]) == ("Car-Truck", "ball (m-2)", "Ball (m-3)", "unnamed")
+    classes = [CatalogClass("/m/1", ("Car/Truck",)), CatalogClass("/m/2", ("ball",)), CatalogClass("/m/3", ("Ball",))]
+    assert folder_names([*classes, CatalogClass("/m/4", ("..",))]) == (
+        "Car-Truck",
+        "ball (m-2)",
+        "Ball (m-3)",
+        "unnamed",
+    )

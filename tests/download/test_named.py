@@ -83,7 +83,7 @@ def test_every_set_becomes_class_folders(gather, tmp_path: Path, name: str) -> N
     assert counts(tmp_path / "out") == EXPECTED[name]
     assert {outcome.status for outcome in gathered.outcomes} == {"fetched"}
     text = (tmp_path / "out" / LICENSE_NAME).read_text(encoding="utf-8")
-    assert SETS[name].licence in text and SETS[name].citation in text
+    assert SETS[name].license in text and SETS[name].citation in text
     left = sorted(path.name for path in (tmp_path / "out" / ".distingo-download").iterdir())
     assert left == ["finished", "journal.jsonl", "lock", "source.json"]
 
@@ -119,7 +119,7 @@ def test_what_was_laid_out_can_be_trained_on(gather, tmp_path: Path) -> None:
     gather("flowers102")
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.layout.code == "split-folders"
-    assert Counter(image.given_split for image in dataset.images) == {"train": 2, "validation": 2, "test": 3}
+    assert Counter(image.predefined_split for image in dataset.images) == {"train": 2, "validation": 2, "test": 3}
 
 
 def test_raw_leaves_the_files_as_they_are(gather, tmp_path: Path) -> None:
@@ -132,9 +132,9 @@ def test_raw_leaves_the_files_as_they_are(gather, tmp_path: Path) -> None:
 
 def test_a_second_call_asks_for_nothing(gather, site: LoopbackSite, tmp_path: Path) -> None:
     first = gather("mnist")
-    asked = len(site.asked)
+    count = len(site.requests)
     again = gather("mnist")
-    assert len(site.asked) == asked == 4
+    assert len(site.requests) == count == 4
     assert again.outcomes == first.outcomes
     assert texts(again.notes) == ("is here already: 30 train, 10 test",)
     with raises(UsageError, code="not_empty", parameter="output"):
@@ -159,7 +159,7 @@ def test_a_kill_while_class_folders_are_made_costs_no_file(
         with pytest.raises(KeyboardInterrupt):
             gather("mnist")
     gather("mnist")
-    assert len(site.asked) == 4
+    assert len(site.requests) == 4
     assert counts(tmp_path / "out") == EXPECTED["mnist"]
     assert not (tmp_path / "out" / ".distingo-download" / "archives").exists()
 
@@ -181,7 +181,7 @@ def test_a_set_with_other_counts_is_refused(gather, tmp_path: Path) -> None:
 def test_a_broken_connection_is_gone_on_from(gather, site: LoopbackSite) -> None:
     site.troubles["/EuroSAT.zip"] = [Trouble(break_after=1000), Trouble(status=503)]
     gather("eurosat")
-    assert [wanted for _, wanted in site.asked] == ["", "bytes=1000-", "bytes=1000-"]
+    assert [wanted for _, wanted in site.requests] == ["", "bytes=1000-", "bytes=1000-"]
 
 
 def test_what_came_from_one_place_is_not_fetched_again_from_another(gather, site: LoopbackSite, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_what_came_from_one_place_is_not_fetched_again_from_another(gather, site
         gather("mnist")
     site.always.clear()
     gather("mnist", mirror=f"{site.url}/elsewhere/")
-    assert [path for path, _ in site.asked[4:]] == ["/elsewhere/t10k-labels-idx1-ubyte.gz"]
+    assert [path for path, _ in site.requests[4:]] == ["/elsewhere/t10k-labels-idx1-ubyte.gz"]
 
 
 GATHER = """
@@ -249,7 +249,7 @@ def test_sets_are_listed_and_mistakes_named(capsys: pytest.CaptureFixture[str]) 
 def test_records_are_whole(named: NamedSet) -> None:
     assert named.address.startswith(("https://", "http://fashion-mnist.s3-website")) and named.address.endswith("/")
     assert all(re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", file.checksum) for file in named.files)
-    assert named.licence and named.citation and named.checksums_from and sum(named.images.values()) > 1000
+    assert named.license and named.citation and named.checksums_from and sum(named.images.values()) > 1000
     assert len(set(named.classes)) == len(named.classes)
 
 

@@ -77,7 +77,7 @@ def test_class_folders_with_the_origin_of_every_image(balls: LoopbackSite, tmp_p
         "image_id": name(11),
         "source": f"{balls.url}/flickr/{name(11)}_o.jpg",
         "landing_page": "landing/11",
-        "licence": "https://creativecommons.org/licenses/by/2.0/",
+        "license": "https://creativecommons.org/licenses/by/2.0/",
         "author": "Zoë",
         "author_profile": "profile",
         "title": 'A "ball", 11',
@@ -128,7 +128,7 @@ def test_sides_come_along(site: LoopbackSite, tmp_path: Path) -> None:
         serve_tables(site, split, rows)
     get(site, tmp_path / "out", splits=("train", "validation", "test"))
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
-    splits = [each.given_split for each in dataset.images]
+    splits = [each.predefined_split for each in dataset.images]
     assert [splits.count(split_name) for split_name in ("train", "validation", "test")] == [4, 4, 4]
 
 
@@ -193,9 +193,9 @@ def test_small_boxes_and_small_images_are_left_out_and_accounted_for(balls: Loop
         outcomes = {each.name: each for each in read_outcomes(tmp_path / folder / "manifest.csv")}
         assert reason in outcomes[f"Football/{name(2)}"].reason
         assert [path.name for path in (tmp_path / folder / "Football").iterdir()] == [f"{name(1)}.jpg"]
-    asked = len(balls.asked)
+    count = len(balls.requests)
     get(balls, tmp_path / "labels", "Football", smallest=50)
-    assert [path for path, _ in balls.asked[asked:]] == ["/openimages/v7/oidv7-class-descriptions.csv"]
+    assert [path for path, _ in balls.requests[count:]] == ["/openimages/v7/oidv7-class-descriptions.csv"]
 
 
 def test_a_class_whose_boxes_are_all_too_small_is_no_label(balls: LoopbackSite, tmp_path: Path) -> None:
@@ -224,9 +224,9 @@ def test_what_the_store_has_not_comes_from_the_original(balls: LoopbackSite, tmp
     assert outcomes[f"Football/{name(2)}"].reason == "its author took it down"
     assert outcomes[f"Football/{name(3)}"].reason == "the server answers 404"
     assert not (tmp_path / "out" / "Football" / f"{name(2)}.jpg").exists()
-    asked = len(balls.asked)
+    count = len(balls.requests)
     assert get(balls, tmp_path / "out") == result
-    assert len(balls.asked) == asked + 1  # the list of classes
+    assert len(balls.requests) == count + 1  # the list of classes
 
 
 def test_what_a_person_took_out_or_changed_stays_so(balls: LoopbackSite, tmp_path: Path) -> None:
@@ -277,10 +277,10 @@ def test_a_killed_run_goes_on_without_the_tables(balls: LoopbackSite, tmp_path: 
     process.wait()
     done = len(list((tmp_path / "out").glob("Football/*.jpg")))
     assert 20 <= done < 200
-    balls.asked.clear()
+    balls.requests.clear()
     assert get(balls, tmp_path / "out", "Football").counts == {"fetched": 200}
     assert balls.count(LABELS) == 0
-    assert sum(path.startswith(STORE) for path, _ in balls.asked) <= 200 - done
+    assert sum(path.startswith(STORE) for path, _ in balls.requests) <= 200 - done
     assert len(metadata(tmp_path / "out")) == 200
 
 

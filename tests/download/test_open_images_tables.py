@@ -36,7 +36,7 @@ def test_a_image_of_two_classes_is_taken_once_with_both() -> None:
     selection = select_images({("train", 0): [3, 1, 1], ("train", 1): [3, 2]}, 2)
     assert taken(selection) == {1: (0,), 2: (1,), 3: (0, 1)}
     assert selection.has_several
-    assert selection.found == (2, 2)
+    assert selection.counts == (2, 2)
     assert [image.identifier for image in selection.images] == [f"{number:016x}" for number in (1, 2, 3)]
 
 
@@ -78,4 +78,4 @@ def test_a_limited_image_keeps_the_classes_that_it_was_not_taken_for() -> None:
 def test_a_class_without_images() -> None:
     selection = select_images({("train", 0): [], ("train", 1): [5]}, 2)
     assert taken(selection) == {5: (1,)}
-    assert selection.found == (0, 1)
+    assert selection.counts == (0, 1)

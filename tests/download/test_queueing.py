@@ -3,19 +3,19 @@ from __future__ import annotations
 import threading
 import time
 
-from distingo.download.fetching import HostQueue, Turn
-from distingo.download.records import WantedFile
+from distingo.download.fetching import HostQueue, QueuedFile
+from distingo.download.records import RemoteFile
 
 
-def turns(text: str) -> list[Turn]:
-    return [Turn(WantedFile(f"http://{host}/{at}", str(at)), host) for at, host in enumerate(text)]
+def turns(text: str) -> list[QueuedFile]:
+    return [QueuedFile(RemoteFile(f"http://{host}/{at}", str(at)), host) for at, host in enumerate(text)]
 
 
 def test_hosts_take_turns_and_none_has_more_than_its_share() -> None:
     queue = HostQueue(turns("aaabbc"), per_host=1)
     first = [queue.take() for _ in range(3)]
     assert [turn.host for turn in first if turn] == ["a", "b", "c"]
-    taken: list[Turn | None] = []
+    taken: list[QueuedFile | None] = []
     waiting = threading.Thread(target=lambda: taken.append(queue.take()))
     waiting.start()
     waiting.join(0.05)
@@ -31,7 +31,7 @@ def test_what_is_put_off_comes_back_and_a_held_host_waits_as_a_whole() -> None:
     first = queue.take()
     assert first is not None
     started = time.monotonic()
-    queue.again(first, 0.1, whole_host=True)
+    queue.retry(first, 0.1, whole_host=True)
     order = []
     while (turn := queue.take()) is not None:
         order.append((turn.host, turn.attempts, time.monotonic() - started >= 0.1))

@@ -22,7 +22,7 @@ def download(*words: object) -> int:
 def test_open_images(site: LoopbackSite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     serve_tables(site, "validation", [(1, FOOTBALL, 1), (2, FOOTBALL, 1), (3, RUGBY, 1)])
     words = ["open-images", "--class", "football", "--class", "Rugby ball", "--split", "validation", "--limit", 1]
-    place = ["--tables-mirror", f"{site.url}/openimages/", "--pictures-mirror", f"{site.url}/open-images-dataset"]
+    place = ["--tables-mirror", f"{site.url}/openimages/", "--images-mirror", f"{site.url}/open-images-dataset"]
     out = ["-o", tmp_path / "out"]
     assert download(*words, *out, *place, "--allow-private-addresses") == 0
     said = capsys.readouterr().out
@@ -41,7 +41,7 @@ def test_open_images_asks_no_private_address_unless_told(
     words = ["open-images", "--class", "football", "-o", tmp_path / "out"]
     assert download(*words, "--tables-mirror", f"{site.url}/openimages") == 1
     assert "private address" in capsys.readouterr().err
-    assert site.asked == []
+    assert site.requests == []
     assert not (tmp_path / "out").exists()
 
 

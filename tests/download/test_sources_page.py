@@ -15,7 +15,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sources.md").read_text(e
 def test_the_page_says_of_every_set_what_its_record_says(named: NamedSet) -> None:
     section = PAGE.partition(f"### `{named.name}`\n")[2].partition("\n### ")[0]
     assert f"distingo download {named.name} -o" in section
-    for said in (named.title, named.home, named.address, named.served_by, named.licence, named.checksums_from):
+    for said in (named.title, named.home, named.address, named.served_by, named.license, named.checksums_from):
         assert said in section
     assert re.findall(r"  - `(\S+)` `(\S+)`", section) == [(file.name, file.checksum) for file in named.files]
     for split, count in named.images.items():

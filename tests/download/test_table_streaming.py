@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from loopback_site import QUICK, LoopbackSite, Trouble
 
 from distingo.download.connections import Connections
-from distingo.download.table_streaming import TableSource, WantedLines, matching_lines
+from distingo.download.table_streaming import TableQuery, TableSource, matching_lines
 from distingo.errors import DataError
 from raising import raises
 
@@ -31,7 +31,7 @@ def pieces(text: bytes, size: int) -> list[bytes]:
 
 
 def rows_of(text: bytes, column: str, size: int = 7) -> list[list[str]]:
-    kept = b"".join(matching_lines(pieces(text, size), WantedLines("table.csv", column, WANTED)))
+    kept = b"".join(matching_lines(pieces(text, size), TableQuery("table.csv", column, WANTED)))
     return list(csv.reader(io.StringIO(kept.decode("utf-8"), newline="")))
 
 
@@ -101,7 +101,7 @@ def keep(site: LoopbackSite, tmp_path: Path) -> Iterator[Keep]:
 
         def keep_lines() -> bytes:
             kept = tmp_path / "kept.csv"
-            source.keep_lines(WantedLines(site.url + PATH, "LabelName", {b"/m/3"}), kept)
+            source.keep_lines(TableQuery(site.url + PATH, "LabelName", {b"/m/3"}), kept)
             return kept.read_bytes()
 
         yield keep_lines
@@ -109,13 +109,13 @@ def keep(site: LoopbackSite, tmp_path: Path) -> Iterator[Keep]:
 
 def test_only_the_wanted_lines_are_kept(keep: Keep, site: LoopbackSite) -> None:
     assert keep() == EXPECTED
-    assert site.asked == [(PATH, "")]
+    assert site.requests == [(PATH, "")]
 
 
 def test_a_broken_table_is_gone_on_from_where_it_broke(keep: Keep, site: LoopbackSite) -> None:
     site.troubles[PATH] = [Trouble(break_after=100_001), Trouble(break_after=7)]
     assert keep() == EXPECTED
-    ranges = [wanted for _, wanted in site.asked]
+    ranges = [wanted for _, wanted in site.requests]
     assert ranges[0] == ""
     assert all(wanted.startswith("bytes=") for wanted in ranges[1:])
     assert site.sent[PATH] <= len(TABLE)  # no byte twice
@@ -125,7 +125,7 @@ def test_a_server_that_always_breaks_off_at_once_is_given_up(keep: Keep, site: L
     site.always[PATH] = Trouble(break_after=10)
     with raises(DataError, code="download_failed"):
         keep()
-    assert len(site.asked) == 3
+    assert len(site.requests) == 3
 
 
 def test_a_stalling_server_is_asked_again(keep: Keep, site: LoopbackSite) -> None:
@@ -136,7 +136,7 @@ def test_a_stalling_server_is_asked_again(keep: Keep, site: LoopbackSite) -> Non
 def test_a_server_that_drips_is_asked_again(keep: Keep, site: LoopbackSite) -> None:
     site.troubles[PATH] = [Trouble(drip=0.005)]
     assert keep() == EXPECTED
-    assert site.asked[1][1].startswith("bytes=")
+    assert site.requests[1][1].startswith("bytes=")
 
 
 def test_a_server_without_ranges_sends_it_again_and_no_line_comes_twice(keep: Keep, site: LoopbackSite) -> None:
@@ -153,7 +153,7 @@ def test_a_table_that_changes_or_may_have_changed_is_begun_anew(keep: Keep, site
     site.validators = False
     site.troubles[PATH] = [Trouble(break_after=100_001)]
     assert keep() == EXPECTED
-    assert site.asked[-1] == (PATH, "")
+    assert site.requests[-1] == (PATH, "")
 
 
 def test_what_has_not_the_announced_md5_is_begun_anew(keep: Keep, site: LoopbackSite, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ from contextlib import closing
 from pathlib import Path
 from distingo.download.connections import Connections
 from distingo.download.records import Limits
-from distingo.download.table_streaming import WantedLines
+from distingo.download.table_streaming import TableQuery
 from distingo.download.table_streaming import TableSource
 
 def peak():
@@ -196,7 +196,7 @@ with closing(Connections(Limits())) as connections:
     source = TableSource(connections, Limits(), allow_private=True)
     source.read(sys.argv[1] + "/small")
     before = peak()
-    source.keep_lines(WantedLines(sys.argv[1] + "/large", "LabelName", {b"/m/wanted"}), Path(sys.argv[2]))
+    source.keep_lines(TableQuery(sys.argv[1] + "/large", "LabelName", {b"/m/wanted"}), Path(sys.argv[2]))
 print(json.dumps(peak() - before))
 """
 

@@ -18,7 +18,7 @@ from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table, stem_of_address
 from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.messages.notes import note
-from distingo.runs.data import sum_up_left_out
+from distingo.runs.data import summarize_unused_files
 from raising import raises
 
 Gather = Callable[..., Gathered]
@@ -81,7 +81,7 @@ def test_several_labels_give_one_folder_and_a_table_that_distingo_reads(gather: 
 
 def test_the_same_address_with_several_labels_is_fetched_once(gather: Gather, site: LoopbackSite) -> None:
     gathered = gather("url,label\nSITE/p/0.jpg,a\nSITE/p/0.jpg,b\nSITE/p/1.jpg,a\n")
-    assert len(gathered.outcomes) == 2 == len(site.asked)
+    assert len(gathered.outcomes) == 2 == len(site.requests)
     assert note("rows-with-same-address", count=1) in gathered.notes
 
 
@@ -98,11 +98,11 @@ def test_every_address_is_accounted_for(gather: Gather, site: LoopbackSite, tmp_
     assert reasons["page.jpg"] == "an HTML page, not a picture"
     assert len(reasons) == 7
     assert note("rows-without-address", count=1) in gathered.notes
-    asked = len(site.asked)
+    count = len(site.requests)
     site.always.clear()
     again = gather("url,label\n" + "\n".join([*rows, "ftp://h/x,b", ",b"]))
     assert again.counts == {"fetched": 2, "absent": 1, "refused": 4}
-    assert len(site.asked) == asked + 1
+    assert len(site.requests) == count + 1
 
 
 def test_images_that_a_person_took_out_stay_out(gather: Gather, tmp_path: Path) -> None:
@@ -124,9 +124,9 @@ def test_names_come_from_the_table_or_the_address_and_never_collide(
     gather(table)
     names = files_in(tmp_path / "out")
     assert len(names) == 3 and "k/photo.png" in names
-    asked = len(site.asked)
+    count = len(site.requests)
     gather(table)
-    assert files_in(tmp_path / "out") == names and len(site.asked) == asked
+    assert files_in(tmp_path / "out") == names and len(site.requests) == count
 
 
 def test_file_names_of_the_table_stay_in_the_folder(gather: Gather, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_the_files_of_a_download_are_not_counted(gather: Gather, tmp_path: Path)
     gather(ONE_LABEL)
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.file_count == len(dataset.images) == 9
-    assert sum_up_left_out(dataset, "manifest.csv") == ()
+    assert summarize_unused_files(dataset, "manifest.csv") == ()
     own = {row.file: str(row.reason) for row in dataset.manifest if row.is_own}
     assert own.keys() == {"manifest.csv", "metadata.csv", *own_files(tmp_path / "out")}
     assert own["manifest.csv"] == own[".distingo-download/finished"] == "kept by `distingo download`"

@@ -65,7 +65,7 @@ def test_a_class_on_one_fold_can_not_be_taught(dataset: Dataset) -> None:
 
 
 def test_sides_are_no_folds(dataset: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "sides.csv").write_text("file,side\na/000.png,train\n", encoding="utf-8")
+    (tmp_path / "sides.csv").write_text("file,split\na/000.png,train\n", encoding="utf-8")
     with raises(UsageError, code="option_not_applicable", parameter="split"):
         from_split_file(read_split_file(tmp_path / "sides.csv"), dataset)
     (tmp_path / "gap.csv").write_text("file,fold\na/000.png,1\nb/000.png,3\n", encoding="utf-8")

@@ -63,7 +63,7 @@ def test_a_search_that_was_killed_asks_for_the_same_recipes(tmp_path: Path) -> N
 
 def test_a_trial_put_off_is_tried_again_and_the_default_stays_it(tmp_path: Path) -> None:
     study = open_study(tmp_path)
-    study.put_off(study.ask(), seconds=3.0)
+    study.postpone(study.ask(), seconds=3.0)
     assert (study.trials(before=0), study.seconds) == ((), 3.0)
     again = study.ask()
     assert (again.params, again.user_attrs["default"]) == (DEFAULT, True)
@@ -124,7 +124,7 @@ def scratch(facts: DataFacts = FACTS, **options: Any) -> Recipe:
 
 
 def names(recipe: Recipe, **more: Any) -> set[str]:
-    settings = {"wished": (), "task": "single-label", "train": 600, **more}
+    settings = {"requested": (), "task": "single-label", "train": 600, **more}
     return {dimension.name for dimension in narrow(SCRATCH_SPACE, recipe, **settings).dimensions}
 
 
@@ -136,7 +136,7 @@ def test_every_dimension_is_a_recipe_field() -> None:
 
 def test_the_default_lies_inside() -> None:
     recipe = scratch(augment="reference", lr=0.3)
-    space = narrow(SCRATCH_SPACE, recipe, wished=(), task="single-label", train=600)
+    space = narrow(SCRATCH_SPACE, recipe, requested=(), task="single-label", train=600)
     for dimension in space.dimensions:
         default = default_values(space, recipe)[dimension.name]
         if isinstance(dimension, LogRange):
@@ -146,7 +146,7 @@ def test_the_default_lies_inside() -> None:
 
 
 def test_what_the_person_wishes_is_not_searched() -> None:
-    assert not names(scratch(), wished={"lr", "image_size"}) & {"lr", "image_size"}
+    assert not names(scratch(), requested={"lr", "image_size"}) & {"lr", "image_size"}
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_small_images_are_seen_as_they_are() -> None:
 
 
 def test_no_batch_is_larger_than_a_quarter_of_the_images() -> None:
-    space = narrow(SCRATCH_SPACE, scratch(), wished=(), task="single-label", train=200)
+    space = narrow(SCRATCH_SPACE, scratch(), requested=(), task="single-label", train=200)
     sizes = next(entry for entry in space.dimensions if entry.name == "batch_size")
     assert isinstance(sizes, Options)
     assert sizes.values == (16, 32)

@@ -49,12 +49,12 @@ def test_a_true_map_is_believed_and_a_false_one_is_not() -> None:
     answer = looks_at(4, 16, 40, 56)
     right = check_by_covering(answer, image(), true, 1, several=False)
     wrong = check_by_covering(answer, image(), false, 1, several=False)
-    assert right.means_something
+    assert right.is_meaningful
     assert right.before == wrong.before > 0.9
     assert right.hottest < 0.5
     assert right.p_value == pytest.approx(1 / 41)
-    assert not wrong.means_something
-    assert not wrong.may_mean_something
+    assert not wrong.is_meaningful
+    assert not wrong.may_be_meaningful
     assert wrong.hottest == pytest.approx(wrong.before)
     assert len(right.random) == len(right.random_falls) == RANDOM_COVERS
 
@@ -67,7 +67,7 @@ def test_random_maps_are_seldom_believed() -> None:
         top, left = generator.integers(0, 28), generator.integers(0, 42)
         answer = looks_at(top, top + 12, left, left + 18)
         pixels = generator.integers(0, 255, (40, 60, 3), np.uint8)
-        believed += check_by_covering(answer, pixels, heat, 1, several=False).means_something
+        believed += check_by_covering(answer, pixels, heat, 1, several=False).is_meaningful
     assert believed <= 9
 
 

@@ -41,7 +41,7 @@ def test_covering_the_hot_part_matters_more_than_chance(corner_runs: dict[str, P
     assert len(check.random) == len(check.random_falls) == 40
     assert check.hottest < check.before
     assert check.fall > np.median(check.random_falls)
-    assert check.means_something
+    assert check.is_meaningful
 
 
 def test_neighbors_whose_gradient_is_zero_are_explained_by_covering(corner_runs: dict[str, Path], image: Path) -> None:
@@ -88,21 +88,21 @@ def test_the_same_twice(corner_runs: dict[str, Path], image: Path) -> None:
 
 @pytest.mark.parametrize("run", ["cnn", "frozen", "descriptors"])
 def test_the_nearest_training_images_are_of_its_kind(corner_runs: dict[str, Path], image: Path, run: str) -> None:
-    neighbours = distingo.explain(corner_runs[run], image, neighbours=5).neighbours
-    assert len({neighbor.file for neighbor in neighbours}) == 5
-    assert {neighbor.labels for neighbor in neighbours} == {(MARKED,)}
-    distances = [neighbor.distance for neighbor in neighbours]
+    neighbors = distingo.explain(corner_runs[run], image, neighbors=5).neighbors
+    assert len({neighbor.file for neighbor in neighbors}) == 5
+    assert {neighbor.labels for neighbor in neighbors} == {(MARKED,)}
+    distances = [neighbor.distance for neighbor in neighbors]
     assert distances == sorted(distances)
-    assert all(neighbor.image is not None and neighbor.image.shape == (48, 72, 3) for neighbor in neighbours)
+    assert all(neighbor.image is not None and neighbor.image.shape == (48, 72, 3) for neighbor in neighbors)
 
 
 def test_a_training_image_is_its_own_nearest(corner_runs: dict[str, Path]) -> None:
     run = corner_runs["frozen"]
     split = (run / "split.csv").read_text(encoding="utf-8").splitlines()
     file = next(line.split(",")[0] for line in split if ",train," in line)
-    explanation = distingo.explain(run, run.parent / "pictures" / file, neighbours=1)
+    explanation = distingo.explain(run, run.parent / "pictures" / file, neighbors=1)
     assert explanation.notes == (note("image-on-split-of-run", split=note("train")),)
-    nearest = explanation.neighbours[0]
+    nearest = explanation.neighbors[0]
     assert nearest.file == file
     assert nearest.distance == pytest.approx(0, abs=0.01)
 
@@ -113,7 +113,7 @@ def test_a_run_without_a_bank_says_so(corner_runs: dict[str, Path], image: Path,
     run = copy_run(corner_runs["frozen"], tmp_path / "run")
     (run / "model" / "bank.safetensors").unlink()
     explanation = distingo.explain(run, image)
-    assert explanation.neighbours == ()
+    assert explanation.neighbors == ()
     assert note("no-features-stored") in explanation.notes
 
 

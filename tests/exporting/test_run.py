@@ -94,14 +94,14 @@ def test_onnx_takes_any_size_and_number_and_describes_itself(
     path = tiny_exports["one label"] / "model.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for shape in ((1, 50, 30, 3), (4, 17, 90, 3), (2, 16, 16, 3)):
-        probabilities, _ = session.run(None, {"pictures": np.zeros(shape, np.uint8)})
+        probabilities, _ = session.run(None, {"images": np.zeros(shape, np.uint8)})
         assert probabilities.shape == (shape[0], 3)
         assert probabilities.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
     properties = session.get_modelmeta().custom_metadata_map
     assert json.loads(properties["classes"]) == ["blue", "green", "red"]
     assert json.loads(properties["calibration"])["slope"] > 0
     assert json.loads(properties["provenance"])["weights_hash"]
-    assert json.loads(properties["preprocessing"])["rendition"]["height"] == 16
+    assert json.loads(properties["preprocessing"])["image_spec"]["height"] == 16
     model = onnx.load(path)
     assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
     here = str(Path(distingo.__file__).parent).encode()
@@ -141,8 +141,8 @@ def test_what_is_beside_the_model(tiny_exports: dict[str, Path]) -> None:
     [
         ("fashion-cnn", {"image_size": 28, "channels": 1, "epochs": 1}),
         ("sports-cnn", {"image_size": 32, "epochs": 1}),
-        ("small-cnn", {"image_size": 16, "epochs": 1, "normalise": "zca"}),
-        ("small-cnn", {"image_size": 16, "epochs": 1, "normalise": "sample"}),
+        ("small-cnn", {"image_size": 16, "epochs": 1, "normalize": "zca"}),
+        ("small-cnn", {"image_size": 16, "epochs": 1, "normalize": "sample"}),
         ("backbone", {"head": "knn"}),
         ("backbone", {"head": "prototype"}),
         ("backbone", {"head": "linear-svm"}),

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import distingo
-from distingo.language import Language, written_in
+from distingo.language import Language, use_language
 from distingo.messages.notes import Note, name_first, note, read_notes, read_sentences, text_note
 from distingo.models.description import read_description
 from distingo.runs.contents import RunRecords, read_run
@@ -114,7 +114,7 @@ def test_no_code_is_in_the_catalog_twice_and_codes_are_spelled_alike() -> None:
 def test_a_note_is_told_in_three_languages(said: Note, en: str, es: str | None, zh: str | None) -> None:
     texts: dict[Language, str | None] = {"en": en, "es": es, "zh": zh}
     for language, text in texts.items():
-        with written_in(language):
+        with use_language(language):
             assert text is None or str(said) == text
     assert Note.from_json(json.loads(json.dumps(asdict(said)))) == said
     assert len({said, Note.from_json(asdict(said))}) == 1
@@ -203,7 +203,7 @@ def test_every_note_of_a_real_run_is_known(runs: dict[str, RunRecords], name: st
     assert len(notes) >= 5
     assert [said for said in notes if not is_known(said)] == []
     for language in ("en", "es", "zh"):
-        with written_in(language):
+        with use_language(language):
             assert all(map(str, notes))
 
 

@@ -7,17 +7,17 @@ import pytest
 from scipy.stats import beta, betabinom, binom
 
 from distingo.metrics.conformal import (
-    GivenLabels,
+    PredictedLabels,
     answer_threshold,
     binomial_cdf,
-    chance_of_so_few,
     coverage_range,
+    covered_rank,
     effective_images,
-    held_rank,
     highest_coverage,
     images_needed,
     lowest_error,
     prediction_sets,
+    probability_of_so_few,
     set_threshold,
     upper_threshold,
 )
@@ -95,7 +95,7 @@ def test_alarms_are_as_rare_as_asked_for_or_as_can_be() -> None:
 def test_ranges_are_quantiles_of_the_beta_distribution(n: int, coverage: float, rank: int) -> None:
     found = coverage_range(n, coverage)
     assert found is not None
-    assert held_rank(n, coverage) == rank
+    assert covered_rank(n, coverage) == rank
     expected = beta.ppf([0.05, 0.95], rank, n + 1 - rank)
     np.testing.assert_allclose([found.low, found.high], expected, atol=1e-9)
     assert (found.requested, found.n) == (coverage, n)
@@ -117,16 +117,16 @@ def test_a_rank_is_raised_until_twice_the_misses_are_rare() -> None:
 @pytest.mark.parametrize(("coverage", "n"), [(0.5, 1), (0.8, 6), (0.9, 14), (0.95, 29), (0.99, 149)])
 def test_levels_need_so_many_images_and_no_fewer(coverage: float, n: int) -> None:
     assert images_needed(coverage) == n
-    assert held_rank(n, coverage) is not None
-    assert held_rank(n - 1, coverage) is None if n > 1 else True
+    assert covered_rank(n, coverage) is not None
+    assert covered_rank(n - 1, coverage) is None if n > 1 else True
     assert coverage_range(n - 1, coverage) is None if n > 1 else True
 
 
 @pytest.mark.parametrize("n", [1, 5, 19, 45, 100, 302, 5000])
 def test_the_highest_level_is_held_and_the_next_is_not(n: int) -> None:
     highest = highest_coverage(n)
-    assert held_rank(n, highest) is not None
-    assert highest == 0.999 or held_rank(n, highest + 0.001) is None
+    assert covered_rank(n, highest) is not None
+    assert highest == 0.999 or covered_rank(n, highest + 0.001) is None
 
 
 def test_draws_of_calibration_images_reach_what_is_stated() -> None:
@@ -180,10 +180,10 @@ def test_one_label_each_counts_as_it_is() -> None:
 def test_chance_follows_the_beta_binomial_distribution(
     covered: int, evaluated: int, n: int, coverage: float, rank: int
 ) -> None:
-    assert chance_of_so_few(covered, evaluated, n, coverage) == pytest.approx(
+    assert probability_of_so_few(covered, evaluated, n, coverage) == pytest.approx(
         betabinom.cdf(covered, evaluated, rank, n + 1 - rank)
     )
-    assert chance_of_so_few(evaluated, evaluated, n, coverage) == 1.0
+    assert probability_of_so_few(evaluated, evaluated, n, coverage) == 1.0
 
 
 def test_sets_of_a_raised_rank_still_hold_the_truth() -> None:
@@ -192,14 +192,14 @@ def test_sets_of_a_raised_rank_still_hold_the_truth() -> None:
     assert prediction_sets(np.array([[0.05, 0.95]]), threshold).tolist() == [[False, True]]
 
 
-def draw(n: int, seed: int) -> GivenLabels:
+def draw(n: int, seed: int) -> PredictedLabels:
     generator = np.random.default_rng(seed)
     chances = 1 / (1 + np.exp(-np.abs(generator.normal(4, 2, n))))
-    return GivenLabels(np.arange(n), chances, generator.random(n) < chances)
+    return PredictedLabels(np.arange(n), chances, generator.random(n) < chances)
 
 
 def test_an_answer_is_wrong_by_the_share_of_its_labels() -> None:
-    labels = GivenLabels(
+    labels = PredictedLabels(
         np.array([0, 0, 1, 3, 3]), np.array([0.9, 0.6, 0.7, 0.8, 0.2]), np.array([True, False, False, True, False])
     )
     np.testing.assert_allclose(labels.most_confident(), [0.9, 0.8, 0.7])
@@ -228,24 +228,24 @@ def test_the_threshold_passes_the_exact_test() -> None:
 
 
 def test_few_images_vouch_for_no_small_error() -> None:
-    perfect = GivenLabels(np.arange(58), np.linspace(0.5, 1, 58), np.ones(58, bool))
+    perfect = PredictedLabels(np.arange(58), np.linspace(0.5, 1, 58), np.ones(58, bool))
     assert answer_threshold(perfect, 0.05) is None
     assert lowest_error(perfect) == 0.051
-    more = GivenLabels(np.arange(59), np.linspace(0.5, 1, 59), np.ones(59, bool))
+    more = PredictedLabels(np.arange(59), np.linspace(0.5, 1, 59), np.ones(59, bool))
     assert answer_threshold(more, 0.05) == 0.5
 
 
 @pytest.mark.parametrize("error", [5e-324, 2.2e-311, 1e-17, 1 - 1e-16])
 def test_extreme_shares_are_answered_like_others(error: float) -> None:
-    labels = GivenLabels(np.arange(100), np.full(100, 0.9), np.ones(100, bool))
+    labels = PredictedLabels(np.arange(100), np.full(100, 0.9), np.ones(100, bool))
     assert (answer_threshold(labels, error) is None) == (error < 0.5)
 
 
 def test_a_model_that_is_always_wrong_answers_nothing() -> None:
-    wrong = GivenLabels(np.arange(100), np.linspace(0.5, 1, 100), np.zeros(100, bool))
+    wrong = PredictedLabels(np.arange(100), np.linspace(0.5, 1, 100), np.zeros(100, bool))
     assert answer_threshold(wrong, 0.3) is None
     assert lowest_error(wrong) is None
-    nothing = GivenLabels(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool))
+    nothing = PredictedLabels(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool))
     assert answer_threshold(nothing, 0.3) is None
 
 
@@ -253,7 +253,7 @@ def test_several_labels_keep_the_promise_too() -> None:
     generator = np.random.default_rng(0)
     owners = np.repeat(np.arange(400), 3)
     chances = generator.uniform(0.5, 1, 1200) ** 0.5
-    labels = GivenLabels(owners, chances, generator.random(1200) < chances)
+    labels = PredictedLabels(owners, chances, generator.random(1200) < chances)
     threshold = answer_threshold(labels, 0.15)
     assert threshold is not None
     assert 1 - chances[chances >= threshold].mean() < 0.15

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr
 from sklearn.metrics import average_precision_score, f1_score
 
-from distingo.metrics.label_intervals import JudgedLabels, mean_precision, precision_estimates, threshold_estimates
+from distingo.metrics.label_intervals import EvaluatedLabels, mean_precision, precision_estimates, threshold_estimates
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.ranking import Ranking
 
@@ -42,7 +42,7 @@ def test_the_influence_on_the_pooled_order_is_the_derivative_by_weights() -> Non
 
 def test_scores_at_thresholds_move_as_their_derivatives() -> None:
     truth, chances = drawn(50, 3, 2)
-    evaluated = JudgedLabels.of(truth, chances, chances >= 0.5)
+    evaluated = EvaluatedLabels.of(truth, chances, chances >= 0.5)
     estimate = threshold_estimates(evaluated)["f1_macro"]
     for image in range(50):
         weights = np.ones(50)
@@ -63,7 +63,7 @@ def test_the_bias_of_few_positives_is_taken_off() -> None:
     estimates = []
     for _ in range(800):
         scores = ndtr(generator.normal(size=(720, 1)) + 2 * is_positive)
-        estimates.append(precision_estimates(JudgedLabels.of(is_positive, scores, scores >= 0.5))[0])
+        estimates.append(precision_estimates(EvaluatedLabels.of(is_positive, scores, scores >= 0.5))[0])
     values, centers = (np.mean([getattr(one, which) for one in estimates]) for which in ("value", "center"))
     assert values - truth > 0.04
     assert abs(centers - truth) < 0.02
@@ -71,7 +71,7 @@ def test_the_bias_of_few_positives_is_taken_off() -> None:
 
 def test_an_average_is_of_the_kept_labels() -> None:
     truth, chances = drawn(80, 3, 4)
-    each = precision_estimates(JudgedLabels.of(truth, chances, chances >= 0.5))
+    each = precision_estimates(EvaluatedLabels.of(truth, chances, chances >= 0.5))
     both = mean_precision(each, np.array([True, False, True]))
     assert both is not None
     assert both.value == pytest.approx((each[0].value + each[2].value) / 2)
@@ -101,9 +101,9 @@ def test_mean_average_precision_of_rare_labels_is_held() -> None:
     for _ in range(1000):
         truth = generator.random((720, 25)) < prevalence
         scores = ndtr(generator.normal(size=(720, 25)) + truth * apart)
-        evaluated = JudgedLabels.of(truth, scores, scores >= 0.5)
-        estimate = mean_precision(precision_estimates(evaluated), evaluated.kept)
+        evaluated = EvaluatedLabels.of(truth, scores, scores >= 0.5)
+        estimate = mean_precision(precision_estimates(evaluated), evaluated.in_macro)
         assert estimate is not None
         interval = estimate.interval()
-        covered += interval.low <= true[evaluated.kept].mean() <= interval.high
+        covered += interval.low <= true[evaluated.in_macro].mean() <= interval.high
     assert 925 <= covered <= 970

@@ -13,7 +13,7 @@ from tests.pace import at_most
 
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.multi_label import multi_label_scores
-from distingo.scores import TwoByTwo
+from distingo.scores import BinaryConfusion
 
 
 def names(labels: int) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def evaluated(
 
 def scikit_learn_scores(truth: np.ndarray, chances: np.ndarray, cuts: np.ndarray) -> dict[str, float]:
     predicted = chances >= cuts
-    kept = truth.sum(axis=0) >= MIN_POSITIVES
+    in_macro = truth.sum(axis=0) >= MIN_POSITIVES
     expected = {
         "label_ranking_average_precision": sk.label_ranking_average_precision_score(truth, chances),
         "coverage_error": sk.coverage_error(truth, chances),
@@ -49,16 +49,16 @@ def scikit_learn_scores(truth: np.ndarray, chances: np.ndarray, cuts: np.ndarray
     }
     for name, score in (("f1", sk.f1_score), ("precision", sk.precision_score), ("recall", sk.recall_score)):
         expected[f"{name}_micro"] = score(truth, predicted, average="micro", zero_division=0)
-        if kept.any():
-            expected[f"{name}_macro"] = score(truth, predicted, average=None, zero_division=0)[kept].mean()
-    if kept.any():
+        if in_macro.any():
+            expected[f"{name}_macro"] = score(truth, predicted, average=None, zero_division=0)[in_macro].mean()
+    if in_macro.any():
         at_half = sk.f1_score(truth, chances >= 0.5, average=None, zero_division=0)
-        expected["f1_macro_at_half"] = at_half[kept].mean()
+        expected["f1_macro_at_half"] = at_half[in_macro].mean()
     if truth.any():
         expected["mean_average_precision_micro"] = sk.average_precision_score(truth, chances, average="micro")
-    if kept.any():
+    if in_macro.any():
         expected["mean_average_precision_macro"] = np.mean(
-            [sk.average_precision_score(truth[:, label], chances[:, label]) for label in np.flatnonzero(kept)]
+            [sk.average_precision_score(truth[:, label], chances[:, label]) for label in np.flatnonzero(in_macro)]
         )
     with_labels = truth.any(axis=1)
     for k in (1, 3):
@@ -108,7 +108,7 @@ def test_every_label_has_scikit_learns_scores(n: int, seed: int, digits: int) ->
     for label, (entry, ((tn, fp), (fn, tp))) in enumerate(zip(entries, tables, strict=True)):
         assert entry.name == f"label {label}"
         assert entry.threshold == cuts[label]
-        assert entry.two_by_two == TwoByTwo(tp, fp, fn, tn)
+        assert entry.two_by_two == BinaryConfusion(tp, fp, fn, tn)
         if entry.support:
             precision = sk.average_precision_score(truth[:, label], chances[:, label])
             assert entry.average_precision is not None
@@ -157,7 +157,7 @@ def test_float32_probabilities_are_compared_with_thresholds_exactly() -> None:
     chances = np.array([[0.1], [0.3]], dtype=np.float32)
     cuts = [float(chances[0, 0])]
     (entry,) = multi_label_scores([[1], [0]], chances, cuts, ("a",)).per_label
-    assert entry.two_by_two == TwoByTwo(1, 1, 0, 0)
+    assert entry.two_by_two == BinaryConfusion(1, 1, 0, 0)
 
 
 @pytest.mark.slow

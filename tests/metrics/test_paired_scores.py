@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, recall_score
 
 from distingo.metrics.paired import mcnemar_p_value
-from distingo.metrics.paired_scores import LabelAnswers, _f1_without_each, compare_classes, compare_labels
+from distingo.metrics.paired_scores import LabelPredictions, _f1_without_each, compare_classes, compare_labels
 
 NAMES = ("a", "b", "c", "never shown")
 
@@ -103,10 +103,10 @@ def images(n: int, seed: int = 0) -> np.ndarray:
     return truth
 
 
-def guesses(truth: np.ndarray, skill: float, seed: int) -> LabelAnswers:
+def guesses(truth: np.ndarray, skill: float, seed: int) -> LabelPredictions:
     noise = np.random.default_rng(seed).random(truth.shape)
     probabilities = (skill * truth + (1 - skill) * noise).astype(np.float32)
-    return LabelAnswers(probabilities, probabilities > 0.5)
+    return LabelPredictions(probabilities, probabilities > 0.5)
 
 
 def test_scores_are_scikit_learns_over_the_labels_that_are_judged() -> None:
@@ -117,7 +117,7 @@ def test_scores_are_scikit_learns_over_the_labels_that_are_judged() -> None:
     score = found.scores["mean_average_precision_macro"]
     assert score.first == pytest.approx(np.mean(precisions[:2]))
     assert found.scores["f1_macro"].second == pytest.approx(
-        f1_score(truth[:, :2], second.given[:, :2], average="macro", zero_division=0)
+        f1_score(truth[:, :2], second.predicted[:, :2], average="macro", zero_division=0)
     )
     assert [entry.name for entry in found.labels] == ["common", "usual", "rare"]
     assert [entry.paired.first for entry in found.labels] == pytest.approx(precisions)
@@ -151,7 +151,7 @@ def test_equally_good_classifiers_of_labels_are_rarely_distinguished() -> None:
 def test_a_classifier_of_another_scale_with_the_same_order_is_no_better() -> None:
     truth = images(150)
     first = guesses(truth, 0.3, 1)
-    squared = LabelAnswers(first.probabilities**2, first.given)
+    squared = LabelPredictions(first.probabilities**2, first.predicted)
     found = compare_labels(truth, first, squared, LABELS)
     assert found.scores["mean_average_precision_macro"].difference == pytest.approx(0.0, abs=1e-9)
     assert found.scores["mean_average_precision_macro"].p_value == 1.0
@@ -159,7 +159,7 @@ def test_a_classifier_of_another_scale_with_the_same_order_is_no_better() -> Non
 
 def test_equal_probabilities_are_no_reason_for_a_difference() -> None:
     truth = images(150)
-    same = LabelAnswers(np.full(truth.shape, 0.5, np.float32), np.zeros(truth.shape, np.bool_))
+    same = LabelPredictions(np.full(truth.shape, 0.5, np.float32), np.zeros(truth.shape, np.bool_))
     found = compare_labels(truth, same, same, LABELS)
     assert found.scores["f1_macro"].p_value == found.scores["mean_average_precision_macro"].p_value == 1.0
 

@@ -93,7 +93,7 @@ def test_a_built_backbone_gives_what_its_description_says(name: str) -> None:
 def test_a_description_survives_json(tmp_path: Path) -> None:
     found = find_backbone(str(save_folder(tmp_path / "قطة")), image_size=(64, 32))
     assert msgspec.convert(json.loads(json.dumps(asdict(found))), BackboneDescription) == found
-    assert (found.rendition.height, found.rendition.width) == (64, 32)
+    assert (found.image_spec.height, found.image_spec.width) == (64, 32)
 
 
 def test_a_folder_is_loaded_with_its_own_preprocessing(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_a_folder_is_loaded_with_its_own_preprocessing(tmp_path: Path) -> None:
         backbone, loaded = load_backbone(found)
         images = torch.randn(2, 3, 96, 64)
         assert torch.equal(backbone(images), complete.forward_head(complete.forward_features(images), pre_logits=True))
-        assert (found.mean, found.std, found.licence, found.tag) == ((0.5,) * 3, (0.5, 0.25, 0.5), "mit", "ours")
-        assert (found.rendition.height, found.rendition.width) == (96, 64)
+        assert (found.mean, found.std, found.license, found.tag) == ((0.5,) * 3, (0.5, 0.25, 0.5), "mit", "ours")
+        assert (found.image_spec.height, found.image_spec.width) == (96, 64)
         assert len(loaded.weights_hash) == 32
 
 
@@ -265,7 +265,7 @@ def test_real_weights_see_what_they_were_trained_on(real_data: Path) -> None:
     folder = real_data / "weights" / "mobilenetv2_100.tf_in1k"
     photo = Image.open(next(iter(sorted((real_data / "aerial").rglob("*.jpg"))))).convert("RGB")
     backbone, described = load_backbone(find_backbone(str(folder)))
-    array = render(photo, described.rendition)
+    array = render(photo, described.image_spec)
     unit = torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255
     normalized = ChannelNormalization(described.mean, described.std)(unit)
     assert normalized.min() < -0.5

@@ -33,17 +33,17 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     folder = tmp_path_factory.mktemp("saved")
     common: dict[str, Any] = {"task": "single-label", "classes": ("cat", "dog"), "provenance": {"data": "x"}}
-    network = ModelDescription("small-cnn", "network", rendition=ImageSpec(16, 12, 3), **common)
+    network = ModelDescription("small-cnn", "network", image_spec=ImageSpec(16, 12, 3), **common)
     save_model(folder / "network", SavedModel(network, network=assemble_network(network)))
     backbone = find_backbone(f"local-dir:{write_backbone(folder / 'backbone')}", weights="none")
     for head, settings in {
         "linear": {},
-        "knn": {"task": "single-label", "bank": 4, "neighbours": 2, "temperature": 0.1},
+        "knn": {"task": "single-label", "bank": 4, "neighbors": 2, "temperature": 0.1},
     }.items():
         pretrained = ModelDescription(
             "test_resnet",
             "pretrained",
-            rendition=backbone.rendition,
+            image_spec=backbone.image_spec,
             backbone=backbone,
             head=head,
             settings=settings,
@@ -57,7 +57,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "network",
         "multi-label",
         ("cat", "dog"),
-        rendition=ImageSpec(16, 12, 3),
+        image_spec=ImageSpec(16, 12, 3),
         thresholds=Thresholds((0.5, 0.4), "f1"),
     )
     save_model(folder / "several", SavedModel(several, network=assemble_network(several)))
@@ -137,7 +137,7 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("network", "classes", [], "classes: "),
     ("network", "classes", ["cat", "d\x1bog"], "classes: "),
     *(("network", "classes", ["cat", f"d{control}og"], "classes: Expected a text without") for control in CONTROLS),
-    ("linear", "backbone.licence", "x\u009b31m", "backbone: Expected a text without control characters at .licence"),
+    ("linear", "backbone.license", "x\u009b31m", "backbone: Expected a text without control characters at .license"),
     ("network", "classes", ["cat", "\ud800"], "half of a character"),
     ("network", "classes", ["cat", ""], "classes: "),
     ("network", "classes", ["cat", "x" * 1001], "classes: "),
@@ -147,16 +147,16 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("network", "name", "majority", "is no network model"),
     ("network", "name", "hf-hub:evil/x", "is no network model"),
     ("network", "kind", "script", "kind: "),
-    ("network", "rendition.height", 10**9, "rendition: "),
-    ("network", "rendition.height", 0, "rendition: "),
-    ("network", "rendition.channels", 4, "rendition: "),
-    ("network", "rendition.extra", 1, "rendition: "),
-    ("linear", "rendition.crop_fraction", 1e-3, "crop_fraction 0.001 enlarges over 16,384 pixels"),
-    ("linear", "backbone.rendition.crop_fraction", 1e-300, "crop_fraction 1e-300 enlarges over 16,384 pixels"),
-    ("network", "rendition.interpolation", "magic", "rendition: "),
-    ("network", "rendition", None, "a network without an image size"),
+    ("network", "image_spec.height", 10**9, "image_spec: "),
+    ("network", "image_spec.height", 0, "image_spec: "),
+    ("network", "image_spec.channels", 4, "image_spec: "),
+    ("network", "image_spec.extra", 1, "image_spec: "),
+    ("linear", "image_spec.crop_fraction", 1e-3, "crop_fraction 0.001 enlarges over 16,384 pixels"),
+    ("linear", "backbone.image_spec.crop_fraction", 1e-300, "crop_fraction 1e-300 enlarges over 16,384 pixels"),
+    ("network", "image_spec.interpolation", "magic", "image_spec: "),
+    ("network", "image_spec", None, "a network without an image size"),
     ("network", "dropout", 2.0, "dropout: "),
-    ("network", "normalise", "pickle", "normalise: "),
+    ("network", "normalize", "pickle", "normalize: "),
     ("network", "weights_hash", "../x", "weights_hash: "),
     ("network", "settings", [], "settings: "),
     ("network", "extra", 1, "unknown field 'extra'"),
@@ -172,7 +172,7 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("linear", "backbone.std", [0, 1, 1], "backbone: "),
     ("linear", "head", "pickle", "head: "),
     ("knn", "settings.bank", 10**12, "bank: "),
-    ("knn", "settings.neighbours", 0, "neighbours: "),
+    ("knn", "settings.neighbors", 0, "neighbors: "),
     ("knn", "settings.temperature", 0, "temperature: "),
     ("classic", "classes", ["a", "b", "c"], "probabilities of 2 classes for 3"),
 )
@@ -238,7 +238,7 @@ def test_every_fault_has_its_line(saved: dict[str, Path], tmp_path: Path) -> Non
         ("linear", set_at("backbone.features", 1 << 20)),
         ("knn", set_at("settings.bank", 1 << 30)),
         ("linear", set_at("backbone.arguments", {"stem_width": 60_000})),
-        ("network", set_at("rendition", {"height": 8192, "width": 8192, "channels": 3})),
+        ("network", set_at("image_spec", {"height": 8192, "width": 8192, "channels": 3})),
     ],
     ids=["classes", "features", "bank", "arguments", "pixels"],
 )

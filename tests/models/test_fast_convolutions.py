@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from distingo.models import fast_convolutions as depthwise
 from distingo.models import fast_convolutions as pooled_convolution
-from distingo.models.fast_convolutions import Dropout, convolve_pool_relu, faster_depthwise, kept_bits
+from distingo.models.fast_convolutions import Dropout, convolve_pool_relu, dropout_masks, faster_depthwise
 
 SHAPES = [
     (5, 1, 8, 28, 28, 3),
@@ -197,7 +197,7 @@ def test_dropout_follows_the_seed_and_rests_outside_training() -> None:
 @pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64])
 def test_masks_drop_their_share_and_are_all_or_nothing(dtype: torch.dtype, probability: float) -> None:
     torch.manual_seed(0)
-    masks = kept_bits(torch.empty(7, 30_001, dtype=dtype), probability)
+    masks = dropout_masks(torch.empty(7, 30_001, dtype=dtype), probability)
     assert masks.dtype == dtype
     assert masks.shape == (7, 30_001)
     assert set(masks.unique().tolist()) == {0, -1}
@@ -208,7 +208,7 @@ def test_masks_drop_their_share_and_are_all_or_nothing(dtype: torch.dtype, proba
 def test_masks_follow_the_seed() -> None:
     like = torch.empty(100, dtype=torch.int16)
     torch.manual_seed(1)
-    first = kept_bits(like, 0.5)
+    first = dropout_masks(like, 0.5)
     torch.manual_seed(1)
-    assert torch.equal(kept_bits(like, 0.5), first)
-    assert not torch.equal(kept_bits(like, 0.5), first)
+    assert torch.equal(dropout_masks(like, 0.5), first)
+    assert not torch.equal(dropout_masks(like, 0.5), first)

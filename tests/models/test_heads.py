@@ -23,7 +23,7 @@ from distingo.models.saved import assemble_network
 from distingo.records import ImageSpec
 from raising import raises
 
-KNN = {"task": "single-label", "bank": 12, "neighbours": 3, "temperature": 0.1}
+KNN = {"task": "single-label", "bank": 12, "neighbors": 3, "temperature": 0.1}
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -60,7 +60,7 @@ def test_a_missing_setting_and_an_impossible_one_are_refused() -> None:
     with pytest.raises(KeyError, match="bank"):
         build_head("knn", 6, 4, {"task": "single-label"})
     with pytest.raises(ValueError, match="13 neighbors of 12 pictures"):
-        build_head("knn", 6, 4, {**KNN, "neighbours": 13})
+        build_head("knn", 6, 4, {**KNN, "neighbors": 13})
     with pytest.raises(ValueError, match="temperature 0"):
         build_head("knn", 6, 4, {**KNN, "temperature": 0.0})
 
@@ -90,7 +90,7 @@ def test_centring_takes_the_common_direction_away() -> None:
 
 def neighbor_head(k: int, temperature: float, *, several: bool = False) -> NeighborHead:
     generator = torch.Generator().manual_seed(0)
-    head = NeighborHead(5, 3, bank=40, neighbours=k, temperature=temperature, several=several)
+    head = NeighborHead(5, 3, bank=40, neighbors=k, temperature=temperature, several=several)
     head.bank.copy_(nn.functional.normalize(torch.randn(40, 5, generator=generator)))
     head.targets.copy_(torch.randint(0, 2 if several else 3, head.targets.shape, generator=generator))
     return head

@@ -152,9 +152,9 @@ def test_places_of_a_stranger_s_file_are_not_carried_along(folder: Path) -> None
 def test_what_timm_writes_is_read(folder: Path) -> None:
     change(folder, crop_pct=1.15, tag=None, license=None, classifier=["fc", "fc"], interpolation="lanczos")
     settings = read_settings(folder / "config.json")
-    assert (settings.tag, settings.licence, settings.input_size) == ("", "", (32, 32))
-    assert settings.rendition(32, 32).crop_fraction == 1.0
-    assert settings.rendition(32, 32).interpolation == "lanczos"
+    assert (settings.tag, settings.license, settings.input_size) == ("", "", (32, 32))
+    assert settings.image_spec(32, 32).crop_fraction == 1.0
+    assert settings.image_spec(32, 32).interpolation == "lanczos"
 
 
 def test_two_hundred_configurations_with_a_hostile_value(folder: Path) -> None:

@@ -25,18 +25,18 @@ def description(**fields: object) -> ModelDescription:
         "kind": "network",
         "task": "single-label",
         "classes": ("قطة", "dog"),
-        "rendition": ImageSpec(16, 12, 3),
-        "normalise": "dataset",
+        "image_spec": ImageSpec(16, 12, 3),
+        "normalize": "dataset",
     }
     return ModelDescription(**{**values, **fields})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("normalise", ["none", "dataset", "sample", "zca"])
-def test_a_network_comes_back_with_its_numbers(tmp_path: Path, normalise: str) -> None:
-    network = assemble_network(description(normalise=normalise)).eval()
-    save_model(tmp_path, SavedModel(description(normalise=normalise), network=network))
+@pytest.mark.parametrize("normalize", ["none", "dataset", "sample", "zca"])
+def test_a_network_comes_back_with_its_numbers(tmp_path: Path, normalize: str) -> None:
+    network = assemble_network(description(normalize=normalize)).eval()
+    save_model(tmp_path, SavedModel(description(normalize=normalize), network=network))
     loaded = load_model(tmp_path)
-    assert loaded.description == description(normalise=normalise)
+    assert loaded.description == description(normalize=normalize)
     assert loaded.network is not None
     images = torch.rand(3, 3, 16, 12)
     assert torch.equal(loaded.network(images), network(images))
@@ -44,7 +44,7 @@ def test_a_network_comes_back_with_its_numbers(tmp_path: Path, normalise: str) -
 
 def test_a_classic_model_comes_back(tmp_path: Path) -> None:
     classic = fit_majority(np.array([0, 1, 1]), 2)
-    saved = description(name="majority", kind="classic", rendition=None, normalise="none")
+    saved = description(name="majority", kind="classic", image_spec=None, normalize="none")
     save_model(tmp_path, SavedModel(saved, classic=classic))
     loaded = load_model(tmp_path).classic
     assert loaded is not None

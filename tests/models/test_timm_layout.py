@@ -31,13 +31,13 @@ def build(architecture: str, size: int, *, head: str = "linear", classes: int = 
     backbone = find_backbone(architecture, weights="none", image_size=size)
     settings: dict[str, Any] = {}
     if head == "knn":
-        settings = {"task": "single-label", "bank": 5, "neighbours": 2, "temperature": 0.1}
+        settings = {"task": "single-label", "bank": 5, "neighbors": 2, "temperature": 0.1}
     description = ModelDescription(
         name=architecture,
         kind="pretrained",
         task="single-label",
         classes=CLASSES[:classes],
-        rendition=backbone.rendition,
+        image_spec=backbone.image_spec,
         backbone=backbone,
         head=head,
         mode="finetune",
@@ -69,8 +69,8 @@ def test_timm_builds_the_same_network_from_the_folder(tmp_path: Path, architectu
     assert model.network is not None and backbone is not None
     assert tuple(data["input_size"]) == (3, size, size)
     assert (tuple(data["mean"]), tuple(data["std"])) == (backbone.mean, backbone.std)
-    assert data["crop_pct"] == backbone.rendition.crop_fraction
-    assert data["interpolation"] == backbone.rendition.interpolation
+    assert data["crop_pct"] == backbone.image_spec.crop_fraction
+    assert data["interpolation"] == backbone.image_spec.interpolation
     assert theirs.pretrained_cfg["label_names"] == list(CLASSES)
     images = torch.rand(2, 3, size, size)
     mean, std = (torch.tensor(data[name]).view(1, 3, 1, 1) for name in ("mean", "std"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from distingo.near_duplicates.coarse import describe, nearest_pairs
-from distingo.near_duplicates.signatures import SYMMETRIES, turn_frequencies
+from distingo.near_duplicates.signatures import SYMMETRIES, transform_frequencies
 
 
 def descriptions(count, seed):
@@ -11,44 +11,46 @@ def descriptions(count, seed):
     return values / np.linalg.norm(values, axis=(1, 2), keepdims=True)
 
 
-def by_brute_force(asked, known, own, count, least):
+def by_brute_force(queries, references, own, count, min_cosine):
     """The same without any cleverness: every symmetry of every image against every other."""
-    ways = [turn_frequencies(asked, symmetry).reshape(len(asked), -1) for symmetry in SYMMETRIES]
-    best = np.max([way @ known.reshape(len(known), -1).T for way in ways], axis=0)
-    best[np.arange(len(asked)), own] = -1
+    ways = [transform_frequencies(queries, symmetry).reshape(len(queries), -1) for symmetry in SYMMETRIES]
+    best = np.max([way @ references.reshape(len(references), -1).T for way in ways], axis=0)
+    best[np.arange(len(queries)), own] = -1
     pairs = set()
-    for row in range(len(asked)):
-        pairs |= {(row, int(at)) for at in np.argsort(-best[row])[:count] if best[row, at] > least}
-    for column in range(len(known)):
-        pairs |= {(int(at), column) for at in np.argsort(-best[:, column])[:count] if best[at, column] > least}
+    for row in range(len(queries)):
+        pairs |= {(row, int(at)) for at in np.argsort(-best[row])[:count] if best[row, at] > min_cosine}
+    for column in range(len(references)):
+        pairs |= {(int(at), column) for at in np.argsort(-best[:, column])[:count] if best[at, column] > min_cosine}
     return sorted({tuple(sorted((int(own[row]), column))) for row, column in pairs})
 
 
-@pytest.mark.parametrize(("count", "least"), [(1, -1.0), (3, 0.5), (6, 0.45)])
-def test_the_nearest_under_any_symmetry_are_found(count, least):
-    asked, known = descriptions(1100, 0), descriptions(1100, 1)
+@pytest.mark.parametrize(("count", "min_cosine"), [(1, -1.0), (3, 0.5), (6, 0.45)])
+def test_the_nearest_under_any_symmetry_are_found(count, min_cosine):
+    queries, references = descriptions(1100, 0), descriptions(1100, 1)
     own = np.arange(1100)
-    pairs = nearest_pairs(asked, known, own, count=count, least=least, workers=2)
-    assert [tuple(pair) for pair in pairs.tolist()] == by_brute_force(asked, known, own, count, least)
+    pairs = nearest_pairs(queries, references, own, count=count, min_cosine=min_cosine, workers=2)
+    assert [tuple(pair) for pair in pairs.tolist()] == by_brute_force(queries, references, own, count, min_cosine)
 
 
-def test_some_images_can_be_asked_about_among_all():
-    known = descriptions(600, 2)
+def test_some_images_can_be_queries_among_all():
+    references = descriptions(600, 2)
     own = np.array([3, 10, 599])
-    pairs = nearest_pairs(known[own], known, own, count=2, least=0.3, workers=1)
-    assert [tuple(pair) for pair in pairs.tolist()] == by_brute_force(known[own], known, own, 2, 0.3)
+    pairs = nearest_pairs(references[own], references, own, count=2, min_cosine=0.3, workers=1)
+    assert [tuple(pair) for pair in pairs.tolist()] == by_brute_force(references[own], references, own, 2, 0.3)
     assert not any(first == second for first, second in pairs.tolist())
 
 
 def test_the_number_of_threads_changes_nothing():
-    known = descriptions(1500, 3)
-    found = [nearest_pairs(known, known, np.arange(1500), count=3, least=0.4, workers=each) for each in (1, 3)]
+    references = descriptions(1500, 3)
+    found = [
+        nearest_pairs(references, references, np.arange(1500), count=3, min_cosine=0.4, workers=each) for each in (1, 3)
+    ]
     assert np.array_equal(*found)
 
 
 def test_none_are_found_among_none():
     none = descriptions(0, 0)
-    assert nearest_pairs(none, none, np.arange(0), count=3, least=0.5, workers=1).shape == (0, 2)
+    assert nearest_pairs(none, none, np.arange(0), count=3, min_cosine=0.5, workers=1).shape == (0, 2)
 
 
 def test_descriptions_have_length_one_and_no_mean():

@@ -16,8 +16,8 @@ from distingo.near_duplicates.signatures import (
     shrink,
     sign,
     smooth,
+    transform_frequencies,
     turn,
-    turn_frequencies,
 )
 
 
@@ -81,8 +81,8 @@ def test_frequencies_are_turned_without_going_back_to_pixels(symmetry):
     images = noise(4)
     turned = describe(turn(images, np.full(4, symmetry)))
     plain = describe(images)
-    assert turn_frequencies(plain.whole, symmetry) == pytest.approx(turned.whole, abs=1e-4)
-    assert turn_frequencies(plain.middle, symmetry) == pytest.approx(turned.middle, abs=1e-4)
+    assert transform_frequencies(plain.whole, symmetry) == pytest.approx(turned.whole, abs=1e-4)
+    assert transform_frequencies(plain.middle, symmetry) == pytest.approx(turned.middle, abs=1e-4)
 
 
 def test_words_are_the_same_whichever_of_two_images_comes_first():
@@ -94,7 +94,7 @@ def test_words_are_the_same_whichever_of_two_images_comes_first():
     assert set(SYMMETRY_CODES) - {""} <= read_sentences().keys()
 
 
-def likeness(one: Image.Image, other: Image.Image) -> float:
+def similarity(one: Image.Image, other: Image.Image) -> float:
     return float(compare(*(sign(image)[None] for image in (one, other)))[0])
 
 
@@ -102,17 +102,17 @@ def likeness(one: Image.Image, other: Image.Image) -> float:
 def test_copies_are_recognized(change):
     for seed in range(5):
         scene = draw_scene(seed)
-        assert likeness(scene, change(scene)) > 0.85
-        assert likeness(change(scene), scene) > 0.85
+        assert similarity(scene, change(scene)) > 0.85
+        assert similarity(change(scene), scene) > 0.85
 
 
 def test_strangers_are_not():
-    assert max(likeness(draw_scene(seed), draw_scene(seed + 50)) for seed in range(20)) < 0.5
+    assert max(similarity(draw_scene(seed), draw_scene(seed + 50)) for seed in range(20)) < 0.5
 
 
 def test_two_cut_outs_of_one_image_are_the_same_scene():
     scene = draw_scene(3, 200)
-    assert likeness(scene.crop((0, 0, 180, 180)), scene.crop((20, 20, 200, 200))) > 0.85
+    assert similarity(scene.crop((0, 0, 180, 180)), scene.crop((20, 20, 200, 200))) > 0.85
 
 
 def test_one_edge_in_both_makes_no_copy():
@@ -122,12 +122,12 @@ def test_one_edge_in_both_makes_no_copy():
     generator = np.random.default_rng(0)
     for image in (first, second):
         image[:, :100] = generator.integers(20, 80, (128, 100))
-    assert likeness(Image.fromarray(first), Image.fromarray(second)) < 0.6
+    assert similarity(Image.fromarray(first), Image.fromarray(second)) < 0.6
 
 
 def test_without_structure_nothing_is_known():
     flat = Image.new("L", (64, 64), 90)
-    assert likeness(flat, flat) == 0
+    assert similarity(flat, flat) == 0
 
 
 def test_no_pairs_no_answer():

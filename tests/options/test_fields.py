@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from distingo.errors import ErrorCode, UsageError
-from distingo.options.fields import Option, check_options, options_of, require_known
+from distingo.options.fields import Option, check_options, options_of, require_keywords
 from raising import raises
 
 
@@ -16,7 +16,7 @@ class Oven:
     heat: Annotated[int, Option(help="how hot it is", low=1, high=3000)] = 1800
     minutes: Annotated[float | None, Option(help="how long it bakes", low=0.5, default="until it is brown")] = None
     shelf: Annotated[Literal["low", "high"] | None, Option(help="where it stands", default="low")] = None
-    tray: Annotated[tuple[str, ...], Option(help="what stands on it", default="nothing", given=Sequence[str])] = ()
+    tray: Annotated[tuple[str, ...], Option(help="what stands on it", default="nothing", accepts=Sequence[str])] = ()
     fan: Annotated[bool, Option(help="let the fan turn")] = False
     serial: str = ""
 
@@ -28,7 +28,7 @@ def test_fields_with_an_option_are_options():
     known = options_of(Oven)
     assert list(known) == ["heat", "minutes", "shelf", "tray", "fan"]
     assert (known["heat"].type, known["heat"].value, known["heat"].flag) == (int, 1800, "--heat")
-    assert (known["tray"].type, known["tray"].held) == (Sequence[str], tuple[str, ...])
+    assert (known["tray"].type, known["tray"].stored_type) == (Sequence[str], tuple[str, ...])
     assert known["shelf"].choices == ("low", "high")
 
 
@@ -72,6 +72,6 @@ def test_allowed_values_pass():
 
 
 def test_unknown_keywords_are_refused_as_by_python():
-    require_known({"heat": 3}, options_of(Oven), "bake")
+    require_keywords({"heat": 3}, options_of(Oven), "bake")
     with pytest.raises(TypeError, match=r"^bake\(\) has no keyword 'heet'; did you mean heat\?$"):
-        require_known({"heet": 3}, options_of(Oven), "bake")
+        require_keywords({"heet": 3}, options_of(Oven), "bake")

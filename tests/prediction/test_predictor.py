@@ -27,7 +27,7 @@ DESCRIPTION = ModelDescription(
     kind="network",
     task="single-label",
     classes=("chat", "σκύλος", "鳥"),
-    rendition=ImageSpec(16, 16, 3),
+    image_spec=ImageSpec(16, 16, 3),
 )
 
 

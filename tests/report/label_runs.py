@@ -124,7 +124,7 @@ def _write_tables(run: Path, data: Path, files: dict[str, tuple[str, ...]], trut
         for file, names in zip(members, names_in(truth[split]), strict=True)
     ]
     write_table(
-        run / "split.csv", ["file", "side", "labels"], [(file, split, join_labels(n)) for file, split, n in rows]
+        run / "split.csv", ["file", "split", "labels"], [(file, split, join_labels(n)) for file, split, n in rows]
     )
     manifest = [ManifestRow(file, "used", None, tuple(names), None, "PNG", 90, 130, file) for file, _, names in rows]
     gone = ManifestRow(

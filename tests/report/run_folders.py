@@ -128,7 +128,7 @@ def build_run(
         )
     )
     write_manifest(manifest, run / "manifest.csv")
-    write_rows(run / "split.csv", "file,side,labels", split)
+    write_rows(run / "split.csv", "file,split,labels", split)
     if epochs:
         header = "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate"
         header += ",images_per_second,seconds"

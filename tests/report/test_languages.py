@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 from label_runs import LABELS, build_label_run
-from made_up_confidence import made_up
 from run_folders import SCRIPTS, build_run
+from sample_confidence import made_up
 from visible_text import visible_texts
 
 import distingo
-from distingo.language import LANGUAGES, written_in
+from distingo.language import LANGUAGES, use_language
 from distingo.report.pages.run import write_report
 from distingo.report.thumbnails import list_mistakes
 from distingo.runs.contents import read_run
 from distingo.runs.evaluation import write_confidence
 from distingo.runs.folder import RunFolder
-from distingo.runs.predictions import KeptHeatMap, write_heat_maps
+from distingo.runs.predictions import StoredHeatMap, write_heat_maps
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 
@@ -50,11 +50,11 @@ def pages(folder: Path) -> dict[str, str]:
     """The report of one run in each language, with every section that there may be."""
     write_confidence(folder, made_up())
     heat = np.array([[0.0, 1.0]], np.float32)
-    maps = [KeptHeatMap(*mistake, (0, 0, 1, 1), heat) for mistake in list_mistakes(read_run(folder))]
+    maps = [StoredHeatMap(*mistake, (0, 0, 1, 1), heat) for mistake in list_mistakes(read_run(folder))]
     write_heat_maps(maps, RunFolder(folder).heat_maps)
     texts = {}
     for language in LANGUAGES:
-        with written_in(language):
+        with use_language(language):
             texts[language] = write_report(folder).read_text(encoding="utf-8")
     return texts
 

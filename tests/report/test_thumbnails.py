@@ -38,7 +38,7 @@ def test_the_budget_keeps_the_most_important(tmp_path: Path) -> None:
     files = [f"{number}.png" for number in range(6)]
     for number, file in enumerate(files):
         draw_image(tmp_path / file, 20 * number)
-    assert list(fill_album(tmp_path, files, most_images=1).thumbnails) == files[:4]
+    assert list(fill_album(tmp_path, files, batch_size_limit=1).thumbnails) == files[:4]
     one = len(fill_album(tmp_path, files[:1]).thumbnails[files[0]].uri)
     within = fill_album(tmp_path, files, most_bytes=3 * one)
     assert 1 <= len(within.thumbnails) < 6
@@ -49,7 +49,7 @@ def test_images_of_ordinary_size_count_in_full(tmp_path: Path) -> None:
     files = [f"{number}.png" for number in range(5)]
     for file in files:
         draw_image(tmp_path / file, 3, (100, 90))
-    assert list(fill_album(tmp_path, files, most_images=3).thumbnails) == files[:3]
+    assert list(fill_album(tmp_path, files, batch_size_limit=3).thumbnails) == files[:3]
 
 
 def test_unreadable_files_are_listed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.splits.splitting import WantedSplit
+from distingo.datasets.splits.splitting import RequestedSplit
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError
 from distingo.files import write_json
@@ -37,7 +37,7 @@ FULL = RunConfig(
     corrections=CorrectionsSection(None, "/data/corrections.csv", 0, "0" * 32),
     table=TableSection(label_columns=("Sci-Fi", "猫"), allow_missing=True),
     near_duplicates=0.8,
-    split=WantedSplit(Path("/split.csv"), content="0" * 32),
+    split=RequestedSplit(Path("/split.csv"), content="0" * 32),
     recipe_file=RecipeSection("/best.json", "1" * 32),
     layout=text_note("train.csv"),
     task="multi-label",

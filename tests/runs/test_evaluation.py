@@ -139,5 +139,5 @@ def test_predictions_of_several_labels_come_back_as_they_were(tmp_path: Path) ->
     assert read is not None
     assert read.files == ("0.png", "1.png")
     assert read.truth.tolist() == [[True, False, True], [False, False, False]]
-    assert read.said.tolist() == [[True, False, True], [False, False, False]]
+    assert read.predicted.tolist() == [[True, False, True], [False, False, False]]
     assert np.array_equal(read.probabilities, probabilities)

@@ -17,7 +17,7 @@ import tifffile
 
 import distingo
 from distingo.datasets.decoding.rendering import render, shorter_side_for
-from distingo.exporting.agreement import original_answers
+from distingo.exporting.agreement import original_outputs
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.saved import load_model
 from distingo.prediction.images import open_image
@@ -41,7 +41,7 @@ for name in heavy:
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
 others = [place for place in sys.path if not os.path.isdir(os.path.join(place, "distingo"))]
 sys.path[:] = [{str(tmp_path / "site")!r}, *others]
-import distingo.messages.sentences, distingo.runtime.__main__, distingo.runtime.mlflow_model
+import distingo.runtime.__main__, distingo.runtime.mlflow_model
 names = [name for name in sys.modules if name.partition(".")[0] == "distingo"]
 print(*(sys.modules[name].__file__ for name in names if sys.modules[name].__file__), sep="\\n")
 """
@@ -139,10 +139,10 @@ def compare(python: Path, folder: Path, run: Path, images: Sequence[Path]) -> No
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=folder)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     model = load_model(run / "model")
-    rendition = model.description.rendition
-    assert rendition is not None
-    looked_at = np.stack([render(open_image(path, shorter_side_for(rendition)), rendition) for path in images])
-    meant = original_answers(model, looked_at)[0]
+    image_spec = model.description.image_spec
+    assert image_spec is not None
+    looked_at = np.stack([render(open_image(path, shorter_side_for(image_spec)), image_spec) for path in images])
+    meant = original_outputs(model, looked_at)[0]
     assert [row["file"] for row in rows] == [str(image) for image in images]
     classes = np.array(model.description.classes)
     if model.description.task == "single-label":

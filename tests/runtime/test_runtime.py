@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from distingo.errors import DataError, RunError, UsageError
-from distingo.models.reference_data import load_evidence, save_evidence
+from distingo.models.reference_data import load_calibration_set, save_calibration_set
 from distingo.prediction.predictor import load
 from distingo.runtime import Runtime, read_export
 from distingo.runtime.__main__ import main
@@ -123,9 +123,9 @@ def test_what_is_unlike_training_is_told_where_the_bank_is(export: Path, tmp_pat
     assert Runtime(export).predict(path)[0].unlike is False
     save_exported_bank(export, build_bank(np.repeat(-features, 5, axis=0), ("00" * 16,) * 5, unit=True))
     assert Runtime(export).predict(path)[0].unlike is True
-    calibration_set = load_evidence(export)
+    calibration_set = load_calibration_set(export)
     assert calibration_set is not None
-    save_evidence(export, calibration_set)
+    save_calibration_set(export, calibration_set)
     (export / "bank.npz").write_bytes(b"PK")
     with raises(RunError, code="checksum_differs", naming="bank.npz"):
         Runtime(export)
@@ -170,7 +170,7 @@ def test_the_description_comes_back_as_it_was_written(tiny_exports: dict[str, Pa
     folder = tiny_exports["several labels"]
     before = read_export(folder)
     assert before.thresholds is not None
-    assert before.rendition.channels == 1
+    assert before.image_spec.channels == 1
     written = (folder / "distingo.json").read_bytes()
     write_description(folder, before)
     assert read_export(folder) == before

@@ -93,12 +93,12 @@ class Target:
 
 
 def held_connections(target: Target) -> None:
-    """900 connections, each held after an answer by an empty line every second."""
+    """900 connections, each kept open after a response by an empty line every second."""
     hold_each(target, 900, GET % b"/livez", b"\r\n")
 
 
 def slow_heads(target: Target) -> None:
-    """900 connections, each with a head that comes a byte a second."""
+    """900 connections, each sending its header at one byte per second."""
     hold_each(target, 900, b"GET /livez HTTP/1.1\r\nX: ", b"a")
 
 
@@ -134,7 +134,7 @@ def hold_each(target: Target, count: int, first: bytes, then: bytes) -> None:
 
 
 def never_read(target: Target) -> None:
-    """200 connections that ask for the OpenAPI document again and again and read none."""
+    """200 connections that request the OpenAPI document repeatedly and never read a response."""
 
     def one() -> None:
         with target.connect() as connection:
@@ -165,7 +165,7 @@ def endless_trailers(target: Target) -> None:
 
 
 def long_trailer(target: Target) -> None:
-    """Chunked bodies with one trailer whose value never ends, and chunks with extensions that never do."""
+    """Chunked bodies with one trailer whose value never ends, or with chunk extensions that never end."""
 
     def one(start: bytes) -> Callable[[], None]:
         def send() -> None:
@@ -185,7 +185,7 @@ def long_trailer(target: Target) -> None:
 
 
 def tiny_chunks(target: Target) -> None:
-    """Bodies in chunks of one byte, in packets of their own."""
+    """Bodies in chunks of one byte, each in its own packet."""
 
     def one() -> None:
         with target.connect() as connection:
@@ -215,7 +215,7 @@ def stalled_uploads(target: Target) -> None:
 
 
 def pipelined_aborts(target: Target) -> None:
-    """Thirty requests at once, and the connection reset before any answer."""
+    """Thirty requests at once, then a connection reset before any response."""
     body = image_bytes("JPEG")
     request = HEAD % b"image/jpeg" + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
@@ -230,7 +230,7 @@ def pipelined_aborts(target: Target) -> None:
 
 
 def pipelined_without_end(target: Target) -> None:
-    """Requests one after another without waiting for an answer."""
+    """Pipelined requests, without waiting for responses."""
     many = GET % b"/models" * 5000
 
     def one() -> None:
@@ -244,7 +244,7 @@ def pipelined_without_end(target: Target) -> None:
 
 
 def wrong_keys(target: Target) -> None:
-    """Keys guessed as fast as can be."""
+    """API keys guessed as fast as possible."""
 
     def one() -> None:
         guess = b"X-API-Key: %d\r\n" % random.getrandbits(64)
@@ -254,7 +254,7 @@ def wrong_keys(target: Target) -> None:
 
 
 def two_hosts(target: Target) -> None:
-    """Heads that name one thing twice."""
+    """Headers with duplicate fields."""
     twice = (
         b"Host: localhost\r\nHost: attacker.example\r\n",
         b"Host: attacker.example\r\nHost: localhost\r\n",
@@ -274,9 +274,9 @@ def two_hosts(target: Target) -> None:
 
 
 def number_bombs(target: Target) -> None:
-    """32 MB of JSON that become a gigabyte of numbers."""
-    body = b'{"pictures": [' + b"1.5," * (8 * MEBI - 10) + b"1]}"
-    lists = b'{"pictures": [' + b"[]," * (10 * MEBI) + b"1]}"
+    """32 MB of JSON that expand to a gigabyte of numbers."""
+    body = b'{"images": [' + b"1.5," * (8 * MEBI - 10) + b"1]}"
+    lists = b'{"images": [' + b"[]," * (10 * MEBI) + b"1]}"
 
     def one() -> None:
         whole = random.choice((body, lists))
@@ -286,7 +286,7 @@ def number_bombs(target: Target) -> None:
 
 
 def refused_bodies(target: Target) -> None:
-    """Forms of 31 MB that hold no image, and bytes of 31 MB that are none."""
+    """Forms of 31 MB without an image, and bodies of 31 MB that are not an image."""
     junk = b"a" * (31 * MEBI)
     part = b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n'
     post_bodies(target, (b"multipart/form-data; boundary=b", part + junk + b"\r\n--b--\r\n"), (b"image/png", junk))
@@ -301,9 +301,9 @@ def costly_tables(target: Target) -> None:
 
 
 def escaped_addresses(target: Target) -> None:
-    """31 MB of percent escapes in a data: address, and JSON whose type is written in capitals."""
-    escapes = b'{"pictures":[{"data":"data:,' + b"%2B" * (10 * MEBI) + b'"}]}'
-    lists = b'{"pictures": [' + b"[]," * (10 * MEBI) + b"1]}"
+    """31 MB of percent escapes in a data: URL, and JSON whose content type is written in capitals."""
+    escapes = b'{"images":[{"data":"data:,' + b"%2B" * (10 * MEBI) + b'"}]}'
+    lists = b'{"images": [' + b"[]," * (10 * MEBI) + b"1]}"
     post_bodies(target, (b"application/json", escapes), (b"Application/JSON", lists))
 
 
@@ -335,13 +335,13 @@ def scan_bombs(target: Target) -> None:
 
 
 def row_bombs(target: Target) -> None:
-    """Requests of 20 run-length coded BMPs, PNGs, WebPs and AVIFs of as many pixels as are allowed."""
+    """Requests of 20 run-length coded BMPs, PNGs, WebPs and AVIFs of the largest allowed size."""
     images = [bmp_of_runs(7000), large_image("PNG", 7000), large_image("WEBP", 3000), large_image("GIF", 7000)]
     post_images(target, images * 5, 4)
 
 
 def lying_images(target: Target) -> None:
-    """Requests of 20 JPEGs and PNGs of 49 million pixels whose headers name 4,096 to a careless reader."""
+    """Requests of 20 JPEGs and PNGs of 49 million pixels whose headers appear to declare only 4,096."""
     post_images(target, [stuffed_jpeg(7000), two_png_headers(7000)] * 10, 4)
 
 
@@ -355,7 +355,7 @@ def many_images(target: Target) -> None:
 
 
 def post_images(target: Target, images: list[bytes], connections: int) -> None:
-    part = b'--b\r\nContent-Disposition: form-data; name="pictures"; filename="a"\r\n\r\n'
+    part = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
     body = b"".join(part + image + b"\r\n" for image in images) + b"--b--\r\n"
     head = HEAD % b"multipart/form-data; boundary=b" + b"Content-Length: %d\r\n\r\n" % len(body)
     assert len(body) < 32 * MEBI, len(body)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attacked import attack
+from attacked_server import attack
 from attacks import ATTACKS
 from costly_images import large_image
 from served_runs import Command, command, wait_until

@@ -27,7 +27,7 @@ def filled(path: Path, *labels: tuple[str, ...], task: Task = "single-label", mo
     for number, names in enumerate(labels):
         image = encode(noise(number), "PNG" if number % 2 else "JPEG")
         kind = "PNG" if number % 2 else "JPEG"
-        store.keep(SentCorrection(image, kind, model, "3f2a", task, names, {"label": "wrong", "probability": 0.5}))
+        store.add(SentCorrection(image, kind, model, "3f2a", task, names, {"label": "wrong", "probability": 0.5}))
     return store
 
 
@@ -42,7 +42,7 @@ def labels_of(dataset: Dataset) -> list[tuple[str, ...]]:
 def test_one_label_becomes_class_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = filled(tmp_path / "c.sqlite", ("pear",), ("Äpfel 梨",), ("pear",))
     first = encode(noise(0), "JPEG")
-    store.keep(SentCorrection(first, "JPEG", "fruit", "4b", "single-label", ("quince",), None))
+    store.add(SentCorrection(first, "JPEG", "fruit", "4b", "single-label", ("quince",), None))
     assert main(["corrections", "export", str(store.path), "-o", str(tmp_path / "data")]) == 0
     said = capsys.readouterr().out
     assert "3 pictures corrected for fruit" in said
@@ -75,7 +75,7 @@ def test_a_class_that_can_be_no_folder_stands_in_a_table(tmp_path: Path, odd: st
     store = filled(tmp_path / "c.sqlite", ("pear",), (odd,), ("pear",), (odd,))
     data = distingo.export_corrections(store.path, tmp_path / "data")
     assert data.notes[0] == note("class-names-not-for-folders", file="labels.csv")
-    assert {path.name for path in data.folder.iterdir()} == {"labels.csv", "pictures", "provenance.csv"}
+    assert {path.name for path in data.folder.iterdir()} == {"labels.csv", "images", "provenance.csv"}
     dataset = read(data.folder, tmp_path / "cache")
     assert set(dataset.classes) == {"pear", odd.strip()}
 

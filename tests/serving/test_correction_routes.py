@@ -44,7 +44,7 @@ def url(runs: dict[str, Path], place: Path) -> Iterator[str]:
 def send(url: str, *, image: bytes | None = IMAGE, files: Any = None, **fields: Any) -> httpx2.Response:
     data = {"model": "colours", "labels": "green", "predicted": json.dumps(SAID), **fields}
     data = {name: value for name, value in data.items() if value is not None}
-    parts = files if files is not None else [] if image is None else [("picture", ("a.png", image, "image/png"))]
+    parts = files if files is not None else [] if image is None else [("image", ("a.png", image, "image/png"))]
     return httpx2.post(f"{url}corrections", data=data, files=parts or None)
 
 
@@ -89,7 +89,7 @@ def test_several_labels_or_none_are_kept(url: str, place: Path) -> None:
         ({"image": IMAGE[:-120]}, 422, "truncated"),
         ({"image": b""}, 422, "empty"),
         ({"files": [("other", ("a.png", IMAGE, "image/png"))]}, 422, "no image in the form"),
-        ({"files": [("picture", ("a.png", IMAGE)), ("picture", ("b.png", IMAGE))]}, 413, "more than 1 image"),
+        ({"files": [("image", ("a.png", IMAGE)), ("image", ("b.png", IMAGE))]}, 413, "more than 1 image"),
     ],
 )
 def test_what_can_not_be_used_is_refused(
@@ -111,7 +111,7 @@ def test_what_is_no_form_is_refused(url: str) -> None:
 
 
 def test_a_page_from_elsewhere_can_not_send(url: str) -> None:
-    answer = httpx2.post(f"{url}corrections", files={"picture": IMAGE}, headers={"Origin": "https://elsewhere.example"})
+    answer = httpx2.post(f"{url}corrections", files={"image": IMAGE}, headers={"Origin": "https://elsewhere.example"})
     assert answer.status_code == 403
 
 

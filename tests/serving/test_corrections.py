@@ -25,7 +25,7 @@ def sent(image: bytes = IMAGE, *labels: str, model: str = "fruit") -> SentCorrec
 
 def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "new" / "corrections.sqlite")
-    number = store.keep(sent(IMAGE, "Äpfel, 梨"))
+    number = store.add(sent(IMAGE, "Äpfel, 梨"))
     (kept,) = CorrectionStore(store.path, create=False).latest("fruit")
     assert (kept.id, kept.labels, kept.version, kept.times) == (number, ("Äpfel, 梨",), "3f2a", 1)
     assert kept.predicted == {"label": "apple", "probability": 0.6}
@@ -37,9 +37,9 @@ def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
 def test_the_latest_correction_counts_and_earlier_ones_stay(tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "c.sqlite")
     for label in ("pear", "quince", "medlar"):
-        store.keep(sent(IMAGE, label))
-    store.keep(sent(b"another", "fig"))
-    store.keep(sent(IMAGE, "tree", model="plants"))
+        store.add(sent(IMAGE, label))
+    store.add(sent(b"another", "fig"))
+    store.add(sent(IMAGE, "tree", model="plants"))
     latest = store.latest("fruit")
     assert [(kept.labels, kept.times) for kept in latest] == [(("medlar",), 3), (("fig",), 1)]
     past = store.history(latest[0].sha256, "fruit")
@@ -61,10 +61,10 @@ def test_nothing_of_the_sender_is_kept(tmp_path: Path) -> None:
 
 def test_a_full_store_refuses_and_stays_whole(tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "c.sqlite", most_bytes=200_000)
-    store.keep(sent(b"a" * 100_000))
+    store.add(sent(b"a" * 100_000))
     with raises(StoreFullError, code="store_full"):
-        store.keep(sent(b"b" * 100_000))
-    store.keep(sent(b"a" * 100_000, "quince"))  # an image that is there already takes no room
+        store.add(sent(b"b" * 100_000))
+    store.add(sent(b"a" * 100_000, "quince"))  # an image that is there already takes no room
     assert [kept.times for kept in store.latest("fruit")] == [2]
 
 
@@ -98,7 +98,7 @@ def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_image_is_told(tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "c.sqlite")
-    store.keep(sent())
+    store.add(sent())
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE pictures SET content = x'00'")
     with raises(DataError, code="damaged_file"):
@@ -112,7 +112,7 @@ from distingo.serving.corrections import CorrectionStore, SentCorrection
 store = CorrectionStore(Path(sys.argv[1]))
 for number in range(25):
     picture = f"{number % 5}".encode()
-    store.keep(SentCorrection(picture, "PNG", "fruit", sys.argv[2], "single-label", (f"{number}",), None))
+    store.add(SentCorrection(picture, "PNG", "fruit", sys.argv[2], "single-label", (f"{number}",), None))
 """
 
 
@@ -121,7 +121,7 @@ def test_several_processes_and_threads_write_at_once(tmp_path: Path) -> None:
     words = [sys.executable, "-c", WRITER, str(path)]
     processes = [subprocess.Popen([*words, f"worker {number}"], stderr=subprocess.PIPE) for number in range(3)]
     store = CorrectionStore(path)
-    threads = [threading.Thread(target=lambda: [store.keep(sent()) for _ in range(10)]) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: [store.add(sent()) for _ in range(10)]) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -29,7 +29,7 @@ def server(tiny_runs: dict[str, Path]) -> Iterator[Server]:
 
 def infer(count: int, data: bytes) -> bytes:
     return (
-        b'{"inputs": [{"name": "pictures", "shape": [1, 1, %d, 1], "datatype": "UINT8", "data": [' % count
+        b'{"inputs": [{"name": "images", "shape": [1, 1, %d, 1], "datatype": "UINT8", "data": [' % count
         + data
         + b"]}]}"
     )
@@ -48,9 +48,9 @@ BODIES = {
     "numbers and a text of one row": ("/invocations", JSON, b'{"instances": [[[' + ONES_AND_TEXT + b"]]]}", 422),
     "a tensor of numbers and a text": ("/v2/models/cnn/infer", JSON, infer(25_001, ONES_AND_TEXT), 422),
     "a tensor of other contents": ("/v2/models/cnn/infer", JSON, infer(1, ONES_AND_TEXT), 422),
-    "escapes": ("/predict", JSON, b'{"pictures": [{"data": "data:,' + b"%41" * (2 * MEBI) + b'"}]}', 422),
+    "escapes": ("/predict", JSON, b'{"images": [{"data": "data:,' + b"%41" * (2 * MEBI) + b'"}]}', 422),
     "JSON in other case": ("/invocations", "Application/Json", b'{"instances": [' + b"[]," * (3 * MEBI) + b"1]}", 413),
-    "JSON in capitals": ("/predict", "APPLICATION/JSON", b'{"pictures": [' + b"[]," * (3 * MEBI) + b"1]}", 413),
+    "JSON in capitals": ("/predict", "APPLICATION/JSON", b'{"images": [' + b"[]," * (3 * MEBI) + b"1]}", 413),
 }  # fmt: skip
 
 
@@ -72,10 +72,10 @@ def test_what_a_body_takes_is_bounded_by_its_length(server: Server, name: str) -
 def test_a_text_of_characters_of_four_bytes_counts_as_such(server: Server) -> None:
     """Two of them at once would take more than all JSON may."""
     bodies = server.models.settings.max_upload
-    long = b'{"pictures": [{"name": "\\ud83d\\ude00", "data": "' + base64.b64encode(image(1)) + b'"}]}'
+    long = b'{"images": [{"name": "\\ud83d\\ude00", "data": "' + base64.b64encode(image(1)) + b'"}]}'
     assert bodies == 32 * MEBI
     answer = httpx2.post(server.url + "/predict", content=long, headers={"Content-Type": JSON})
-    assert (answer.status_code, answer.json()["predictions"][0]["picture"]) == (200, "😀")
+    assert (answer.status_code, answer.json()["predictions"][0]["image"]) == (200, "😀")
 
 
 def test_base64_in_addresses_keeps_its_escapes() -> None:

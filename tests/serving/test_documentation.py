@@ -54,7 +54,7 @@ from classifier_client.types import File
 client = Client(base_url=sys.argv[1], raise_on_unexpected_status=True)
 assert [model.name for model in list_models.sync(client=client).models] == ["cnn"]
 image = lambda: File(payload=open(sys.argv[2], "rb"), file_name="a.jpg", mime_type="image/jpeg")
-answer = predict.sync(client=client, body=Form(pictures=[image(), image()]), top_k=1)
+answer = predict.sync(client=client, body=Form(images=[image(), image()]), top_k=1)
 first, second = answer.predictions
 assert first.label == second.label and len(first.scores) == 1 and first.picture == "a.jpg"
 alone = predict.sync(client=client, body=image())

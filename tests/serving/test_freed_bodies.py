@@ -60,14 +60,14 @@ def without_collector() -> Iterator[None]:
         gc.enable()
 
 
-def form(*files: bytes, name: bytes = b"picture") -> bytes:
+def form(*files: bytes, name: bytes = b"image") -> bytes:
     head = b'--b\r\nContent-Disposition: form-data; name="' + name + b'"; filename="a"\r\n\r\n'
     labels = b'--b\r\nContent-Disposition: form-data; name="labels"\r\n\r\nred\r\n'
-    return labels * (name == b"picture") + b"".join(head + file + b"\r\n" for file in files) + b"--b--\r\n"
+    return labels * (name == b"image") + b"".join(head + file + b"\r\n" for file in files) + b"--b--\r\n"
 
 
 def binary() -> tuple[bytes, dict[str, str]]:
-    tensor = {"name": "pictures", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(JUNK) + 4}}
+    tensor = {"name": "images", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(JUNK) + 4}}
     head = json.dumps({"inputs": [tensor]}).encode()
     return head + struct.pack("<I", len(JUNK)) + JUNK, {"Inference-Header-Content-Length": str(len(head))}
 
@@ -78,9 +78,9 @@ REQUESTS = {
     "bytes": ("/predict", "image/png", JUNK, 415),
     "form": ("/predict", FORM, form(JUNK, name=b"a"), 415),
     "form of two": ("/predict", FORM, form(JUNK[:MEBI], JUNK[:MEBI], name=b"a"), 200),
-    "JSON": ("/predict", JSON, b'{"pictures": [{"data": "' + TEXT + b'"}]}', 415),
-    "JSON that breaks off": ("/predict", JSON, b'{"pictures": [{"data": "' + TEXT, 400),
-    "no base64": ("/predict", JSON, b'{"pictures": [{"data": "' + b"%41" * MEBI + b'"}]}', 422),
+    "JSON": ("/predict", JSON, b'{"images": [{"data": "' + TEXT + b'"}]}', 415),
+    "JSON that breaks off": ("/predict", JSON, b'{"images": [{"data": "' + TEXT, 400),
+    "no base64": ("/predict", JSON, b'{"images": [{"data": "' + b"%41" * MEBI + b'"}]}', 422),
     "form that breaks off": ("/predict", FORM, form(JUNK, name=b"a")[:-5], 400),
     "other type": ("/predict", "text/plain", JUNK, 415),
     "too long": ("/predict", "image/png", JUNK * 5, 413),
@@ -101,7 +101,7 @@ REQUESTS = {
     "KServe": ("/v1/models/cnn:predict", JSON, b'{"instances": [{"b64": "' + TEXT + b'"}]}', 415),
     "a tensor": (
         INFER, JSON,
-        b'{"inputs": [{"name": "pictures", "shape": [1], "datatype": "BYTES", "data": ["' + TEXT + b'"]}]}', 415,
+        b'{"inputs": [{"name": "images", "shape": [1], "datatype": "BYTES", "data": ["' + TEXT + b'"]}]}', 415,
     ),
     "a tensor of bytes": (INFER, "application/octet-stream", binary()[0], 415),
     "a correction": ("/corrections", FORM, form(JUNK), 415),
@@ -158,7 +158,7 @@ def test_frames_are_freed_and_lines_of_faults_stay() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_two_hundred_refused_bodies_leave_no_memory_behind(tiny_runs: dict[str, Path]) -> None:
-    from attacked import resident
+    from attacked_server import resident
 
     body = form(b"a" * (31 * MEBI), name=b"a")
     with command(f"cnn={tiny_runs['small-cnn']}") as started:

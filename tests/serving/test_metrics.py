@@ -44,9 +44,9 @@ def test_what_the_server_does_is_counted(tiny_runs: dict[str, Path]) -> None:
 
 
 def test_drift_is_told_once_there_are_enough_answers(tiny_runs: dict[str, Path]) -> None:
-    with running({"cnn": tiny_runs["small-cnn"]}, max_pictures=64) as server:
+    with running({"cnn": tiny_runs["small-cnn"]}, max_images=64) as server:
         assert not read(server.url).get("distingo_score_drift")
-        files = [("pictures", ("a", image(1)))] * 50
+        files = [("images", ("a", image(1)))] * 50
         for _ in range(LEAST // 50):
             assert httpx2.post(server.url + "/predict", files=files, timeout=30).status_code == 200
         found = read(server.url)

@@ -24,7 +24,7 @@ from distingo.serving import tensors
 
 @pytest.fixture(scope="module")
 def server(tiny_runs: dict[str, Path]) -> Iterator[Server]:
-    with running({"cnn": tiny_runs["small-cnn"]}, max_pictures=4, max_pixels=10_000) as started:
+    with running({"cnn": tiny_runs["small-cnn"]}, max_images=4, max_pixels=10_000) as started:
         yield started
 
 
@@ -57,7 +57,7 @@ def test_descriptions_have_the_published_shape(server: Server, path: str, schema
 
 def test_a_tensor_of_pixels_gets_the_probabilities_of_its_images(server: Server, tiny_runs: dict[str, Path]) -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (3, 20, 30, 3), np.uint8)
-    tensor = {"name": "pictures", "datatype": "UINT8", "shape": list(pixels.shape), "data": pixels.ravel().tolist()}
+    tensor = {"name": "images", "datatype": "UINT8", "shape": list(pixels.shape), "data": pixels.ravel().tolist()}
     version = server.models.get("cnn").version
     said = infer(server, tensor, f"/v2/models/cnn/versions/{version}/infer", id="42").json()
     jsonschema.validate(said, published.INFERENCE)
@@ -88,7 +88,7 @@ def test_floats_nested_lists_and_files_say_the_same_as_pixels(server: Server) ->
         {"datatype": "BYTES", "shape": [1], "data": files},
     ]
     wanted = [{"name": "probabilities"}]
-    found = [infer(server, {"name": "pictures", **each}, outputs=wanted).json()["outputs"] for each in tensors]
+    found = [infer(server, {"name": "images", **each}, outputs=wanted).json()["outputs"] for each in tensors]
     assert len(found[0]) == 1 and found[0] == found[1] == found[2]
 
 
@@ -123,14 +123,14 @@ def test_floats_nested_lists_and_files_say_the_same_as_pixels(server: Server) ->
 def test_a_tensor_that_does_not_fit_is_refused_in_the_protocols_words(
     server: Server, tensor: dict[str, Any], status: int
 ) -> None:
-    whole = {"name": "pictures", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0] * 12, **tensor}
+    whole = {"name": "images", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0] * 12, **tensor}
     answer = infer(server, whole)
     assert answer.status_code == status, answer.text
     jsonschema.validate(answer.json(), published.ERROR)
 
 
 def test_an_unknown_model_version_or_output_is_refused(server: Server) -> None:
-    tensor = {"name": "pictures", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0] * 12}
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0] * 12}
     for path in ("/v2/models/dog/infer", "/v2/models/cnn/versions/1/infer"):
         answer = infer(server, tensor, path)
         assert answer.status_code == 404
@@ -159,7 +159,7 @@ def test_every_datatype_of_numbers_is_taken_as_bytes_and_as_json(server: Server,
         content = (values.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
     else:
         content = values.astype(tensors.NUMBERS[datatype]).tobytes()
-    tensor = {"name": "pictures", "datatype": datatype, "shape": [1, 6, 5, 3]}
+    tensor = {"name": "images", "datatype": datatype, "shape": [1, 6, 5, 3]}
     size = {"parameters": {"binary_data_size": len(content)}}
     binary = post_binary(server, {**tensor, **size}, content)
     reference = infer(server, {**tensor, "datatype": "UINT8", "data": seen.ravel().tolist()})
@@ -175,13 +175,13 @@ def test_files_come_as_bytes_with_their_lengths(server: Server) -> None:
     size = {"binary_data_size": len(content)}
     texts = [base64.b64encode(file).decode() for file in files]
     for shape in ([2], [2, 1]):
-        tensor = {"name": "pictures", "datatype": "BYTES", "shape": shape}
+        tensor = {"name": "images", "datatype": "BYTES", "shape": shape}
         binary = post_binary(server, {**tensor, "parameters": size}, content)
         assert binary.json()["outputs"] == infer(server, {**tensor, "data": texts}).json()["outputs"]
 
 
 def test_outputs_come_as_bytes_where_they_are_asked_for_so(server: Server) -> None:
-    tensor = {"name": "pictures", "datatype": "UINT8", "shape": [2, 2, 2, 3], "data": [7] * 12 + [200] * 12}
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [2, 2, 2, 3], "data": [7] * 12 + [200] * 12}
     as_json = {each["name"]: each for each in infer(server, tensor).json()["outputs"]}
     answer = infer(server, tensor, parameters={"binary_data_output": True})
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -208,7 +208,7 @@ def test_outputs_come_as_bytes_where_they_are_asked_for_so(server: Server) -> No
 
 
 def test_classes_come_as_value_index_and_label(server: Server) -> None:
-    tensor = {"name": "pictures", "datatype": "UINT8", "shape": [2, 2, 2, 3], "data": [7] * 12 + [200] * 12}
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [2, 2, 2, 3], "data": [7] * 12 + [200] * 12}
     classes = httpx2.get(server.url + "/v2/models/cnn").json()["parameters"]["classes"]
     whole = infer(server, tensor, outputs=[{"name": "probabilities"}]).json()["outputs"][0]
     rows = np.reshape(whole["data"], whole["shape"])
@@ -245,7 +245,7 @@ def test_classes_come_as_value_index_and_label(server: Server) -> None:
 def test_binary_data_that_does_not_fit_is_refused(
     server: Server, tensor: dict[str, Any], content: bytes, status: int
 ) -> None:
-    whole = {"name": "pictures", "datatype": "UINT8", "shape": [1, 2, 2, 3], **tensor}
+    whole = {"name": "images", "datatype": "UINT8", "shape": [1, 2, 2, 3], **tensor}
     answer = post_binary(server, whole, content)
     assert answer.status_code == status, answer.text
     jsonschema.validate(answer.json(), published.ERROR)
@@ -269,7 +269,7 @@ def test_a_length_of_the_json_that_can_not_be_is_refused(server: Server, length:
     ],
 )
 def test_an_output_that_can_not_be_given_is_refused(server: Server, output: Any) -> None:
-    tensor = {"name": "pictures", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0] * 12}
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0] * 12}
     assert infer(server, tensor, outputs=[output]).status_code == 422
 
 
@@ -296,8 +296,8 @@ def test_the_configuration_has_the_shapes_of_the_metadata(server: Server) -> Non
 
 
 def test_statistics_count_requests_images_and_batches(tiny_runs: dict[str, Path]) -> None:
-    tensor = {"name": "pictures", "datatype": "UINT8", "shape": [3, 2, 2, 3], "data": [0] * 36}
-    damaged = {"name": "pictures", "datatype": "BYTES", "shape": [1], "data": [""]}
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [3, 2, 2, 3], "data": [0] * 36}
+    damaged = {"name": "images", "datatype": "BYTES", "shape": [1], "data": [""]}
     with running({"cnn": tiny_runs["small-cnn"]}) as server:
         for _ in range(2):
             assert infer(server, tensor).status_code == 200

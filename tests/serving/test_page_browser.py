@@ -16,7 +16,7 @@ from PIL import Image
 
 import distingo
 from browsing import CONTRASTS
-from distingo.language import LANGUAGES, written_in
+from distingo.language import LANGUAGES, use_language
 from distingo.serving.corrections import CorrectionStore
 from distingo.serving.http.access import hash_key
 from distingo.serving.page_routes import page_words
@@ -134,7 +134,7 @@ def answered(page: Any) -> None:
 
 
 def say(name: str, language: str = "en", **values: str) -> str:
-    with written_in(language):  # type: ignore[arg-type]
+    with use_language(language):  # type: ignore[arg-type]
         return page_words()[name].format(**values)
 
 
@@ -223,7 +223,7 @@ def test_several_labels_stand_against_their_thresholds(
     assert say("marks") in entry.inner_text()
     page.select_option("#coverage", "0.95")
     answered(page)
-    asked = {"pictures": ("a.png", shape(runs, 6), "image/png")}
+    asked = {"images": ("a.png", shape(runs, 6), "image/png")}
     said = httpx2.post(f"{url}predict?model=shapes&coverage=0.95", files=asked).json()["predictions"][0]["set"]
     empty = say("emptySet", share="95\u00a0%")
     assert entry.locator(".tag").all_inner_texts() == said
@@ -272,7 +272,7 @@ def test_the_heat_map_lies_over_the_image(url: str, opening: Callable[..., Any])
     assert (layer.count(), entry.locator("[data-control=heat]").get_attribute("aria-pressed")) == (0, "false")
     entry.locator("[data-control=heat]").click()
     assert layer.count() == 1
-    nearest = entry.locator(".neighbours li")
+    nearest = entry.locator(".neighbors li")
     assert nearest.count() == 6
     assert nearest.first.locator("img").get_attribute("alt").startswith("training picture: ")
     assert nearest.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
@@ -481,7 +481,7 @@ def test_another_language_is_chosen_and_nothing_stays_behind(url: str, opening: 
     page.select_option("#coverage", "0.9")
     send(page, as_file("0.png", image(BETWEEN)), as_file("1.png", image()), as_file("2.png", b"no picture"))
     page.locator("[data-control=why]").first.click()
-    page.wait_for_selector(".neighbours")
+    page.wait_for_selector(".neighbors")
     page.locator("[data-control=wrong]").nth(1).click()
     texts = {}
     for language in LANGUAGES:
@@ -508,7 +508,7 @@ def test_a_phone_shows_all_of_it(url: str, opening: Callable[..., Any], language
     page.select_option("#model", "seeing")
     entry = send(page, as_file(f"{'long' * 30}.png", image(split=60)), way="#camera")
     entry.locator("[data-control=why]").tap()
-    page.wait_for_selector(".neighbours")
+    page.wait_for_selector(".neighbors")
     entry.locator("[data-control=wrong]").tap()
     assert page.locator("#photograph").is_visible()
     wide = page.evaluate("document.documentElement.scrollWidth")
@@ -539,7 +539,7 @@ def test_nothing_stands_in_anybodys_way(url: str, opening: Callable[..., Any], s
     page.select_option("#model", "seeing")  # 9 validation images, which hold none of the coverages offered
     send(page, as_file("0.png", image(split=40)), as_file("1.png", image(BETWEEN)), as_file("2.png", b"no picture"))
     page.locator("[data-control=why]").first.click()
-    page.wait_for_selector(".neighbours")
+    page.wait_for_selector(".neighbors")
     page.locator("[data-control=wrong]").nth(1).click()
     check()
     low = [

@@ -13,7 +13,7 @@ import pytest
 from page_server import serving
 from visible_text import visible_texts
 
-from distingo.language import LANGUAGES, written_in
+from distingo.language import LANGUAGES, use_language
 from distingo.serving import page_routes
 from distingo.serving.page_routes import choose_language, page_words
 
@@ -58,7 +58,7 @@ def test_the_page_comes_in_its_readers_language(url: str, asked: str, tag: str) 
     assert f'<html lang="{tag}">' in page.text
     assert page.headers["vary"] == "Accept-Language"
     assert (told(page.text)["language"], told(page.text)["asked"]) == (asked, False)
-    with written_in(told(page.text)["language"]):
+    with use_language(told(page.text)["language"]):
         assert page_words()["heading"] in visible_texts(page.text)
     other = httpx2.get(f"{url}?language={asked}", headers={"Accept-Language": "fr"})
     assert (told(other.text)["language"], told(other.text)["asked"]) == (asked, True)

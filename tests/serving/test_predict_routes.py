@@ -20,7 +20,7 @@ import distingo
 @pytest.fixture(scope="module")
 def server(tiny_runs: dict[str, Path]) -> Iterator[Server]:
     runs = {"cnn": tiny_runs["small-cnn"], "描述 1": tiny_runs["descriptors"]}
-    with running(runs, max_pictures=8, max_upload=2_000_000, max_pixels=1_000_000) as started:
+    with running(runs, max_images=8, max_upload=2_000_000, max_pixels=1_000_000) as started:
         yield started
 
 
@@ -49,11 +49,11 @@ def test_raw_bytes_get_the_probabilities_that_the_predictor_gives(server: Server
 
 
 def test_a_form_of_several_images_keeps_their_order_and_names_what_is_wrong_with_one(server: Server) -> None:
-    files = [("pictures", (f"猫 {n}.jpg", image(n), "image/jpeg")) for n in range(3)]
-    files.insert(1, ("pictures", ("broken.jpg", image(9)[:200], "image/jpeg")))
-    files.insert(2, ("pictures", ("page.html", b"<!doctype html><html></html>", "image/jpeg")))
+    files = [("images", (f"猫 {n}.jpg", image(n), "image/jpeg")) for n in range(3)]
+    files.insert(1, ("images", ("broken.jpg", image(9)[:200], "image/jpeg")))
+    files.insert(2, ("images", ("page.html", b"<!doctype html><html></html>", "image/jpeg")))
     entries = post(server, "/predict?model=cnn", files=files, data={"top_k": "1"}).json()["predictions"]
-    assert [entry["picture"] for entry in entries] == ["猫 0.jpg", "broken.jpg", "page.html", "猫 1.jpg", "猫 2.jpg"]
+    assert [entry["image"] for entry in entries] == ["猫 0.jpg", "broken.jpg", "page.html", "猫 1.jpg", "猫 2.jpg"]
     assert [entry["error"] and entry["error"]["status"] for entry in entries] == [None, 422, 415, None, None]
     assert [len(entry["scores"]) for entry in entries] == [1, 0, 0, 1, 1]
 
@@ -61,8 +61,8 @@ def test_a_form_of_several_images_keeps_their_order_and_names_what_is_wrong_with
 def test_json_and_form_and_raw_bytes_say_the_same(server: Server) -> None:
     one = image(4)
     raw = post(server, "/predict?model=cnn&top_k=2", content=one).json()["predictions"][0]["scores"]
-    form = post(server, "/predict", files={"pictures": ("a", one)}, data={"model": "cnn", "top_k": 2}).json()
-    said = {"pictures": [{"name": "a", "data": base64.b64encode(one).decode()}], "top_k": 2, "model": "cnn"}
+    form = post(server, "/predict", files={"images": ("a", one)}, data={"model": "cnn", "top_k": 2}).json()
+    said = {"images": [{"name": "a", "data": base64.b64encode(one).decode()}], "top_k": 2, "model": "cnn"}
     as_json = post(server, "/predict", json=said).json()
     for other in (form, as_json):
         assert [score["label"] for score in other["predictions"][0]["scores"]] == [score["label"] for score in raw]
@@ -99,10 +99,10 @@ def test_an_explanation_comes_as_data_addresses(server: Server) -> None:
     explanation = answer.json()["predictions"][0]["explanation"]
     assert explanation["class"] == answer.json()["predictions"][0]["label"]
     assert explanation["heat_map"] is None or explanation["heat_map"].startswith("data:image/")
-    for neighbor in explanation["neighbours"]:
-        content = base64.b64decode(neighbor["picture"].partition(",")[2])
+    for neighbor in explanation["neighbors"]:
+        content = base64.b64decode(neighbor["image"].partition(",")[2])
         assert Image.open(io.BytesIO(content)).format == "JPEG"
-    assert explanation["neighbours"][0]["distance"] <= explanation["neighbours"][-1]["distance"]
+    assert explanation["neighbors"][0]["distance"] <= explanation["neighbors"][-1]["distance"]
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_an_explanation_comes_as_data_addresses(server: Server) -> None:
         ("/predict?model=cnn", {"content": image(), "headers": {"Content-Encoding": "gzip"}}, 400),
         ("/predict?model=cnn&top_k=0", {"content": image()}, 422),
         ("/predict?model=cnn&topk=1", {"content": image()}, 422),
-        ("/predict?model=cnn", {"json": {"pictures": [{"data": ""}], "wish": 1}}, 422),
-        ("/predict?model=cnn", {"files": [("pictures", ("a", image()))], "data": {"topk": "1"}}, 422),
+        ("/predict?model=cnn", {"json": {"images": [{"data": ""}], "wish": 1}}, 422),
+        ("/predict?model=cnn", {"files": [("images", ("a", image()))], "data": {"topk": "1"}}, 422),
         ("/predict?model=cnn&top_k=x", {"content": image()}, 422),
         ("/predict?model=cnn&threshold=nan", {"content": image()}, 422),
         ("/predict?model=cnn&abstain=0", {"content": image()}, 422),
         ("/predict?model=cnn&explain=perhaps", {"content": image()}, 422),
         ("/predict?model=cnn", {"json": []}, 400),
         ("/predict?model=cnn", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 400),
-        ("/predict?model=cnn", {"json": {"pictures": []}}, 422),
-        ("/predict?model=cnn", {"json": {"pictures": [1]}}, 422),
-        ("/predict?model=cnn", {"json": {"pictures": [{"data": "***"}]}}, 422),
-        ("/predict?model=cnn", {"json": {"pictures": [{"data": "http://127.0.0.1/a.jpg"}]}}, 422),
-        ("/predict?model=cnn", {"json": {"pictures": [{"data": ""}] * 9}}, 413),
-        ("/predict?model=cnn", {"files": [("pictures", ("a", image()))] * 9}, 413),
+        ("/predict?model=cnn", {"json": {"images": []}}, 422),
+        ("/predict?model=cnn", {"json": {"images": [1]}}, 422),
+        ("/predict?model=cnn", {"json": {"images": [{"data": "***"}]}}, 422),
+        ("/predict?model=cnn", {"json": {"images": [{"data": "http://127.0.0.1/a.jpg"}]}}, 422),
+        ("/predict?model=cnn", {"json": {"images": [{"data": ""}] * 9}}, 413),
+        ("/predict?model=cnn", {"files": [("images", ("a", image()))] * 9}, 413),
         ("/predict?model=cnn", {"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400),
         (
             "/predict?model=cnn",
@@ -156,7 +156,7 @@ def test_what_can_not_be_answered_is_refused_with_a_reason(
 
 def test_a_file_may_be_in_a_field_of_any_name(server: Server) -> None:
     one, other = image(4), image(5)
-    expected = post(server, "/predict?model=cnn", files=[("pictures", ("a", one)), ("pictures", ("b", other))]).json()
+    expected = post(server, "/predict?model=cnn", files=[("images", ("a", one)), ("images", ("b", other))]).json()
     for first, second in (("file", "file"), ("image", "images[]"), ("top_k", "")):
         found = post(server, "/predict?model=cnn", files=[(first, ("a", one)), (second, ("b", other))])
         assert found.json() == expected
@@ -188,7 +188,7 @@ def test_base64_comes_wrapped_or_with_the_alphabet_of_addresses(server: Server) 
         "DATA:image/jpeg;base64," + base64.b64encode(one).decode().replace("+", "%2B").replace("=", "%3D"),
     )
     images = [{"name": "a", "data": text} for text in texts]
-    found = post(server, "/predict?model=cnn", json={"pictures": images}).json()["predictions"]
+    found = post(server, "/predict?model=cnn", json={"images": images}).json()["predictions"]
     assert found == [found[0]] * len(texts) and found[0]["error"] is None
 
 

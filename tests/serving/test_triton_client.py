@@ -29,7 +29,7 @@ def client(served: Command) -> Iterator[triton.InferenceServerClient]:
 
 
 def pixels_input(pixels: np.ndarray, datatype: str, *, binary: bool = True) -> triton.InferInput:
-    tensor = triton.InferInput("pictures", list(pixels.shape), datatype)
+    tensor = triton.InferInput("images", list(pixels.shape), datatype)
     tensor.set_data_from_numpy(pixels, binary_data=binary)
     return tensor
 
@@ -51,7 +51,7 @@ def test_server_and_models_describe_themselves(client: triton.InferenceServerCli
     assert client.is_model_ready("cnn") and not client.is_model_ready("dog")
     assert {"binary_tensor_data", "classification", "statistics"} <= set(client.get_server_metadata()["extensions"])
     metadata = client.get_model_metadata("cnn")
-    assert metadata["inputs"] == [{"name": "pictures", "datatype": "UINT8", "shape": [-1, -1, -1, 3]}]
+    assert metadata["inputs"] == [{"name": "images", "datatype": "UINT8", "shape": [-1, -1, -1, 3]}]
     version = metadata["versions"][0]
     assert client.is_model_ready("cnn", version) and not client.is_model_ready("cnn", "1")
     assert client.get_model_config("cnn", version)["max_batch_size"] == 64
@@ -104,7 +104,7 @@ def test_compressed_requests_and_answers_are_the_same(
 
 def test_files_go_as_bytes(client: triton.InferenceServerClient, tiny_runs: dict[str, Path]) -> None:
     files = [image(3), image(4, form="PNG")]
-    tensor = triton.InferInput("pictures", [2], "BYTES")
+    tensor = triton.InferInput("images", [2], "BYTES")
     tensor.set_data_from_numpy(np.array(files, object))
     predictor = distingo.load(tiny_runs["small-cnn"])
     asked = [triton.InferRequestedOutput("probabilities")]

@@ -17,12 +17,12 @@ from served_runs import Server, image, running
 
 TEXT = base64.b64encode(image(1, size=(3, 2), form="PNG")).decode()
 SMALL = [[[0, 0, 0], [255, 0, 0]]]
-TENSOR = {"name": "pictures", "shape": [1, 1, 2, 3], "datatype": "UINT8", "data": [0, 0, 0, 255, 0, 0]}
-FILES = {"name": "pictures", "shape": [1], "datatype": "BYTES", "data": [TEXT], "parameters": {"a": 1}}
+TENSOR = {"name": "images", "shape": [1, 1, 2, 3], "datatype": "UINT8", "data": [0, 0, 0, 255, 0, 0]}
+FILES = {"name": "images", "shape": [1], "datatype": "BYTES", "data": [TEXT], "parameters": {"a": 1}}
 OUTPUT = {"name": "probabilities", "parameters": {"classification": 1, "binary_data": False}}
 WISHES = {"model": "cnn", "top_k": 1, "threshold": 0.5, "explain": False, "abstain": None, "coverage": 0.5}
 BODIES: list[tuple[str, dict[str, Any]]] = [
-    ("/predict", {"pictures": [{"name": "a", "data": TEXT}], **WISHES}),
+    ("/predict", {"images": [{"name": "a", "data": TEXT}], **WISHES}),
     ("/models/cnn", {"inputs": TEXT, "parameters": {"function_to_apply": "softmax", "top_k": 1}}),
     ("/invocations", {"dataframe_split": {"columns": ["a", "image"], "index": [0], "data": [[1, TEXT]]}}),
     ("/invocations", {"dataframe_split": {"columns": ["a"], "data": [[TEXT]]}, "params": WISHES}),

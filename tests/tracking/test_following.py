@@ -15,7 +15,7 @@ from distingo.errors import UsageError
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
-from distingo.tracking.destination import Ending, EpochPoint, final_scores, parameters
+from distingo.tracking.destination import EpochPoint, RunStatus, final_scores, parameters
 from distingo.tracking.following import Follower, choose_tracking
 from raising import raises
 from tiny_runs import copy_run
@@ -30,8 +30,8 @@ class Place:
         self.told: list[str] = []
         self.is_away = False
 
-    def begin(self, records: RunRecords, known: str) -> str:
-        return self._tell(f"begin {known}") or "id-1"
+    def begin(self, records: RunRecords, run_id: str) -> str:
+        return self._tell(f"begin {run_id}") or "id-1"
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
         self._tell(f"epochs {[point.epoch for point in points]}")
@@ -39,8 +39,8 @@ class Place:
     def send_result(self, records: RunRecords) -> None:
         self._tell(f"result {len(final_scores(records)) > 10}")
 
-    def end(self, ending: Ending) -> None:
-        self._tell(ending)
+    def end(self, status: RunStatus) -> None:
+        self._tell(status)
 
     def _tell(self, what: str) -> None:
         if self.is_away:

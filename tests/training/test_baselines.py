@@ -79,7 +79,7 @@ def test_they_serve_what_the_recipe_asks_for(tmp_path: Path, aim: str, wanted: f
     images = read_dataset(data, Reading(cache=cache), products=[descriptors_product(cache)]).images
     classic = fit_prevalence(encode_labels(images, LABELS, "multi-label"))
     model = SavedModel(ModelDescription("prevalence", "classic", "multi-label", LABELS), classic=classic)
-    asked = recipe(threshold_aim=aim, threshold_wanted=wanted)
+    asked = recipe(threshold_aim=aim, threshold_target=wanted)
     chosen = with_thresholds(model, images, asked, cache=cache, device=DEVICE).description.thresholds
     assert chosen is not None
     assert (chosen.aim, chosen.wanted, len(chosen.values)) == (aim, wanted, 3)

@@ -12,8 +12,8 @@ from distingo.models.description import ModelDescription
 from distingo.models.reference_data import Calibration
 from distingo.runs.fields import CalibrationFields, to_record
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
-from distingo.training.heads import fit_head, refit_head
-from distingo.training.linear_models import fit_standardisation
+from distingo.training.head_selection import fit_head, refit_head
+from distingo.training.linear_models import fit_standardization
 
 
 def clusters(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +70,7 @@ def test_each_image_is_scored_without_itself() -> None:
     logits = cross_fit_head(description, [features], targets, folds)
     for fold in range(4):
         kept, held = folds != fold, folds == fold
-        scaling = fit_standardisation(features[kept])
+        scaling = fit_standardization(features[kept])
         plain = LogisticRegression(C=0.1, tol=1e-8, max_iter=5000).fit(scaling.apply(features[kept]), targets[kept])
         expected = plain.predict_proba(scaling.apply(features[held]))
         shares = np.exp(logits[held]) / np.exp(logits[held]).sum(axis=1, keepdims=True)

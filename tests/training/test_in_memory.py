@@ -10,7 +10,7 @@ from distingo.errors import DataError
 from distingo.prediction.predictor import Predictor
 from distingo.runs.folder import RunFolder
 from distingo.training import in_memory
-from distingo.training.in_memory import ImagesToLearn, train_in_memory
+from distingo.training.in_memory import InMemoryImages, train_in_memory
 from raising import raises
 
 
@@ -22,7 +22,7 @@ def blocks(count: int, size: int, seed: int = 0) -> list[np.ndarray]:
 
 
 def held_out(images, labels, tmp_path, **requested):
-    given = ImagesToLearn(
+    given = InMemoryImages(
         images=images,
         labels=labels,
         classes=tuple(sorted(set(labels))),
@@ -74,7 +74,7 @@ def test_deep_images_decide_their_range_once_and_are_rendered_by_it():
     values[1::2] = 3000 + np.arange(256, dtype=np.uint16).reshape(16, 16)
     values += np.arange(20, dtype=np.uint16)[:, None, None]
     model = train_in_memory(
-        ImagesToLearn(
+        InMemoryImages(
             images=list(values),
             labels=["dark", "bright"] * 10,
             classes=("dark", "bright"),
@@ -90,7 +90,7 @@ def test_deep_images_decide_their_range_once_and_are_rendered_by_it():
 def test_the_model_is_as_a_run_would_keep_it():
     labels = ["a", "b"] * 20
     images = [image // (1 + 3 * (at % 2)) for at, image in enumerate(blocks(40, 16))]
-    given = ImagesToLearn(
+    given = InMemoryImages(
         images=images, labels=labels, classes=("a", "b"), requested={"model": "descriptors", "test": 0.01, "seed": 3}
     )
     model = train_in_memory(given)
@@ -105,7 +105,7 @@ def test_the_model_is_as_a_run_would_keep_it():
 def test_an_image_that_cannot_be_read_is_named(tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG nothing")
-    given = ImagesToLearn(
+    given = InMemoryImages(
         images=[*blocks(3, 16), broken],
         labels=["a", "b", "a", "b"],
         classes=("a", "b"),

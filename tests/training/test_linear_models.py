@@ -12,7 +12,7 @@ from distingo.training.linear_models import (
     Coordinates,
     Solution,
     axes_where_worthwhile,
-    fit_standardisation,
+    fit_standardization,
     precondition,
     solve_path,
 )
@@ -30,24 +30,24 @@ def last(path: object) -> Solution:
     return list(path)[-1]  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("regularisation", [1e-3, 0.1, 10.0])
+@pytest.mark.parametrize("regularization", [1e-3, 0.1, 10.0])
 @pytest.mark.parametrize(("classes", "n"), [(3, 200), (5, 25)])
-def test_multinomial_regression_is_scikit_learns(classes: int, n: int, regularisation: float) -> None:
+def test_multinomial_regression_is_scikit_learns(classes: int, n: int, regularization: float) -> None:
     features, targets = clusters(n, classes)
     unseen, _ = clusters(100, classes, seed=1)
-    standardize = fit_standardisation(features).apply
-    expected = LogisticRegression(C=regularisation, tol=1e-8, max_iter=10_000)
+    standardize = fit_standardization(features).apply
+    expected = LogisticRegression(C=regularization, tol=1e-8, max_iter=10_000)
     expected.fit(standardize(features).astype(np.float64), targets)
 
-    solution = next(solve_path(features, targets, loss="softmax", regularisations=(regularisation,)))
+    solution = next(solve_path(features, targets, loss="softmax", regularizations=(regularization,)))
 
     assert solution.converged
     probabilities = softmax(solution.decide(unseen), axis=1)
     np.testing.assert_allclose(probabilities, expected.predict_proba(standardize(unseen)), atol=2e-3)
-    scale = fit_standardisation(features).scale
+    scale = fit_standardization(features).scale
 
     def objective(chances: np.ndarray, weight: np.ndarray) -> float:
-        return float(-regularisation * np.log(chances[np.arange(n), targets]).sum() + (weight**2).sum() / 2)
+        return float(-regularization * np.log(chances[np.arange(n), targets]).sum() + (weight**2).sum() / 2)
 
     best = objective(expected.predict_proba(standardize(features)), expected.coef_)
     ours = objective(softmax(solution.decide(features).astype(np.float64), axis=1), solution.weight * scale)
@@ -59,9 +59,9 @@ def test_labels_solved_together_are_labels_solved_alone() -> None:
     generator = np.random.default_rng(4)
     targets = (features[:, :6] + generator.normal(size=(150, 6)) > [5, 5, 6, 7, 8, 10]).astype(np.float32)
     weights = generator.uniform(0.5, 2, targets.shape).astype(np.float32)
-    rows = fit_standardisation(features).apply(features).astype(np.float64)
+    rows = fit_standardization(features).apply(features).astype(np.float64)
 
-    solution = next(solve_path(features, targets, loss="sigmoid", weights=weights, regularisations=(0.3,)))
+    solution = next(solve_path(features, targets, loss="sigmoid", weights=weights, regularizations=(0.3,)))
 
     for label in range(6):
         alone = LogisticRegression(C=0.3, tol=1e-8, max_iter=10_000)
@@ -72,25 +72,25 @@ def test_labels_solved_together_are_labels_solved_alone() -> None:
 
 def test_the_svm_is_scikit_learns() -> None:
     features, targets = clusters(120, 3)
-    rows = fit_standardisation(features).apply(features).astype(np.float64)
+    rows = fit_standardization(features).apply(features).astype(np.float64)
     # liblinear penalises the intercept; scaled so, hardly.
     expected = LinearSVC(C=0.05, intercept_scaling=100, tol=1e-8, max_iter=200_000, dual=False).fit(rows, targets)
     one_hot = np.eye(3, dtype=np.float32)[targets]
-    solution = next(solve_path(features, one_hot, loss="squared-hinge", regularisations=(0.05,)))
+    solution = next(solve_path(features, one_hot, loss="squared-hinge", regularizations=(0.05,)))
     np.testing.assert_allclose(solution.decide(features), expected.decision_function(rows), atol=5e-3)
 
 
 def test_the_path_ends_where_a_cold_start_does() -> None:
     features, targets = clusters(100, 4)
-    warm = last(solve_path(features, targets, loss="softmax", regularisations=(1e-3, 1e-2, 1e-1, 1.0)))
-    cold = last(solve_path(features, targets, loss="softmax", regularisations=(1.0,)))
+    warm = last(solve_path(features, targets, loss="softmax", regularizations=(1e-3, 1e-2, 1e-1, 1.0)))
+    cold = last(solve_path(features, targets, loss="softmax", regularizations=(1.0,)))
     chances = [softmax(solution.decide(features), axis=1) for solution in (warm, cold)]
     np.testing.assert_allclose(*chances, atol=3e-3)
 
 
 def test_the_limit_of_iterations_is_owned_up_to() -> None:
     features, targets = clusters(100, 4)
-    stopped = next(solve_path(features, targets, loss="softmax", regularisations=(1.0,), iterations=2))
+    stopped = next(solve_path(features, targets, loss="softmax", regularizations=(1.0,), iterations=2))
     assert not stopped.converged
     assert stopped.iterations == 2
 
@@ -106,7 +106,7 @@ def test_equal_input_gives_equal_bytes() -> None:
 def test_features_that_never_vary_leave_the_intercept(loss: str) -> None:
     features = np.full((10, 4), 3.0, np.float32)
     targets = (np.arange(10) < 5).astype(np.float32)[:, None]
-    solution = next(solve_path(features, targets, loss=loss, regularisations=(1.0,)))  # type: ignore[arg-type]
+    solution = next(solve_path(features, targets, loss=loss, regularizations=(1.0,)))  # type: ignore[arg-type]
     np.testing.assert_allclose(solution.decide(features), 0, atol=1e-3)
 
 

@@ -13,7 +13,7 @@ from scenes import draw_scene
 
 import distingo
 from distingo.errors import UsageError
-from distingo.near_duplicates.keeping import describe_counts, settle_similarity
+from distingo.near_duplicates.keeping import describe_counts, resolve_similarity
 from distingo.runs.data import NearDuplicateCounts, read_counts
 from raising import raises
 
@@ -34,7 +34,7 @@ def draw(root: Path, *, splits: tuple[str, ...] = ("",)) -> Path:
 
 def sides_of(run: Path) -> dict[str, str]:
     with (run / "split.csv").open(encoding="utf-8", newline="") as file:
-        return {row["file"]: row["side"] for row in csv.DictReader(file)}
+        return {row["file"]: row["split"] for row in csv.DictReader(file)}
 
 
 def straddling(run: Path) -> int:
@@ -112,7 +112,7 @@ def test_small_images_are_not_searched(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", [0.5, 1.1, "some"])
 def test_a_similarity_out_of_range_is_refused(option: Any) -> None:
     with raises(UsageError, code="out_of_range", parameter="near_duplicates"):
-        settle_similarity(option)
+        resolve_similarity(option)
 
 
 def test_what_was_found_is_noted() -> None:

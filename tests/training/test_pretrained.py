@@ -186,7 +186,7 @@ def test_a_run_repeats_from_its_configuration(tmp_path: Path, data: Path, backbo
     ("options", "code"),
     [
         ({"mode": "finetune", "head": "knn"}, "options_conflict"),
-        ({"normalise": "dataset"}, "option_not_applicable"),
+        ({"normalize": "dataset"}, "option_not_applicable"),
         ({"weights": "none", "mode": "frozen"}, "options_conflict"),
         ({"views": "flips"}, "unknown_name"),
         ({"image_size": 1}, "unsupported_image_size"),

@@ -48,7 +48,7 @@ def test_values_that_do_not_go_together_are_refused() -> None:
     size = {"model": "small-cnn", "height": 28, "width": 28}
     with raises(UsageError, code="out_of_range", parameter="validation"):
         recipe_from_dict({**size, "test": 0.9})
-    with raises(UsageError, code="options_conflict", parameter="threshold_wanted"):
+    with raises(UsageError, code="options_conflict", parameter="threshold_target"):
         recipe_from_dict({**size, "threshold_aim": "recall"})
 
 

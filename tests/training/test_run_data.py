@@ -19,7 +19,7 @@ def data(tmp_path: Path) -> Path:
 
 def sides_of(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8", newline="") as file:
-        return {row["file"]: row["side"] for row in csv.DictReader(file)}
+        return {row["file"]: row["split"] for row in csv.DictReader(file)}
 
 
 def test_a_run_honours_a_split_file_and_is_repeated_with_it(data: Path, tmp_path: Path) -> None:

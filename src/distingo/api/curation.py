@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from distingo.curation.findings import FINDINGS_FOLDER, IMAGE_KINDS, Finding, FindingKind, read_findings
 from distingo.datasets.options import Reading, ReadingOptions
-from distingo.errors import ResourceError, UsageError, name_the_nearest, option
+from distingo.errors import ResourceError, UsageError, option, suggest_names
 from distingo.messages.notes import Note, note
 from distingo.options.commands import CheckSettings, ReviewSettings
 from distingo.runs.folder import begin_folder, end_beginning, is_free
@@ -86,7 +86,7 @@ def check(
             )
         result = read_check(folder).with_thresholds(dict(thresholds or {}))
     else:
-        _require_place(folder)
+        _require_folder(folder)
         request = CheckRequest(
             data=Path(data),
             against=None if against is None else Path(against),
@@ -109,7 +109,7 @@ def check(
     return result
 
 
-def _require_place(folder: Path | None) -> None:
+def _require_folder(folder: Path | None) -> None:
     from distingo.curation.check import SUMMARY_NAME
 
     if folder is None or not folder.exists() or (folder / SUMMARY_NAME).is_file():
@@ -138,7 +138,7 @@ class Cleaning:
 
     def __repr__(self) -> str:
         moved = f"{len(self.plan.moves):,} files {'moved' if self.applied else 'to move'} to {str(self.quarantine)!r}"
-        return f"Cleaning({moved}, {len(self.plan.left_alone):,} left alone)"
+        return f"Cleaning({moved}, {len(self.plan.unmoved):,} left alone)"
 
 
 def clean(
@@ -208,12 +208,12 @@ def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Res
 
 
 def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold: float | None) -> list[Finding]:
-    from distingo.curation.findings import settle_thresholds
+    from distingo.curation.findings import resolve_thresholds
 
     for kind in kinds:
         if kind not in IMAGE_KINDS:
             raise UsageError(
-                f"{kind}: no such kind of finding; {name_the_nearest(kind, list(IMAGE_KINDS))}",
+                f"{kind}: no such kind of finding; {suggest_names(kind, list(IMAGE_KINDS))}",
                 code="unknown_name",
                 parameter="kinds",
             )
@@ -230,7 +230,7 @@ def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold
             parameter="threshold",
         )
     if threshold is not None:
-        settle_thresholds({kinds[0]: threshold})
+        resolve_thresholds({kinds[0]: threshold})
         findings = [replace(finding, threshold=threshold) for finding in findings]
     return [finding for finding in findings if finding.kind in kinds and finding.counts]
 
@@ -240,7 +240,7 @@ def _root_of(data: Path, table: TableOptions | None) -> Path:
 
     if data.is_dir() and (table is None or table.image_folder is None):
         return data.resolve()
-    return find_layout(data, table, allow_missing=True, as_it_comes=True).root.resolve()
+    return find_layout(data, table, allow_missing=True, lenient=True).root.resolve()
 
 
 def _note_on_tables(root: Path, data: Path, plan: CleaningPlan) -> tuple[Note, ...]:
@@ -302,7 +302,7 @@ def review(
         )
     settings, limit = ReviewSettings(host=host, port=port), Reading(max_pixels=max_pixels).pixel_limit
     review_findings = read_findings(Path(findings))
-    layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
+    layout = find_layout(Path(data), table, allow_missing=True, lenient=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
     if corrections is None and path.is_symlink():  # untrusted: it may have come with the images and point anywhere
         raise UsageError(

@@ -60,10 +60,10 @@ def inspect(
     products = [] if output is None else [small_images(read.cache)]
     dataset = read_dataset(Path(data), read, products=products)
     if output is not None:
-        from distingo.curation.exploring import MapWish, explore
+        from distingo.curation.exploring import MapOptions, explore
         from distingo.report.pages.inspection import write_inspection
 
-        option = MapWish(model=model, weights=weights, seed=settings.seed) if draw_map else None
+        option = MapOptions(model=model, weights=weights, seed=settings.seed) if draw_map else None
         write_inspection(dataset, Path(output), explore(dataset, read, option))
     return dataset
 
@@ -157,19 +157,19 @@ def split(
     """
     from distingo.datasets.gathering import read_dataset
     from distingo.datasets.splits.files import write_split_file
-    from distingo.datasets.splits.group_splitting import divide_folds, divide_splits, settle_shares
+    from distingo.datasets.splits.group_splitting import divide_folds, divide_splits, resolve_shares
     from distingo.datasets.splits.grouping import group_images
     from distingo.near_duplicates.keeping import Belonging
-    from distingo.runs.data import sum_up_left_out
+    from distingo.runs.data import summarize_unused_files
 
     grouping, reading = split_options(options)
     belonging = Belonging(grouping.near_duplicates, grouping.burst)
     _require_output(Path(output))
     cache = reading.cache
     dataset = read_dataset(Path(data), reading, products=belonging.products(cache))
-    for sentence in (*dataset.notes, *sum_up_left_out(dataset, "`distingo inspect`")):
+    for sentence in (*dataset.notes, *summarize_unused_files(dataset, "`distingo inspect`")):
         logging.getLogger("distingo").info(sentence)
-    shares = settle_shares(dataset, validation=validation, test=test, resplit=resplit or folds is not None)
+    shares = resolve_shares(dataset, validation=validation, test=test, resplit=resplit or folds is not None)
     groups = group_images(len(dataset.images), belonging.link(dataset, cache, reading.threads))
     if folds is None:
         division = divide_splits(dataset, groups, **shares, seed=seed, resplit=resplit)

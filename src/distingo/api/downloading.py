@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from distingo.download.records import FetchOptions, FetchSettings
 from distingo.files import as_names
 from distingo.options.commands import OpenImagesSettings, VideoSettings
-from distingo.options.fields import require_known
+from distingo.options.fields import require_keywords
 
 if TYPE_CHECKING:
     from distingo.download.folder import Gathered
@@ -27,7 +27,7 @@ def fetch_settings(options: FetchOptions, call: str) -> FetchSettings:
     Raises:
         TypeError: A keyword is unknown.
     """
-    require_known(options, FetchOptions.__annotations__, call)
+    require_keywords(options, FetchOptions.__annotations__, call)
     return FetchSettings(**options)
 
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from distingo.api.keywords import settle_language
+from distingo.api.keywords import resolve_language
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError
 from distingo.files import as_names, as_paths
-from distingo.language import Language, written_in
+from distingo.language import Language, use_language
 from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from distingo.evaluation.comparison import Comparison
+    from distingo.evaluation.comparison_records import Comparison
     from distingo.explanation.records import Explanation
     from distingo.prediction.images import ImageLike
     from distingo.scores import Evaluation
@@ -32,7 +32,7 @@ def explain(
     classes: str | Sequence[str] = (),
     output: str | Path | None = None,
     layers: str | Path | None = None,
-    neighbours: int = 8,
+    neighbors: int = 8,
     device: str = "auto",
     max_pixels: int | None = None,
 ) -> Explanation:
@@ -44,7 +44,7 @@ def explain(
         classes: Classes to explain; if empty, the predicted class, or all predicted labels of a multi-label model.
         output: A ``.png`` file for the explanation; an existing one is not overwritten.
         layers: A ``.png`` file for the network's first filters and the feature maps of its layers.
-        neighbours: Number of nearest training images to find, at most 8.
+        neighbors: Number of nearest training images to find, at most 8.
         device: Where a network computes.
         max_pixels: Maximum number of pixels; a larger image is not read. None takes the run's own limit, else
             178,956,970 (no limit for images in memory).
@@ -63,13 +63,13 @@ def explain(
     from distingo.report.pages.explanation_sheet import write_explanation
     from distingo.report.pages.samples import write_layers
 
-    if not 0 <= neighbours <= _MOST_NEIGHBORS:
+    if not 0 <= neighbors <= _MOST_NEIGHBORS:
         raise UsageError(
-            f"neighbors {neighbours}: give 0 to {_MOST_NEIGHBORS}", code="out_of_range", parameter="neighbours"
+            f"neighbors {neighbors}: give 0 to {_MOST_NEIGHBORS}", code="out_of_range", parameter="neighbors"
         )
     paths = [Path(place) for place in (output, layers) if place is not None]
     for place in paths:
-        _check_place(place)
+        _check_picture_path(place)
     if len(set(paths)) < len(paths):
         raise UsageError(
             f"{output}: is to hold the explanation and the layers; give two names",
@@ -79,14 +79,14 @@ def explain(
     if layers is not None:
         write_layers(show_layers(Path(run), image, device=device, max_pixels=max_pixels), Path(layers))
     explanation = explain_file(
-        Path(run), image, as_names(classes, "classes"), neighbours=neighbours, device=device, max_pixels=max_pixels
+        Path(run), image, as_names(classes, "classes"), neighbors=neighbors, device=device, max_pixels=max_pixels
     )
     if output is not None:
         write_explanation(explanation, Path(output))
     return explanation
 
 
-def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
+def explain_errors(run: Path, evaluated: Path | None, *, device: str) -> None:
     """Compute heat maps of an evaluation's most confident errors and write ``heat_maps.parquet`` for its report.
 
     Args:
@@ -94,7 +94,7 @@ def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
         evaluated: The folder in it of an evaluation on other images; None for the run's own evaluation.
         device: Where a network computes.
     """
-    from distingo.explanation.worst import keep_heat_maps
+    from distingo.explanation.worst import write_top_loss_maps
     from distingo.machine.device import choose_device
     from distingo.models.saved import load_model
     from distingo.report.thumbnails import list_mistakes
@@ -102,7 +102,7 @@ def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
 
     records = read_run(run) if evaluated is None else read_other_evaluation(run, evaluated)
     folder = RunFolder(records.folder)
-    keep_heat_maps(
+    write_top_loss_maps(
         load_model(RunFolder(run).model),
         records.root,
         list_mistakes(records),
@@ -111,7 +111,7 @@ def explain_mistakes(run: Path, evaluated: Path | None, *, device: str) -> None:
     )
 
 
-def _check_place(path: Path) -> None:
+def _check_picture_path(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise UsageError(
             f"{path}: ends in {path.suffix or 'nothing'!r}; give a name that ends in .png", code="invalid_file_name"
@@ -149,7 +149,7 @@ def evaluate(
     """
     from distingo.evaluation.evaluating import EvaluateRequest, evaluate_run
 
-    page_language = settle_language(language)
+    page_language = resolve_language(language)
     request = EvaluateRequest(
         run=Path(run),
         data=None if data is None else Path(data),
@@ -158,7 +158,7 @@ def evaluate(
     )
     evaluation, folder = evaluate_run(request)
     evaluated = None if data is None else folder
-    explain_mistakes(Path(run), evaluated, device=device)
+    explain_errors(Path(run), evaluated, device=device)
     _write_pages(Path(run), evaluated, page_language)
     return evaluation
 
@@ -180,8 +180,8 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, co
         UsageError: There are fewer than two runs, or one is listed twice.
         ResourceError: The output can't be written.
     """
-    from distingo.evaluation.comparing import compare_runs
-    from distingo.evaluation.comparison import write_comparison
+    from distingo.evaluation.compare_runs import compare_runs
+    from distingo.evaluation.comparison_records import write_comparison
     from distingo.report.pages.comparison import write_comparison_page
 
     comparison = compare_runs([Path(run) for run in as_paths(runs, "runs")], common=common)
@@ -205,7 +205,7 @@ def write_report(run: str | Path, *, language: str | None = None) -> Path:
         RunError: The run folder is damaged or from a newer version.
         UsageError: There is no such language.
     """
-    page_language = settle_language(language)
+    page_language = resolve_language(language)
     read_config(RunFolder(Path(run)))
     return _write_pages(Path(run), None, page_language)
 
@@ -214,7 +214,7 @@ def _write_pages(run: Path, evaluated: Path | None, language: Language) -> Path:
     from distingo.report.pages.card import write_card
     from distingo.report.pages.run import write_report as write_page
 
-    with written_in(language):
+    with use_language(language):
         page = write_page(run, evaluated)
         if evaluated is None:
             write_card(run)

@@ -62,7 +62,7 @@ def crossval(
     from distingo.experiments.crossval_folder import CrossValidationFolder
     from distingo.near_duplicates.keeping import Belonging
     from distingo.report.pages.experiments import write_crossval_page
-    from distingo.runs.config import settle_corrections
+    from distingo.runs.config import resolve_corrections
     from distingo.training.request import TrainRequest
 
     settings = CrossvalSettings(folds=folds, repeats=repeats, split=split, resplit=resplit, resume=resume)
@@ -84,7 +84,7 @@ def crossval(
         data=Path(data) if data is not None else Path(folder.read_plan().data),
         output=folder.path,
         options=recipe,
-        reading=replace(reading, corrections=settle_corrections(reading.corrections)),
+        reading=replace(reading, corrections=resolve_corrections(reading.corrections)),
         split=name_split(split, None),
         near_duplicates=None if resume else "none" if grouping.near_duplicates is None else grouping.near_duplicates,
         resume=resume,
@@ -97,7 +97,7 @@ def crossval(
     try:
         result = cross_validate(request)
     except KeyboardInterrupt:
-        raise InterruptionError(folder.how_to_resume(), code="interrupted") from None
+        raise InterruptionError(folder.describe_interruption(), code="interrupted") from None
     write_crossval_page(result, folder.path)
     return result
 
@@ -136,16 +136,16 @@ def learning_curve(
     from distingo.experiments.learning_curves import LearningCurveRequest, run_learning_curve
     from distingo.near_duplicates.keeping import Belonging
     from distingo.report.pages.experiments import write_learning_curve_page
-    from distingo.runs.config import settle_corrections
+    from distingo.runs.config import resolve_corrections
     from distingo.runs.folder import RunFolder
-    from distingo.training.request import TrainRequest, Wanted, repeat
+    from distingo.training.request import RequestedOptions, TrainRequest, repeat
 
     settings = LearningCurveSettings(sizes=sizes, draws=draws)
     recipe, grouping, reading = crossval_options(options)
     folder = None if output is None else Path(output)
     if folder is not None:
         require_free(folder)
-    request = Wanted(
+    request = RequestedOptions(
         data=Path(data),
         options=recipe,
         reading=reading,
@@ -157,7 +157,7 @@ def learning_curve(
         data=request.data or Path(data),
         output=folder or Path(),
         options=request.options,
-        reading=replace(request.reading, corrections=settle_corrections(request.reading.corrections)),
+        reading=replace(request.reading, corrections=resolve_corrections(request.reading.corrections)),
     )
     belonging = Belonging(grouping.near_duplicates, grouping.burst)
     curve = run_learning_curve(
@@ -214,21 +214,21 @@ def tune(
     from distingo.experiments.tuning import TuneRequest, tune_run
     from distingo.experiments.tuning_records import SearchFolder
     from distingo.report.pages.tuning import write_tuning_page
-    from distingo.runs.config import settle_corrections
+    from distingo.runs.config import resolve_corrections
     from distingo.training.request import TrainRequest, read_recipe_file
-    from distingo.training.run_config import check_wishes
+    from distingo.training.run_config import check_split_options
 
     settings = TuneSettings(trials=trials, budget=budget)
     recipe, reading = training_options(options)
-    folder, wanted_split = SearchFolder(Path(output)), name_split(split, fold)
-    check_wishes(wanted_split, recipe)
+    folder, requested_split = SearchFolder(Path(output)), name_split(split, fold)
+    check_split_options(requested_split, recipe)
     fixed_recipe = None if recipe_file is None else read_recipe_file(Path(recipe_file))
     request = TrainRequest(
         data=Path(data),
         output=folder.prepared.path,
         options=recipe if fixed_recipe is None else fixed_recipe.fill_up(recipe, divided=split is not None),
-        reading=replace(reading, corrections=settle_corrections(reading.corrections)),
-        split=wanted_split,
+        reading=replace(reading, corrections=resolve_corrections(reading.corrections)),
+        split=requested_split,
         near_duplicates=near_duplicates,
         recipe_file=fixed_recipe,
     )

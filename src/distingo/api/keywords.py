@@ -12,7 +12,7 @@ from distingo.datasets.options import Reading, ReadingOptions
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import UsageError, option
 from distingo.language import LANGUAGES, VARIABLE, Language
-from distingo.options.fields import name_recipe_fields, require_known
+from distingo.options.fields import name_recipe_fields, require_keywords, warn_of_former_names
 from distingo.options.training import GroupingOptions, GroupingSettings
 from distingo.training.recipe import RecipeOptions
 
@@ -53,7 +53,7 @@ def split_options(options: SplitOptions) -> tuple[GroupingSettings, Reading]:
         UsageError: A value is not allowed.
         TypeError: A keyword is unknown.
     """
-    require_known(options, SplitOptions.__annotations__, "split")
+    require_keywords(options, SplitOptions.__annotations__, "split")
     grouping = GroupingSettings(**_pick(options, GroupingOptions))
     return grouping, _grouped(Reading.of(**_pick(options, ReadingOptions)), grouping)
 
@@ -66,6 +66,7 @@ def training_options(options: TrainingOptions) -> tuple[dict[str, Any], Reading]
     Raises:
         UsageError: A value is not allowed, or an option was passed under two names.
     """
+    warn_of_former_names(options)
     recipe = {name: value for name, value in options.items() if name not in ReadingOptions.__annotations__}
     return name_recipe_fields(recipe), Reading.of(**_pick(options, ReadingOptions))
 
@@ -99,22 +100,22 @@ def _grouped(reading: Reading, grouping: GroupingSettings) -> Reading:
     return replace(reading, table=replace(reading.table or TableOptions(), group_column=grouping.group_column))
 
 
-def settle_language(wanted: str | None) -> Language:
+def resolve_language(requested: str | None) -> Language:
     """Choose the language: the requested one, else that of the environment, else English.
 
     Args:
-        wanted: ``en``, ``es`` or ``zh``; None uses the environment variable ``DISTINGO_LANGUAGE``.
+        requested: ``en``, ``es`` or ``zh``; None uses the environment variable ``DISTINGO_LANGUAGE``.
 
     Raises:
         UsageError: There is no such language.
     """
-    requested = wanted if wanted is not None else os.environ.get(VARIABLE) or "en"
+    name = requested if requested is not None else os.environ.get(VARIABLE) or "en"
     for language in LANGUAGES:
-        if requested == language:
+        if name == language:
             return language
-    where = option("language") if wanted is not None else VARIABLE
+    source = option("language") if requested is not None else VARIABLE
     raise UsageError(
-        f"{where} {requested}: is no language of the pages; choose {', '.join(LANGUAGES)}",
+        f"{source} {name}: is no language of the pages; choose {', '.join(LANGUAGES)}",
         code="unknown_name",
         parameter="language",
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from distingo.errors import UsageError, option
 from distingo.files import as_names, as_paths
 from distingo.options.commands import EngineName, PredictOptions, PredictSettings
-from distingo.options.fields import choose_alias, require_known
+from distingo.options.fields import choose_alias, require_keywords, warn_of_former_names
 from distingo.serving.settings import ServeOptions, ServeSettings
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def predict_stream(
     from distingo.prediction.given_images import GivenImages
     from distingo.prediction.outputs import Sorting
 
-    require_known(options, PredictOptions.__annotations__, "predict_stream")
+    require_keywords(options, PredictOptions.__annotations__, "predict_stream")
     topk = choose_alias("topk", options.pop("topk", None), "top_k", options.pop("top_k", None))
     settings = PredictSettings(topk=topk, **{"on_error": "row", **options})  # type: ignore[arg-type]
     if (settings.sort_into is None) != (settings.sort_as is None):
@@ -264,8 +264,13 @@ def serve(
     from distingo.serving.http.access import read_keys
     from distingo.serving.settings import name_runs
 
-    require_known(options, ServeOptions.__annotations__, "serve")
-    values: dict[str, Any] = {**options}
+    require_keywords(options, ServeOptions.__annotations__, "serve")
+    values: dict[str, Any] = {name: value for name, value in options.items() if name != "max_pictures"}
+    warn_of_former_names(options)
+    if "max_pictures" in options:
+        values["max_images"] = choose_alias(
+            "max_images", options.get("max_images"), "max_pictures", options["max_pictures"]
+        )
     keys, corrections = values.pop("api_key_file", None), values.pop("corrections", None)
     values |= {name: as_names(values.get(name, ()), name) for name in ("allowed_hosts", "proxies")}
     settings = ServeSettings(

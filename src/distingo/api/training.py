@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from distingo.api.evaluation import compare, evaluate
-from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, settle_language, training_options
+from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, resolve_language, training_options
 from distingo.errors import InterruptionError, UsageError, option
 from distingo.files import as_names, is_half_written
 from distingo.models.catalog import CATALOG, CatalogEntry
@@ -17,7 +17,7 @@ from distingo.options.fields import name_recipe_fields
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
-    from distingo.evaluation.comparison import Comparison
+    from distingo.evaluation.comparison_records import Comparison
     from distingo.models.hub import ListedBackbone
     from distingo.runs.history import EpochRecord
     from distingo.scores import Evaluation
@@ -70,7 +70,7 @@ def train(
         output: The new run folder.
         config: A ``config.json`` of another run to repeat.
         resume: Whether to resume the run in `output`.
-        split: A file written by `split`, or any table with the columns ``file`` and ``side``, that assigns each image
+        split: A file written by `split`, or any table with the columns ``file`` and ``split``, that assigns each image
             to a split; None splits the images by class and seed.
         fold: The fold to use as test split, if `split` has folds.
         near_duplicates: Similarity threshold of near-duplicates (0.6 to 1; None is 0.8), including rotated and mirrored
@@ -92,13 +92,13 @@ def train(
         DistingoError: The subclass depends on the failure; the message explains what to do.
     """
     from distingo.datasets.splits.files import name_split
-    from distingo.runs.config import read_config, settle_corrections
+    from distingo.runs.config import read_config, resolve_corrections
     from distingo.tracking.following import choose_tracking, follow
-    from distingo.training.request import TrainRequest, Wanted, read_recipe_file, repeat
+    from distingo.training.request import RequestedOptions, TrainRequest, read_recipe_file, repeat
     from distingo.training.run import train_run
-    from distingo.training.run_config import check_wishes
+    from distingo.training.run_config import check_split_options
 
-    settle_language(language)  # raises before hours of training
+    resolve_language(language)  # raises before hours of training
     recipe, reading = training_options(options)
     folder = RunFolder(Path(output))
     if config is not None and recipe_file is not None:
@@ -108,7 +108,7 @@ def train(
             parameter="config",
         )
     recipe_from_file = None if recipe_file is None else read_recipe_file(Path(recipe_file))
-    inputs = Wanted(
+    inputs = RequestedOptions(
         data=None if data is None else Path(data),
         options=recipe if recipe_from_file is None else recipe_from_file.fill_up(recipe, divided=split is not None),
         reading=reading,
@@ -117,7 +117,7 @@ def train(
     )
     if config is not None:
         inputs = repeat(Path(config), inputs)
-    check_wishes(inputs.split, recipe)
+    check_split_options(inputs.split, recipe)
     source = inputs.data or (Path(read_config(folder).data) if resume else None)
     if source is None:
         raise UsageError(
@@ -130,7 +130,7 @@ def train(
         data=source,
         output=folder.path,
         options=inputs.options,
-        reading=replace(inputs.reading, corrections=settle_corrections(inputs.reading.corrections)),
+        reading=replace(inputs.reading, corrections=resolve_corrections(inputs.reading.corrections)),
         repeats=inputs.repeats,
         split=inputs.split,
         near_duplicates=inputs.near_duplicates,
@@ -142,19 +142,19 @@ def train(
             train_run(replace(request, on_epoch=_both(on_epoch, listener)))
             evaluation = evaluate(folder.path, language=language, **of_machine(options))
     except KeyboardInterrupt:
-        raise InterruptionError(folder.how_to_resume(), code="interrupted") from None
+        raise InterruptionError(folder.describe_interruption(), code="interrupted") from None
     return Run(folder.path, evaluation, folder.report)
 
 
 def _both(
     first: Callable[[EpochRecord], None] | None, second: Callable[[EpochRecord], None]
 ) -> Callable[[EpochRecord], None]:
-    def tell(record: EpochRecord) -> None:
+    def report(record: EpochRecord) -> None:
         if first is not None:
             first(record)
         second(record)
 
-    return tell
+    return report
 
 
 def train_several(

@@ -17,8 +17,8 @@ from distingo.errors import (
     ResourceError,
     UsageError,
     escape_controls,
-    name_the_nearest,
     naming_options,
+    suggest_names,
 )
 from distingo.machine.memory import is_out_of_memory
 from distingo.version import __version__
@@ -63,6 +63,15 @@ COMMANDS = {
 """Commands by name, in the order of ``distingo --help``."""
 
 
+FORMER_FLAGS = {
+    "--normalise": "--normalize",
+    "--threshold-wanted": "--threshold-target",
+    "--max-pictures": "--max-images",
+    "--pictures-mirror": "--images-mirror",
+}
+"""Current flags by their names in version 0.1, which are accepted in this version only."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -76,9 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
 
 
-def _run(words: list[str]) -> int:
+def _run(arguments: list[str]) -> int:
     try:
-        options = _parse(words)
+        options = _parse(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except DistingoError as error:
@@ -101,7 +110,7 @@ def _end_with(error: OSError | MemoryError | RuntimeError) -> int:
         return ResourceError.exit_code
     if not isinstance(error, OSError):
         raise error
-    print(f"distingo: {escape_controls(_say_failure(error))}", file=sys.stderr)
+    print(f"distingo: {escape_controls(_describe_os_error(error))}", file=sys.stderr)
     return 1
 
 
@@ -111,7 +120,7 @@ def _close_output() -> int:
     return 0
 
 
-def _say_failure(error: OSError) -> str:
+def _describe_os_error(error: OSError) -> str:
     name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
@@ -119,12 +128,15 @@ def _say_failure(error: OSError) -> str:
     return f"{name}{reason[:1].lower()}{reason[1:]}; check the path and the disk, or choose another place"
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    name = next((word for word in words if not word.startswith("-")), "")
-    options, unknown = build_parser(name).parse_known_args(words)
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    options, unknown = build_parser(name).parse_known_args(arguments)
+    for former, current in FORMER_FLAGS.items():
+        if any(word.partition("=")[0] == former for word in arguments):
+            print(f"distingo: {former} is now {current}", file=sys.stderr)
     if unknown:
         flags = [word for action in options.parser._actions for word in action.option_strings]
-        near = name_the_nearest(unknown[0], flags, limit=2, otherwise="")
+        near = suggest_names(unknown[0], flags, limit=2, otherwise="")
         advice = f", {near}" if near else ""
         options.parser.error(f"unknown: {' '.join(unknown)}{advice}")
     return options
@@ -141,7 +153,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            near = name_the_nearest(str(value), [str(choice) for choice in action.choices])
+            near = suggest_names(str(value), [str(choice) for choice in action.choices])
             raise argparse.ArgumentError(action, f"{value!r} is not known; {near}")
 
     def error(self, message: str) -> Any:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from distingo.cli.options import add_options, add_reading, add_table, given, reading_of, show_first, table_of
+from distingo.cli.options import add_options, add_reading, add_table, reading_of, show_first, table_of, values_of
 from distingo.cli.terminal import prepare
 from distingo.curation.findings import FINDINGS_FOLDER, IMAGE_KINDS, FindingKind
 from distingo.datasets.options import Reading
@@ -17,12 +17,12 @@ from distingo.options.fields import options_of
 if TYPE_CHECKING:
     from distingo.api.curation import Cleaning
     from distingo.curation.check import Check
-    from distingo.curation.planning import LeftAlone, Move
+    from distingo.curation.planning import Move, UnmovedFile
     from distingo.curation.quarantine import Restoration
     from distingo.reviewing.session import ReviewSession
 
 
-EXIT_FOUND = 1
+EXIT_FINDINGS = 1
 """Exit code with --strict if a finding reaches its threshold."""
 
 
@@ -61,17 +61,17 @@ def run_check(options: argparse.Namespace) -> int:
     import distingo
     from distingo.curation.findings import parse_thresholds
 
-    settings = {**given(options, CheckSettings), **reading_of(options)}
+    settings = {**values_of(options, CheckSettings), **reading_of(options)}
     result = distingo.check(options.data, options.output, thresholds=parse_thresholds(options.threshold), **settings)
     _print(result)
     print(f"Page: {options.output}/check.html")
-    return EXIT_FOUND if options.strict and result.counts else 0
+    return EXIT_FINDINGS if options.strict and result.counts else 0
 
 
 def _print(check: Check) -> None:
     """Print the number of findings of each kind, and the worst of each."""
     from distingo.near_duplicates.search import describe_search
-    from distingo.report.pages.check import WORDS
+    from distingo.report.pages.check import KIND_TEXTS
 
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
     print(f"{check.files:,} files, {check.images:,} usable pictures")
@@ -80,9 +80,9 @@ def _print(check: Check) -> None:
     if check.near_duplicates is not None:
         print(f"  {describe_search(check.near_duplicates)}")
     for kind, number in check.counts.items():
-        worst = check.counting(kind)[0]
-        example = escape_controls(f"{worst.file + ': ' if worst.file else ''}{worst.reason or ''}", kept="")
-        print(f"{number:>7,}  {WORDS[kind].name:<20} {example}")
+        finding = check.counting(kind)[0]
+        example = escape_controls(f"{finding.file + ': ' if finding.file else ''}{finding.reason or ''}", keep="")
+        print(f"{number:>7,}  {KIND_TEXTS[kind].name:<20} {example}")
     if not check.counts:
         print("nothing reaches its threshold")
 
@@ -146,7 +146,7 @@ def run_review(options: argparse.Namespace) -> int:
             on_start=announce,
             table=table_of(options),
             max_pixels=options.max_pixels,
-            **given(options, ReviewSettings),
+            **values_of(options, ReviewSettings),
         )
     except KeyboardInterrupt:
         if not reviews:
@@ -230,7 +230,7 @@ def run_clean(options: argparse.Namespace) -> int:
             parameter="data",
         )
     if not options.kinds:
-        raise UsageError(_what_there_is(options.findings), code="missing_argument", parameter="kinds")
+        raise UsageError(_list_kinds(options.findings), code="missing_argument", parameter="kinds")
     cleaning = distingo.clean(
         options.data,
         options.findings,
@@ -238,13 +238,13 @@ def run_clean(options: argparse.Namespace) -> int:
         apply=options.apply,
         corrections=options.corrections,
         table=table_of(options),
-        **given(options, CleanSettings),
+        **values_of(options, CleanSettings),
     )
     _print_cleaning(cleaning, options.kinds, every=options.list)
     return 0
 
 
-def _what_there_is(folder: str) -> str:
+def _list_kinds(folder: str) -> str:
     from collections import Counter
     from pathlib import Path
 
@@ -262,16 +262,16 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
     from distingo.curation.quarantine import undo_command
 
     plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
-    most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
-    kinds_of_files = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
+    most = len(plan.moves) + len(plan.unmoved) if every else _SHOWN
+    kinds_of_files = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.unmoved)]
     matched_kinds = {kind for each in kinds_of_files for kind in each}
     for kind in IMAGE_KINDS:
         if kind in kinds and kind not in matched_kinds:
             print(f"{kind}: 0")
         moves = [move for move in plan.moves if move.kinds[0] == kind]
         _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
-    left_alone = [_describe_left(entry) for entry in plan.left_alone]
-    _print_files(f"left alone: {len(left_alone):,}", left_alone, most)
+    unmoved = [_describe_unmoved(entry) for entry in plan.unmoved]
+    _print_files(f"left alone: {len(unmoved):,}", unmoved, most)
     for note in plan.notes:
         print(escape_controls(str(note)))
     if cleaning.applied and plan.moves:
@@ -290,7 +290,7 @@ def _print_restoration(restored: Restoration) -> None:
         print(f"{_files(len(restored.in_place))} in place already")
     if restored.copies:
         print(f"{len(restored.copies):,} of them left a copy in the quarantine, where it stays")
-    not_restored = [_describe_left(entry) for entry in restored.left]
+    not_restored = [_describe_unmoved(entry) for entry in restored.left]
     _print_files(f"can't be put back: {len(not_restored):,}", not_restored, len(not_restored))
 
 
@@ -299,7 +299,7 @@ def _print_files(heading: str, lines: list[str], most: int) -> None:
         return
     print(heading)
     for line in lines[:most]:
-        print(f"  {escape_controls(line, kept='')}")
+        print(f"  {escape_controls(line, keep='')}")
     if len(lines) > most:
         print(f"  ... and {len(lines) - most:,} more (--list names them)")
 
@@ -313,5 +313,5 @@ def _describe_move(move: Move) -> str:
     return f"{move.file}: {move.reason}{f'; {move.stays} stays' if move.stays else ''}{also}"
 
 
-def _describe_left(entry: LeftAlone) -> str:
+def _describe_unmoved(entry: UnmovedFile) -> str:
     return f"{entry.file}: {entry.reason}"

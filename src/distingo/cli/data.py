@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, get_args
 
 from distingo.cli import terminal
-from distingo.cli.options import add_options, add_reading, given, grouping_of, reading_of, show_first
+from distingo.cli.options import add_options, add_reading, grouping_of, reading_of, show_first, values_of
 from distingo.cli.terminal import prepare
 from distingo.download.records import FetchSettings, Limits
 from distingo.errors import DataError
@@ -63,7 +63,7 @@ def run_inspect(options: argparse.Namespace) -> int:
     from collections import Counter
 
     output = options.output or "inspection.html"
-    dataset = distingo.inspect(options.data, output, **given(options, InspectSettings), **reading_of(options))
+    dataset = distingo.inspect(options.data, output, **values_of(options, InspectSettings), **reading_of(options))
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:
         print(f"  {note}")
@@ -109,7 +109,7 @@ def run_split(options: argparse.Namespace) -> int:
             code="options_conflict",
             parameter="folds",
         )
-    settings = {**given(options, SplitSettings), **grouping_of(options), **reading_of(options)}
+    settings = {**values_of(options, SplitSettings), **grouping_of(options), **reading_of(options)}
     division = distingo.split(options.data, options.output, **settings)
     terminal.print_division(division)
     print(f"\nSplit: {options.output}")
@@ -140,8 +140,8 @@ def add_fetching(parser: argparse.ArgumentParser, *, whole: bool = False) -> Non
 
 def fetching_of(options: argparse.Namespace) -> dict[str, Any]:
     """Collect the keyword arguments about fetching that were set on the command line."""
-    limits = given(options, Limits, _LIMITS)
-    settings = given(options, FetchSettings, ["try_refused", "allow_private_addresses"])
+    limits = values_of(options, Limits, _LIMITS)
+    settings = values_of(options, FetchSettings, ["try_refused", "allow_private_addresses"])
     return {**settings, "limits": Limits(**limits)} if limits else settings
 
 
@@ -157,7 +157,7 @@ def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
         print(f"  {gathered.fetched_now:,} fetched now, {there:,} were there already")
     for note in gathered.notes:
         print(f"  {note}")
-    for reason, count in gathered.reasons(most=8):
+    for reason, count in gathered.reasons(limit=8):
         print(f"  {count:>7,} not fetched: {reason}")
     if gathered.has_gaps:
         print(f"  each with its reason in {gathered.manifest}")
@@ -236,14 +236,14 @@ def run_open_images(options: argparse.Namespace) -> int:
     from distingo.download.open_images_tables import LICENSE, OpenImagesAddresses
 
     print(LICENSE)
-    addresses = given(options, OpenImagesAddresses)
+    addresses = values_of(options, OpenImagesAddresses)
     addresses = {name: address.rstrip("/") for name, address in addresses.items()}
     gathered = distingo.download_open_images(
         options.classes,
         options.output,
         splits=tuple(dict.fromkeys(options.splits or ("train",))),
         addresses=OpenImagesAddresses(**addresses),
-        **given(options, OpenImagesSettings),
+        **values_of(options, OpenImagesSettings),
         **fetching_of(options),
     )
     return print_gathered(gathered, options)
@@ -296,7 +296,7 @@ def run_urls(options: argparse.Namespace) -> int:
     import distingo
     from distingo.download.url_lists import UrlColumns
 
-    columns = UrlColumns(**given(options, UrlColumns))
+    columns = UrlColumns(**values_of(options, UrlColumns))
     gathered = distingo.download_urls(options.table, options.output, columns=columns, **fetching_of(options))
     return print_gathered(gathered, options)
 
@@ -322,12 +322,12 @@ def run_video(options: argparse.Namespace) -> int:
     import distingo
     from distingo.download.video_frames import FrameChoice, Interval
 
-    choice = FrameChoice(**{"every": Interval("seconds", 1.0), **given(options, FrameChoice)})
+    choice = FrameChoice(**{"every": Interval("seconds", 1.0), **values_of(options, FrameChoice)})
     result = distingo.download_video(
         options.video,
         options.output,
         choice=choice,
-        **given(options, VideoSettings),
+        **values_of(options, VideoSettings),
     )
     print(f"{result.folder}: {result.count('written'):,} frames written")
     if there := result.count("there already"):

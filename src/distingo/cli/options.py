@@ -18,7 +18,7 @@ ABOUT_FOLDERS = ("splits", "labels_from")
 
 _SPECIAL = ("table", "group_column")
 
-_SEVERAL_LABELS = ("positive_weights", "threshold_aim", "threshold_wanted")
+_SEVERAL_LABELS = ("positive_weights", "threshold_aim", "threshold_target")
 
 
 _METAVARS: dict[Any, str] = {int: "N", float: "FLOAT"}
@@ -66,7 +66,7 @@ def add_option(parser: Any, field: OptionField, *, required: bool = False) -> No
             settings["metavar"] = field.option.metavar or _METAVARS[settings["type"]]
         if field.option.repeats:
             settings["action"] = "append"
-        elif get_origin(field.held) is tuple:
+        elif get_origin(field.stored_type) is tuple:
             settings["nargs"] = "+"
     parser.add_argument(field.flag, *field.option.flags, **settings)
 
@@ -97,7 +97,7 @@ def _refusing(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return read
 
 
-def given(options: argparse.Namespace, record: Any, names: Iterable[str] = ()) -> dict[str, Any]:
+def values_of(options: argparse.Namespace, record: Any, names: Iterable[str] = ()) -> dict[str, Any]:
     """Collect the options of a record that were set on the command line, by field name."""
     fields = names or options_of(record)
     return {name: getattr(options, name) for name in fields if getattr(options, name, None) is not None}
@@ -130,7 +130,7 @@ def add_table(parser: argparse.ArgumentParser) -> None:
 
 def table_of(options: argparse.Namespace) -> TableOptions | None:
     """Collect the options about labels that were set on the command line; None if none were."""
-    settings = given(options, TableOptions, [name for name in options_of(TableOptions) if name not in _SPECIAL])
+    settings = values_of(options, TableOptions, [name for name in options_of(TableOptions) if name not in _SPECIAL])
     if "label_columns" in settings:
         settings["label_columns"] = tuple(settings["label_columns"])
     return TableOptions(**settings) if settings else None
@@ -138,7 +138,7 @@ def table_of(options: argparse.Namespace) -> TableOptions | None:
 
 def reading_of(options: argparse.Namespace) -> dict[str, Any]:
     """Collect the options of `add_reading` that were set on the command line, by keyword."""
-    settings = given(options, Reading, [name for name in options_of(Reading) if name not in _SPECIAL])
+    settings = values_of(options, Reading, [name for name in options_of(Reading) if name not in _SPECIAL])
     table = table_of(options)
     return {**settings, **({} if table is None else {"table": table})}
 
@@ -150,7 +150,8 @@ def add_recipe(parser: argparse.ArgumentParser, *, left_out: Iterable[str] = ())
         parser: The command's parser.
         left_out: Fields that the command does not have.
     """
-    from distingo.training.recipe import IMAGE_SIZE, OF_BACKBONES, Recipe
+    from distingo.options.training import IMAGE_SIZE
+    from distingo.training.recipe import OF_BACKBONES, Recipe
 
     names = [name for name in options_of(Recipe) if name not in {"model", "height", "width", *left_out}]
     group = parser.add_argument_group("recipe")
@@ -164,12 +165,12 @@ def recipe_of(options: argparse.Namespace) -> dict[str, Any]:
     """Collect the options of `add_recipe` and the model that were set on the command line, by keyword."""
     from distingo.training.recipe import Recipe
 
-    return given(options, Recipe, [*options_of(Recipe), "image_size"])
+    return values_of(options, Recipe, [*options_of(Recipe), "image_size"])
 
 
 def grouping_of(options: argparse.Namespace) -> dict[str, Any]:
     """Collect the grouping options that were set on the command line, by keyword."""
-    settings = given(options, GroupingSettings)
+    settings = values_of(options, GroupingSettings)
     return {name: None if value == "none" else value for name, value in settings.items()}
 
 

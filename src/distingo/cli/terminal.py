@@ -13,7 +13,7 @@ from distingo.errors import escape_controls
 if TYPE_CHECKING:
     from distingo.datasets.splits.group_splitting import Division
     from distingo.download.sets import NamedSet
-    from distingo.evaluation.comparison import Comparison
+    from distingo.evaluation.comparison_records import Comparison
     from distingo.experiments.crossval_folder import CrossValidation
     from distingo.experiments.curve_measuring import LearningCurve
     from distingo.models.hub import ListedBackbone
@@ -126,28 +126,28 @@ def print_comparison(comparison: Comparison) -> None:
         print(_plain(line))
 
 
-def print_cross_validation(found: CrossValidation) -> None:
+def print_cross_validation(result: CrossValidation) -> None:
     """Print the scores of each fold and their means in a table, then a summary and remarks."""
     from rich.console import Console
     from rich.table import Table
 
     from distingo.report.pages.experiments import summarize_cross_validation
 
-    key = found.main_score
-    table = Table(title=f"{key}, {found.folds_each} folds of {found.n:,} pictures")
-    for heading in ("fold", "pictures", "this model", *found.baseline_means):
+    key = result.main_score
+    table = Table(title=f"{key}, {result.folds_each} folds of {result.n:,} pictures")
+    for heading in ("fold", "pictures", "this model", *result.baseline_means):
         table.add_column(heading, justify="right", overflow="fold")
-    for fold in found.folds:
-        name = f"{fold.repeat}-{fold.fold}" if found.repeats > 1 else str(fold.fold)
+    for fold in result.folds:
+        name = f"{fold.repeat}-{fold.fold}" if result.repeats > 1 else str(fold.fold)
         scores = [fold.scores, *fold.baselines.values()]
         cells = [f"{each[key]:.4f}" if key in each else "-" for each in scores]
         table.add_row(name, f"{fold.test:,}", *cells)
-    means = [found.means, *found.baseline_means.values()]
+    means = [result.means, *result.baseline_means.values()]
     for heading, show in (("mean", lambda score: f"{score.value:.4f}"), ("95 %", _interval)):
         table.add_row(heading, "", *(show(each[key]) if key in each else "-" for each in means))
-    table.add_row("pooled", f"{found.n:,}", *_pooled(found.pooled, key))
+    table.add_row("pooled", f"{result.n:,}", *_pooled(result.pooled, key))
     Console().print(table)
-    summary = summarize_cross_validation(found)
+    summary = summarize_cross_validation(result)
     for line in (summary.text, *(f"- {remark}" for remark in summary.remarks)):
         print(_plain(line))
 
@@ -161,22 +161,22 @@ def _pooled(evaluation: Evaluation, key: str) -> list[str]:
     return [f"{scores[key].value:.4f}" if key in scores else "-" for scores in all_scores]
 
 
-def print_learning_curve(found: LearningCurve) -> None:
+def print_learning_curve(result: LearningCurve) -> None:
     """Print scores by number of training images and forecasts in a table, then a summary and remarks."""
     from rich.console import Console
     from rich.table import Table
 
     from distingo.report.pages.experiments import summarize_learning_curve
 
-    table = Table(title=f"{found.score} by number of training pictures")
+    table = Table(title=f"{result.score} by number of training pictures")
     for heading in ("pictures", "score", "95 %", ""):
         table.add_column(heading, justify="right" if heading else "left")
-    rows = [(entry.size, entry.score, "") for entry in found.overall.measured]
-    rows += [(entry.size, entry.score, f"expected: {entry.factor:g} times") for entry in found.overall.forecasts]
+    rows = [(entry.size, entry.score, "") for entry in result.overall.measured]
+    rows += [(entry.size, entry.score, f"expected: {entry.factor:g} times") for entry in result.overall.forecasts]
     for size, score, note in rows:
         table.add_row(f"{size:,}", f"{score.value:.4f}", _interval(score), note)
     Console().print(table)
-    summary = summarize_learning_curve(found)
+    summary = summarize_learning_curve(result)
     for line in (summary.text, *(f"- {remark}" for remark in summary.remarks)):
         print(_plain(line))
 
@@ -197,19 +197,19 @@ def print_division(division: Division) -> None:
     table = Table()
     for heading in ("", *division.parts, "off"):
         table.add_column(heading, justify="left" if not heading else "right", overflow="fold")
-    table.add_row("requested", *(f"{share:.1%}" if share else "-" for share in division.shares[0].asked), "")
+    table.add_row("requested", *(f"{share:.1%}" if share else "-" for share in division.shares[0].requested), "")
     everything, *classes = division.shares
     if len(classes) > _MOST_CLASSES:
         classes = sorted(classes, key=lambda share: -share.farthest)[:_MOST_CLASSES]
     for share in (everything, *classes):
-        numbers = [divided + preassigned for divided, preassigned in zip(share.counts, share.given, strict=True)]
+        numbers = [divided + preassigned for divided, preassigned in zip(share.counts, share.predefined, strict=True)]
         total = max(1, sum(numbers))
         cells = [f"{number:,}" if division.folds else f"{number:,} ({number / total:.1%})" for number in numbers]
         table.add_row(Text(_plain(share.name or "all")), *cells, f"{share.farthest * 100:.1f}")
     Console().print(table)
     if hidden := len(division.shares) - 1 - len(classes):
         print(f"and {hidden:,} more that came out closer to what was requested")
-    preassigned = sum(everything.given)
+    preassigned = sum(everything.predefined)
     besides = f", not counting the {preassigned:,} that had a split" if preassigned else ""
     print(f"off: the largest difference from what was requested, in points{besides}")
     for note in division.notes:
@@ -234,21 +234,21 @@ def describe_prediction(prediction: Prediction) -> str:
 
 def escape_line(text: str) -> str:
     """Escape a line with untrusted file names for a terminal; tabs are kept."""
-    return escape_controls(display_name((text,)), kept="\t")
+    return escape_controls(display_name((text,)), keep="\t")
 
 
 def describe_backbone(backbone: ListedBackbone) -> str:
     """Describe a pretrained backbone in one line."""
     size = "?" if backbone.parameters is None else f"{backbone.parameters / 1e6:,.1f} M"
-    line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.licence or 'unknown'}"
+    line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.license or 'unknown'}"
     return f"{line}  (preset {backbone.preset})" if backbone.preset else line
 
 
 def describe_set(named: NamedSet) -> str:
     """Describe a well-known set in two lines."""
-    return f"{named.name:<15} {named.title}; {named.bytes / 1e6:,.0f} MB\n{'':<15} {named.licence}; {named.home}"
+    return f"{named.name:<15} {named.title}; {named.bytes / 1e6:,.0f} MB\n{'':<15} {named.license}; {named.home}"
 
 
 def describe_license(named: NamedSet) -> str:
     """Describe a well-known set's license and citation."""
-    return f"{named.name}: {named.title}\nlicense: {named.licence}\nplease cite: {named.citation}"
+    return f"{named.name}: {named.title}\nlicense: {named.license}\nplease cite: {named.citation}"

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from distingo.cli import terminal
-from distingo.cli.options import add_option, add_options, add_reading, given, reading_of, show_first
+from distingo.cli.options import add_option, add_options, add_reading, reading_of, show_first, values_of
 from distingo.cli.terminal import prepare
 from distingo.datasets.decoding.failures import caught
 from distingo.errors import InterruptionError, UsageError
@@ -47,10 +47,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
     import distingo
     from distingo.runs.folder import RunFolder
 
-    settings = {**given(options, EvaluateSettings), **reading_of(options)}
+    settings = {**values_of(options, EvaluateSettings), **reading_of(options)}
     terminal.print_evaluation(distingo.evaluate(options.run, options.data, **settings), Path(options.run))
     folder = RunFolder(Path(options.run))
-    page = folder.report if options.data is None else folder.judged_on(Path(options.data)) / folder.report.name
+    page = folder.report if options.data is None else folder.evaluation_of(Path(options.data)) / folder.report.name
     print(f"\nReport: {page}")
     return 0
 
@@ -74,7 +74,7 @@ def run_compare(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     import distingo
-    from distingo.evaluation.comparison import COMPARISON_PAGE
+    from distingo.evaluation.comparison_records import COMPARISON_PAGE
 
     terminal.print_comparison(distingo.compare(options.runs, options.output, common=options.common))
     print(f"\nPage: {Path(options.output) / COMPARISON_PAGE}")
@@ -96,16 +96,16 @@ def run_explain(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     prepare()
     import distingo
-    from distingo.report.pages.explanation_sheet import describe_answer, describe_class
+    from distingo.report.pages.explanation_sheet import describe_class, explanation_title
 
-    explanation = distingo.explain(options.run, options.image, **given(options, ExplainSettings, _EXPLAIN))
-    print(f"{describe_answer(explanation)}.")
+    explanation = distingo.explain(options.run, options.image, **values_of(options, ExplainSettings, _EXPLAIN))
+    print(f"{explanation_title(explanation)}.")
     for explained in explanation.classes:
         print(f"\nWhat speaks for {explained.heat.label}:")
         for sentence in describe_class(explained):
             print(f"  {sentence}")
-    if explanation.neighbours:
-        names = ", ".join(f"{each.file} ({', '.join(each.labels)})" for each in explanation.neighbours[:3])
+    if explanation.neighbors:
+        names = ", ".join(f"{each.file} ({', '.join(each.labels)})" for each in explanation.neighbors[:3])
         print(f"\nMost like it in training: {names}")
     for note in explanation.notes:
         print(f"Note: {note}.")
@@ -132,10 +132,10 @@ def run_report(options: argparse.Namespace) -> int:
 EXIT_UNREADABLE = 3
 """Exit code if some images could not be read; the others were predicted."""
 
-_NAMED = 20
+_MOST_LISTED = 20
 """Maximum number of images to list that could not be read or sorted; the rest are only counted."""
 
-_WHERE = ("image_column", "image_folder")
+_TABLE_OPTIONS = ("image_column", "image_folder")
 
 
 def add_predict(parser: argparse.ArgumentParser) -> None:
@@ -151,7 +151,7 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
     )
     names = ("topk", "abstain", "coverage", "output", "device", "engine", "workers", "max_pixels")
     add_options(parser, PredictSettings, names, {"topk": {"default": _TOPK}})
-    add_options(parser.add_argument_group("tables of paths"), PredictSettings, _WHERE)
+    add_options(parser.add_argument_group("tables of paths"), PredictSettings, _TABLE_OPTIONS)
     group = parser.add_argument_group("sorting into class folders")
     add_options(group, PredictSettings, ["sort_into"])
     way = group.add_mutually_exclusive_group()
@@ -183,7 +183,7 @@ def run_predict(options: argparse.Namespace) -> int:
     prepare()
     from distingo.prediction.predictor import read_task
 
-    settings = given(options, PredictSettings)
+    settings = values_of(options, PredictSettings)
     if "topk" not in settings and read_task(options.run) == "single-label":
         settings["topk"] = 1
     stream = distingo.predict_stream(options.run, options.paths, **settings)
@@ -197,12 +197,12 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
 
     for sentence in stream.guarantees:
         print(sentence, file=sys.stderr)
-    printer = _Told(options)
+    printer = _PredictionPrinter(options)
     total = stream.images.count() if sys.stderr.isatty() and not printer.on_terminal else 0
     try:
         with progress_bar("Predicting", total) as advance:
             for prediction in stream:
-                printer.tell(prediction, stream.sorter)
+                printer.add(prediction, stream.sorter)
                 advance()
     except KeyboardInterrupt:
         again = "; the same command goes on from there" if options.output or options.sort_into else ""
@@ -215,25 +215,25 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
     return printer.sum_up() or int(stream.sorter is not None and bool(stream.sorter.failures))
 
 
-class _Told:
+class _PredictionPrinter:
     """Prints predictions as they arrive, and a summary at the end."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.count = 0
         self._unreadable = 0
-        self._named: list[str] = []
+        self._failures: list[str] = []
         self._printing = options.output is None and options.sort_into is None
         self._planning = options.dry_run
         self.on_terminal = (self._printing or self._planning) and sys.stdout.isatty()
         """Whether the lines themselves show how far it is."""
 
-    def tell(self, prediction: Prediction, sorter: Sorter | None) -> None:
+    def add(self, prediction: Prediction, sorter: Sorter | None) -> None:
         self.count += 1
         line = terminal.describe_prediction(prediction)
         if prediction.error:
             self._unreadable += 1
-            if not self._printing and len(self._named) < _NAMED:
-                self._named.append(line)
+            if not self._printing and len(self._failures) < _MOST_LISTED:
+                self._failures.append(line)
         if self._printing:
             print(line)
         elif self._planning and sorter is not None:
@@ -241,7 +241,7 @@ class _Told:
                 print(terminal.escape_line(f"{prediction.file}\t{target}"))
 
     def sum_up(self) -> int:
-        for line in self._named:
+        for line in self._failures:
             print(line, file=sys.stderr)
         if self._unreadable:
             print(f"distingo: {self._unreadable} of {self.count} pictures could not be read", file=sys.stderr)
@@ -258,8 +258,8 @@ def _print_sorting(sorter: Sorter, options: argparse.Namespace) -> None:
         print("nothing was written, because of --dry-run")
     else:
         print(f"`distingo predict --undo {options.sort_into}` takes them out again")
-    for source, why in sorter.failures[:_NAMED]:
-        print(terminal.escape_line(f"{source}\tNOT SORTED: {why}"), file=sys.stderr)
+    for source, reason in sorter.failures[:_MOST_LISTED]:
+        print(terminal.escape_line(f"{source}\tNOT SORTED: {reason}"), file=sys.stderr)
     if sorter.failures:
         print(f"distingo: {len(sorter.failures)} pictures could not be sorted", file=sys.stderr)
 
@@ -268,8 +268,8 @@ def _print_unsorting(undone: Unsorting) -> int:
     print(f"{undone.removed:,} taken out of {undone.folder}")
     if undone.gone:
         print(f"{undone.gone:,} were not there")
-    for path, why in undone.left:
-        print(terminal.escape_line(f"{path}: {why}; it stays"))
+    for path, reason in undone.left:
+        print(terminal.escape_line(f"{path}: {reason}; it stays"))
     return int(bool(undone.left))
 
 
@@ -287,7 +287,7 @@ def run_export(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    exported = distingo.export(options.run, **given(options, ExportSettings))
+    exported = distingo.export(options.run, **values_of(options, ExportSettings))
     print(f"{exported.folder / exported.description.file}: {exported.bytes / 1e6:.1f} MB")
     print(f"Checked: {exported.agreement.words}.")
     if exported.agreement.unreadable:
@@ -297,7 +297,7 @@ def run_export(options: argparse.Namespace) -> int:
 
 _ACCESS = ("rate_limit", "allowed_hosts", "proxies")
 
-_PLACES = ("host", "port", "workers", "device")
+_SERVER_OPTIONS = ("host", "port", "workers", "device")
 
 _CORRECTIONS = ("corrections", "new_classes")
 
@@ -306,15 +306,23 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.set_defaults(command=run_serve)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or NAME=FOLDER")
-    add_options(parser, ServeSettings, _PLACES)
-    limits = [name for name in options_of(ServeSettings) if name not in (*_PLACES, *_ACCESS, *_CORRECTIONS)]
+    add_options(parser, ServeSettings, _SERVER_OPTIONS)
+    limits = [name for name in options_of(ServeSettings) if name not in (*_SERVER_OPTIONS, *_ACCESS, *_CORRECTIONS)]
     add_options(parser.add_argument_group("limits"), ServeSettings, limits)
     access = parser.add_argument_group("who is let in")
     add_option(access, OptionField("api_key_file", API_KEY_FILE, str | None, str | None, None))
     add_options(access, ServeSettings, _ACCESS)
     add_options(parser.add_argument_group("corrections"), ServeSettings, _CORRECTIONS)
     show_first(
-        parser, *_PLACES, "max_upload", "max_wait", "max_batch", "queue", "api_key_file", *_ACCESS, *_CORRECTIONS
+        parser,
+        *_SERVER_OPTIONS,
+        "max_upload",
+        "max_wait",
+        "max_batch",
+        "queue",
+        "api_key_file",
+        *_ACCESS,
+        *_CORRECTIONS,
     )
 
 
@@ -330,7 +338,7 @@ def run_serve(options: argparse.Namespace) -> int:
         print(f"Serving at {address} (Ctrl-C ends it)", flush=True)
 
     names = (*options_of(ServeSettings), "api_key_file")
-    distingo.serve(options.runs, on_start=announce, **given(options, ServeSettings, names))
+    distingo.serve(options.runs, on_start=announce, **values_of(options, ServeSettings, names))
     return 0
 
 

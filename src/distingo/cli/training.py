@@ -14,11 +14,11 @@ from distingo.cli.options import (
     add_options,
     add_reading,
     add_recipe,
-    given,
     grouping_of,
     reading_of,
     recipe_of,
     show_first,
+    values_of,
 )
 from distingo.cli.terminal import prepare
 from distingo.options.fields import options_of
@@ -73,7 +73,7 @@ def run_train(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    settings = {**given(options, TrainSettings), **recipe_of(options), **reading_of(options)}
+    settings = {**values_of(options, TrainSettings), **recipe_of(options), **reading_of(options)}
     settings["on_epoch"] = terminal.print_epoch
     models = settings.pop("model", [])
     if len(models) > 1:
@@ -197,7 +197,8 @@ def run_crossval(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    settings = {**given(options, CrossvalSettings), **grouping_of(options), **recipe_of(options), **reading_of(options)}
+    settings = {**values_of(options, CrossvalSettings), **grouping_of(options), **recipe_of(options)}
+    settings |= reading_of(options)
     result = distingo.crossval(options.data, options.output, on_epoch=terminal.print_epoch, **settings)
     terminal.print_cross_validation(result)
     print(f"\nPage: {options.output}/crossval.html")
@@ -229,7 +230,7 @@ def run_learning_curve(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    settings = {**given(options, LearningCurveSettings), **grouping_of(options)}
+    settings = {**values_of(options, LearningCurveSettings), **grouping_of(options)}
     settings |= {**recipe_of(options), **reading_of(options)}
     curve = distingo.learning_curve(options.data, options.output, **settings)
     terminal.print_learning_curve(curve)
@@ -261,7 +262,7 @@ def run_tune(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    settings = {**given(options, TuneSettings), **given(options, TrainSettings, _OF_SPLIT)}
+    settings = {**values_of(options, TuneSettings), **values_of(options, TrainSettings, _OF_SPLIT)}
     settings |= {**recipe_of(options), **reading_of(options)}
     search = distingo.tune(options.data, options.output, on_trial=_print_trial, **settings)
     _print(search, options.output)
@@ -270,23 +271,25 @@ def run_tune(options: argparse.Namespace) -> int:
 
 def _print_trial(trial: Trial, search: Search) -> None:
     """Print one line about a trial to stderr."""
-    from distingo.report.pages.tuning import say_score, say_values
+    from distingo.report.pages.tuning import format_score, format_values
 
     best = search.best_trial
-    outcome = trial.reason or (say_score(search.monitor, trial.score) if trial.score is not None else "-")
+    outcome = trial.reason or (format_score(search.monitor, trial.score) if trial.score is not None else "-")
     outcome += " (given up)" if trial.state == "pruned" else ""
-    so_far = f"  best {say_score(search.monitor, best.score)}" if best and best.score is not None else ""
-    print(f"trial {trial.number:>3}  {trial.stage:<8}  {outcome}{so_far}  {say_values(trial.values)}", file=sys.stderr)
+    so_far = f"  best {format_score(search.monitor, best.score)}" if best and best.score is not None else ""
+    print(
+        f"trial {trial.number:>3}  {trial.stage:<8}  {outcome}{so_far}  {format_values(trial.values)}", file=sys.stderr
+    )
 
 
 def _print(search: Search, output: str) -> None:
-    from distingo.report.pages.tuning import cautions, say_choice, say_gain, say_values
+    from distingo.report.pages.tuning import cautions, describe_choice, format_values, summarize_gain
 
-    print(say_gain(search))
+    print(summarize_gain(search))
     if search.best_trial is not None:
-        choice = say_choice(search)
+        choice = describe_choice(search)
         which = f"Recipe written, {choice}" if choice else f"Best recipe, trial {search.best_trial.number}"
-        print(f"{which}: {say_values(search.best_trial.values) or 'the default'}")
+        print(f"{which}: {format_values(search.best_trial.values) or 'the default'}")
     for caution in cautions(search):
         print(f"- {caution}")
     print(f"\nPage: {output}/tune.html\nNext: distingo train DATA --recipe {output}/best-recipe.json")

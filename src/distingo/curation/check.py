@@ -24,7 +24,7 @@ from distingo.curation.findings import (
     Finding,
     FindingKind,
     read_findings,
-    settle_thresholds,
+    resolve_thresholds,
     write_findings,
 )
 from distingo.curation.shortcuts import Shortcut
@@ -45,10 +45,10 @@ MARGIN = 0.1
 MOST_WRONG = 0.1
 """Maximum share of the images that counts as wrongly labeled."""
 
-FEW_MISTAKES = 0.02
+LOW_ERROR_RATE = 0.02
 """Highest error rate of models whose confident contradictions count even if no noise is detected."""
 
-SURE = 0.75
+CONFIDENT_MARGIN = 0.75
 """Minimum difference between the probabilities of the predicted and the labeled class of such a contradiction."""
 
 _SIGNIFICANT = 3.841458820694124  # the 95 % quantile of chi squared with one degree of freedom
@@ -73,7 +73,8 @@ class LabelBasis:
         is_better: Whether the gain is at least `MARGIN` of the way to a perfect score; if not, no label is doubted.
         noise: Estimated share of random labels; 0 if it is not significant.
         wrong: Number of images with a label that is more probably wrong than right. If there is no significant noise
-            and the models hardly ever err, the number of confident contradictions (`FEW_MISTAKES`, `SURE`).
+            and the models hardly ever err, the number of confident contradictions (`LOW_ERROR_RATE`,
+            `CONFIDENT_MARGIN`).
         counted: How many of these count, at most a share `MOST_WRONG` of all images.
         false_alarms: Expected share of correct labels among the counted ones; 0 if there are none, None if they are too
             few for an estimate.
@@ -97,39 +98,41 @@ class LabelBasis:
         return self.wrong > self.counted
 
 
-def weigh_labels(probabilities: Floats, having: npt.NDArray[np.bool_], score: float, task: Task) -> LabelBasis:
+def estimate_label_basis(
+    probabilities: Floats, indicator: npt.NDArray[np.bool_], score: float, task: Task
+) -> LabelBasis:
     """Evaluate labels against out-of-fold probabilities.
 
     Args:
         probabilities: Float64 (n, classes), of labeled images (single-label) or all images (multi-label).
-        having: Bool (n, classes): the labels.
+        indicator: Bool (n, classes): the labels.
         score: As in `LabelBasis`.
         task: ``single-label`` or ``multi-label``.
     """
-    baseline, gain, low, high = _gain(probabilities, having, task)
-    basis = LabelBasis(score, baseline, gain, min(low, score), max(high, score), len(having), is_better=False)
-    if not len(having) or gain < MARGIN * (1 - baseline):
+    baseline, gain, low, high = _gain(probabilities, indicator, task)
+    basis = LabelBasis(score, baseline, gain, min(low, score), max(high, score), len(indicator), is_better=False)
+    if not len(indicator) or gain < MARGIN * (1 - baseline):
         return basis
-    noise, posterior = estimate_noise(probabilities, having, task)
-    if noise == 0 and task == "single-label" and score >= 1 - FEW_MISTAKES:
-        excess = probabilities.max(axis=1) - probabilities[np.arange(len(having)), having.argmax(axis=1)]
-        contradicted = int((excess >= SURE).sum())
+    noise, posterior = estimate_noise(probabilities, indicator, task)
+    if noise == 0 and task == "single-label" and score >= 1 - LOW_ERROR_RATE:
+        excess = probabilities.max(axis=1) - probabilities[np.arange(len(indicator)), indicator.argmax(axis=1)]
+        contradicted = int((excess >= CONFIDENT_MARGIN).sum())
         return replace(
             basis, is_better=True, wrong=contradicted, counted=contradicted, false_alarms=None if contradicted else 0.0
         )
     wrong = int((posterior >= 0.5).sum())
-    counted = min(wrong, int(MOST_WRONG * len(having)))
+    counted = min(wrong, int(MOST_WRONG * len(indicator)))
     most_doubtful = np.sort(posterior)[len(posterior) - counted :]
     alarms = float(1 - most_doubtful.mean()) if counted else 0.0
     return replace(basis, is_better=True, noise=noise, wrong=wrong, counted=counted, false_alarms=alarms)
 
 
-def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, Floats]:
+def estimate_noise(probabilities: Floats, indicator: npt.NDArray[np.bool_], task: Task) -> tuple[float, Floats]:
     """Estimate the share of random labels, and the probability that each image has one.
 
     Args:
         probabilities: Float64 (n, classes), of models that were not fitted on the images.
-        having: Bool (n, classes): the labels.
+        indicator: Bool (n, classes): the labels.
         task: ``single-label`` or ``multi-label``; in the latter case each label of an image is one of two classes.
 
     Returns:
@@ -140,14 +143,14 @@ def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: T
     from scipy.special import expit
 
     if task == "single-label":
-        logits, given = np.log(np.clip(probabilities, _LEAST, 1)), having.argmax(axis=1)
-        kinds, rows = having.shape[1], np.arange(len(having))
+        logits, given = np.log(np.clip(probabilities, _LEAST, 1)), indicator.argmax(axis=1)
+        kinds, rows = indicator.shape[1], np.arange(len(indicator))
 
         def logarithms(slope: float) -> Floats:
             return np.asarray(log_softmax(slope * logits)[rows, given])
     else:
         inside = np.clip(probabilities, _LEAST, 1 - _LEAST)
-        odds = np.where(having, 1.0, -1.0) * (np.log(inside) - np.log1p(-inside))
+        odds = np.where(indicator, 1.0, -1.0) * (np.log(inside) - np.log1p(-inside))
         kinds = 2
 
         def logarithms(slope: float) -> Floats:
@@ -161,9 +164,9 @@ def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: T
     plain = minimize(lambda slope: loss(np.array([slope[0], _NEVER])), [0.0], method="Nelder-Mead", options=options)
     starts = ([float(plain.x[0]), odds_of_noise] for odds_of_noise in (-6.0, -3.0))
     best = min((minimize(loss, start, method="Nelder-Mead", options=options) for start in starts), key=lambda m: m.fun)
-    evaluated = len(having) if task == "single-label" else having.size
+    evaluated = len(indicator) if task == "single-label" else indicator.size
     if 2 * evaluated * (plain.fun - best.fun) < _SIGNIFICANT:
-        return 0.0, np.zeros(len(having))
+        return 0.0, np.zeros(len(indicator))
     slope, share = float(np.exp(best.x[0])), float(expit(best.x[1]))
     likely = (1 - share) * np.exp(logarithms(slope))
     posterior = share / kinds / (likely + share / kinds)
@@ -187,18 +190,18 @@ def describe_basis(basis: LabelBasis, task: Task) -> list[Note]:
     return notes
 
 
-def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, float, float, float]:
+def _gain(probabilities: Floats, indicator: npt.NDArray[np.bool_], task: Task) -> tuple[float, float, float, float]:
     """The baseline, the lower end of the gain's 95 % interval, and both ends of the score's 95 % interval."""
-    if not len(having):
+    if not len(indicator):
         return 0.0, 0.0, 0.0, 1.0
     if task == "single-label":
-        classes = having.argmax(axis=1)
+        classes = indicator.argmax(axis=1)
         most_frequent = classes == np.bincount(classes).argmax()
         right = probabilities.argmax(axis=1) == classes
         gains = right.astype(np.float64) - most_frequent
         gain = float(gains.mean() - NORMAL_QUANTILE * gains.std() / sqrt(len(gains)))
         return float(most_frequent.mean()), gain, *wilson(int(right.sum()), len(right))
-    areas, errors = _areas(probabilities, having)
+    areas, errors = _areas(probabilities, indicator)
     if not len(areas):
         return 0.5, 0.0, 0.0, 1.0
     spread = float(np.sqrt((errors**2).sum())) / len(areas)
@@ -206,17 +209,17 @@ def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> t
     return 0.5, low - 0.5, max(low, 0.0), min(high, 1.0)
 
 
-def _areas(probabilities: Floats, having: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _areas(probabilities: Floats, indicator: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Area under the ROC curve and its standard error, for each label that some but not all images have.
 
     The error is that of Hanley and McNeil, The meaning and use of the area under a ROC curve, 1982.
     """
     from sklearn.metrics import roc_auc_score
 
-    mixed: Sequence[int] = np.flatnonzero(having.any(axis=0) & ~having.all(axis=0)).tolist()
-    areas = np.array([roc_auc_score(having[:, at], probabilities[:, at]) for at in mixed], np.float64)
-    yes = having[:, mixed].sum(axis=0).astype(np.float64)
-    no = len(having) - yes
+    mixed: Sequence[int] = np.flatnonzero(indicator.any(axis=0) & ~indicator.all(axis=0)).tolist()
+    areas = np.array([roc_auc_score(indicator[:, at], probabilities[:, at]) for at in mixed], np.float64)
+    yes = indicator[:, mixed].sum(axis=0).astype(np.float64)
+    no = len(indicator) - yes
     first, second = areas / (2 - areas), 2 * areas**2 / (1 + areas)
     variance = areas * (1 - areas) + (yes - 1) * (first - areas**2) + (no - 1) * (second - areas**2)
     return areas, np.sqrt(np.maximum(variance, 0) / (yes * no))
@@ -293,7 +296,7 @@ class Check:
         Raises:
             UsageError: There is no such kind, or a value is out of its range.
         """
-        thresholds = settle_thresholds(options)
+        thresholds = resolve_thresholds(options)
         changed = {kind: value for kind, value in thresholds.items() if kind in options}
         findings = tuple(
             replace(finding, threshold=changed.get(finding.kind, finding.threshold)) for finding in self.findings

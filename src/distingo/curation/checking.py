@@ -20,11 +20,17 @@ from distingo.curation.findings import (
     Finding,
     FindingKind,
     file_findings,
-    is_answered,
+    is_resolved,
     quality_findings,
-    settle_thresholds,
+    resolve_thresholds,
 )
-from distingo.curation.labels import OutOfFold, label_findings, predict_out_of_fold, score_out_of_fold, weigh_doubts
+from distingo.curation.labels import (
+    OutOfFold,
+    image_label_basis,
+    label_findings,
+    predict_out_of_fold,
+    score_out_of_fold,
+)
 from distingo.curation.pairs import (
     NEIGHBORS,
     comparable,
@@ -53,7 +59,7 @@ from distingo.runs.predictions import read_probabilities
 
 
 @dataclass(frozen=True, slots=True)
-class GivenPredictions:
+class LoadedPredictions:
     """What models predict for images of a data set that they were not trained on.
 
     Attributes:
@@ -67,7 +73,7 @@ class GivenPredictions:
     note: Note
 
 
-def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
+def load_predictions(folder: Path, dataset: Dataset) -> LoadedPredictions:
     """Find a data set's images among the predictions of a cross-validation, or of a run's test split.
 
     Images are matched by file content; their labels may have changed.
@@ -93,13 +99,13 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
             parameter="predictions",
         )
     chosen = probabilities[[rows[image.content] for image in predicted_images]].astype(np.float64)
-    having = np.array([[name in image.labels for name in classes] for image in predicted_images], bool)
-    out_of_fold = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
+    indicator = np.array([[name in image.labels for name in classes] for image in predicted_images], bool)
+    out_of_fold = OutOfFold(chosen, classes, score_out_of_fold(chosen, indicator, dataset.task))
     missing = len(dataset.images) - len(predicted_images)
-    where = note("labels-doubted-by", folder=str(folder))
+    source_note = note("labels-doubted-by", folder=str(folder))
     if missing:
-        where = note("labels-doubted-by-some", folder=str(folder), left=missing)
-    return GivenPredictions(predicted_images, out_of_fold, where)
+        source_note = note("labels-doubted-by-some", folder=str(folder), left=missing)
+    return LoadedPredictions(predicted_images, out_of_fold, source_note)
 
 
 def _require_task(folder: Path, dataset: Dataset) -> None:
@@ -167,14 +173,14 @@ def run_check(request: CheckRequest) -> Check:
         DistingoError: The data can't be read, an option is invalid, or weights are not available.
     """
     started = time.perf_counter()
-    thresholds = settle_thresholds(request.thresholds)
-    data_survey = survey(request.data, reading=request.reading, as_it_comes=True)
+    thresholds = resolve_thresholds(request.thresholds)
+    data_survey = survey(request.data, reading=request.reading, lenient=True)
     embedding = choose_embedding(request.model, request.weights, data_survey, request.reading.cache)
     measured = _measure(request, embedding)
     dataset = measured.dataset
     all_findings = _in_order(_apply_thresholds(measured, thresholds, request))
     corrections = find_corrections(dataset.root, request.reading.corrections)
-    findings = tuple(finding for finding in all_findings if not is_answered(finding, corrections))
+    findings = tuple(finding for finding in all_findings if not is_resolved(finding, corrections))
     resolved_count = len(all_findings) - len(findings)
     notes = [*dataset.notes, embedding.note]
     if resolved_count:
@@ -228,14 +234,16 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     )
     doubted, notes = dataset.images, tuple[Note, ...]()
     if request.predictions is not None:
-        predictions = read_given_predictions(request.predictions, dataset)
+        predictions = load_predictions(request.predictions, dataset)
         doubted, notes = predictions.images, (predictions.note,)
         out_of_fold: OutOfFold | None = predictions.out_of_fold
     else:
-        out_of_fold = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
+        out_of_fold = (
+            None if embeddings is None else _predict_out_of_fold(dataset, embeddings, pairs, embedding, request)
+        )
     shortcuts = find_shortcuts(dataset, measurements, seed=request.seed)
     other_root = None if other is None else other.root
-    basis = None if out_of_fold is None else weigh_doubts(doubted, out_of_fold, dataset.task)
+    basis = None if out_of_fold is None else image_label_basis(doubted, out_of_fold, dataset.task)
     if basis is not None:
         notes = (*notes, *describe_basis(basis, dataset.task))
     return _Measured(
@@ -247,10 +255,10 @@ def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dat
     reading = request.reading
     if data != request.data:
         reading = replace(reading, table=None, corrections=None)
-    return read_dataset(data, reading, products=products, as_it_comes=True)
+    return read_dataset(data, reading, products=products, lenient=True)
 
 
-def _doubt_labels(
+def _predict_out_of_fold(
     dataset: Dataset,
     embeddings: npt.NDArray[np.float32],
     pairs: Sequence[CopyPair],

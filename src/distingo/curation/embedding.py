@@ -41,13 +41,13 @@ class Embedding:
         return note("compared-by", name=self.name, said=self.reason)
 
 
-def choose_embedding(option: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
+def choose_embedding(option: str | None, weights: str | Path | None, data: Survey, cache: Cache) -> Embedding:
     """Choose the features that images are compared by.
 
     Args:
         option: A backbone as for `train`, ``descriptors``, or ``none``; None chooses as `train` does.
         weights: As for `train`; None is the published weights.
-        seen: Survey of the data set.
+        data: Survey of the data set.
         cache: Cache for the features.
 
     Raises:
@@ -62,7 +62,7 @@ def choose_embedding(option: str | None, weights: str | Path | None, seen: Surve
     from distingo.training.defaults import DataFacts
     from distingo.training.pretrained import choose_model
 
-    facts = DataFacts(images=seen.count, height=seen.height, width=seen.width, gray=seen.gray, task=seen.task)
+    facts = DataFacts(images=data.count, height=data.height, width=data.width, gray=data.gray, task=data.task)
     name, reason = (option, note("requested")) if option is not None else choose_model(facts)
     if option is None and weights is None and name == "small-cnn":
         return _descriptors(cache, reason)
@@ -90,19 +90,19 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache
     """
     _load_torch()
     from distingo.machine.device import choose_device
-    from distingo.training.pretrained import feature_products, load_wished_backbone
+    from distingo.training.pretrained import feature_products, load_requested_backbone
     from distingo.training.recipe import Recipe
 
     options = {"model": name, "weights": str(weights) if weights is not None else "auto"}
-    backbone = load_wished_backbone(options)
+    backbone = load_requested_backbone(options)
     if backbone is None:
         raise UsageError(
             f"{option('model')} {name}: has no pretrained weights; choose a backbone, descriptors or none",
             code="option_not_applicable",
             parameter="model",
         )
-    rendition = backbone.description.rendition
-    recipe = Recipe(model=name, height=rendition.height, width=rendition.width)
+    image_spec = backbone.description.image_spec
+    recipe = Recipe(model=name, height=image_spec.height, width=image_spec.width)
     (product,) = feature_products(backbone, recipe, cache, choose_device("auto"))
     return Embedding(product, name, reason, deep=True)
 

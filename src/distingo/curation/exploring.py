@@ -43,13 +43,13 @@ class Embedding:
     Attributes:
         product: One feature vector per image.
         name: ``pixels``, ``descriptors`` or the backbone's name.
-        words: Description of the features, as part of a sentence.
+        description: Description of the features, as part of a sentence.
         reason: Why they were chosen.
     """
 
     product: Product
     name: str
-    words: str
+    description: str
     reason: Note
 
 
@@ -73,13 +73,13 @@ def choose_embedding(
     if model is None and weights is None:
         model, reason = _choose_model(images)
     if model == PIXELS:
-        words = "their pixels, each picture stretched to 48 × 48"
-        return Embedding(small_images(cache), PIXELS, words, reason)
+        description = "their pixels, each picture stretched to 48 × 48"
+        return Embedding(small_images(cache), PIXELS, description, reason)
     if model == DESCRIPTORS:
         from distingo.prediction.classifier import descriptors_product
 
-        words = "histograms of their colors and the texture of their gray values (52 numbers)"
-        return Embedding(descriptors_product(cache), DESCRIPTORS, words, reason)
+        description = "histograms of their colors and the texture of their gray values (52 numbers)"
+        return Embedding(descriptors_product(cache), DESCRIPTORS, description, reason)
     if model is None and weights is not None and (Path(weights) / "config.json").is_file():
         model, weights = str(weights), None  # a hub folder names its backbone
     return _embed_by_backbone(model or "fast", weights, cache, reason)
@@ -96,7 +96,7 @@ def embed(
     """
     store = embedding.product.store
     if store.missing([image.row_key for image in images]):
-        candidates = [Candidate(image.source, image.labels, image.given_split) for image in images]
+        candidates = [Candidate(image.source, image.labels, image.predefined_split) for image in images]
         examiner = Examiner(reading.cache, [embedding.product], max_pixels=reading.pixel_limit, workers=reading.threads)
         examiner.examine(candidates)
     missing = set(store.missing([image.row_key for image in images]))
@@ -254,7 +254,7 @@ _FEWEST_ON_MAP = 8
 
 
 @dataclass(frozen=True, slots=True)
-class MapWish:
+class MapOptions:
     """Options of the image map.
 
     Attributes:
@@ -270,13 +270,13 @@ class MapWish:
     most: int = MOST_ON_MAP
 
 
-def explore(dataset: Dataset, reading: Reading, option: MapWish | None) -> Exploration:
+def explore(dataset: Dataset, reading: Reading, options: MapOptions | None) -> Exploration:
     """Explore a data set.
 
     Args:
         dataset: A data set that was read with the product `small_images`.
         reading: Options with the cache and threads.
-        option: Options of the map; None makes no map.
+        options: Options of the map; None makes no map.
 
     Raises:
         ModelError: The requested model is not available.
@@ -286,15 +286,15 @@ def explore(dataset: Dataset, reading: Reading, option: MapWish | None) -> Explo
     rows = small_images(reading.cache).store.rows(contents)
     sizes = file_sizes(dataset.images)
     appearances = describe_appearance(dataset, rows, sizes)
-    if option is None:
+    if options is None:
         return Exploration(appearances, sizes, why_no_map="it was not requested")
     if len(dataset.images) < _FEWEST_ON_MAP:
         return Exploration(appearances, sizes, why_no_map=f"a map wants {_FEWEST_ON_MAP} pictures at least")
-    drawn = draw_map(dataset, reading, option)
+    drawn = draw_map(dataset, reading, options)
     return Exploration(appearances, sizes, drawn, "" if drawn else "too few pictures could be read again")
 
 
-def draw_map(dataset: Dataset, reading: Reading, option: MapWish) -> ImageMap | None:
+def draw_map(dataset: Dataset, reading: Reading, options: MapOptions) -> ImageMap | None:
     """Draw a map with similar images close together.
 
     Returns:
@@ -304,33 +304,33 @@ def draw_map(dataset: Dataset, reading: Reading, option: MapWish) -> ImageMap | 
         ModelError: As for `explore`.
         UsageError: As for `explore`.
     """
-    embedding = choose_embedding(dataset.images, reading.cache, model=option.model, weights=option.weights)
-    log.info(f"map: by {embedding.words}, because {embedding.reason}")
-    images, features = embed(embedding, _sample(dataset.images, option), reading)
+    embedding = choose_embedding(dataset.images, reading.cache, model=options.model, weights=options.weights)
+    log.info(f"map: by {embedding.description}, because {embedding.reason}")
+    images, features = embed(embedding, _sample(dataset.images, options), reading)
     if len(images) < _FEWEST_ON_MAP:
         return None
     with progress_bar("Drawing the map", 2) as advance:
-        reduced = reduce(features, seed=option.seed)
+        reduced = reduce(features, seed=options.seed)
         advance()
-        positions = project(reduced, seed=option.seed)
+        positions = project(reduced, seed=options.seed)
         advance()
     table = encode_labels(images, dataset.classes, "multi-label")
     return ImageMap(
         images=images,
         places=positions,
-        embedded_by=embedding.words,
+        embedded_by=embedding.description,
         reason=embedding.reason,
         perplexity=choose_perplexity(len(images)),
         components=reduced.shape[1],
-        seed=option.seed,
+        seed=options.seed,
         total=len(dataset.images),
         nearest=min(NEAREST, len(images) - 1),
         neighborhoods=find_neighborhoods(reduced, table, dataset.classes),
     )
 
 
-def _sample(images: Sequence[LabeledImage], option: MapWish) -> Sequence[LabeledImage]:
-    if len(images) <= option.most:
+def _sample(images: Sequence[LabeledImage], options: MapOptions) -> Sequence[LabeledImage]:
+    if len(images) <= options.most:
         return images
-    chosen = np.random.default_rng(option.seed).choice(len(images), option.most, replace=False)
+    chosen = np.random.default_rng(options.seed).choice(len(images), options.most, replace=False)
     return [images[at] for at in np.sort(chosen).tolist()]

@@ -19,7 +19,7 @@ from distingo.csv_files import join_labels, read_table, split_labels, write_tabl
 from distingo.datasets.corrections import Action, Correction, Corrections
 from distingo.datasets.decoding.formats import ENDINGS, IMAGE_ENDINGS
 from distingo.datasets.measurements import MEASUREMENTS
-from distingo.errors import DataError, RunError, UsageError, name_the_nearest, option
+from distingo.errors import DataError, RunError, UsageError, option, suggest_names
 from distingo.messages.notes import Note, note, read_cells, write_values
 from distingo.records import LabeledImage, ManifestRow
 
@@ -185,7 +185,7 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
     )
 
 
-def is_answered(finding: Finding, corrections: Corrections | None) -> bool:
+def is_resolved(finding: Finding, corrections: Corrections | None) -> bool:
     """Whether a finding is resolved by a decision in the corrections.
 
     Quarantining an image resolves all its findings. A pair is resolved if one of its images is quarantined or
@@ -194,67 +194,53 @@ def is_answered(finding: Finding, corrections: Corrections | None) -> bool:
     if corrections is None:
         return False
     corrections_by_file = corrections.by_file
-    one = _answer(corrections_by_file.get(finding.file), finding.kind, finding.content)
+    action = _valid_action(corrections_by_file.get(finding.file), finding.kind, finding.content)
     if not finding.other or finding.other_root:
-        return one is not None
-    other = _answer(corrections_by_file.get(finding.other), finding.kind, finding.other_content)
-    if "quarantine" in (one, other) or "relabel" in (one, other):
+        return action is not None
+    other_action = _valid_action(corrections_by_file.get(finding.other), finding.kind, finding.other_content)
+    if "quarantine" in (action, other_action) or "relabel" in (action, other_action):
         return True
-    return one is not None and other is not None
+    return action is not None and other_action is not None
 
 
-def _answer(correction: Correction | None, kind: FindingKind, content: str) -> Action | None:
+def _valid_action(correction: Correction | None, kind: FindingKind, content: str) -> Action | None:
     if correction is None or (correction.content and content and correction.content != content):
         return None
     return correction.action if correction.action == "quarantine" or kind in correction.kinds else None
 
 
+_THRESHOLDS: dict[FindingKind, tuple[float, float]] = {
+    "unreadable": (0.0, 0.5),
+    "wrong-ending": (0.0, 0.5),
+    "duplicate": (0.0, 0.5),
+    "near-duplicate": (0.6, 0.8),
+    "leak": (0.6, 0.8),
+    "contradiction": (0.6, 0.8),
+    "label": (0.2, 0.5),
+    "outlier": (0.25, 0.5),
+    "empty": (0.7, 0.95),
+    "dark": (0.5, 0.68),
+    "bright": (0.8, 0.95),
+    "blurred": (0.25, 0.5),
+    "odd-size": (0.5, 0.8),
+    "odd-aspect": (0.4, 0.65),
+    "imbalance": (0.5, 0.9),
+    "shortcut": (0.0, 0.4),
+}
+"""The lowest score of stored findings and the default threshold of each kind."""
+
 DEFAULT_THRESHOLDS: Mapping[FindingKind, float] = MappingProxyType(
-    {
-        "unreadable": 0.5,
-        "wrong-ending": 0.5,
-        "duplicate": 0.5,
-        "near-duplicate": 0.8,
-        "leak": 0.8,
-        "contradiction": 0.8,
-        "label": 0.5,
-        "outlier": 0.5,
-        "empty": 0.95,
-        "dark": 0.68,
-        "bright": 0.95,
-        "blurred": 0.5,
-        "odd-size": 0.8,
-        "odd-aspect": 0.65,
-        "imbalance": 0.9,
-        "shortcut": 0.4,
-    }
+    {kind: threshold for kind, (_, threshold) in _THRESHOLDS.items()}
 )
 """Default thresholds; see the functions that create findings for the meaning of each score."""
 
-KEPT_FROM: Mapping[FindingKind, float] = MappingProxyType(
-    {
-        "unreadable": 0.0,
-        "wrong-ending": 0.0,
-        "duplicate": 0.0,
-        "near-duplicate": 0.6,
-        "leak": 0.6,
-        "contradiction": 0.6,
-        "label": 0.2,
-        "outlier": 0.25,
-        "empty": 0.7,
-        "dark": 0.5,
-        "bright": 0.8,
-        "blurred": 0.25,
-        "odd-size": 0.5,
-        "odd-aspect": 0.4,
-        "imbalance": 0.5,
-        "shortcut": 0.0,
-    }
+MINIMUM_SCORES: Mapping[FindingKind, float] = MappingProxyType(
+    {kind: minimum for kind, (minimum, _) in _THRESHOLDS.items()}
 )
 """Lowest score of stored findings, and thus the lowest possible threshold, by kind."""
 
 
-def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
+def resolve_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
     """Combine requested thresholds with the defaults of all other kinds.
 
     Args:
@@ -263,40 +249,40 @@ def settle_thresholds(options: Mapping[str, float]) -> dict[FindingKind, float]:
     Raises:
         UsageError: There is no such kind, or the value is out of its range.
     """
-    settled = dict(DEFAULT_THRESHOLDS)
+    thresholds = dict(DEFAULT_THRESHOLDS)
     for name, value in options.items():
         kind = next((each for each in FINDING_KINDS if each == name), None)
         if kind is None:
-            near = name_the_nearest(name, list(FINDING_KINDS))
+            near = suggest_names(name, list(FINDING_KINDS))
             raise UsageError(
                 f"{option('thresholds')} {name}: no such kind of finding; {near}",
                 code="unknown_name",
                 parameter="thresholds",
             )
-        if not KEPT_FROM[kind] <= value <= 1:
+        if not MINIMUM_SCORES[kind] <= value <= 1:
             raise UsageError(
-                f"{option('thresholds')} {name}={value:g}: is out of range; choose from {KEPT_FROM[kind]:g} to 1",
+                f"{option('thresholds')} {name}={value:g}: is out of range; choose from {MINIMUM_SCORES[kind]:g} to 1",
                 code="out_of_range",
                 parameter="thresholds",
             )
-        settled[kind] = value
-    return settled
+        thresholds[kind] = value
+    return thresholds
 
 
-def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
+def parse_thresholds(texts: Sequence[str]) -> dict[str, float]:
     """Parse thresholds in the form ``KIND=VALUE``.
 
     Raises:
         UsageError: One is not of that form.
     """
     options = {}
-    for word in words:
-        name, _, value = word.partition("=")
+    for text in texts:
+        name, _, value = text.partition("=")
         try:
             options[name] = float(value)
         except ValueError as error:
             raise UsageError(
-                f"{option('thresholds')} {word}: write KIND=VALUE, for example blurred=0.6",
+                f"{option('thresholds')} {text}: write KIND=VALUE, for example blurred=0.6",
                 code="invalid_value",
                 parameter="thresholds",
             ) from error
@@ -332,12 +318,12 @@ def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> It
             yield _finding("unreadable", file_fields, 1.0, row.reason, thresholds)
         elif row.status in {"used", "duplicate", "conflict"} and row.format != "IDX":
             ending = PurePosixPath(row.file).suffix.lower()
-            right = ENDINGS.get(row.format, (ending,))
-            if ending not in right:
+            expected = ENDINGS.get(row.format, (ending,))
+            if ending not in expected:
                 score = 1.0 if ending in IMAGE_ENDINGS else _UNNAMED
-                reason = note("ending-of-other-format", format=row.format, ending=ending, right=right[0])
+                reason = note("ending-of-other-format", format=row.format, ending=ending, right=expected[0])
                 if not ending:
-                    reason = note("no-ending", format=row.format, right=right[0])
+                    reason = note("no-ending", format=row.format, right=expected[0])
                 yield _finding("wrong-ending", file_fields, score, reason, thresholds)
 
 
@@ -357,29 +343,29 @@ def quality_findings(
         thresholds: Thresholds by kind.
 
     Yields:
-        Findings with scores of at least `KEPT_FROM`.
+        Findings with scores of at least `MINIMUM_SCORES`.
     """
     if not len(images):
         return
-    named = dict(zip(MEASUREMENTS, measurements.T.astype(float), strict=True))
+    columns = dict(zip(MEASUREMENTS, measurements.T.astype(float), strict=True))
     sizes = np.array([(image.width, image.height) for image in images], float)
     root = np.sqrt(sizes.prod(axis=1))
     median = float(np.median(root))
     times = np.maximum(root / median, median / root)
-    empty = named["uniformity"]
+    empty = columns["uniformity"]
     scores: dict[FindingKind, npt.NDArray[np.float64]] = {
         "empty": empty,
-        "dark": 1 - named["brightness_99"],
-        "bright": named["brightness_5"],
-        "blurred": np.where(empty >= thresholds["empty"], 0, _IN_FOCUS / (_IN_FOCUS + named["sharpness"])),
+        "dark": 1 - columns["brightness_99"],
+        "bright": columns["brightness_5"],
+        "blurred": np.where(empty >= thresholds["empty"], 0, _IN_FOCUS / (_IN_FOCUS + columns["sharpness"])),
         "odd-size": 1 - 1 / times,
         "odd-aspect": 1 - sizes.min(axis=1) / sizes.max(axis=1),
     }
     for kind, column in scores.items():
-        for at in np.flatnonzero(column >= KEPT_FROM[kind]).tolist():
+        for at in np.flatnonzero(column >= MINIMUM_SCORES[kind]).tolist():
             image = images[at]
-            file_fields = (image.source.file, image.labels, image.given_split or "", image.content)
-            reason = _explain(kind, image, {name: float(values[at]) for name, values in named.items()}, median)
+            file_fields = (image.source.file, image.labels, image.predefined_split or "", image.content)
+            reason = _explain(kind, image, {name: float(values[at]) for name, values in columns.items()}, median)
             yield _finding(kind, file_fields, float(column[at]), reason, thresholds)
 
 
@@ -401,11 +387,11 @@ def _explain(kind: FindingKind, image: LabeledImage, values: Mapping[str, float]
 
 def _finding(
     kind: FindingKind,
-    found: tuple[str, tuple[str, ...], str, str],
+    file_fields: tuple[str, tuple[str, ...], str, str],
     score: float,
     reason: Note | None,
     thresholds: Thresholds,
 ) -> Finding:
-    file, labels, split, content = found
+    file, labels, split, content = file_fields
     clipped = float(min(max(score, 0.0), 1.0))
     return Finding(kind, file, clipped, thresholds[kind], labels, split, content, reason=reason)

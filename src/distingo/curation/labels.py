@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.check import LabelBasis, weigh_labels
-from distingo.curation.findings import KEPT_FROM, Finding
+from distingo.curation.check import LabelBasis, estimate_label_basis
+from distingo.curation.findings import MINIMUM_SCORES, Finding
 from distingo.messages.notes import Note, note
 from distingo.metrics.logits import sigmoid, softmax
 from distingo.near_duplicates.search import group_copies
@@ -78,30 +78,30 @@ def predict_out_of_fold(
     from sklearn.ensemble import ExtraTreesClassifier
 
     names = sorted({label for row in labels for label in row})
-    having = np.array([[name in row for name in names] for row in labels], bool).reshape(len(labels), len(names))
-    usable = np.flatnonzero(having.sum(axis=0) >= 2)
+    indicator = np.array([[name in row for name in names] for row in labels], bool).reshape(len(labels), len(names))
+    usable = np.flatnonzero(indicator.sum(axis=0) >= 2)
     if len(usable) < 2:
         return None
     classes = tuple(names[at] for at in usable)
-    having = having[:, usable]
-    folds = _assign_folds(having, task, together, seed)
-    labeled = having.any(axis=1) | (task == "multi-label")
-    probabilities = np.zeros(having.shape)
+    indicator = indicator[:, usable]
+    folds = _assign_folds(indicator, task, together, seed)
+    labeled = indicator.any(axis=1) | (task == "multi-label")
+    probabilities = np.zeros(indicator.shape)
     linear = deep or len(labels) > _LARGE
 
-    def judge_fold(fold: int) -> None:
+    def predict_fold(fold: int) -> None:
         test, train = folds == fold, (folds != fold) & labeled
         if linear and test.any():
-            probabilities[test] = _predict_linear(embeddings[train], having[train], embeddings[test], task, seed)
+            probabilities[test] = _predict_linear(embeddings[train], indicator[train], embeddings[test], task, seed)
         elif test.any():
             trees = ExtraTreesClassifier(_TREES, min_samples_leaf=2, random_state=seed, n_jobs=workers)
-            probabilities[test] = _predict_trees(trees, embeddings[train], having[train], embeddings[test], task)
+            probabilities[test] = _predict_trees(trees, embeddings[train], indicator[train], embeddings[test], task)
 
     with progress_bar("Looking for wrong labels", FOLDS) as advance, ThreadPoolExecutor(workers) as pool:
         # trees use their own threads
-        for _ in (pool.map if linear else map)(judge_fold, range(FOLDS)):
+        for _ in (pool.map if linear else map)(predict_fold, range(FOLDS)):
             advance(1)
-    return OutOfFold(probabilities, classes, score_out_of_fold(probabilities, having, task))
+    return OutOfFold(probabilities, classes, score_out_of_fold(probabilities, indicator, task))
 
 
 def label_findings(
@@ -115,40 +115,44 @@ def label_findings(
 
     They are ranked by confident learning (Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in
     dataset labels, 2021), as implemented in cleanlab: the score is 1 minus the label quality. Scores are rescaled so
-    that the number of scores of at least one half is that of `weigh_labels`.
+    that the number of scores of at least one half is that of `estimate_label_basis`.
 
     Args:
         images: The usable images.
         out_of_fold: Out-of-fold predictions for them.
         task: ``single-label`` or ``multi-label``.
         threshold: Score from which a finding counts.
-        basis: Basis from `weigh_doubts`; computed if it is None.
+        basis: Basis from `image_label_basis`; computed if it is None.
 
     Yields:
         ``label`` with the more probable classes as suggestion; nothing if the models are not clearly better than
         guessing.
     """
-    basis = basis or weigh_doubts(images, out_of_fold, task)
+    basis = basis or image_label_basis(images, out_of_fold, task)
     if not basis.is_better:
         return
-    evaluable = _known(images, out_of_fold, task)
-    probabilities, having = out_of_fold.probabilities[evaluable], _having(images, out_of_fold.classes)[evaluable]
-    doubt = _doubt(probabilities, having) if task == "single-label" else _doubt_several(probabilities, having)
-    scores = _stretch(doubt, basis.counted)
+    evaluable = _evaluable(images, out_of_fold, task)
+    probabilities, indicator = out_of_fold.probabilities[evaluable], _indicator(images, out_of_fold.classes)[evaluable]
+    raw_scores = (
+        _label_errors(probabilities, indicator)
+        if task == "single-label"
+        else _multi_label_errors(probabilities, indicator)
+    )
+    scores = _stretch(raw_scores, basis.counted)
     for row, at in enumerate(evaluable.tolist()):
-        if scores[row] < KEPT_FROM["label"]:
+        if scores[row] < MINIMUM_SCORES["label"]:
             continue
         image = images[at]
         suggested, reason = _suggest(image.labels, out_of_fold.classes, probabilities[row], task)
         if suggested != image.labels:
-            file_fields = (image.labels, image.given_split or "", image.content)
+            file_fields = (image.labels, image.predefined_split or "", image.content)
             score = float(scores[row])
             yield Finding(
                 "label", image.source.file, score, threshold, *file_fields, suggested=suggested, reason=reason
             )
 
 
-def weigh_doubts(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> LabelBasis:
+def image_label_basis(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> LabelBasis:
     """Compute the basis of label findings.
 
     Args:
@@ -156,53 +160,56 @@ def weigh_doubts(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: T
         out_of_fold: Out-of-fold predictions for them.
         task: ``single-label`` or ``multi-label``.
     """
-    evaluable = _known(images, out_of_fold, task)
-    return weigh_labels(
-        out_of_fold.probabilities[evaluable], _having(images, out_of_fold.classes)[evaluable], out_of_fold.score, task
+    evaluable = _evaluable(images, out_of_fold, task)
+    return estimate_label_basis(
+        out_of_fold.probabilities[evaluable],
+        _indicator(images, out_of_fold.classes)[evaluable],
+        out_of_fold.score,
+        task,
     )
 
 
-def _having(images: Sequence[LabeledImage], classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+def _indicator(images: Sequence[LabeledImage], classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     place = {name: at for at, name in enumerate(classes)}
-    having = np.zeros((len(images), len(classes)), np.bool_)
-    for row, image in zip(having, images, strict=True):
+    indicator = np.zeros((len(images), len(classes)), np.bool_)
+    for row, image in zip(indicator, images, strict=True):
         row[[place[label] for label in image.labels if label in place]] = True
-    return having
+    return indicator
 
 
-def _known(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
+def _evaluable(images: Sequence[LabeledImage], out_of_fold: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
     """Indices of the images whose labels can be evaluated."""
-    return np.flatnonzero(_having(images, out_of_fold.classes).any(axis=1) | (task == "multi-label"))
+    return np.flatnonzero(_indicator(images, out_of_fold.classes).any(axis=1) | (task == "multi-label"))
 
 
 def _assign_folds(
-    having: npt.NDArray[np.bool_], task: Task, together: Sequence[tuple[int, int]], seed: int
+    indicator: npt.NDArray[np.bool_], task: Task, together: Sequence[tuple[int, int]], seed: int
 ) -> npt.NDArray[np.int64]:
     from distingo.metrics.logits import assign_folds
 
-    targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)
+    targets = indicator.argmax(axis=1) if task == "single-label" else indicator.astype(np.float32)
     folds = np.maximum(assign_folds(targets, seed=seed), 0)  # images without a label are held out too
-    groups = group_copies(together, len(having))
+    groups = group_copies(together, len(indicator))
     return folds[groups]
 
 
 def _predict_linear(
-    known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task, seed: int
+    features: Floats, indicator: npt.NDArray[np.bool_], test_features: Floats, task: Task, seed: int
 ) -> npt.NDArray[np.float64]:
     """Predict by the head with the lowest log loss on a held-out fifth of the training images."""
     from distingo.metrics.logits import score_logits
     from distingo.training.linear_models import Loss, solve_path
 
-    targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)
-    chosen = np.random.default_rng(seed).permutation(len(known)) >= len(known) // 5
+    targets = indicator.argmax(axis=1) if task == "single-label" else indicator.astype(np.float32)
+    chosen = np.random.default_rng(seed).permutation(len(features)) >= len(features) // 5
     loss: Loss = "softmax" if task == "single-label" else "sigmoid"
-    best, logits = np.inf, np.zeros((len(asked), having.shape[1]), np.float32)
-    for solution in solve_path(known[chosen], targets[chosen], loss=loss, regularisations=_REGULARISATIONS):
-        held_out_logits = _padded(solution.decide(known[~chosen]), having.shape[1])
+    best, logits = np.inf, np.zeros((len(test_features), indicator.shape[1]), np.float32)
+    for solution in solve_path(features[chosen], targets[chosen], loss=loss, regularizations=_REGULARISATIONS):
+        held_out_logits = _padded(solution.decide(features[~chosen]), indicator.shape[1])
         _, log_loss = score_logits(held_out_logits, targets[~chosen], task)
         if log_loss >= best:
             break
-        best, logits = log_loss, _padded(solution.decide(asked), having.shape[1])
+        best, logits = log_loss, _padded(solution.decide(test_features), indicator.shape[1])
     return _probabilities(logits.astype(np.float64), task)
 
 
@@ -217,15 +224,15 @@ def _probabilities(logits: npt.NDArray[np.float64], task: Task) -> npt.NDArray[n
 
 
 def _predict_trees(
-    trees: ExtraTreesClassifier, known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task
+    trees: ExtraTreesClassifier, features: Floats, indicator: npt.NDArray[np.bool_], test_features: Floats, task: Task
 ) -> npt.NDArray[np.float64]:
-    fitted = trees.fit(known, having.argmax(axis=1) if task == "single-label" else having)
+    fitted = trees.fit(features, indicator.argmax(axis=1) if task == "single-label" else indicator)
     trees.set_params(n_jobs=1)  # threads would sum the trees' probabilities in arbitrary order
     if task == "single-label":
-        result = np.zeros((len(asked), having.shape[1]))
-        result[:, fitted.classes_] = fitted.predict_proba(asked)
+        result = np.zeros((len(test_features), indicator.shape[1]))
+        result[:, fitted.classes_] = fitted.predict_proba(test_features)
         return result
-    shares = fitted.predict_proba(asked)
+    shares = fitted.predict_proba(test_features)
     return np.stack([_share_of_yes(share, kinds) for share, kinds in zip(shares, fitted.classes_, strict=True)], axis=1)
 
 
@@ -233,47 +240,49 @@ def _share_of_yes(share: npt.NDArray[np.float64], kinds: npt.NDArray[np.bool_]) 
     return share[:, list(kinds).index(True)] if True in kinds else np.zeros(len(share))
 
 
-def score_out_of_fold(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_], task: Task) -> float:
+def score_out_of_fold(probabilities: npt.NDArray[np.float64], indicator: npt.NDArray[np.bool_], task: Task) -> float:
     """Accuracy (single-label) or mean area under the ROC curve (multi-label); 0 if it is undefined.
 
     Args:
         probabilities: Float64 (n, classes).
-        having: Bool (n, classes): the labels.
+        indicator: Bool (n, classes): the labels.
         task: ``single-label`` or ``multi-label``.
     """
     if task == "single-label":
-        labeled = having.any(axis=1)
-        right = probabilities.argmax(axis=1) == having.argmax(axis=1)
+        labeled = indicator.any(axis=1)
+        right = probabilities.argmax(axis=1) == indicator.argmax(axis=1)
         return float(right[labeled].mean()) if labeled.any() else 0.0
     from sklearn.metrics import roc_auc_score
 
-    mixed = having.any(axis=0) & ~having.all(axis=0)
+    mixed = indicator.any(axis=0) & ~indicator.all(axis=0)
     if not mixed.any():
         return 0.0
-    return float(roc_auc_score(having[:, mixed], probabilities[:, mixed], average="macro"))
+    return float(roc_auc_score(indicator[:, mixed], probabilities[:, mixed], average="macro"))
 
 
-def _doubt(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def _label_errors(probabilities: npt.NDArray[np.float64], indicator: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     from cleanlab.rank import get_label_quality_scores
 
-    quality = get_label_quality_scores(having.argmax(axis=1), probabilities, method="self_confidence")
+    quality = get_label_quality_scores(indicator.argmax(axis=1), probabilities, method="self_confidence")
     return np.asarray(1 - quality, np.float64)
 
 
-def _doubt_several(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def _multi_label_errors(
+    probabilities: npt.NDArray[np.float64], indicator: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
     from cleanlab.multilabel_classification import get_label_quality_scores
 
-    label_lists = [np.flatnonzero(row).tolist() for row in having]
+    label_lists = [np.flatnonzero(row).tolist() for row in indicator]
     return np.asarray(1 - get_label_quality_scores(label_lists, probabilities), np.float64)
 
 
-def _stretch(doubt: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:
+def _stretch(raw_scores: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:
     """Rescale doubt piecewise linearly so that the `wrong` highest values are at least one half."""
     if not wrong:
-        return doubt / 2
-    limit = float(np.sort(doubt)[-wrong])
-    above = 0.5 + 0.5 * (doubt - limit) / max(1 - limit, 1e-12)
-    stretched: npt.NDArray[np.float64] = np.where(doubt >= limit, above, 0.5 * doubt / max(limit, 1e-12))
+        return raw_scores / 2
+    limit = float(np.sort(raw_scores)[-wrong])
+    above = 0.5 + 0.5 * (raw_scores - limit) / max(1 - limit, 1e-12)
+    stretched: npt.NDArray[np.float64] = np.where(raw_scores >= limit, above, 0.5 * raw_scores / max(limit, 1e-12))
     return np.clip(stretched, 0, 1)
 
 

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.findings import KEPT_FROM, Finding, FindingKind
+from distingo.curation.findings import MINIMUM_SCORES, Finding, FindingKind
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import CopyPair
 from distingo.near_duplicates.signatures import SYMMETRY_CODES
 from distingo.records import LabeledImage, ManifestRow
 
-_LEFT_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}
+_REMOVED_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}
 """Order of splits in which an image of a pair becomes the finding's file, which is removed first."""
 
 Thresholds = Mapping[FindingKind, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PairImage:
     """One image of a pair.
 
     Attributes:
@@ -42,11 +42,11 @@ class Seen:
     root: str = ""
 
     @classmethod
-    def of(cls, image: LabeledImage | ManifestRow, root: str = "") -> Seen:
+    def of(cls, image: LabeledImage | ManifestRow, root: str = "") -> PairImage:
         """Create the record from an image or a row of the manifest."""
         if isinstance(image, ManifestRow):
             return cls(image.file, image.labels, image.split or "", image.content, root)
-        return cls(image.source.file, image.labels, image.given_split or "", image.content, root)
+        return cls(image.source.file, image.labels, image.predefined_split or "", image.content, root)
 
 
 def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
@@ -66,7 +66,7 @@ def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) 
         if row.status in {"duplicate", "conflict"} and row.same_as in rows and pair not in reported:
             reported.add(pair)
             reason = row.reason or note("same-pixels", file=row.same_as)
-            yield _relate(Seen.of(row), Seen.of(rows[row.same_as]), 1.0, reason, thresholds)
+            yield _relate(PairImage.of(row), PairImage.of(rows[row.same_as]), 1.0, reason, thresholds)
 
 
 def pair_findings(
@@ -91,14 +91,14 @@ def pair_findings(
     for pair in pairs:
         if pair.first >= len(images):
             continue
-        first = Seen.of(images[pair.first])
+        first = PairImage.of(images[pair.first])
         if pair.second < len(images):
-            second = Seen.of(images[pair.second])
+            second = PairImage.of(images[pair.second])
         else:
             other = others[pair.second - len(images)]
             if other.pixels == images[pair.first].pixels:  # reported by `leak_findings`
                 continue
-            second = Seen.of(other, other_root)
+            second = PairImage.of(other, other_root)
         yield _relate(first, second, pair.similarity, None, thresholds, SYMMETRY_CODES[pair.symmetry])
 
 
@@ -122,21 +122,21 @@ def leak_findings(
         if other is not None:
             shared = "bytes" if other.content == image.content else "pixels"
             reason = note(f"same-{shared}", file=other.source.file)
-            yield _relate(Seen.of(image), Seen.of(other, other_root), 1.0, reason, thresholds)
+            yield _relate(PairImage.of(image), PairImage.of(other, other_root), 1.0, reason, thresholds)
 
 
 def _relate(
-    one: Seen,
-    other: Seen,
+    first: PairImage,
+    other: PairImage,
     score: float,
     reason: Note | None,
     thresholds: Thresholds,
     symmetry: str = "",
 ) -> Finding:
     """Create the finding of a pair; without a reason, the images are near-duplicates under a rotation or reflection."""
-    file, partner, near = one, other, reason is None
+    file, partner, near = first, other, reason is None
     if near and not other.root:
-        file, partner = sorted((other, one), key=lambda seen: _LEFT_FIRST[seen.split])
+        file, partner = sorted((other, first), key=lambda image: _REMOVED_FIRST[image.split])
     if reason is None:
         reason = note("same-scene", file=partner.file)
         if symmetry:
@@ -231,7 +231,7 @@ def outlier_findings(
         threshold: Score from which a finding counts.
 
     Yields:
-        ``outlier`` with score 1 - 2^(-z / 3.5), if it is at least `KEPT_FROM`.
+        ``outlier`` with score 1 - 2^(-z / 3.5), if it is at least `MINIMUM_SCORES`.
     """
     if len(images) <= NEIGHBORS:
         return
@@ -240,10 +240,10 @@ def outlier_findings(
     away = np.log(mean / usual)
     deviation = 1.4826 * max(float(np.median(np.abs(away))), 1e-3)
     scores = 1 - 2.0 ** -(np.maximum(away / deviation, 0) / _FAR)
-    for at in np.flatnonzero(scores >= KEPT_FROM["outlier"]).tolist():
+    for at in np.flatnonzero(scores >= MINIMUM_SCORES["outlier"]).tolist():
         image = images[at]
         reason = note("far-from-nearest", deviations=round(float(away[at]) / deviation, 1))
-        file_fields = (image.labels, image.given_split or "", image.content)
+        file_fields = (image.labels, image.predefined_split or "", image.content)
         yield Finding("outlier", image.source.file, float(scores[at]), threshold, *file_fields, reason=reason)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distingo.curation.findings import Finding, FindingKind, is_answered
+from distingo.curation.findings import Finding, FindingKind, is_resolved
 from distingo.datasets.corrections import Corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
@@ -38,10 +38,10 @@ def choose_copies(same: Iterable[Pair], alike: Iterable[Pair], rank: Rank) -> di
     Returns:
         The kept duplicate by removed file.
     """
-    goes = {file: group[0] for group in _groups(same, rank) for file in group[1:]}
+    originals = {file: group[0] for group in _groups(same, rank) for file in group[1:]}
     near: dict[str, set[str]] = defaultdict(set)
     for pair in alike:
-        one, other = (goes.get(file, file) for file in pair)
+        one, other = (originals.get(file, file) for file in pair)
         if one != other:
             near[one].add(other)
             near[other].add(one)
@@ -52,7 +52,7 @@ def choose_copies(same: Iterable[Pair], alike: Iterable[Pair], rank: Rank) -> di
             replacements[file] = min(kept, key=rank)
         else:
             stays.add(file)
-    return {**{file: replacements.get(kept, kept) for file, kept in goes.items()}, **replacements}
+    return {**{file: replacements.get(kept, kept) for file, kept in originals.items()}, **replacements}
 
 
 def _groups(pairs: Iterable[Pair], rank: Rank) -> list[list[str]]:
@@ -101,7 +101,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftAlone:
+class UnmovedFile:
     """One file with findings that is not moved, and the reason."""
 
     file: str
@@ -116,13 +116,13 @@ class CleaningPlan:
     Attributes:
         root: Resolved root of the data set.
         moves: Files to be moved, sorted by name.
-        left_alone: Files that are not moved, sorted by name.
+        unmoved: Files that are not moved, sorted by name.
         notes: Notes for the user.
     """
 
     root: Path
     moves: tuple[Move, ...]
-    left_alone: tuple[LeftAlone, ...]
+    unmoved: tuple[UnmovedFile, ...]
     notes: tuple[Note, ...] = ()
 
 
@@ -142,7 +142,7 @@ def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Correcti
         The plan.
     """
     root = root.resolve()
-    open_findings, answered = _sort_out(findings, corrections)
+    open_findings, resolved = _sort_out(findings, corrections)
     reasons: dict[str, list[Finding]] = defaultdict(list)
     for finding in open_findings:
         if finding.kind not in PAIR_KINDS or finding.other_root:
@@ -157,7 +157,7 @@ def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Correcti
                 reasons[file].append(view)
     contents = _contents(findings)
     moves: list[Move] = []
-    left = list(answered)
+    left = list(resolved)
     with progress_bar("Comparing with the check", len(reasons)) as advance:
         for file in sorted(reasons):
             kept_copy = "" if any(each.kind not in PAIR_KINDS for each in reasons[file]) else stays.get(file, "")
@@ -173,21 +173,21 @@ def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Correcti
 
 def _sort_out(
     findings: Sequence[Finding], corrections: Corrections | None
-) -> tuple[list[Finding], dict[LeftAlone, None]]:
+) -> tuple[list[Finding], dict[UnmovedFile, None]]:
     """Divide findings into those to act on and those that were already resolved."""
     unresolved: list[Finding] = []
-    resolved: dict[LeftAlone, None] = {}
+    resolved: dict[UnmovedFile, None] = {}
     by_file = corrections.by_file if corrections else {}
     for finding in findings:
         correction = by_file.get(finding.file)
-        if not is_answered(finding, corrections) or (correction and correction.action == "quarantine"):
+        if not is_resolved(finding, corrections) or (correction and correction.action == "quarantine"):
             unresolved.append(finding)
             continue
         name = corrections.path.name if corrections else ""
         decided = note("decided-with", table=name, file=finding.other)
         if correction:
             decided = note("decided", table=name, action=correction.action, line=correction.line)
-        resolved[LeftAlone(finding.file, (finding.kind,), decided)] = None
+        resolved[UnmovedFile(finding.file, (finding.kind,), decided)] = None
     return unresolved, resolved
 
 
@@ -239,34 +239,36 @@ def _pixels(root: Path, file: str) -> int:
     return header.width * header.height
 
 
-def _decide(root: Path, file: str, found: Sequence[Finding], contents: dict[str, str], stays: str) -> Move | LeftAlone:
-    kinds = tuple(dict.fromkeys(finding.kind for finding in found))
+def _decide(
+    root: Path, file: str, findings: Sequence[Finding], contents: dict[str, str], stays: str
+) -> Move | UnmovedFile:
+    kinds = tuple(dict.fromkeys(finding.kind for finding in findings))
     if find_path_fault(file):
-        return LeftAlone(file, kinds, note("outside-folder", folder=str(root)))
+        return UnmovedFile(file, kinds, note("outside-folder", folder=str(root)))
     source = source_of(root, file)
     if source.index is not None:
-        return LeftAlone(file, kinds, note("inside-file-of-images"))
-    if why := _why_fixed(root, source.path):
-        return LeftAlone(file, kinds, why)
+        return UnmovedFile(file, kinds, note("inside-file-of-images"))
+    if why := _why_immovable(root, source.path):
+        return UnmovedFile(file, kinds, why)
     content, why = _unchanged(root, file, contents.get(file, ""))
     if not why and stays:
         copy, changed = _unchanged(root, stays, contents.get(stays, ""))
         if changed or not copy:
             why = note("copy-not-kept", file=stays, said=changed or note("not-there"))
     if why:
-        return LeftAlone(file, kinds, why)
-    reasons = tuple(dict.fromkeys(finding.reason or _name(finding) for finding in found))
+        return UnmovedFile(file, kinds, why)
+    reasons = tuple(dict.fromkeys(finding.reason or _describe(finding) for finding in findings))
     reason = reasons[0] if len(reasons) == 1 else note("several-reasons", reasons=reasons)
     return Move(file, source.path, kinds, reason, content, stays)
 
 
-def _name(finding: Finding) -> Note:
+def _describe(finding: Finding) -> Note:
     if finding.other:
         return note("finding-of-pair", kind=finding.kind, file=finding.other)
     return note("finding", kind=finding.kind)
 
 
-def _why_fixed(root: Path, path: Path) -> Note | None:
+def _why_immovable(root: Path, path: Path) -> Note | None:
     """Describe why a file below the root can't be moved; None if it can."""
     for parent in (path, *path.parents):
         if parent == root:

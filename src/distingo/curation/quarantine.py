@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from distingo.curation.planning import CleaningPlan, LeftAlone, Move
+from distingo.curation.planning import CleaningPlan, Move, UnmovedFile
 from distingo.datasets.walking import display_name
 from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, option, quote
 from distingo.files import content_hash
@@ -36,7 +36,7 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 _HASH = re.compile("[0-9a-f]{32}|")
 
-_OTHER_LINES = ("copied", "moved", "returning", "returned")
+_EVENTS = ("copied", "moved", "returning", "returned")
 """Journal lines that may be missing after an interruption, and are ignored."""
 
 
@@ -86,7 +86,7 @@ class Restoration:
     returned: tuple[str, ...]
     in_place: tuple[str, ...]
     copies: tuple[str, ...]
-    left: tuple[LeftAlone, ...]
+    left: tuple[UnmovedFile, ...]
 
 
 def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
@@ -115,7 +115,7 @@ def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
             )
         return folder
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    folder = _usual_place(root) / now
+    folder = _default_folder(root) / now
     number = 2
     while folder.exists():
         folder = folder.with_name(f"{now}-{number}")
@@ -123,13 +123,13 @@ def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
     return folder
 
 
-def _usual_place(root: Path) -> Path:
+def _default_folder(root: Path) -> Path:
     return root.parent / f"{root.name}-quarantine"
 
 
 def undo_command(root: Path, quarantine: Path) -> str:
     """Command that restores the files; it contains the data set unless the quarantine is in its usual place."""
-    words = ["distingo", "clean", *([] if quarantine.parent == _usual_place(root) else [str(root)])]
+    words = ["distingo", "clean", *([] if quarantine.parent == _default_folder(root) else [str(root)])]
     return shlex.join([*words, "--undo", str(quarantine)])
 
 
@@ -141,7 +141,7 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
         quarantine: Folder from `choose_quarantine`.
 
     Returns:
-        The plan as it was carried out; files that could not be moved are in `left_alone`.
+        The plan as it was carried out; files that could not be moved are in `unmoved`.
 
     Raises:
         ResourceError: The quarantine can't be written or its disk is full; what was moved is in the journal.
@@ -150,14 +150,14 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
     if not plan.moves:
         return plan
     moved: list[Move] = []
-    left = list(plan.left_alone)
+    left = list(plan.unmoved)
     with journal_writer(quarantine / JOURNAL_NAME) as journal, progress_bar("Moving", len(plan.moves)) as advance:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         journal.write({"format": FORMAT, "distingo": __version__, "root": str(plan.root), "at": now})
         try:
             for move in plan.moves:
                 if why := _move(plan.root, move, quarantine, journal):
-                    left.append(LeftAlone(move.file, move.kinds, why))
+                    left.append(UnmovedFile(move.file, move.kinds, why))
                 else:
                     moved.append(move)
                 advance()
@@ -166,7 +166,7 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
                 f"stopped after {len(moved):,} files; `{undo_command(plan.root, quarantine)}` puts them back",
                 code="interrupted",
             ) from None
-    return replace(plan, moves=tuple(moved), left_alone=tuple(left))
+    return replace(plan, moves=tuple(moved), unmoved=tuple(left))
 
 
 def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> Note | None:
@@ -212,7 +212,7 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     """
     quarantine = quarantine.resolve()
     journal = read_journal(quarantine)
-    root = _settle_root(quarantine, journal, root)
+    root = _find_root(quarantine, journal, root)
     faults = [
         f"{quarantine / JOURNAL_NAME}: {why}"
         for entry in journal.entries
@@ -221,7 +221,7 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     if faults:
         raise DataError(join_faults(faults, "nothing was moved"), code="cannot_undo")
     outcomes: dict[_Outcome, list[str]] = {"returned": [], "in place": [], "copies": []}
-    left: list[LeftAlone] = []
+    left: list[UnmovedFile] = []
     with (
         journal_writer(quarantine / JOURNAL_NAME) as writer,
         progress_bar("Putting back", len(journal.entries)) as advance,
@@ -230,7 +230,7 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
             name = display_name(tuple(entry.path.split("/")))
             outcome = _put_back(entry, root, quarantine, writer)
             if isinstance(outcome, Note):
-                left.append(LeftAlone(name, (), outcome))
+                left.append(UnmovedFile(name, (), outcome))
             else:
                 outcomes[outcome].append(name)
             advance()
@@ -282,7 +282,7 @@ def _parse_entry(text: bytes) -> JournalEntry | str | None:
     if isinstance(line, str):
         return line
     if "moving" not in line:
-        return None if any(name in line for name in _OTHER_LINES) else "is of no known kind"
+        return None if any(name in line for name in _EVENTS) else "is of no known kind"
     path, content = line["moving"], line.get("content")
     if why := find_path_fault(path):
         return why
@@ -292,7 +292,7 @@ def _parse_entry(text: bytes) -> JournalEntry | str | None:
     return "names the journal itself" if path == JOURNAL_NAME else JournalEntry(path, content)
 
 
-def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path:
+def _find_root(quarantine: Path, journal: Journal, named: Path | None) -> Path:
     """Root to restore files to: the given one, or that of the journal if the quarantine is in its usual place."""
     if named is None:
         _require_own_root(quarantine, journal.root)
@@ -317,7 +317,7 @@ def _require_own_root(quarantine: Path, root: Path) -> None:
 
     An untrusted archive could contain a link with the data set's name next to its quarantine.
     """
-    if quarantine.parent != _usual_place(root):
+    if quarantine.parent != _default_folder(root):
         why = f"its journal names {quote(str(root))}, beside which it does not lie"
     elif root != root.resolve():  # a link, a junction, or `..`
         why = f"its journal names {quote(str(root))}, which leads elsewhere, to {quote(str(root.resolve()))}"
@@ -344,35 +344,35 @@ def _find_fault(entry: JournalEntry, root: Path, quarantine: Path) -> str:
 
 def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: JournalWriter) -> _Outcome | Note:
     """Restore one file; return the reason if it can't be restored."""
-    here, there = root / entry.path, quarantine / entry.path
+    original, quarantined = root / entry.path, quarantine / entry.path
     try:
-        if not os.path.lexists(there):
-            return "in place" if os.path.lexists(here) else note("in-neither-place")
+        if not os.path.lexists(quarantined):
+            return "in place" if os.path.lexists(original) else note("in-neither-place")
         if _find_fault(entry, root, quarantine):
             return note("reached-through-link-now")
-        if not os.path.lexists(here):
+        if not os.path.lexists(original):
             journal.write({"returning": entry.path})
-            move_file(there, here)
+            move_file(quarantined, original)
             journal.write({"returned": entry.path}, durable=False)
             return "returned"
-        return _compare_with_place(here, there)
+        return _compare_with_original(original, quarantined)
     except OSError as error:
         return note("cannot-put-back", error=error.strerror or type(error).__name__)
 
 
-def _compare_with_place(here: Path, there: Path) -> _Outcome | Note:
+def _compare_with_original(original: Path, quarantined: Path) -> _Outcome | Note:
     """Compare a file in the quarantine with the one in its original place; return values as for `_put_back`."""
-    if _has_both_names(here, there):
-        there.unlink()  # interrupted between link and unlink; the file is in its original place
+    if _has_both_names(original, quarantined):
+        quarantined.unlink()  # interrupted between link and unlink; the file is in its original place
         return "in place"
-    if here.is_file() and not here.is_symlink() and here.read_bytes() == there.read_bytes():
+    if original.is_file() and not original.is_symlink() and original.read_bytes() == quarantined.read_bytes():
         return "copies"
     return note("place-taken")
 
 
-def _has_both_names(here: Path, there: Path) -> bool:
+def _has_both_names(original: Path, quarantined: Path) -> bool:
     """Whether two paths are hard links to the same file (not symbolic links)."""
-    one, other = here.lstat(), there.lstat()
+    one, other = original.lstat(), quarantined.lstat()
     return stat.S_ISREG(one.st_mode) and os.path.samestat(one, other) and one.st_nlink > 1
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.curation.findings import KEPT_FROM, Finding
+from distingo.curation.findings import MINIMUM_SCORES, Finding
 from distingo.datasets.decoding.decode import read_bytes
 from distingo.datasets.measurements import MEASUREMENTS
 from distingo.messages.notes import note
@@ -28,10 +28,10 @@ _LEAVES = 64
 _FEWEST = 5
 """Minimum number of images in a leaf of the tree; classes need twice as many."""
 
-_WRITTEN_TAGS = (0x010F, 0x0110, 0x0131, 0x013B)
+_EXIF_TAGS = (0x010F, 0x0110, 0x0131, 0x013B)
 """EXIF's make, model, software and artist."""
 
-_WRITTEN_KINDS = ("icc_profile", "exif", "comment", "jfif", "dpi", "progressive")
+_METADATA_KEYS = ("icc_profile", "exif", "comment", "jfif", "dpi", "progressive")
 
 Columns = npt.NDArray[np.float64]
 
@@ -74,14 +74,14 @@ def find_shortcuts(dataset: Dataset, measurements: npt.NDArray[np.float32], *, s
     """
     images = dataset.images
 
-    def things(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
-        named = dict(zip(MEASUREMENTS, measurements[rows].T.astype(np.float64), strict=True))
+    def properties(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
+        columns_by_name = dict(zip(MEASUREMENTS, measurements[rows].T.astype(np.float64), strict=True))
         formats = {row.file: row.format for row in dataset.manifest}
         chosen = [images[at] for at in rows]
         columns = {
-            "sharpness": named["sharpness"][:, None],
-            "brightness": np.stack([named["brightness"], named["contrast"]], axis=1),
-            "mean color": np.stack([named[name] for name in ("red", "green", "blue")], axis=1),
+            "sharpness": columns_by_name["sharpness"][:, None],
+            "brightness": np.stack([columns_by_name["brightness"], columns_by_name["contrast"]], axis=1),
+            "mean color": np.stack([columns_by_name[name] for name in ("red", "green", "blue")], axis=1),
             "dimensions": _dimensions([(image.width, image.height) for image in chosen]),
             "format": _one_hot([{formats.get(image.source.file, "")} for image in chosen]),
         }
@@ -90,21 +90,21 @@ def find_shortcuts(dataset: Dataset, measurements: npt.NDArray[np.float32], *, s
             columns |= {"file size": np.array(sizes, np.float64)[:, None], "metadata": _one_hot(metadata)}
         return columns
 
-    return _measure([image.labels for image in images], things, dataset.task, seed)
+    return _measure([image.labels for image in images], properties, dataset.task, seed)
 
 
 def find_file_shortcuts(manifest: Sequence[ManifestRow], task: str, *, seed: int = 0) -> tuple[Shortcut, ...]:
     """Same as `find_shortcuts`, for the format and dimensions of the used files of a manifest."""
     used = [row for row in manifest if row.status == "used"]
 
-    def things(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
+    def properties(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
         chosen = [used[at] for at in rows]
         return {
             "dimensions": _dimensions([(row.width, row.height) for row in chosen]),
             "format": _one_hot([{row.format} for row in chosen]),
         }
 
-    return _measure([row.labels for row in used], things, task, seed)
+    return _measure([row.labels for row in used], properties, task, seed)
 
 
 def shortcut_findings(shortcuts: Sequence[Shortcut], task: str, threshold: float) -> Iterator[Finding]:
@@ -122,25 +122,25 @@ def imbalance_findings(dataset: Dataset, threshold: float) -> Iterator[Finding]:
     largest, most = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
     for name in dataset.classes:
         score = 1 - counts[name] / max(most, 1)
-        if score >= KEPT_FROM["imbalance"]:
+        if score >= MINIMUM_SCORES["imbalance"]:
             reason = note("class-sizes", name=name, count=counts[name], largest=largest, most=most)
             yield Finding("imbalance", "", score, threshold, (name,), reason=reason)
 
 
 def _measure(
     labels: Sequence[tuple[str, ...]],
-    things: Callable[[npt.NDArray[np.intp]], Mapping[str, Columns]],
+    properties: Callable[[npt.NDArray[np.intp]], Mapping[str, Columns]],
     task: str,
     seed: int,
 ) -> tuple[Shortcut, ...]:
-    """Measure each property that `things` returns, on a sample of the rows."""
+    """Measure each property that `properties` returns, on a sample of the rows."""
     sample = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_SAMPLE])
     having, usable = _targets([labels[at] for at in sample], task)
     if not having.size:
         return ()
     shortcuts = [
         Shortcut(name, *_cross_validate(columns, having, task, seed), len(usable))
-        for name, columns in things(sample[usable]).items()
+        for name, columns in properties(sample[usable]).items()
         if len(np.unique(columns, axis=0)) > 1
     ]
     return tuple(sorted(shortcuts, key=lambda shortcut: -shortcut.score))
@@ -179,8 +179,8 @@ def _read_metadata(source: Source) -> tuple[int, frozenset[str]]:
         data = read_bytes(source)
         with Image.open(io.BytesIO(data)) as image:
             exif = image.getexif()
-            tags = {f"{tag}={exif[tag]}" for tag in _WRITTEN_TAGS if tag in exif}
-            kinds = {name for name in _WRITTEN_KINDS if name in image.info}
+            tags = {f"{tag}={exif[tag]}" for tag in _EXIF_TAGS if tag in exif}
+            kinds = {name for name in _METADATA_KEYS if name in image.info}
             return len(data), frozenset({f"mode={image.mode}", *tags, *kinds})
     except Exception:  # a file that can no longer be read has no metadata
         return 0, frozenset()

@@ -13,16 +13,16 @@ from distingo.errors import DataError, find_near
 from distingo.messages.notes import Note, note
 from distingo.records import ManifestRow
 
-_NAMED = 5
+_MAX_NAMED = 5
 """How many corrections a note names before it counts the rest."""
 
 
 @dataclass(slots=True)
-class _Account:
+class _Applied:
     """Which corrections had which effect."""
 
     relabeled: list[Correction] = field(default_factory=list)
-    set_aside: list[Correction] = field(default_factory=list)
+    quarantined: list[Correction] = field(default_factory=list)
     changed: list[Correction] = field(default_factory=list)
 
 
@@ -65,34 +65,34 @@ def correct(
     """
     if corrections is None:
         return layout, list(examined)
-    account, by_file = _Account(), corrections.by_file
+    applied, by_file = _Applied(), corrections.by_file
     ignored_before = {row.file: row for row in layout.ignored}
     remaining: list[Examined] = []
-    set_aside: list[ManifestRow] = []
+    quarantined: list[ManifestRow] = []
     for entry in examined:
         correction = by_file.get(entry.candidate.source.file)
         if correction is None or correction.action == "keep":
             remaining.append(entry)
         elif correction.content and correction.content != entry.content:
-            account.changed.append(correction)
+            applied.changed.append(correction)
             remaining += [] if entry.candidate.source.file in ignored_before else [entry]
         elif correction.action == "quarantine":
-            account.set_aside.append(correction)
-            set_aside.append(_row_set_aside(entry, correction, corrections))
+            applied.quarantined.append(correction)
+            quarantined.append(_quarantined_row(entry, correction, corrections))
         else:
             _check_labels(layout, correction, corrections)
             remaining.append(
-                _relabeled(entry, correction, account, was_candidate=correction.file not in ignored_before)
+                _relabeled(entry, correction, applied, was_candidate=correction.file not in ignored_before)
             )
     remaining_files = {entry.candidate.source.file for entry in remaining}
     ignored = [row for row in layout.ignored if row.file not in remaining_files]
     classes = tuple(sorted({label for entry in remaining for label in entry.candidate.labels}))
     _check_classes(layout, classes, corrections)
-    notes = (*layout.notes, *_notes(layout, remaining, classes, corrections, account))
-    return replace(layout, classes=classes, ignored=(*ignored, *set_aside), notes=notes), remaining
+    notes = (*layout.notes, *_notes(layout, remaining, classes, corrections, applied))
+    return replace(layout, classes=classes, ignored=(*ignored, *quarantined), notes=notes), remaining
 
 
-def describe_makers(label: str, files: Sequence[str], corrections: Corrections | None) -> str:
+def describe_sole_corrections(label: str, files: Sequence[str], corrections: Corrections | None) -> str:
     """Describe the corrections that alone give a class its images; empty if it has other images too.
 
     Args:
@@ -105,18 +105,18 @@ def describe_makers(label: str, files: Sequence[str], corrections: Corrections |
     entries = [entry for file in files if (entry := corrections.by_file.get(file)) and label in entry.labels]
     if len(entries) < len(files):
         return ""
-    listing = "; ".join(map(str, _some(entries)))
+    listing = "; ".join(map(str, _name_some(entries)))
     return f"only {corrections.path} gives it ({listing}); take that back there"
 
 
-def _relabeled(entry: Examined, correction: Correction, account: _Account, *, was_candidate: bool) -> Examined:
+def _relabeled(entry: Examined, correction: Correction, applied: _Applied, *, was_candidate: bool) -> Examined:
     if was_candidate and entry.candidate.labels == correction.labels:
         return entry
-    account.relabeled.append(correction)
+    applied.relabeled.append(correction)
     return replace(entry, candidate=replace(entry.candidate, labels=correction.labels))
 
 
-def _row_set_aside(entry: Examined, correction: Correction, corrections: Corrections) -> ManifestRow:
+def _quarantined_row(entry: Examined, correction: Correction, corrections: Corrections) -> ManifestRow:
     candidate, facts = entry.candidate, entry.facts
     reason = note("set-aside", line=correction.line, file=corrections.path.name)
     if correction.kinds:
@@ -148,32 +148,41 @@ def _check_labels(layout: Layout, correction: Correction, corrections: Correctio
 
 
 def _check_classes(layout: Layout, classes: Sequence[str], corrections: Corrections) -> None:
-    fewest = 2 if layout.task == "single-label" else 1
-    if len(classes) < fewest:
+    min_classes = 2 if layout.task == "single-label" else 1
+    if len(classes) < min_classes:
         remaining = f"one class only ({classes[0]})" if classes else "no class"
         raise DataError(
-            f"{corrections.path}: leaves {remaining} of {layout.root}; a classifier needs at least {fewest}",
+            f"{corrections.path}: leaves {remaining} of {layout.root}; a classifier needs at least {min_classes}",
             code="too_few_classes",
             parameter="corrections",
         )
 
 
 def _notes(
-    layout: Layout, left: Sequence[Examined], classes: Sequence[str], corrections: Corrections, account: _Account
+    layout: Layout,
+    remaining: Sequence[Examined],
+    classes: Sequence[str],
+    corrections: Corrections,
+    applied: _Applied,
 ) -> list[Note]:
     name = corrections.path.name
     kept_count = sum(entry.action == "keep" for entry in corrections.entries)
-    applied = note("corrections-applied", file=name, count=len(account.relabeled), aside=len(account.set_aside))
-    notes = [Note("corrections-applied-and-kept", {**applied.values, "kept": kept_count}) if kept_count else applied]
-    if account.changed:
-        changed = account.changed
-        notes.append(note("corrections-outdated", file=name, count=len(changed), which=_some(changed)))
+    summary = note(
+        "corrections-applied",
+        file=name,
+        count=len(applied.relabeled),
+        aside=len(applied.quarantined),
+    )
+    notes = [Note("corrections-applied-and-kept", {**summary.values, "kept": kept_count}) if kept_count else summary]
+    if applied.changed:
+        changed = applied.changed
+        notes.append(note("corrections-outdated", file=name, count=len(changed), which=_name_some(changed)))
     present = {row.file for row in layout.ignored if row.status != "missing"}
     present |= {candidate.source.file for candidate in layout.candidates}
     if absent := [entry for entry in corrections.entries if entry.file not in present]:
-        root, listing = str(layout.root), _some(absent)
+        root, listing = str(layout.root), _name_some(absent)
         notes.append(note("corrections-without-file", file=name, count=len(absent), root=root, which=listing))
-    counts = Counter(label for entry in left for label in entry.candidate.labels)
+    counts = Counter(label for entry in remaining for label in entry.candidate.labels)
     for label in classes:
         if label not in layout.classes:
             added = note("class-of-corrections", file=name, name=label, count=counts[label])
@@ -183,7 +192,7 @@ def _notes(
     return notes
 
 
-def _some(entries: Sequence[Correction]) -> tuple[Note, ...]:
+def _name_some(entries: Sequence[Correction]) -> tuple[Note, ...]:
     """Name the first few entries with their lines, and how many more there are."""
-    first_entries = [note("correction", line=entry.line, file=entry.file) for entry in entries[:_NAMED]]
-    return (*first_entries, *([note("and-more", count=len(entries) - _NAMED)] if len(entries) > _NAMED else []))
+    first_entries = [note("correction", line=entry.line, file=entry.file) for entry in entries[:_MAX_NAMED]]
+    return (*first_entries, *([note("and-more", count=len(entries) - _MAX_NAMED)] if len(entries) > _MAX_NAMED else []))

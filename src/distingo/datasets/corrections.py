@@ -20,7 +20,7 @@ from distingo.csv_files import join_labels, restore_cells, split_labels, write_t
 from distingo.datasets.tables.headers import names_labels
 from distingo.datasets.tables.table import decode_text
 from distingo.datasets.walking import FoundFile
-from distingo.errors import DataError, RunError, name_the_nearest
+from distingo.errors import DataError, RunError, suggest_names
 from distingo.files import content_hash, require_intact
 from distingo.messages.notes import Note, note
 from distingo.records import HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD
@@ -46,7 +46,7 @@ _HASH = re.compile(r"[0-9a-f]{32}")
 
 _KIND = re.compile(r"[a-z]+(-[a-z]+)*")
 
-_Known = TypeVar("_Known", bound=str)
+_Choice = TypeVar("_Choice", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +101,13 @@ class Corrections:
         return content_hash(repr(rows).encode("utf-8", "backslashreplace"))
 
 
-def find_corrections(root: Path, said: str | Path | None = None) -> Corrections | None:
+def find_corrections(root: Path, requested: str | Path | None = None) -> Corrections | None:
     """Read the corrections that belong to a data set.
 
     Args:
         root: The data set's root.
-        said: A table to read instead of the one in `root`; ``none`` reads none; None uses ``corrections.csv`` in the
-            root if it exists, unless it is evidently a person's own table of labels.
+        requested: A table to read instead of the one in `root`; ``none`` reads none; None uses ``corrections.csv`` in
+            the root if it exists, unless it is evidently a person's own table of labels.
 
     Returns:
         The corrections, or None if there are none to apply.
@@ -115,40 +115,40 @@ def find_corrections(root: Path, said: str | Path | None = None) -> Corrections 
     Raises:
         DataError: The table is missing (if one was named), empty or damaged; the message names the line.
     """
-    if said is not None:
-        return None if str(said) == NO_CORRECTIONS else read_corrections(Path(said), root)
+    if requested is not None:
+        return None if str(requested) == NO_CORRECTIONS else read_corrections(Path(requested), root)
     path = root / CORRECTIONS_NAME
     return read_corrections(path, root) if path.is_file() and not is_label_table(path) else None
 
 
 def is_corrections(path: Path) -> bool:
     """Whether a file has the header of a table of corrections; a person's own table may have the same name."""
-    return set(_REQUIRED) <= set(_look_at_header(path))
+    return set(_REQUIRED) <= set(_header_names(path))
 
 
 def is_label_table(path: Path) -> bool:
     """Whether the columns are those of a table of labels: one for images, one for labels, no action."""
-    header = _look_at_header(path)
+    header = _header_names(path)
     return "action" not in header and names_labels(header)
 
 
-def _look_at_header(path: Path) -> list[str]:
+def _header_names(path: Path) -> list[str]:
     """The column names of a table; none if it can't be read."""
     try:
         text, _ = decode_text(path, path.read_bytes())
-        return _tidy_names(next(_rows(text), []))
+        return _normalized_names(next(_rows(text), []))
     except (OSError, DataError, csv.Error):
         return []
 
 
-def _tidy_names(row: Sequence[str]) -> list[str]:
+def _normalized_names(row: Sequence[str]) -> list[str]:
     return [name.strip().lower() for name in row]
 
 
 def _rows(text: str) -> Any:
     """Read the text's rows; the delimiter is the comma, semicolon or tab that splits the header best."""
     first_line = text.partition("\n")[0]
-    headers = {each: set(_tidy_names(next(csv.reader([first_line], delimiter=each), []))) for each in _DELIMITERS}
+    headers = {each: set(_normalized_names(next(csv.reader([first_line], delimiter=each), []))) for each in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda each: (len(headers[each].intersection(_REQUIRED)), len(headers[each])))
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
 
@@ -185,7 +185,7 @@ def read_corrections(path: Path, root: Path | None = None) -> Corrections:
             if not any(row):
                 continue
             entry = _read_entry(path, reader.line_num, header, restore_cells(row))
-            entry = entry if root is None else replace(entry, file=_tidy_file(root, entry.file))
+            entry = entry if root is None else replace(entry, file=_normalized_file(root, entry.file))
             if entry.file in entries:
                 first_line = entries[entry.file].line
                 raise DataError(
@@ -212,7 +212,7 @@ def write_corrections(corrections: Corrections, *, recorded: bool = False) -> No
 
 
 def _read_header(path: Path, row: list[str]) -> list[str]:
-    header = _tidy_names(row)
+    header = _normalized_names(row)
     if missing := [name for name in _REQUIRED if name not in header]:
         raise DataError(
             f"{path}: line 1 has no column {missing[0]!r}; corrections have {', '.join(_COLUMNS)}; "
@@ -222,7 +222,7 @@ def _read_header(path: Path, row: list[str]) -> list[str]:
     for name in header:
         if name not in _COLUMNS:
             raise DataError(
-                f"{path}: line 1: no column {name!r} is known; {name_the_nearest(name, list(_COLUMNS))}",
+                f"{path}: line 1: no column {name!r} is known; {suggest_names(name, list(_COLUMNS))}",
                 code="unknown_column",
             )
     if len(set(header)) < len(header):
@@ -252,11 +252,11 @@ def _read_entry(path: Path, line: int, header: list[str], row: list[str]) -> Cor
     return entry
 
 
-def _tidy_file(root: Path, file: str) -> str:
+def _normalized_file(root: Path, file: str) -> str:
     """A file as written in `Source.file`; a backslash is part of a name only if there is such a file."""
-    tidy = PurePosixPath(file).as_posix()
+    path = PurePosixPath(file).as_posix()
     return (
-        tidy if "\\" not in tidy or os.path.lexists(root / tidy) else PurePosixPath(tidy.replace("\\", "/")).as_posix()
+        path if "\\" not in path or os.path.lexists(root / path) else PurePosixPath(path.replace("\\", "/")).as_posix()
     )
 
 
@@ -277,11 +277,11 @@ def _check_entry(entry: Correction) -> None:
             raise ValueError(f"at {entry.at!r} is no time such as 2025-01-31T12:00:00Z; leave it empty") from error
 
 
-def _one_of(text: str, known: tuple[_Known, ...], what: str) -> _Known:
-    for each in known:
+def _one_of(text: str, choices: tuple[_Choice, ...], column: str) -> _Choice:
+    for each in choices:
         if each == text:
             return each
-    raise ValueError(f"{text!r} is no {what}; {name_the_nearest(text, list(known))}")
+    raise ValueError(f"{text!r} is no {column}; {suggest_names(text, list(choices))}")
 
 
 def utc_now() -> str:
@@ -308,20 +308,20 @@ PROVENANCE_NAME = "provenance.csv"
 PROVENANCE_COLUMNS = ("file", "sha256", "labels", "predicted", "model", "version", "at", "times")
 """The table that `distingo corrections export` writes next to the images that people corrected."""
 
-_BESIDE = frozenset({MANIFEST_NAME, LICENSE_NAME, BOXES_NAME})
+_DOWNLOAD_FILES = frozenset({MANIFEST_NAME, LICENSE_NAME, BOXES_NAME})
 
 
 def mark_own_files(files: Iterable[FoundFile]) -> list[FoundFile]:
     """Mark distingo's own files as ignored, with the reason, so that they are neither data nor counted."""
-    return [replace(file, ignored=note(why)) if (why := _why_own(file)) else file for file in files]
+    return [replace(file, ignored=note(code)) if (code := _own_reason(file)) else file for file in files]
 
 
-def _why_own(file: FoundFile) -> str:
+def _own_reason(file: FoundFile) -> str:
     if DOWNLOAD_FOLDER in file.parts[:-1]:
         return KEPT_BY_DOWNLOAD
     if file.ignored:
         return ""
-    if file.parts[-1] in _BESIDE and is_download(file.path.parent):
+    if file.parts[-1] in _DOWNLOAD_FILES and is_download(file.path.parent):
         return KEPT_BY_DOWNLOAD
     if file.parts == (PROVENANCE_NAME,) and is_provenance(file.path):
         return HOLDS_PROVENANCE

@@ -57,7 +57,7 @@ class _Task:
     content: str
     source: Source
     products: tuple[int, ...]
-    known: bool = False
+    has_facts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class _Outcome:
 
     facts: Facts | None
     rows: tuple[np.ndarray, ...] = ()
-    memorable: bool = True
+    cacheable: bool = True
     key: str = ""
 
 
@@ -120,7 +120,7 @@ class Examiner:
             for candidate, (content, _) in zip(candidates, hashed, strict=True):
                 if content:
                     sources.setdefault(content, candidate.source)
-            facts |= self._recall([content for content in sources if content not in facts])
+            facts |= self._load_facts([content for content in sources if content not in facts])
             self._decode(pool, self._tasks(sources, facts), facts)
             if self.value_ranges is None:
                 self.value_ranges = decide_ranges([each.values for each in facts.values() if each.values is not None])
@@ -148,14 +148,14 @@ class Examiner:
                 advance(len(chunk))
         return hashed
 
-    def _recall(self, contents: Sequence[str]) -> dict[str, Facts]:
+    def _load_facts(self, contents: Sequence[str]) -> dict[str, Facts]:
         store = facts_store(self.cache)
         unknown = set(store.missing(contents))
         cached = [content for content in contents if content not in unknown]
         rows = store.rows(cached).take(np.arange(len(cached)))
-        recalled = {content: unpack_facts(row) for content, row in zip(cached, rows, strict=True)}
+        cached_facts = dict(zip(cached, map(unpack_facts, rows), strict=True))
         # An image above the current pixel limit is decoded again, to be rejected with a current message.
-        return {content: facts for content, facts in recalled.items() if facts.width * facts.height <= self.max_pixels}
+        return {key: facts for key, facts in cached_facts.items() if facts.width * facts.height <= self.max_pixels}
 
     def _tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
         """The tasks for all contents except those already known to be deep images."""
@@ -166,7 +166,7 @@ class Examiner:
         for content, source in sources.items():
             product_indices = tuple(at for at, keys in enumerate(lacking) if content in keys)
             if product_indices or content not in facts:
-                tasks.append(_Task(content, source, product_indices, known=content in facts))
+                tasks.append(_Task(content, source, product_indices, has_facts=content in facts))
         return tasks
 
     def _deep_tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
@@ -180,7 +180,7 @@ class Examiner:
         tasks = []
         for content, source in deep.items():
             if product_indices := tuple(at for at, lacked in enumerate(lacking) if keys[content] in lacked):
-                tasks.append(_Task(content, source, product_indices, known=True))
+                tasks.append(_Task(content, source, product_indices, has_facts=True))
         return tasks
 
     def _decode(self, pool: ThreadPoolExecutor, tasks: Sequence[_Task], facts: dict[str, Facts]) -> None:
@@ -196,7 +196,7 @@ class Examiner:
             for chunk in self._in_order(pool, self._perform_all, tasks, size):
                 for task, outcome in chunk:
                     if outcome.facts is not None:
-                        if outcome.memorable and task.content not in facts:
+                        if outcome.cacheable and task.content not in facts:
                             facts_writer.add(task.content, pack_facts(outcome.facts))
                         facts[task.content] = outcome.facts
                     for index, row in zip(task.products, outcome.rows, strict=False):
@@ -224,8 +224,8 @@ class Examiner:
             decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task), value_range=value_range)
         except UndecodableError as error:
             temporary = isinstance(error, TooManyPixelsError | UnreadableError)
-            return _Outcome(facts_of_failure(error), memorable=not temporary)
-        facts = None if task.known else facts_of(decoded)
+            return _Outcome(facts_of_failure(error), cacheable=not temporary)
+        facts = None if task.has_facts else facts_of(decoded)
         if decoded.values is None:
             return _Outcome(facts, self._compute(task, decoded.image))
         if value_range is None:
@@ -236,7 +236,7 @@ class Examiner:
     def _enough(self, task: _Task) -> int | None:
         """The smallest size to decode an image to; at first all pixels are needed, as their hash identifies copies."""
         sizes = [self.products[at].enough for at in task.products]
-        if not task.known or None in sizes:
+        if not task.has_facts or None in sizes:
             return None
         return max((size for size in sizes if size is not None), default=None)
 

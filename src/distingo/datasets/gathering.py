@@ -9,8 +9,15 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from statistics import median
 
-from distingo.datasets.cache.products import Examined, Product, Verdict, describe_notes, evaluate, pixels_product
-from distingo.datasets.correcting import correct, describe_makers, with_relabeled
+from distingo.datasets.cache.products import (
+    Examined,
+    FileUse,
+    Product,
+    describe_notes,
+    pixels_product,
+    resolve_duplicates,
+)
+from distingo.datasets.correcting import correct, describe_sole_corrections, with_relabeled
 from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import idx
 from distingo.datasets.decoding.decode import (
@@ -29,7 +36,7 @@ from distingo.errors import DataError, quote
 from distingo.messages.notes import Note, note
 from distingo.records import NO_VALUE_RANGES, Dataset, LabeledImage, ManifestRow, Task, find_name_fault
 
-_LOOKED_AT = 300
+_SAMPLE_SIZE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +65,9 @@ class Survey:
 def survey(
     root: Path | str,
     *,
-    limit: int = _LOOKED_AT,
+    limit: int = _SAMPLE_SIZE,
     reading: Reading | None = None,
-    as_it_comes: bool = False,
+    lenient: bool = False,
 ) -> Survey:
     """Inspect the headers of some images, spread evenly over the classes.
 
@@ -68,7 +75,7 @@ def survey(
         root: The dataset's folder.
         limit: Maximum number of files to inspect.
         reading: Options for the table of labels, and whether its images may be missing.
-        as_it_comes: As for `find_layout`.
+        lenient: As for `find_layout`.
 
     Returns:
         Summary of the sample.
@@ -78,7 +85,7 @@ def survey(
     """
     root = Path(root)
     reading = reading or Reading()
-    layout = find_layout(root, reading.table, allow_missing=reading.allow_missing, as_it_comes=as_it_comes)
+    layout = find_layout(root, reading.table, allow_missing=reading.allow_missing, lenient=lenient)
     headers = []
     for candidate in _spread(layout.candidates, limit):
         try:
@@ -128,7 +135,7 @@ def read_dataset(
     reading: Reading,
     *,
     products: Sequence[Product] = (),
-    as_it_comes: bool = False,
+    lenient: bool = False,
     known_classes: Collection[str] = (),
 ) -> Dataset:
     """Read a folder of images: find, examine and account for every file, and fill the products.
@@ -142,7 +149,7 @@ def read_dataset(
             scaled individually); None computes it from all usable images
             (`distingo.datasets.decoding.value_ranges.decide_ranges`).
         products: What to compute from every usable image; afterwards each has a row for every image.
-        as_it_comes: As for `find_layout`; also continue, with a note, if a class has no usable image.
+        lenient: As for `find_layout`; also continue, with a note, if a class has no usable image.
         known_classes: As for `find_layout`.
 
     Returns:
@@ -160,12 +167,12 @@ def read_dataset(
         root,
         reading.table,
         allow_missing=reading.allow_missing,
-        as_it_comes=as_it_comes,
+        lenient=lenient,
         known_classes=known_classes,
     )
     corrections = find_corrections(layout.root, reading.corrections)
     layout = with_relabeled(layout, corrections)
-    if not as_it_comes:
+    if not lenient:
         _check_names(root, layout.classes)
     examiner = Examiner(
         reading.cache,
@@ -181,13 +188,13 @@ def read_dataset(
     range_notes = describe_ranges(ranges, deep, decided=reading.ranges is None)
     layout = replace(layout, notes=layout.notes + range_notes + warnings)
     layout, examined = correct(layout, examined, corrections)
-    verdicts = evaluate(examined)
+    uses = resolve_duplicates(examined)
     layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
-    dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
-    if layout.task == "single-label" and not as_it_comes:
-        _check_every_class(root, layout, examined, verdicts, corrections)
+    dataset = replace(_assemble(layout, examined, uses), value_ranges=ranges, range_warnings=warnings)
+    if layout.task == "single-label" and not lenient:
+        _check_every_class(root, layout, examined, uses, corrections)
         return dataset
-    if as_it_comes and not any(image.labels for image in dataset.images):
+    if lenient and not any(image.labels for image in dataset.images):
         return replace(dataset, classes=())
     return _without_lost_labels(root, dataset)
 
@@ -195,33 +202,33 @@ def read_dataset(
 def _check_names(root: Path, classes: Sequence[str]) -> None:
     """Refuse names that no model could be saved under: saved models are validated as untrusted files."""
     for name in classes:
-        if why := find_name_fault(name):
-            raise DataError(f"{root}: the name of class {quote(name)} {why}; rename it", code="invalid_name")
+        if problem := find_name_fault(name):
+            raise DataError(f"{root}: the name of class {quote(name)} {problem}; rename it", code="invalid_name")
 
 
 def _check_every_class(
     root: Path,
     layout: Layout,
     examined: Sequence[Examined],
-    verdicts: Sequence[Verdict],
-    decided: Corrections | None,
+    uses: Sequence[FileUse],
+    corrections: Corrections | None,
 ) -> None:
     used = {
         label
-        for entry, verdict in zip(examined, verdicts, strict=True)
-        if verdict.status == "used"
+        for entry, use in zip(examined, uses, strict=True)
+        if use.status == "used"
         for label in entry.candidate.labels
     }
     for name in layout.classes:
         if name in used:
             continue
         indices = [at for at, entry in enumerate(examined) if name in entry.candidate.labels]
-        why = Counter(verdicts[at].reason for at in indices).most_common(1)[0][0]
+        reason = Counter(uses[at].reason for at in indices).most_common(1)[0][0]
         files = "1 file" if len(indices) == 1 else f"{len(indices):,} files"
-        makers = describe_makers(name, [examined[at].candidate.source.file for at in indices], decided)
+        advice = describe_sole_corrections(name, [examined[at].candidate.source.file for at in indices], corrections)
         raise DataError(
-            f"{root}: class {name!r} has no usable picture ({files} tried; most often: {why}); "
-            f"{makers or 'fix it or move its folder away'}",
+            f"{root}: class {name!r} has no usable picture ({files} tried; most often: {reason}); "
+            f"{advice or 'fix it or move its folder away'}",
             code="empty_class",
         )
 
@@ -240,27 +247,27 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     return replace(dataset, classes=classes, notes=dataset.notes + lost)
 
 
-def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> Dataset:
+def _assemble(layout: Layout, examined: Sequence[Examined], uses: Sequence[FileUse]) -> Dataset:
     images, manifest = [], list(layout.ignored)
-    for entry, verdict in zip(examined, verdicts, strict=True):
+    for entry, use in zip(examined, uses, strict=True):
         candidate, facts = entry.candidate, entry.facts
         manifest.append(
             ManifestRow(
                 candidate.source.file,
-                verdict.status,
-                verdict.reason,
+                use.status,
+                use.reason,
                 candidate.labels,
                 candidate.split,
                 facts.format,
                 facts.width,
                 facts.height,
                 entry.content,
-                verdict.same_as,
+                use.same_as,
                 candidate.lines,
                 facts.notes,
             )
         )
-        if verdict.status == "used":
+        if use.status == "used":
             images.append(
                 LabeledImage(
                     candidate.source,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal, TypedDict, Unpack
 
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.decoding.value_ranges import settle_value_range
+from distingo.datasets.decoding.value_ranges import parse_value_range
 from distingo.datasets.tables.table import TableOptions
-from distingo.options.fields import Option, check_options, require_known
+from distingo.options.fields import Option, check_options, require_keywords
 from distingo.records import DEFAULT_MAX_PIXELS, ValueRanges
 
 
@@ -56,7 +56,7 @@ class Reading:
             help="folder that decoded images are kept in",
             default="DISTINGO_CACHE, else the user's cache folder",
             metavar="FOLDER",
-            given=str | Path | None,
+            accepts=str | Path | None,
         ),
     ] = field(default_factory=Cache)
     table: Annotated[
@@ -80,7 +80,7 @@ class Reading:
             "8-bit images are never scaled",
             default="auto: all of them decide",
             metavar="LOW,HIGH|auto",
-            given=str | Sequence[float] | None,
+            accepts=str | Sequence[float] | None,
         ),
     ] = None
 
@@ -95,7 +95,7 @@ class Reading:
             UsageError: A value is invalid.
             TypeError: A keyword is unknown.
         """
-        require_known(options, ReadingOptions.__annotations__, "distingo")
+        require_keywords(options, ReadingOptions.__annotations__, "distingo")
         return cls(
             workers=options.get("workers"),
             max_pixels=options.get("max_pixels"),
@@ -103,7 +103,7 @@ class Reading:
             table=options.get("table"),
             allow_missing=options.get("allow_missing", False),
             corrections=options.get("corrections"),
-            value_range=_settle(options.get("value_range")),
+            value_range=_parse_value_range(options.get("value_range")),
         )
 
     @property
@@ -122,9 +122,9 @@ class Reading:
         return None if self.value_range == "auto" else self.value_range
 
 
-def _settle(value_range: str | Sequence[float] | None) -> ValueRanges | Literal["auto"] | None:
+def _parse_value_range(value_range: str | Sequence[float] | None) -> ValueRanges | Literal["auto"] | None:
     """Parse the option; ``auto`` differs from None, which may stand for the ranges of an earlier run."""
-    ranges = settle_value_range(value_range)
+    ranges = parse_value_range(value_range)
     return "auto" if ranges is None and value_range is not None else ranges
 
 

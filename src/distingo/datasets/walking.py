@@ -85,9 +85,8 @@ def walk(root: Path) -> Iterator[FoundFile]:
         try:
             pending += _open(entry)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            why = note("unopened-folder", error=reason)
-            yield FoundFile(entry.parts, entry.path, entry.ignored or why, is_unopened=not entry.ignored)
+            reason = note("unopened-folder", error=error.strerror or type(error).__name__)
+            yield FoundFile(entry.parts, entry.path, entry.ignored or reason, is_unopened=not entry.ignored)
 
 
 def _open(folder: _Folder) -> list[FoundFile | _Folder]:
@@ -108,20 +107,20 @@ def _entry(folder: _Folder, entry: os.DirEntry[str], above: tuple[tuple[int, int
     except OSError:
         is_folder = is_file = False
     if not is_folder:
-        return FoundFile(parts, path, folder.ignored or _why_ignored(entry, is_file=is_file))
-    why = folder.ignored or (note("in-hidden-folder") if is_hidden_folder(entry.name) else _why_own(path))
-    return _Folder(parts, path, why, above)
+        return FoundFile(parts, path, folder.ignored or _ignored_reason(entry, is_file=is_file))
+    reason = folder.ignored or (note("in-hidden-folder") if is_hidden_folder(entry.name) else _own_folder_reason(path))
+    return _Folder(parts, path, reason, above)
 
 
-def _why_own(folder: Path) -> Note | None:
-    for names, why in _OWN_FOLDERS.items():
+def _own_folder_reason(folder: Path) -> Note | None:
+    for names, reason in _OWN_FOLDERS.items():
         # unlike Path.is_file, this returns False also without permission
         if all(os.path.isfile(folder / name) for name in names):  # noqa: PTH113
-            return note(why)
+            return note(reason)
     return None
 
 
-def _why_ignored(entry: os.DirEntry[str], *, is_file: bool) -> Note | None:
+def _ignored_reason(entry: os.DirEntry[str], *, is_file: bool) -> Note | None:
     if entry.name.startswith(".") or entry.name.lower() in _HIDDEN_FILES:
         return note("hidden-file")
     if is_file:
@@ -188,9 +187,9 @@ class Layout:
     label_variants: tuple[LabelVariants, ...] = ()
 
 
-def ignored_row(file: FoundFile, why: Note, split: SplitName | None = None) -> ManifestRow:
+def ignored_row(file: FoundFile, reason: Note, split: SplitName | None = None) -> ManifestRow:
     """The manifest row of a file that is not a candidate."""
-    return ManifestRow(display_name(file.parts), "ignored", why, (), split, "", 0, 0, "")
+    return ManifestRow(display_name(file.parts), "ignored", reason, (), split, "", 0, 0, "")
 
 
 IDX_IMAGES = re.compile(r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE)

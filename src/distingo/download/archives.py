@@ -63,7 +63,7 @@ def extract_archive(archive: Path, folder: Path, limits: ArchiveLimits | None = 
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        target = _Place(archive, Path(temporary) / "unpacked", limits or ArchiveLimits())
+        target = _Target(archive, Path(temporary) / "unpacked", limits or ArchiveLimits())
         try:
             with archive.open("rb") as file:
                 head = file.read(4)
@@ -83,7 +83,7 @@ def extract_archive(archive: Path, folder: Path, limits: ArchiveLimits | None = 
     return target.count
 
 
-class _Place:
+class _Target:
     """Target folder of an extraction, which counts and checks the extracted files."""
 
     def __init__(self, archive: Path, root: Path, limits: ArchiveLimits) -> None:
@@ -96,9 +96,9 @@ class _Place:
         self._names: set[str] = set()
         root.mkdir()
 
-    def refuse(self, why: str) -> DataError:
+    def refuse(self, problem: str) -> DataError:
         return DataError(
-            f"{self.archive}: {why}; it is not unpacked, as no honest archive is made so", code="unsafe_archive"
+            f"{self.archive}: {problem}; it is not unpacked, as no honest archive is made so", code="unsafe_archive"
         )
 
     def folder(self, name: str) -> None:
@@ -138,43 +138,43 @@ class _Place:
         return parts
 
 
-def _extract_zip(archive: Path, place: _Place) -> None:
+def _extract_zip(archive: Path, target: _Target) -> None:
     with zipfile.ZipFile(archive) as unpacked:
         for member in unpacked.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-                raise place.refuse(f"holds a link or a device ({member.filename!r})")
+                raise target.refuse(f"holds a link or a device ({member.filename!r})")
             if member.flag_bits & 1:
                 raise DataError(f"{archive}: is encrypted; unpack it by hand", code="unsafe_archive")
             if member.is_dir():
-                place.folder(member.filename)
+                target.folder(member.filename)
                 continue
             with unpacked.open(member) as content:
-                place.file(member.filename, content)
+                target.file(member.filename, content)
 
 
-def _extract_tar(stream: Any, place: _Place) -> None:
+def _extract_tar(stream: Any, target: _Target) -> None:
     """Extract from a stream, without seeking, so that every byte is counted before it is interpreted."""
     with tarfile.open(fileobj=stream, mode="r|") as unpacked:
         for member in unpacked:
             if member.isdir():
-                place.folder(member.name)
+                target.folder(member.name)
             elif member.isreg():
                 content = unpacked.extractfile(member)
                 assert content is not None
-                place.file(member.name, content, counted=True)
+                target.file(member.name, content, counted=True)
             else:
-                raise place.refuse(f"holds a link or a device ({member.name!r})")
+                raise target.refuse(f"holds a link or a device ({member.name!r})")
 
 
 class _Counted:
     """A decompressed stream that counts every byte, including names and padding."""
 
-    def __init__(self, stream: IO[bytes], place: _Place) -> None:
+    def __init__(self, stream: IO[bytes], target: _Target) -> None:
         self._stream = stream
-        self._place = place
+        self._target = target
 
     def read(self, size: int) -> bytes:
         data = self._stream.read(size)
-        self._place.grow(len(data))
+        self._target.grow(len(data))
         return data

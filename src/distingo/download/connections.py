@@ -27,7 +27,7 @@ from httpcore2 import (
 )
 from httpx2 import URL, InvalidURL, Proxy
 
-from distingo.download.records import LastingError, Limits, PassingError
+from distingo.download.records import Limits, PermanentError, TemporaryError
 from distingo.version import __version__
 
 USER_AGENT = f"distingo/{__version__}"
@@ -42,16 +42,16 @@ def parse_address(text: str) -> URL:
     """Parse a URL; non-ASCII characters are encoded as in browsers, and the fragment is removed.
 
     Raises:
-        LastingError: The URL does not begin with http:// or https://, has no host, or contains a user name.
+        PermanentError: The URL does not begin with http:// or https://, has no host, or contains a user name.
     """
     try:
         url = URL(text.strip())
     except (InvalidURL, UnicodeError, ValueError) as error:
-        raise LastingError("refused", f"{text[:200]!r} is no web address ({error})") from error
+        raise PermanentError("refused", f"{text[:200]!r} is no web address ({error})") from error
     if url.scheme not in {"http", "https"} or not url.host:
-        raise LastingError("refused", f"{text[:200]!r} is no web address; it must begin with http:// or https://")
+        raise PermanentError("refused", f"{text[:200]!r} is no web address; it must begin with http:// or https://")
     if url.userinfo:
-        raise LastingError("refused", "the address holds a user name; addresses that need a login are not fetched")
+        raise PermanentError("refused", "the address holds a user name; addresses that need a login are not fetched")
     return url.copy_with(fragment=None)
 
 
@@ -63,18 +63,18 @@ def follow_redirect(url: URL, location: str) -> URL:
         location: The ``Location`` header, which may be relative.
 
     Raises:
-        LastingError: The target is not a valid URL, or downgrades from https to http.
+        PermanentError: The target is not a valid URL, or downgrades from https to http.
     """
     try:
         target = str(url.join(location))
     except (InvalidURL, UnicodeError, ValueError) as error:
-        raise LastingError("refused", f"redirected to {location[:200]!r}, which is no web address") from error
+        raise PermanentError("refused", f"redirected to {location[:200]!r}, which is no web address") from error
     try:
         parsed = parse_address(target)
-    except LastingError as error:
-        raise LastingError("refused", f"redirected: {error}") from error
+    except PermanentError as error:
+        raise PermanentError("refused", f"redirected: {error}") from error
     if url.scheme == "https" and parsed.scheme != "https":
-        raise LastingError("refused", f"redirected from https to {target[:200]}, which is not encrypted")
+        raise PermanentError("refused", f"redirected from https to {target[:200]}, which is not encrypted")
     return parsed
 
 
@@ -106,13 +106,13 @@ def resolve(host: str, *, public_only: bool) -> list[str]:
         At least one IP address to connect to, in the system's order of preference.
 
     Raises:
-        PassingError: There is no such host, or no network.
-        LastingError: All of the host's addresses are private.
+        TemporaryError: There is no such host, or no network.
+        PermanentError: All of the host's addresses are private.
     """
     try:
         results = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise PassingError(f"{host}: no such host, or no network") from error
+        raise TemporaryError(f"{host}: no such host, or no network") from error
     addresses = [str(socket_address[0]) for *_, socket_address in results]
     allowed = [address for address in addresses if not public_only or is_public(address)]
     if not allowed:
@@ -120,8 +120,8 @@ def resolve(host: str, *, public_only: bool) -> list[str]:
     return allowed
 
 
-def _private_address(host: str) -> LastingError:
-    return LastingError(
+def _private_address(host: str) -> PermanentError:
+    return PermanentError(
         "refused",
         f"{host} is a private address; --allow-private-addresses lets a list's own addresses be so, but no redirects",
         code="private_address",
@@ -272,7 +272,7 @@ class Connections:
             The response, whose body has not been read.
 
         Raises:
-            LastingError: The address is private, and `private` is False.
+            PermanentError: The address is private, and `private` is False.
         """
         pool = self._private if private else self._public
         proxy = self._proxies[url.scheme]
@@ -280,7 +280,7 @@ class Connections:
             pool = proxy
             if not private:
                 # Behind a proxy, names may not resolve here. The proxy looks them up itself, and decides.
-                with contextlib.suppress(PassingError):
+                with contextlib.suppress(TemporaryError):
                     resolve(url.host, public_only=True)
         all_headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
         limits = self._limits

@@ -16,112 +16,112 @@ from distingo.datasets.decoding.formats import ENDINGS
 from distingo.download.connections import Connections, parse_address
 from distingo.download.folder import DownloadFolder
 from distingo.download.records import (
-    LastingError,
     Limits,
     Outcome,
-    PassingError,
+    PermanentError,
+    RemoteFile,
     StoppedError,
-    WantedFile,
+    TemporaryError,
 )
 from distingo.download.request import waiting_time
 from distingo.download.transfer import PartialFile, Received, Transport, transfer
 from distingo.progress import TransferProgress, transfer_bar
 from distingo.safe_paths import find_link_above
 
-_PATIENCE_AT_THE_END = 3.0
+_SHUTDOWN_SECONDS = 3.0
 
 
-class Turn:
+class QueuedFile:
     """An entry of the queue.
 
     Attributes:
-        wanted: The file.
+        remote: The file.
         host: The host that the file is requested from.
         attempts: Number of attempts, including the current one.
     """
 
-    __slots__ = ("attempts", "host", "wanted")
+    __slots__ = ("attempts", "host", "remote")
 
-    def __init__(self, wanted: WantedFile, host: str) -> None:
-        self.wanted = wanted
+    def __init__(self, remote: RemoteFile, host: str) -> None:
+        self.remote = remote
         self.host = host
         self.attempts = 0
 
 
 class HostQueue:
-    """Thread-safe queue of files by host. Every turn that is taken must end in a call of `done` or `again`."""
+    """Thread-safe queue of files by host. Every file that is taken must end in a call of `done` or `retry`."""
 
-    def __init__(self, turns: Iterable[Turn], per_host: int) -> None:
-        """Create the queue; at most `per_host` turns of a host run at the same time."""
+    def __init__(self, files: Iterable[QueuedFile], per_host: int) -> None:
+        """Create the queue; at most `per_host` files of a host are downloaded at the same time."""
         self._per_host = per_host
-        self._waiting: defaultdict[str, deque[Turn]] = defaultdict(deque)
-        for turn in turns:
-            self._waiting[turn.host].append(turn)
-        self._left = sum(len(line) for line in self._waiting.values())
-        self._under_way: Counter[str] = Counter()
+        self._waiting: defaultdict[str, deque[QueuedFile]] = defaultdict(deque)
+        for queued in files:
+            self._waiting[queued.host].append(queued)
+        self._remaining = sum(len(line) for line in self._waiting.values())
+        self._active: Counter[str] = Counter()
         self._open_hosts = deque(self._waiting)
-        self._offered = set(self._waiting)
-        self._held: dict[str, float] = {}
-        self._later: list[tuple[float, int, str, Turn | None]] = []
+        self._listed = set(self._waiting)
+        self._blocked_until: dict[str, float] = {}
+        self._delayed: list[tuple[float, int, str, QueuedFile | None]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self.stopped = False
 
-    def take(self) -> Turn | None:
-        """Return the next turn, waiting for one if necessary; None if no turns are left or the queue was stopped."""
+    def take(self) -> QueuedFile | None:
+        """Return the next file, waiting for one if necessary; None if no files are left or the queue was stopped."""
         with self._changed:
-            while self._left and not self.stopped:
-                self._bring_back(time.monotonic())
+            while self._remaining and not self.stopped:
+                self._requeue_due(time.monotonic())
                 while self._open_hosts:
                     host = self._open_hosts.popleft()
-                    self._offered.discard(host)
-                    if turn := self._take_from(host):
-                        return turn
-                self._changed.wait(self._later[0][0] - time.monotonic() if self._later else None)
+                    self._listed.discard(host)
+                    if queued := self._take_from(host):
+                        return queued
+                self._changed.wait(self._delayed[0][0] - time.monotonic() if self._delayed else None)
             return None
 
-    def _take_from(self, host: str) -> Turn | None:
-        until = self._held.get(host, 0.0)
+    def _take_from(self, host: str) -> QueuedFile | None:
+        until = self._blocked_until.get(host, 0.0)
         if until > time.monotonic():
-            heapq.heappush(self._later, (until, next(self._numbers), host, None))
+            heapq.heappush(self._delayed, (until, next(self._numbers), host, None))
             return None
-        self._held.pop(host, None)
-        turn = self._waiting[host].popleft()
-        turn.attempts += 1
-        self._under_way[host] += 1
-        self._offer(host)
-        return turn
+        self._blocked_until.pop(host, None)
+        queued = self._waiting[host].popleft()
+        queued.attempts += 1
+        self._active[host] += 1
+        self._list_host(host)
+        return queued
 
-    def _bring_back(self, now: float) -> None:
-        while self._later and self._later[0][0] <= now:
-            _, _, host, turn = heapq.heappop(self._later)
-            if turn is not None:
-                self._waiting[host].append(turn)
-            self._offer(host)
+    def _requeue_due(self, now: float) -> None:
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, host, queued = heapq.heappop(self._delayed)
+            if queued is not None:
+                self._waiting[host].append(queued)
+            self._list_host(host)
 
-    def _offer(self, host: str) -> None:
-        if host not in self._offered and self._waiting[host] and self._under_way[host] < self._per_host:
+    def _list_host(self, host: str) -> None:
+        if host not in self._listed and self._waiting[host] and self._active[host] < self._per_host:
             self._open_hosts.append(host)
-            self._offered.add(host)
+            self._listed.add(host)
 
-    def done(self, turn: Turn) -> None:
+    def done(self, queued: QueuedFile) -> None:
         """Report that a file has its outcome."""
         with self._changed:
-            self._left -= 1
-            self._leave(turn)
+            self._remaining -= 1
+            self._release(queued)
 
-    def again(self, turn: Turn, wait: float, *, whole_host: bool) -> None:
+    def retry(self, queued: QueuedFile, wait: float, *, whole_host: bool) -> None:
         """Queue a file again after `wait` seconds; if `whole_host`, other files of its host wait too."""
         with self._changed:
             until = time.monotonic() + wait
             if whole_host:
-                self._held[turn.host] = max(until, self._held.get(turn.host, 0.0))
-            heapq.heappush(self._later, (until, next(self._numbers), turn.host, turn))
-            self._leave(turn)
+                self._blocked_until[queued.host] = max(until, self._blocked_until.get(queued.host, 0.0))
+            heapq.heappush(self._delayed, (until, next(self._numbers), queued.host, queued))
+            self._release(queued)
 
-    def _leave(self, turn: Turn) -> None:
-        self._under_way[turn.host] -= 1
-        self._offer(turn.host)
+    def _release(self, queued: QueuedFile) -> None:
+        self._active[queued.host] -= 1
+        self._list_host(queued.host)
         self._changed.notify_all()
 
     def stop(self) -> None:
@@ -132,7 +132,7 @@ class HostQueue:
 
 
 def fetch(
-    wanted: Sequence[WantedFile],
+    files: Sequence[RemoteFile],
     folder: DownloadFolder,
     limits: Limits | None = None,
     *,
@@ -147,7 +147,7 @@ def fetch(
     ``manifest.csv`` is written at the end.
 
     Args:
-        wanted: The files, with unique names.
+        files: The files, with unique names.
         folder: A folder opened by `open_folder`.
         limits: Limits on connections, attempts and sizes.
         description: Text before the progress bar.
@@ -161,27 +161,27 @@ def fetch(
         OSError: The disk is full; `open_folder` translates this error.
         KeyboardInterrupt: Ctrl-C was pressed; finished and partial files are kept.
     """
-    names = {file.name.casefold() for file in wanted}
-    if len(names) != len(wanted):
+    names = {file.name.casefold() for file in files}
+    if len(names) != len(files):
         raise ValueError("two wanted files have the same name")
-    remaining = [file for file in wanted if not _settled(file, folder, try_refused=try_refused)]
-    with transfer_bar(description, len(wanted), len(wanted) - len(remaining)) as progress:
+    remaining = [file for file in files if not _is_settled(file, folder, try_refused=try_refused)]
+    with transfer_bar(description, len(files), len(files) - len(remaining)) as progress:
         _Run(folder, limits or Limits(), progress, allow_private=allow_private).fetch(remaining)
     folder.write_manifest()
-    return tuple(outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None)
+    return tuple(outcome for file in files if (outcome := folder.outcome_of(file.name)) is not None)
 
 
-def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
+def _is_settled(remote: RemoteFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
     """Whether a file need not be downloaded.
 
     A file that was complete when an earlier run was killed gets its name. Files that a person has removed or changed
     since are left alone.
     """
-    outcome = folder.outcome_of(wanted.name)
+    outcome = folder.outcome_of(remote.name)
     if outcome is None or outcome.status == "failed":
         return False
-    target, part = folder.root / outcome.file, PartialFile(folder.parts, wanted)
-    if outcome.url != wanted.url and not (outcome.status == "fetched" and _has_checksum(target, wanted.checksum)):
+    target, part = folder.root / outcome.file, PartialFile(folder.parts, remote)
+    if outcome.url != remote.url and not (outcome.status == "fetched" and _has_checksum(target, remote.checksum)):
         return False
     if outcome.status == "fetched" and not target.exists():
         if part.size() != outcome.size or _digest(part.path) != outcome.sha256:
@@ -213,14 +213,14 @@ class _Run:
         self._queue = HostQueue((), limits.per_host)
         self._error: BaseException | None = None
 
-    def fetch(self, wanted: Sequence[WantedFile]) -> None:
-        turns = [turn for file in wanted if (turn := self._turn(file)) is not None]
-        if not turns:
+    def fetch(self, files: Sequence[RemoteFile]) -> None:
+        queue = [queued for file in files if (queued := self._enqueue(file)) is not None]
+        if not queue:
             return
-        self._queue = HostQueue(turns, self._limits.per_host)
+        self._queue = HostQueue(queue, self._limits.per_host)
         connections = Connections(self._limits)
         transport = Transport(connections, self._limits, self._report, lambda: self._queue.stopped, self._allow_private)
-        count = min(self._limits.connections, len(turns))
+        count = min(self._limits.connections, len(queue))
         threads = [threading.Thread(target=self._work, args=(transport,), daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
@@ -231,7 +231,7 @@ class _Run:
         finally:
             self._queue.stop()
             connections.close()
-            deadline = time.monotonic() + _PATIENCE_AT_THE_END
+            deadline = time.monotonic() + _SHUTDOWN_SECONDS
             for thread in threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
         if self._error is not None:
@@ -240,17 +240,17 @@ class _Run:
     def _report(self, name: str, count: int, done: int, total: int | None) -> None:
         self._progress.advance(name, count, total, done=done)
 
-    def _turn(self, wanted: WantedFile) -> Turn | None:
+    def _enqueue(self, remote: RemoteFile) -> QueuedFile | None:
         try:
-            return Turn(wanted, parse_address(wanted.url).host)
-        except LastingError as error:
-            self._end(wanted, error, attempts=0)
+            return QueuedFile(remote, parse_address(remote.url).host)
+        except PermanentError as error:
+            self._record_failure(remote, error, attempts=0)
             return None
 
     def _work(self, transport: Transport) -> None:
         try:
-            while (turn := self._queue.take()) is not None:
-                self._try(turn, transport)
+            while (queued := self._queue.take()) is not None:
+                self._try(queued, transport)
         except StoppedError:
             return
         except BaseException as error:
@@ -259,63 +259,63 @@ class _Run:
                 self._error = error
             self._queue.stop()
 
-    def _try(self, turn: Turn, transport: Transport) -> None:
-        wanted = turn.wanted
-        part = PartialFile(self._folder.parts, wanted)
+    def _try(self, queued: QueuedFile, transport: Transport) -> None:
+        remote = queued.remote
+        part = PartialFile(self._folder.parts, remote)
         try:
-            self._keep(turn, part, transfer(wanted, part, transport))
-        except LastingError as error:
-            self._end(wanted, error, attempts=turn.attempts)
-        except PassingError as error:
-            self._put_off(turn, error)
+            self._store(queued, part, transfer(remote, part, transport))
+        except PermanentError as error:
+            self._record_failure(remote, error, attempts=queued.attempts)
+        except TemporaryError as error:
+            self._retry_or_fail(queued, error)
             return
-        self._queue.done(turn)
+        self._queue.done(queued)
 
-    def _put_off(self, turn: Turn, error: PassingError) -> None:
+    def _retry_or_fail(self, queued: QueuedFile, error: TemporaryError) -> None:
         """Retry later, or give up after too many attempts or if the server requests too long a wait."""
         limits, requested_wait = self._limits, error.wait
         if self._queue.stopped:
             return
-        self._progress.restart(turn.wanted.name)
-        if turn.attempts < limits.attempts and (requested_wait or 0.0) <= limits.longest_wait:
-            wait = 0.0 if requested_wait == 0.0 else waiting_time(turn.attempts, limits, requested_wait)
-            self._queue.again(turn, wait, whole_host=bool(requested_wait))
+        self._progress.restart(queued.remote.name)
+        if queued.attempts < limits.attempts and (requested_wait or 0.0) <= limits.longest_wait:
+            wait = 0.0 if requested_wait == 0.0 else waiting_time(queued.attempts, limits, requested_wait)
+            self._queue.retry(queued, wait, whole_host=bool(requested_wait))
             return
-        reason = f"{error}, {turn.attempts} times" if turn.attempts > 1 else str(error)
+        reason = f"{error}, {queued.attempts} times" if queued.attempts > 1 else str(error)
         if (requested_wait or 0.0) > limits.longest_wait:
             reason = f"{error} and asks to wait {requested_wait:,.0f} seconds"
-        self._end(turn.wanted, LastingError("failed", reason), attempts=turn.attempts)
-        self._queue.done(turn)
+        self._record_failure(queued.remote, PermanentError("failed", reason), attempts=queued.attempts)
+        self._queue.done(queued)
 
-    def _keep(self, turn: Turn, part: PartialFile, received: Received) -> None:
-        """Record the outcome, then rename the file; if a crash separates the two, `_settled` completes them."""
-        wanted = turn.wanted
-        file = wanted.name + (ENDINGS.get(received.format, ("",))[0] if wanted.ending else "")
+    def _store(self, queued: QueuedFile, part: PartialFile, received: Received) -> None:
+        """Record the outcome, then rename the file; if a crash separates the two, `_is_settled` completes them."""
+        remote = queued.remote
+        file = remote.name + (ENDINGS.get(received.format, ("",))[0] if remote.ending else "")
         target = self._folder.root / file
-        earlier = self._folder.outcome_of(wanted.name)
+        earlier = self._folder.outcome_of(remote.name)
         if link := find_link_above(self._folder.root, file):
             part.discard()
-            raise LastingError("refused", f"{file} leads through a link, {link}; make it a folder")
+            raise PermanentError("refused", f"{file} leads through a link, {link}; make it a folder")
         if target.exists() and not (earlier and earlier.file == file and _digest(target) == earlier.sha256):
             part.discard()
-            raise LastingError("refused", f"{file} is there already, and not ours; move it away")
+            raise PermanentError("refused", f"{file} is there already, and not ours; move it away")
         outcome = Outcome(
-            name=wanted.name,
+            name=remote.name,
             status="fetched",
             reason="",
             file=file,
-            url=wanted.url,
+            url=remote.url,
             final_url=received.url,
             size=received.size,
             format=received.format,
             sha256=received.sha256,
-            attempts=turn.attempts,
+            attempts=queued.attempts,
         )
         self._folder.record(outcome, arrived=True)
         part.finish(target)
-        self._progress.finish(wanted.name)
+        self._progress.finish(remote.name)
 
-    def _end(self, wanted: WantedFile, error: LastingError, *, attempts: int) -> None:
-        outcome = Outcome(wanted.name, error.status, str(error), "", wanted.url, format=error.format, code=error.code)
+    def _record_failure(self, remote: RemoteFile, error: PermanentError, *, attempts: int) -> None:
+        outcome = Outcome(remote.name, error.status, str(error), "", remote.url, format=error.format, code=error.code)
         self._folder.record(replace(outcome, attempts=attempts))
-        self._progress.finish(wanted.name)
+        self._progress.finish(remote.name)

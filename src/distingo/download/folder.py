@@ -72,7 +72,7 @@ class DownloadFolder:
         return (self.own / FINISHED_NAME).is_file()
 
     def outcome_of(self, name: str) -> Outcome | None:
-        """Return the outcome of a file by its `WantedFile.name`; None if it has none yet."""
+        """Return the outcome of a file by its `RemoteFile.name`; None if it has none yet."""
         return self._outcomes.get(name)
 
     def record(self, outcome: Outcome, *, arrived: bool = False) -> None:
@@ -132,19 +132,19 @@ class DownloadFolder:
                 with contextlib.suppress(ValueError):
                     outcome = msgspec.convert(parse_json(line), Outcome)
                     self._outcomes[outcome.name] = outcome
-        _refuse_elsewhere(self.own, self.root, self._outcomes.values())
+        _refuse_outside_paths(self.own, self.root, self._outcomes.values())
 
     def _open(self) -> None:
-        for place in (self.own, self.parts, self._journal_path):
-            if place.is_symlink():
+        for path in (self.own, self.parts, self._journal_path):
+            if path.is_symlink():
                 raise DataError(
-                    f"{place}: is a link, which distingo never makes there; name a new folder by {option('output')}",
+                    f"{path}: is a link, which distingo never makes there; name a new folder by {option('output')}",
                     code="is_link",
                     parameter="output",
                 )
-        note = self.own / "source.json"
-        if note.exists():
-            _check_source(self.root, note, self._source)
+        source_path = self.own / "source.json"
+        if source_path.exists():
+            _check_source(self.root, source_path, self._source)
         elif self.root.exists() and (not self.root.is_dir() or any(path != self.own for path in self.root.iterdir())):
             raise UsageError(
                 f"{self.root}: already holds other files; name a new folder by {option('output')}",
@@ -152,8 +152,8 @@ class DownloadFolder:
                 parameter="output",
             )
         self.own.mkdir(parents=True, exist_ok=True)
-        if not note.exists():
-            write_json(note, self._source)
+        if not source_path.exists():
+            write_json(source_path, self._source)
         remove_half_written(self.own)
         remove_half_written(self.root, below=False)
         self._load()
@@ -162,14 +162,14 @@ class DownloadFolder:
             self._journal.write("\n")  # end a line that was cut off
 
 
-def _check_source(root: Path, note: Path, source: Mapping[str, object]) -> None:
+def _check_source(root: Path, path: Path, source: Mapping[str, object]) -> None:
     try:
-        content = note.read_bytes()
+        content = path.read_bytes()
         earlier_source = parse_json(content)
-        require_sealed(note, content)
+        require_sealed(path, content)
     except (OSError, ValueError, RunError) as error:
         raise DataError(
-            f"{note}: damaged ({error}); name a new folder by {option('output')}",
+            f"{path}: damaged ({error}); name a new folder by {option('output')}",
             code="damaged_file",
             parameter="output",
         ) from error
@@ -249,7 +249,7 @@ def read_outcomes(path: Path) -> Iterable[Outcome]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             outcomes = [_outcome(row) for row in csv.DictReader(file, strict=True)]
-        _refuse_elsewhere(path, path.parent, outcomes)
+        _refuse_outside_paths(path, path.parent, outcomes)
         return outcomes
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -264,14 +264,14 @@ def _outcome(row: dict[str, str]) -> Outcome:
     return msgspec.convert(cells, Outcome, strict=False)
 
 
-def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> None:
+def _refuse_outside_paths(source: Path, root: Path, outcomes: Iterable[Outcome]) -> None:
     """Raise an error if an outcome has a file outside the folder, to which a partial file would be moved."""
     faults = []
     for outcome in outcomes:
         if not outcome.file:
             continue
-        if why := find_path_fault(outcome.file):
-            faults.append(f"{source}: {why}")
+        if problem := find_path_fault(outcome.file):
+            faults.append(f"{source}: {problem}")
         elif link := find_link_above(root, outcome.file):
             faults.append(f"{source}: {quote(outcome.file)} leads through a link, {quote(link)}")
     if faults:
@@ -331,12 +331,12 @@ class Gathered:
         """Whether any file was not downloaded."""
         return any(outcome.status != "fetched" for outcome in self.outcomes)
 
-    def reasons(self, most: int) -> list[tuple[str, int]]:
+    def reasons(self, limit: int) -> list[tuple[str, int]]:
         """Count the reasons why files are missing, the most frequent first.
 
         Args:
-            most: Maximum number of reasons; the rest are counted together.
+            limit: Maximum number of reasons; the rest are counted together.
         """
         counts = Counter(outcome.reason for outcome in self.outcomes if outcome.status != "fetched").most_common()
-        rest = sum(count for _, count in counts[most:])
-        return counts[:most] + ([("other reasons", rest)] if rest else [])
+        rest = sum(count for _, count in counts[limit:])
+        return counts[:limit] + ([("other reasons", rest)] if rest else [])

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from distingo.csv_files import write_table
 from distingo.datasets.corrections import DOWNLOAD_FOLDER, LICENSE_NAME, METADATA_NAME
-from distingo.datasets.decoding.formats import detect_file_format, why_no_image
+from distingo.datasets.decoding.formats import describe_unusable, detect_file_format
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.records import IMAGES, KnownClass, Limits, Outcome, WantedFile, find_classes, folder_names
+from distingo.download.records import IMAGES, CatalogClass, Limits, Outcome, RemoteFile, find_classes, folder_names
 from distingo.errors import DataError, ResourceError, option
 from distingo.files import write_text
 from distingo.messages.notes import note
@@ -92,7 +92,7 @@ def gather_imagenet(
     return Gathered(output, (*archives, *others), notes, folder.arrived)
 
 
-def find_synsets(names: Sequence[str]) -> tuple[KnownClass, ...]:
+def find_synsets(names: Sequence[str]) -> tuple[CatalogClass, ...]:
     """Find synsets by the names that `gather_imagenet` accepts.
 
     Raises:
@@ -102,7 +102,7 @@ def find_synsets(names: Sequence[str]) -> tuple[KnownClass, ...]:
     return find_classes(names, read_synsets(), "ImageNet")
 
 
-def read_synsets() -> tuple[KnownClass, ...]:
+def read_synsets() -> tuple[CatalogClass, ...]:
     """Read the 21,844 synsets of ImageNet with their lemmas and definitions (WordNet 3.0).
 
     The files of timm are located without importing it, which would load torch.
@@ -121,10 +121,10 @@ def read_synsets() -> tuple[KnownClass, ...]:
         names = _read(folder / "imagenet_synset_to_lemma.txt")
         meanings = _read(folder / "imagenet_synset_to_definition.txt")
     except (OSError, ValueError) as error:
-        why = f"this version of timm has no list of ImageNet's classes ({error})"
-        raise ResourceError(f"{folder}: {why}; run `pip install timm==1.0.31`", code="missing_extra") from error
+        problem = f"this version of timm has no list of ImageNet's classes ({error})"
+        raise ResourceError(f"{folder}: {problem}; run `pip install timm==1.0.31`", code="missing_extra") from error
     return tuple(
-        KnownClass(identifier, tuple(lemmas.split(", ")), meanings.get(identifier, ""))
+        CatalogClass(identifier, tuple(lemmas.split(", ")), meanings.get(identifier, ""))
         for identifier, lemmas in names.items()
     )
 
@@ -134,8 +134,8 @@ def _read(path: Path) -> dict[str, str]:
     return {identifier: text for identifier, tab, text in (line.partition("\t") for line in lines) if tab}
 
 
-def _archive(synset: KnownClass, address: str) -> WantedFile:
-    return WantedFile(
+def _archive(synset: CatalogClass, address: str) -> RemoteFile:
+    return RemoteFile(
         f"{address.rstrip('/')}/{synset.identifier}.tar",
         f"{_ARCHIVES}/{synset.identifier}.tar",
         formats=frozenset({"unknown"}),  # the detected format of a tar file, unlike an HTML page
@@ -143,13 +143,13 @@ def _archive(synset: KnownClass, address: str) -> WantedFile:
     )
 
 
-def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
+def _unpack(folder: DownloadFolder, remote: RemoteFile, name: str) -> None:
     """Extract an archive into its class folder atomically and remove it, or record why it is missing."""
-    outcome = folder.outcome_of(wanted.name)
+    outcome = folder.outcome_of(remote.name)
     if outcome is None:
         return
     if outcome.status != "fetched":
-        folder.record(replace(outcome, reason=_why_missing(outcome)))
+        folder.record(replace(outcome, reason=_missing_reason(outcome)))
         return
     if not outcome.file:
         return  # extracted by an earlier run; images that a person removed since are not restored
@@ -158,47 +158,47 @@ def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
         shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
         extract_archive(folder.root / outcome.file, temporary / name)
         (temporary / name).rename(folder.root / name)
-    (folder.root / wanted.name).unlink(missing_ok=True)
+    (folder.root / remote.name).unlink(missing_ok=True)
     folder.record(replace(outcome, file="", reason=f"laid out as {name}"))
 
 
-def _why_missing(outcome: Outcome) -> str:
+def _missing_reason(outcome: Outcome) -> str:
     advice = "; this release leaves some synsets out" if outcome.status == "absent" else ""
     if outcome.format == "HTML":
         advice = "; perhaps one to log in: ask for access at https://www.image-net.org/download.php"
     return outcome.reason.removesuffix(advice) + advice
 
 
-def _first_reason(folder: DownloadFolder, wanted: Sequence[WantedFile]) -> str:
-    outcome = folder.outcome_of(wanted[0].name)
+def _first_reason(folder: DownloadFolder, archives: Sequence[RemoteFile]) -> str:
+    outcome = folder.outcome_of(archives[0].name)
     if outcome is not None and outcome.status == "fetched":
         return (
             f"{folder.root}: its pictures were removed since they were fetched; name a new folder by {option('output')}"
         )
     if outcome is None:
-        return f"{wanted[0].url}: is not there"
+        return f"{archives[0].url}: is not there"
     again = (
         f"; run the same command again, or name another place by {option('mirror')}"
         if outcome.status == "failed"
         else ""
     )
-    return f"{wanted[0].url}: {outcome.reason}{again}"
+    return f"{archives[0].url}: {outcome.reason}{again}"
 
 
 def _account(
-    folder: DownloadFolder, folders: dict[str, KnownClass], wanted: Sequence[WantedFile]
+    folder: DownloadFolder, folders: dict[str, CatalogClass], archives: Sequence[RemoteFile]
 ) -> tuple[list[tuple[str, ...]], list[Outcome]]:
     """Return a table row for every extracted image, and an outcome for every other extracted file."""
     rows: list[tuple[str, ...]] = []
     others: list[Outcome] = []
-    for (name, synset), archive in zip(folders.items(), wanted, strict=True):
+    for (name, synset), archive in zip(folders.items(), archives, strict=True):
         for extracted in walk(folder.root / name) if (folder.root / name).is_dir() else ():
             file = "/".join((name, *extracted.parts))
             kind = detect_file_format(extracted.path)
             if kind in IMAGES:
                 rows.append((file, _labels(name), synset.identifier, archive.url))
                 continue
-            reason = why_no_image(kind)
+            reason = describe_unusable(kind)
             others.append(Outcome(file, "refused", reason, file, archive.url, size=extracted.path.stat().st_size))
             folder.record(others[-1])
     return rows, others

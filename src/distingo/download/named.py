@@ -20,7 +20,7 @@ from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.records import Limits, Outcome, WantedFile
+from distingo.download.records import Limits, Outcome, RemoteFile
 from distingo.download.sets import NamedSet, SetLayout
 from distingo.errors import DataError, option
 from distingo.files import write_text
@@ -65,12 +65,12 @@ def gather_set(
             there = note("set-there-already", counts=_counted(named.images))
             return Gathered(output, _conclude(named, folder), (there,), frozenset())
         address = (mirror or named.address).rstrip("/")
-        wanted = [
-            WantedFile(f"{address}/{file.name}", name, checksum=file.checksum, size=file.size, largest=_LARGEST)
+        files = [
+            RemoteFile(f"{address}/{file.name}", name, checksum=file.checksum, size=file.size, largest=_LARGEST)
             for file, name in zip(named.files, _names(named, raw=raw), strict=True)
         ]
         # A set is only useful if complete, so files that were refused earlier are requested again.
-        outcomes = fetch(wanted, folder, limits, description=named.name, allow_private=allow_private, try_refused=True)
+        outcomes = fetch(files, folder, limits, description=named.name, allow_private=allow_private, try_refused=True)
         _check_complete(named, outcomes)
         write_text(output / LICENSE_NAME, _describe(named))
         notes = () if raw else _lay_out(named, folder)
@@ -152,7 +152,7 @@ def _describe(named: NamedSet) -> str:
     """Return the text of the license file: license, citation and sources."""
     files = "\n".join(f"  {file.name}  {file.checksum}" for file in named.files)
     return (
-        f"{named.name}: {named.title}\n{named.home}\n\nLicense: {named.licence}\n\nPlease cite:\n  {named.citation}\n\n"
+        f"{named.name}: {named.title}\n{named.home}\n\nLicense: {named.license}\n\nPlease cite:\n  {named.citation}\n\n"
         f"Fetched from {named.address} ({named.served_by})\n{files}\n(checksums published by {named.checksums_from})\n"
     )
 
@@ -259,12 +259,12 @@ def _draw_cifar(path: Path, split: str, classes: tuple[str, ...], folders: _Clas
 def _lay_out_folders(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[Note, ...]:
     unpacked = _unpack(named, files)
     class_folders = []
-    for split, inside in named.inside.items():
-        if not (unpacked / inside).is_dir():
-            raise _damaged(f"{named.files[0].name}: holds no folder {inside}")
+    for split, class_folder in named.class_folders.items():
+        if not (unpacked / class_folder).is_dir():
+            raise _damaged(f"{named.files[0].name}: holds no folder {class_folder}")
         class_folders += [
             (split, named.renamed.get(path.name, path.name), path)
-            for path in sorted((unpacked / inside).iterdir())
+            for path in sorted((unpacked / class_folder).iterdir())
             if path.is_dir()
         ]
     folders.begin(tuple(sorted({label for _, label, _ in class_folders})))

@@ -30,8 +30,8 @@ from distingo.download.open_images_tables import (
     read_labels,
     select_images,
 )
-from distingo.download.records import IMAGES, KnownClass, Limits, Outcome, WantedFile, find_classes, folder_names
-from distingo.download.table_streaming import TableSource, WantedLines
+from distingo.download.records import IMAGES, CatalogClass, Limits, Outcome, RemoteFile, find_classes, folder_names
+from distingo.download.table_streaming import TableQuery, TableSource
 from distingo.download.url_lists import removed_since
 from distingo.errors import DataError, UsageError, option
 from distingo.files import content_hash, write_text
@@ -44,7 +44,7 @@ _TAKEN_DOWN = "photo_unavailable"
 """Part of the URL that Flickr redirects to if an author removed an image."""
 
 _METADATA = (
-    *("file_name", "labels", "split", "image_id", "source", "landing_page", "licence", "author", "author_profile"),
+    *("file_name", "labels", "split", "image_id", "source", "landing_page", "license", "author", "author_profile"),
     *("title", "rotation", "fetched_from"),
 )
 _BOXES = ("file_name", "box_label", "left", "right", "top", "bottom", *BOX_FLAGS)
@@ -89,7 +89,7 @@ class _Plan:
     facts: Mapping[str, ImageFacts]
     boxes: Mapping[str, Sequence[Box]]
 
-    def place(self, image: SelectedImage) -> str:
+    def path_of(self, image: SelectedImage) -> str:
         """Return an image's path without extension, relative to the folder, with forward slashes."""
         folder = _SEVERAL if self.selection.has_several else self.names[image.classes[0]]
         return f"{folder}/{image.identifier}"
@@ -161,7 +161,7 @@ def gather_open_images(
             write_text(output / LICENSE_NAME, LICENSE)
             folder.write_manifest()
             folder.finish()
-            outcomes = [folder.outcome_of(plan.place(image)) for image in plan.selection.images]
+            outcomes = [folder.outcome_of(plan.path_of(image)) for image in plan.selection.images]
     known_outcomes = tuple(filter(None, outcomes))
     return Gathered(
         output, known_outcomes, (*_notes(plan, kept_images), *removed_since(output, known_outcomes)), folder.arrived
@@ -170,7 +170,7 @@ def gather_open_images(
 
 def _find_classes(
     request: OpenImagesRequest, source: TableSource, addresses: OpenImagesAddresses
-) -> tuple[KnownClass, ...]:
+) -> tuple[CatalogClass, ...]:
     url = addresses.classes(boxable=request.boxes)
     all_classes = read_class_list(source.read(url), url)
     if not request.boxes:
@@ -185,7 +185,7 @@ def _find_classes(
         ) from error
 
 
-def _describe(request: OpenImagesRequest, classes: Sequence[KnownClass]) -> dict[str, object]:
+def _describe(request: OpenImagesRequest, classes: Sequence[CatalogClass]) -> dict[str, object]:
     """Describe the source of the folder, independent of how classes and splits are spelled and ordered."""
     identifiers = sorted(each.identifier for each in classes)
     command = " ".join(["distingo download open-images", *(f"--class {each.name!r}" for each in classes)])
@@ -206,11 +206,11 @@ class _Tables:
         key = content_hash("\n".join([url, column, *sorted(values)]).encode("utf-8"))
         path = self.folder / f"{url.rpartition('/')[2].removesuffix('.csv')}-{key}.csv"
         if not path.exists():
-            self.source.keep_lines(WantedLines(url, column, frozenset(value.encode() for value in values)), path)
+            self.source.keep_lines(TableQuery(url, column, frozenset(value.encode() for value in values)), path)
         return path
 
 
-def _make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables: _Tables) -> _Plan:
+def _make_plan(request: OpenImagesRequest, classes: Sequence[CatalogClass], tables: _Tables) -> _Plan:
     addresses = tables.addresses
     positions = {each.identifier: index for index, each in enumerate(classes)}
     table_of = addresses.boxes if request.boxes else addresses.labels
@@ -252,18 +252,18 @@ def _fetch(
     """Download every image from the store or, if it is missing there, from the URL of the original."""
 
     def first_choice(image: SelectedImage) -> str:
-        earlier = folder.outcome_of(plan.place(image))
+        earlier = folder.outcome_of(plan.path_of(image))
         if earlier is not None and earlier.url and earlier.url == plan.facts_of(image).source:
             return earlier.url  # an earlier run had to use the original
         return addresses.image(image.split, image.identifier)
 
-    images = {plan.place(image): image for image in plan.selection.images}
-    wanted = [WantedFile(first_choice(image), path, IMAGES, ending=True) for path, image in images.items()]
+    images = {plan.path_of(image): image for image in plan.selection.images}
+    files = [RemoteFile(first_choice(image), path, IMAGES, ending=True) for path, image in images.items()]
     settings = {"try_refused": try_refused, "allow_private": allow_private}
-    outcomes = fetch(wanted, folder, limits, description="pictures", **settings)
+    outcomes = fetch(files, folder, limits, description="pictures", **settings)
     missing = [
         replace(file, url=original)
-        for file, outcome in zip(wanted, outcomes, strict=True)
+        for file, outcome in zip(files, outcomes, strict=True)
         if outcome.status == "absent" and (original := plan.facts_of(images[file.name]).source) not in {"", file.url}
     ]
     fetch(missing, folder, limits, description="originals", **settings)
@@ -273,7 +273,7 @@ def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_K
     """Return the valid images that are large enough; remove the others and record the reason."""
     kept_images = []
     for image in plan.selection.images:
-        outcome = folder.outcome_of(plan.place(image))
+        outcome = folder.outcome_of(plan.path_of(image))
         if outcome is None or outcome.status != "fetched":
             continue
         path = folder.root / outcome.file
@@ -293,21 +293,21 @@ def _keep_images(plan: _Plan, folder: DownloadFolder, smallest: int) -> tuple[_K
     return tuple(kept_images)
 
 
-def _check_size(whole: _KeptImage, path: Path, smallest: int) -> tuple[_KeptImage, str]:
+def _check_size(image: _KeptImage, path: Path, smallest: int) -> tuple[_KeptImage, str]:
     """Return an image with its large enough boxes, and the reason to remove it, or an empty text."""
     if not smallest:
-        return whole, ""
+        return image, ""
     size = _size(path)
     if size is None:
-        return whole, "can't be read as a picture"
+        return image, "can't be read as a picture"
     if min(size) < smallest:
-        return whole, f"{size[0]} x {size[1]} pixels, smaller than {smallest}"
-    if not whole.boxes:
-        return whole, ""
-    large = tuple(box for box in whole.boxes if box.shorter_side(*size) >= smallest)
+        return image, f"{size[0]} x {size[1]} pixels, smaller than {smallest}"
+    if not image.boxes:
+        return image, ""
+    large = tuple(box for box in image.boxes if box.shorter_side(*size) >= smallest)
     labels = tuple(sorted({box.label for box in large}))
     reason = "" if large else f"its boxes are smaller than {smallest} pixels"
-    return replace(whole, labels=labels, boxes=large), reason
+    return replace(image, labels=labels, boxes=large), reason
 
 
 def _size(path: Path) -> tuple[int, int] | None:
@@ -330,7 +330,7 @@ def _metadata(kept: _KeptImage, plan: _Plan) -> tuple[str, ...]:
     """Return an image's row of ``metadata.csv``, which distingo and Hugging Face's ``imagefolder`` can read."""
     facts, image = plan.facts_of(kept.image), kept.image
     labels = json.dumps([plan.names[index] for index in kept.labels], ensure_ascii=False)
-    origin = (facts.source, facts.landing_page, facts.licence, facts.author, facts.author_profile, facts.title)
+    origin = (facts.source, facts.landing_page, facts.license, facts.author, facts.author_profile, facts.title)
     named = (kept.outcome.file, labels, image.split, image.identifier)
     return (*named, *origin, facts.rotation, kept.outcome.final_url)
 
@@ -343,7 +343,7 @@ def _box_rows(kept: _KeptImage, plan: _Plan) -> Iterator[tuple[str, ...]]:
 
 def _notes(plan: _Plan, kept: Sequence[_KeptImage]) -> Iterator[Note]:
     counts = Counter(index for each in kept for index in each.labels)
-    for index, (name, total) in enumerate(zip(plan.names, plan.selection.found, strict=True)):
+    for index, (name, total) in enumerate(zip(plan.names, plan.selection.counts, strict=True)):
         yield note("images-of-class-named", name=name, count=counts[index], total=total)
     if plan.selection.has_several:
         yield note("images-with-several-classes")

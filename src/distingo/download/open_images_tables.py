@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 import numpy as np
 
-from distingo.download.records import KnownClass
+from distingo.download.records import CatalogClass
 from distingo.errors import DataError
 from distingo.options.fields import Option
 
@@ -62,7 +62,7 @@ class ImageFacts:
     Attributes:
         source: URL of the original.
         landing_page: URL of the page that shows it.
-        licence: URL of the license.
+        license: URL of the license.
         author: The author's name.
         author_profile: URL of the author's page.
         title: The author's title of the image.
@@ -71,14 +71,14 @@ class ImageFacts:
 
     source: str = ""
     landing_page: str = ""
-    licence: str = ""
+    license: str = ""
     author: str = ""
     author_profile: str = ""
     title: str = ""
     rotation: str = ""
 
 
-def read_class_list(content: bytes, url: str) -> tuple[KnownClass, ...]:
+def read_class_list(content: bytes, url: str) -> tuple[CatalogClass, ...]:
     """Parse the list of classes, a CSV file with the columns LabelName and DisplayName but no header.
 
     Args:
@@ -92,7 +92,7 @@ def read_class_list(content: bytes, url: str) -> tuple[KnownClass, ...]:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{url}: is no list of classes ({error})", code="unexpected_answer") from error
-    classes = tuple(KnownClass(row[0], (row[1],)) for row in rows if len(row) >= 2 and row[0].startswith("/"))
+    classes = tuple(CatalogClass(row[0], (row[1],)) for row in rows if len(row) >= 2 and row[0].startswith("/"))
     if not classes:
         begins = content[:60].decode("utf-8", "replace")
         raise DataError(f"{url}: is no list of classes; it begins {begins!r}", code="unexpected_answer")
@@ -219,7 +219,8 @@ class OpenImagesAddresses:
         Option(
             help="address below which the images are (training images without boxes are missing in the official one)",
             metavar="URL",
-            flag="--pictures-mirror",
+            flag="--images-mirror",
+            flags=("--pictures-mirror",),
         ),
     ] = "https://open-images-dataset.s3.amazonaws.com"
 
@@ -266,12 +267,12 @@ class Selection:
 
     Attributes:
         images: The images, sorted by identifier.
-        found: Number of images in the tables for each class.
+        counts: Number of images in the tables for each class.
         dropped: Number of images that were left out because they have several of the classes.
     """
 
     images: tuple[SelectedImage, ...]
-    found: tuple[int, ...]
+    counts: tuple[int, ...]
     dropped: int
 
     @property
@@ -281,7 +282,7 @@ class Selection:
 
 
 def select_images(
-    found: Mapping[tuple[OpenImagesSplit, int], Iterable[int]],
+    identifiers: Mapping[tuple[OpenImagesSplit, int], Iterable[int]],
     classes: int,
     *,
     limit: int | None = None,
@@ -295,7 +296,7 @@ def select_images(
     larger limit selects a superset.
 
     Args:
-        found: Identifiers of images as integers, by split and index of the class; repetitions are allowed.
+        identifiers: Identifiers of images as integers, by split and index of the class; repetitions are allowed.
         classes: Number of classes.
         limit: Maximum number of images per class. An image that was selected for one class counts for its other
             classes too, so that these may get more images.
@@ -305,7 +306,7 @@ def select_images(
     Returns:
         The selected images, and the numbers of images in the tables.
     """
-    sets = {key: np.unique(np.asarray(ids, np.uint64)) for key, ids in found.items()}
+    sets = {key: np.unique(np.asarray(ids, np.uint64)) for key, ids in identifiers.items()}
     by_class = [_union([ids for (_, index), ids in sets.items() if index == at]) for at in range(classes)]
     every = _union(by_class)
     has: Flags = np.stack([np.isin(every, each, assume_unique=True) for each in by_class], axis=1)

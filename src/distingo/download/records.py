@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import UsageError, option, suggest_names
 from distingo.options.fields import Option, check_options
 from distingo.safe_paths import safe_name
 
@@ -27,7 +27,7 @@ IMAGES = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WebP", "JPEG 2000", "A
 
 
 @dataclass(frozen=True, slots=True)
-class WantedFile:
+class RemoteFile:
     """A file to download.
 
     Attributes:
@@ -114,7 +114,7 @@ class Outcome:
     """Outcome of the download of one file.
 
     Attributes:
-        name: As in `WantedFile.name`.
+        name: As in `RemoteFile.name`.
         status: See `FetchStatus`.
         reason: Why the file is missing, for people; empty for a downloaded file.
         file: Path in the folder, with forward slashes; empty if the file is missing.
@@ -144,7 +144,7 @@ class TransferError(Exception):
     """An attempt to download a file failed; the text is the reason, for people."""
 
 
-class PassingError(TransferError):
+class TemporaryError(TransferError):
     """Another attempt may succeed.
 
     Attributes:
@@ -156,7 +156,7 @@ class PassingError(TransferError):
         self.wait = wait
 
 
-class LastingError(TransferError):
+class PermanentError(TransferError):
     """Another attempt would fail in the same way.
 
     Attributes:
@@ -177,7 +177,7 @@ class StoppedError(TransferError):
 
 
 @dataclass(frozen=True, slots=True)
-class KnownClass:
+class CatalogClass:
     """One class of a public data set.
 
     Attributes:
@@ -202,13 +202,13 @@ class KnownClass:
         return f"{self.identifier} ({meaning if len(meaning) <= 60 else meaning[:59].rstrip() + '…'})"
 
 
-def find_classes(requested: Iterable[str], known: Sequence[KnownClass], where: str) -> tuple[KnownClass, ...]:
+def find_classes(requested: Iterable[str], catalog: Sequence[CatalogClass], source: str) -> tuple[CatalogClass, ...]:
     """Find classes by name, ignoring case, or by identifier.
 
     Args:
         requested: The names or identifiers that a user typed.
-        known: All classes.
-        where: The data set's name, for messages.
+        catalog: All classes.
+        source: The data set's name, for messages.
 
     Returns:
         The classes without repetitions, in the order of `requested`.
@@ -216,12 +216,12 @@ def find_classes(requested: Iterable[str], known: Sequence[KnownClass], where: s
     Raises:
         UsageError: A name is unknown or ambiguous; the message lists candidates.
     """
-    identifiers = {each.identifier.casefold(): each for each in known}
-    names: defaultdict[str, list[KnownClass]] = defaultdict(list)
-    for each in known:
+    identifiers = {each.identifier.casefold(): each for each in catalog}
+    names: defaultdict[str, list[CatalogClass]] = defaultdict(list)
+    for each in catalog:
         for name in dict.fromkeys(map(_key, each.names)):
             names[name].append(each)
-    classes = [identifiers.get(text.strip().casefold()) or _only(text, names, where) for text in requested]
+    classes = [identifiers.get(text.strip().casefold()) or _only(text, names, source) for text in requested]
     if not classes:
         raise UsageError(
             f"no class is named; give one or several {option('classes')} NAME",
@@ -231,27 +231,27 @@ def find_classes(requested: Iterable[str], known: Sequence[KnownClass], where: s
     return tuple(dict.fromkeys(classes))
 
 
-def _only(text: str, names: Mapping[str, Sequence[KnownClass]], where: str) -> KnownClass:
+def _only(text: str, names: Mapping[str, Sequence[CatalogClass]], source: str) -> CatalogClass:
     matches = names.get(_key(text), ())
     if len(matches) == 1:
         return matches[0]
     if matches:
         choices = " or ".join(each.described for each in matches[:6])
         raise UsageError(
-            f"{option('classes')} {text!r}: {where} has {len(matches)} classes of that name; give {choices}",
+            f"{option('classes')} {text!r}: {source} has {len(matches)} classes of that name; give {choices}",
             code="ambiguous_name",
             parameter="classes",
         )
-    near = name_the_nearest(_key(text), list(names), otherwise="")
+    near = suggest_names(_key(text), list(names), otherwise="")
     reason = f"no such class; {near}" if near else "no such class, nor one with a similar name; try another word"
-    raise UsageError(f"{option('classes')} {text!r}: {where} has {reason}", code="unknown_name", parameter="classes")
+    raise UsageError(f"{option('classes')} {text!r}: {source} has {reason}", code="unknown_name", parameter="classes")
 
 
 def _key(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).replace("_", " ").casefold().split())
 
 
-def folder_names(classes: Sequence[KnownClass]) -> tuple[str, ...]:
+def folder_names(classes: Sequence[CatalogClass]) -> tuple[str, ...]:
     """Choose a valid folder name for each class; if names collide, the identifier is appended."""
     safe = [safe_name(each.name) for each in classes]
     keys = [name.casefold() for name in safe]

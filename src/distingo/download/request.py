@@ -17,15 +17,15 @@ import httpcore2
 from httpx2 import URL
 
 from distingo.download.connections import Connections, WatchedStream, follow_redirect, parse_address
-from distingo.download.records import LastingError, Limits, PassingError
+from distingo.download.records import Limits, PermanentError, TemporaryError
 
 _ROBOTS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 _AGENTS = frozenset({"", "*", "distingo"})
 _DIRECTIVES_WITH_VALUES = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 _REDIRECTS = {301, 302, 303, 307, 308}
-_MOST_REDIRECTS = 10
-_PASSING = {408, 425, 429}  # in addition to 500 and above
+_MAX_REDIRECTS = 10
+_TEMPORARY = {408, 425, 429}  # in addition to 500 and above
 
 
 def find_opt_out(headers: Iterable[tuple[str, str]]) -> str | None:
@@ -102,7 +102,7 @@ class Response:
         """Iterate over the chunks of the body.
 
         Raises:
-            PassingError: The transfer is too slow.
+            TemporaryError: The transfer is too slow.
         """
         since, count = time.monotonic(), 0
         for data in self.body.iter_stream():
@@ -112,7 +112,7 @@ class Response:
             seconds = time.monotonic() - since
             if seconds >= limits.stall_timeout:
                 if count < limits.minimum_rate * seconds:
-                    raise PassingError(f"the server sends {count / seconds:,.0f} bytes a second, which is too slow")
+                    raise TemporaryError(f"the server sends {count / seconds:,.0f} bytes a second, which is too slow")
                 since, count = time.monotonic(), 0
 
     def surplus(self) -> int:
@@ -139,13 +139,13 @@ def request(
         The complete or partial response. Network errors while its body is read are translated too.
 
     Raises:
-        LastingError: The file is not available, or must not be downloaded.
-        PassingError: The server is busy, or the network failed.
+        PermanentError: The file is not available, or must not be downloaded.
+        TemporaryError: The server is busy, or the network failed.
     """
     url = first = parse_address(address)
     private = allow_private
     with _translated_errors():
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             private = private and _origin(url) == _origin(first)
             with ExitStack() as stack:
                 response = _get(stack, connections, url, headers, private=private)
@@ -155,7 +155,7 @@ def request(
                     yield response
                     return
             url = follow_redirect(url, location)
-    raise LastingError("refused", f"redirected more than {_MOST_REDIRECTS} times")
+    raise PermanentError("refused", f"redirected more than {_MAX_REDIRECTS} times")
 
 
 def _origin(url: URL) -> tuple[str, str, int]:
@@ -166,7 +166,7 @@ def _get(stack: ExitStack, connections: Connections, url: URL, headers: dict[str
     response = stack.enter_context(connections.get(url, headers, private=private))
     pairs = [(_text(name), _text(value)) for name, value in response.headers]
     if opt_out := find_opt_out(pairs):
-        raise LastingError("refused", f"the server opts out ({opt_out})")
+        raise PermanentError("refused", f"the server opts out ({opt_out})")
     return Response(str(url), response.status, {name.lower(): value.strip() for name, value in pairs}, response)
 
 
@@ -181,9 +181,9 @@ def _check_status(response: Response) -> None:
     status = response.status
     if status in {200, 206, 416}:
         return
-    if status in _PASSING or status >= 500:
-        raise PassingError(f"the server answers {status}", retry_after(response.headers.get("retry-after", "")))
-    raise LastingError("absent", f"the server answers {status}")
+    if status in _TEMPORARY or status >= 500:
+        raise TemporaryError(f"the server answers {status}", retry_after(response.headers.get("retry-after", "")))
+    raise PermanentError("absent", f"the server answers {status}")
 
 
 @contextmanager
@@ -191,13 +191,13 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except httpcore2.ConnectTimeout as error:
-        raise PassingError("no connection in time") from error
+        raise TemporaryError("no connection in time") from error
     except httpcore2.TimeoutException as error:
-        raise PassingError("the server sent nothing for too long") from error
+        raise TemporaryError("the server sent nothing for too long") from error
     except httpcore2.ConnectError as error:
-        raise PassingError(f"no connection ({_without_number(error)})") from error
+        raise TemporaryError(f"no connection ({_without_number(error)})") from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError) as error:
-        raise PassingError(f"the connection broke ({_without_number(error)})") from error
+        raise TemporaryError(f"the connection broke ({_without_number(error)})") from error
 
 
 def _without_number(error: Exception) -> str:
@@ -218,13 +218,13 @@ def retry_after(text: str) -> float | None:
         return None
 
 
-def waiting_time(attempts: int, limits: Limits, asked: float | None) -> float:
+def waiting_time(attempts: int, limits: Limits, requested_wait: float | None) -> float:
     """Compute the wait before the next attempt in seconds: exponential backoff with 50 % jitter.
 
     Args:
         attempts: Number of attempts so far, at least 1.
         limits: Limits with the initial wait and its maximum.
-        asked: Minimum wait that the server requested, or None.
+        requested_wait: Minimum wait that the server requested, or None.
     """
     wait = min(limits.backoff * 2.0 ** (attempts - 1), limits.longest_wait) * random.uniform(0.5, 1.5)
-    return max(wait, asked or 0.0)
+    return max(wait, requested_wait or 0.0)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from distingo.errors import ResourceError, UsageError, name_the_nearest
+from distingo.errors import ResourceError, UsageError, suggest_names
 
 SetLayout = Literal["idx", "cifar", "folders", "flowers", "pets"]
 """Layouts of published files; see `distingo.download.named`."""
@@ -48,12 +48,12 @@ class NamedSet:
         files: The files to download.
         layout: Layout of the files.
         images: Number of images by split (``train``, ``val``, ``test``), or by ``""`` if the set has no splits.
-        licence: The license that its authors state, or that they state none.
+        license: The license that its authors state, or that they state none.
         citation: The publication to cite.
         checksums_from: Who published the checksums.
         classes: Class names in the order of the numbers in the files, if these contain numbers.
         renamed: Class names by the names in the files, if they differ.
-        inside: For ``folders``: the path of the class folders in the archive, by split.
+        class_folders: For ``folders``: the path of the class folders in the archive, by split.
         bytes: Approximate size of the download in bytes.
     """
 
@@ -65,13 +65,13 @@ class NamedSet:
     files: tuple[SetFile, ...]
     layout: SetLayout
     images: dict[str, int]
-    licence: str
+    license: str
     citation: str
     checksums_from: str
     bytes: int
     classes: tuple[str, ...] = ()
     renamed: dict[str, str] = field(default_factory=dict)
-    inside: dict[str, str] = field(default_factory=dict)
+    class_folders: dict[str, str] = field(default_factory=dict)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ _MNIST = NamedSet(
     ),
     layout="idx",
     images={"train": 60_000, "test": 10_000},
-    licence="the authors' page states none; Keras' documentation states CC BY-SA 3.0 (Yann LeCun, Corinna Cortes)",
+    license="the authors' page states none; Keras' documentation states CC BY-SA 3.0 (Yann LeCun, Corinna Cortes)",
     citation=(
         "Yann LeCun, Léon Bottou, Yoshua Bengio, Patrick Haffner: Gradient-Based Learning Applied to Document "
         "Recognition. Proceedings of the IEEE 86(11), 1998."
@@ -116,7 +116,7 @@ _FASHION_MNIST = NamedSet(
     ),
     layout="idx",
     images={"train": 60_000, "test": 10_000},
-    licence="MIT, Copyright (c) 2017 Zalando SE",
+    license="MIT, Copyright (c) 2017 Zalando SE",
     citation=(
         "Han Xiao, Kashif Rasul, Roland Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine "
         "Learning Algorithms. arXiv:1708.07747, 2017."
@@ -135,7 +135,7 @@ _CIFAR10 = NamedSet(
     files=(SetFile("cifar-10-binary.tar.gz", "md5:c32a1d4ab5d03f1284b67883e8d87530"),),
     layout="cifar",
     images={"train": 50_000, "test": 10_000},
-    licence="the authors' page states none",
+    license="the authors' page states none",
     citation="Alex Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical report, 2009.",
     checksums_from="the authors, on the set's page",
     bytes=170_000_000,
@@ -158,7 +158,7 @@ _EUROSAT = NamedSet(
     files=(SetFile("EuroSAT.zip", "md5:c8fa014336c82ac7804f0398fcb19387"),),
     layout="folders",
     images={"": 27_000},
-    licence="MIT; contains modified Copernicus Sentinel data",
+    license="MIT; contains modified Copernicus Sentinel data",
     citation=(
         "Patrick Helber, Benjamin Bischke, Andreas Dengel, Damian Borth: EuroSAT: A Novel Dataset and Deep Learning "
         "Benchmark for Land Use and Land Cover Classification. IEEE Journal of Selected Topics in Applied Earth "
@@ -166,7 +166,7 @@ _EUROSAT = NamedSet(
     ),
     checksums_from="torchvision",
     bytes=95_000_000,
-    inside={"": "2750"},
+    class_folders={"": "2750"},
 )
 
 _FLOWERS = """
@@ -198,7 +198,7 @@ _FLOWERS102 = NamedSet(
     ),
     layout="flowers",
     images={"train": 1_020, "val": 1_020, "test": 6_149},
-    licence="the authors' page states none",
+    license="the authors' page states none",
     citation=(
         "Maria-Elena Nilsback, Andrew Zisserman: Automated Flower Classification over a Large Number of Classes. "
         "Indian Conference on Computer Vision, Graphics and Image Processing, 2008."
@@ -220,7 +220,7 @@ _OXFORD_PETS = NamedSet(
     ),
     layout="pets",
     images={"train": 3_680, "test": 3_669},
-    licence="CC BY-SA 4.0",
+    license="CC BY-SA 4.0",
     citation=(
         "Omkar M. Parkhi, Andrea Vedaldi, Andrew Zisserman, C. V. Jawahar: Cats and Dogs. IEEE Conference on Computer "
         "Vision and Pattern Recognition, 2012."
@@ -238,7 +238,7 @@ _IMAGENETTE = NamedSet(
     files=(SetFile("imagenette2.tgz", "md5:fe2fc210e6bb7c5664d602c3cd71e612"),),
     layout="folders",
     images={"train": 9_469, "val": 3_925},
-    licence="Apache-2.0 for the collection; the photos are ImageNet's, whose terms of access restrict their use",
+    license="Apache-2.0 for the collection; the photos are ImageNet's, whose terms of access restrict their use",
     citation="Jeremy Howard: Imagenette. fast.ai, 2019. https://github.com/fastai/imagenette",
     checksums_from="torchvision",
     bytes=1_560_000_000,
@@ -254,7 +254,7 @@ _IMAGENETTE = NamedSet(
         "n03445777": "golf ball",
         "n03888257": "parachute",
     },
-    inside={"train": "imagenette2/train", "val": "imagenette2/val"},
+    class_folders={"train": "imagenette2/train", "val": "imagenette2/val"},
 )
 
 
@@ -266,7 +266,7 @@ def _smaller_imagenette(split: int, md5: str, size: int) -> NamedSet:
         title=f"13,394 photos of ImageNet, shorter side {split}, 10 classes",
         files=(SetFile(f"{archive}.tgz", f"md5:{md5}"),),
         bytes=size,
-        inside={"train": f"{archive}/train", "val": f"{archive}/val"},
+        class_folders={"train": f"{archive}/train", "val": f"{archive}/val"},
     )
 
 
@@ -295,7 +295,7 @@ def find_set(name: str) -> NamedSet:
     """
     if name not in SETS:
         raise UsageError(
-            f"no set is called {name!r}; {name_the_nearest(name, list(SETS))}", code="unknown_name", parameter="name"
+            f"no set is called {name!r}; {suggest_names(name, list(SETS))}", code="unknown_name", parameter="name"
         )
     return SETS[name]
 

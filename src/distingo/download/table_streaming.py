@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from distingo.download.connections import Connections
-from distingo.download.records import LastingError, Limits, PassingError
+from distingo.download.records import Limits, PermanentError, TemporaryError
 from distingo.download.request import Response, request, waiting_time
 from distingo.errors import DataError
 from distingo.files import atomic_writer
@@ -28,7 +28,7 @@ _AGAIN = "run the same command again later"
 
 
 @dataclass(frozen=True, slots=True)
-class WantedLines:
+class TableQuery:
     """A table, and the condition for the lines to keep.
 
     Attributes:
@@ -42,12 +42,12 @@ class WantedLines:
     values: Container[bytes]
 
 
-def matching_lines(chunks: Iterable[bytes], wanted: WantedLines) -> Iterator[bytes]:
+def matching_lines(chunks: Iterable[bytes], query: TableQuery) -> Iterator[bytes]:
     """Yield the header and the matching lines of a table, with at most a chunk and a line in memory.
 
     Args:
         chunks: The table's bytes in chunks of any size.
-        wanted: The lines to keep.
+        query: The lines to keep.
 
     Yields:
         Complete lines with their line end; they may contain quoted line breaks.
@@ -57,28 +57,28 @@ def matching_lines(chunks: Iterable[bytes], wanted: WantedLines) -> Iterator[byt
     """
     column = -1
     unfinished: list[bytes] = []  # a matching line whose end has not arrived yet
-    for block in _whole_lines(chunks, wanted.url):
+    for block in _complete_lines(chunks, query.url):
         lines = unfinished + block
         unfinished, used = [], 0
         if column < 0:
-            column, used = _find_column(lines[0], wanted), 1
+            column, used = _find_column(lines[0], query), 1
             yield lines[0].removeprefix(_BOM) + b"\n"
-        for index in _matches(lines, column, wanted.values):
+        for index in _matches(lines, column, query.values):
             if index < used:
                 continue
-            line, used = _complete(lines, index, wanted.url)
+            line, used = _complete(lines, index, query.url)
             if not line:
                 unfinished = lines[index:]
                 break
             yield line + b"\n"
     if column < 0 or unfinished:
         raise DataError(
-            f"{wanted.url}: {'a quote is never closed' if unfinished else 'is empty'}; a table was expected",
+            f"{query.url}: {'a quote is never closed' if unfinished else 'is empty'}; a table was expected",
             code="unexpected_answer",
         )
 
 
-def _whole_lines(chunks: Iterable[bytes], url: str) -> Iterator[list[bytes]]:
+def _complete_lines(chunks: Iterable[bytes], url: str) -> Iterator[list[bytes]]:
     rest = b""
     for chunk in chunks:
         lines = (rest + chunk).split(b"\n")
@@ -93,15 +93,15 @@ def _whole_lines(chunks: Iterable[bytes], url: str) -> Iterator[list[bytes]]:
         yield [rest]
 
 
-def _find_column(first: bytes, wanted: WantedLines) -> int:
+def _find_column(first: bytes, query: TableQuery) -> int:
     names = first.removeprefix(_BOM).rstrip(b"\r").split(b",")
-    if wanted.column.encode() not in names:
+    if query.column.encode() not in names:
         begins = first[:80].decode("utf-8", "replace")
         raise DataError(
-            f"{wanted.url}: is not the table that it was; no column {wanted.column}, it begins {begins!r}",
+            f"{query.url}: is not the table that it was; no column {query.column}, it begins {begins!r}",
             code="unexpected_answer",
         )
-    return names.index(wanted.column.encode())
+    return names.index(query.column.encode())
 
 
 def _matches(lines: list[bytes], at: int, values: Container[bytes]) -> list[int]:
@@ -155,16 +155,16 @@ class TableSource:
         Raises:
             DataError: The table can't be downloaded.
         """
-        return b"".join(self._untorn(url, list))
+        return b"".join(self._read_consistently(url, list))
 
-    def keep_lines(self, wanted: WantedLines, path: Path) -> None:
+    def keep_lines(self, query: TableQuery, path: Path) -> None:
         """Write a table's header and its matching lines to a file, atomically, when the table was read to its end.
 
         After a broken connection, the transfer resumes if the table is unchanged. Otherwise, or if the MD5 differs from
         the one that the server announces (``x-goog-hash``), it starts again.
 
         Args:
-            wanted: The table, and the lines to keep.
+            query: The table, and the lines to keep.
             path: The file to write.
 
         Raises:
@@ -174,11 +174,11 @@ class TableSource:
 
         def write(chunks: Iterable[bytes]) -> None:
             with atomic_writer(path) as file:
-                file.writelines(matching_lines(chunks, wanted))
+                file.writelines(matching_lines(chunks, query))
 
-        self._untorn(wanted.url, write)
+        self._read_consistently(query.url, write)
 
-    def _untorn(self, url: str, use: Callable[[Iterable[bytes]], _Result]) -> _Result:
+    def _read_consistently(self, url: str, use: Callable[[Iterable[bytes]], _Result]) -> _Result:
         """Pass the bytes of a file to `use`, and start again if the file has changed in the meantime."""
         for _ in range(self.limits.attempts):
             try:
@@ -189,7 +189,7 @@ class TableSource:
                     return use(chunks)
             except _TornError:
                 continue
-            except (LastingError, PassingError) as error:
+            except (PermanentError, TemporaryError) as error:
                 raise DataError(f"{url}: {error}; {_AGAIN}", code="download_failed") from error
         raise DataError(
             f"{url}: changes while it comes, or comes damaged, {self.limits.attempts} times; {_AGAIN}",
@@ -217,7 +217,7 @@ class _Reading:
             try:
                 yield from self._rest()
                 break
-            except PassingError as error:
+            except TemporaryError as error:
                 fruitless = 1 if self._done > done_before + _WORTHWHILE else fruitless + 1
                 if fruitless >= limits.attempts or (error.wait or 0.0) > limits.longest_wait:
                     raise

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from distingo.datasets.decoding.formats import detect_format, why_no_image
+from distingo.datasets.decoding.formats import describe_unusable, detect_format
 from distingo.download.connections import Connections
-from distingo.download.records import LastingError, Limits, PassingError, StoppedError, WantedFile
+from distingo.download.records import Limits, PermanentError, RemoteFile, StoppedError, TemporaryError
 from distingo.download.request import Response, request
 from distingo.files import content_hash, parse_json
 
@@ -50,12 +50,12 @@ class PartialFile:
         path: The file with the bytes received so far.
     """
 
-    def __init__(self, folder: Path, wanted: WantedFile) -> None:
+    def __init__(self, folder: Path, remote: RemoteFile) -> None:
         """Set the paths in the folder of partial files; nothing is written."""
-        self._wanted = wanted
-        key = content_hash(wanted.name.encode("utf-8", "surrogatepass"))
+        self._remote = remote
+        key = content_hash(remote.name.encode("utf-8", "surrogatepass"))
         self.path = folder / f"{key}.part"
-        self._note = folder / f"{key}.json"
+        self._metadata_path = folder / f"{key}.json"
 
     def size(self) -> int:
         """Return the number of bytes received so far."""
@@ -66,23 +66,23 @@ class PartialFile:
 
     def request_headers(self) -> dict[str, str]:
         """Return headers to request the rest of the file; empty if only the complete file is safe to request."""
-        done, beginning = self.size(), self.read_beginning()
-        if not done or beginning is None or (beginning.total is not None and done > beginning.total):
+        offset, beginning = self.size(), self.read_beginning()
+        if not offset or beginning is None or (beginning.total is not None and offset > beginning.total):
             return {}
         validator = beginning.etag or beginning.modified
-        if not validator and not self._wanted.checksum:
+        if not validator and not self._remote.checksum:
             return {}
-        return {"Range": f"bytes={done}-", **({"If-Range": validator} if validator else {})}
+        return {"Range": f"bytes={offset}-", **({"If-Range": validator} if validator else {})}
 
     def read_beginning(self) -> Beginning | None:
         """Read the metadata; None if there are none, or if they belong to another URL."""
         try:
-            beginning = Beginning(**parse_json(self._note.read_text(encoding="utf-8")))
+            beginning = Beginning(**parse_json(self._metadata_path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return beginning if beginning.url == self._wanted.url else None
+        return beginning if beginning.url == self._remote.url else None
 
-    def whole_from(self) -> str | None:
+    def complete_url(self) -> str | None:
         """Return the final URL if the file is complete and an earlier run was killed before renaming it, else None."""
         beginning = self.read_beginning()
         return beginning.final_url if beginning is not None and beginning.total == self.size() > 0 else None
@@ -90,20 +90,20 @@ class PartialFile:
     def begin(self, beginning: Beginning) -> None:
         """Discard the bytes received so far and store new metadata."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._note.unlink(missing_ok=True)
+        self._metadata_path.unlink(missing_ok=True)
         self.path.write_bytes(b"")
-        self._note.write_text(json.dumps(asdict(beginning)), encoding="utf-8")
+        self._metadata_path.write_text(json.dumps(asdict(beginning)), encoding="utf-8")
 
     def finish(self, target: Path) -> None:
         """Move the file to its target, which must not exist."""
         target.parent.mkdir(parents=True, exist_ok=True)
         self.path.replace(target)
-        self._note.unlink(missing_ok=True)
+        self._metadata_path.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove the file and its metadata."""
         self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+        self._metadata_path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +146,11 @@ class Received:
 class _Inspection:
     """Checks the size, format and checksum of a file as its bytes arrive."""
 
-    def __init__(self, wanted: WantedFile, limits: Limits) -> None:
-        self._wanted = wanted
-        largest = wanted.largest if limits.largest is None else limits.largest
-        self._largest = largest if wanted.size is None else min(largest, wanted.size)
-        self._kind, _, self._expected = wanted.checksum.partition(":")
+    def __init__(self, remote: RemoteFile, limits: Limits) -> None:
+        self._remote = remote
+        largest = remote.largest if limits.largest is None else limits.largest
+        self._largest = largest if remote.size is None else min(largest, remote.size)
+        self._kind, _, self._expected = remote.checksum.partition(":")
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if self._kind == "md5" else None
         self._head = b""
@@ -159,13 +159,13 @@ class _Inspection:
     def check_announced(self, total: int | None) -> None:
         if total is None:
             return
-        if self._wanted.size is not None and total != self._wanted.size:
-            raise LastingError("refused", f"the server announces {total:,} bytes where {self._wanted.size:,} belong")
+        if self._remote.size is not None and total != self._remote.size:
+            raise PermanentError("refused", f"the server announces {total:,} bytes where {self._remote.size:,} belong")
         self._check_size(total)
 
     def _check_size(self, size: int) -> None:
         if size > self._largest:
-            raise LastingError("refused", f"larger than the {self._largest:,} bytes allowed")
+            raise PermanentError("refused", f"larger than the {self._largest:,} bytes allowed")
 
     def add(self, data: bytes) -> None:
         self.size += len(data)
@@ -185,26 +185,26 @@ class _Inspection:
 
     def _check_format(self) -> str:
         detected = detect_format(self._head)
-        if self._wanted.formats is not None and detected not in self._wanted.formats:
-            raise LastingError("refused", why_no_image(detected), detected)
+        if self._remote.formats is not None and detected not in self._remote.formats:
+            raise PermanentError("refused", describe_unusable(detected), detected)
         return detected
 
     def finish(self, url: str) -> Received:
         detected = self._check_format()
-        if self._wanted.size is not None and self.size != self._wanted.size:
-            raise PassingError(f"{self.size:,} bytes came where {self._wanted.size:,} belong")
+        if self._remote.size is not None and self.size != self._remote.size:
+            raise TemporaryError(f"{self.size:,} bytes came where {self._remote.size:,} belong")
         digest = self._sha256.hexdigest()
         checksum = self._md5.hexdigest() if self._md5 is not None else digest
         if self._expected and checksum != self._expected.lower():
-            raise PassingError(f"its {self._kind} is {checksum} where {self._expected} belongs")
+            raise TemporaryError(f"its {self._kind} is {checksum} where {self._expected} belongs")
         return Received(url, self.size, detected, digest)
 
 
-def transfer(wanted: WantedFile, part: PartialFile, transport: Transport) -> Received:
+def transfer(remote: RemoteFile, part: PartialFile, transport: Transport) -> Received:
     """Download a file, or the rest of it, into its partial file.
 
     Args:
-        wanted: The file.
+        remote: The file.
         part: The partial file, which is resumed if the server can confirm that it is the same file.
         transport: Settings of the transfer.
 
@@ -212,69 +212,69 @@ def transfer(wanted: WantedFile, part: PartialFile, transport: Transport) -> Rec
         The complete and verified file.
 
     Raises:
-        LastingError: Another attempt would fail in the same way; the partial file is removed.
-        PassingError: Another attempt may succeed; the bytes received so far are kept if they can be resumed.
+        PermanentError: Another attempt would fail in the same way; the partial file is removed.
+        TemporaryError: Another attempt may succeed; the bytes received so far are kept if they can be resumed.
         StoppedError: `Transport.stopped` returned True.
         OSError: The partial file can't be written.
     """
-    inspection = _Inspection(wanted, transport.limits)
+    inspection = _Inspection(remote, transport.limits)
     try:
-        if url := part.whole_from():
+        if url := part.complete_url():
             with part.path.open("rb") as file:
                 inspection.add_file(file, part.size())
             return _finish(part, inspection, url)
         headers, private = part.request_headers(), transport.allow_private
-        with request(transport.connections, wanted.url, headers, allow_private=private) as response:
-            return _receive(wanted, part, response, inspection, transport)
-    except LastingError:
+        with request(transport.connections, remote.url, headers, allow_private=private) as response:
+            return _receive(remote, part, response, inspection, transport)
+    except PermanentError:
         part.discard()
         raise
 
 
 def _receive(
-    wanted: WantedFile, part: PartialFile, response: Response, inspection: _Inspection, transport: Transport
+    remote: RemoteFile, part: PartialFile, response: Response, inspection: _Inspection, transport: Transport
 ) -> Received:
-    done = _agree_on_start(wanted, part, response)
-    total = None if response.length is None else done + response.length
+    offset = _agree_on_start(remote, part, response)
+    total = None if response.length is None else offset + response.length
     inspection.check_announced(total)
     with part.path.open("r+b", buffering=0) as file:
-        inspection.add_file(file, done)
-        transport.report(wanted.name, 0, done, total)
+        inspection.add_file(file, offset)
+        transport.report(remote.name, 0, offset, total)
         for data in response.chunks(transport.limits):
             if transport.stopped():
                 raise StoppedError
             inspection.add(data)
             file.write(data)
-            transport.report(wanted.name, len(data), inspection.size, total)
+            transport.report(remote.name, len(data), inspection.size, total)
         if more := response.surplus():
             part.discard()
-            received_bytes = inspection.size - done + more
-            raise PassingError(f"the server announced {response.length:,} bytes and sent at least {received_bytes:,}")
+            received_bytes = inspection.size - offset + more
+            raise TemporaryError(f"the server announced {response.length:,} bytes and sent at least {received_bytes:,}")
         received = _finish(part, inspection, response.url)
         os.fsync(file.fileno())
     return received
 
 
-def _agree_on_start(wanted: WantedFile, part: PartialFile, response: Response) -> int:
+def _agree_on_start(remote: RemoteFile, part: PartialFile, response: Response) -> int:
     """Return the offset in the partial file at which the response continues."""
     if response.status == 416:
         part.discard()
-        raise PassingError("the server has no such part of it; begun anew", 0.0)
+        raise TemporaryError("the server has no such part of it; begun anew", 0.0)
     if response.status == 206:
-        done = part.size()
-        if not _continues(part.read_beginning(), done, response):
+        offset = part.size()
+        if not _continues(part.read_beginning(), offset, response):
             part.discard()
-            raise PassingError("the server sent another part than requested; begun anew", 0.0)
-        return done
+            raise TemporaryError("the server sent another part than requested; begun anew", 0.0)
+        return offset
     modified = response.headers.get("last-modified", "")
-    part.begin(Beginning(wanted.url, response.etag, modified, response.length, response.url))
+    part.begin(Beginning(remote.url, response.etag, modified, response.length, response.url))
     return 0
 
 
-def _continues(beginning: Beginning | None, done: int, response: Response) -> bool:
+def _continues(beginning: Beginning | None, offset: int, response: Response) -> bool:
     """Whether a partial response continues the bytes received so far, and belongs to the same file."""
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("content-range", ""))
-    if match is None or int(match[1]) != done or beginning is None:
+    if match is None or int(match[1]) != offset or beginning is None:
         return False
     same_total = match[3] == "*" or beginning.total in {None, int(match[3])}
     return same_total and (not beginning.etag or response.headers.get("etag", beginning.etag) == beginning.etag)
@@ -283,6 +283,6 @@ def _continues(beginning: Beginning | None, done: int, response: Response) -> bo
 def _finish(part: PartialFile, inspection: _Inspection, url: str) -> Received:
     try:
         return inspection.finish(url)
-    except PassingError:
+    except TemporaryError:
         part.discard()  # complete but wrong, so there is nothing to resume
         raise

@@ -16,13 +16,13 @@ from urllib.parse import unquote, urlsplit
 from distingo.csv_files import write_table
 from distingo.datasets.corrections import METADATA_NAME
 from distingo.datasets.tables.columns import text_labels
-from distingo.datasets.tables.headers import column_key, known_label_column
+from distingo.datasets.tables.headers import column_key, find_label_column
 from distingo.datasets.tables.labels import recognize_delimiter, split_labels_of, tidy_labels
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Cell, Table, text_of
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.records import IMAGES, Limits, Outcome, WantedFile
+from distingo.download.records import IMAGES, Limits, Outcome, RemoteFile
 from distingo.errors import DataError, UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.options.fields import Option
@@ -111,12 +111,12 @@ def gather_urls(
     images, notes = read_url_table(table, columns or UrlColumns())
     names = _place(images)
     with open_folder(output, {"command": f"distingo download urls {table.name}"}) as folder:
-        placed = zip(images, names, strict=True)
-        wanted = [WantedFile(image.url, name, IMAGES, ending=True) for image, name in placed if name]
+        named = zip(images, names, strict=True)
+        files = [RemoteFile(image.url, name, IMAGES, ending=True) for image, name in named if name]
         fetched = fetch(
-            wanted, folder, limits, description=table.name, allow_private=allow_private, try_refused=try_refused
+            files, folder, limits, description=table.name, allow_private=allow_private, try_refused=try_refused
         )
-        outcomes = _with_unplaced(images, names, fetched, folder)
+        outcomes = _with_refused(images, names, fetched, folder)
         _write_metadata(output / METADATA_NAME, images, outcomes)
         folder.finish()
     return Gathered(output, tuple(outcomes), (*notes, *removed_since(output, outcomes)), folder.arrived)
@@ -179,7 +179,7 @@ def _columns(table: Table, columns: UrlColumns) -> tuple[str, str, str | None]:
             table.column(requested)
     url = columns.url or _url_column(table)
     rest = [name for name in table.columns if name != url]
-    label = columns.label or known_label_column(rest)
+    label = columns.label or find_label_column(rest)
     if label is None:
         candidates = [name for name in rest if column_key(name) not in _NAME_NAMES]
         if len(candidates) != 1:
@@ -271,7 +271,7 @@ def stem_of_address(url: str) -> str:
     return safe_name(_ENDING.sub("", last) or parts.hostname or "")
 
 
-def _with_unplaced(
+def _with_refused(
     images: Sequence[ListedImage], names: Sequence[str], fetched: Sequence[Outcome], folder: DownloadFolder
 ) -> list[Outcome]:
     """Return the outcomes of all images, in which those without a label are refused."""

@@ -15,7 +15,7 @@ from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, option, quote
-from distingo.evaluation.scores import MODEL, evaluate, judge_confidence
+from distingo.evaluation.scores import MODEL, evaluate, evaluate_confidence
 from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.machine.process import prepare_process
@@ -25,7 +25,7 @@ from distingo.prediction.classifier import Outputs, input_product, predict_outpu
 from distingo.prediction.predictor import Predictor
 from distingo.records import Dataset, LabeledImage, Source, Split
 from distingo.runs import evaluation as run_cost
-from distingo.runs.config import RunConfig, kept_corrections, read_config
+from distingo.runs.config import RunConfig, copied_corrections, read_config
 from distingo.runs.contents import read_run
 from distingo.runs.data import read_split, write_manifest, write_split
 from distingo.runs.evaluation import (
@@ -146,7 +146,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     if request.reading.max_pixels is None:
         request = replace(request, reading=replace(request.reading, max_pixels=config.max_pixels))
     if request.data is not None:
-        _require_own_place(folder, request.data)
+        _require_no_link(folder, request.data)
     models = _load_models(folder)
     if request.data is None:
         dataset = _read(_as_for_training(request, config, folder), models)
@@ -154,10 +154,10 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         notes: tuple[Note, ...] = ()
     else:
         dataset = _read(request, models)
-        _require_known_classes(dataset, models[MODEL])
-        images, notes = _judged(dataset)
-        notes += _seen_before(folder, images) + _corrected(dataset, request) + dataset.range_warnings
-        folder_of_results = folder.judged_on(request.data)
+        _require_classes(dataset, models[MODEL])
+        images, notes = _evaluated_images(dataset)
+        notes += _training_overlap(folder, images) + _corrected(dataset, request) + dataset.range_warnings
+        folder_of_results = folder.evaluation_of(request.data)
         write_manifest(dataset.manifest, folder_of_results / "manifest.csv")
         write_split(Split(train=(), validation=(), test=images), folder_of_results / "split.csv")
         write_other_data(folder_of_results, OtherData(str(request.data.resolve()), str(dataset.root.resolve())))
@@ -169,7 +169,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     write_predictions(
         folder_of_results / "predictions.parquet", images, predicted, evaluation.classes, evaluation.thresholds
     )
-    write_confidence(folder_of_results, judge_confidence(models[MODEL], images, outputs[MODEL]))
+    write_confidence(folder_of_results, evaluate_confidence(models[MODEL], images, outputs[MODEL]))
     write_evaluation(folder_of_results / "evaluation.json", evaluation)
     if request.data is None:
         cost = measure_throughput(models[MODEL], images, request.device, cache=request.reading.cache)
@@ -178,10 +178,10 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     return evaluation, folder_of_results
 
 
-def _require_own_place(folder: RunFolder, data: Path) -> None:
+def _require_no_link(folder: RunFolder, data: Path) -> None:
     """Refuse a run, possibly from an untrusted archive, where results would be written through a link."""
-    place = folder.judged_on(data)
-    if link := find_link_above(folder.path, f"{place.relative_to(folder.path).as_posix()}/evaluation.json"):
+    target = folder.evaluation_of(data)
+    if link := find_link_above(folder.path, f"{target.relative_to(folder.path).as_posix()}/evaluation.json"):
         raise RunError(
             f"{folder.path}: {quote(link)} is a link, through which nothing is written; remove the link", code="is_link"
         )
@@ -198,7 +198,7 @@ def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
 
 def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFolder) -> EvaluateRequest:
     if request.reading.table is not None:
-        options = ", ".join(request.reading.table.shown)
+        options = ", ".join(request.reading.table.specified)
         raise UsageError(
             f"{options}: the run's own table is read as for training; name {option('data')}, or leave the options out",
             code="option_not_applicable",
@@ -214,7 +214,7 @@ def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFol
         request.reading,
         table=config.table_options,
         allow_missing=config.allow_missing or request.reading.allow_missing,
-        corrections=kept_corrections(folder),
+        corrections=copied_corrections(folder),
     )
     return replace(request, data=Path(config.data), reading=reading)
 
@@ -223,7 +223,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
     assert request.data is not None
     device = choose_device(request.device)
     evaluated, cache = models[MODEL].description, request.reading.cache
-    products = {model.description.rendition: input_product(model, cache, device) for model in models.values()}
+    products = {model.description.image_spec: input_product(model, cache, device) for model in models.values()}
     return read_dataset(
         request.data,
         replace(request.reading, value_range=evaluated.value_ranges),
@@ -232,7 +232,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
     )
 
 
-def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
+def _require_classes(dataset: Dataset, model: SavedModel) -> None:
     if dataset.task == "multi-label" and model.description.task == "single-label":
         image = next(image for image in dataset.images if len(image.labels) != 1)
         raise DataError(
@@ -253,14 +253,14 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
         )
 
 
-def _judged(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple[Note, ...]]:
-    test = tuple(image for image in dataset.images if image.given_split == "test")
+def _evaluated_images(dataset: Dataset) -> tuple[tuple[LabeledImage, ...], tuple[Note, ...]]:
+    test = tuple(image for image in dataset.images if image.predefined_split == "test")
     if test:
         return test, (note("evaluated-on-test", data=dataset.root.name),)
     return dataset.images, (note("evaluated-on-all", data=dataset.root.name),)
 
 
-def _seen_before(folder: RunFolder, images: Sequence[LabeledImage]) -> tuple[Note, ...]:
+def _training_overlap(folder: RunFolder, images: Sequence[LabeledImage]) -> tuple[Note, ...]:
     """A note on images that were used in training or validation; empty if there are none."""
     run = read_run(folder.path)
     contents = {row.file: row.content for row in run.manifest}

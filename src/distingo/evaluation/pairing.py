@@ -25,7 +25,7 @@ from distingo.metrics.paired import (
     paired_difference,
     recipe_difference,
 )
-from distingo.metrics.paired_scores import ClassDifference, LabelAnswers, compare_classes, compare_labels
+from distingo.metrics.paired_scores import ClassDifference, LabelPredictions, compare_classes, compare_labels
 from distingo.runs.contents import RunRecords
 from distingo.runs.predictions import Predicted
 from distingo.scores import Evaluation
@@ -102,7 +102,7 @@ def pair_labels(run: Predicted, best: Predicted, labels: tuple[str, ...], *, pai
         pairs: Number of pairs of runs in the comparison.
     """
     run = run.of(best.files)
-    comparison = compare_labels(best.truth, _answers(run), _answers(best), labels)
+    comparison = compare_labels(best.truth, _label_predictions(run), _label_predictions(best), labels)
     score = comparison.scores["mean_average_precision_macro"]
     return VersusBest(
         score=score,
@@ -113,8 +113,8 @@ def pair_labels(run: Predicted, best: Predicted, labels: tuple[str, ...], *, pai
     )
 
 
-def _answers(predicted: Predicted) -> LabelAnswers:
-    return LabelAnswers(predicted.probabilities, predicted.said)
+def _label_predictions(predicted: Predicted) -> LabelPredictions:
+    return LabelPredictions(predicted.probabilities, predicted.predicted)
 
 
 def _numbers(names: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -195,7 +195,7 @@ def _right(run: RunRecords, files: Sequence[str]) -> npt.NDArray[np.bool_]:
     return np.array([right[file] for file in files], dtype=np.bool_)
 
 
-def _as_the_other() -> str:
+def _advice() -> str:
     return (
         f"train both on the same {option('data')} with the same {option('seed')}, {option('validation')} and "
         f"{option('test')}, or with the same {option('split')}"
@@ -234,7 +234,7 @@ def require_same_classes(first: RunRecords, second: RunRecords) -> None:
     ):
         if one != other:
             what = f"the {name} differ ({_short(one)} against {_short(other)})"
-            raise RunError(f"{_both(first, second)}: {what}; {_as_the_other()}", code="runs_differ")
+            raise RunError(f"{_both(first, second)}: {what}; {_advice()}", code="runs_differ")
 
 
 def require_same_test(first: RunRecords, second: RunRecords) -> None:
@@ -248,29 +248,34 @@ def require_same_test(first: RunRecords, second: RunRecords) -> None:
         RunError: They differ; the message names both runs, the difference and the number of common images.
     """
     require_same_classes(first, second)
-    ours, theirs = test_split(first), test_split(second)
-    if difference := _difference(first, second, ours, theirs):
-        common = sum(image.is_same(theirs.get(file)) for file, image in ours.items())
-        way_out = (
+    first_split, second_split = test_split(first), test_split(second)
+    if difference := _difference(first, second, first_split, second_split):
+        common = sum(image.is_same(second_split.get(file)) for file, image in first_split.items())
+        remedy = (
             f"{common:,} test pictures are the same in both, and {option('common', value=True)} evaluates on those; or "
             if common
             else ""
         )
-        raise RunError(f"{_both(first, second)}: {difference}; {way_out}{_as_the_other()}", code="runs_differ")
+        raise RunError(f"{_both(first, second)}: {difference}; {remedy}{_advice()}", code="runs_differ")
 
 
-def _difference(first: RunRecords, second: RunRecords, ours: dict[str, TestImage], theirs: dict[str, TestImage]) -> str:
+def _difference(
+    first: RunRecords, second: RunRecords, first_split: dict[str, TestImage], second_split: dict[str, TestImage]
+) -> str:
     """Description of the first difference between two test splits; empty if there is none."""
-    for run, only in ((first, ours.keys() - theirs.keys()), (second, theirs.keys() - ours.keys())):
+    for run, only in (
+        (first, first_split.keys() - second_split.keys()),
+        (second, second_split.keys() - first_split.keys()),
+    ):
         if only:
             return (
                 f"{min(only)}, a test picture of {run.folder}, is not on the other's test split ({len(only):,} in all)"
             )
-    for file in sorted(ours):
-        if ours[file].labels != theirs[file].labels:
-            one, other = (", ".join(split[file].labels) for split in (ours, theirs))
+    for file in sorted(first_split):
+        if first_split[file].labels != second_split[file].labels:
+            one, other = (", ".join(split[file].labels) for split in (first_split, second_split))
             return f"the test picture {file} is {one} in one and {other} in the other"
-        if not ours[file].is_same(theirs[file]):
+        if not first_split[file].is_same(second_split[file]):
             return f"the test picture {file} has another content in each"
     return ""
 
@@ -279,7 +284,7 @@ def _both(first: RunRecords, second: RunRecords) -> str:
     return f"{first.folder} and {second.folder} can't be compared"
 
 
-def require_own_judgment(run: RunRecords) -> Evaluation:
+def require_own_evaluation(run: RunRecords) -> Evaluation:
     """Check that a run's scores and predictions exist and belong to its own test split.
 
     Args:

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distingo.messages.notes import Note, name_first, note
-from distingo.metrics.calibration import Calibration, judge_calibration, risk_coverage
+from distingo.metrics.calibration import Calibration, evaluate_calibration, risk_coverage
 from distingo.metrics.conformal import (
     CHANCE,
     CoverageRange,
-    GivenLabels,
+    PredictedLabels,
     answer_threshold,
     answers_needed,
-    chance_of_so_few,
     images_needed,
     prediction_sets,
+    probability_of_so_few,
     set_threshold,
 )
 from distingo.metrics.intervals import mean_score
@@ -28,9 +28,9 @@ from distingo.models.description import ModelDescription
 from distingo.models.reference_data import CalibrationSet
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
-from distingo.prediction.naming import given_labels, set_coverage, unlike_threshold
+from distingo.prediction.naming import calibration_labels, ood_threshold, set_coverage
 from distingo.records import LabeledImage, encode_labels
-from distingo.runs.evaluation import AnswersAt, Confidence, SetsAt, Strangers
+from distingo.runs.evaluation import AbstentionResult, Confidence, CoverageResult, OutlierCounts
 from distingo.scores import Evaluation, Score
 
 MODEL = "model"
@@ -60,12 +60,12 @@ def evaluate(
         given.
     """
     if models[MODEL].task == "single-label":
-        return _judge_classes(images, models[MODEL].classes, probabilities, notes)
+        return _score_classes(images, models[MODEL].classes, probabilities, notes)
     values = {name: np.asarray(model.require_thresholds().values) for name, model in models.items()}
-    return _judge_labels(images, models, probabilities, notes, cuts or values)
+    return _score_labels(images, models, probabilities, notes, cuts or values)
 
 
-def _judge_classes(
+def _score_classes(
     images: Sequence[LabeledImage],
     classes: tuple[str, ...],
     probabilities: Mapping[str, np.ndarray],
@@ -83,7 +83,7 @@ def _judge_classes(
         per_class=per_class_scores(confusion, classes),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         baselines=scores,
-        notes=(*notes, *_predicted_in_vain(confusion, classes)),
+        notes=(*notes, *_predicted_without_images(confusion, classes)),
         accuracy_gains={name: _gain(right[MODEL], other) for name, other in right.items() if name != MODEL},
     )
 
@@ -93,7 +93,7 @@ def _gain(right: np.ndarray, baseline_right: np.ndarray) -> Score:
     return Score(paired.difference, paired.low, paired.high, paired.n, paired.too_few)
 
 
-def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[Note, ...]:
+def _predicted_without_images(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[Note, ...]:
     names = [
         name
         for name, true, predicted in zip(classes, confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
@@ -104,7 +104,7 @@ def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple
     return (note("predicted-without-image", names=name_first(names, 5)),)
 
 
-def _judge_labels(
+def _score_labels(
     images: Sequence[LabeledImage],
     models: Mapping[str, ModelDescription],
     probabilities: Mapping[str, np.ndarray],
@@ -144,12 +144,12 @@ ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
 """Requested coverages of prediction sets that are tested on the evaluated images."""
 
-_MOST_POINTS = 200
+_MAX_POINTS = 200
 
-_MOST_STRANGE = 8
+_MAX_FILES = 8
 
 
-def judge_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Confidence:
+def evaluate_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Confidence:
     """Evaluate a model's confidence.
 
     Args:
@@ -161,7 +161,7 @@ def judge_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs:
     targets = encode_labels(images, description.classes, description.task)
     truth = targets if targets.ndim == 2 else np.arange(len(description.classes)) == targets[:, None]
     probabilities = to_probabilities(model, outputs.logits)
-    labels = _labels_given(model, probabilities, truth)
+    labels = _predicted_labels(model, probabilities, truth)
     uncalibrated = None
     if description.calibration is not None:
         uncalibrated = _calibration(to_probabilities(model, outputs.logits, calibrated=False), truth, targets)
@@ -174,59 +174,63 @@ def judge_confidence(model: SavedModel, images: Sequence[LabeledImage], outputs:
         after=_calibration(probabilities, truth, targets),
         curve=() if risk is None else _thin(risk.coverage, risk.error),
         area=None if risk is None else risk.area,
-        answers=tuple(_answers_at(calibration_set, labels, wanted, len(images)) for wanted in ERRORS)
+        answers=tuple(_answers_at(calibration_set, labels, requested, len(images)) for requested in ERRORS)
         if calibration_set
         else (),
-        sets=tuple(_sets_at(calibration_set, probabilities, truth, wanted) for wanted in COVERAGES)
+        sets=tuple(_sets_at(calibration_set, probabilities, truth, requested) for requested in COVERAGES)
         if calibration_set
         else (),
-        strangers=_strangers(model, images, outputs),
+        strangers=_out_of_distribution(model, images, outputs),
         folds=calibration_set.folds if calibration_set else 0,
     )
 
 
 def _calibration(probabilities: np.ndarray, truth: np.ndarray, targets: np.ndarray) -> Calibration:
     if targets.ndim == 2:
-        return judge_calibration(probabilities, truth)
-    return judge_calibration(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
+        return evaluate_calibration(probabilities, truth)
+    return evaluate_calibration(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
 
 
-def _labels_given(model: SavedModel, probabilities: np.ndarray, truth: np.ndarray) -> GivenLabels:
+def _predicted_labels(model: SavedModel, probabilities: np.ndarray, truth: np.ndarray) -> PredictedLabels:
     if model.description.task == "multi-label":
         predicted = apply_thresholds(probabilities, model.description.require_thresholds())
     else:
         predicted = np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]
     owners, labels = np.nonzero(predicted)
-    return GivenLabels(owners.astype(np.int64), probabilities[owners, labels].astype(np.float64), truth[owners, labels])
+    return PredictedLabels(
+        owners.astype(np.int64), probabilities[owners, labels].astype(np.float64), truth[owners, labels]
+    )
 
 
 def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float], ...]:
-    indices = np.unique(np.linspace(0, len(coverage) - 1, min(_MOST_POINTS, len(coverage))).round().astype(int))
+    indices = np.unique(np.linspace(0, len(coverage) - 1, min(_MAX_POINTS, len(coverage))).round().astype(int))
     return tuple((float(coverage[index]), float(error[index])) for index in indices)
 
 
-def _answers_at(calibration_set: CalibrationSet, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
-    threshold = answer_threshold(given_labels(calibration_set), wanted)
+def _answers_at(calibration_set: CalibrationSet, labels: PredictedLabels, requested: float, n: int) -> AbstentionResult:
+    threshold = answer_threshold(calibration_labels(calibration_set), requested)
     if threshold is None:
-        return AnswersAt(wanted, takes=answers_needed(wanted))
+        return AbstentionResult(requested, takes=answers_needed(requested))
     errors = labels.errors(threshold)
     error = mean_score(errors, highest=1.0) if len(errors) else None
-    short = error is not None and error.low > wanted
-    return AnswersAt(wanted, threshold, len(errors) / n, error, short=short, takes=answers_needed(wanted))
+    short = error is not None and error.low > requested
+    return AbstentionResult(requested, threshold, len(errors) / n, error, short=short, takes=answers_needed(requested))
 
 
-def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> SetsAt:
-    threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, wanted)
+def _sets_at(
+    calibration_set: CalibrationSet, probabilities: np.ndarray, truth: np.ndarray, requested: float
+) -> CoverageResult:
+    threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, requested)
     labeled = truth.any(axis=1)
     if threshold is None or not labeled.any():
-        return SetsAt(wanted, takes=images_needed(wanted))
+        return CoverageResult(requested, takes=images_needed(requested))
     in_set = prediction_sets(probabilities, threshold)
     covered = (in_set & truth).sum(axis=1)[labeled] / truth.sum(axis=1)[labeled]
     sizes = in_set.sum(axis=1)
-    expected = set_coverage(calibration_set, wanted, threshold)
+    expected = set_coverage(calibration_set, requested, threshold)
     assert expected is not None  # there is a threshold
-    return SetsAt(
-        wanted,
+    return CoverageResult(
+        requested,
         threshold,
         mean_score(covered, highest=1.0),
         float(sizes.mean()),
@@ -234,23 +238,23 @@ def _sets_at(calibration_set: CalibrationSet, probabilities: np.ndarray, truth: 
         low=expected.low,
         high=expected.high,
         short=_falls_short(covered, expected),
-        takes=images_needed(wanted),
+        takes=images_needed(requested),
     )
 
 
 def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
     """Whether the coverage is significantly too low; for multi-label shares, by comparing both intervals."""
     if np.isin(covered, (0, 1)).all():
-        return chance_of_so_few(float(covered.sum()), len(covered), expected.n, expected.requested) < CHANCE
+        return probability_of_so_few(float(covered.sum()), len(covered), expected.n, expected.requested) < CHANCE
     return mean_score(covered, highest=1.0).high < expected.low
 
 
-def _strangers(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> Strangers | None:
+def _out_of_distribution(model: SavedModel, images: Sequence[LabeledImage], outputs: Outputs) -> OutlierCounts | None:
     if model.bank is None or model.calibration_set is None or not len(model.calibration_set.distances):
         return None
-    threshold, alarms = unlike_threshold(model)
+    threshold, alarms = ood_threshold(model)
     distances = model.bank.distances(outputs.features)
     order = np.argsort(-distances, kind="stable")
     flagged = order[distances[order] > threshold]
-    files = tuple(images[index].source.file for index in flagged[:_MOST_STRANGE])
-    return Strangers(len(flagged), alarms, files)
+    files = tuple(images[index].source.file for index in flagged[:_MAX_FILES])
+    return OutlierCounts(len(flagged), alarms, files)

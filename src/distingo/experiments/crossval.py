@@ -38,20 +38,20 @@ from distingo.messages.notes import Note
 from distingo.models.catalog import find_model
 from distingo.near_duplicates.keeping import (
     Belonging,
-    FoundNearDuplicates,
+    NearDuplicates,
     count_on_folds,
     describe_counts,
+    resolve_similarity,
     search_near_duplicates,
-    settle_similarity,
 )
 from distingo.prediction.classifier import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
-from distingo.runs.config import keep_corrections, write_config
-from distingo.runs.data import NearDuplicateCounts, read_counts, sum_up_left_out, write_counts, write_manifest
+from distingo.runs.config import copy_corrections, write_config
+from distingo.runs.data import NearDuplicateCounts, read_counts, summarize_unused_files, write_counts, write_manifest
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.runs.predictions import write_predictions
-from distingo.training.preparing import ChosenRun, choose, choose_again, identify_training
+from distingo.training.preparing import ChosenRun, choose, identify_training, restore_choices
 from distingo.training.request import TrainRequest
 from distingo.training.run_config import describe_run, require_readable
 
@@ -103,7 +103,7 @@ def cross_validate(request: CrossValidateRequest) -> CrossValidation:
     _check(request)
     configure_process()
     prepare_process()
-    request = _settle_resuming(request)
+    request = _detect_resuming(request)
     prepared = _resume(request) if request.training.resume else _start(request)
     repeats = _run_folds(prepared)
     result = _sum_up(prepared, repeats, started)
@@ -131,8 +131,8 @@ def _check(request: CrossValidateRequest) -> None:
         )
 
 
-def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
-    """Same as `distingo.training.preparing.settle_resuming`, for a cross-validation."""
+def _detect_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
+    """Same as `distingo.training.preparing.detect_resuming`, for a cross-validation."""
     training = request.training
     folder = CrossValidationFolder(training.output)
     if training.resume:
@@ -157,7 +157,7 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     training = request.training
     folder = CrossValidationFolder(training.output)
     require_free(folder.path, holds="cross-validation" if folder.plan.is_file() else "")
-    similarity = settle_similarity(training.near_duplicates)
+    similarity = resolve_similarity(training.near_duplicates)
     chosen, training = choose(training, [descriptors_product(training.reading.cache)], divides=similarity is not None)
     near = search_near_duplicates(
         chosen.dataset,
@@ -174,27 +174,27 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     corrections = find_corrections(chosen.dataset.root, training.reading.corrections)
     plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
     require_readable(plan, folder.path)
-    for each in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
+    for each in (*choices, *summarize_unused_files(chosen.dataset, "manifest.csv")):
         log.info(each)
     begin_folder(folder.path, ("corrections.csv",))
     write_manifest(chosen.dataset.manifest, folder.manifest)
     write_counts(counts, folder.near_duplicates)
     for repeat, folds in enumerate(divided, 1):
         write_split_file(folds.dataset, folds.division(), folder.division(repeat), recorded=True)
-    keep_corrections(RunFolder(folder.path), corrections)
+    copy_corrections(RunFolder(folder.path), corrections)
     plan = replace(plan, folds=divided[0].count, repeats=len(divided), request=_identify(request))
     write_config(folder.plan, plan)
     end_beginning(folder.path)
     return _Prepared(folder, chosen, training, divided, plan.choices, counts)
 
 
-def _count(dataset: Dataset, folds: Folds, near: FoundNearDuplicates, *, of_file: bool) -> NearDuplicateCounts:
+def _count(dataset: Dataset, folds: Folds, near: NearDuplicates, *, of_file: bool) -> NearDuplicateCounts:
     files = [image.source.file for image in folds.dataset.images]
     numbers = dict(zip(files, folds.numbers.tolist(), strict=True))
     return count_on_folds(dataset, numbers, near, divided_by="split-file" if of_file else "distingo")
 
 
-def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: FoundNearDuplicates) -> tuple[Folds, ...]:
+def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: NearDuplicates) -> tuple[Folds, ...]:
     split = request.training.split
     if split is not None:
         require_unchanged(split)
@@ -225,7 +225,7 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
     remove_half_written(folder.path)
     end_beginning(folder.path)
     products = [descriptors_product(training.reading.cache)]
-    chosen, training = choose_again(training, plan, products)
+    chosen, training = restore_choices(training, plan, products)
     files = (read_split_file(folder.division(repeat)) for repeat in range(1, repeats + 1))
     divided = tuple(from_split_file(file, chosen.dataset) for file in files)
     chosen = replace(chosen, dataset=divided[0].dataset)
@@ -237,15 +237,15 @@ def _run_folds(prepared: _Prepared) -> list[list[FinishedFold]]:
     """Compute all folds of all divisions; finished folds are read from their files."""
     keys = [(repeat, number) for repeat, folds in enumerate(prepared.divisions, 1) for number in folds.each]
     finished: dict[tuple[int, int], FinishedFold] = {}
-    with progress_bar("folds", len(keys)) as advance, _side_by_side(prepared) as pool:
-        for fold in pool.map(lambda place: _finish_fold(prepared, *place), keys):
+    with progress_bar("folds", len(keys)) as advance, _fold_threads(prepared) as pool:
+        for fold in pool.map(lambda key: _finish_fold(prepared, *key), keys):
             finished[fold.repeat, fold.number] = fold
             advance(1)
     return [[finished[repeat, number] for number in folds.each] for repeat, folds in enumerate(prepared.divisions, 1)]
 
 
 @contextmanager
-def _side_by_side(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
+def _fold_threads(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
     """Thread pool for folds: several threads for heads, which use one processor each, and one for other models."""
     from threadpoolctl import threadpool_limits
 
@@ -267,13 +267,13 @@ def _finish_fold(prepared: _Prepared, repeat: int, number: int) -> FinishedFold:
     return FinishedFold(repeat, number, split, result)
 
 
-def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begun: float) -> CrossValidation:
+def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], started: float) -> CrossValidation:
     chosen, dataset = prepared.chosen, prepared.chosen.dataset
     recipe, first = chosen.recipe, prepared.divisions[0]
     folds = tuple(score_fold(fold, dataset) for finished in repeats for fold in finished)
     pooled, table = pool(repeats, dataset, ())
     path = prepared.folder.predictions
-    write_predictions(path, dataset.images, table.probabilities, dataset.classes, given=table.given)
+    write_predictions(path, dataset.images, table.probabilities, dataset.classes, given=table.predicted)
     means, baseline_means = mean_scores(folds, len(dataset.images))
     return CrossValidation(
         data=prepared.training.data.resolve(),
@@ -292,7 +292,7 @@ def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begu
         notes=first.notes,
         choices=prepared.choices,
         recipe=recipe.as_dict(),
-        seconds=time.perf_counter() - begun,
+        seconds=time.perf_counter() - started,
         value_ranges=dataset.value_ranges,
         near_duplicates=prepared.near_duplicates,
     )

@@ -102,7 +102,7 @@ class CrossValidationFolder:
             )
         return read_config_file(self.plan, required=("data", "recipe", "folds", "repeats"))
 
-    def how_to_resume(self) -> str:
+    def describe_interruption(self) -> str:
         """Message for a user who interrupted the cross-validation."""
         if self.plan.is_file():
             return f"stopped; `distingo crossval -o {self.path} --resume` goes on, finished folds are kept"
@@ -265,14 +265,14 @@ def bounds_of(score: str) -> tuple[float, float]:
     return (0.0, inf) if score in _UNBOUNDED else (0.0, 1.0)
 
 
-def write_cross_validation(found: CrossValidation, path: Path) -> None:
+def write_cross_validation(result: CrossValidation, path: Path) -> None:
     """Write ``crossval.json``.
 
     Raises:
         ResourceError: It can't be written.
     """
-    content = {**asdict(found), "data": str(found.data), "root": str(found.root)}
-    content["value_ranges"] = found.value_ranges.to_json()
-    if found.near_duplicates is not None:
+    content = {**asdict(result), "data": str(result.data), "root": str(result.root)}
+    content["value_ranges"] = result.value_ranges.to_json()
+    if result.near_duplicates is not None:
         del content["near_duplicates"]["files"]  # near_duplicates.json has them
-    write_json(path, {"format": FORMAT, "main_score": found.main_score, **content})
+    write_json(path, {"format": FORMAT, "main_score": result.main_score, **content})

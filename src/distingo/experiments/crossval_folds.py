@@ -34,7 +34,7 @@ from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import input_product, predict_probabilities
 from distingo.records import Dataset, LabeledImage, Split, SplitName, encode_labels
 from distingo.runs.folder import RunFolder
-from distingo.scores import Evaluation, LabelScores, Score, Thresholds, TwoByTwo
+from distingo.scores import BinaryConfusion, Evaluation, LabelScores, Score, Thresholds
 from distingo.training.baselines import BASELINES, fit_baseline
 from distingo.training.preparing import ChosenRun
 from distingo.training.request import TrainRequest
@@ -225,11 +225,11 @@ class OutOfFoldTable:
 
     Attributes:
         probabilities: Float32 (n, classes).
-        given: Predicted labels of a multi-label task, bool (n, classes); None for a single-label task.
+        predicted: Predicted labels of a multi-label task, bool (n, classes); None for a single-label task.
     """
 
     probabilities: np.ndarray
-    given: np.ndarray | None
+    predicted: np.ndarray | None
 
 
 def score_fold(fold: FinishedFold, dataset: Dataset) -> FoldScores:
@@ -274,10 +274,10 @@ def mean_gains(folds: Sequence[FoldScores], dataset: Dataset) -> dict[str, Score
     }
 
 
-def _means(found: Sequence[dict[str, float]], folds: Sequence[FoldScores], n: int) -> dict[str, Score]:
+def _means(fold_scores: Sequence[dict[str, float]], folds: Sequence[FoldScores], n: int) -> dict[str, Score]:
     means = {}
-    for name in dict.fromkeys(name for scores in found for name in scores):
-        having = [(scores[name], fold) for scores, fold in zip(found, folds, strict=True) if name in scores]
+    for name in dict.fromkeys(name for scores in fold_scores for name in scores):
+        having = [(scores[name], fold) for scores, fold in zip(fold_scores, folds, strict=True) if name in scores]
         low, high = bounds_of(name)
         means[name] = _mean([value for value, _ in having], [fold for _, fold in having], n, low, high)
     return means
@@ -301,17 +301,17 @@ def pool(
         dataset: The data set with the images of all folds.
         notes: Notes for the reader of the scores.
     """
-    evaluated, tables, given = [], [], []
+    evaluated, tables, margins = [], [], []
     for folds in repeats:
         probabilities, cuts = _gather(folds, dataset)
         descriptions = _descriptions(dataset, folds[0], cuts)
         evaluated.append(evaluate(dataset.images, descriptions, probabilities, notes, cuts=cuts or None))
         tables.append(probabilities[MODEL])
-        given.append(probabilities[MODEL] - cuts[MODEL] if cuts else probabilities[MODEL])
+        margins.append(probabilities[MODEL] - cuts[MODEL] if cuts else probabilities[MODEL])
     multi_label = dataset.task == "multi-label"
     table = OutOfFoldTable(
         np.asarray(np.mean(tables, axis=0, dtype=np.float64), np.float32),
-        np.asarray(np.mean(given, axis=0) >= 0) if multi_label else None,
+        np.asarray(np.mean(margins, axis=0) >= 0) if multi_label else None,
     )
     return (evaluated[0] if len(evaluated) == 1 else _mean_evaluation(evaluated)), table
 
@@ -357,8 +357,8 @@ def _mean_evaluation(evaluated: Sequence[Evaluation]) -> Evaluation:
     )
 
 
-def _mean_of(found: Sequence[dict[str, Score]]) -> dict[str, Score]:
-    return {name: _mean_score([scores[name] for scores in found if name in scores]) for name in found[0]}
+def _mean_of(evaluations: Sequence[dict[str, Score]]) -> dict[str, Score]:
+    return {name: _mean_score([scores[name] for scores in evaluations if name in scores]) for name in evaluations[0]}
 
 
 def _mean_score(scores: Sequence[Score]) -> Score:
@@ -378,5 +378,7 @@ def _mean_label(entries: Sequence[LabelScores]) -> LabelScores:
         f1=fmean(entry.f1 for entry in entries),
         support=entries[0].support,
         threshold=fmean(entry.threshold for entry in entries),
-        two_by_two=TwoByTwo(*(round(fmean(getattr(cell, name) for cell in cells)) for name in TwoByTwo.__slots__)),
+        two_by_two=BinaryConfusion(
+            *(round(fmean(getattr(cell, name) for cell in cells)) for name in BinaryConfusion.__slots__)
+        ),
     )

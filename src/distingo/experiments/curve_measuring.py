@@ -116,13 +116,13 @@ class LearningCurve:
         )
 
 
-def write_learning_curve(found: LearningCurve, path: Path) -> None:
+def write_learning_curve(curve: LearningCurve, path: Path) -> None:
     """Write ``learning-curve.json``.
 
     Raises:
         ResourceError: It can't be written.
     """
-    write_json(path, {"format": FORMAT, **asdict(found), "data": str(found.data)})
+    write_json(path, {"format": FORMAT, **asdict(curve), "data": str(curve.data)})
 
 
 Integers = npt.NDArray[np.int64]
@@ -133,7 +133,7 @@ SMALLEST_SHARE = 1 / 24
 _PER_CLASS = 4
 """Minimum mean number of images per class at the smallest size."""
 
-FEWEST_SIZES = 4
+MIN_SIZES = 4
 """Minimum number of sizes of a curve."""
 
 
@@ -172,7 +172,7 @@ def choose_sizes(pool: int, classes: int, count: int) -> tuple[int, ...]:
     """
     smallest = max(round(pool * SMALLEST_SHARE), _PER_CLASS * classes)
     sizes = tuple(sorted({round(size) for size in np.geomspace(smallest, pool, count)})) if smallest < pool else ()
-    if len(sizes) < FEWEST_SIZES or sizes[-1] < 2 * sizes[0]:
+    if len(sizes) < MIN_SIZES or sizes[-1] < 2 * sizes[0]:
         raise DataError(
             f"{pool:,} training pictures of {classes:,} classes are too few for a learning curve; it needs at least "
             f"{2 * _PER_CLASS * classes:,}",
@@ -203,25 +203,25 @@ def draw_subsets(
     pool, test = splits
     steps = np.diff([0, *sizes]) / sizes[-1]
     entered = divide_groups(labels[pool], groups[pool], steps.tolist(), seed=seed, needed=0)
-    held = divide_groups(labels[pool], groups[pool], [1 - validation, validation], seed=seed + 1, needed=0) == 1
+    held_out = divide_groups(labels[pool], groups[pool], [1 - validation, validation], seed=seed + 1, needed=0) == 1
     # classes with only validation images at the smallest size are moved to training
     for column in labels[pool].T:
         first = entered == 0
-        if not (column & first & ~held).any():
-            held[column & first] = False
-    return Draw(test, pool, entered, held)
+        if not (column & first & ~held_out).any():
+            held_out[column & first] = False
+    return Draw(test, pool, entered, held_out)
 
 
 Floats32 = npt.NDArray[np.float32]
 
-SplitName = tuple[Floats32, npt.NDArray[Any]]
+SplitArrays = tuple[Floats32, npt.NDArray[Any]]
 
-Learner = Callable[[SplitName, SplitName, Floats32], Floats32]
+Learner = Callable[[SplitArrays, SplitArrays, Floats32], Floats32]
 """Function from train split, validation split (features and targets each) and test features to probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SubsetPredictions:
     """Predictions of the models of all draws and sizes.
 
     Attributes:
@@ -248,7 +248,7 @@ def measure(
     *,
     classes: int,
     workers: int = 1,
-) -> Measured:
+) -> SubsetPredictions:
     """Train a model for each size of each draw, and predict the draw's evaluated images.
 
     Args:
@@ -266,8 +266,8 @@ def measure(
     ends = np.cumsum([0, *(len(draw.test) for draw in draws)])
     probabilities = np.zeros((len(sizes), len(rows), classes), np.float32)
 
-    def fill(place: tuple[int, int]) -> None:
-        at, size = place
+    def fill(task: tuple[int, int]) -> None:
+        at, size = task
         draw = draws[at]
         train, held_out = draw.at(size)
         splits = (features[train], targets[train]), (features[held_out], targets[held_out])
@@ -279,16 +279,16 @@ def measure(
         for _ in pool.map(fill, tasks):
             advance(1)
     numbers = np.repeat(np.arange(len(draws)), np.diff(ends))
-    return Measured(tuple(sizes), rows, numbers, targets[rows], probabilities)
+    return SubsetPredictions(tuple(sizes), rows, numbers, targets[rows], probabilities)
 
 
 def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: int) -> Learner:
     """Create a learner that fits a head on a frozen backbone's features, as `train` does."""
     import torch
 
-    from distingo.training.heads import fit_head
+    from distingo.training.head_selection import fit_head
 
-    def learn(train: SplitName, held_out: SplitName, evaluated: Floats32) -> Floats32:
+    def learn(train: SplitArrays, held_out: SplitArrays, evaluated: Floats32) -> Floats32:
         fitted = fit_head(
             kind,
             train,
@@ -309,7 +309,7 @@ def descriptor_learner(*, classes: int, seed: int) -> Learner:
     """Create a learner that fits the classifier of color-and-texture descriptors, as `train` does."""
     from distingo.models.baselines import fit_descriptors
 
-    def learn(train: SplitName, held_out: SplitName, evaluated: Floats32) -> Floats32:
+    def learn(train: SplitArrays, held_out: SplitArrays, evaluated: Floats32) -> Floats32:
         fitted = fit_descriptors(*train, *held_out, classes, seed=seed)
         return np.asarray(fitted.predict_probabilities(evaluated), np.float32)
 

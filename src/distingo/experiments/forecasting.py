@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.experiments.curve_measuring import Forecast, Measured, ScoreCurve, SizeScore
+from distingo.experiments.curve_measuring import Forecast, ScoreCurve, SizeScore, SubsetPredictions
 from distingo.metrics.intervals import with_interval
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.ranking import Ranking
@@ -57,7 +57,7 @@ class ResampledCurves:
     classes: tuple[ResampledCurve | None, ...]
 
 
-def resample_curves(measured: Measured, task: Task, *, seed: int = 0, resamples: int = 400) -> ResampledCurves:
+def resample_curves(measured: SubsetPredictions, task: Task, *, seed: int = 0, resamples: int = 400) -> ResampledCurves:
     """Score every size on the original images and on bootstrap resamples.
 
     Args:
@@ -78,15 +78,15 @@ def resample_curves(measured: Measured, task: Task, *, seed: int = 0, resamples:
     return _rank_labels(measured, weights)
 
 
-def _draw_weights(measured: Measured, generator: np.random.Generator, resamples: int) -> npt.NDArray[np.int32]:
+def _draw_weights(measured: SubsetPredictions, generator: np.random.Generator, resamples: int) -> npt.NDArray[np.int32]:
     """Weight of each row in each resample, int32 (1 + resamples, rows); the first is the original sample."""
-    names, places = np.unique(measured.images, return_inverse=True)
+    names, row_images = np.unique(measured.images, return_inverse=True)
     count, draws = len(names), int(measured.draws.max()) + 1
     images = generator.multinomial(count, np.full(count, 1 / count), size=resamples)
-    weights = images[:, places]
-    if count < len(places):  # draws that share their evaluated images are resampled too
+    weights = images[:, row_images]
+    if count < len(row_images):  # draws that share their evaluated images are resampled too
         weights = weights * generator.multinomial(draws, np.full(draws, 1 / draws), size=resamples)[:, measured.draws]
-    return np.concatenate([np.ones((1, len(places))), weights]).astype(np.int32)
+    return np.concatenate([np.ones((1, len(row_images))), weights]).astype(np.int32)
 
 
 def _shares(right: npt.NDArray[np.bool_], weights: npt.NDArray[np.int32]) -> ResampledCurve:
@@ -98,7 +98,7 @@ def _shares(right: npt.NDArray[np.bool_], weights: npt.NDArray[np.int32]) -> Res
     return ResampledCurve(shares[0], shares[1:])
 
 
-def _rank_labels(measured: Measured, weights: npt.NDArray[np.int32]) -> ResampledCurves:
+def _rank_labels(measured: SubsetPredictions, weights: npt.NDArray[np.int32]) -> ResampledCurves:
     truth = measured.truth.astype(bool)
     precisions = np.stack([_precisions(truth, predicted, weights) for predicted in measured.probabilities], axis=1)
     has_enough = truth.sum(axis=0) >= MIN_POSITIVES
@@ -158,14 +158,14 @@ class FittedShape:
         level: Parameter a of each curve, float64 (m,).
         height: Parameter b of each curve.
         rate: Parameter c of each curve.
-        misfit: Weighted sum of squared residuals of each curve.
+        squared_error: Weighted sum of squared residuals of each curve.
     """
 
     shape: Shape
     level: Floats
     height: Floats
     rate: Floats
-    misfit: Floats
+    squared_error: Floats
 
     def at(self, x: Floats) -> Floats:
         """Errors, float64 (m, k), at sizes (k,) that are shares of the largest one."""
@@ -192,8 +192,8 @@ def fit_shape(shape: Shape, x: Floats, errors: Floats, weights: Floats) -> Fitte
             better = candidate[2] < best[2]
             best = tuple(np.where(better, new, old) for new, old in zip(candidate, best, strict=True))
     assert best is not None
-    level, height, misfit, rates = best
-    return FittedShape(shape, level, height, rates, misfit)
+    level, height, squared_error, rates = best
+    return FittedShape(shape, level, height, rates, squared_error)
 
 
 def _solve(fallen: Floats, errors: Floats, weights: Floats, *, asymptote: bool) -> tuple[Floats, Floats, Floats]:
@@ -209,11 +209,11 @@ def _solve(fallen: Floats, errors: Floats, weights: Floats, *, asymptote: bool) 
         intercept = mean_error - slope * mean_fall
         non_negative = intercept >= 0
         level, height = np.where(non_negative, intercept, 0.0), np.where(non_negative, slope, height_only)
-    misfit = (errors - level[:, None] - height[:, None] * fallen) ** 2 @ weights
-    return level, height, np.asarray(misfit)
+    squared_error = (errors - level[:, None] - height[:, None] * fallen) ** 2 @ weights
+    return level, height, np.asarray(squared_error)
 
 
-_FEWEST = 4
+_MIN_SIZES = 4
 """Minimum number of sizes, the largest ones, that a shape is fitted to."""
 
 _BAND = 25
@@ -239,7 +239,7 @@ def extrapolate(curve: ResampledCurve, sizes: Floats, multiples: Floats) -> Extr
     """Fit every shape to every resample of a curve.
 
     Sizes are weighted by the inverse of their variance over resamples. Small sizes may not follow the same law as large
-    ones, so each shape is fitted to all sizes and repeatedly without the smallest ones, down to `_FEWEST` sizes.
+    ones, so each shape is fitted to all sizes and repeatedly without the smallest ones, down to `_MIN_SIZES` sizes.
 
     Args:
         curve: Scores, with 1 as the best possible score.
@@ -250,7 +250,7 @@ def extrapolate(curve: ResampledCurve, sizes: Floats, multiples: Floats) -> Extr
     errors = 1 - np.concatenate([curve.points[None], curve.resampled])
     variances = errors[1:].var(axis=0) + 1e-6
     scores, gains = [], []
-    for first in range(len(sizes) - _FEWEST + 1):
+    for first in range(len(sizes) - _MIN_SIZES + 1):
         for shape in SHAPES:
             fitted = fit_shape(shape, x[first:], errors[:, first:], 1 / variances[first:])
             predicted = fitted.at(np.append(multiples, 1.0))

@@ -175,7 +175,7 @@ def _draw(
 
 def _splits(dataset: Dataset, grouping: Grouping, draws: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Indices of the training images and of the evaluated images, for every draw."""
-    is_test = np.array([image.given_split == "test" for image in dataset.images])
+    is_test = np.array([image.predefined_split == "test" for image in dataset.images])
     if is_test.any():
         return [(np.flatnonzero(~is_test), np.flatnonzero(is_test))] * draws
     folds = divide(dataset, grouping, folds=draws, seed=seed, resplit=True)

@@ -23,12 +23,12 @@ from distingo.experiments.tuning_records import (
 from distingo.experiments.tuning_study import require_optuna
 from distingo.experiments.tuning_trials import (
     GiveUpTrial,
-    Material,
+    SearchData,
     StagePlan,
     StopTrial,
-    gather_material,
-    place_of,
+    folder_of,
     plan_stages,
+    prepare_search_data,
     tidy,
     try_head,
     try_training,
@@ -41,16 +41,16 @@ from distingo.training.recipe import Recipe
 from distingo.training.request import TrainRequest
 
 
-def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool, explain: bool) -> Search:
+def sum_up(search_data: SearchData, plans: Sequence[StagePlan], *, is_finished: bool, explain: bool) -> Search:
     """Summarize the results of a search so far.
 
     Args:
-        material: Images and default recipe of the search.
+        search_data: Images and default recipe of the search.
         plans: Stages of the search.
         is_finished: Whether the search is finished.
         explain: Whether to compute the importance of each field, which takes seconds.
     """
-    prepared = material.prepared
+    prepared = search_data.prepared
     stages = tuple(
         Stage(plan.space.stage, plan.space.dimensions, plan.finished, plan.study.importances() if explain else {})
         for plan in plans
@@ -64,7 +64,7 @@ def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool,
         monitor=prepared.recipe.monitor,
         train=len(prepared.split.train),
         validation=len(prepared.split.validation),
-        test=material.left_alone,
+        test=search_data.test_images,
         stages=stages,
         default=prepared.recipe.as_dict(),
         best=None if best is None else _recipe(best, plans),
@@ -121,19 +121,19 @@ def tune_run(request: TuneRequest) -> Search:
     require_optuna()
     configure_process()
     prepare_process()
-    with open_search(request.output, _wanted(request.train)) as folder:
+    with open_search(request.output, _identity(request.train)) as folder:
         order = replace(request.train, output=folder.prepared.path)
         if folder.prepared.config.is_file():
             reading = replace(order.reading, table=None, corrections=None, value_range=None, max_pixels=None)
-            kept = replace(order, options={}, reading=reading, split=None, near_duplicates=None, resume=True)
-            prepared, order = resume(kept)
+            resumed = replace(order, options={}, reading=reading, split=None, near_duplicates=None, resume=True)
+            prepared, order = resume(resumed)
         else:
             prepared, order = start(order)
-        material = gather_material(prepared, replace(order, resume=False))
-        plans = plan_stages(material, request.train.options, folder)
-        search = _Searcher(request, folder, material, plans)
+        search_data = prepare_search_data(prepared, replace(order, resume=False))
+        plans = plan_stages(search_data, request.train.options, folder)
+        search = _Searcher(request, folder, search_data, plans)
         search.run()
-        return search.found(explain=True)
+        return search.summarize(explain=True)
 
 
 def _check(request: TuneRequest) -> None:
@@ -164,45 +164,45 @@ def _check(request: TuneRequest) -> None:
         )
 
 
-def _wanted(train: TrainRequest) -> dict[str, object]:
+def _identity(train: TrainRequest) -> dict[str, object]:
     split, reading, ranges = train.split, train.reading, train.reading.ranges
-    wanted: dict[str, object] = {
+    identity: dict[str, object] = {
         "data": str(train.data.resolve()),
         "wishes": train.options,
         "split": None if split is None else {"file": str(split.file.resolve()), "fold": split.fold},
-        "table": None if reading.table is None else list(map(str, reading.table.given)),
+        "table": None if reading.table is None else list(map(str, reading.table.flags)),
         "corrections": None if reading.corrections is None else str(reading.corrections),
         "near_duplicates": train.near_duplicates,
     }
     limit = {} if reading.max_pixels is None else {"max_pixels": reading.max_pixels}
-    return {**wanted, **limit, **({} if ranges is None else {"value_ranges": ranges.to_json()})}
+    return {**identity, **limit, **({} if ranges is None else {"value_ranges": ranges.to_json()})}
 
 
 @dataclass(slots=True)
 class _Searcher:
     request: TuneRequest
     folder: SearchFolder
-    material: Material
+    search_data: SearchData
     plans: tuple[StagePlan, ...]
     is_finished: bool = False
 
     def run(self) -> None:
         try:
-            for place, plan in enumerate(self.plans):
-                self._run_stage(plan, followed=place + 1 < len(self.plans))
+            for index, plan in enumerate(self.plans):
+                self._run_stage(plan, followed=index + 1 < len(self.plans))
             self.is_finished = True
         except KeyboardInterrupt:
             log.info("stopped; the trial under way goes on from its last epoch when the same command is given again")
 
-    def found(self, *, explain: bool) -> Search:
-        search = sum_up(self.material, self.plans, is_finished=self.is_finished, explain=explain)
+    def summarize(self, *, explain: bool) -> Search:
+        search = sum_up(self.search_data, self.plans, is_finished=self.is_finished, explain=explain)
         write_search(self.folder, search)
         return search
 
     def _run_stage(self, plan: StagePlan, *, followed: bool) -> None:
         if followed and self.plans[-1].has_begun:
             return  # what training resumes from is settled
-        while not self._is_used_up(followed=followed) or self._owes_default(plan):
+        while not self._is_used_up(followed=followed) or self._default_is_missing(plan):
             if not self._run_trial(plan):
                 return
 
@@ -219,48 +219,50 @@ class _Searcher:
     def _spent(self) -> float:
         return sum(plan.seconds for plan in self.plans)
 
-    def _owes_default(self, plan: StagePlan) -> bool:
+    def _default_is_missing(self, plan: StagePlan) -> bool:
         """Return whether the default recipe still has to be tried, which is done regardless of the time budget."""
-        return plan.holds_default and not plan.finished
+        return plan.has_default and not plan.finished
 
     def _run_trial(self, plan: StagePlan) -> bool:
         """Try one recipe, and return whether the stage continues."""
-        asked = plan.study.ask()
-        if asked is None:
+        optuna_trial = plan.study.ask()
+        if optuna_trial is None:
             return False
-        is_first = bool(asked.user_attrs.get("default"))
-        recipe = plan.recipe_of(dict(asked.params), is_default=is_first)
+        is_first = bool(optuna_trial.user_attrs.get("default"))
+        recipe = plan.recipe_of(dict(optuna_trial.params), is_default=is_first)
         seconds = self.request.seconds
-        attempt = _Attempt(asked, None if is_first or seconds is None else seconds - self._spent, is_first=is_first)
+        attempt = _Attempt(
+            optuna_trial, None if is_first or seconds is None else seconds - self._spent, is_first=is_first
+        )
         try:
             self._attempt(plan, recipe, attempt)
         except (StopTrial, KeyboardInterrupt) as stop:
-            plan.study.put_off(asked, seconds=attempt.seconds)
+            plan.study.postpone(optuna_trial, seconds=attempt.seconds)
             if isinstance(stop, KeyboardInterrupt):
                 raise
             return False
-        tidy(place_of(self.folder.epochs, recipe))
-        self._announce()
+        tidy(folder_of(self.folder.epochs, recipe))
+        self._notify()
         return True
 
     def _attempt(self, plan: StagePlan, recipe: Recipe, attempt: _Attempt) -> None:
         """Try a recipe and record its result or failure."""
-        asked = attempt.asked
+        optuna_trial = attempt.optuna_trial
         try:
             if plan.space.stage == "head":
-                outcome = try_head(self.material, recipe)
+                outcome = try_head(self.search_data, recipe)
             else:
-                outcome = try_training(self.material, recipe, place_of(self.folder.epochs, recipe), attempt.tell)
-            plan.study.finish(asked, outcome.score, seconds=attempt.seconds, loss=outcome.loss)
+                outcome = try_training(self.search_data, recipe, folder_of(self.folder.epochs, recipe), attempt.report)
+            plan.study.finish(optuna_trial, outcome.score, seconds=attempt.seconds, loss=outcome.loss)
         except GiveUpTrial:
-            plan.study.finish(asked, None, seconds=attempt.seconds)
+            plan.study.finish(optuna_trial, None, seconds=attempt.seconds)
         except DistingoError as error:
-            if attempt.is_first and plan.holds_default:
+            if attempt.is_first and plan.has_default:
                 raise
-            plan.study.finish(asked, None, seconds=attempt.seconds, reason=str(error))
+            plan.study.finish(optuna_trial, None, seconds=attempt.seconds, reason=str(error))
 
-    def _announce(self) -> None:
-        search = self.found(explain=False)
+    def _notify(self) -> None:
+        search = self.summarize(explain=False)
         if self.request.on_trial is not None:
             self.request.on_trial(search.trials[-1], search)
 
@@ -269,12 +271,12 @@ class _Attempt:
     """A running trial.
 
     Attributes:
-        asked: Optuna's trial.
+        optuna_trial: Optuna's trial.
         is_first: Whether it is the first trial, which others are compared with and which is never pruned.
     """
 
-    def __init__(self, asked: Any, seconds_left: float | None, *, is_first: bool) -> None:
-        self.asked = asked
+    def __init__(self, optuna_trial: Any, seconds_left: float | None, *, is_first: bool) -> None:
+        self.optuna_trial = optuna_trial
         self.is_first = is_first
         self._seconds_left = seconds_left
         self._began = time.perf_counter()
@@ -284,10 +286,10 @@ class _Attempt:
         """Seconds since the trial began."""
         return time.perf_counter() - self._began
 
-    def tell(self, epoch: int, score: float) -> None:
+    def report(self, epoch: int, score: float) -> None:
         """Record an epoch's score; raises to end the trial if it should be pruned or time is up."""
-        self.asked.report(score, epoch)
-        if not self.is_first and self.asked.should_prune():
+        self.optuna_trial.report(score, epoch)
+        if not self.is_first and self.optuna_trial.should_prune():
             raise GiveUpTrial
         if self._seconds_left is not None and self.seconds >= self._seconds_left:
             raise StopTrial

@@ -136,10 +136,10 @@ class Search:
     def __repr__(self) -> str:
         best = self.best_trial
         if best is None or best.score is None:
-            found = "none complete"
+            result = "none complete"
         else:
-            found = f"best {self.monitor} {best.score:.4g} in trial {best.number}"
-        return f"Search({self.model!r}, {len(self.trials)} trials, {found})"
+            result = f"best {self.monitor} {best.score:.4g} in trial {best.number}"
+        return f"Search({self.model!r}, {len(self.trials)} trials, {result})"
 
     @property
     def chosen_by(self) -> ChosenBy | None:
@@ -260,12 +260,12 @@ class SearchFolder:
 
 
 @contextlib.contextmanager
-def open_search(path: Path, wanted: Mapping[str, object]) -> Iterator[SearchFolder]:
+def open_search(path: Path, identity: Mapping[str, object]) -> Iterator[SearchFolder]:
     """Create the folder of a search, or continue in one that the same search began.
 
     Args:
         path: Folder that is new, empty, or of the same search.
-        wanted: Data, options and split of the search, as JSON values.
+        identity: Data, options and split of the search, as JSON values.
 
     Yields:
         The folder, locked for this process.
@@ -275,7 +275,7 @@ def open_search(path: Path, wanted: Mapping[str, object]) -> Iterator[SearchFold
         RunError: The folder contains something else.
     """
     folder = SearchFolder(path)
-    content = {"format": FORMAT, "distingo": __version__, **json.loads(json.dumps(wanted))}
+    content = {"format": FORMAT, "distingo": __version__, **json.loads(json.dumps(identity))}
     if folder.search.is_file():
         _require_same(folder, content)
     else:
@@ -294,7 +294,7 @@ def write_search(folder: SearchFolder, search: Search) -> None:
     if search.best is None or search.best_trial is None:
         return
     recipe = {name: value for name, value in search.best.items() if name not in _OF_THE_MACHINE}
-    found = {
+    summary = {
         "trial": search.best_trial.number,
         "tied": [trial.number for trial in search.tied if trial.number != search.best_trial.number],
         "chosen_by": search.chosen_by,
@@ -303,7 +303,7 @@ def write_search(folder: SearchFolder, search: Search) -> None:
         "gain_over_default": search.gain,
         "validation_pictures": search.validation,
     }
-    content = {"format": FORMAT, "distingo": __version__, "recipe": recipe, "found": found}
+    content = {"format": FORMAT, "distingo": __version__, "recipe": recipe, "found": summary}
     write_json(folder.best_recipe, content, sealed=False)
 
 
@@ -313,9 +313,9 @@ def _write_table(path: Path, search: Search) -> None:
     writer = CsvWriter(text)
     writer.write(["trial", "stage", "state", search.monitor, "loss", "epochs", "seconds", "default", *names, "reason"])
     for trial in search.trials:
-        told = [trial.number, trial.stage, trial.state, _rounded(trial.score), _rounded(trial.loss)]
-        told += [len(trial.curve), f"{trial.seconds:.1f}", "yes" if trial.is_default else "no"]
-        writer.write([*told, *(trial.values.get(name, "") for name in names), trial.reason])
+        cells = [trial.number, trial.stage, trial.state, _rounded(trial.score), _rounded(trial.loss)]
+        cells += [len(trial.curve), f"{trial.seconds:.1f}", "yes" if trial.is_default else "no"]
+        writer.write([*cells, *(trial.values.get(name, "") for name in names), trial.reason])
     write_text(path, text.getvalue())
 
 
@@ -324,19 +324,19 @@ def _rounded(value: float | None) -> str:
 
 
 def _require_same(folder: SearchFolder, content: Mapping[str, object]) -> None:
-    known = read_json(folder.search)
-    check_format(known, folder.search)
+    stored = read_json(folder.search)
+    check_format(stored, folder.search)
     for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates", "max_pixels"):
-        if known.get(name) != content.get(name):
+        if stored.get(name) != content.get(name):
             raise UsageError(
-                f"{folder.path}: was started with {name} {_said(known.get(name))}, not {_said(content.get(name))}; "
-                f"give the same command to go on, or choose another {option('output')}",
+                f"{folder.path}: was started with {name} {_as_text(stored.get(name))}, not "
+                f"{_as_text(content.get(name))}; give the same command to go on, or choose another {option('output')}",
                 code="changed_options",
                 parameter="output",
             )
 
 
-def _said(value: object) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {entry}" for name, entry in value.items()) or "none"
     return str(value)

@@ -84,7 +84,7 @@ SCRATCH_SPACE = SearchSpace(
         Options("schedule", ("constant", "cosine", "one-cycle")),
         Options("ema_decay", (0.0, 0.9, 0.99, 0.998)),
         Options("batch_size", (16, 32, 64, 128)),
-        Options("normalise", ("none", "dataset", "sample")),
+        Options("normalize", ("none", "dataset", "sample")),
         Options("class_weights", ("none", "balanced")),
         Options("positive_weights", ("none", "balanced")),
     ),
@@ -95,23 +95,29 @@ SPACES: dict[Mode, SearchSpace] = {"frozen": HEAD_SPACE, "finetune": FINETUNE_SP
 
 
 def narrow(
-    space: SearchSpace, recipe: Recipe, *, wished: Collection[str], task: Task, train: int, for_finetune: bool = False
+    space: SearchSpace,
+    recipe: Recipe,
+    *,
+    requested: Collection[str],
+    task: Task,
+    train: int,
+    for_finetune: bool = False,
 ) -> SearchSpace:
     """A space for one search: without what is requested or means nothing here, and with the default inside.
 
     Args:
         space: One of `SPACES`.
         recipe: The default of that mode.
-        wished: Fields that the user set, which are not searched.
+        requested: Fields that the user set, which are not searched.
         task: Single-label or multi-label.
         train: How many training images there are.
         for_finetune: Whether fine-tuning must be able to resume from every head.
     """
-    left_out = {*wished, *_meaningless(recipe, task)}
-    if "height" in wished or recipe.height != recipe.width:
+    left_out = {*requested, *_meaningless(recipe, task)}
+    if "height" in requested or recipe.height != recipe.width:
         left_out.add("image_size")
-    kept = [dimension for dimension in space.dimensions if dimension.name not in left_out]
-    around = [_around(dimension, recipe, train, for_finetune=for_finetune) for dimension in kept]
+    remaining = [dimension for dimension in space.dimensions if dimension.name not in left_out]
+    around = [_around(dimension, recipe, train, for_finetune=for_finetune) for dimension in remaining]
     return SearchSpace(space.stage, tuple(entry for entry in around if isinstance(entry, LogRange) or entry.values[1:]))
 
 
@@ -126,13 +132,13 @@ def default_value(name: str, recipe: Recipe) -> Value:
 
 
 def _meaningless(recipe: Recipe, task: Task) -> set[str]:
-    found = {"class_weights", "label_smoothing"} if task == "multi-label" else {"positive_weights"}
+    names = {"class_weights", "label_smoothing"} if task == "multi-label" else {"positive_weights"}
     entry = find_model(recipe.model)
     if entry.kind == "pretrained":
-        found |= {"image_size", "normalise"}
+        names |= {"image_size", "normalize"}
     if entry.image_size is not None or recipe.height < _SMALLEST_PHOTO:
-        found.add("image_size")
-    return found
+        names.add("image_size")
+    return names
 
 
 def _around(dimension: Dimension, recipe: Recipe, train: int, *, for_finetune: bool) -> Dimension:
@@ -193,7 +199,7 @@ class Study:
         self._seed = seed
         self._study = _open(self._optuna, storage, space.stage, epochs)
         self._distributions = {dimension.name: _distribution(self._optuna, dimension) for dimension in space.dimensions}
-        self._put_off_what_was_running()
+        self._postpone_running_trials()
         if not self._study.trials:
             self._study.enqueue_trial(default, user_attrs={"default": True})
 
@@ -253,10 +259,10 @@ class Study:
         states = self._optuna.trial.TrialState
         self._study.tell(trial, score, state=states.PRUNED if score is None else states.COMPLETE)
 
-    def put_off(self, trial: Any, *, seconds: float) -> None:
+    def postpone(self, trial: Any, *, seconds: float) -> None:
         """End a trial without a result; its values are tried again next."""
         trial.set_user_attr("seconds", seconds)
-        self._put_off(trial.number)
+        self._postpone(trial.number)
 
     def trials(self, *, before: int) -> tuple[Trial, ...]:
         """All finished trials.
@@ -264,7 +270,7 @@ class Study:
         Args:
             before: Number of trials in earlier stages.
         """
-        return tuple(self._read(trial, before + place) for place, trial in enumerate(self._finished, start=1))
+        return tuple(self._read(trial, before + index) for index, trial in enumerate(self._finished, start=1))
 
     def importances(self) -> dict[str, float]:
         """Return the fraction of the scores' variance that each field explains (fANOVA, Hutter et al., 2014)."""
@@ -276,12 +282,12 @@ class Study:
         found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
         return {name: float(share) for name, share in found.items()}
 
-    def _put_off_what_was_running(self) -> None:
+    def _postpone_running_trials(self) -> None:
         """Put off the trials of a killed process; the folder's lock ensures that no other process is running."""
         for trial in self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.RUNNING,)):
-            self._put_off(trial.number)
+            self._postpone(trial.number)
 
-    def _put_off(self, number: int) -> None:
+    def _postpone(self, number: int) -> None:
         trial = self._study.get_trials(deepcopy=False)[number]
         # queued first: a kill between the two repeats a trial, and never loses one
         attributes = {"default": True} if trial.user_attrs.get("default") else {}
@@ -300,19 +306,19 @@ class Study:
         return next((combination for combination in combinations if combination not in tried), None)
 
     def _read(self, trial: Any, number: int) -> Trial:
-        known, curve = trial.user_attrs, tuple(trial.intermediate_values.values())
+        attributes, curve = trial.user_attrs, tuple(trial.intermediate_values.values())
         complete = trial.state == self._optuna.trial.TrialState.COMPLETE
         return Trial(
             number=number,
             stage=self.space.stage,
             values=dict(trial.params),
-            state="complete" if complete else "failed" if known.get("reason") else "pruned",
+            state="complete" if complete else "failed" if attributes.get("reason") else "pruned",
             score=trial.value if complete else max(curve, default=None),
-            loss=known.get("loss"),
+            loss=attributes.get("loss"),
             curve=curve,
-            seconds=known.get("seconds", 0.0),
-            is_default=bool(known.get("default")),
-            reason=known.get("reason", ""),
+            seconds=attributes.get("seconds", 0.0),
+            is_default=bool(attributes.get("default")),
+            reason=attributes.get("reason", ""),
         )
 
 

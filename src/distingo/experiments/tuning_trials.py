@@ -24,7 +24,7 @@ from distingo.runs.history import EpochRecord
 from distingo.training.checkpoint import Progress, find_checkpoint, load_progress
 from distingo.training.defaults import FINE_TUNED_HEADS, DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
-from distingo.training.pretrained import LoadedBackbone, embed, fit_recipe_head, model_products, rendition_of
+from distingo.training.pretrained import LoadedBackbone, embed, fit_recipe_head, image_spec_of, model_products
 from distingo.training.recipe import OF_STEPS, Mode, Recipe, is_auto
 from distingo.training.request import PreparedRun, TrainRequest
 from distingo.training.run import train_network
@@ -32,7 +32,7 @@ from distingo.training.step import EpochScores, monitored_score, score_pass
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class SearchData:
     """Images, targets and features of one search.
 
     Attributes:
@@ -40,14 +40,14 @@ class Material:
         request: Training request with data and cache.
         facts: Facts about the images that defaults depend on.
         device: Device that networks run on.
-        left_alone: Number of images in the test split.
+        test_images: Number of images in the test split.
     """
 
     prepared: PreparedRun
     request: TrainRequest
     facts: DataFacts
     device: torch.device
-    left_alone: int
+    test_images: int
 
     def recipe(self, options: Mapping[str, Any]) -> Recipe:
         """Complete options to a recipe; for a frozen backbone, options of training steps are left out."""
@@ -67,10 +67,10 @@ class Material:
         run.fill(model_products(recipe, backbone, self.request.reading.cache), self.request)
         description = replace(
             run.description,
-            rendition=rendition_of(recipe, backbone),
+            image_spec=image_spec_of(recipe, backbone),
             head=recipe.head if backbone else "",
             mode=recipe.mode,
-            normalise=recipe.normalise,
+            normalize=recipe.normalize,
             dropout=recipe.dropout,
         )
         return replace(run, folder=folder, recipe=recipe, description=description, backbone=backbone)
@@ -89,10 +89,12 @@ class Material:
         return score_pass(logits, splits[1][1])
 
 
-def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
+def prepare_search_data(prepared: PreparedRun, request: TrainRequest) -> SearchData:
     """Return the material of a search: the prepared run without its test split, which no trial uses."""
     unseen = replace(prepared, split=replace(prepared.split, test=()))
-    return Material(unseen, request, request.survey(), choose_device(prepared.recipe.device), len(prepared.split.test))
+    return SearchData(
+        unseen, request, request.survey(), choose_device(prepared.recipe.device), len(prepared.split.test)
+    )
 
 
 def monitored(recipe: Recipe, record: EpochRecord) -> float:
@@ -102,7 +104,7 @@ def monitored(recipe: Recipe, record: EpochRecord) -> float:
     return monitored_score(recipe, scores)
 
 
-_PASSED_ON = ("head", "views", "class_weights", "positive_weights")
+_FROM_BEST_HEAD = ("head", "views", "class_weights", "positive_weights")
 """Fields that fine-tuning takes over from the best head."""
 
 
@@ -114,24 +116,24 @@ class StagePlan:
         space: What it searches.
         study: Its trials.
         default: The recipe that its first trial is.
-        holds_default: Whether that is the default of the whole search.
+        has_default: Whether that is the default of the whole search.
         counts: Whether its recipes are of the mode that was requested; else they only show where to begin.
     """
 
     space: SearchSpace
     study: Study
     default: Recipe
-    holds_default: bool
+    has_default: bool
     counts: bool
-    _material: Material
-    _wishes: Mapping[str, Any]
+    _search_data: SearchData
+    _requested: Mapping[str, Any]
     _before: Sequence[StagePlan] = field(default_factory=tuple)
 
     @property
     def finished(self) -> tuple[Trial, ...]:
         """The finished trials of this stage."""
         trials = self.study.trials(before=sum(len(plan.finished) for plan in self._before))
-        return tuple(replace(trial, is_default=trial.is_default and self.holds_default) for trial in trials)
+        return tuple(replace(trial, is_default=trial.is_default and self.has_default) for trial in trials)
 
     @property
     def has_begun(self) -> bool:
@@ -150,48 +152,50 @@ class StagePlan:
             values: Of the searched fields.
             is_default: Whether it is the first trial, which is the default where the stage holds that.
         """
-        if is_default and self.holds_default:
+        if is_default and self.has_default:
             return self.default
-        passed_on = {name: value for name, value in self._passed_on().items() if name not in self._wishes}
-        return self._material.recipe({**self._wishes, **passed_on, **values})
+        head_fields = {name: value for name, value in self._head_fields().items() if name not in self._requested}
+        return self._search_data.recipe({**self._requested, **head_fields, **values})
 
-    def _passed_on(self) -> dict[str, Value]:
+    def _head_fields(self) -> dict[str, Value]:
         """Return the best head's fields, which are determined at the first trial."""
         if not self._before:
             return {}
-        known = self.study.recalled("passed_on")
-        if known is None:
+        fields = self.study.recalled("passed_on")
+        if fields is None:
             tunable = [trial for trial in self._before[0].finished if _can_be_tuned(trial)]
             best = choose_best(tunable)
-            values = {} if best is None else {name: best.values[name] for name in _PASSED_ON if name in best.values}
-            known = self.study.remember("passed_on", values)
-        return dict(known)
+            values = (
+                {} if best is None else {name: best.values[name] for name in _FROM_BEST_HEAD if name in best.values}
+            )
+            fields = self.study.remember("passed_on", values)
+        return dict(fields)
 
 
 def _can_be_tuned(trial: Trial) -> bool:
     return trial.values.get("head", "linear") in FINE_TUNED_HEADS
 
 
-def plan_stages(material: Material, options: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
+def plan_stages(search_data: SearchData, options: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
     """Plan the stages for a model, cheap ones first.
 
     Args:
-        material: The images and the default recipe.
+        search_data: The images and the default recipe.
         options: Options that the user set, which are not searched.
         folder: Where trials are kept.
     """
-    model = material.prepared.recipe.model
+    model = search_data.prepared.recipe.model
     options = {**options, "model": model}
     pretrained = find_model(model).kind == "pretrained"
-    modes = _modes(material.prepared.recipe, options) if pretrained else ("scratch",)
+    modes = _modes(search_data.prepared.recipe, options) if pretrained else ("scratch",)
     plans: list[StagePlan] = []
     for mode in modes:
         own = {**options, "mode": mode} if pretrained else options
-        recipe = material.recipe(without_auto(own))
+        recipe = search_data.recipe(without_auto(own))
         if is_auto(own):
-            recipe = _with_batch_size(recipe, material, folder, given_lr="lr" in own)
+            recipe = _with_batch_size(recipe, search_data, folder, keep_lr="lr" in own)
             own = {**own, "batch_size": recipe.batch_size}
-        space = _space(material, recipe, options, modes)
+        space = _space(search_data, recipe, options, modes)
         study = Study(
             folder.storage,
             space,
@@ -199,24 +203,24 @@ def plan_stages(material: Material, options: Mapping[str, Any], folder: SearchFo
             seed=recipe.seed,
             epochs=0 if mode == "frozen" else recipe.epochs,
         )
-        holds_default = recipe.mode == material.prepared.recipe.mode
+        has_default = recipe.mode == search_data.prepared.recipe.mode
         counts = options.get("mode", mode) == mode
-        plans.append(StagePlan(space, study, recipe, holds_default, counts, material, own, tuple(plans)))
+        plans.append(StagePlan(space, study, recipe, has_default, counts, search_data, own, tuple(plans)))
     return tuple(plans)
 
 
-def _with_batch_size(recipe: Recipe, material: Material, folder: SearchFolder, *, given_lr: bool) -> Recipe:
+def _with_batch_size(recipe: Recipe, search_data: SearchData, folder: SearchFolder, *, keep_lr: bool) -> Recipe:
     """Return the recipe with the batch size for its mode, measured now or when the search began."""
-    known = read_json(folder.batch_sizes) if folder.batch_sizes.is_file() else {}
-    if recipe.mode not in known:
-        found = material.prepared.recipe
-        if found.mode != recipe.mode:
-            found = find_batch_size(
-                recipe, material.prepared.dataset, material.prepared.backbone, given_lr=given_lr
+    stored = read_json(folder.batch_sizes) if folder.batch_sizes.is_file() else {}
+    if recipe.mode not in stored:
+        sized = search_data.prepared.recipe
+        if sized.mode != recipe.mode:
+            sized = find_batch_size(
+                recipe, search_data.prepared.dataset, search_data.prepared.backbone, keep_lr=keep_lr
             ).recipe
-        known[recipe.mode] = {"batch_size": found.batch_size, "lr": found.lr}
-        write_json(folder.batch_sizes, known)
-    return replace(recipe, **known[recipe.mode])
+        stored[recipe.mode] = {"batch_size": sized.batch_size, "lr": sized.lr}
+        write_json(folder.batch_sizes, stored)
+    return replace(recipe, **stored[recipe.mode])
 
 
 def _modes(default: Recipe, options: Mapping[str, Any]) -> tuple[Mode, ...]:
@@ -228,11 +232,11 @@ def _modes(default: Recipe, options: Mapping[str, Any]) -> tuple[Mode, ...]:
     return ("frozen", "finetune")
 
 
-def _space(material: Material, recipe: Recipe, options: Mapping[str, Any], modes: Collection[Mode]) -> SearchSpace:
-    split, task = material.prepared.split, material.prepared.dataset.task
+def _space(search_data: SearchData, recipe: Recipe, options: Mapping[str, Any], modes: Collection[Mode]) -> SearchSpace:
+    split, task = search_data.prepared.split, search_data.prepared.dataset.task
     for_finetune = options.get("mode") == "finetune" and "finetune" in modes
     return narrow(
-        SPACES[recipe.mode], recipe, wished=options, task=task, train=len(split.train), for_finetune=for_finetune
+        SPACES[recipe.mode], recipe, requested=options, task=task, train=len(split.train), for_finetune=for_finetune
     )
 
 
@@ -259,53 +263,53 @@ class Outcome:
     curve: tuple[float, ...] = ()
 
 
-Tell = Callable[[int, float], None]
+EpochListener = Callable[[int, float], None]
 """Called with an epoch and its score; may raise `GiveUpTrial` or `StopTrial`."""
 
 
-def try_head(material: Material, recipe: Recipe) -> Outcome:
+def try_head(search_data: SearchData, recipe: Recipe) -> Outcome:
     """Fit and score a head on features that are already in the cache."""
-    scores = material.score_head(recipe)
+    scores = search_data.score_head(recipe)
     return Outcome(monitored_score(recipe, scores), scores.loss)
 
 
-def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tell) -> Outcome:
+def try_training(search_data: SearchData, recipe: Recipe, folder: RunFolder, on_score: EpochListener) -> Outcome:
     """Train by epochs, from the start or from the checkpoint of the same recipe.
 
     Args:
-        material: The images.
+        search_data: The images.
         recipe: Recipe to try.
-        place: As `place_of` names it; keeps ``history.csv`` when the trial is over.
-        tell: Called with every epoch, those of an earlier attempt first.
+        folder: As `folder_of` names it; keeps ``history.csv`` when the trial is over.
+        on_score: Called with every epoch, those of an earlier attempt first.
 
     Raises:
-        GiveUpTrial: As `tell` decided; likewise `StopTrial`.
+        GiveUpTrial: As `on_score` decided; likewise `StopTrial`.
         DistingoError: The recipe can't be trained.
     """
-    remove_half_written(place.path)
-    run = material.run_of(recipe, place)
-    checkpoint = find_checkpoint(place)
+    remove_half_written(folder.path)
+    run = search_data.run_of(recipe, folder)
+    checkpoint = find_checkpoint(folder)
     if checkpoint is not None:
         for record in load_progress(checkpoint).history:
-            tell(record.epoch, monitored(recipe, record))
+            on_score(record.epoch, monitored(recipe, record))
 
     def on_epoch(record: EpochRecord) -> None:
-        tell(record.epoch, monitored(recipe, record))
+        on_score(record.epoch, monitored(recipe, record))
 
-    request = replace(material.request, output=place.path, resume=checkpoint is not None, on_epoch=on_epoch)
-    train_network(run, request, material.device)
-    return _sum_up(recipe, load_progress(place.last_checkpoint))
+    request = replace(search_data.request, output=folder.path, resume=checkpoint is not None, on_epoch=on_epoch)
+    train_network(run, request, search_data.device)
+    return _sum_up(recipe, load_progress(folder.last_checkpoint))
 
 
-def place_of(folder: RunFolder, recipe: Recipe) -> RunFolder:
+def folder_of(folder: RunFolder, recipe: Recipe) -> RunFolder:
     """Return the folder for a recipe's epochs; the same recipe always has the same folder."""
     key = content_hash(json.dumps(recipe.as_dict(), sort_keys=True).encode())[:16]
     return RunFolder(folder.path / key)
 
 
-def tidy(place: RunFolder) -> None:
+def tidy(trial_folder: RunFolder) -> None:
     """Remove the weights of a trial that is over; its ``history.csv`` stays."""
-    for folder in (place.last_checkpoint.parent, place.model):
+    for folder in (trial_folder.last_checkpoint.parent, trial_folder.model):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -19,7 +19,7 @@ from distingo.progress import progress_bar
 if TYPE_CHECKING:
     from distingo.prediction.predictor import Predictor
 
-Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+ImageFunction = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 """From uint8 images (n, height, width, channels) to probabilities (n, classes)."""
 
 Mask = npt.NDArray[np.bool_]
@@ -34,10 +34,10 @@ HOTTEST = 0.2
 
 RANDOM_COVERS = 40
 
-_MOST_OVERLAP = 0.35
+_MAX_OVERLAP = 0.35
 """Highest share of the hottest part that a random part may overlap."""
 
-_MOST_ATTEMPTS = 400
+_MAX_ATTEMPTS = 400
 
 _SEED = 20
 
@@ -45,14 +45,14 @@ _BATCH = 16
 
 
 def map_by_covering(
-    answer: Answer, pixels: npt.NDArray[np.uint8], column: int, *, several: bool
+    predict: ImageFunction, pixels: npt.NDArray[np.uint8], column: int, *, several: bool
 ) -> npt.NDArray[np.float32]:
     """Measure how much a class's log odds fall when squares are covered with the image's mean color.
 
     Source: Zeiler and Fergus, Visualizing and understanding convolutional networks, ECCV 2014.
 
     Args:
-        answer: The model.
+        predict: The model.
         pixels: uint8 (height, width, channels).
         column: Column of the class.
         several: Whether the task is multi-label.
@@ -65,13 +65,13 @@ def map_by_covering(
     corners = [(y, x) for y in range(1 - _SQUARE, rows) for x in range(1 - _SQUARE, columns)]
     cells = np.stack([_square(rows, columns, y, x) for y, x in corners])
     masks = [_enlarge(each, pixels.shape[:2]) for each in cells]
-    _, falls, _ = _cover(answer, pixels, masks, column, several=several)
+    _, falls, _ = _cover(predict, pixels, masks, column, several=several)
     heat = np.einsum("n,nyx->yx", falls, cells) / cells.sum(0)
     return np.asarray(np.maximum(heat, 0), np.float32)
 
 
 def check_by_covering(
-    answer: Answer,
+    predict: ImageFunction,
     pixels: npt.NDArray[np.uint8],
     heat: npt.NDArray[np.float32],
     column: int,
@@ -85,7 +85,7 @@ def check_by_covering(
     parts avoid the hottest part: 7 % of smooth maps that were unrelated to smooth evidence ranked first.
 
     Args:
-        answer: The model.
+        predict: The model.
         pixels: uint8 (height, width, channels), preprocessed for the model.
         heat: Float32 (rows, columns) over the same part, not all zero.
         column: Column of the class.
@@ -93,7 +93,7 @@ def check_by_covering(
     """
     hottest = hottest_part(heat, (pixels.shape[0], pixels.shape[1]))
     masks = [hottest, *_moved(hottest)]
-    baseline, falls, covered = _cover(answer, pixels, masks, column, several=several)
+    baseline, falls, covered = _cover(predict, pixels, masks, column, several=several)
     return CoverCheck(
         share=float(hottest.mean()),
         before=baseline,
@@ -121,8 +121,8 @@ def log_odds(probabilities: npt.NDArray[np.float32], column: int, *, several: bo
     class_probability = probabilities_f64[:, column]
     # near 1 the sum of the others is exact where 1 - own is not
     others = 1 - class_probability if several else np.delete(probabilities_f64, column, axis=1).sum(axis=1)
-    least = 1e-12
-    return np.asarray(np.log(np.maximum(class_probability, least)) - np.log(np.maximum(others, least)))
+    smallest = 1e-12
+    return np.asarray(np.log(np.maximum(class_probability, smallest)) - np.log(np.maximum(others, smallest)))
 
 
 def _moved(mask: Mask) -> list[Mask]:
@@ -130,13 +130,13 @@ def _moved(mask: Mask) -> list[Mask]:
     generator = np.random.default_rng(_SEED)
     candidates: list[tuple[float, int, Mask]] = []
     separate = 0
-    for attempt in range(_MOST_ATTEMPTS):
+    for attempt in range(_MAX_ATTEMPTS):
         down, right = (int(generator.integers(side)) for side in mask.shape)
         mirrored = mask[:: int(generator.choice((1, -1))), :: int(generator.choice((1, -1)))]
         other = np.roll(mirrored, (down, right), (0, 1))
-        overlap = max(_MOST_OVERLAP, float((other & mask).sum() / mask.sum()))
+        overlap = max(_MAX_OVERLAP, float((other & mask).sum() / mask.sum()))
         candidates.append((overlap, attempt, other))
-        separate += overlap == _MOST_OVERLAP
+        separate += overlap == _MAX_OVERLAP
         if separate == RANDOM_COVERS:
             break
     return [other for _, _, other in sorted(candidates, key=lambda entry: entry[:2])[:RANDOM_COVERS]]
@@ -154,23 +154,23 @@ def _enlarge(cells: Mask, size: tuple[int, ...]) -> Mask:
 
 
 def _cover(
-    answer: Answer, pixels: npt.NDArray[np.uint8], masks: list[Mask], column: int, *, several: bool
+    predict: ImageFunction, pixels: npt.NDArray[np.uint8], masks: list[Mask], column: int, *, several: bool
 ) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float32]]:
     """Probability of the class, decrease of its log odds by each mask, and probability with each mask."""
     mean = pixels.reshape(-1, pixels.shape[-1]).mean(axis=0).round().astype(np.uint8)
-    uncovered = answer(pixels[None])
+    uncovered = predict(pixels[None])
     parts = []
     with progress_bar("covering parts", len(masks)) as advance:
         for start in range(0, len(masks), _BATCH):
             batch = masks[start : start + _BATCH]
-            parts.append(answer(np.stack([np.where(mask[..., None], mean, pixels) for mask in batch])))
+            parts.append(predict(np.stack([np.where(mask[..., None], mean, pixels) for mask in batch])))
             advance(len(batch))
     covered = np.concatenate(parts)
     falls = log_odds(uncovered, column, several=several) - log_odds(covered, column, several=several)
     return float(uncovered[0, column]), falls, covered[:, column]
 
 
-class ModelAnswers:
+class ImageProbabilities:
     """Computes a model's probabilities for preprocessed images.
 
     The precision is always float32, because rounding to 16 bits would add noise to the effects of covers.
@@ -193,7 +193,7 @@ class ModelAnswers:
             return ArrayRows(pixels)
         return ArrayRows(np.stack([describe(each) for each in pixels]).astype(np.float32))
 
-    def given(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    def predicted_labels(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
         """Predicted labels, bool (classes,), for the probabilities of one image."""
         if self._predictor.task == "multi-label":
             reached = apply_thresholds(probabilities, self._predictor.model.description.require_thresholds())

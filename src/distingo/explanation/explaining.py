@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from distingo.datasets.decoding.decode import open_source
-from distingo.datasets.decoding.rendering import render, seen_part
+from distingo.datasets.decoding.rendering import render, visible_part
 from distingo.datasets.walking import source_of
-from distingo.errors import DistingoError, ModelError, UsageError, name_the_nearest, option
-from distingo.explanation.covering import ModelAnswers, check_by_covering, map_by_covering
+from distingo.errors import DistingoError, ModelError, UsageError, option, suggest_names
+from distingo.explanation.covering import ImageProbabilities, check_by_covering, map_by_covering
 from distingo.explanation.records import (
     LONGEST_SIDE,
     ClassExplanation,
@@ -61,7 +61,7 @@ def find_neighbors(
     bank = predictor.model.bank
     if bank is None or count < 1:
         return (), (note("no-features-stored"),) if bank is None else ()
-    rows = ModelAnswers(predictor).rows(pixels[None])
+    rows = ImageProbabilities(predictor).rows(pixels[None])
     outputs = predict_outputs(predictor.model, rows, device=predictor.device, precision="float32")
     positions, distances = bank.nearest(outputs.features, count)
     records = read_run(folder.path)
@@ -74,7 +74,7 @@ def find_neighbors(
     return tuple(neighbors), ()
 
 
-def tell_if_known(folder: RunFolder, image: Path) -> tuple[Note, ...]:
+def note_training_image(folder: RunFolder, image: Path) -> tuple[Note, ...]:
     """Return a note if a file is in the train or validation split of the run.
 
     Args:
@@ -97,14 +97,14 @@ def _open(records: RunRecords, file: str) -> npt.NDArray[np.uint8] | None:
     return np.array(image)
 
 
-MOST_CLASSES = 4
+MAX_CLASSES = 4
 """Highest number of predicted labels that are explained by default."""
 
 _DESCRIBED_SIDE = 240
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Preprocessed:
     """One image, and its preprocessed pixels.
 
     Attributes:
@@ -123,7 +123,7 @@ def explain_file(
     image: ImageLike,
     labels: Sequence[str] = (),
     *,
-    neighbours: int = 8,
+    neighbors: int = 8,
     device: str = "auto",
     max_pixels: int | None = None,
 ) -> Explanation:
@@ -132,9 +132,9 @@ def explain_file(
     Args:
         run: A run folder.
         image: As for `distingo.prediction.images.open_image`.
-        labels: The classes to explain. By default, the predicted class, or for multi-label models up to `MOST_CLASSES`
+        labels: The classes to explain. By default, the predicted class, or for multi-label models up to `MAX_CLASSES`
             predicted labels (the most probable label if none is predicted).
-        neighbours: Number of nearest training images.
+        neighbors: Number of nearest training images.
         device: Device of the network.
         max_pixels: As for `distingo.prediction.predictor.Predictor`.
 
@@ -148,16 +148,16 @@ def explain_file(
         DataError: The image can't be read.
     """
     predictor = load(run, device=device, max_pixels=max_pixels)
-    _require_looks(predictor.model)
+    _require_image_model(predictor.model)
     columns = [_column(label, predictor.classes) for label in dict.fromkeys(labels)]
-    preprocessed = _look_at(image, predictor)
-    answers = ModelAnswers(predictor)
-    probabilities = answers(preprocessed.pixels[None])[0]
+    preprocessed = _open_preprocessed(image, predictor)
+    predict = ImageProbabilities(predictor)
+    probabilities = predict(preprocessed.pixels[None])[0]
     order = np.argsort(-probabilities, kind="stable")
-    predicted = answers.given(probabilities)
+    predicted = predict.predicted_labels(probabilities)
     explained, notes = (columns, ()) if columns else _choose(order, predicted)
-    nearest, bank_notes = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbours)
-    split_notes = tell_if_known(RunFolder(run), Path(image)) if isinstance(image, str | PathLike) else ()
+    nearest, bank_notes = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbors)
+    split_notes = note_training_image(RunFolder(run), Path(image)) if isinstance(image, str | PathLike) else ()
     shown = preprocessed.image.convert("RGB")
     shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return Explanation(
@@ -171,15 +171,15 @@ def explain_file(
         probabilities=tuple(float(probabilities[at]) for at in order),
         given=tuple(predictor.classes[at] for at in order if predicted[at]),
         classes=tuple(
-            _explain_class(predictor, answers, preprocessed, at, float(probabilities[at])) for at in explained
+            _explain_class(predictor, predict, preprocessed, at, float(probabilities[at])) for at in explained
         ),
-        neighbours=nearest,
+        neighbors=nearest,
         notes=(*split_notes, *notes, *bank_notes),
     )
 
 
 def explain_image(
-    predictor: Predictor, image: Image.Image, label: str, *, run: Path, neighbours: int = 8
+    predictor: Predictor, image: Image.Image, label: str, *, run: Path, neighbors: int = 8
 ) -> ImageExplanation:
     """Explain one class for an image in memory, without validating the heat map.
 
@@ -188,17 +188,17 @@ def explain_image(
         image: Upright image in mode ``RGB`` or ``L``.
         label: The class to explain.
         run: The run folder, for its training images.
-        neighbours: Number of nearest training images.
+        neighbors: Number of nearest training images.
 
     Raises:
         RunError: The run's tables are missing or damaged.
         ModelError: The model ignores the image.
         UsageError: The model has no such class.
     """
-    _require_looks(predictor.model)
-    preprocessed = _look(image, predictor.model)
-    heat = _heat_map(predictor, ModelAnswers(predictor), preprocessed, _column(label, predictor.classes))
-    nearest, _ = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbours)
+    _require_image_model(predictor.model)
+    preprocessed = _preprocess(image, predictor.model)
+    heat = _heat_map(predictor, ImageProbabilities(predictor), preprocessed, _column(label, predictor.classes))
+    nearest, _ = find_neighbors(RunFolder(run), predictor, preprocessed.pixels, neighbors)
     return ImageExplanation(heat, preprocessed.seen, nearest)
 
 
@@ -226,7 +226,7 @@ def show_layers(run: Path, image: ImageLike, *, device: str = "auto", max_pixels
             parameter="layers",
         )
     network = model.network.to(predictor.device).eval()
-    preprocessed = _look_at(image, predictor)
+    preprocessed = _open_preprocessed(image, predictor)
     name, filters = first_filters(network)
     with bind_this_thread():
         layers = feature_maps(network, to_tensor(preprocessed.pixels[None], predictor.device))
@@ -238,7 +238,7 @@ def _model_name(model: SavedModel) -> str:
     return model.description.name.rstrip("/").rpartition("/")[2]
 
 
-def _require_looks(model: SavedModel) -> None:
+def _require_image_model(model: SavedModel) -> None:
     name = model.description.name
     if name in {"majority", "prevalence"}:
         raise ModelError(
@@ -249,56 +249,58 @@ def _require_looks(model: SavedModel) -> None:
 def _column(label: str, classes: tuple[str, ...]) -> int:
     if label not in classes:
         raise UsageError(
-            f"{option('classes')} {label}: the model knows no such class; {name_the_nearest(label, list(classes))}",
+            f"{option('classes')} {label}: the model knows no such class; {suggest_names(label, list(classes))}",
             code="unknown_name",
             parameter="classes",
         )
     return classes.index(label)
 
 
-def _choose(order: np.ndarray, given: np.ndarray) -> tuple[list[int], tuple[Note, ...]]:
-    shown = [int(at) for at in order if given[at]]
+def _choose(order: np.ndarray, predicted: np.ndarray) -> tuple[list[int], tuple[Note, ...]]:
+    shown = [int(at) for at in order if predicted[at]]
     if not shown:
         return [int(order[0])], (note("no-label-reaches-threshold"),)
-    if len(shown) > MOST_CLASSES:
-        left = len(shown) - MOST_CLASSES
-        return shown[:MOST_CLASSES], (note("labels-not-explained", count=left, option=option("classes")),)
+    if len(shown) > MAX_CLASSES:
+        left = len(shown) - MAX_CLASSES
+        return shown[:MAX_CLASSES], (note("labels-not-explained", count=left, option=option("classes")),)
     return shown, ()
 
 
-def _look_at(image: ImageLike, predictor: Predictor) -> _Look:
+def _open_preprocessed(image: ImageLike, predictor: Predictor) -> _Preprocessed:
     ranges = predictor.model.description.value_ranges
-    return _look(open_image(image, value_range=ranges, max_pixels=predictor.max_pixels), predictor.model)
+    return _preprocess(open_image(image, value_range=ranges, max_pixels=predictor.max_pixels), predictor.model)
 
 
-def _look(image: Image.Image, model: SavedModel) -> _Look:
-    rendition = model.description.rendition
-    if rendition is not None:
-        return _Look(image, render(image, rendition), seen_part(image.width, image.height, rendition))
+def _preprocess(image: Image.Image, model: SavedModel) -> _Preprocessed:
+    image_spec = model.description.image_spec
+    if image_spec is not None:
+        return _Preprocessed(image, render(image, image_spec), visible_part(image.width, image.height, image_spec))
     small = image.convert("RGB")
     small.thumbnail((_DESCRIBED_SIDE, _DESCRIBED_SIDE), Image.Resampling.BILINEAR)
-    return _Look(image, np.array(small), (0.0, 0.0, 1.0, 1.0))
+    return _Preprocessed(image, np.array(small), (0.0, 0.0, 1.0, 1.0))
 
 
 def _explain_class(
-    predictor: Predictor, answers: ModelAnswers, look: _Look, column: int, probability: float
+    predictor: Predictor, predict: ImageProbabilities, preprocessed: _Preprocessed, column: int, probability: float
 ) -> ClassExplanation:
     several = predictor.task == "multi-label"
-    heat = _heat_map(predictor, answers, look, column)
+    heat = _heat_map(predictor, predict, preprocessed, column)
     explained = ClassExplanation(heat, probability, None)
     if heat.is_empty:
         return explained
-    return replace(explained, check=check_by_covering(answers, look.pixels, heat.values, column, several=several))
+    return replace(
+        explained, check=check_by_covering(predict, preprocessed.pixels, heat.values, column, several=several)
+    )
 
 
-def _heat_map(predictor: Predictor, answers: ModelAnswers, look: _Look, column: int) -> HeatMap:
+def _heat_map(predictor: Predictor, predict: ImageProbabilities, preprocessed: _Preprocessed, column: int) -> HeatMap:
     several = predictor.task == "multi-label"
-    values, method = _heat(predictor, answers, look.pixels, column, several=several)
+    values, method = _heat(predictor, predict, preprocessed.pixels, column, several=several)
     return HeatMap(predictor.classes[column], values / max(float(values.max()), 1e-30), method)
 
 
 def _heat(
-    predictor: Predictor, answers: ModelAnswers, pixels: np.ndarray, column: int, *, several: bool
+    predictor: Predictor, predict: ImageProbabilities, pixels: np.ndarray, column: int, *, several: bool
 ) -> tuple[np.ndarray, Method]:
     """A map from the network's gradients or attention; by occlusion if these are not available."""
     network = predictor.model.network
@@ -312,4 +314,4 @@ def _heat(
                 heat, method = torch.full((1, 1, 1), torch.nan), "covering"
         if torch.isfinite(heat).all():
             return heat[0].cpu().numpy(), method
-    return map_by_covering(answers, pixels, column, several=several), "covering"
+    return map_by_covering(predict, pixels, column, several=several), "covering"

@@ -14,10 +14,10 @@ from distingo.runs.predictions import Box
 Method = Literal["maps", "attention", "covering"]
 """Gradients times the last feature maps; relevance through attention layers; effect of covered squares."""
 
-MEANS_SOMETHING = 0.025
+MEANINGFUL = 0.025
 """Highest p-value of a meaningful map: none of 40 random covers has as much effect."""
 
-MAY_MEAN_SOMETHING = 0.15
+POSSIBLY_MEANINGFUL = 0.15
 """Above this p-value a map is no better than random."""
 
 
@@ -68,14 +68,14 @@ class CoverCheck:
         return (1 + reached) / (1 + len(self.random_falls))
 
     @property
-    def means_something(self) -> bool:
+    def is_meaningful(self) -> bool:
         """Whether the hottest part has significantly more effect than random parts."""
-        return self.fall > 0 and self.p_value <= MEANS_SOMETHING
+        return self.fall > 0 and self.p_value <= MEANINGFUL
 
     @property
-    def may_mean_something(self) -> bool:
+    def may_be_meaningful(self) -> bool:
         """Whether the hottest part may have more effect, although some random parts have as much."""
-        return self.fall > 0 and self.p_value <= MAY_MEAN_SOMETHING
+        return self.fall > 0 and self.p_value <= POSSIBLY_MEANINGFUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Explanation:
         probabilities: One per class in `labels`.
         given: The predicted labels.
         classes: The explained classes.
-        neighbours: The nearest training images, the nearest first.
+        neighbors: The nearest training images, the nearest first.
         notes: Notes for the reader.
     """
 
@@ -139,12 +139,12 @@ class Explanation:
     probabilities: tuple[float, ...]
     given: tuple[str, ...]
     classes: tuple[ClassExplanation, ...]
-    neighbours: tuple[Neighbor, ...]
+    neighbors: tuple[Neighbor, ...]
     notes: tuple[Note, ...] = ()
 
     def __repr__(self) -> str:
         explained = ", ".join(repr(each.heat.label) for each in self.classes) or "no class"
-        return f"Explanation({self.file!r}, of {explained}, {len(self.neighbours)} neighbors)"
+        return f"Explanation({self.file!r}, of {explained}, {len(self.neighbors)} neighbors)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +154,12 @@ class ImageExplanation:
     Attributes:
         heat: The heat map.
         seen: The part of the image that the model processes and the map covers.
-        neighbours: The nearest training images, the nearest first.
+        neighbors: The nearest training images, the nearest first.
     """
 
     heat: HeatMap
     seen: Box
-    neighbours: tuple[Neighbor, ...]
+    neighbors: tuple[Neighbor, ...]
 
 
 LONGEST_SIDE = 1024

@@ -91,7 +91,7 @@ def attention_relevance(
         to the same list of patches (windows, pyramids, cross attention).
     """
     backbone = cast(Any, classifier.backbone)
-    with _keeping_attention(attention_layers(backbone)) as attentions:
+    with _record_attention(attention_layers(backbone)) as attentions:
         tokens = backbone.forward_features(images.detach().requires_grad_())
         logits = classifier.head(backbone.forward_head(tokens).float())
     if not _are_one_list(attentions, tokens):
@@ -125,15 +125,15 @@ def _are_one_list(attentions: Sequence[Tensor], tokens: object) -> bool:
 
 
 @contextmanager
-def _keeping_attention(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+def _record_attention(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
     """Disable fused attention, and record the attention of each layer: (n, heads, tokens, tokens)."""
     attentions: list[Tensor] = []
     were_fused = [layer.fused_attn for layer in layers]
 
-    def keep(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
+    def record(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
         attentions.append(output)
 
-    hooks = [layer.get_submodule("attn_drop").register_forward_hook(keep) for layer in layers]
+    hooks = [layer.get_submodule("attn_drop").register_forward_hook(record) for layer in layers]
     try:
         for layer in layers:
             _set_fused(layer, fused=False)
@@ -230,11 +230,11 @@ def _weigh(gradient: Tensor, maps: Tensor) -> Tensor:
     return torch.where(without_gradient[:, None, None], torch.nan, heat)
 
 
-MOST_LAYERS = 6
+MAX_LAYERS = 6
 
-MOST_MAPS = 16
+MAX_MAPS = 16
 
-MOST_FILTERS = 64
+MAX_FILTERS = 64
 
 
 def first_filters(network: nn.Module) -> tuple[str, np.ndarray]:
@@ -244,14 +244,14 @@ def first_filters(network: nn.Module) -> tuple[str, np.ndarray]:
         network: The network of a saved model.
 
     Returns:
-        The layer's name and at most `MOST_FILTERS` filters, float32 (filters, rows, columns, channels), by descending
+        The layer's name and at most `MAX_FILTERS` filters, float32 (filters, rows, columns, channels), by descending
         norm. An empty name and no filters if there is no convolution over 1 or 3 channels.
     """
     for name, layer in network.get_submodule("network").named_modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels in {1, 3} and layer.groups == 1:
             filters = layer.weight.detach().float().cpu().permute(0, 2, 3, 1).numpy()
             lengths = np.sqrt((filters**2).sum(axis=(1, 2, 3)))
-            return name, filters[np.argsort(-lengths, kind="stable")[:MOST_FILTERS]]
+            return name, filters[np.argsort(-lengths, kind="stable")[:MAX_FILTERS]]
     return "", np.zeros((0, 1, 1, 1), np.float32)
 
 
@@ -264,12 +264,12 @@ def feature_maps(network: nn.Module, images: Tensor) -> tuple[LayerMaps, ...]:
         images: Float (1, channels, height, width) in [0, 1].
 
     Returns:
-        At most `MOST_LAYERS` evenly spaced layers, including the first and the last.
+        At most `MAX_LAYERS` evenly spaced layers, including the first and the last.
     """
     classifier = network.get_submodule("network")
     trunk = classifier.backbone if isinstance(classifier, PretrainedClassifier) else classifier
-    stages = _spread(_stages(trunk), MOST_LAYERS)
-    with _recording(trunk, [name for name, _ in stages]) as outputs:
+    stages = _spread(_stages(trunk), MAX_LAYERS)
+    with _record_outputs(trunk, [name for name, _ in stages]) as outputs:
         network(images)
     layers = []
     for name, channels in stages:
@@ -292,22 +292,22 @@ def _stages(trunk: nn.Module) -> list[tuple[str, int | None]]:
     return [(f"{part}.{name}", None) for part, layers in parts for name, _ in layers.named_children()]
 
 
-def _spread(stages: list[tuple[str, int | None]], most: int) -> list[tuple[str, int | None]]:
-    if len(stages) <= most:
+def _spread(stages: list[tuple[str, int | None]], limit: int) -> list[tuple[str, int | None]]:
+    if len(stages) <= limit:
         return stages
-    return [stages[round(position)] for position in np.linspace(0, len(stages) - 1, most)]
+    return [stages[round(position)] for position in np.linspace(0, len(stages) - 1, limit)]
 
 
 @contextmanager
-def _recording(trunk: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+def _record_outputs(trunk: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     outputs: dict[str, Tensor] = {}
 
-    def keep(name: str, output: object) -> None:
+    def record(name: str, output: object) -> None:
         if isinstance(output, Tensor):
             outputs[name] = output.clone()  # the next layer may work in place
 
     hooks = [
-        trunk.get_submodule(name).register_forward_hook(lambda _layer, _inputs, output, name=name: keep(name, output))
+        trunk.get_submodule(name).register_forward_hook(lambda _layer, _inputs, output, name=name: record(name, output))
         for name in names
     ]
     try:
@@ -319,5 +319,5 @@ def _recording(trunk: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Ten
 
 def _choose_maps(name: str, maps: np.ndarray) -> LayerMaps:
     varying = maps.std(axis=(1, 2))
-    shown = np.argsort(-varying, kind="stable")[:MOST_MAPS]
+    shown = np.argsort(-varying, kind="stable")[:MAX_MAPS]
     return LayerMaps(name, len(maps), tuple(map(int, shown)), maps[shown])

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from distingo.datasets.decoding.decode import open_source
-from distingo.datasets.decoding.rendering import render, seen_part, shorter_side_for
+from distingo.datasets.decoding.rendering import render, shorter_side_for, visible_part
 from distingo.datasets.walking import source_of
 from distingo.errors import DistingoError, ModelError
 from distingo.explanation.relevance import attention_layers, find_heat
@@ -19,16 +19,16 @@ from distingo.machine.process import bind_this_thread
 from distingo.models.saved import SavedModel
 from distingo.prediction.networks import to_tensor
 from distingo.records import ImageSpec
-from distingo.runs.predictions import KeptHeatMap, write_heat_maps
+from distingo.runs.predictions import StoredHeatMap, write_heat_maps
 
-LEAST = 4
+MIN_MAPS = 4
 OPERATIONS = 200e9
-"""Budget of floating-point operations for all maps, about a second on two cores; at least `LEAST` are made."""
+"""Budget of floating-point operations for all maps, about a second on two cores; at least `MIN_MAPS` are made."""
 
 _BATCH = 4
 
 
-def keep_heat_maps(
+def write_top_loss_maps(
     model: SavedModel, root: Path, losses: Sequence[tuple[str, str]], path: Path, device: torch.device
 ) -> int:
     """Compute and write heat maps for a model's wrong predictions.
@@ -45,16 +45,16 @@ def keep_heat_maps(
     Returns:
         Number of written maps. Images that can no longer be opened, or have a zero gradient, are left out.
     """
-    rendition, network = model.description.rendition, model.network
-    if rendition is None or network is None or not losses:
+    image_spec, network = model.description.image_spec, model.network
+    if image_spec is None or network is None or not losses:
         return 0
     network = network.to(device).eval()
-    if len(losses) > LEAST:
-        losses = losses[: _affordable(network, rendition, device)]
+    if len(losses) > MIN_MAPS:
+        losses = losses[: _affordable(network, image_spec, device)]
     with ThreadPoolExecutor(max_workers=4) as pool:
         opened = list(pool.map(lambda pair: _open(root, pair[0], model), losses))
-    pairs = [(*pair, *found) for pair, found in zip(losses, opened, strict=True) if found is not None]
-    maps: list[KeptHeatMap] = []
+    pairs = [(*pair, *image) for pair, image in zip(losses, opened, strict=True) if image is not None]
+    maps: list[StoredHeatMap] = []
     try:
         for start in range(0, len(pairs), _BATCH):
             maps += _explain(model, network, pairs[start : start + _BATCH], device)
@@ -69,7 +69,7 @@ _Opened = tuple[str, str, np.ndarray, tuple[float, float, float, float]]
 
 def _explain(
     model: SavedModel, network: nn.Module, pairs: Sequence[_Opened], device: torch.device
-) -> list[KeptHeatMap]:
+) -> list[StoredHeatMap]:
     classes = model.description.classes
     columns = torch.tensor([classes.index(label) for _, label, _, _ in pairs], device=device)
     images = to_tensor(np.stack([pixels for _, _, pixels, _ in pairs]), device)
@@ -77,27 +77,27 @@ def _explain(
         heat, _ = find_heat(network, images, columns, several=model.description.task == "multi-label")
     values = heat.cpu().numpy()
     return [
-        KeptHeatMap(file, label, seen, values[at] / max(float(values[at].max()), 1e-30))
+        StoredHeatMap(file, label, seen, values[at] / max(float(values[at].max()), 1e-30))
         for at, (file, label, _, seen) in enumerate(pairs)
         if np.isfinite(values[at]).all()
     ]
 
 
 def _open(root: Path, file: str, model: SavedModel) -> tuple[np.ndarray, tuple[float, float, float, float]] | None:
-    rendition, ranges = model.description.rendition, model.description.value_ranges
-    assert rendition is not None
+    image_spec, ranges = model.description.image_spec, model.description.value_ranges
+    assert image_spec is not None
     try:
-        image = open_source(source_of(root, file, ranges), enough=shorter_side_for(rendition))
+        image = open_source(source_of(root, file, ranges), enough=shorter_side_for(image_spec))
     except (DistingoError, OSError, ValueError, IndexError):
         return None
-    return render(image, rendition), seen_part(image.width, image.height, rendition)
+    return render(image, image_spec), visible_part(image.width, image.height, image_spec)
 
 
-def _affordable(network: nn.Module, rendition: ImageSpec, device: torch.device) -> int:
+def _affordable(network: nn.Module, image_spec: ImageSpec, device: torch.device) -> int:
     """Number of maps within the budget; attention maps need a forward and a backward pass, three times the cost."""
-    images = torch.zeros(1, rendition.channels, rendition.height, rendition.width, device=device)
+    images = torch.zeros(1, image_spec.channels, image_spec.height, image_spec.width, device=device)
     passes = 3 if attention_layers(network) else 1
-    return max(LEAST, int(OPERATIONS / max(1, passes * _count_operations(network, images))))
+    return max(MIN_MAPS, int(OPERATIONS / max(1, passes * _count_operations(network, images))))
 
 
 def _count_operations(network: nn.Module, images: torch.Tensor) -> int:

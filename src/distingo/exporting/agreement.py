@@ -19,7 +19,7 @@ from distingo.metrics.ranking import mean_average_precision
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
-from distingo.prediction.naming import settle_certainty
+from distingo.prediction.naming import certainty_thresholds
 from distingo.prediction.networks import ArrayRows
 from distingo.progress import progress_bar
 from distingo.records import ImageSpec, Source, SplitName, ValueRanges
@@ -27,13 +27,13 @@ from distingo.runs.contents import RunRecords
 from distingo.runtime.description import ExportDescription
 from distingo.runtime.runtime import Run, prepare_input
 
-MOST_CHECKED = 2000
+MAX_CHECKED = 2000
 
 _AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class KnownImage:
+class CheckImage:
     """An image with its labels, if they are known.
 
     Attributes:
@@ -45,20 +45,20 @@ class KnownImage:
     labels: tuple[str, ...] | None
 
 
-def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -> list[KnownImage]:
+def images_of_run(records: RunRecords, splits: Sequence[SplitName], limit: int) -> list[CheckImage]:
     """Return the run's images that still exist, or a sample of them, in the order of the splits.
 
     Args:
         records: A run.
         splits: Splits to take images from, the preferred one first.
-        most: Largest number of images.
+        limit: Largest number of images.
     """
     generator = np.random.default_rng(0)
-    sampled: list[KnownImage] = []
+    sampled: list[CheckImage] = []
     for split in splits:
         rows = [row for row in records.split if row.split == split]
         for at in generator.permutation(len(rows)):
-            if len(sampled) == most:
+            if len(sampled) == limit:
                 return sampled
             image = _find(records.root, rows[at].file, rows[at].labels)
             if image is not None:
@@ -66,7 +66,7 @@ def images_of_run(records: RunRecords, splits: Sequence[SplitName], most: int) -
     return sampled
 
 
-def images_in(folder: Path, most: int) -> list[KnownImage]:
+def images_in(folder: Path, limit: int) -> list[CheckImage]:
     """Return the images in a folder, or a sample of them.
 
     Raises:
@@ -79,25 +79,25 @@ def images_in(folder: Path, most: int) -> list[KnownImage]:
             code="not_found",
             parameter="check_on",
         )
-    order = np.random.default_rng(0).permutation(len(paths))[:most]
-    return [KnownImage(Source(paths[at].name, paths[at]), None) for at in order]
+    order = np.random.default_rng(0).permutation(len(paths))[:limit]
+    return [CheckImage(Source(paths[at].name, paths[at]), None) for at in order]
 
 
-def _find(root: Path, file: str, labels: tuple[str, ...]) -> KnownImage | None:
+def _find(root: Path, file: str, labels: tuple[str, ...]) -> CheckImage | None:
     try:
         source = source_of(root, file)
     except (DistingoError, OSError, ValueError):
         return None
-    return KnownImage(source, labels) if source.path.is_file() else None
+    return CheckImage(source, labels) if source.path.is_file() else None
 
 
 def opened(
-    images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: ValueRanges
-) -> Iterator[list[tuple[KnownImage, Image.Image]]]:
+    images: Sequence[CheckImage], image_spec: ImageSpec, value_ranges: ValueRanges
+) -> Iterator[list[tuple[CheckImage, Image.Image]]]:
     """Yield batches of images, decoded as for predictions; unreadable images are skipped."""
-    enough = shorter_side_for(rendition)
+    enough = shorter_side_for(image_spec)
 
-    def look(image: KnownImage) -> tuple[KnownImage, Image.Image] | None:
+    def read(image: CheckImage) -> tuple[CheckImage, Image.Image] | None:
         try:
             return image, open_source(image.source, enough=enough, value_range=value_ranges)
         except (DistingoError, OSError):
@@ -105,17 +105,17 @@ def opened(
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         for start in range(0, len(images), _AT_ONCE):
-            decoded = pool.map(look, images[start : start + _AT_ONCE])
+            decoded = pool.map(read, images[start : start + _AT_ONCE])
             yield [pair for pair in decoded if pair is not None]
 
 
-def rendered(images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: ValueRanges) -> np.ndarray:
+def rendered(images: Sequence[CheckImage], image_spec: ImageSpec, value_ranges: ValueRanges) -> np.ndarray:
     """Preprocess images for the network: uint8 (n, height, width, channels).
 
     Raises:
         DataError: No image can be read.
     """
-    rows = [render(image, rendition) for batch in opened(images, rendition, value_ranges) for _, image in batch]
+    rows = [render(image, image_spec) for batch in opened(images, image_spec, value_ranges) for _, image in batch]
     if not rows:
         raise DataError(
             f"{option('int8', value=True)} is calibrated on the run's training pictures, and none of them can be read "
@@ -126,7 +126,7 @@ def rendered(images: Sequence[KnownImage], rendition: ImageSpec, value_ranges: V
     return np.stack(rows)
 
 
-def original_answers(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def original_outputs(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute calibrated probabilities, float32 (n, classes), and features, float32 (n, features).
 
     Args:
@@ -138,7 +138,7 @@ def original_answers(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, n
     return to_probabilities(model, outputs.logits), outputs.features
 
 
-LEAST_SAME = 0.995
+MIN_SAME = 0.995
 """Fraction of images that must get the same label, or the same set of labels for multi-label."""
 
 HIGHEST_COST = 0.01
@@ -199,11 +199,11 @@ class Agreement:
         """Return whether the agreement is sufficient for an export of this kind."""
         if description.precision == "int8":
             return self.cost <= HIGHEST_COST + 1e-9
-        return self.share >= LEAST_SAME
+        return self.share >= MIN_SAME
 
 
 def measure_agreement(
-    model: SavedModel, images: Sequence[KnownImage], run: Run, description: ExportDescription, checked_on: str
+    model: SavedModel, images: Sequence[CheckImage], run: Run, description: ExportDescription, checked_on: str
 ) -> Agreement:
     """Compare the predictions of original and export on the same images.
 
@@ -218,16 +218,16 @@ def measure_agreement(
         DataError: No image can be read.
     """
     parts: list[tuple[np.ndarray, ...]] = []
-    read: list[KnownImage] = []
+    read: list[CheckImage] = []
     with progress_bar("checking", len(images)) as advance:
-        for batch in opened(images, description.rendition, model.description.value_ranges):
+        for batch in opened(images, description.image_spec, model.description.value_ranges):
             if not batch:
                 continue
             read.extend(image for image, _ in batch)
-            rows = np.stack([render(pixels, description.rendition) for _, pixels in batch])
-            answers = [run(prepare_input(pixels, description)[None]) for _, pixels in batch]
-            exported = (np.concatenate([each[part] for each in answers]) for part in (0, 1))
-            parts.append((*original_answers(model, rows), *exported))
+            rows = np.stack([render(pixels, description.image_spec) for _, pixels in batch])
+            outputs = [run(prepare_input(pixels, description)[None]) for _, pixels in batch]
+            exported = (np.concatenate([each[part] for each in outputs]) for part in (0, 1))
+            parts.append((*original_outputs(model, rows), *exported))
             advance(len(batch))
     if not read:
         raise DataError(
@@ -240,7 +240,7 @@ def measure_agreement(
 
 
 def _compare(
-    model: SavedModel, read: Sequence[KnownImage], columns: Sequence[np.ndarray], unreadable: int, checked_on: str
+    model: SavedModel, read: Sequence[CheckImage], columns: Sequence[np.ndarray], unreadable: int, checked_on: str
 ) -> Agreement:
     before, features_before, after, features_after = columns
     scores: tuple[str, float, float] | tuple[None, None, None] = (None, None, None)
@@ -255,7 +255,7 @@ def _compare(
         score=scores[0],
         original_score=scores[1],
         exported_score=scores[2],
-        unlike_same=_unlike_same(model, features_before, features_after),
+        unlike_same=_ood_agreement(model, features_before, features_after),
     )
 
 
@@ -267,20 +267,20 @@ def _same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> np.ndarra
 
 
 def _scores(
-    model: SavedModel, read: Sequence[KnownImage], before: np.ndarray, after: np.ndarray
+    model: SavedModel, read: Sequence[CheckImage], before: np.ndarray, after: np.ndarray
 ) -> tuple[str, float, float]:
     classes = model.description.classes
     truth = np.array([[name in (image.labels or ()) for name in classes] for image in read])
     if model.description.task == "single-label":
-        right = [float(truth[np.arange(len(read)), answers.argmax(axis=1)].mean()) for answers in (before, after)]
+        right = [float(truth[np.arange(len(read)), outputs.argmax(axis=1)].mean()) for outputs in (before, after)]
         return "accuracy", right[0], right[1]
     present = truth.any(axis=0)
-    means = [mean_average_precision(truth[:, present], answers[:, present]) for answers in (before, after)]
+    means = [mean_average_precision(truth[:, present], outputs[:, present]) for outputs in (before, after)]
     return "mean average precision", means[0], means[1]
 
 
-def _unlike_same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> float | None:
-    threshold = settle_certainty(model).unlike_from
+def _ood_agreement(model: SavedModel, before: np.ndarray, after: np.ndarray) -> float | None:
+    threshold = certainty_thresholds(model).ood_distance
     if threshold is None or model.bank is None:
         return None
     calls = [model.bank.distances(features) > threshold for features in (before, after)]

@@ -26,31 +26,31 @@ except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 
-def require_free(place: Path) -> None:
+def require_free(target: Path) -> None:
     """Raise an error if a path exists.
 
     Raises:
         ResourceError: The path exists.
     """
-    if place.exists() or place.is_symlink():
+    if target.exists() or target.is_symlink():
         raise ResourceError(
-            f"{place}: exists already; choose another {option('output')}", code="already_exists", parameter="output"
+            f"{target}: exists already; choose another {option('output')}", code="already_exists", parameter="output"
         )
 
 
-def _remove_abandoned(place: Path) -> None:
+def _remove_abandoned(target: Path) -> None:
     """Remove temporary folders of killed processes for this path; a running process holds a lock on its folder."""
-    name = re.compile(re.escape(f".{place.name}.") + "[a-z0-9_]{8}")
-    for path in place.parent.iterdir():
+    name = re.compile(re.escape(f".{target.name}.") + "[a-z0-9_]{8}")
+    for path in target.parent.iterdir():
         if not name.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
             continue
-        if {entry.name for entry in path.iterdir()} <= {place.name}:
-            with suppress(OSError), _held(path):
+        if {entry.name for entry in path.iterdir()} <= {target.name}:
+            with suppress(OSError), _locked(path):
                 shutil.rmtree(path)
 
 
 @contextmanager
-def _held(folder: str | Path) -> Iterator[None]:
+def _locked(folder: str | Path) -> Iterator[None]:
     """Hold a lock on a folder.
 
     Raises:
@@ -68,33 +68,33 @@ def _held(folder: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def appearing_folder(place: Path) -> Iterator[Path]:
+def appearing_folder(target: Path) -> Iterator[Path]:
     """Context manager for a temporary folder, which is renamed to its final path on success.
 
     Args:
-        place: Final path, which must not exist.
+        target: Final path, which must not exist.
 
     Raises:
         ResourceError: The path exists or can't be written, or the disk is full.
     """
-    require_free(place)
+    require_free(target)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(place)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as temporary, _held(temporary):
-            folder = Path(temporary) / place.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary, _locked(temporary):
+            folder = Path(temporary) / target.name
             folder.mkdir()
             yield folder
-            require_free(place)
-            folder.rename(place)
+            require_free(target)
+            folder.rename(target)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise ResourceError(
-                f"{place}: the disk is full; free some space and run the same command again", code="disk_full"
+                f"{target}: the disk is full; free some space and run the same command again", code="disk_full"
             ) from error
         reason = error.strerror or type(error).__name__
         raise ResourceError(
-            f"{place}: can't be written ({reason}); choose another place", code="cannot_write", parameter="output"
+            f"{target}: can't be written ({reason}); choose another place", code="cannot_write", parameter="output"
         ) from error
 
 
@@ -111,7 +111,7 @@ def describe_export(
         in_graph: Whether the model resizes images itself.
     """
     of = model.description
-    assert of.rendition is not None
+    assert of.image_spec is not None
     weights = read_model_facts(folder).weights_hash
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return ExportDescription(
@@ -119,7 +119,7 @@ def describe_export(
         precision=precision,
         task=of.task,
         classes=of.classes,
-        rendition=of.rendition,
+        image_spec=of.image_spec,
         in_graph=in_graph,
         value_ranges=of.value_ranges,
         thresholds=of.require_thresholds() if of.task == "multi-label" else None,
@@ -140,7 +140,7 @@ def _model_facts(model: SavedModel) -> dict[str, object]:
         return {"name": of.name, "kind": of.kind}
     backbone = of.backbone
     name = f"{backbone.architecture}.{backbone.tag}" if backbone.tag else backbone.architecture
-    facts = {"name": name, "kind": of.kind, "mode": of.mode, "head": of.head, "licence": backbone.licence}
+    facts = {"name": name, "kind": of.kind, "mode": of.mode, "head": of.head, "license": backbone.license}
     return {key: value for key, value in facts.items() if value}
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from distingo.errors import ModelError, ResourceError, first_line
-from distingo.exporting.networks import FEW, GRAY, LARGEST_HALF, LONGEST_ASPECT, shorter_side
+from distingo.exporting.networks import GRAY, LARGEST_HALF, LONGEST_ASPECT, MIN_HALF_ELEMENTS, shorter_side
 from distingo.machine import import_openvino
 from distingo.progress import quiet_loggers
 from distingo.records import ImageSpec
@@ -94,30 +94,30 @@ preprocessing (uint8[batch, height, width, 3] {pictures}) => (uint8[batch, {heig
 """
 
 
-def preprocessing_graph(rendition: ImageSpec, pictures: str) -> Any:
+def preprocessing_graph(image_spec: ImageSpec, input_name: str) -> Any:
     """Build an `onnx.ModelProto` that preprocesses images of any size, uint8 (n, height, width, 3).
 
     Args:
-        rendition: Preprocessing for which `resizes_in_graph` is true.
-        pictures: Name of the input; the output is named `PIXELS`.
+        image_spec: Preprocessing for which `resizes_in_graph` is true.
+        input_name: Name of the input; the output is named `PIXELS`.
     """
     from onnx import checker, parser
 
     resize = (
-        f'Resize <antialias = 1, axes = [1, 2], mode = "{_MODES[rendition.interpolation]}", cubic_coeff_a = -0.5, '
+        f'Resize <antialias = 1, axes = [1, 2], mode = "{_MODES[image_spec.interpolation]}", cubic_coeff_a = -0.5, '
         'coordinate_transformation_mode = "half_pixel">'
     )
-    splits: dict[str, object] = {"height": rendition.height, "width": rendition.width, "resize": resize}
-    if rendition.fit == "crop":
-        fit = _CROP.format(**splits, shorter=shorter_side(rendition), aspect=LONGEST_ASPECT)
+    sizes: dict[str, object] = {"height": image_spec.height, "width": image_spec.width, "resize": resize}
+    if image_spec.fit == "crop":
+        fit = _CROP.format(**sizes, shorter=shorter_side(image_spec), aspect=LONGEST_ASPECT)
     else:
-        fit = _STRETCH.format(**splits)
+        fit = _STRETCH.format(**sizes)
     red, green, blue = (int(weight) for weight in GRAY)
-    colors = _GRAY.format(red=red, green=green, blue=blue) if rendition.channels == 1 else "seen = Identity (pictures)"
+    colors = _GRAY.format(red=red, green=green, blue=blue) if image_spec.channels == 1 else "seen = Identity (pictures)"
     text = _WHOLE.format(
-        **splits,
-        channels=rendition.channels,
-        pictures=pictures,
+        **sizes,
+        channels=image_spec.channels,
+        pictures=input_name,
         pixels=PIXELS,
         colors=colors,
         fit=fit,
@@ -156,18 +156,18 @@ def trace(network: nn.Module, example: torch.Tensor, *, any_size: bool = False) 
     return program
 
 
-def network_graph(network: nn.Module, rendition: ImageSpec, name: str) -> Any:
+def network_graph(network: nn.Module, image_spec: ImageSpec, name: str) -> Any:
     """Convert a network to an `onnx.ModelProto` from preprocessed images to probabilities and features.
 
     Args:
         network: Network that takes uint8 (n, height, width, channels).
-        rendition: Preprocessing of the images.
+        image_spec: Preprocessing of the images.
         name: Name of the input.
 
     Raises:
         ModelError: ONNX lacks an operation that the network uses.
     """
-    example = torch.zeros((2, rendition.height, rendition.width, rendition.channels), dtype=torch.uint8)
+    example = torch.zeros((2, image_spec.height, image_spec.width, image_spec.channels), dtype=torch.uint8)
     program = trace(network, example)
     try:
         with quiet_loggers("onnxscript", "torch.onnx", "onnx_ir"), warnings.catch_warnings():
@@ -191,12 +191,12 @@ def network_graph(network: nn.Module, rendition: ImageSpec, name: str) -> Any:
     return model
 
 
-def join_preprocessing(network: Any, rendition: ImageSpec) -> Any:
+def join_preprocessing(network: Any, image_spec: ImageSpec) -> Any:
     """Prepend resizing and cropping to a network that takes `PIXELS`."""
     from onnx import compose
 
     before = compose.add_prefix(
-        preprocessing_graph(rendition, INPUT), "preprocessing/", rename_inputs=False, rename_outputs=False
+        preprocessing_graph(image_spec, INPUT), "preprocessing/", rename_inputs=False, rename_outputs=False
     )
     after = compose.add_prefix(network, "network/", rename_inputs=False, rename_outputs=False)
     before.ir_version = after.ir_version = IR_VERSION
@@ -217,7 +217,7 @@ def store_as_half(model: Any) -> None:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        if values.size < FEW or np.abs(values).max() > LARGEST_HALF:
+        if values.size < MIN_HALF_ELEMENTS or np.abs(values).max() > LARGEST_HALF:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}/half"))
@@ -285,7 +285,7 @@ def write_openvino(model: Any, folder: Path, description: ExportDescription) -> 
         ) from error
 
 
-_GIVEN, _ROWS, _DONE = "given.xml", "rows.npy", "done.xml"
+_ORIGINAL, _ROWS, _DONE = "given.xml", "rows.npy", "done.xml"
 
 
 def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
@@ -303,7 +303,7 @@ def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
     """
     openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
-        openvino.save_model(model, Path(folder) / _GIVEN, compress_to_fp16=False)
+        openvino.save_model(model, Path(folder) / _ORIGINAL, compress_to_fp16=False)
         np.save(Path(folder) / _ROWS, rows)
         code = f"from {__name__} import _quantize; _quantize({folder!r})"
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -314,11 +314,11 @@ def quantize_openvino(model: Any, rows: np.ndarray) -> Any:
         return quantized.clone()  # the file is memory-mapped and its folder is deleted
 
 
-def _quantize(place: str) -> None:
-    folder = Path(place)
+def _quantize(folder_path: str) -> None:
+    folder = Path(folder_path)
     openvino, nncf = import_openvino(), import_openvino("nncf")
     nncf.set_log_level(logging.ERROR)
-    model, rows = openvino.Core().read_model(folder / _GIVEN), np.load(folder / _ROWS)
+    model, rows = openvino.Core().read_model(folder / _ORIGINAL), np.load(folder / _ROWS)
     quantized = nncf.quantize(
         model,
         nncf.Dataset([rows[at : at + 1] for at in range(len(rows))]),

@@ -11,10 +11,10 @@ from pathlib import Path
 from distingo.errors import DataError, ExportError, ModelError, UsageError, option
 from distingo.exporting.agreement import (
     HIGHEST_COST,
-    LEAST_SAME,
-    MOST_CHECKED,
+    MAX_CHECKED,
+    MIN_SAME,
     Agreement,
-    KnownImage,
+    CheckImage,
     images_in,
     images_of_run,
     measure_agreement,
@@ -29,7 +29,7 @@ from distingo.exporting.folders import (
 from distingo.exporting.networks import resizes_in_graph
 from distingo.exporting.writing import Writer
 from distingo.files import checksum_file, record_checksums, write_text
-from distingo.models.reference_data import save_evidence
+from distingo.models.reference_data import save_calibration_set
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.predictor import model_folder
 from distingo.runs.contents import RunRecords, read_run
@@ -50,7 +50,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "torch-export": (),
 }
 _EXTRAS = {"openvino": "openvino", "nncf": "openvino-int8"}
-_MOST_UNLIKE_DIFFERENT = 0.01
+_MAX_OOD_DIFFERENT = 0.01
 """Fraction of different decisions above which an export does not report images as out of distribution. One image may
 differ, as the threshold is the distance of one image."""
 
@@ -107,20 +107,20 @@ def export_run(request: ExportRequest) -> Exported:
     _require_possible(request)
     model = load_model(model_folder(request.run))
     _require_network(request, model)
-    place = request.output or _place_in_run(request)
-    require_free(place)
+    target = request.output or _default_folder(request)
+    require_free(target)
     records = read_run(request.run)
     images, checked_on = _images(request, records)
     writer = Writer(model, records, request.exported_as, request.precision)
-    with appearing_folder(place) as folder:
+    with appearing_folder(target) as folder:
         description, agreement = _first_that_agrees(request, writer, images, checked_on, folder)
-        _write_beside(model, description, agreement, folder, place)
+        _write_metadata(model, description, agreement, folder, target)
         size = sum(path.stat().st_size for path in folder.glob("model.*"))
-    return Exported(place, description, agreement, size)
+    return Exported(target, description, agreement, size)
 
 
 def _first_that_agrees(
-    request: ExportRequest, writer: Writer, images: Sequence[KnownImage], checked_on: str, folder: Path
+    request: ExportRequest, writer: Writer, images: Sequence[CheckImage], checked_on: str, folder: Path
 ) -> tuple[ExportDescription, Agreement]:
     failed: list[str] = []
     for description in _candidates(request, writer.model):
@@ -133,36 +133,36 @@ def _first_that_agrees(
         failed.append(f"{where}: {agreement.words}")
         for path in folder.iterdir():
             path.unlink()
-    wanted = f"{LEAST_SAME:.1%} of the same answers"
+    requirement = f"{MIN_SAME:.1%} of the same answers"
     if request.precision == "int8":
-        wanted = f"a loss of at most {HIGHEST_COST * 100:.0f} point"
+        requirement = f"a loss of at most {HIGHEST_COST * 100:.0f} point"
     raise ExportError(
         f"{request.run}: as {request.exported_as} in {request.precision} it does not say what the original says, "
-        f"{wanted} is requested; {'; '.join(failed)}; nothing was written",
+        f"{requirement} is requested; {'; '.join(failed)}; nothing was written",
         code="export_differs",
     )
 
 
 def _candidates(request: ExportRequest, model: SavedModel) -> Iterator[ExportDescription]:
     """Yield a description with resizing in the graph, if the format can match Pillow, then one without."""
-    rendition = model.description.rendition
-    assert rendition is not None
-    inside = request.exported_as != "openvino" and resizes_in_graph(rendition)
+    image_spec = model.description.image_spec
+    assert image_spec is not None
+    inside = request.exported_as != "openvino" and resizes_in_graph(image_spec)
     for in_graph in (True, False) if inside else (False,):
         yield describe_export(
             model, RunFolder(request.run).model, request.exported_as, request.precision, in_graph=in_graph
         )
 
 
-def _write_beside(
-    model: SavedModel, description: ExportDescription, agreement: Agreement, folder: Path, place: Path
+def _write_metadata(
+    model: SavedModel, description: ExportDescription, agreement: Agreement, folder: Path, target: Path
 ) -> None:
     if description.exported_as != "torch-export":
         if model.calibration_set is not None:
-            save_evidence(folder, model.calibration_set)
+            save_calibration_set(folder, model.calibration_set)
         if model.bank is not None and agreement.unlike_same is not None:
             different = round((1 - agreement.unlike_same) * agreement.images)
-            if different <= max(1, _MOST_UNLIKE_DIFFERENT * agreement.images):
+            if different <= max(1, _MAX_OOD_DIFFERENT * agreement.images):
                 save_exported_bank(folder, model.bank)
             else:
                 _log.warning(
@@ -170,7 +170,7 @@ def _write_beside(
                     f"{different:,} of {agreement.images:,} pictures"
                 )
     write_description(folder, description)
-    write_text(folder / "README.md", describe_for_person(description, agreement, place.name))
+    write_text(folder / "README.md", describe_for_person(description, agreement, target.name))
     # JSON files have a checksum; the README is for people, who may edit it
     others = (path for path in folder.iterdir() if path.suffix not in {".json", ".md"})
     record_checksums(folder, {path.name: checksum_file(path) for path in others})
@@ -199,7 +199,7 @@ def _require_possible(request: ExportRequest) -> None:
 
 
 def _require_network(request: ExportRequest, model: SavedModel) -> None:
-    if model.network is None or model.description.rendition is None:
+    if model.network is None or model.description.image_spec is None:
         raise ModelError(
             f"{request.run}: its model, {model.description.name}, is no network; `distingo export` writes networks "
             "(small-cnn, pretrained backbones ...), and `distingo predict` uses this one",
@@ -208,20 +208,20 @@ def _require_network(request: ExportRequest, model: SavedModel) -> None:
         )
 
 
-def _place_in_run(request: ExportRequest) -> Path:
+def _default_folder(request: ExportRequest) -> Path:
     ending = "" if request.precision == "float32" else f"-{request.precision}"
     return RunFolder(request.run).exports / f"{request.exported_as}{ending}"
 
 
-def _images(request: ExportRequest, records: RunRecords) -> tuple[list[KnownImage], str]:
+def _images(request: ExportRequest, records: RunRecords) -> tuple[list[CheckImage], str]:
     if request.check_on is not None:
-        return images_in(request.check_on, MOST_CHECKED), f"pictures in {request.check_on.name}"
-    found = images_of_run(records, ("test", "validation"), MOST_CHECKED)
-    if not found:
+        return images_in(request.check_on, MAX_CHECKED), f"pictures in {request.check_on.name}"
+    images = images_of_run(records, ("test", "validation"), MAX_CHECKED)
+    if not images:
         raise DataError(
             f"{request.run}: its test and validation pictures are no longer in {records.root}, and an export is "
             f"checked on real ones; put them back, or give others with {option('check_on')} FOLDER",
             code="no_usable_images",
             parameter="check_on",
         )
-    return found, "the run's test and validation pictures"
+    return images, "the run's test and validation pictures"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from distingo.exporting.agreement import images_of_run, original_answers, rendered
+from distingo.exporting.agreement import images_of_run, original_outputs, rendered
 from distingo.exporting.graphs import (
     PIXELS,
     convert_to_openvino,
@@ -70,7 +70,7 @@ def quantize(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
     best: tuple[float, Any, str] | None = None
     for method in _METHODS:
         candidate = _quantize(model, rows, method)
-        same = _share_kept(candidate, rows, probabilities, several=several)
+        same = _agreement(candidate, rows, probabilities, several=several)
         if best is None or same > best[0]:
             best = same, candidate, method
         if same >= _ENOUGH:
@@ -99,9 +99,9 @@ def _quantize(model: Any, rows: np.ndarray, method: str) -> Any:
 
     name = model.graph.input[0].name
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        given, prepared, done = (Path(folder) / f"{step}.onnx" for step in ("given", "prepared", "done"))
-        onnx.save(model, given)
-        quant_pre_process(given, prepared, skip_symbolic_shape=True)
+        original, prepared, done = (Path(folder) / f"{step}.onnx" for step in ("original", "prepared", "done"))
+        onnx.save(model, original)
+        quant_pre_process(original, prepared, skip_symbolic_shape=True)
         quantization.quantize_static(
             prepared,
             done,
@@ -140,15 +140,17 @@ def _deciding_nodes(model: Any) -> list[str]:
     return names
 
 
-def _share_kept(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several: bool) -> float:
+def _agreement(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several: bool) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     name = model.graph.input[0].name
-    found = np.concatenate([session.run(["probabilities"], {name: rows[at : at + 1]})[0] for at in range(len(rows))])
+    quantized = np.concatenate(
+        [session.run(["probabilities"], {name: rows[at : at + 1]})[0] for at in range(len(rows))]
+    )
     if several:
-        return float(1 - np.abs(found - probabilities).mean())
-    return float((found.argmax(axis=1) == probabilities.argmax(axis=1)).mean())
+        return float(1 - np.abs(quantized - probabilities).mean())
+    return float((quantized.argmax(axis=1) == probabilities.argmax(axis=1)).mean())
 
 
 _EXAMPLE = (301, 401)
@@ -166,12 +168,12 @@ def write_program(model: SavedModel, folder: Path, description: ExportDescriptio
     Raises:
         ModelError: The network can't be traced.
     """
-    rendition = description.rendition
+    image_spec = description.image_spec
     network: torch.nn.Module = ExportableNetwork(model, half=description.precision == "half")
-    splits, channels = (rendition.height, rendition.width), rendition.channels
+    size, channels = (image_spec.height, image_spec.width), image_spec.channels
     if description.in_graph:
-        network, splits, channels = WholeImage(network, rendition), _EXAMPLE, 3
-    program = trace(network, torch.zeros((2, *splits, channels), dtype=torch.uint8), any_size=description.in_graph)
+        network, size, channels = WholeImage(network, image_spec), _EXAMPLE, 3
+    program = trace(network, torch.zeros((2, *size, channels), dtype=torch.uint8), any_size=description.in_graph)
     extra = {
         EXPORT_FILE: json.dumps(description.facts, ensure_ascii=False),
         PREPROCESSING_FILE: json.dumps(description.preprocessing, ensure_ascii=False),
@@ -243,7 +245,7 @@ class Writer:
         model = onnx.ModelProto()
         model.CopyFrom(self._network)
         if description.in_graph:
-            model = join_preprocessing(model, description.rendition)
+            model = join_preprocessing(model, description.image_spec)
         else:
             _rename_input(model)
         describe_in_metadata(model, description)
@@ -263,23 +265,25 @@ class Writer:
         graph = self._graph(PIXELS)
         if self.precision == "int8":
             rows = self._calibration_rows()
-            said = original_answers(self.model, rows)[0]
+            probabilities = original_outputs(self.model, rows)[0]
             several = self.model.description.task == "multi-label"
-            graph, self.ranges_by = quantize(graph, rows, said, several=several)
+            graph, self.ranges_by = quantize(graph, rows, probabilities, several=several)
         elif self.precision == "half":
             store_as_half(graph)
         return graph
 
     def _graph(self, name: str) -> Any:
         _log.info("tracing the network")
-        rendition = self.model.description.rendition
-        assert rendition is not None
-        return network_graph(ExportableNetwork(self.model), rendition, name)
+        image_spec = self.model.description.image_spec
+        assert image_spec is not None
+        return network_graph(ExportableNetwork(self.model), image_spec, name)
 
     def _calibration_rows(self) -> np.ndarray:
-        rendition = self.model.description.rendition
-        assert rendition is not None
-        rows = rendered(images_of_run(self.records, ("train",), IMAGES), rendition, self.model.description.value_ranges)
+        image_spec = self.model.description.image_spec
+        assert image_spec is not None
+        rows = rendered(
+            images_of_run(self.records, ("train",), IMAGES), image_spec, self.model.description.value_ranges
+        )
         _log.info("calibrating 8-bit integers on %s training pictures", f"{len(rows):,}")
         return rows
 

@@ -53,9 +53,9 @@ def bfloat16_instructions() -> str | None:
 
 def _capabilities(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
     """Return the names of instruction sets, as reported by torch (from 2.8 on) or by Linux."""
-    tell = getattr(torch.cpu, "get_capabilities", None)
-    if tell is not None:
-        return frozenset(name for name, present in tell().items() if present is True)
+    report = getattr(torch.cpu, "get_capabilities", None)
+    if report is not None:
+        return frozenset(name for name, present in report().items() if present is True)
     return linux_flags(cpuinfo)
 
 

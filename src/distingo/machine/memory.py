@@ -25,8 +25,8 @@ def free_memory(device: torch.device) -> int | None:
     Memory that this process has freed but still holds is released first, so that it is included.
     """
     if device.type == "cpu":
-        _give_back()
-        return _least(_meminfo("MemAvailable"), _address_space_left(), _cgroup_left())
+        _release_free_pages()
+        return _minimum(_meminfo("MemAvailable"), _address_space_left(), _cgroup_left())
     accelerator = _backend(device)
     if hasattr(accelerator, "empty_cache"):
         accelerator.empty_cache()
@@ -39,7 +39,7 @@ def free_memory(device: torch.device) -> int | None:
 def total_memory(device: torch.device) -> int | None:
     """Return the bytes that are available to this process on an idle machine, or None if unknown."""
     if device.type == "cpu":
-        return _least(_meminfo("MemTotal"), _address_space(), _cgroup_limit())
+        return _minimum(_meminfo("MemTotal"), _address_space(), _cgroup_limit())
     accelerator = _backend(device)
     if device.type == "mps":
         return int(accelerator.recommended_max_memory()) if hasattr(accelerator, "recommended_max_memory") else None
@@ -53,11 +53,11 @@ def _backend(device: torch.device) -> Any:
     return getattr(torch, device.type, None)
 
 
-def _least(*limits: int | None) -> int | None:
+def _minimum(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _give_back() -> None:
+def _release_free_pages() -> None:
     """Make glibc's malloc release free pages, which `distingo.machine.process` makes it keep."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -259,7 +259,7 @@ def _keep_freed_memory() -> bool:
     return all(mallopt(parameter, value) == 1 for parameter, value in settings)
 
 
-def give_large_blocks_back() -> bool:
+def release_large_blocks() -> bool:
     """Make glibc's malloc release large blocks again after `prepare_process`; return whether this was possible.
 
     Otherwise a few huge images would occupy a server's memory permanently.
@@ -319,13 +319,13 @@ def without_fresh_weights() -> AbstractContextManager[Any]:
     """Context manager in which weights stay uninitialized, which saves time and draws no random numbers."""
     from torch.overrides import TorchFunctionMode
 
-    class Undrawn(TorchFunctionMode):
+    class SkipInitialization(TorchFunctionMode):
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if getattr(function, "__name__", "") in _DRAWING:
                 return args[0] if args else kwargs["tensor"]
             return function(*args, **(kwargs or {}))
 
-    return Undrawn()
+    return SkipInitialization()
 
 
 class _StandIn(ModuleType):

@@ -121,21 +121,21 @@ def _read_value(value: Any, depth: int) -> Any:
     raise TypeError(f"expected a note's value, found a {type(value).__name__}")
 
 
-def _render(said: Note) -> str:
-    sentence = read_sentences().get(said.code)
+def _render(message: Note) -> str:
+    sentence = read_sentences().get(message.code)
     rendered: dict[str, object] = {}
-    for name, value in said.values.items():
+    for name, value in message.values.items():
         show = sentence.shows.get(name, show_value) if sentence else show_value
         rendered[name] = show(value)
     if sentence is None:
-        return _render_unknown(said.code, rendered)
+        return _render_unknown(message.code, rendered)
     try:
         if sentence.many is None:
             return gettext(sentence.one, **rendered)
-        number = said.values.get(sentence.number)
+        number = message.values.get(sentence.number)
         return ngettext(sentence.one, sentence.many, number if isinstance(number, int) else 2, **rendered)
     except KeyError:  # another version wrote the note without this value
-        return _render_unknown(said.code, rendered)
+        return _render_unknown(message.code, rendered)
 
 
 def _render_unknown(code: str, places: Mapping[str, object]) -> str:

@@ -25,9 +25,9 @@ from math import exp, log
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.conformal import GivenLabels
+from distingo.metrics.conformal import PredictedLabels
 from distingo.metrics.intervals import (
-    MOST_SKEWED,
+    MAX_SKEW,
     Interval,
     freedom_of_variance,
     moments,
@@ -39,11 +39,11 @@ from distingo.scores import Score
 
 Floats = npt.NDArray[np.float64]
 
-MOST_BINS = 15
+MAX_BINS = 15
 
-LEAST_IN_BIN = 20
+MIN_PER_BIN = 20
 
-FEWEST_MISTAKES = 55
+MIN_MISTAKES = 55
 """Minimum number of mistakes, and of correct answers, for a reliable interval."""
 
 
@@ -79,7 +79,7 @@ class Calibration:
     bins: tuple[CalibrationBin, ...]
 
 
-def judge_calibration(
+def evaluate_calibration(
     probabilities: npt.ArrayLike, right: npt.ArrayLike, *, seed: int = 0, draws: int = 2000
 ) -> Calibration:
     """Compare probabilities with how often they come true.
@@ -103,7 +103,7 @@ def judge_calibration(
     plain, deviations = float(shares @ np.abs(gaps)), _spread(sums, gaps)
     typical = _typical(plain, shares, deviations, normal, np.ones_like(gaps))
     unequal = _typical(plain, shares, deviations, normal, _profile(shares, gaps, deviations))
-    too_few_mistakes = min(int(targets.sum()), int((~targets).sum())) < FEWEST_MISTAKES
+    too_few_mistakes = min(int(targets.sum()), int((~targets).sum())) < MIN_MISTAKES
     low, high = min(typical[0], unequal[0], typical[1]), max(typical[2], unequal[2], typical[1])
     score = Score(typical[1], low, high, len(sums), too_few=too_few_mistakes)
     return Calibration(score, tuple(_bin(*row) for row in zip(counts, predicted, occurred, strict=True)))
@@ -139,25 +139,27 @@ def _spread(sums: Floats, gaps: Floats) -> Floats:
     return errors
 
 
-def _sums_by_image(chances: Floats, answers: npt.NDArray[np.bool_]) -> Floats:
+def _sums_by_image(probabilities: Floats, is_right: npt.NDArray[np.bool_]) -> Floats:
     """Count and sums of probabilities, correct predictions and variances per image and bin: (n, 4, bins)."""
-    n, values = len(chances), np.sort(chances, axis=None)
-    bins = int(np.clip(values.size // LEAST_IN_BIN, 1, MOST_BINS))
+    n, values = len(probabilities), np.sort(probabilities, axis=None)
+    bins = int(np.clip(values.size // MIN_PER_BIN, 1, MAX_BINS))
     # equal probabilities share a bin
-    bin_numbers = np.searchsorted(values, chances, side="left") * bins // values.size
+    bin_numbers = np.searchsorted(values, probabilities, side="left") * bins // values.size
     sums = np.zeros((n, 4, bins))
-    rows = np.broadcast_to(np.arange(n)[:, None], chances.shape)
-    for kind, amounts in enumerate((np.ones_like(chances), chances, answers, chances * (1 - chances))):
+    rows = np.broadcast_to(np.arange(n)[:, None], probabilities.shape)
+    for kind, amounts in enumerate(
+        (np.ones_like(probabilities), probabilities, is_right, probabilities * (1 - probabilities))
+    ):
         np.add.at(sums[:, kind], (rows, bin_numbers), amounts)
     return sums[:, :, sums[:, 0].sum(axis=0) > 0]
 
 
-def _bin(count: float, predicted: float, came: float) -> CalibrationBin:
-    low, high = wilson(round(came), round(count))
-    return CalibrationBin(round(count), predicted / count, came / count, low, high)
+def _bin(count: float, predicted: float, occurred: float) -> CalibrationBin:
+    low, high = wilson(round(occurred), round(count))
+    return CalibrationBin(round(count), predicted / count, occurred / count, low, high)
 
 
-FEWEST_MISTAKEN = 10
+MIN_MISTAKEN_IMAGES = 10
 """Minimum number of wrongly answered images for a reliable interval of the area."""
 
 
@@ -178,7 +180,7 @@ class RiskCoverage:
     area: Score
 
 
-def risk_coverage(labels: GivenLabels, n: int) -> RiskCoverage:
+def risk_coverage(labels: PredictedLabels, n: int) -> RiskCoverage:
     """Compute the error of the answers as coverage rises from the most confident image to all images.
 
     Args:
@@ -224,10 +226,10 @@ def _area(owners: npt.NDArray[np.int64], new: Floats, added: Floats, n: int) -> 
     area = float((new * error).sum() / total)
     later, drop = ((new * part)[::-1].cumsum()[::-1] for part in (1 / answered, error / answered))
     influence = np.bincount(owners, new * (error - area - drop) + added * later, n) * n / total
-    mistaken = np.flatnonzero(added > 0)
-    interval = _interval(area, influence, few=np.unique(owners[mistaken]).size < FEWEST_MISTAKEN)
+    mistakes = np.flatnonzero(added > 0)
+    interval = _interval(area, influence, few=np.unique(owners[mistakes]).size < MIN_MISTAKEN_IMAGES)
     # the mean effect of one more mistake, over all positions above the most confident mistake
-    most_confident = answered[mistaken[0]] if mistaken.size else total
+    most_confident = answered[mistakes[0]] if mistakes.size else total
     another = (1 + log(total / most_confident)) / total
     return replace(interval, too_few=interval.too_few or another > interval.high - area).score(area, n)
 
@@ -243,4 +245,4 @@ def _interval(area: float, moved: Floats, *, few: bool) -> Interval:
         return Interval(max(0.0, ends.low), min(1.0, ends.high), too_few=True)
     freedom = min(estimate.freedom, freedom_of_variance(moved))
     reach = student_quantile(freedom) * estimate.error / area
-    return Interval(area * exp(-reach), min(1.0, area * exp(min(reach, 50.0))), few or abs(estimate.skew) > MOST_SKEWED)
+    return Interval(area * exp(-reach), min(1.0, area * exp(min(reach, 50.0))), few or abs(estimate.skew) > MAX_SKEW)

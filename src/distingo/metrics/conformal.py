@@ -47,13 +47,13 @@ LEVEL = 0.05
 FIRST_SHARE = 0.3
 """Share of images that the strictest candidate answers; with fewer, one random mistake would end the search."""
 
-_MOST_CANDIDATES = 100
+_MAX_CANDIDATES = 100
 
 _FINEST = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class GivenLabels:
+class PredictedLabels:
     """Predicted labels of images of known truth.
 
     Attributes:
@@ -83,7 +83,7 @@ class GivenLabels:
         return wrong
 
 
-def answer_threshold(labels: GivenLabels, error: float) -> float | None:
+def answer_threshold(labels: PredictedLabels, error: float) -> float | None:
     """Choose the lowest confidence at which the model may answer.
 
     Args:
@@ -113,7 +113,7 @@ def answers_needed(error: float) -> int:
     return ceil(log(LEVEL) / log1p(-error))
 
 
-def lowest_error(labels: GivenLabels) -> float | None:
+def lowest_error(labels: PredictedLabels) -> float | None:
     """The lowest share of wrong answers, in steps of 0.001, for which there is a threshold; None if there is none."""
     for step in range(1, round(1 / _FINEST)):
         if answer_threshold(labels, step * _FINEST) is not None:
@@ -126,7 +126,7 @@ def _ranks(n: int, error: float) -> list[int]:
     if n * -log1p(-error) < -log(LEVEL):  # avoids the quotient, which overflows for a tiny error
         return []
     first = max(answers_needed(error), ceil(FIRST_SHARE * n))
-    return sorted({round(rank) for rank in np.linspace(first, n, _MOST_CANDIDATES).tolist()}) if first <= n else []
+    return sorted({round(rank) for rank in np.linspace(first, n, _MAX_CANDIDATES).tolist()}) if first <= n else []
 
 
 def _p_value(errors: npt.NDArray[np.float64], target: float) -> float:
@@ -154,13 +154,13 @@ def binomial_cdf(successes: int, n: int, probability: float) -> float:
     return min(1.0, float(np.exp(highest) * np.exp(terms - highest).sum()))
 
 
-def _hoeffding(found: float, target: float, n: int) -> float:
-    """Hoeffding's bound on the probability that the mean of n numbers in 0 .. 1 around `target` is at most `found`."""
+def _hoeffding(observed: float, target: float, n: int) -> float:
+    """Hoeffding's bound on the probability of a mean of n numbers in 0 .. 1 around `target` of at most `observed`."""
     divergence = 0.0
-    if found > 0:
-        divergence += found * log(found / target)
-    if found < 1:
-        divergence += (1 - found) * log((1 - found) / (1 - target))
+    if observed > 0:
+        divergence += observed * log(observed / target)
+    if observed < 1:
+        divergence += (1 - observed) * log((1 - observed) / (1 - target))
     return float(np.exp(-n * divergence))
 
 
@@ -190,7 +190,7 @@ class CoverageRange:
     n: int
 
 
-def held_rank(n: int, coverage: float) -> int | None:
+def covered_rank(n: int, coverage: float) -> int | None:
     """Number of the n calibration images that must be covered to guarantee a coverage.
 
     It is ceil((n + 1) * coverage), which gives the requested coverage on average over samples, or the smallest larger
@@ -220,9 +220,9 @@ def coverage_range(n: int, coverage: float, *, effective: int | None = None) -> 
         effective: Multi-label: the equivalent number of single-label images (`effective_images`).
 
     Returns:
-        The range; None where the coverage can't be guaranteed (`held_rank`).
+        The range; None where the coverage can't be guaranteed (`covered_rank`).
     """
-    rank = held_rank(n, coverage)
+    rank = covered_rank(n, coverage)
     if rank is None:
         return None
     size = n if effective is None else max(n, effective)
@@ -276,7 +276,7 @@ def effective_images(
     return n if variance <= 0 else max(n, int(n * mean * (1 - mean) / variance))
 
 
-def chance_of_so_few(covered: float, evaluated: int, n: int, coverage: float) -> float:
+def probability_of_so_few(covered: float, evaluated: int, n: int, coverage: float) -> float:
     """Probability of covering at most `covered` of some new images, over samples of calibration and new images.
 
     Args:
@@ -288,10 +288,10 @@ def chance_of_so_few(covered: float, evaluated: int, n: int, coverage: float) ->
     Returns:
         The probability, if the new images have the distribution of the calibration set.
     """
-    rank = held_rank(n, coverage) or n
-    most = min(evaluated, ceil(covered - 1e-9))
+    rank = covered_rank(n, coverage) or n
+    limit = min(evaluated, ceil(covered - 1e-9))
     logs = np.concatenate([[0.0], np.log(np.arange(1, n + evaluated + 1, dtype=np.float64)).cumsum()])
-    counts = np.arange(most + 1)
+    counts = np.arange(limit + 1)
 
     def choose(total: npt.NDArray[np.int64] | int, part: npt.NDArray[np.int64] | int) -> npt.NDArray[np.float64]:
         return np.asarray(logs[total] - logs[part] - logs[np.subtract(total, part)])
@@ -332,7 +332,7 @@ def set_threshold(
         coverage: The share of an image's true labels to be in its set, above 0 and below 1.
 
     Returns:
-        The threshold; None where n images can't guarantee the coverage (`held_rank`).
+        The threshold; None where n images can't guarantee the coverage (`covered_rank`).
 
     Raises:
         ValueError: The coverage is not between 0 and 1, or the arrays differ in shape.
@@ -341,7 +341,7 @@ def set_threshold(
         raise ValueError(f"coverage {coverage}; give a number between 0 and 1")
     if truths.shape != weights.shape or truths.ndim != 1:
         raise ValueError(f"{truths.size} probabilities with {weights.size} weights")
-    rank = held_rank(n, coverage)
+    rank = covered_rank(n, coverage)
     if rank is None or not truths.size:
         return None
     # the exact rank without rounding up, since the shares of several labels add up to fractions

@@ -38,10 +38,10 @@ NORMAL_QUANTILE = 1.959963984540054
 
 _UPPER = 0.975
 
-MOST_SKEWED = 0.62
+MAX_SKEW = 0.62
 """Highest skewness divided by sqrt(n) for which Hall's transformation gives a reliable interval."""
 
-FEWEST_MISTAKES = 3
+MIN_MISTAKES = 3
 """Minimum number of mistakes, and of correct answers, for a proportion's interval to cover about 95 %."""
 
 
@@ -93,7 +93,7 @@ def wilson(right: float, n: float, quantile: float = NORMAL_QUANTILE) -> tuple[f
 
 def proportion(right: int, n: int) -> Score:
     """The share `right / n` with Wilson's interval; marked as too few without three right and three wrong images."""
-    return Interval(*wilson(right, n), too_few=min(right, n - right) < FEWEST_MISTAKES).score(right / n, n)
+    return Interval(*wilson(right, n), too_few=min(right, n - right) < MIN_MISTAKES).score(right / n, n)
 
 
 def student_quantile(freedom: float) -> float:
@@ -129,11 +129,11 @@ def freedom_of_variance(values: npt.NDArray[Any]) -> float:
     return 2 * values.size * mean**2 / variance if variance > 1e-12 * mean**2 else float(values.size)
 
 
-def skewed_interval(found: Moments) -> Interval:
+def skewed_interval(statistics: Moments) -> Interval:
     """Student's t interval with Hall's correction for skewness; the plain t interval where the skewness is 0."""
-    quantile, skew = student_quantile(found.freedom), found.skew
-    low, high = (found.center - found.error * _untransformed(end, skew) for end in (quantile, -quantile))
-    return Interval(low, high, too_few=abs(skew) > MOST_SKEWED or found.error == 0)
+    quantile, skew = student_quantile(statistics.freedom), statistics.skew
+    low, high = (statistics.center - statistics.error * _untransformed(end, skew) for end in (quantile, -quantile))
+    return Interval(low, high, too_few=abs(skew) > MAX_SKEW or statistics.error == 0)
 
 
 def _untransformed(quantile: float, skew: float) -> float:
@@ -148,7 +148,7 @@ def share_interval(center: float, effective: float, freedom: float = np.inf) -> 
     quantile = NORMAL_QUANTILE if np.isinf(freedom) else student_quantile(freedom)
     share, effective = min(1.0, max(0.0, float(center))), float(effective)
     rarer = effective * min(share, 1 - share)
-    return Interval(*wilson(share * effective, effective, quantile), too_few=rarer < FEWEST_MISTAKES - 0.5)
+    return Interval(*wilson(share * effective, effective, quantile), too_few=rarer < MIN_MISTAKES - 0.5)
 
 
 def mean_score(values: npt.ArrayLike, *, highest: float | None = None, mistakes: int | None = None) -> Score:
@@ -180,7 +180,7 @@ def mean_score(values: npt.ArrayLike, *, highest: float | None = None, mistakes:
         scaled = share_interval(share, effective, statistics.freedom)
         plain = Interval(scaled.low * highest, scaled.high * highest, too_few=scaled.too_few)
     ends = max(0.0, plain.low), plain.high if highest is None else min(highest, plain.high)
-    rare = mistakes is not None and mistakes < FEWEST_MISTAKES
+    rare = mistakes is not None and mistakes < MIN_MISTAKES
     return Interval(*ends, too_few=plain.too_few or rare).score(value, n)
 
 
@@ -222,7 +222,7 @@ def with_interval(value: float, resampled: Floats, n: int) -> Score:
 
 
 def corrected_mean(
-    scores: Sequence[float], tested: Sequence[int], known: Sequence[int], *, n: int, bounds: tuple[float, float]
+    scores: Sequence[float], tested: Sequence[int], others: Sequence[int], *, n: int, bounds: tuple[float, float]
 ) -> Score:
     """Mean of scores over folds with its corrected resampled t interval.
 
@@ -235,7 +235,7 @@ def corrected_mean(
     Args:
         scores: One per fold (of every repeat), at least two for an interval.
         tested: Number of images evaluated in each fold.
-        known: Number of all other images of each fold.
+        others: Number of all other images of each fold.
         n: Total number of images.
         bounds: Lowest and highest possible value of the score; the interval is clipped to them.
 
@@ -246,14 +246,14 @@ def corrected_mean(
         ValueError: The sequences are empty or differ in length.
     """
     values = np.asarray(scores, np.float64)
-    if not len(values) or not len(values) == len(tested) == len(known):
-        raise ValueError(f"{len(values)} scores, {len(tested)} and {len(known)} sizes; give one of each per fold")
+    if not len(values) or not len(values) == len(tested) == len(others):
+        raise ValueError(f"{len(values)} scores, {len(tested)} and {len(others)} sizes; give one of each per fold")
     mean = float(values.mean())
     if len(values) == 1:
         return Score(mean, *bounds, n, too_few=True)
     from scipy.special import stdtrit
 
-    ratio = float(np.mean(np.asarray(tested) / np.asarray(known)))
+    ratio = float(np.mean(np.asarray(tested) / np.asarray(others)))
     error = sqrt((1 / len(values) + ratio) * float(values.var(ddof=1)))
     reach = float(stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2)) * error
     return Score(mean, min(mean, max(bounds[0], mean - reach)), max(mean, min(bounds[1], mean + reach)), n)

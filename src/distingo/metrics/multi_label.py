@@ -14,13 +14,13 @@ import numpy.typing as npt
 from distingo.metrics.intervals import mean_score
 from distingo.metrics.label_intervals import (
     Estimate,
-    JudgedLabels,
+    EvaluatedLabels,
     mean_precision,
     pooled_precision,
     precision_estimates,
     threshold_estimates,
 )
-from distingo.scores import LabelScores, Score, TwoByTwo
+from distingo.scores import BinaryConfusion, LabelScores, Score
 
 Integers = npt.NDArray[np.int64]
 
@@ -70,18 +70,18 @@ def precision_recall_curve(
 def _corners(right: Integers) -> Integers:
     """Both ends and every point at which recall changes; all others are on a line between two of these."""
     changes = np.diff(right) != 0
-    keep = np.ones(right.size, dtype=bool)
-    keep[1:-1] = changes[:-1] | changes[1:]
-    return np.flatnonzero(keep)
+    is_corner = np.ones(right.size, dtype=bool)
+    is_corner[1:-1] = changes[:-1] | changes[1:]
+    return np.flatnonzero(is_corner)
 
 
-def _thinned(places: Integers, points: int) -> Integers:
-    if places.size <= points:
-        return places
-    return places[np.linspace(0, places.size - 1, max(2, points)).round().astype(np.int64)]
+def _thinned(positions: Integers, points: int) -> Integers:
+    if positions.size <= points:
+        return positions
+    return positions[np.linspace(0, positions.size - 1, max(2, points)).round().astype(np.int64)]
 
 
-def two_by_two(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[TwoByTwo, ...]:
+def label_confusions(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[BinaryConfusion, ...]:
     """Compute the confusion matrix of each label.
 
     Args:
@@ -97,7 +97,9 @@ def two_by_two(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[TwoByTwo
             f"truth of shape {targets.shape} and predictions of shape {predictions.shape}; give equal ones"
         )
     cells = (targets & predictions, ~targets & predictions, targets & ~predictions, ~targets & ~predictions)
-    return tuple(TwoByTwo(*map(int, counts)) for counts in np.stack([cell.sum(axis=0) for cell in cells], axis=1))
+    return tuple(
+        BinaryConfusion(*map(int, counts)) for counts in np.stack([cell.sum(axis=0) for cell in cells], axis=1)
+    )
 
 
 def co_occurrence(truth: npt.ArrayLike) -> Integers:
@@ -198,20 +200,20 @@ def multi_label_scores(
     cuts = np.asarray(thresholds, dtype=np.float64)
     if cuts.shape not in {(len(labels),), targets.shape} or np.isnan(cuts).any():
         raise ValueError(f"thresholds of shape {cuts.shape}; give one number for each of {len(labels)} labels")
-    evaluated = JudgedLabels.of(targets, probs, probs >= cuts)
+    evaluated = EvaluatedLabels.of(targets, probs, probs >= cuts)
     precisions = precision_estimates(evaluated)
     return MultiLabelScores(
         scores=_scores(evaluated, precisions),
         per_label=_per_label(evaluated, labels, np.atleast_2d(cuts).mean(axis=0), precisions),
-        left_out=tuple(name for name, kept in zip(labels, evaluated.kept, strict=True) if not kept),
+        left_out=tuple(name for name, in_macro in zip(labels, evaluated.in_macro, strict=True) if not in_macro),
     )
 
 
-def _scores(evaluated: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[str, Score]:
+def _scores(evaluated: EvaluatedLabels, each: tuple[Estimate | None, ...]) -> dict[str, Score]:
     """All defined scores by name, in display order."""
     n, labels = evaluated.truth.shape
     highest = {"log_loss": None, "coverage_error": float(labels)}
-    wrong = int((evaluated.likely != evaluated.truth).any(axis=1).sum())
+    wrong = int((evaluated.predicted_at_half != evaluated.truth).any(axis=1).sum())
     means = {
         name: mean_score(values, highest=highest.get(name, 1.0), mistakes=wrong if name == "log_loss" else None)
         for name, values in evaluated.means.items()
@@ -219,7 +221,7 @@ def _scores(evaluated: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[
     labeled = evaluated.truth.any(axis=1)
     hits = {name: mean_score(values[labeled], highest=1.0) for name, values in evaluated.hits.items() if labeled.any()}
     estimates = {
-        "mean_average_precision_macro": mean_precision(each, evaluated.kept),
+        "mean_average_precision_macro": mean_precision(each, evaluated.in_macro),
         "mean_average_precision_micro": pooled_precision(evaluated),
         **threshold_estimates(evaluated),
     }
@@ -228,10 +230,12 @@ def _scores(evaluated: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[
 
 
 def _per_label(
-    evaluated: JudgedLabels, labels: tuple[str, ...], cuts: Floats, each: tuple[Estimate | None, ...]
+    evaluated: EvaluatedLabels, labels: tuple[str, ...], cuts: Floats, each: tuple[Estimate | None, ...]
 ) -> tuple[LabelScores, ...]:
     entries = []
-    for column, (name, cells) in enumerate(zip(labels, two_by_two(evaluated.truth, evaluated.predicted), strict=True)):
+    for column, (name, cells) in enumerate(
+        zip(labels, label_confusions(evaluated.truth, evaluated.predicted), strict=True)
+    ):
         support = cells.true_positives + cells.false_negatives
         predicted = cells.true_positives + cells.false_positives
         precision = each[column]

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from distingo.metrics.intervals import NORMAL_QUANTILE, Interval
 
-FEWEST_DIFFERING = 5
+MIN_DIFFERING = 5
 """Minimum number of images that only one of the two classifiers gets right, for a reliable interval."""
 
 
@@ -111,8 +111,8 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
     """
     differing = only_first + only_second
     ways, total = 1, 1
-    for taken in range(min(only_first, only_second)):
-        ways = ways * (differing - taken) // (taken + 1)
+    for step in range(min(only_first, only_second)):
+        ways = ways * (differing - step) // (step + 1)
         total += ways
     return min(1.0, 2 * total / (1 << differing))
 
@@ -122,7 +122,7 @@ def difference_interval(only_first: int, only_second: int, n: int) -> Interval:
     first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
     difference = first - second
     reach = NORMAL_QUANTILE * sqrt((first + second - difference**2) / (n + 2))
-    too_few = only_first + only_second < FEWEST_DIFFERING
+    too_few = only_first + only_second < MIN_DIFFERING
     return Interval(max(-1.0, difference - reach), min(1.0, difference + reach), too_few=too_few)
 
 
@@ -178,15 +178,15 @@ class PairedScore:
         return cls(first, second, score.value, score.low, score.high, p_value, n, score.too_few)
 
 
-def randomisation_p_value(found: float, swapped: Floats) -> float:
+def randomization_p_value(observed: float, swapped: Floats) -> float:
     """P-value of a randomization test: the share of differences as large as the observed one, which counts too.
 
     Args:
-        found: The observed difference.
+        observed: The observed difference.
         swapped: Differences after random swaps, float64 (swaps,); NaN is ignored.
     """
     tolerance = 1e-12  # sums in a different order differ by rounding
-    as_large = int(np.count_nonzero(np.abs(swapped) >= abs(found) - tolerance))
+    as_large = int(np.count_nonzero(np.abs(swapped) >= abs(observed) - tolerance))
     return (1 + as_large) / (1 + int(np.count_nonzero(~np.isnan(swapped))))
 
 
@@ -242,7 +242,7 @@ def recipe_difference(first: Booleans, second: Booleans) -> RecipeDifference:
         )
     image_differences = first.mean(axis=0) - second.mean(axis=0)
     difference = image_differences.mean().item()
-    squares = sum(float(((split.mean(axis=1) - split.mean()) ** 2).sum()) for split in (first, second))
+    squares = sum(float(((right.mean(axis=1) - right.mean()) ** 2).sum()) for right in (first, second))
     variance = squares / (trainings - 2)
     image_variance = image_differences.var(ddof=1).item() / n
     training_variance = variance * (1 / len(first) + 1 / len(second))

@@ -14,20 +14,20 @@ import numpy.typing as npt
 from distingo.metrics.intervals import Interval, chunks, freedom_of_variance, moments, skewed_interval
 from distingo.metrics.label_intervals import (
     Estimate,
-    JudgedLabels,
+    EvaluatedLabels,
     mean_precision,
     precision_estimates,
     threshold_estimates,
 )
-from distingo.metrics.paired import SWAPS, PairedScore, holm, paired_difference, randomisation_p_value
-from distingo.metrics.single_label import FEWEST_OF_CLASS, has_small_classes
+from distingo.metrics.paired import SWAPS, PairedScore, holm, paired_difference, randomization_p_value
+from distingo.metrics.single_label import MIN_PER_CLASS, has_small_classes
 from distingo.scores import Score
 
 Integers = npt.NDArray[np.int64]
 
 Floats = npt.NDArray[np.float64]
 
-FEWEST_DIFFERENT = 11
+MIN_DIFFERENT = 11
 """Minimum number of images with different answers for a reliable interval of the difference in macro F1."""
 
 
@@ -98,7 +98,7 @@ def macro_f1_difference(truth: Integers, first: Integers, second: Integers, clas
     n, without = len(truth), without_one - without_other
     center = one - other - (n - 1) * float(without.mean())
     interval = _interval(center, -(n - 1) * (without - without.mean()))
-    too_few = interval.too_few or int(np.count_nonzero(first != second)) < FEWEST_DIFFERENT
+    too_few = interval.too_few or int(np.count_nonzero(first != second)) < MIN_DIFFERENT
     too_few |= has_small_classes(*(np.bincount(numbers, minlength=classes) for numbers in (truth, first)))
     return replace(interval, too_few=too_few).score(one - other, n)
 
@@ -151,7 +151,7 @@ def _each(triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...]
         f1 = (np.nan_to_num(points[0][0, at]).item(), np.nan_to_num(points[1][0, at]).item())
         influence = _f1_of_class(shown, first == at, f1[0]) - _f1_of_class(shown, second == at, f1[1])
         interval = _interval(f1[0] - f1[1], influence)
-        interval = replace(interval, too_few=interval.too_few or int(shown.sum()) < FEWEST_OF_CLASS)
+        interval = replace(interval, too_few=interval.too_few or int(shown.sum()) < MIN_PER_CLASS)
         entries.append((name, int(shown.sum()), paired, PairedScore.of(f1, interval, None, len(truth))))
     adjusted = holm([paired.p_value or 0.0 for _, _, paired, _ in entries])
     return tuple(
@@ -235,7 +235,7 @@ def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> flo
         one = _macro(_f1(right[0] + moved_right, true, predicted[0] + moved_predicted))
         other = _macro(_f1(right[1] - moved_right, true, predicted[1] - moved_predicted))
         swapped.append(one - other)
-    return randomisation_p_value(float(observed[0]), np.concatenate(swapped))
+    return randomization_p_value(float(observed[0]), np.concatenate(swapped))
 
 
 def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
@@ -251,20 +251,20 @@ def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
 
 Booleans = npt.NDArray[np.bool_]
 
-_MOST_SWAPPED = 100_000_000
+_MAX_SWAPPED = 100_000_000
 """Maximum number of images times labels that all swaps together may rank; larger data get fewer swaps."""
 
-_FEWEST_SWAPS = 999
+_MIN_SWAPS = 999
 
 SCORES = ("mean_average_precision_macro", "f1_macro")
 
 
 @dataclass(frozen=True, slots=True)
-class LabelAnswers:
+class LabelPredictions:
     """A classifier's output for n images: probabilities, float (n, labels), and predicted labels, bool (n, labels)."""
 
     probabilities: npt.NDArray[np.float32]
-    given: Booleans
+    predicted: Booleans
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ class PairedLabels:
 
 
 def compare_labels(
-    truth: Booleans, first: LabelAnswers, second: LabelAnswers, labels: tuple[str, ...], *, seed: int = 0
+    truth: Booleans, first: LabelPredictions, second: LabelPredictions, labels: tuple[str, ...], *, seed: int = 0
 ) -> PairedLabels:
     """Compare two multi-label classifiers.
 
@@ -296,14 +296,16 @@ def compare_labels(
     Raises:
         ValueError: The arrays differ in shape, or are empty.
     """
-    shapes = {split.shape for split in (truth, first.probabilities, first.given, second.probabilities, second.given)}
+    shapes = {
+        output.shape for output in (truth, first.probabilities, first.predicted, second.probabilities, second.predicted)
+    }
     if shapes != {(len(truth), len(labels))} or not truth.size:
         raise ValueError(f"tables of shapes {sorted(shapes)}; give ({len(truth)}, {len(labels)}) of each")
-    evaluated = [JudgedLabels.of(truth, split.probabilities, split.given) for split in (first, second)]
-    precisions = [precision_estimates(split) for split in evaluated]
-    tested = evaluated[0].kept
+    evaluated = [EvaluatedLabels.of(truth, output.probabilities, output.predicted) for output in (first, second)]
+    precisions = [precision_estimates(output) for output in evaluated]
+    tested = evaluated[0].in_macro
     p_values, p_each = _swap_labels(truth, first, second, np.random.default_rng([seed, 1]))
-    threshold = [threshold_estimates(split).get("f1_macro") for split in evaluated]
+    threshold = [threshold_estimates(output).get("f1_macro") for output in evaluated]
     scores = (
         {
             SCORES[0]: _paired(
@@ -329,15 +331,15 @@ def _paired(first: Estimate | None, second: Estimate | None, p_value: float | No
 
 
 def _swap_labels(
-    truth: Booleans, first: LabelAnswers, second: LabelAnswers, generator: np.random.Generator
+    truth: Booleans, first: LabelPredictions, second: LabelPredictions, generator: np.random.Generator
 ) -> tuple[dict[str, float], Floats]:
     """P-values of `SCORES` by name, and of each label's average precision; NaN for labels without images."""
     shuffled = generator.permutation(len(truth))  # so that equal probabilities are ranked at random
     orders = [
-        shuffled[np.argsort(-split.probabilities[shuffled], axis=0, kind="stable")].T for split in (first, second)
+        shuffled[np.argsort(-output.probabilities[shuffled], axis=0, kind="stable")].T for output in (first, second)
     ]
-    tested = np.flatnonzero(JudgedLabels.of(truth, first.probabilities, first.given).kept)
-    swaps = int(np.clip(_MOST_SWAPPED // truth.size, _FEWEST_SWAPS, SWAPS))
+    tested = np.flatnonzero(EvaluatedLabels.of(truth, first.probabilities, first.predicted).in_macro)
+    swaps = int(np.clip(_MAX_SWAPPED // truth.size, _MIN_SWAPS, SWAPS))
     precisions: list[Floats] = []
     f1: list[Floats] = []
     for size in chunks(swaps, truth.size):
@@ -345,14 +347,14 @@ def _swap_labels(
         if not precisions:
             swap[0] = False  # the observed answers
         precisions.append(_precision_differences(truth, orders, swap))
-        f1.append(_f1_differences(truth, (first.given, second.given), swap, tested))
+        f1.append(_f1_differences(truth, (first.predicted, second.predicted), swap, tested))
     differences = np.concatenate(precisions)
     swapped = {
         SCORES[0]: differences[:, tested].mean(axis=1) if tested.size else differences[:, 0],
         SCORES[1]: np.concatenate(f1),
     }
-    p_values = {name: randomisation_p_value(float(found[0]), found[1:]) for name, found in swapped.items()}
-    return p_values, np.array([randomisation_p_value(float(column[0]), column[1:]) for column in differences.T])
+    p_values = {name: randomization_p_value(float(values[0]), values[1:]) for name, values in swapped.items()}
+    return p_values, np.array([randomization_p_value(float(column[0]), column[1:]) for column in differences.T])
 
 
 def _precision_differences(truth: Booleans, orders: list[npt.NDArray[np.int64]], swap: Booleans) -> Floats:
@@ -385,14 +387,14 @@ def _average_precision(present: tuple[Booleans, Booleans], positive: tuple[Boole
 
 
 def _f1_differences(
-    truth: Booleans, given: tuple[Booleans, Booleans], swap: Booleans, kept: npt.NDArray[np.intp]
+    truth: Booleans, predictions: tuple[Booleans, Booleans], swap: Booleans, included: npt.NDArray[np.intp]
 ) -> Floats:
     """Macro F1 of the first minus the second's after each swap, (swaps,)."""
-    if not kept.size:
+    if not included.size:
         return np.full(len(swap), np.nan)
-    moved, true = swap.astype(np.float64), truth[:, kept].sum(axis=0)
-    predicted = [split[:, kept].astype(np.float64) for split in given]
-    right = [split * truth[:, kept] for split in predicted]
+    moved, true = swap.astype(np.float64), truth[:, included].sum(axis=0)
+    predicted = [table[:, included].astype(np.float64) for table in predictions]
+    right = [table * truth[:, included] for table in predicted]
     more_predicted, more_right = moved @ (predicted[1] - predicted[0]), moved @ (right[1] - right[0])
     first = 2 * (right[0].sum(axis=0) + more_right) / (true + predicted[0].sum(axis=0) + more_predicted)
     second = 2 * (right[1].sum(axis=0) - more_right) / (true + predicted[1].sum(axis=0) - more_predicted)

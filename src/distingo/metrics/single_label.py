@@ -28,13 +28,13 @@ Floats = npt.NDArray[np.float64]
 
 Integers = npt.NDArray[np.int64]
 
-FEWEST_OF_CLASS = 6
+MIN_PER_CLASS = 6
 """Minimum number of images of a class for a meaningful recall."""
 
-MOST_SMALL = 0.2
+MAX_SMALL_SHARE = 0.2
 """Share of classes that may have fewer images."""
 
-FEWEST_FOR_ONE_CLASS = 12
+MIN_FOR_ONE_CLASS = 12
 """Minimum number of images for the interval of a single class; with fewer, the intervals cover too often."""
 
 
@@ -130,12 +130,12 @@ def class_intervals(confusion: Integers, classes: Sequence[str]) -> dict[str, di
 
 def _of_one_class(right: int, n: int) -> Score:
     share = proportion(right, n)
-    return replace(share, too_few=share.too_few or n < FEWEST_FOR_ONE_CLASS)
+    return replace(share, too_few=share.too_few or n < MIN_FOR_ONE_CLASS)
 
 
 def has_small_classes(true: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> bool:
     """Whether too many of the occurring classes have too few images; counts of shape (classes,) each."""
-    return bool((true[true + predicted > 0] < FEWEST_OF_CLASS).mean() > MOST_SMALL)
+    return bool((true[true + predicted > 0] < MIN_PER_CLASS).mean() > MAX_SMALL_SHARE)
 
 
 def _shrunken(counts: Floats) -> Floats:
@@ -143,10 +143,10 @@ def _shrunken(counts: Floats) -> Floats:
     of_truth, of_predicted = counts.sum(axis=1), counts.sum(axis=0)
     n, classes = of_truth.sum(), len(counts)
     right = (counts.trace() + 1) / (n + 2)
-    taken_for = np.tile((of_predicted + of_truth + 1.0) * (of_predicted + of_truth > 0), (classes, 1))
-    np.fill_diagonal(taken_for, 0.0)
-    sums = taken_for.sum(axis=1, keepdims=True)
-    prior = np.divide((1 - right) * taken_for, sums, out=np.zeros_like(taken_for), where=sums > 0)
+    confused_with = np.tile((of_predicted + of_truth + 1.0) * (of_predicted + of_truth > 0), (classes, 1))
+    np.fill_diagonal(confused_with, 0.0)
+    sums = confused_with.sum(axis=1, keepdims=True)
+    prior = np.divide((1 - right) * confused_with, sums, out=np.zeros_like(confused_with), where=sums > 0)
     np.fill_diagonal(prior, right)
     shrunken: Floats = of_truth[:, None] * (counts + prior) / (of_truth[:, None] + 1)
     return shrunken
@@ -334,19 +334,19 @@ def _confusion_scores(confusion: Integers) -> dict[str, Score]:
     return {"accuracy": accuracy, **scores, "recall_weighted": accuracy}
 
 
-def _ranks_of_truth(truth: Integers, chances: npt.NDArray[Any]) -> Integers:
+def _ranks_of_truth(truth: Integers, probabilities: npt.NDArray[Any]) -> Integers:
     """Number of classes that rank before the true one: more probable ones, and earlier ones of equal probability."""
-    of_truth = np.take_along_axis(chances, truth[:, None], axis=1)
-    earlier = np.arange(chances.shape[1]) < truth[:, None]
-    before = (chances > of_truth) | ((chances == of_truth) & earlier)
+    of_truth = np.take_along_axis(probabilities, truth[:, None], axis=1)
+    earlier = np.arange(probabilities.shape[1]) < truth[:, None]
+    before = (probabilities > of_truth) | ((probabilities == of_truth) & earlier)
     ranks: Integers = before.sum(axis=1, dtype=np.int64)
     return ranks
 
 
-def _log_losses(truth: Integers, chances: npt.NDArray[Any]) -> Floats:
+def _log_losses(truth: Integers, probabilities: npt.NDArray[Any]) -> Floats:
     """Negative logarithm of the true class's probability, clipped by one epsilon as in scikit-learn."""
-    of_truth = np.take_along_axis(chances, truth[:, None], axis=1)[:, 0]
-    epsilon = np.finfo(chances.dtype).eps
+    of_truth = np.take_along_axis(probabilities, truth[:, None], axis=1)[:, 0]
+    epsilon = np.finfo(probabilities.dtype).eps
     losses: Floats = -np.log(np.clip(of_truth, epsilon, 1 - epsilon).astype(np.float64))
     return losses
 

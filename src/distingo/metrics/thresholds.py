@@ -116,43 +116,43 @@ class _Curve:
     Attributes:
         cuts: Float64 (k,): thresholds halfway between neighboring probabilities.
         right: Number of images at or above each threshold that have the label.
-        given: Number of images at or above each threshold.
+        predicted: Number of images at or above each threshold.
         positives: Number of images that have the label.
     """
 
     cuts: Floats
     right: npt.NDArray[np.int64]
-    given: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
     positives: int
 
     @classmethod
-    def of(cls, truth: Booleans, chances: Floats) -> _Curve:
-        order = np.argsort(-chances, kind="stable")
-        ends = np.flatnonzero(np.append(np.diff(chances[order]) != 0, [True]))
-        values = chances[order][ends]
+    def of(cls, truth: Booleans, probabilities: Floats) -> _Curve:
+        order = np.argsort(-probabilities, kind="stable")
+        ends = np.flatnonzero(np.append(np.diff(probabilities[order]) != 0, [True]))
+        values = probabilities[order][ends]
         # a threshold halfway between two probabilities generalizes better than one equal to either
         cuts = (values + np.append(values[1:], [0.0])) / 2
         right = truth[order].cumsum()[ends]
         return cls(cuts, right.astype(np.int64), ends + 1, int(truth.sum()))
 
     def f1(self) -> Floats:
-        scores: Floats = 2 * self.right / (self.given + self.positives)
+        scores: Floats = 2 * self.right / (self.predicted + self.positives)
         return scores
 
     def precision(self) -> Floats:
-        scores: Floats = self.right / self.given
+        scores: Floats = self.right / self.predicted
         return scores
 
     def recall(self) -> Floats:
         scores: Floats = self.right / self.positives
         return scores
 
-    def place_at_rate(self, rate: float) -> int:
+    def index_at_rate(self, rate: float) -> int:
         """Index into `cuts` of the threshold at which the label's rate is closest to `rate`."""
-        return int(np.abs(self.given - rate * self.positives).argmin())
+        return int(np.abs(self.predicted - rate * self.positives).argmin())
 
     def at_rate(self, rate: float) -> float:
-        return float(self.cuts[self.place_at_rate(rate)])
+        return float(self.cuts[self.index_at_rate(rate)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +179,12 @@ class _Goal:
     def shared_rate(self, curves: list[_Curve]) -> float:
         """The rate that serves the aim best on average over labels."""
         measure = {"f1": _Curve.f1, "precision": _Curve.precision, "recall": _Curve.recall}[self.aim]
-        measured = [measure(curve) for curve in curves]
+        values_by_label = [measure(curve) for curve in curves]
         means = np.array(
             [
-                np.mean([values[curve.place_at_rate(rate)] for curve, values in zip(curves, measured, strict=True)])
+                np.mean(
+                    [values[curve.index_at_rate(rate)] for curve, values in zip(curves, values_by_label, strict=True)]
+                )
                 for rate in _RATES
             ]
         )
@@ -218,13 +220,13 @@ def _notes(curves: list[_Curve], names: Sequence[str | Note], goal: _Goal) -> tu
     )
 
 
-def _check(truth: npt.NDArray[Any], chances: Floats, aim: str, requested: float | None) -> None:
-    if truth.ndim != 2 or truth.dtype != np.bool_ or truth.size == 0 or truth.shape != chances.shape:
+def _check(truth: npt.NDArray[Any], probabilities: Floats, aim: str, requested: float | None) -> None:
+    if truth.ndim != 2 or truth.dtype != np.bool_ or truth.size == 0 or truth.shape != probabilities.shape:
         raise ValueError(
-            f"truth of shape {truth.shape} and type {truth.dtype}, probabilities of shape {chances.shape}; "
+            f"truth of shape {truth.shape} and type {truth.dtype}, probabilities of shape {probabilities.shape}; "
             "give truth values and numbers of shape (n, labels)"
         )
-    if not (chances.min() >= 0 and chances.max() <= 1):  # also catches NaN
+    if not (probabilities.min() >= 0 and probabilities.max() <= 1):  # also catches NaN
         raise ValueError("a probability is not a number in 0 .. 1")
     if aim not in get_args(ThresholdAim):
         raise ValueError(f"aim {aim!r}; choose {', '.join(get_args(ThresholdAim))}")

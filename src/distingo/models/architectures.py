@@ -32,13 +32,13 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,100}")
 
 _TEXT = re.compile(r"[A-Za-z0-9_.+-]{0,50}")
 
-_MOST = 65_536
+_MAX_VALUE = 65_536
 
-_DEEPEST = 4
+_MAX_DEPTH = 4
 
-_LONGEST = 100
+_MAX_LENGTH = 100
 
-_MOST_BLOCKS = 256
+_MAX_BLOCKS = 256
 
 _COUNTING = """
 depth depths focal_levels global_block_counts layers num_blocks num_blocks_list num_levels num_vit parallel_depth
@@ -122,42 +122,42 @@ def check_architecture(architecture: str, arguments: Mapping[str, Any]) -> None:
                 f"{architecture}: argument {quote(name)} is not one that only shapes layers; leave it out",
                 code="forbidden_argument",
             )
-        most = _BOUNDS.get(name, _MOST)
-        if not _is_harmless(value, most):
-            allowed = f"give numbers up to {most:,}, short names or lists of up to {_LONGEST}"
+        limit = _BOUNDS.get(name, _MAX_VALUE)
+        if not _is_harmless(value, limit):
+            allowed = f"give numbers up to {limit:,}, short names or lists of up to {_MAX_LENGTH}"
             raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}", code="forbidden_argument")
-        if name in _COUNTS_OF_BLOCKS and _add_up(value) > _MOST_BLOCKS:
-            allowed = f"give at most {_MOST_BLOCKS} in all"
+        if name in _COUNTS_OF_BLOCKS and _sum_absolute(value) > _MAX_BLOCKS:
+            allowed = f"give at most {_MAX_BLOCKS} in all"
             raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}", code="forbidden_argument")
 
 
-def _add_up(value: Any) -> float:
+def _sum_absolute(value: Any) -> float:
     """Sum the absolute values of all numbers in a value."""
     if isinstance(value, list | tuple):
-        return sum(_add_up(entry) for entry in value)
+        return sum(_sum_absolute(entry) for entry in value)
     return abs(value) if isinstance(value, int | float) else 0
 
 
-def _is_harmless(value: Any, most: float, depth: int = 0) -> bool:
+def _is_harmless(value: Any, limit: float, depth: int = 0) -> bool:
     if isinstance(value, list | tuple):
-        few = depth < _DEEPEST and len(value) <= _LONGEST
-        return few and all(_is_harmless(entry, most, depth + 1) for entry in value)
+        is_short = depth < _MAX_DEPTH and len(value) <= _MAX_LENGTH
+        return is_short and all(_is_harmless(entry, limit, depth + 1) for entry in value)
     if isinstance(value, str):
         return bool(_TEXT.fullmatch(value))
     if isinstance(value, bool) or value is None:
         return True
-    return isinstance(value, int | float) and abs(value) <= most
+    return isinstance(value, int | float) and abs(value) <= limit
 
 
 _TRIES = 4
 
-_MOST_PARAMETERS = 1 << 34
+_MAX_PARAMETERS = 1 << 34
 """Largest number of modules, twice as many as in timm's largest architecture."""
 
 _SMALL = 1 << 28
 """Number of values that fit into any machine's memory."""
 
-_MOST_CALLS = 100_000
+_MAX_CALLS = 100_000
 """Of torch's functions while an architecture is built: timm's own take 20,000 at most."""
 
 _QUICK = 10e6 * 224 * 224
@@ -166,7 +166,7 @@ make one without (0.3 s)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class ArchitectureSize:
     """Measured properties of an architecture.
 
     Attributes:
@@ -212,22 +212,22 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
     """Context manager that limits the size of what is built, since allowed arguments may multiply."""
     from torch.overrides import TorchFunctionMode
 
-    class Counted(TorchFunctionMode):
+    class CallCounter(TorchFunctionMode):
         calls = 0
 
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             self.calls += 1
-            if self.calls > _MOST_CALLS:
+            if self.calls > _MAX_CALLS:
                 raise ModelError(
                     f"{architecture}: its arguments make it larger than any of timm's; leave them out",
                     code="too_large_model",
                 )
             return function(*args, **(kwargs or {}))
 
-    return Counted()
+    return CallCounter()
 
 
-def measure_architecture(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures:
+def measure_architecture(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> ArchitectureSize:
     """Measure the pooled output's width at an image size by a forward pass; large ones run without values.
 
     timm's own ``num_features`` is another number where a hidden layer follows the pooling (MobileNetV3, VGG).
@@ -241,8 +241,8 @@ def measure_architecture(architecture: str, arguments: Mapping[str, Any], height
     Raises:
         ModelError: The backbone does not support the size (the message lists sizes that work), or has no pooled output.
     """
-    reason = _refusal(architecture, arguments, height, width)
-    if isinstance(reason, Measures):
+    reason = _measure_or_explain(architecture, arguments, height, width)
+    if isinstance(reason, ArchitectureSize):
         return reason
     works = _sizes_that_work(architecture, arguments, height, width)
     if not works:
@@ -277,7 +277,9 @@ def count_parameters(architecture: str, arguments: Mapping[str, Any]) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _refusal(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures | str:
+def _measure_or_explain(
+    architecture: str, arguments: Mapping[str, Any], height: int, width: int
+) -> ArchitectureSize | str:
     """Measure the architecture at this size, or return the reason why it does not support it."""
     try:
         return _measure(architecture, arguments, height, width)
@@ -287,30 +289,30 @@ def _refusal(architecture: str, arguments: Mapping[str, Any], height: int, width
         return first_line(error)
 
 
-def _measure(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures:
+def _measure(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> ArchitectureSize:
     with without_values():
         module = create_architecture(architecture, arguments).eval()
     _check_grid(module, height, width)
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    if parameters > _MOST_PARAMETERS:
+    if parameters > _MAX_PARAMETERS:
         raise ModelError(
             f"{architecture}: its arguments give it {parameters:,} parameters; leave them out", code="too_large_model"
         )
     if parameters * height * width <= _QUICK:
-        return Measures(_pass_with_values(architecture, arguments, height, width), parameters)
+        return ArchitectureSize(_pass_with_values(architecture, arguments, height, width), parameters)
     try:
         with without_values():
-            return Measures(_pass(module, height, width), parameters)
+            return ArchitectureSize(_pass(module, height, width), parameters)
     except RuntimeError:  # of a refusal, and of an operation that needs values; a pass that has them tells which
-        return Measures(_pass_with_values(architecture, arguments, height, width), parameters)
+        return ArchitectureSize(_pass_with_values(architecture, arguments, height, width), parameters)
 
 
 def _check_grid(module: nn.Module, height: int, width: int) -> None:
-    step, least = _grid(module)
+    step, smallest = _grid(module)
     if height % step or width % step:
         raise ValueError(f"its patches are {step} pixels wide")
-    if min(height, width) < least:
-        raise ValueError(f"it divides a side by {least}")
+    if min(height, width) < smallest:
+        raise ValueError(f"it divides a side by {smallest}")
 
 
 def _pass_with_values(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> int:
@@ -334,23 +336,23 @@ def _grid(module: nn.Module) -> tuple[int, int]:
     step = max(patch) if isinstance(patch, tuple | list) else int(patch)
     levels = getattr(module, "feature_info", None) or []
     try:
-        least = max((int(level["reduction"]) for level in levels), default=1)
+        smallest = max((int(level["reduction"]) for level in levels), default=1)
     except (TypeError, KeyError, AttributeError):
-        least = 1
-    return step, max(step, least)
+        smallest = 1
+    return step, max(step, smallest)
 
 
 def _sizes_that_work(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> str:
     """Return text that lists supported square sizes near the requested one; empty if there are none."""
     try:
         with without_values():
-            step, least = _grid(create_architecture(architecture, {**arguments, **_without_size(arguments)}))
+            step, smallest = _grid(create_architecture(architecture, {**arguments, **_without_size(arguments)}))
     except DistingoError:
         raise
     except Exception:  # the size is not the problem
         return ""
-    spacing = max(step, least)
-    middle = round(max(height, width, least) / spacing)
+    spacing = max(step, smallest)
+    middle = round(max(height, width, smallest) / spacing)
     around = sorted({number * spacing for number in range(max(1, middle - 1), middle + _TRIES)})
     good = [side for side in around if _works(architecture, arguments, side)]
     return ", ".join(str(side) for side in good[:_TRIES])
@@ -363,4 +365,4 @@ def _without_size(arguments: Mapping[str, Any]) -> dict[str, object]:
 
 def _works(architecture: str, arguments: Mapping[str, Any], side: int) -> bool:
     sized = {**arguments, "img_size": [side, side]} if "img_size" in arguments else arguments
-    return isinstance(_refusal(architecture, sized, side, side), Measures)
+    return isinstance(_measure_or_explain(architecture, sized, side, side), ArchitectureSize)

@@ -21,7 +21,7 @@ from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS, BackboneSettings, find_settings, read_settings
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
 from distingo.records import ImageSpec
-from distingo.runs.fields import find_rendition_fault
+from distingo.runs.fields import find_image_spec_fault
 
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
 
@@ -40,10 +40,10 @@ class BackboneDescription:
         place: The hub's repository, the folder or the file; empty for ``none``.
         arguments: For the architecture's constructor; JSON values.
         features: Width of the pooled output.
-        rendition: Preprocessing of its images.
+        image_spec: Preprocessing of its images.
         mean: Per channel, of pixel values in [0, 1].
         std: Per channel, of pixel values in [0, 1].
-        licence: License of the weights as named by their publisher; empty if unknown.
+        license: License of the weights as named by their publisher; empty if unknown.
         parameters: Number of parameters without the classifier.
         weights_hash: Hash that identifies the loaded weights; empty before loading and without weights.
     """
@@ -55,10 +55,10 @@ class BackboneDescription:
     place: str
     arguments: Mapping[str, Any]
     features: int
-    rendition: ImageSpec
+    image_spec: ImageSpec
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    licence: str
+    license: str
     parameters: int
     weights_hash: str = ""
 
@@ -96,15 +96,15 @@ def find_backbone(
             parameter="image_size",
         )
     sized = {"img_size": [height, width]} if settings.fixed_size else {}
-    rendition = settings.rendition(height, width)
-    if why := find_rendition_fault(asdict(rendition)):
+    image_spec = settings.image_spec(height, width)
+    if why := find_image_spec_fault(asdict(image_spec)):
         raise ModelError(
             f"{name}: images of {height}x{width} pixels: {why}; choose another size or backbone",
             code="unsupported_image_size",
             parameter="image_size",
         )
     arguments = json.loads(json.dumps({**settings.arguments, **sized}))
-    measures = measure_architecture(settings.architecture, arguments, height, width)
+    size = measure_architecture(settings.architecture, arguments, height, width)
     return BackboneDescription(
         name=name,
         architecture=settings.architecture,
@@ -112,12 +112,12 @@ def find_backbone(
         source=source,
         place=place,
         arguments=arguments,
-        features=measures.features,
-        rendition=rendition,
+        features=size.features,
+        image_spec=image_spec,
         mean=settings.mean,
         std=settings.std,
-        licence=settings.licence,
-        parameters=measures.parameters,
+        license=settings.license,
+        parameters=size.parameters,
     )
 
 
@@ -229,17 +229,17 @@ def _replace_weights(settings: BackboneSettings, weights: str | Path) -> tuple[B
             parameter="weights",
         )
     source: WeightsSource = "folder" if path.is_dir() else "file"
-    beside = _read_beside(path)
-    if beside is not None and beside.architecture != settings.architecture:
+    stored_settings = _read_settings_next_to(path)
+    if stored_settings is not None and stored_settings.architecture != settings.architecture:
         raise ModelError(
-            f"{path}: weights of {beside.architecture}, not of {settings.architecture}; name the one they fit",
+            f"{path}: weights of {stored_settings.architecture}, not of {settings.architecture}; name the one they fit",
             code="weights_differ",
             parameter="weights",
         )
-    return beside or settings, source, str(path.resolve())
+    return stored_settings or settings, source, str(path.resolve())
 
 
-def _read_beside(path: Path) -> BackboneSettings | None:
+def _read_settings_next_to(path: Path) -> BackboneSettings | None:
     """Read the configuration next to weights, so that preprocessing matches their training."""
     config = (path if path.is_dir() else path.parent) / "config.json"
     return read_settings(config) if config.is_file() else None
@@ -250,9 +250,9 @@ def _settings_of(description: BackboneDescription) -> BackboneSettings:
     if description.source == "hub" and description.name.startswith(_HUB):
         return _find_origin(description.name)[0]
     if description.source in {"folder", "file"}:
-        beside = _read_beside(Path(description.place))
-        if beside is not None:
-            return beside
+        stored_settings = _read_settings_next_to(Path(description.place))
+        if stored_settings is not None:
+            return stored_settings
     return find_settings(f"{description.architecture}.{description.tag}".rstrip("."))
 
 

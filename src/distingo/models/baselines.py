@@ -116,7 +116,7 @@ def fit_prevalence(targets: npt.ArrayLike) -> FrequencyClassifier:
 
 Scorer = ExtraTrees | SupportVectors
 
-REGULARISATIONS = (1.0, 3.0, 10.0)
+REGULARIZATIONS = (1.0, 3.0, 10.0)
 
 IMAGES_PER_LEAF = (1, 5, 15)
 """Of trees for several labels, which are noisier than exclusive classes: larger leaves ranked film posters better."""
@@ -278,10 +278,10 @@ def refit_descriptors(
     checked, name = _checked(features, labels, classes), classifier.chosen.name
     scorer: Scorer
     if isinstance(classifier.scorer, SupportVectors):
-        regularisation = _machine_regularisation(name)
-        if regularisation is None or not classifier.can_refit():
+        regularization = _machine_regularization(name)
+        if regularization is None or not classifier.can_refit():
             raise ValueError(f"{name}: can't be fitted again")
-        scorer = fit_support_vectors(features, checked, classes, regularisation=regularisation)
+        scorer = fit_support_vectors(features, checked, classes, regularization=regularization)
         scorer = replace(scorer, sharpness=classifier.scorer.sharpness)
     else:
         size = next((size for size in IMAGES_PER_LEAF[1:] if name == _tree_name(size)), IMAGES_PER_LEAF[0])
@@ -293,12 +293,12 @@ def _tree_name(images_per_leaf: int) -> str:
     return "extra trees" + (f", {images_per_leaf} pictures per leaf" if images_per_leaf > 1 else "")
 
 
-def _machine_name(regularisation: float) -> str:
-    return f"support vectors, C = {regularisation:g}"
+def _machine_name(regularization: float) -> str:
+    return f"support vectors, C = {regularization:g}"
 
 
-def _machine_regularisation(name: str) -> float | None:
-    return next((value for value in REGULARISATIONS if name == _machine_name(value)), None)
+def _machine_regularization(name: str) -> float | None:
+    return next((value for value in REGULARIZATIONS if name == _machine_name(value)), None)
 
 
 def _fit_candidates(
@@ -310,9 +310,9 @@ def _fit_candidates(
             trees = fit_extra_trees(features, labels, classes, seed=seed, images_per_leaf=size)
             yield _tree_name(size), trees
     if len(labels) <= _KERNEL_ROWS and len(np.unique(labels)) > 1:
-        for regularisation in REGULARISATIONS if labels.ndim == 1 else REGULARISATIONS[:1]:
-            machines = fit_support_vectors(features, labels, classes, regularisation=regularisation)
-            yield _machine_name(regularisation), machines
+        for regularization in REGULARIZATIONS if labels.ndim == 1 else REGULARIZATIONS[:1]:
+            machines = fit_support_vectors(features, labels, classes, regularization=regularization)
+            yield _machine_name(regularization), machines
 
 
 def _measure(name: str, scorer: Scorer, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Candidate:

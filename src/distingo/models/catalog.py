@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from distingo.errors import ModelError, name_the_nearest
+from distingo.errors import ModelError, suggest_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,14 +20,14 @@ class CatalogEntry:
         name: Name on the command line and in Python.
         kind: ``network`` (trained by epochs), ``pretrained`` (a backbone of timm's) or ``classic`` (solved at once).
         summary: One line about it.
-        place: Module and class of a network.
+        location: Module and class of a network.
         image_size: Height and width it was published with, or None where it takes the data's own.
     """
 
     name: str
     kind: Literal["network", "pretrained", "classic"]
     summary: str
-    place: tuple[str, str] | None = None
+    location: tuple[str, str] | None = None
     image_size: tuple[int, int] | None = None
 
 
@@ -99,15 +99,15 @@ def build_network(
     """
     entry = find_model(name)
     if entry.kind == "pretrained":
-        near = name_the_nearest(name, [network_names.name for network_names in _ENTRIES if network_names.place])
+        near = suggest_names(name, [entry.name for entry in _ENTRIES if entry.location])
         raise ModelError(
             f"none of our own networks is called {name!r}; {near} (`distingo models --pretrained` lists timm's)",
             code="unknown_name",
             parameter="model",
         )
-    if entry.place is None:
+    if entry.location is None:
         raise ModelError(f"{name} is not a network; it has no layers to build", code="not_a_network", parameter="model")
-    module, class_name = entry.place
+    module, class_name = entry.location
     network_class = getattr(import_module(module), class_name)
     options = {} if dropout is None else {"dropout": dropout}
     network: nn.Module = network_class(classes, height=height, width=width, channels=channels, **options)

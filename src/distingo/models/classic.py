@@ -127,7 +127,7 @@ _SUPPORT_TENSORS = ("mean", "scale", "vectors", "dual", "intercept")
 
 
 def fit_support_vectors(
-    features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, regularisation: float
+    features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, regularization: float
 ) -> SupportVectors:
     """Fit one machine per class on standardized features, gamma being 1 / features.
 
@@ -137,7 +137,7 @@ def fit_support_vectors(
             (n, classes).
         classes: How many classes there are; one without an image is always decided against, and one that all images
             have for.
-        regularisation: scikit-learn's C: how much an error costs.
+        regularization: scikit-learn's C: how much an error costs.
 
     Returns:
         Machines yet to be calibrated.
@@ -151,16 +151,16 @@ def fit_support_vectors(
     gamma = 1.0 / rows.shape[1]
 
     exclusive = labels.ndim == 1
-    answers = labels[:, None] == np.arange(classes) if exclusive else labels.astype(np.bool_)
+    is_positive = labels[:, None] == np.arange(classes) if exclusive else labels.astype(np.bool_)
 
     def fit(number: int) -> Any:
-        return SVC(C=regularisation, gamma=gamma).fit(rows, answers[:, number])
+        return SVC(C=regularization, gamma=gamma).fit(rows, is_positive[:, number])
 
-    present = np.flatnonzero(answers.any(axis=0) & ~answers.all(axis=0))
+    present = np.flatnonzero(is_positive.any(axis=0) & ~is_positive.all(axis=0))
     with ThreadPoolExecutor() as threads:  # libsvm lets go of Python's lock
         machines = list(threads.map(fit, present))
     dual = np.zeros((len(rows), classes))
-    intercept = np.where(answers.all(axis=0), 1.0, -1.0)  # the decisions at the margins for and against a class
+    intercept = np.where(is_positive.all(axis=0), 1.0, -1.0)  # the decisions at the margins for and against a class
     for number, machine in zip(present, machines, strict=True):
         dual[machine.support_, number] = machine.dual_coef_[0]
         intercept[number] = machine.intercept_[0]
@@ -238,17 +238,17 @@ class ExtraTrees:
     def _leaves(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
         """The leaf each image reaches in each tree, of shape (n * trees,), trees varying fastest."""
         node = np.tile(self.roots, len(rows))
-        under_way = np.arange(len(node))
+        active = np.arange(len(node))
         while True:
-            current = node[under_way]
+            current = node[active]
             feature = self.feature[current]
             inner = feature >= 0
             if not inner.all():
-                under_way, current, feature = under_way[inner], current[inner], feature[inner]
-            if not under_way.size:
+                active, current, feature = active[inner], current[inner], feature[inner]
+            if not active.size:
                 return self.left[node]
-            values = rows[under_way // len(self.roots), feature]
-            node[under_way] = np.where(values <= self.threshold[current], self.left[current], self.right[current])
+            values = rows[active // len(self.roots), feature]
+            node[active] = np.where(values <= self.threshold[current], self.left[current], self.right[current])
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `from_tensors` needs."""
@@ -343,7 +343,7 @@ def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
     if exclusive:
         shares, numbers = shares[:, 0], np.asarray(forest.classes_)
     else:
-        shares = _shares_of_yes(shares, forest.classes_)
+        shares = _positive_shares(shares, forest.classes_)
     leaf_numbers, columns = np.nonzero(shares)
     return ExtraTrees(
         roots=roots.astype(np.int32),
@@ -359,13 +359,13 @@ def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
     )
 
 
-def _shares_of_yes(shares: npt.NDArray[np.float64], answers: list[Any]) -> npt.NDArray[np.float64]:
+def _positive_shares(shares: npt.NDArray[np.float64], outcomes: list[Any]) -> npt.NDArray[np.float64]:
     """From (leaves, labels, answers) to (leaves, labels); a label that all images have, or none, has one answer."""
-    yes: npt.NDArray[np.float64] = shares[:, :, -1].copy()
-    for label, known in enumerate(answers):
-        if len(known) == 1:
-            yes[:, label] = float(known[0])
-    return yes
+    positive_shares: npt.NDArray[np.float64] = shares[:, :, -1].copy()
+    for label, label_outcomes in enumerate(outcomes):
+        if len(label_outcomes) == 1:
+            positive_shares[:, label] = float(label_outcomes[0])
+    return positive_shares
 
 
 def _round_down(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,7 +52,7 @@ class ModelDescription:
         kind: ``network`` (trained from scratch), ``pretrained`` (a backbone with a head) or ``classic``.
         task: Single-label or multi-label.
         classes: Names, in the order of the outputs.
-        rendition: Preprocessing of a network's images; None for a classic model, which uses descriptors.
+        image_spec: Preprocessing of a network's images; None for a classic model, which uses descriptors.
         backbone: Of a pretrained model; it carries the preprocessing.
         head: Of a pretrained model (`distingo.models.heads`).
         mode: ``scratch``, ``frozen`` or ``finetune``.
@@ -72,13 +72,13 @@ class ModelDescription:
     kind: Literal["network", "pretrained", "classic"]
     task: Task
     classes: tuple[str, ...]
-    rendition: ImageSpec | None = None
+    image_spec: ImageSpec | None = None
     backbone: BackboneDescription | None = None
     head: str = ""
     mode: str = "scratch"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     precision: str = "auto"
-    normalise: str = "none"
+    normalize: str = "none"
     dropout: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -106,10 +106,10 @@ class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
     place: Text
     arguments: dict[str, Any]
     features: Width
-    rendition: ImageSpecFields
+    image_spec: ImageSpecFields
     mean: _Channels
     std: Annotated[list[Positive], Meta(min_length=3, max_length=3)]
-    licence: Text
+    license: Text
     parameters: Count
     weights_hash: Hash = ""
 
@@ -122,13 +122,13 @@ class ModelFile:
     kind: Literal["network", "pretrained", "classic"]
     task: Literal["single-label", "multi-label"]
     classes: Names
-    rendition: ImageSpecFields | None
+    image_spec: ImageSpecFields | None
     backbone: _BackboneFields | None = None
     head: Literal["", "linear", "linear-svm", "prototype", "knn"] = ""
     mode: Literal["scratch", "frozen", "finetune"] = "scratch"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    normalise: Literal["none", "dataset", "sample", "zca"]
+    normalize: Literal["none", "dataset", "sample", "zca"]
     dropout: Annotated[float, Meta(ge=0, lt=1)] | None
     settings: dict[str, Any]
     provenance: dict[str, Any]
@@ -141,7 +141,7 @@ class ModelFile:
 _SETTINGS: dict[str, object] = {
     "task": Literal["single-label", "multi-label"],
     "bank": Annotated[int, Meta(ge=1, le=1 << 31)],
-    "neighbours": Annotated[int, Meta(ge=1, le=1 << 20)],
+    "neighbors": Annotated[int, Meta(ge=1, le=1 << 20)],
     "temperature": Positive,
     "classes": Annotated[int, Meta(ge=1, le=1 << 20)],
 }
@@ -155,6 +155,9 @@ def read_model_file(path: Path) -> ModelFile:
         RunError: It is missing or from a newer version, or damaged: one line for each fault.
     """
     file = read_record(path, ModelFile, advice=_ADVICE, strict=True)
+    if "neighbours" in file.settings:  # as version 0.1 wrote it
+        others = {name: value for name, value in file.settings.items() if name != "neighbours"}
+        file = replace(file, settings={**others, "neighbors": file.settings["neighbours"]})
     if faults := _find_faults(file):
         raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
     return file
@@ -206,15 +209,15 @@ def _find_faults(file: ModelFile) -> list[str]:
 
 def _contradictions(file: ModelFile) -> list[str]:
     kind, name = file.kind, file.name
-    known = [entry.name for entry in CATALOG.values() if entry.kind == kind]
+    names = [entry.name for entry in CATALOG.values() if entry.kind == kind]
     faults = []
     if kind == "pretrained" and (file.backbone is None or file.head not in HEADS):
         faults.append("a pretrained model without its backbone or head")
     if kind != "pretrained" and file.backbone is not None:
         faults.append(f"a {kind} model with a backbone")
-    if kind != "pretrained" and name not in known:
-        faults.append(f"{quote(name)} is no {kind} model; they are {', '.join(known)}")
-    if kind != "classic" and file.rendition is None:
+    if kind != "pretrained" and name not in names:
+        faults.append(f"{quote(name)} is no {kind} model; they are {', '.join(names)}")
+    if kind != "classic" and file.image_spec is None:
         faults.append("a network without an image size")
     return faults
 
@@ -284,13 +287,13 @@ def _description_from(file: ModelFile, path: Path) -> ModelDescription:
             kind=file.kind,
             task=file.task,
             classes=tuple(file.classes),
-            rendition=None if file.rendition is None else to_record(file.rendition, ImageSpec),
+            image_spec=None if file.image_spec is None else to_record(file.image_spec, ImageSpec),
             backbone=backbone,
             head=file.head,
             mode=file.mode,
             engine=file.engine,
             precision=file.precision,
-            normalise=file.normalise,
+            normalize=file.normalize,
             dropout=file.dropout,
             settings=file.settings,
             provenance=file.provenance,

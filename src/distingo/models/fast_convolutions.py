@@ -46,16 +46,16 @@ class Dropout(nn.Module):
             return features
         if features.device.type != "cpu":
             return F.dropout(features, self.probability)
-        drawn, least = _draw(features.numel(), self.probability)
-        scaled = (drawn < least).to(features.dtype).mul_(1 / (1 - self.probability))
-        return features * _in_the_order_of(features, scaled)
+        random_integers, limit = _draw(features.numel(), self.probability)
+        scaled = (random_integers < limit).to(features.dtype).mul_(1 / (1 - self.probability))
+        return features * _like_features(features, scaled)
 
     def extra_repr(self) -> str:
         """The probability, for `repr`."""
         return f"{self.probability}"
 
 
-def kept_bits(like: Tensor, probability: float) -> Tensor:
+def dropout_masks(like: Tensor, probability: float) -> Tensor:
     """Which numbers dropout keeps, as masks for the bits of floats.
 
     Args:
@@ -65,9 +65,9 @@ def kept_bits(like: Tensor, probability: float) -> Tensor:
     Returns:
         Of that shape and type: all bits set where a number is kept, none where it is dropped.
     """
-    drawn, least = _draw(like.numel(), probability)
-    kept = drawn.to(like.dtype).sub_(least).bitwise_right_shift_(8 * like.element_size() - 1)
-    return kept.view(like.shape)
+    random_integers, limit = _draw(like.numel(), probability)
+    masks = random_integers.to(like.dtype).sub_(limit).bitwise_right_shift_(8 * like.element_size() - 1)
+    return masks.view(like.shape)
 
 
 def _draw(count: int, probability: float) -> tuple[Tensor, int]:
@@ -78,13 +78,13 @@ def _draw(count: int, probability: float) -> tuple[Tensor, int]:
     exact = (256 * probability).is_integer()
     kind, kinds = (torch.int8, 1 << 8) if exact else (torch.int16, 1 << 15)
     draws = -(-count * kind.itemsize // 8)
-    drawn = torch.empty(draws, dtype=torch.int64).random_(-(2**63), None).view(kind)[:count]
+    random_integers = torch.empty(draws, dtype=torch.int64).random_(-(2**63), None).view(kind)[:count]
     if not exact:
-        drawn.bitwise_right_shift_(1)
-    return drawn, round(kinds * (1 - probability)) - kinds // 2
+        random_integers.bitwise_right_shift_(1)
+    return random_integers, round(kinds * (1 - probability)) - kinds // 2
 
 
-def _in_the_order_of(features: Tensor, flat: Tensor) -> Tensor:
+def _like_features(features: Tensor, flat: Tensor) -> Tensor:
     """Flat numbers in the shape and memory order of the features, so that a product runs through both in one go."""
     if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
         n, channels, height, width = features.shape
@@ -161,11 +161,11 @@ class _ConvolvePoolReLU(torch.autograd.Function):
         bits = positive.bitwise_and_(_bits(gradient.contiguous()))
         parts = zip(torch.split(bits, ctx.images), ctx.blocks, strict=True)
         maps = ((block.inputs, _spread(part, block).view(gradient.dtype)) for part, block in parts)
-        wanted = ctx.needs_input_grad[0]
-        gradients = [_convolution_backward(*pair, weight, wants_images=wanted) for pair in maps]
+        needs_images = ctx.needs_input_grad[0]
+        gradients = [_convolution_backward(*pair, weight, needs_images=needs_images) for pair in maps]
         of_bias = bits.view(gradient.dtype).sum((0, 1, 2))
         of_weight = torch.stack([weight for _, weight in gradients]).sum(0)
-        if not wanted:
+        if not needs_images:
             return None, of_weight, of_bias, None
         images = torch.cat([images for images, _ in gradients if images is not None])
         return _without_margin(images, ctx.size, weight.shape[-1] // 2), of_weight, of_bias, None
@@ -205,7 +205,7 @@ def _convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor, maxima: Ten
     upper, lower = larger[:, 0::2], larger[:, 1::2]
     torch.maximum(upper, lower, out=maxima)
     if dropout:
-        maxima.bitwise_and_(kept_bits(maxima, dropout))
+        maxima.bitwise_and_(dropout_masks(maxima, dropout))
     # none is negative, so no difference can overflow
     return _Block(inputs, _is_negative(left - right), _is_negative(upper - lower))
 
@@ -223,15 +223,15 @@ def _spread(gradient: Tensor, block: _Block) -> Tensor:
 
 
 def _convolution_backward(
-    inputs: Tensor, gradient: Tensor, weight: Tensor, *, wants_images: bool
+    inputs: Tensor, gradient: Tensor, weight: Tensor, *, needs_images: bool
 ) -> tuple[Tensor | None, Tensor]:
     """Gradients of the inputs (n, h, w, in), None unless wanted, and of the weight, for the maps' (n, h, w, out)."""
     margin = (gradient.shape[1] - inputs.shape[2] + weight.shape[-1] - 1) // 2
     geometry = [1, 1], [margin, margin], [1, 1], _TRANSPOSED, [0, 0], 1
     images, of_weight, _ = torch.ops.aten.convolution_backward(
-        gradient.permute(0, 3, 1, 2), inputs, weight, None, *geometry, [wants_images, True, False]
+        gradient.permute(0, 3, 1, 2), inputs, weight, None, *geometry, [needs_images, True, False]
     )
-    return (images.permute(0, 2, 3, 1) if wants_images else None), of_weight
+    return (images.permute(0, 2, 3, 1) if needs_images else None), of_weight
 
 
 _WEIGHT, _BIAS, _STRIDE, _GROUPS = 1, 2, 3, 6
@@ -283,10 +283,10 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         images, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry
-        wanted = [*ctx.needs_input_grad[:2], False]
+        needs_gradients = [*ctx.needs_input_grad[:2], False]
         transposed = False
         geometry = [*stride], [*padding], [*dilation], transposed, [0, 0], groups
         of_images, of_weight, _ = torch.ops.aten.convolution_backward(
-            gradient.float(), images.float(), weight.float(), None, *geometry, wanted
+            gradient.float(), images.float(), weight.float(), None, *geometry, needs_gradients
         )
-        return (of_images.to(images.dtype) if wanted[0] else None), of_weight, None, None, None, None
+        return (of_images.to(images.dtype) if needs_gradients[0] else None), of_weight, None, None, None, None

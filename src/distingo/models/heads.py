@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import UsageError, option, suggest_names
 
 HEADS = ("linear", "linear-svm", "prototype", "knn")
 """Names of the heads; ``linear`` is the default."""
@@ -30,7 +30,7 @@ def require_head(name: str) -> None:
     """
     if name not in HEADS:
         raise UsageError(
-            f"{option('head')} {name}: no head is called so; {name_the_nearest(name, list(HEADS))}",
+            f"{option('head')} {name}: no head is called so; {suggest_names(name, list(HEADS))}",
             code="unknown_name",
             parameter="head",
         )
@@ -62,7 +62,7 @@ def build_head(kind: str, features: int, classes: int, settings: Mapping[str, An
             features,
             classes,
             bank=int(settings["bank"]),
-            neighbours=int(settings["neighbours"]),
+            neighbors=int(settings["neighbors"]),
             temperature=float(settings["temperature"]),
             several=settings["task"] == "multi-label",
         )
@@ -143,7 +143,7 @@ class NeighborHead(nn.Module):
         features: Numbers in an embedding.
         classes: How many logits come out.
         bank: How many images can vote.
-        neighbours: k, how many of them do.
+        neighbors: k, how many of them do.
         temperature: Above 0; the lower, the more the nearest count.
         several: Whether an image has several labels.
 
@@ -158,12 +158,12 @@ class NeighborHead(nn.Module):
     offset: Tensor
 
     def __init__(
-        self, features: int, classes: int, *, bank: int, neighbours: int, temperature: float, several: bool
+        self, features: int, classes: int, *, bank: int, neighbors: int, temperature: float, several: bool
     ) -> None:
         super().__init__()
-        if not 1 <= neighbours <= bank or not temperature > 0:
-            raise ValueError(f"{neighbours} neighbors of {bank} pictures at temperature {temperature}")
-        self.neighbours, self.temperature, self.several = neighbours, temperature, several
+        if not 1 <= neighbors <= bank or not temperature > 0:
+            raise ValueError(f"{neighbors} neighbors of {bank} pictures at temperature {temperature}")
+        self.neighbors, self.temperature, self.several = neighbors, temperature, several
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("bank", torch.zeros(bank, features))
         shape, kind = ((bank, classes), torch.uint8) if several else ((bank,), torch.int64)
@@ -175,7 +175,7 @@ class NeighborHead(nn.Module):
         """Logits (n, classes) of float embeddings (n, features)."""
         with torch.autocast(embeddings.device.type, enabled=False):
             directions = center_and_normalize(embeddings.float(), self.center)
-            similarities, nearest = find_neighbors(directions, self.bank, self.neighbours)
+            similarities, nearest = find_neighbors(directions, self.bank, self.neighbors)
             return self.vote(similarities, nearest)
 
     def vote(self, similarities: Tensor, nearest: Tensor) -> Tensor:
@@ -187,19 +187,19 @@ class NeighborHead(nn.Module):
             shares = weights.new_zeros(weights.shape[0], len(self.prior)).scatter_add_(
                 1, self.targets[nearest], weights
             )
-        smoothing = 1 / self.neighbours
+        smoothing = 1 / self.neighbors
         shares = (shares + smoothing * self.prior) / (1 + smoothing)
         logits = torch.logit(shares) if self.several else torch.log(shares)
         return logits + self.offset
 
 
-def find_neighbors(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+def find_neighbors(directions: Tensor, bank: Tensor, neighbors: int) -> tuple[Tensor, Tensor]:
     """The rows of a bank that are most similar, the most similar one first; in blocks, so that memory is bounded.
 
     Args:
         directions: Float32 (n, features) of unit length.
         bank: Float32 (m, features) of unit length.
-        neighbours: k, from 1 to m.
+        neighbors: k, from 1 to m.
 
     Returns:
         Cosine similarities float32 (n, k) and rows int64 (n, k).
@@ -207,11 +207,11 @@ def find_neighbors(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[T
     # a tracer would take the number of blocks for a constant, and batches of exports are small
     whole, block = torch.compiler.is_exporting(), max(1, _SIMILARITIES_AT_ONCE // len(bank))
     parts = [directions] if whole else torch.split(directions, block)
-    found = [torch.topk(part @ bank.T, neighbours, dim=1) for part in parts]
-    if not found:
-        empty = directions.new_zeros(0, neighbours)
+    matches = [torch.topk(part @ bank.T, neighbors, dim=1) for part in parts]
+    if not matches:
+        empty = directions.new_zeros(0, neighbors)
         return empty, empty.long()
-    return torch.cat([values for values, _ in found]), torch.cat([indices for _, indices in found])
+    return torch.cat([values for values, _ in matches]), torch.cat([indices for _, indices in matches])
 
 
 class PretrainedClassifier(nn.Module):
@@ -256,14 +256,14 @@ def last_layer(network: nn.Module) -> nn.Module:
 @contextmanager
 def record_features(network: nn.Module) -> Iterator[list[Tensor]]:
     """Context manager in which each forward pass appends its features, float (n, features), to the list."""
-    seen: list[Tensor] = []
+    features: list[Tensor] = []
 
     def record(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         del module
-        seen.append(arguments[0].detach())
+        features.append(arguments[0].detach())
 
     hook = last_layer(network).register_forward_pre_hook(record)
     try:
-        yield seen
+        yield features
     finally:
         hook.remove()

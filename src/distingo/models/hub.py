@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from distingo.datasets.cache.store import Cache
-from distingo.errors import DistingoError, ModelError, ResourceError, name_the_nearest, option
+from distingo.errors import DistingoError, ModelError, ResourceError, option, suggest_names
 from distingo.files import parse_json, write_json
 from distingo.models.architectures import import_timm
 from distingo.models.presets import PRESETS
 from distingo.progress import progress_bar
 from distingo.version import __version__
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _WAITS = (0.5, 1.0, 2.0)  # seconds before each further try
 
-_PASSING = {408, 425, 429}  # answers that are worth another try, besides 500 and above
+_TEMPORARY = {408, 425, 429}  # answers that are worth another try, besides 500 and above
 
 _CHUNK = 1 << 20
 
@@ -47,11 +47,11 @@ def find_cached(repository: str, filename: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     name, revision = _split(repository)
-    found = try_to_load_from_cache(name, filename, revision=revision)
-    if not isinstance(found, str):
+    cached = try_to_load_from_cache(name, filename, revision=revision)
+    if not isinstance(cached, str):
         return None
-    blob = Path(found).resolve()
-    return Path(found) if _agrees(blob, blob.name) else None
+    blob = Path(cached).resolve()
+    return Path(cached) if _agrees(blob, blob.name) else None
 
 
 def fetch_file(repository: str, filename: str, *, name: str) -> Path:
@@ -145,24 +145,24 @@ def _download(url: str, partial: Path, filename: str, size: int | None) -> None:
     _try_again(get)
 
 
-def _try_again(action: Callable[[], Answer]) -> Answer:
+def _try_again(action: Callable[[], Result]) -> Result:
     """Call a function, and retry after a while on temporary network errors."""
     for wait in _WAITS:
         try:
             return action()
         except Exception as error:
-            if not _may_pass(error):
+            if not _is_temporary(error):
                 raise
             time.sleep(wait)
     return action()
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_temporary(error: Exception) -> bool:
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
-        return status in _PASSING or status >= 500
+        return status in _TEMPORARY or status >= 500
     if type(error).__name__ in {"ConnectError", "ProxyError", "OfflineModeIsEnabled"}:
         return False  # nobody there: waiting two seconds won't change it
     # The hub's library says OSError where the connection ended before the file did.
@@ -225,10 +225,10 @@ def _explain(error: Exception, repository: str, filename: str, name: str) -> Mod
         return ModelError(
             f"{name}: {_endpoint()} answers {status} for {repository}; try later, {otherwise}", code="hub_unreachable"
         )
-    return ModelError(say_unreachable(name, type(error).__name__), code="hub_unreachable")
+    return ModelError(describe_unreachable(name, type(error).__name__), code="hub_unreachable")
 
 
-def say_unreachable(name: str, reason: str) -> str:
+def describe_unreachable(name: str, reason: str) -> str:
     """What to do without network and without cache, in one line.
 
     Args:
@@ -263,7 +263,7 @@ def get_file(repository: str, filename: str, *, name: str) -> Path:
         if cached := find_cached(repository, filename):
             return cached
     if is_offline():
-        raise ModelError(say_unreachable(name, "no network is allowed"), code="hub_unreachable")
+        raise ModelError(describe_unreachable(name, "no network is allowed"), code="hub_unreachable")
     return fetch_file(repository, filename, name=name)
 
 
@@ -280,7 +280,7 @@ class ListedBackbone:
         parameters: Number of parameters without the classifier; None if it can't be built.
         height: Of the images it wants, in pixels.
         width: Of the images it wants, in pixels.
-        licence: License of the weights as named by their publisher; empty if unknown.
+        license: License of the weights as named by their publisher; empty if unknown.
     """
 
     name: str
@@ -288,7 +288,7 @@ class ListedBackbone:
     parameters: int | None
     height: int
     width: int
-    licence: str
+    license: str
 
 
 def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[ListedBackbone, ...]:
@@ -309,11 +309,11 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
     """
     models = import_timm().models
     names: list[str] = sorted(models.list_pretrained())
-    wanted = PRESETS[pattern].backbone if pattern in PRESETS else pattern
-    glob = wanted if wanted in names or set(wanted) & set("*?[") else f"*{wanted}*"
+    name_or_pattern = PRESETS[pattern].backbone if pattern in PRESETS else pattern
+    glob = name_or_pattern if name_or_pattern in names or set(name_or_pattern) & set("*?[") else f"*{name_or_pattern}*"
     chosen = [name for name in names if fnmatchcase(name, glob)]
     if not chosen:
-        advice = name_the_nearest(
+        advice = suggest_names(
             pattern.partition(".")[0],
             list(dict.fromkeys(name.partition(".")[0] for name in names)),
             otherwise="a pattern without * is looked for inside names",
@@ -331,7 +331,7 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
             parameters=counts.get(key_of(name, configuration)),
             height=int(configuration.input_size[1]),
             width=int(configuration.input_size[2]),
-            licence=configuration.license or "",
+            license=configuration.license or "",
         )
         for name, configuration in configurations.items()
     )
@@ -345,17 +345,17 @@ def key_of(name: str, configuration: Any) -> str:
 
 
 def _count(configurations: Mapping[str, Any], cache: Cache) -> dict[str, int | None]:
-    counts = {**read_shipped_counts(), **_read_kept(cache)}
+    counts = {**read_shipped_counts(), **_read_saved_counts(cache)}
     missing = [key for key in configurations if key not in counts]
     if not missing:
         return counts
-    kept: dict[str, int | None] = {}
+    new_counts: dict[str, int | None] = {}
     with progress_bar("counting parameters", len(missing)) as advance:
         for number, key in enumerate(missing, start=1):
-            kept[key] = counts[key] = count_by_key(key)
+            new_counts[key] = counts[key] = count_by_key(key)
             advance(1, key)
             if number % _SAVED_AFTER == 0 or number == len(missing):
-                _keep(cache, {**_read_kept(cache), **kept})
+                _save_counts(cache, {**_read_saved_counts(cache), **new_counts})
     return counts
 
 
@@ -381,7 +381,7 @@ def read_shipped_counts() -> dict[str, int | None]:
     return dict(parse_json(text)["parameters"])
 
 
-def _read_kept(cache: Cache) -> dict[str, int | None]:
+def _read_saved_counts(cache: Cache) -> dict[str, int | None]:
     try:
         content = parse_json((cache.folder / "backbone-parameters.json").read_text(encoding="utf-8"))
         return dict(content["parameters"]) if content["timm"] == import_timm().__version__ else {}
@@ -389,6 +389,6 @@ def _read_kept(cache: Cache) -> dict[str, int | None]:
         return {}
 
 
-def _keep(cache: Cache, counts: dict[str, int | None]) -> None:
+def _save_counts(cache: Cache, counts: dict[str, int | None]) -> None:
     with contextlib.suppress(DistingoError, OSError):  # failing to write the cache only costs time
         write_json(cache.folder / "backbone-parameters.json", {"timm": import_timm().__version__, "parameters": counts})

@@ -132,14 +132,14 @@ def summarize(model: nn.Module, height: int, width: int, channels: int) -> str:
     Returns:
         The table and the totals as lines of text, without a newline at the end.
     """
-    passed: list[tuple[nn.Module, tuple[int, ...]]] = []
-    with _recording(model, passed), _judging(model), torch.no_grad():
+    outputs: list[tuple[nn.Module, tuple[int, ...]]] = []
+    with _record_outputs(model, outputs), _evaluation_mode(model), torch.no_grad():
         parameter = next(model.parameters(), torch.zeros(()))
         model(torch.zeros(1, channels, height, width, dtype=parameter.dtype, device=parameter.device))
     names = {layer: name for name, layer in model.named_modules()}
     counted: set[nn.Module] = set()
     rows = [("layer", "kind", "output shape", "parameters")]
-    for layer, shape in passed:
+    for layer, shape in outputs:
         count = 0 if layer in counted else sum(weight.numel() for weight in layer.parameters())
         counted.add(layer)
         text = " x ".join(map(str, shape))
@@ -150,15 +150,15 @@ def summarize(model: nn.Module, height: int, width: int, channels: int) -> str:
 
 
 @contextmanager
-def _recording(model: nn.Module, passed: list[tuple[nn.Module, tuple[int, ...]]]) -> Iterator[None]:
+def _record_outputs(model: nn.Module, outputs: list[tuple[nn.Module, tuple[int, ...]]]) -> Iterator[None]:
     """Note every childless layer's output shape, without the batch axis, as it is passed."""
 
-    def note(layer: nn.Module, _inputs: object, output: object) -> None:
+    def record(layer: nn.Module, _inputs: object, output: object) -> None:
         if isinstance(output, Tensor):
-            passed.append((layer, tuple(output.shape[1:])))
+            outputs.append((layer, tuple(output.shape[1:])))
 
     leaves = [layer for layer in model.modules() if next(layer.children(), None) is None]
-    hooks = [layer.register_forward_hook(note) for layer in leaves]
+    hooks = [layer.register_forward_hook(record) for layer in leaves]
     try:
         yield
     finally:
@@ -167,7 +167,7 @@ def _recording(model: nn.Module, passed: list[tuple[nn.Module, tuple[int, ...]]]
 
 
 @contextmanager
-def _judging(model: nn.Module) -> Iterator[None]:
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Context manager that switches all layers to evaluation mode, and restores their modes."""
     were_training = {layer: layer.training for layer in model.modules()}
     model.eval()

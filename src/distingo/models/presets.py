@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from distingo.errors import ModelError, join_faults, name_the_nearest, quote
+from distingo.errors import ModelError, join_faults, quote, suggest_names
 from distingo.files import parse_json
 from distingo.models.architectures import check_architecture, import_timm
 from distingo.models.catalog import CATALOG
@@ -56,7 +56,7 @@ _PRESETS = (
 
 PRESETS: dict[str, BackbonePreset] = {preset.name: preset for preset in _PRESETS}
 
-_ASKS_FOR_CODE = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_load")
+_REQUESTS_CODE = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_load")
 
 _SET_BY_US = {"num_classes", "in_chans", "img_size"}
 
@@ -110,7 +110,7 @@ class BackboneSettings:
         return self.configuration.get("tag") or ""
 
     @property
-    def licence(self) -> str:
+    def license(self) -> str:
         """The weights' license as named by their publisher; empty if unknown."""
         return self.configuration.get("license") or ""
 
@@ -151,7 +151,7 @@ class BackboneSettings:
         """Per channel, of pixel values in [0, 1]."""
         return tuple(float(value) for value in self.configuration.get("std") or (0.229, 0.224, 0.225))
 
-    def rendition(self, height: int, width: int) -> ImageSpec:
+    def image_spec(self, height: int, width: int) -> ImageSpec:
         """Return the preprocessing that the weights were evaluated with, optionally at another size.
 
         timm's ``squash`` is our ``stretch``. Its ``border`` (the whole image, padded) has no equal here: the middle
@@ -177,10 +177,10 @@ def find_settings(name: str) -> BackboneSettings:
     models = import_timm().models
     architecture, _, tag = name.partition(".")
     if not models.is_model(architecture):
-        names = models.list_pretrained()
-        known = [*CATALOG, *PRESETS, *dict.fromkeys(known.partition(".")[0] for known in names)]
+        architectures = dict.fromkeys(pretrained.partition(".")[0] for pretrained in models.list_pretrained())
+        names = [*CATALOG, *PRESETS, *architectures]
         raise ModelError(
-            f"no model is called {name!r}; {_nearest(architecture, known)}", code="unknown_name", parameter="model"
+            f"no model is called {name!r}; {_nearest(architecture, names)}", code="unknown_name", parameter="model"
         )
     if tag and name not in _trained(architecture):
         raise ModelError(
@@ -188,17 +188,19 @@ def find_settings(name: str) -> BackboneSettings:
             code="unknown_name",
             parameter="model",
         )
-    found = models.get_pretrained_cfg(name)
-    return _checked(BackboneSettings(architecture, asdict(found) if found else {}, {}), f"backbone {name}")
+    configuration = models.get_pretrained_cfg(name)
+    return _checked(
+        BackboneSettings(architecture, asdict(configuration) if configuration else {}, {}), f"backbone {name}"
+    )
 
 
 def _trained(architecture: str) -> list[str]:
     return [str(name) for name in import_timm().models.list_pretrained(f"{architecture}.*")]
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _nearest(name: str, names: list[str]) -> str:
     many = "`distingo models` and `distingo models --pretrained` list all"
-    return name_the_nearest(name, known, otherwise=None if len(known) <= 20 else many)
+    return suggest_names(name, names, otherwise=None if len(names) <= 20 else many)
 
 
 def read_settings(path: Path) -> BackboneSettings:
@@ -211,12 +213,12 @@ def read_settings(path: Path) -> BackboneSettings:
         ModelError: It is missing, damaged, not timm's, or asks for code that we would have to run.
     """
     content = _read_object(path)
-    given = content.get("pretrained_cfg", content)
-    if not isinstance(given, dict):
+    pretrained = content.get("pretrained_cfg", content)
+    if not isinstance(pretrained, dict):
         raise ModelError(
             f"{path}: pretrained_cfg is no JSON object; take the folder from the hub again", code="damaged_file"
         )
-    _refuse_code(path, content, given)
+    _refuse_code(path, content, pretrained)
     architecture = content.get("architecture")
     if not isinstance(architecture, str):
         raise ModelError(
@@ -227,20 +229,20 @@ def read_settings(path: Path) -> BackboneSettings:
         near = _nearest(architecture[:100], models.list_models())
         raise ModelError(f"{path}: timm knows no architecture {quote(architecture)}; {near}", code="unknown_name")
     # The places that timm would fetch from are none of ours: they would only be carried along unchecked.
-    known = {field.name for field in fields(models.PretrainedCfg)} & set(_PRETRAINED)
-    configuration = {name: value for name, value in given.items() if name in known}
+    field_names = {field.name for field in fields(models.PretrainedCfg)} & set(_PRETRAINED)
+    configuration = {name: value for name, value in pretrained.items() if name in field_names}
     if "num_classes" in content:
         configuration["num_classes"] = content["num_classes"]
     if faults := find_faults(configuration, _PRETRAINED, optional=tuple(_PRETRAINED)):
         raise ModelError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
     arguments = content.get("model_args") or {}
     _check_arguments(path, arguments)
-    kept = {name: value for name, value in arguments.items() if name not in _SET_BY_US}
+    shaping = {name: value for name, value in arguments.items() if name not in _SET_BY_US}
     try:
-        check_architecture(architecture, kept)
+        check_architecture(architecture, shaping)
     except ModelError as error:
         raise ModelError(f"{path}: {error}", code=error.code, parameter=error.parameter) from error
-    return _checked(BackboneSettings(architecture, configuration, kept), str(path))
+    return _checked(BackboneSettings(architecture, configuration, shaping), str(path))
 
 
 def _read_object(path: Path) -> Mapping[str, Any]:
@@ -262,7 +264,7 @@ def _read_object(path: Path) -> Mapping[str, Any]:
 def _refuse_code(path: Path, *levels: Mapping[str, Any]) -> None:
     """We run no code that comes with weights; a configuration that asks for it is refused as a whole."""
     for level in levels:
-        for name in _ASKS_FOR_CODE:
+        for name in _REQUESTS_CODE:
             if level.get(name):
                 raise ModelError(
                     f"{path}: asks for code of its own ({name}), which is never run; choose another backbone",
@@ -284,7 +286,7 @@ def _check_arguments(path: Path, arguments: Any) -> None:
         raise ModelError(f"{path}: model_args may not hold {named}; choose another backbone", code="forbidden_argument")
 
 
-def _checked(settings: BackboneSettings, place: str) -> BackboneSettings:
+def _checked(settings: BackboneSettings, origin: str) -> BackboneSettings:
     try:
         channels = int((settings.configuration.get("input_size") or (3,))[0])
         height, width = settings.input_size
@@ -292,8 +294,8 @@ def _checked(settings: BackboneSettings, place: str) -> BackboneSettings:
         valid = valid and min(height, width, *settings.std) > 0
     except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise ModelError(
-            f"{place}: a damaged pretrained configuration ({error}); take it from the hub again", code="damaged_file"
+            f"{origin}: a damaged pretrained configuration ({error}); take it from the hub again", code="damaged_file"
         ) from error
     if not valid:
-        raise ModelError(f"{place}: not for pictures of 3 channels; choose another backbone", code="unsupported_model")
+        raise ModelError(f"{origin}: not for pictures of 3 channels; choose another backbone", code="unsupported_model")
     return settings

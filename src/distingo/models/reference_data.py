@@ -21,13 +21,13 @@ from distingo.files import write_json
 from distingo.runs.fields import Count, Share, read_record
 from distingo.runs.folder import FORMAT
 
-EVIDENCE_FILE = "confidence.json"
+CALIBRATION_SET_FILE = "confidence.json"
 
 _ADVICE = "train again or restore it"
 
 
-class _GivenFields(msgspec.Struct, forbid_unknown_fields=True):
-    picture: list[Count]
+class _PredictedFields(msgspec.Struct, forbid_unknown_fields=True):
+    image: list[Count]
     probability: list[Share]
     right: list[Literal[0, 1]]
 
@@ -38,11 +38,11 @@ class _TrueFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _EvidenceFile:
+class _CalibrationSetFile:
     """The content of ``confidence.json``."""
 
-    validation_pictures: Count
-    given_labels: _GivenFields
+    validation_images: Count
+    given_labels: _PredictedFields
     true_labels: _TrueFields
     distances: list[Annotated[float, msgspec.Meta(ge=0, le=1e30)]]
     folds: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
@@ -75,10 +75,10 @@ class CalibrationSet:
     folds: int = 0
 
 
-def gather_evidence(
+def build_calibration_set(
     probabilities: npt.NDArray[Any],
     targets: npt.NDArray[Any],
-    given: npt.NDArray[np.bool_],
+    predicted: npt.NDArray[np.bool_],
     distances: npt.NDArray[np.float64],
     *,
     folds: int = 0,
@@ -88,12 +88,12 @@ def gather_evidence(
     Args:
         probabilities: Calibrated, float (n, classes).
         targets: int64 (n,), or bool (n, classes) with several labels.
-        given: Bool (n, classes): the predicted labels; for single-label the most probable one.
+        predicted: Bool (n, classes): the predicted labels; for single-label the most probable one.
         distances: float64 (validation images,), or empty.
         folds: As in `CalibrationSet`.
     """
     truth = targets if targets.ndim == 2 else np.arange(probabilities.shape[1]) == targets[:, None]
-    owners, labels = np.nonzero(given)
+    owners, labels = np.nonzero(predicted)
     images, true_labels = np.nonzero(truth)
     wide = probabilities.astype(np.float64)
     return CalibrationSet(
@@ -108,25 +108,25 @@ def gather_evidence(
     )
 
 
-def save_evidence(folder: Path, calibration_set: CalibrationSet) -> None:
+def save_calibration_set(folder: Path, calibration_set: CalibrationSet) -> None:
     """Write ``confidence.json``, numbers to seven digits."""
     content = {
         "format": FORMAT,
-        "validation_pictures": calibration_set.n,
+        "validation_images": calibration_set.n,
         "folds": calibration_set.folds,
         "given_labels": {
-            "picture": calibration_set.owners.tolist(),
+            "image": calibration_set.owners.tolist(),
             "probability": _rounded(calibration_set.confidences),
             "right": calibration_set.right.astype(int).tolist(),
         },
         "true_labels": {"probability": _rounded(calibration_set.truths), "weight": _rounded(calibration_set.weights)},
         "distances": _rounded(calibration_set.distances),
     }
-    write_json(folder / EVIDENCE_FILE, content)
+    write_json(folder / CALIBRATION_SET_FILE, content)
 
 
-def load_evidence(folder: Path) -> CalibrationSet | None:
-    """Read the file that `save_evidence` wrote, or return None if there is none.
+def load_calibration_set(folder: Path) -> CalibrationSet | None:
+    """Read the file that `save_calibration_set` wrote, or return None if there is none.
 
     Args:
         folder: The ``model`` folder of a run.
@@ -134,16 +134,16 @@ def load_evidence(folder: Path) -> CalibrationSet | None:
     Raises:
         RunError: The file is damaged or from a newer version.
     """
-    path = folder / EVIDENCE_FILE
+    path = folder / CALIBRATION_SET_FILE
     if not path.is_file():
         return None
-    stored = read_record(path, _EvidenceFile, advice=_ADVICE, strict=True)
-    given, true = stored.given_labels, stored.true_labels
+    stored = read_record(path, _CalibrationSetFile, advice=_ADVICE, strict=True)
+    predicted, true = stored.given_labels, stored.true_labels
     calibration_set = CalibrationSet(
-        n=stored.validation_pictures,
-        owners=np.array(given.picture, np.int64),
-        confidences=np.array(given.probability, np.float64),
-        right=np.array(given.right, np.bool_),
+        n=stored.validation_images,
+        owners=np.array(predicted.image, np.int64),
+        confidences=np.array(predicted.probability, np.float64),
+        right=np.array(predicted.right, np.bool_),
         truths=np.array(true.probability, np.float64),
         weights=np.array(true.weight, np.float64),
         distances=np.array(stored.distances, np.float64),
@@ -223,9 +223,9 @@ class FeatureBank:
         """Return the bank with rows in float32, to avoid converting them for every query."""
         return replace(self, rows=self.rows.astype(np.float32))
 
-    def place(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def transform(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Bring features of images, float (n, features) as the model gives them, to where the rows are."""
-        return _place(features, self.center, self.scale, unit=self.unit)
+        return _transform(features, self.center, self.scale, unit=self.unit)
 
     def nearest(self, features: npt.NDArray[Any], count: int) -> tuple[npt.NDArray[np.int64], Floats]:
         """Find the most similar rows for each image.
@@ -242,16 +242,17 @@ class FeatureBank:
         """
         if features.ndim != 2 or features.shape[1] != self.rows.shape[1]:
             raise ValueError(f"features of shape {features.shape} for a bank of {self.rows.shape[1]} features")
-        placed, bank = self.place(features), np.asarray(self.rows, np.float32)
+        transformed, bank = self.transform(features), np.asarray(self.rows, np.float32)
         squares = np.einsum("ij,ij->i", bank, bank)
         count = min(count, len(bank))
         at_once = max(1, _SIMILARITIES_AT_ONCE // len(bank))
-        found = [
-            _nearest(placed[start : start + at_once], bank, squares, count) for start in range(0, len(placed), at_once)
+        matches = [
+            _nearest(transformed[start : start + at_once], bank, squares, count)
+            for start in range(0, len(transformed), at_once)
         ]
-        if not found:
+        if not matches:
             return np.zeros((0, count), np.int64), np.zeros((0, count))
-        return np.concatenate([rows for rows, _ in found]), np.concatenate([distances for _, distances in found])
+        return np.concatenate([rows for rows, _ in matches]), np.concatenate([distances for _, distances in matches])
 
     def distances(self, features: npt.NDArray[Any]) -> Floats:
         """Return each image's distance to the `NEIGHBORS`-th nearest row of the bank, float64 (n,)."""
@@ -299,22 +300,22 @@ def build_bank(
     if not unit:
         center, spread = features.mean(axis=0).astype(np.float32), features.std(axis=0).astype(np.float32)
         scale = np.where(spread > 0, spread, np.float32(1))
-    rows = _place(features, center, scale, unit=unit)
+    rows = _transform(features, center, scale, unit=unit)
     return FeatureBank(rows.astype(np.float16), contents, center, scale, unit)
 
 
-def _place(features: npt.NDArray[Any], center: Any, scale: Any, *, unit: bool) -> npt.NDArray[np.float32]:
-    placed = (features.astype(np.float32) - center) / scale
+def _transform(features: npt.NDArray[Any], center: Any, scale: Any, *, unit: bool) -> npt.NDArray[np.float32]:
+    transformed = (features.astype(np.float32) - center) / scale
     if unit:
-        placed /= np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), np.float32(1e-12))
-    return np.asarray(placed, np.float32)
+        transformed /= np.maximum(np.linalg.norm(transformed, axis=1, keepdims=True), np.float32(1e-12))
+    return np.asarray(transformed, np.float32)
 
 
 def _nearest(
-    placed: npt.NDArray[np.float32], bank: npt.NDArray[np.float32], squares: npt.NDArray[np.float32], count: int
+    transformed: npt.NDArray[np.float32], bank: npt.NDArray[np.float32], squares: npt.NDArray[np.float32], count: int
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    own = np.einsum("ij,ij->i", placed, placed)
-    squared = own[:, None] + squares - 2 * (placed @ bank.T)
+    own = np.einsum("ij,ij->i", transformed, transformed)
+    squared = own[:, None] + squares - 2 * (transformed @ bank.T)
     some = np.argpartition(squared, count - 1, axis=1)[:, :count]
     order = np.argsort(np.take_along_axis(squared, some, axis=1), axis=1, kind="stable")
     rows = np.take_along_axis(some, order, axis=1).astype(np.int64)

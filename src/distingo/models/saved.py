@@ -29,8 +29,14 @@ from distingo.models.description import (
 )
 from distingo.models.heads import NeighborHead, PretrainedClassifier, build_head
 from distingo.models.layers import ChannelNormalization, build_normalization
-from distingo.models.reference_data import CalibrationSet, FeatureBank, check_bank, load_evidence, save_evidence
-from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
+from distingo.models.reference_data import (
+    CalibrationSet,
+    FeatureBank,
+    check_bank,
+    load_calibration_set,
+    save_calibration_set,
+)
+from distingo.models.timm_layout import CONFIG_FILE, lay_out, rename_from_timm
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | FrequencyClassifier
 
@@ -79,23 +85,23 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
     """
     if description.backbone is not None:
         return _assemble_pretrained(description, description.backbone)
-    rendition = description.rendition
-    if rendition is None:
+    image_spec = description.image_spec
+    if image_spec is None:
         raise RunError(f"model {description.name}: a network without a picture size", code="damaged_file")
-    normalisation = build_normalization(
-        description.normalise,
-        channels=rendition.channels,
-        pixels=rendition.channels * rendition.height * rendition.width,
+    normalization = build_normalization(
+        description.normalize,
+        channels=image_spec.channels,
+        pixels=image_spec.channels * image_spec.height * image_spec.width,
     )
     network = build_network(
         description.name,
         classes=len(description.classes),
-        height=rendition.height,
-        width=rendition.width,
-        channels=rendition.channels,
+        height=image_spec.height,
+        width=image_spec.width,
+        channels=image_spec.channels,
         dropout=description.dropout,
     )
-    return nn.Sequential(OrderedDict(normalisation=normalisation, network=network))
+    return nn.Sequential(OrderedDict(normalisation=normalization, network=network))
 
 
 def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescription) -> nn.Sequential:
@@ -105,8 +111,8 @@ def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescri
 
 def join_backbone(description: BackboneDescription, backbone: nn.Module, head: nn.Module) -> nn.Sequential:
     """A backbone behind its own normalization, and a head: the parts ``normalization`` and ``network``."""
-    normalisation = ChannelNormalization(description.mean, description.std)
-    return nn.Sequential(OrderedDict(normalisation=normalisation, network=PretrainedClassifier(backbone, head)))
+    normalization = ChannelNormalization(description.mean, description.std)
+    return nn.Sequential(OrderedDict(normalisation=normalization, network=PretrainedClassifier(backbone, head)))
 
 
 def feature_extractor(network: nn.Module) -> nn.Sequential:
@@ -136,7 +142,7 @@ def save_model(folder: Path, model: SavedModel) -> None:
     if model.bank is not None:
         save_bank(folder, model.bank)
     if model.calibration_set is not None:
-        save_evidence(folder, model.calibration_set)
+        save_calibration_set(folder, model.calibration_set)
     weights = save(tensors)
     write_bytes(folder / "model.safetensors", weights)
     write_model_json(folder, model.description, content_hash(weights))
@@ -165,7 +171,7 @@ def load_model(folder: Path) -> SavedModel:
     """
     description, weights_hash = read_model_json(folder)
     tensors = _read_weights(folder / "model.safetensors", weights_hash)
-    bank, calibration_set = load_bank(folder), load_evidence(folder)
+    bank, calibration_set = load_bank(folder), load_calibration_set(folder)
     try:
         if description.kind == "classic":
             kind: type[ClassicClassifier] = _CLASSIC[description.name]
@@ -176,8 +182,8 @@ def load_model(folder: Path) -> SavedModel:
         network = assemble_network(description)
         fresh: dict[str, Tensor] = network.state_dict()
         state = {name: from_numpy(array) for name, array in named.items()}
-        normalisation = {name: tensor for name, tensor in fresh.items() if name.startswith(_NORMALIZATION)}
-        network.load_state_dict(state if named is tensors else {**normalisation, **state})
+        normalization = {name: tensor for name, tensor in fresh.items() if name.startswith(_NORMALIZATION)}
+        network.load_state_dict(state if named is tensors else {**normalization, **state})
         _require_votes(network)
     except ModelError:
         raise
@@ -195,7 +201,7 @@ def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray
         network = assemble_network(description)
     described = network.state_dict()
     require_room(network, sum(array.size for array in tensors.values()))
-    named = name_as_ours(tensors, set(described))
+    named = rename_from_timm(tensors, set(described))
     for name, tensor in described.items():
         if name not in named:
             if named is not tensors and name.startswith(_NORMALIZATION):

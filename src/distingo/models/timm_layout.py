@@ -23,7 +23,7 @@ _Tensor = TypeVar("_Tensor")
 CONFIG_FILE = "config.json"
 
 
-_OURS = "network."
+_NETWORK = "network."
 
 
 _BACKBONE = "network.backbone."
@@ -82,20 +82,20 @@ def lay_out(description: BackboneDescription, classes: tuple[str, ...], network:
     return TimmLayout(tensors, _configure(description, classes, whole))
 
 
-def name_as_ours(tensors: dict[str, _Tensor], wanted: set[str]) -> dict[str, _Tensor]:
+def rename_from_timm(tensors: dict[str, _Tensor], names: set[str]) -> dict[str, _Tensor]:
     """Our own names for tensors in timm's layout.
 
     Args:
         tensors: As read from the weights file; in our own layout they stay as they are.
-        wanted: Names of the network's tensors, those of its normalization among them.
+        names: Names of the network's tensors, those of its normalization among them.
 
     Raises:
         ValueError: What timm's names leave over is no dense layer.
     """
-    if any(name.startswith(_OURS) for name in tensors) or not any(name.startswith(_BACKBONE) for name in wanted):
+    if any(name.startswith(_NETWORK) for name in tensors) or not any(name.startswith(_BACKBONE) for name in names):
         return tensors
-    renamed = {_BACKBONE + name: tensor for name, tensor in tensors.items() if _BACKBONE + name in wanted}
-    left = {name: tensor for name, tensor in tensors.items() if _BACKBONE + name not in wanted}
+    renamed = {_BACKBONE + name: tensor for name, tensor in tensors.items() if _BACKBONE + name in names}
+    left = {name: tensor for name, tensor in tensors.items() if _BACKBONE + name not in names}
     for name, tensor in left.items():
         renamed[_HEAD + name.rpartition(".")[2]] = tensor
     if len(renamed) != len(tensors) or {name.rpartition(".")[2] for name in left} != {"weight", "bias"}:
@@ -103,43 +103,43 @@ def name_as_ours(tensors: dict[str, _Tensor], wanted: set[str]) -> dict[str, _Te
     return renamed
 
 
-def _agree(description: BackboneDescription, ours: PretrainedClassifier, theirs: nn.Module) -> bool:
+def _agree(description: BackboneDescription, classifier: PretrainedClassifier, timm_model: nn.Module) -> bool:
     """Return whether both give the same logits, up to rounding, for an image of noise."""
-    rendition = description.rendition
+    image_spec = description.image_spec
     generator = torch.Generator().manual_seed(_SEED)
-    image = torch.randn(1, 3, rendition.height, rendition.width, generator=generator)
-    parameter = next(ours.parameters())
-    training = ours.training
-    ours.eval()
+    image = torch.randn(1, 3, image_spec.height, image_spec.width, generator=generator)
+    parameter = next(classifier.parameters())
+    training = classifier.training
+    classifier.eval()
     try:
         with torch.inference_mode():
-            expected = ours(image.to(parameter.device, parameter.dtype)).float().cpu()
-            found = theirs(image.to(parameter.dtype)).float()
+            expected = classifier(image.to(parameter.device, parameter.dtype)).float().cpu()
+            actual = timm_model(image.to(parameter.dtype)).float()
     finally:
-        ours.train(training)
+        classifier.train(training)
     scale = 1.0 + float(expected.abs().max())
-    return found.shape == expected.shape and bool(((found - expected).abs() <= _TOLERANCE * scale).all())
+    return actual.shape == expected.shape and bool(((actual - expected).abs() <= _TOLERANCE * scale).all())
 
 
 def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: Any) -> dict[str, object]:
     """What timm and `distingo.models.presets.read_settings` read of a folder."""
-    rendition = description.rendition
-    theirs: dict[str, object] = dict(whole.pretrained_cfg)
+    image_spec = description.image_spec
+    timm_configuration: dict[str, object] = dict(whole.pretrained_cfg)
     configuration = {
         "tag": description.tag,
         "custom_load": False,
-        "input_size": [3, rendition.height, rendition.width],
+        "input_size": [3, image_spec.height, image_spec.width],
         "fixed_input_size": "img_size" in description.arguments,
-        "interpolation": rendition.interpolation,
-        "crop_pct": rendition.crop_fraction,
-        "crop_mode": "squash" if rendition.fit == "stretch" else "center",
+        "interpolation": image_spec.interpolation,
+        "crop_pct": image_spec.crop_fraction,
+        "crop_mode": "squash" if image_spec.fit == "stretch" else "center",
         "mean": list(description.mean),
         "std": list(description.std),
         "num_classes": len(classes),
         "pool_size": None,
-        "first_conv": theirs.get("first_conv"),
-        "classifier": theirs.get("classifier"),
-        **({"license": description.licence} if description.licence else {}),
+        "first_conv": timm_configuration.get("first_conv"),
+        "classifier": timm_configuration.get("classifier"),
+        **({"license": description.license} if description.license else {}),
     }
     return {
         "architecture": description.architecture,

@@ -30,14 +30,14 @@ def find_weights_file(folder: Path) -> Path:
     Raises:
         ModelError: There is none, or there are several.
     """
-    found = sorted(folder.glob("*.safetensors"))
+    paths = sorted(folder.glob("*.safetensors"))
     preferred = folder / "model.safetensors"
-    if preferred in found:
+    if preferred in paths:
         return preferred
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(path.name for path in found)
+    if len(paths) == 1:
+        return paths[0]
+    if paths:
+        names = ", ".join(path.name for path in paths)
         raise ModelError(
             f"{folder}: holds several weights files ({names}); name one of them in {option('weights')}",
             code="ambiguous_weights",
@@ -91,10 +91,10 @@ def load_weights(path: Path, settings: BackboneSettings, arguments: Mapping[str,
     shapes = read_shapes(path)
     _require_room(path, shapes, settings.architecture, arguments)
     state, fresh = _read_state(path, shapes, settings, arguments)
-    wanted: dict[str, Tensor] = fresh.state_dict()
+    expected: dict[str, Tensor] = fresh.state_dict()
     if _mostly_untouched(fresh, state):
-        raise ModelError(_say_mismatch(path, settings.architecture, shapes, wanted), code="weights_differ")
-    fresh.load_state_dict({name: state[name] for name in wanted}, assign=True)
+        raise ModelError(_describe_mismatch(path, settings.architecture, shapes, expected), code="weights_differ")
+    fresh.load_state_dict({name: state[name] for name in expected}, assign=True)
     return fresh.eval()
 
 
@@ -134,7 +134,7 @@ def _read_state(
             state = complete.state_dict()
             if state.keys() >= fresh.state_dict().keys():
                 return state, fresh
-    raise ModelError(_say_mismatch(path, settings.architecture, shapes, fresh.state_dict()), code="weights_differ")
+    raise ModelError(_describe_mismatch(path, settings.architecture, shapes, fresh.state_dict()), code="weights_differ")
 
 
 def _possible_classes(shapes: Shapes, settings: BackboneSettings) -> list[int]:
@@ -149,8 +149,8 @@ def _possible_classes(shapes: Shapes, settings: BackboneSettings) -> list[int]:
 def _loading_from(path: Path, settings: BackboneSettings, classes: int) -> dict[str, object]:
     """A pretrained configuration for timm, with this file as the only source."""
     sources = {"url": None, "hf_hub_id": None, "hf_hub_filename": None, "state_dict": None, "source": None}
-    ours = {"file": str(path), "custom_load": False, "num_classes": classes, "label_offset": 0}
-    return {**settings.configuration, **sources, **ours}
+    local = {"file": str(path), "custom_load": False, "num_classes": classes, "label_offset": 0}
+    return {**settings.configuration, **sources, **local}
 
 
 def _mostly_untouched(fresh: nn.Module, state: dict[str, Tensor]) -> bool:
@@ -158,22 +158,22 @@ def _mostly_untouched(fresh: nn.Module, state: dict[str, Tensor]) -> bool:
 
     timm lets a few architectures load whatever is there; without this they would resume random weights.
     """
-    drawn = untouched = 0
+    random_count = untouched = 0
     for name, parameter in fresh.named_parameters():
         values = parameter.detach()
         if values.numel() > 1 and not torch.all(values == values.flatten()[0]):
-            drawn += 1
+            random_count += 1
             untouched += bool(torch.equal(values, state[name]))
-    return drawn > 0 and untouched > drawn / 2
+    return random_count > 0 and untouched > random_count / 2
 
 
-def _say_mismatch(path: Path, architecture: str, shapes: Shapes, wanted: dict[str, Tensor]) -> str:
-    missing = [name for name in wanted if name not in shapes]
-    other = [name for name in wanted if name in shapes and shapes[name] != tuple(wanted[name].shape)]
-    unexpected = [name for name in shapes if name not in wanted]
+def _describe_mismatch(path: Path, architecture: str, shapes: Shapes, expected: dict[str, Tensor]) -> str:
+    missing = [name for name in expected if name not in shapes]
+    other = [name for name in expected if name in shapes and shapes[name] != tuple(expected[name].shape)]
+    unexpected = [name for name in shapes if name not in expected]
     if other:
         name = other[0]
-        example = f"{name} is {_size(shapes[name])} where {_size(tuple(wanted[name].shape))} is wanted"
+        example = f"{name} is {_size(shapes[name])} where {_size(tuple(expected[name].shape))} is wanted"
     elif missing:
         example = f"{missing[0]} is missing"
     else:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.near_duplicates.signatures import SIDE, SYMMETRIES, turn_frequencies
+from distingo.near_duplicates.signatures import SIDE, SYMMETRIES, transform_frequencies
 from distingo.progress import progress_bar
 
 Floats = npt.NDArray[np.float32]
-Places = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 
 _FREQUENCIES = 8
 _MIDDLE = 0.94
@@ -41,15 +41,15 @@ class Described:
     whole: Floats
     middle: Floats
 
-    def likeness(self, first: Places, second: Places, symmetry: int) -> Floats:
+    def similarity(self, first: Indices, second: Indices, symmetry: int) -> Floats:
         """Similarity of pairs with the first image transformed, float32 (pairs,): the cosine, up to 1."""
         combinations = ((self.middle, self.whole), (self.whole, self.middle), (self.whole, self.whole))
         cosines = [
-            np.einsum("nij,nij->n", turn_frequencies(one[first], symmetry), other[second], dtype=np.float32)
+            np.einsum("nij,nij->n", transform_frequencies(one[first], symmetry), other[second], dtype=np.float32)
             for one, other in combinations
         ]
-        likeness: Floats = np.maximum.reduce(cosines)
-        return likeness
+        similarity: Floats = np.maximum.reduce(cosines)
+        return similarity
 
 
 def describe(signatures: npt.NDArray[np.uint8]) -> Described:
@@ -58,39 +58,41 @@ def describe(signatures: npt.NDArray[np.uint8]) -> Described:
     return Described(_frequencies(values, 1.0), _frequencies(values, _MIDDLE))
 
 
-def nearest_pairs(asked: Floats, known: Floats, own: Places, *, count: int, least: float, workers: int) -> Places:
-    """Find the most similar images under any symmetry, both for each query and for each known image.
+def nearest_pairs(
+    queries: Floats, references: Floats, own: Indices, *, count: int, min_cosine: float, workers: int
+) -> Indices:
+    """Find the most similar images under any symmetry, both for each query and for each reference image.
 
     The cosine of two descriptions is a sum of four parts, for even and odd frequencies in each direction, of which
     mirroring only changes the signs. So the best of four symmetries costs four small matrix products, and all eight
     cost twice that, with rows and columns exchanged.
 
     Args:
-        asked: Descriptions of the query images (m, 8, 8).
-        known: Descriptions of the known images (n, 8, 8).
-        own: Index of each query among the known images (m,), as no image is its own neighbor.
+        queries: Descriptions of the query images (m, 8, 8).
+        references: Descriptions of the reference images (n, 8, 8).
+        own: Index of each query among the reference images (m,), as no image is its own neighbor.
         count: Number of neighbors for each image.
-        least: Minimum cosine.
+        min_cosine: Minimum cosine.
         workers: Number of threads; the result does not depend on it.
 
     Returns:
-        Pairs of indices of known images, intp (pairs, 2), the smaller one first, sorted and without duplicates.
+        Pairs of indices of reference images, intp (pairs, 2), the smaller one first, sorted and without duplicates.
     """
-    if not len(asked) or not len(known):
+    if not len(queries) or not len(references):
         return np.empty((0, 2), np.intp)
-    rows, columns = _Nearest(len(asked), count, least), _Nearest(len(known), count, least)
-    parts = _parts(known)
-    blocks = -(-len(asked) // _BLOCK) * -(-len(known) // _BLOCK)
+    rows, columns = _Nearest(len(queries), count, min_cosine), _Nearest(len(references), count, min_cosine)
+    parts = _parts(references)
+    blocks = -(-len(queries) // _BLOCK) * -(-len(references) // _BLOCK)
     with progress_bar("Searching", blocks) as advance:
-        for block in _compare_blocks(asked, parts, own, (rows, columns), workers):
-            rows.add(block.rows, block.columns, block.likeness)
-            columns.add(block.columns, block.rows, block.likeness)
+        for block in _compare_blocks(queries, parts, own, (rows, columns), workers):
+            rows.add(block.rows, block.columns, block.similarity)
+            columns.add(block.columns, block.rows, block.similarity)
             advance()
     row, column = rows.pairs()
     other_column, other_row = columns.pairs()
     pairs = np.stack([own[np.concatenate([row, other_row])], np.concatenate([column, other_column])], axis=1)
     pairs.sort(axis=1)
-    unique: Places = np.unique(pairs, axis=0)
+    unique: Indices = np.unique(pairs, axis=0)
     return unique
 
 
@@ -116,45 +118,45 @@ def _basis(share: float) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Pairs found in a block of query and known images."""
+    """Pairs found in a block of query and reference images."""
 
-    rows: Places
-    columns: Places
-    likeness: Floats
+    rows: Indices
+    columns: Indices
+    similarity: Floats
 
 
 class _Nearest:
     """The nearest neighbors of every image found so far."""
 
-    def __init__(self, images: int, count: int, least: float) -> None:
-        self._likeness = np.full((images, count), least, np.float32)
-        self._places = np.full((images, count), -1, np.intp)
+    def __init__(self, images: int, count: int, min_cosine: float) -> None:
+        self._similarity = np.full((images, count), min_cosine, np.float32)
+        self._neighbors = np.full((images, count), -1, np.intp)
 
     def bars(self, part: slice) -> Floats:
         """The similarity that another image must exceed to be among these images' neighbors, float32 (n,)."""
-        return self._likeness[part, -1]
+        return self._similarity[part, -1]
 
-    def add(self, images: Places, places: Places, likeness: Floats) -> None:
+    def add(self, images: Indices, neighbors: Indices, similarity: Floats) -> None:
         """Add candidate pairs; among equally similar ones the lower index is kept."""
-        better = likeness > self._likeness[images, -1]
-        images, places, likeness = images[better], places[better], likeness[better]
+        better = similarity > self._similarity[images, -1]
+        images, neighbors, similarity = images[better], neighbors[better], similarity[better]
         if not len(images):
             return
         changed = np.unique(images)
-        count = self._places.shape[1]
+        count = self._neighbors.shape[1]
         owners = np.concatenate([np.repeat(changed, count), images])
-        all_places = np.concatenate([self._places[changed].ravel(), places])
-        all_likeness = np.concatenate([self._likeness[changed].ravel(), likeness])
-        order = np.lexsort((all_places, -all_likeness, owners))
+        all_neighbors = np.concatenate([self._neighbors[changed].ravel(), neighbors])
+        all_similarity = np.concatenate([self._similarity[changed].ravel(), similarity])
+        order = np.lexsort((all_neighbors, -all_similarity, owners))
         first = np.searchsorted(owners[order], changed)
         selected = order[(first[:, None] + np.arange(count)).ravel()]
-        self._places[changed] = all_places[selected].reshape(-1, count)
-        self._likeness[changed] = all_likeness[selected].reshape(-1, count)
+        self._neighbors[changed] = all_neighbors[selected].reshape(-1, count)
+        self._similarity[changed] = all_similarity[selected].reshape(-1, count)
 
-    def pairs(self) -> tuple[Places, Places]:
+    def pairs(self) -> tuple[Indices, Indices]:
         """All images with neighbors, one entry per neighbor, and these neighbors."""
-        images, numbers = np.nonzero(self._places >= 0)
-        return images, self._places[images, numbers]
+        images, numbers = np.nonzero(self._neighbors >= 0)
+        return images, self._neighbors[images, numbers]
 
 
 def _parts(described: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -169,23 +171,23 @@ def _parts(described: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _compare_blocks(
-    asked: Floats, known: tuple[Floats, ...], own: Places, nearest: tuple[_Nearest, _Nearest], workers: int
+    queries: Floats, references: tuple[Floats, ...], own: Indices, nearest: tuple[_Nearest, _Nearest], workers: int
 ) -> Iterator[_Block]:
     """Compare all images block by block, in a fixed order."""
     from threadpoolctl import threadpool_limits
 
     rows, columns = nearest
-    total = len(known[0])
+    total = len(references[0])
     pending: deque[Future[_Block]] = deque()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(asked), _BLOCK):
-            part = slice(start, min(start + _BLOCK, len(asked)))
-            untransposed = _parts(asked[part])
-            orientations = (untransposed, _parts(turn_frequencies(asked[part], SYMMETRIES[4])))
+        for start in range(0, len(queries), _BLOCK):
+            part = slice(start, min(start + _BLOCK, len(queries)))
+            untransposed = _parts(queries[part])
+            orientations = (untransposed, _parts(transform_frequencies(queries[part], SYMMETRIES[4])))
             for column in range(0, total, _BLOCK):
                 other = slice(column, min(column + _BLOCK, total))
                 bars = rows.bars(part).copy(), columns.bars(other).copy()
-                pending.append(pool.submit(_compare_block, orientations, known, (part, other), own[part], bars))
+                pending.append(pool.submit(_compare_block, orientations, references, (part, other), own[part], bars))
                 if len(pending) > 2 * workers:
                     yield pending.popleft().result()
         for future in pending:
@@ -193,15 +195,17 @@ def _compare_blocks(
 
 
 def _compare_block(
-    ways: tuple[tuple[Floats, ...], ...],
-    known: tuple[Floats, ...],
+    orientations: tuple[tuple[Floats, ...], ...],
+    references: tuple[Floats, ...],
     block: tuple[slice, slice],
-    own: Places,
+    own: Indices,
     bars: tuple[Floats, Floats],
 ) -> _Block:
     """Find the pairs of a block that exceed the thresholds of either image."""
     part, other = block
-    best = np.maximum(*(_best_of_four(way, [each[other] for each in known]) for way in ways))
+    best = np.maximum(
+        *(_best_of_four(orientation, [each[other] for each in references]) for orientation in orientations)
+    )
     with_self = np.flatnonzero((own >= other.start) & (own < other.stop))
     best[with_self, own[with_self] - other.start] = -1
     exceeds = best > bars[0][:, None]
@@ -212,7 +216,7 @@ def _compare_block(
 
 def _best_of_four(one: tuple[Floats, ...], other: list[Floats]) -> Floats:
     """The largest cosine (m, n) over mirroring in either direction, in both and in none."""
-    both_even, odd_across, odd_down, both_odd = (mine @ yours.T for mine, yours in zip(one, other, strict=True))
+    both_even, odd_across, odd_down, both_odd = (first @ second.T for first, second in zip(one, other, strict=True))
     # mirroring in both directions keeps both_even and both_odd, mirroring in one changes the sign of both_odd
     turned = both_even - both_odd
     both_even += both_odd

@@ -23,7 +23,7 @@ from distingo.errors import UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import find_copies, signature_product
 from distingo.near_duplicates.signatures import SYMMETRIES
-from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
+from distingo.options.training import BURST_SECONDS, MIN_SIMILARITY, SAME_SCENE
 from distingo.records import Dataset, Split
 from distingo.runs.data import DividedBy, NearDuplicateCounts
 
@@ -35,7 +35,7 @@ Similarity = float | Literal["none"] | None
 
 
 @dataclass(frozen=True, slots=True)
-class FoundNearDuplicates:
+class NearDuplicates:
     """Near-duplicates among a data set's images.
 
     Attributes:
@@ -49,26 +49,26 @@ class FoundNearDuplicates:
     counts: NearDuplicateCounts
 
 
-def settle_similarity(wanted: Similarity) -> float | None:
+def resolve_similarity(value: Similarity) -> float | None:
     """The minimum similarity of near-duplicates; None to not search for them.
 
     Args:
-        wanted: The option's value; None for the default of 0.8.
+        value: The option's value; None for the default of 0.8.
 
     Raises:
         UsageError: It is out of range.
     """
-    if wanted is None:
+    if value is None:
         return SAME_SCENE
-    if wanted == "none":
+    if value == "none":
         return None
-    if isinstance(wanted, bool | str) or not LOOSEST <= wanted <= 1:
+    if isinstance(value, bool | str) or not MIN_SIMILARITY <= value <= 1:
         raise UsageError(
-            f"{option('near_duplicates')} {wanted}: choose {LOOSEST:g} to 1, or none",
+            f"{option('near_duplicates')} {value}: choose {MIN_SIMILARITY:g} to 1, or none",
             code="out_of_range",
             parameter="near_duplicates",
         )
-    return float(wanted)
+    return float(value)
 
 
 def are_large_enough(height: int, width: int) -> bool:
@@ -78,12 +78,12 @@ def are_large_enough(height: int, width: int) -> bool:
 
 def search_near_duplicates(
     dataset: Dataset, *, similarity: float | None, large_enough: bool, cache: Cache, workers: int
-) -> FoundNearDuplicates:
+) -> NearDuplicates:
     """Search for near-duplicates among a data set's images, including turned and mirrored ones.
 
     Args:
         dataset: A data set read with `signature_product`, unless nothing is searched.
-        similarity: As returned by `settle_similarity`.
+        similarity: As returned by `resolve_similarity`.
         large_enough: As returned by `are_large_enough`.
         cache: The cache of the signatures.
         workers: Number of threads.
@@ -93,7 +93,7 @@ def search_near_duplicates(
         empty_counts = NearDuplicateCounts(
             images=count, not_searched="off" if similarity is None else "small-images", smallest_side=SMALLEST_SIDE
         )
-        return FoundNearDuplicates((), group_images(count, ()), empty_counts)
+        return NearDuplicates((), group_images(count, ()), empty_counts)
     sides = np.array([min(image.width, image.height) for image in dataset.images], np.int64)
     searched = np.flatnonzero(sides >= SMALLEST_SIDE)
     signatures = signature_product(cache).store.rows([dataset.images[at].row_key for at in searched])
@@ -115,7 +115,7 @@ def search_near_duplicates(
         contradicting_pairs=_count_contradicting(dataset, pairs),
         files=_name_groups(dataset, grouping),
     )
-    return FoundNearDuplicates(pairs, grouping, counts)
+    return NearDuplicates(pairs, grouping, counts)
 
 
 def _count_contradicting(dataset: Dataset, pairs: Sequence[tuple[int, int]]) -> int:
@@ -133,57 +133,61 @@ def _name_groups(dataset: Dataset, grouping: Grouping) -> tuple[tuple[str, ...],
 
 
 def keep_together(
-    dataset: Dataset, split: Split, found: FoundNearDuplicates, *, seed: int
+    dataset: Dataset, split: Split, near_duplicates: NearDuplicates, *, seed: int
 ) -> tuple[Split, NearDuplicateCounts]:
     """Put near-duplicates into the same split as far as possible.
 
     Args:
         dataset: All images.
         split: A split made without regard to near-duplicates.
-        found: The near-duplicates among the data set's images.
+        near_duplicates: The near-duplicates among the data set's images.
         seed: Not negative.
 
     Returns:
         The split, unchanged if nothing had to move, with notes for the user; and the counts.
     """
-    kept_groups = keep_groups(dataset, split, found.grouping, seed=seed)
-    has_predefined_splits = any(image.given_split is not None for image in dataset.images)
-    counts = replace(found.counts, moved=kept_groups.moved, too_large=len(kept_groups.too_large))
-    return _count(dataset, kept_groups.split, found, counts, "data" if has_predefined_splits else "distingo")
+    grouped = keep_groups(dataset, split, near_duplicates.grouping, seed=seed)
+    has_predefined_splits = any(image.predefined_split is not None for image in dataset.images)
+    counts = replace(near_duplicates.counts, moved=grouped.moved, too_large=len(grouped.too_large))
+    return _count(dataset, grouped.split, near_duplicates, counts, "data" if has_predefined_splits else "distingo")
 
 
-def count_straddling(dataset: Dataset, split: Split, found: FoundNearDuplicates) -> tuple[Split, NearDuplicateCounts]:
+def count_straddling(
+    dataset: Dataset, split: Split, near_duplicates: NearDuplicates
+) -> tuple[Split, NearDuplicateCounts]:
     """Count the near-duplicates that a split file puts into several splits; these stay as they are."""
-    return _count(dataset, split, found, found.counts, "split-file")
+    return _count(dataset, split, near_duplicates, near_duplicates.counts, "split-file")
 
 
 def count_on_folds(
-    dataset: Dataset, folds: Mapping[str, int], found: FoundNearDuplicates, *, divided_by: DividedBy
+    dataset: Dataset, folds: Mapping[str, int], near_duplicates: NearDuplicates, *, divided_by: DividedBy
 ) -> NearDuplicateCounts:
     """Count the near-duplicates whose images are in different folds of a cross-validation.
 
     Args:
         dataset: The data set that was searched.
         folds: The fold of each image, by file; other images are in none.
-        found: The near-duplicates among the data set's images.
+        near_duplicates: The near-duplicates among the data set's images.
         divided_by: ``distingo``, or ``split-file``.
     """
     numbers = [folds.get(image.source.file, -1) for image in dataset.images]
-    return _with_straddling(found, numbers, replace(found.counts, divided_by=divided_by))
+    return _with_straddling(near_duplicates, numbers, replace(near_duplicates.counts, divided_by=divided_by))
 
 
 def _with_straddling(
-    found: FoundNearDuplicates, numbers: Sequence[int], counts: NearDuplicateCounts
+    near_duplicates: NearDuplicates, numbers: Sequence[int], counts: NearDuplicateCounts
 ) -> NearDuplicateCounts:
-    straddling = [(one, other) for one, other in found.pairs if -1 < numbers[one] != numbers[other] > -1]
-    groups = {int(found.grouping.numbers[one]) for one, _ in straddling}
+    straddling = [(one, other) for one, other in near_duplicates.pairs if -1 < numbers[one] != numbers[other] > -1]
+    groups = {int(near_duplicates.grouping.numbers[one]) for one, _ in straddling}
     return replace(counts, straddling_pairs=len(straddling), straddling_groups=len(groups))
 
 
 def _count(
-    dataset: Dataset, split: Split, found: FoundNearDuplicates, counts: NearDuplicateCounts, divided_by: DividedBy
+    dataset: Dataset, split: Split, near_duplicates: NearDuplicates, counts: NearDuplicateCounts, divided_by: DividedBy
 ) -> tuple[Split, NearDuplicateCounts]:
-    counts = _with_straddling(found, split_numbers(dataset, split).tolist(), replace(counts, divided_by=divided_by))
+    counts = _with_straddling(
+        near_duplicates, split_numbers(dataset, split).tolist(), replace(counts, divided_by=divided_by)
+    )
     return replace(split, notes=(*split.notes, *describe_counts(counts))), counts
 
 
@@ -246,9 +250,9 @@ class Belonging:
     burst: float | None = BURST_SECONDS
 
     def __post_init__(self) -> None:
-        if self.near_duplicates is not None and not LOOSEST <= self.near_duplicates <= 1:
+        if self.near_duplicates is not None and not MIN_SIMILARITY <= self.near_duplicates <= 1:
             raise UsageError(
-                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none",
+                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {MIN_SIMILARITY:g} to 1, or none",
                 code="out_of_range",
                 parameter="near_duplicates",
             )

@@ -31,35 +31,35 @@ from distingo.near_duplicates.signatures import (
     smooth,
     turn,
 )
-from distingo.options.training import LOOSEST
+from distingo.options.training import MIN_SIMILARITY
 from distingo.progress import progress_bar
 from distingo.records import LabeledImage
 
 _NEIGHBORS = 3
 """Neighbors of each image: so many whose middle it resembles, and so many that resemble its own middle."""
 
-_ALIKE_IN_THE_COARSE = 0.45
+_MIN_COSINE = 0.45
 """Minimum cosine of descriptions: 99 of 100 copies cropped by a tenth are above 0.57 (of 480), most other pairs
 below."""
 
-_NEIGHBORS_WHEN_SMALL = 6
+_NEIGHBORS_SMALL = 6
 
-_ALIKE_WHEN_SMALL = 0.997
+_MIN_COSINE_SMALL = 0.997
 """The same if one image is smaller than a signature, as different images are similar too at so little detail."""
 
-_FIRST_SIEVE = 0.99
+_MIN_COSINE_PREFILTER = 0.99
 """Minimum cosine for smaller images before their signatures are read and compared more precisely."""
 
 _RESIZED = 1.25
 """A copy that is larger than a small image by this factor shows detail that the small one has lost."""
 
-_ALIKE_WHEN_RESIZED = 0.99
+_MIN_COSINE_RESIZED = 0.99
 
 _SMOOTHED = 0.94
 """Minimum cosine for such pairs, and the Gaussian that smooths both before a close comparison, in pixels of the small
 image: for copies of 100-pixel tiles at 50 pixels, this finds 98 in 100 instead of 7."""
 
-_NEARLY_AS_ALIKE = 0.1
+_SYMMETRY_MARGIN = 0.1
 """Symmetries whose cosine is this close to the best one's are also compared: a round tank resembles itself turned."""
 
 _BLOCK = 2048
@@ -119,7 +119,7 @@ def find_copies(
     sides: npt.ArrayLike,
     *,
     further: Iterable[tuple[int, int]] = (),
-    loosest: float = LOOSEST,
+    loosest: float = MIN_SIMILARITY,
     workers: int | None = None,
 ) -> tuple[CopyPair, ...]:
     """Find all pairs of images that show the same scene.
@@ -199,15 +199,15 @@ def _neighbors(described: Described, sides: npt.NDArray[np.int64], workers: int)
         described.whole[large],
         np.arange(len(large)),
         count=_NEIGHBORS,
-        least=_ALIKE_IN_THE_COARSE,
+        min_cosine=_MIN_COSINE,
         workers=workers,
     )
     with_small = nearest_pairs(
         described.whole[small],
         described.whole,
         small,
-        count=_NEIGHBORS_WHEN_SMALL,
-        least=_FIRST_SIEVE,
+        count=_NEIGHBORS_SMALL,
+        min_cosine=_MIN_COSINE_PREFILTER,
         workers=workers,
     )
     return np.concatenate([large[among_large], with_small])
@@ -218,8 +218,10 @@ def _with_symmetries(described: Described, pairs: npt.NDArray[np.intp]) -> npt.N
     rows_with_symmetry = [np.empty((0, 3), np.intp)]
     for at in range(0, len(pairs), _BLOCK):
         block = pairs[at : at + _BLOCK]
-        likeness = np.stack([described.likeness(block[:, 0], block[:, 1], symmetry) for symmetry in SYMMETRIES], axis=1)
-        rows, symmetries = np.nonzero(likeness >= likeness.max(axis=1, keepdims=True) - _NEARLY_AS_ALIKE)
+        similarity = np.stack(
+            [described.similarity(block[:, 0], block[:, 1], symmetry) for symmetry in SYMMETRIES], axis=1
+        )
+        rows, symmetries = np.nonzero(similarity >= similarity.max(axis=1, keepdims=True) - _SYMMETRY_MARGIN)
         rows_with_symmetry.append(np.column_stack([block[rows], symmetries]))
     return np.concatenate(rows_with_symmetry)
 
@@ -228,18 +230,18 @@ def _nearly_equal(
     signatures: Rows,
     sides: npt.NDArray[np.int64],
     candidates: npt.NDArray[np.intp],
-    asked: npt.NDArray[np.bool_],
+    selected: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
-    """Which candidates (n, 3) are nearly equal, so that even small images show the same scene; only tests `asked`."""
+    """Which candidates (n, 3), of those `selected`, are nearly equal, so that even small images show the same scene."""
     equal = np.zeros(len(candidates), bool)
-    indices = np.flatnonzero(asked)
+    indices = np.flatnonzero(selected)
     for at in range(0, len(indices), _BLOCK):
         block = indices[at : at + _BLOCK]
         first = turn(signatures.take(candidates[block, 0]), candidates[block, 2])
         pairs = low_frequencies(first), low_frequencies(signatures.take(candidates[block, 1]))
         resized = _lost_detail(sides[candidates[block, :2]]) > 0
-        least = np.where(resized, _ALIKE_WHEN_RESIZED, _ALIKE_WHEN_SMALL)
-        equal[block] = np.einsum("ij,ij->i", *pairs) >= least
+        min_cosine = np.where(resized, _MIN_COSINE_RESIZED, _MIN_COSINE_SMALL)
+        equal[block] = np.einsum("ij,ij->i", *pairs) >= min_cosine
     return equal
 
 
@@ -317,7 +319,7 @@ class NearDuplicateSearch:
     similarity: float
     full_side: int = SIDE
     symmetries: int = len(SYMMETRIES)
-    kept_from: float = LOOSEST
+    kept_from: float = MIN_SIMILARITY
 
 
 def record_search(

@@ -134,7 +134,7 @@ def turn(images: npt.NDArray[Any], symmetries: npt.NDArray[np.integer[Any]]) -> 
     return turned
 
 
-def turn_frequencies(frequencies: npt.NDArray[np.float32], symmetry: int) -> npt.NDArray[np.float32]:
+def transform_frequencies(frequencies: npt.NDArray[np.float32], symmetry: int) -> npt.NDArray[np.float32]:
     """Apply a symmetry to images in the form of their cosine transforms, without converting them to pixels.
 
     Mirroring changes the sign of every odd frequency in its direction, transposing exchanges the two directions.
@@ -169,7 +169,7 @@ _PROMISING = {COARSE: 0.7, 4: 0.6, 2: 0.8}
 """Pairs with a lower correlation when shrunk by this factor are dropped. The threshold is lower where alignment is
 still inexact: a copy that was cropped by a tenth is aligned by the finer steps."""
 
-_WORTH_MORE = {4: 0.25, 2: 0.4}
+_PROMISING_STRUCTURE = {4: 0.25, 2: 0.4}
 """So are pairs with a lower correlation of their fine structure, as far as it is visible at this factor; 99 of 100
 different pairs are below 0.29 and 0.21."""
 
@@ -205,9 +205,9 @@ def align(first: Floats, second: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]
     fit = np.zeros((len(first), 4), np.float32)
     for start in _STARTS:
         candidate = _refine(first, second, np.tile(np.array(start, np.float32), (len(first), 1)), _STEPS)
-        likeness = _correlate(first, second, candidate)
-        better = likeness > best
-        best[better], fit[better] = likeness[better], candidate[better]
+        correlation = _correlate(first, second, candidate)
+        better = correlation > best
+        best[better], fit[better] = correlation[better], candidate[better]
     return fit, best >= _PROMISING[COARSE]
 
 
@@ -234,7 +234,7 @@ def compare(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], fit: Fl
         passing = _correlate(one, two, fit) >= _PROMISING[factor]
         structure_correlation = _correlate(_structure(one[passing]), _structure(two[passing]), fit[passing])
         # at a quarter of the size there may be no structure although there is some at half
-        passing[passing] = (structure_correlation >= _WORTH_MORE[factor]) | (
+        passing[passing] = (structure_correlation >= _PROMISING_STRUCTURE[factor]) | (
             (structure_correlation == 0) & (factor != _FINER[-1])
         )
         remaining, fit = remaining[passing], fit[passing]
@@ -281,13 +281,13 @@ def _refine(first: Floats, second: Floats, fit: Floats, steps: int) -> Floats:
     return fit
 
 
-def _solve(design: Floats, wanted: Floats) -> Floats:
+def _solve(design: Floats, target: Floats) -> Floats:
     """Solve the least-squares problem of each pair, with damping so that images without structure don't fail."""
     transposed = design.transpose(0, 2, 1)
     normal = transposed @ design
     damping = 1e-3 * np.maximum(np.trace(normal, axis1=1, axis2=2), 1e-3)
     normal = normal + damping[:, None, None] * np.eye(6, dtype=np.float32)
-    solution: Floats = np.linalg.solve(normal, transposed @ wanted)[..., 0]
+    solution: Floats = np.linalg.solve(normal, transposed @ target)[..., 0]
     return solution
 
 

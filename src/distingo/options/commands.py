@@ -334,7 +334,7 @@ class ExplainSettings:
         str | Path | None,
         Option(help="image file to draw the first filters and the feature maps on", default="none", metavar="FILE.png"),
     ] = None
-    neighbours: Annotated[
+    neighbors: Annotated[
         int, Option(help="how many of the nearest training images to find", between="0 to 8", metavar="N")
     ] = 8
     device: DeviceOption = "auto"

@@ -10,12 +10,13 @@ Aliases are the names that other libraries use for an option.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from distingo.errors import UsageError, name_the_nearest, option, quote
+from distingo.errors import UsageError, option, quote, suggest_names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +32,7 @@ class Option:
         metavar: Name of the value in the help text, for example ``FILE``.
         flag: Name on the command line, if it is not derived from the field's name.
         flags: Further names on the command line.
-        given: Type of the value that callers pass, if the record stores another type.
+        accepts: Type of the value that callers pass, if the record stores another type.
         parse: Converts the text from the command line, if the type is not sufficient for that.
         repeats: Whether the flag is repeated on the command line for several values, instead of taking them at once.
         alias: Another keyword in Python, used by other libraries.
@@ -45,7 +46,7 @@ class Option:
     metavar: str | None = None
     flag: str = ""
     flags: tuple[str, ...] = ()
-    given: Any = None
+    accepts: Any = None
     parse: Callable[[str], Any] | None = None
     repeats: bool = False
     alias: str = ""
@@ -66,14 +67,14 @@ class OptionField:
         name: Name of the field, which is also the keyword in Python.
         option: The option declared in the annotation.
         type: Type of the value that callers pass.
-        held: Type of the value that the record stores.
+        stored_type: Type of the value that the record stores.
         value: The field's default; None if it has none.
     """
 
     name: str
     option: Option
     type: Any
-    held: Any
+    stored_type: Any
     value: Any
 
     @property
@@ -84,7 +85,7 @@ class OptionField:
     @property
     def choices(self) -> tuple[Any, ...]:
         """The members of a `Literal` type, without None; empty for other types."""
-        kinds = [kind for kind in members(self.held) if kind is not types.NoneType]
+        kinds = [kind for kind in members(self.stored_type) if kind is not types.NoneType]
         return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
 
     @property
@@ -113,9 +114,11 @@ def options_of(record: Any) -> Mapping[str, OptionField]:
     for field in fields(record):
         declared = [each for each in getattr(hints[field.name], "__metadata__", ()) if isinstance(each, Option)]
         if get_origin(hints[field.name]) is Annotated and declared:
-            held = get_args(hints[field.name])[0]
+            stored_type = get_args(hints[field.name])[0]
             value = None if field.default is MISSING else field.default
-            by_name[field.name] = OptionField(field.name, declared[0], declared[0].given or held, held, value)
+            by_name[field.name] = OptionField(
+                field.name, declared[0], declared[0].accepts or stored_type, stored_type, value
+            )
     return by_name
 
 
@@ -149,9 +152,11 @@ def check_option(field: OptionField, value: Any) -> None:
                 f"{name} is {quote(value)}; choose one of {allowed}", code="unknown_name", parameter=field.name
             )
         return
-    if not _is_a(value, field.held):
+    if not _is_a(value, field.stored_type):
         raise UsageError(
-            f"{name} is {quote(value)}; it must be {_in_words(field.held)}", code="invalid_type", parameter=field.name
+            f"{name} is {quote(value)}; it must be {_in_words(field.stored_type)}",
+            code="invalid_type",
+            parameter=field.name,
         )
     low, high = field.option.low, field.option.high
     if low is None or isinstance(value, str | None):
@@ -166,15 +171,15 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def require_known(given: Mapping[str, Any], known: Mapping[str, Any], call: str) -> None:
+def require_keywords(passed: Mapping[str, Any], allowed: Mapping[str, Any], call: str) -> None:
     """Check that a call has all keywords that were passed to it.
 
     Raises:
         TypeError: A keyword is unknown; the message suggests similar ones.
     """
-    for name in given:
-        if name not in known:
-            raise TypeError(f"{call}() has no keyword {name!r}; {name_the_nearest(name, list(known))}")
+    for name in passed:
+        if name not in allowed:
+            raise TypeError(f"{call}() has no keyword {name!r}; {suggest_names(name, list(allowed))}")
 
 
 def _is_a(value: object, hint: Any) -> bool:
@@ -210,8 +215,24 @@ def _plain(limit: float) -> str:
 
 Value = TypeVar("Value")
 
-RECIPE_ALIASES = {"learning_rate": "lr", "normalize": "normalise"}
-"""Alias of a recipe field: the field's own name, which files and records use."""
+RECIPE_ALIASES = {"learning_rate": "lr", "normalise": "normalize", "threshold_wanted": "threshold_target"}
+"""Alias of a recipe field, or its name in version 0.1: its own name, which files and records use."""
+
+
+FORMER_NAMES = {
+    "normalise": "normalize",
+    "threshold_wanted": "threshold_target",
+    "max_pictures": "max_images",
+    "pictures_mirror": "images_mirror",
+}
+"""Current names of options by their names in version 0.1, which are accepted in this version only."""
+
+
+def warn_of_former_names(options: Iterable[str]) -> None:
+    """Warn a Python caller of options that have a new name."""
+    for name in options:
+        if name in FORMER_NAMES:
+            warnings.warn(f"{name} is now {FORMER_NAMES[name]}", DeprecationWarning, stacklevel=4)
 
 
 def choose_alias(name: str, value: Value | None, alias: str, other: Value | None) -> Value | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypedDict
 from distingo.language import VARIABLE, Language
 from distingo.options.fields import Option, check_options
 
-LOOSEST = 0.6
+MIN_SIMILARITY = 0.6
 """The smallest allowed similarity threshold for near-duplicates."""
 
 SAME_SCENE = 0.8
@@ -46,6 +46,15 @@ def read_image_size(text: str) -> int | tuple[int, int]:
     return int(lengths[0]) if len(lengths) == 1 else (int(lengths[0]), int(lengths[1]))
 
 
+IMAGE_SIZE = Option(
+    help="size of the images that the model gets, in pixels: one number, or height and width, each 1 to 8192",
+    default="the backbone's own, that of small images, else 128",
+    metavar="N|HxW",
+    parse=read_image_size,
+)
+"""The option that sets the recipe's `height` and `width`."""
+
+
 def read_batch_size(text: str) -> int | str:
     """Parse a batch size: a number of images or ``auto``."""
     try:
@@ -59,7 +68,7 @@ LanguageOption = Annotated[
     Option(
         help="language of the report and the model card; names of classes stay as they are",
         default=f"what {VARIABLE} says, else en",
-        given=str | None,
+        accepts=str | None,
     ),
 ]
 
@@ -99,7 +108,7 @@ class TrainSettings:
         Option(
             help="images at least so similar, also turned or mirrored, stay on one split where `train` splits, and are "
             "counted where the data or a split file does; none: they are not searched for",
-            low=LOOSEST,
+            low=MIN_SIMILARITY,
             high=1,
             default=f"{SAME_SCENE:g}",
             metavar="SIMILARITY",
@@ -109,7 +118,9 @@ class TrainSettings:
     track: Annotated[
         Literal["tensorboard", "mlflow"] | None,
         Option(
-            help="write parameters, curves, scores, plots and the model there too", default="nowhere", given=str | None
+            help="write parameters, curves, scores, plots and the model there too",
+            default="nowhere",
+            accepts=str | None,
         ),
     ] = None
     track_to: Annotated[
@@ -143,7 +154,7 @@ class GroupingSettings:
         float | None,
         Option(
             help="images at least so similar stay together; none: they are not searched for",
-            low=LOOSEST,
+            low=MIN_SIMILARITY,
             high=1,
             metavar="SIMILARITY",
             parse=read_limit,

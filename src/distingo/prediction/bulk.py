@@ -32,7 +32,7 @@ try:
 except ImportError:  # pragma: no cover - Windows, where an open file is not opened twice for writing anyway
     fcntl = None  # type: ignore[assignment]
 
-ENDING = ".partial"
+PARTIAL_SUFFIX = ".partial"
 
 _FORMAT = 1
 
@@ -43,7 +43,7 @@ _TUPLES = ("labels", "probabilities", "given", "prediction_set")
 
 def partial_of(output: Path) -> Path:
     """Path of the unfinished table, next to the output."""
-    return output.with_name(output.name + ENDING)
+    return output.with_name(output.name + PARTIAL_SUFFIX)
 
 
 class PartialTable:
@@ -51,7 +51,7 @@ class PartialTable:
 
     Args:
         output: Path of the finished table.
-        made_by: What the predictions depend on besides the images; only a table with the same values is resumed.
+        dependencies: What the predictions depend on besides the images; only a table with the same values is resumed.
 
     Raises:
         UsageError: The file extension of the output is unknown.
@@ -59,7 +59,7 @@ class PartialTable:
             unfinished table with other options.
     """
 
-    def __init__(self, output: Path, made_by: Mapping[str, object]) -> None:
+    def __init__(self, output: Path, dependencies: Mapping[str, object]) -> None:
         check_table(output)
         self.path = partial_of(output)
         self._output = output
@@ -72,8 +72,8 @@ class PartialTable:
         except OSError as error:
             raise _unwritable(output, error) from error
         try:
-            self._hold()
-            self._start(made_by)
+            self._lock()
+            self._start(dependencies)
         except BaseException:
             self._file.close()
             raise
@@ -86,7 +86,7 @@ class PartialTable:
     ) -> None:
         self._file.close()
 
-    def take_earlier(self, file: str) -> Prediction | None:
+    def read_next(self, file: str) -> Prediction | None:
         """Read the stored prediction for the next image.
 
         Args:
@@ -103,16 +103,16 @@ class PartialTable:
         if prediction is None or prediction.file != file:
             self._cut(start)
             return None
-        self._columns.take_in(prediction)
+        self._columns.add(prediction)
         return prediction
 
     def append(self, prediction: Prediction) -> None:
-        """Append a prediction, after `take_earlier` has returned None.
+        """Append a prediction, after `read_next` has returned None.
 
         Raises:
             ResourceError: The disk is full.
         """
-        self._columns.take_in(prediction)
+        self._columns.add(prediction)
         self._written += 1
         try:
             self._file.write(json.dumps(asdict(prediction)).encode("ascii") + b"\n")
@@ -136,7 +136,7 @@ class PartialTable:
         write_rows(iter(lambda: _read(self._file.readline()), None), self._columns, self._output)
         self.path.unlink(missing_ok=True)
 
-    def _hold(self) -> None:
+    def _lock(self) -> None:
         if fcntl is None:
             return
         try:
@@ -150,8 +150,8 @@ class PartialTable:
         except OSError:  # some network file systems do not support locks
             return
 
-    def _start(self, made_by: Mapping[str, object]) -> None:
-        requested = {"distingo predictions": _FORMAT, **made_by}
+    def _start(self, dependencies: Mapping[str, object]) -> None:
+        requested = {"distingo predictions": _FORMAT, **dependencies}
         line = self._file.readline()
         if not line.endswith(b"\n"):
             if line and not _encode(requested).startswith(line):
@@ -269,7 +269,7 @@ class BulkPrediction:
         self._stack = ExitStack()
         self.resumed = 0
         with ExitStack() as opening:
-            self._table = None if output is None else opening.enter_context(PartialTable(output, self._made_by()))
+            self._table = None if output is None else opening.enter_context(PartialTable(output, self._dependencies()))
             self.sorter = None if request.sorting is None else opening.enter_context(self._sorter(request.sorting))
             self._stack = opening.pop_all()
 
@@ -288,7 +288,7 @@ class BulkPrediction:
         with self._stack:
             for prediction in self._predictions(iter(self.images)):
                 if self.sorter is not None:
-                    self.sorter.take(prediction)
+                    self.sorter.add(prediction)
                 yield prediction
             if self.sorter is not None:
                 self.sorter.flush()
@@ -299,7 +299,7 @@ class BulkPrediction:
         rest: Iterable[Path] = images
         if self._table is not None:
             for image in images:
-                earlier = self._table.take_earlier(str(image))
+                earlier = self._table.read_next(str(image))
                 if earlier is None:
                     rest = chain([image], images)
                     break
@@ -323,7 +323,7 @@ class BulkPrediction:
             require_files([prediction.file], self._request.on_error)
             require_readable(prediction, self._request.on_error)
 
-    def _made_by(self) -> Mapping[str, object]:
+    def _dependencies(self) -> Mapping[str, object]:
         request = self._request
         requested_options = {"topk": request.topk, "abstain": request.abstain, "coverage": request.coverage}
         return {"model": identify_model(request.run), **requested_options}
@@ -347,9 +347,9 @@ def _require_outside(request: BulkRequest) -> None:
     """Check that the class folders are not inside a folder of input images."""
     if request.sorting is None:
         return
-    place = request.sorting.folder.resolve()
+    target = request.sorting.folder.resolve()
     for path in map(Path, request.images.paths):
-        if path.is_dir() and place.is_relative_to(path.resolve()):
+        if path.is_dir() and target.is_relative_to(path.resolve()):
             raise UsageError(
                 f"{option('sort_into')} {request.sorting.folder}: lies inside {path}, whose pictures are to be "
                 "sorted; choose a folder outside it",

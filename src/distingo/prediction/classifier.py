@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from distingo.datasets.cache.products import Product, pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DECODING
-from distingo.datasets.decoding.rendering import look, render, share_of_split, shorter_side_for
+from distingo.datasets.decoding.rendering import apply_view, render, share_of_split, shorter_side_for
 from distingo.datasets.measurements import describe, descriptor_names
 from distingo.machine.process import bind_this_thread
 from distingo.metrics.logits import as_probabilities
@@ -66,8 +66,8 @@ class Embedder:
 
     @cached_property
     def _engine(self) -> Engine:
-        rendition = self._description.rendition
-        shape = (rendition.height, rendition.width, rendition.channels)
+        image_spec = self._description.image_spec
+        shape = (image_spec.height, image_spec.width, image_spec.channels)
         return build_engine(
             self._network,
             shape,
@@ -83,16 +83,16 @@ class Embedder:
 
         Args:
             cache: Cache for the features; the keys are image content, weights, preprocessing and engine.
-            view: As in `distingo.datasets.decoding.rendering.look`.
+            view: As in `distingo.datasets.decoding.rendering.apply_view`.
         """
         self._cache = cache
-        rendition = self._description.rendition
+        image_spec = self._description.image_spec
         store = cache.store(self._kind(view), (self._description.features,), "float32")
 
         def compute(image: Image.Image) -> np.ndarray:
-            return render(look(image, view), rendition)
+            return render(apply_view(image, view), image_spec)
 
-        enough = math.ceil(shorter_side_for(rendition) / share_of_split(view))
+        enough = math.ceil(shorter_side_for(image_spec) / share_of_split(view))
         return Product(store, compute, finish=self._run, batch_size=_BATCH, enough=enough)
 
     def _run(self, pixels: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ class Embedder:
         parts = (
             "features",
             description.weights_hash,
-            repr(description.rendition),
+            repr(description.image_spec),
             repr((description.mean, description.std)),
             self.engine_name,
             self.precision,
@@ -154,12 +154,12 @@ def input_product(model: SavedModel, cache: Cache, device: torch.device) -> Prod
             precision=description.precision,
         )
         return embedder.product(cache)
-    if description.rendition is None:
+    if description.image_spec is None:
         return descriptors_product(cache)
-    return pixels_product(cache, description.rendition)
+    return pixels_product(cache, description.image_spec)
 
 
-_LEAST_PROBABILITY = 1e-7
+_MIN_PROBABILITY = 1e-7
 """Lower bound of a classic model's probabilities before taking logarithms."""
 
 
@@ -255,11 +255,11 @@ def classic_logits(classic: ClassicClassifier, features: np.ndarray, task: Task)
         float64 (n, classes): log probabilities (single-label) or log odds (multi-label).
     """
     probabilities = np.asarray(classic.predict_probabilities(features), dtype=np.float64)
-    clipped = np.clip(probabilities, _LEAST_PROBABILITY, 1.0)
+    clipped = np.clip(probabilities, _MIN_PROBABILITY, 1.0)
     if task == "single-label":
         log_probabilities: np.ndarray = np.log(clipped)
         return log_probabilities
-    log_odds: np.ndarray = np.log(clipped) - np.log(np.clip(1 - probabilities, _LEAST_PROBABILITY, 1.0))
+    log_odds: np.ndarray = np.log(clipped) - np.log(np.clip(1 - probabilities, _MIN_PROBABILITY, 1.0))
     return log_odds
 
 
@@ -286,8 +286,8 @@ class ModelEngine:
         self._model = model
         self._device = device
         self._cache = cache
-        self._wanted: EngineName = model.description.engine if engine == "auto" else engine
-        self.name, self.precision = choose_engine(self._wanted, device, model.description.precision)
+        self._requested: EngineName = model.description.engine if engine == "auto" else engine
+        self.name, self.precision = choose_engine(self._requested, device, model.description.precision)
         self._building = Lock()
 
     def outputs(self, rows: np.ndarray) -> Outputs:
@@ -312,20 +312,20 @@ class ModelEngine:
         try:
             return self._build()
         except RuntimeError as error:
-            if self._wanted != "auto" or self.name == "torch":
+            if self._requested != "auto" or self.name == "torch":
                 raise
             log.info("%s: torch runs it, because %s", self._model.description.name, str(error).strip().splitlines()[0])
             self.name = "torch"
             return self._build()
 
     def _build(self) -> Engine:
-        network, rendition = self._model.network, self._model.description.rendition
-        if network is None or rendition is None:
+        network, image_spec = self._model.network, self._model.description.image_spec
+        if network is None or image_spec is None:
             raise ValueError("only a network has an engine")
         pretrained = self._model.description.backbone is not None
         return build_engine(
             feature_extractor(network) if pretrained else _WithFeatures(network),
-            (rendition.height, rendition.width, rendition.channels),
+            (image_spec.height, image_spec.width, image_spec.channels),
             name=self.name,
             precision=self.precision,
             device=self._device,
@@ -353,7 +353,7 @@ def _identity(model: SavedModel, network: nn.Module) -> str:
     description = model.description
     backbone = description.backbone
     if backbone is None:
-        settings = {"normalise": description.normalise, "classes": len(description.classes)}
+        settings = {"normalize": description.normalize, "classes": len(description.classes)}
         return f"{__version__} {hash_weights(network, description.name, settings)}"
     frozen = backbone if description.mode == "frozen" else replace(backbone, weights_hash="")
     return identify_backbone(frozen, feature_extractor(network))

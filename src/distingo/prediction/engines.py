@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distingo.datasets.cache.store import Cache, keep_bytes, recall_bytes
+from distingo.datasets.cache.store import Cache, load_bytes, store_bytes
 from distingo.errors import UsageError, option
 from distingo.files import content_hash
 from distingo.machine import import_openvino
@@ -75,7 +75,7 @@ def openvino_runner(
     core = openvino.Core()
     parts = (_CONVERSION, openvino.__version__, torch.__version__, repr(shape), identity)
     key = content_hash("\n".join(parts).encode())
-    cached = None if cache is None else recall_bytes(cache, _KIND, key)
+    cached = None if cache is None else load_bytes(cache, _KIND, key)
     if cached is not None:
         return _compile(openvino, core, cached, shape, precision)
     pixel_network = _FromPixels(network).cpu()
@@ -87,7 +87,7 @@ def openvino_runner(
     if verify:
         _require_agreement(run, pixel_network, shape)
     if cache is not None:
-        keep_bytes(cache, _KIND, key, packed)
+        store_bytes(cache, _KIND, key, packed)
     return run
 
 
@@ -136,11 +136,11 @@ class _Runner:
         parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
         outputs: list[np.ndarray] = [np.empty(0)] * len(parts)
 
-        def keep(request: Any, position: int) -> None:
+        def store(request: Any, position: int) -> None:
             outputs[position] = np.array(request.get_output_tensor(0).data, dtype=np.float32)
 
         with self._lock:
-            self._queue.set_callback(keep)
+            self._queue.set_callback(store)
             for position, part in enumerate(parts):
                 self._queue.start_async({0: np.ascontiguousarray(part)}, position)
             self._queue.wait_all()
@@ -292,11 +292,11 @@ def _torch(network: nn.Module, precision: str, device: torch.device) -> Callable
     @torch.inference_mode()
     def run(pixels: np.ndarray) -> np.ndarray:
         size = prediction_batch_size(pixels.shape[1], pixels.shape[2])
-        found: list[np.ndarray] = []
+        results: list[np.ndarray] = []
         with lock, bind_this_thread(), autocast(device, precision):
             for start in range(0, len(pixels), size):
                 outputs: Tensor = network(to_tensor(pixels[start : start + size], device))
-                found.append(outputs.float().cpu().numpy())
-        return np.concatenate(found)
+                results.append(outputs.float().cpu().numpy())
+        return np.concatenate(results)
 
     return run

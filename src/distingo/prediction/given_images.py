@@ -17,11 +17,11 @@ from distingo.datasets.tables.headers import has_names, named_like_images
 from distingo.datasets.tables.reading import find_column_delimiter, json_records, read_labels_table
 from distingo.datasets.tables.table import FOLDER_ENDINGS, decode_text, text_of
 from distingo.datasets.walking import walk
-from distingo.errors import DataError, UsageError, name_some, name_the_nearest, option
+from distingo.errors import DataError, UsageError, name_some, option, suggest_names
 
 _HEAD_BYTES = 1 << 20
 
-_LOOKED_AT = 200
+_SAMPLE_ROWS = 200
 """Number of rows that are used to detect the image column."""
 
 _READ_AT_ONCE = frozenset({".xlsx", ".xlsm", ".json"})
@@ -61,7 +61,7 @@ def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path 
         DataError: The table is damaged; may also be raised during the iteration.
     """
     bases = [path.parent, Path()] if folder is None else [Path(folder)]
-    base, chosen = _recognize(path, list(islice(_rows(path), _LOOKED_AT)), column, bases)
+    base, chosen = _recognize(path, list(islice(_rows(path), _SAMPLE_ROWS)), column, bases)
     return (base / row[chosen] for row in _rows(path) if row.get(chosen))
 
 
@@ -74,7 +74,7 @@ def _recognize(path: Path, head: Sequence[_Row], column: str | None, bases: Sequ
         )
     if column is not None and column not in columns:
         raise UsageError(
-            f"{path}: no column {column!r}; {name_the_nearest(column, columns)}",
+            f"{path}: no column {column!r}; {suggest_names(column, columns)}",
             code="unknown_column",
             parameter="image_column",
         )
@@ -126,7 +126,7 @@ def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
     columns: list[str] = []
     try:
         rows = ((reader.line_num, restore_cells(row)) for row in reader if row)
-        first = list(islice(rows, _LOOKED_AT))
+        first = list(islice(rows, _SAMPLE_ROWS))
         if first and not has_names([row for _, row in first]):
             columns = [f"column {at}" for at in range(1, len(first[0][1]) + 1)]
         for line, row in chain(first, rows):
@@ -239,15 +239,15 @@ class GivenImages:
             if path.name not in names or path.resolve() not in excluded:
                 yield path
 
-    def _below(self, given: str | Path) -> Iterable[Path]:
-        path = Path(given)
-        if str(given) == STANDARD_INPUT:
+    def _below(self, path_or_pattern: str | Path) -> Iterable[Path]:
+        path = Path(path_or_pattern)
+        if str(path_or_pattern) == STANDARD_INPUT:
             return _lines_of_standard_input()
         if path.is_dir():
             return (file.path for file in walk(path) if not file.ignored)
         if is_path_table(path):
             return paths_in_table(path, column=self.image_column, folder=self.image_folder)
-        if _is_pattern(given) and not os.path.lexists(path):
+        if _is_pattern(path_or_pattern) and not os.path.lexists(path):
             return _matching(path)
         return (path,)
 

@@ -23,13 +23,13 @@ from distingo.notebooks import THUMBNAIL, Tile, in_notebook, predictions_to_pand
 from distingo.options.fields import choose_alias
 from distingo.prediction.images import ImageLike, as_images, open_image, require_limit
 from distingo.prediction.naming import (
+    CalibratedModel,
     Certainty,
-    Described,
+    DescribedModel,
     ModelOutput,
-    Vouched,
+    certainty_thresholds,
     name_failure,
     name_prediction,
-    settle_certainty,
 )
 from distingo.records import Task, ValueRanges
 from distingo.scores import Prediction
@@ -56,7 +56,7 @@ class Predictions(list[Prediction]):
 
     Args:
         predictions: One per image.
-        drawn: Thumbnails as ``data:`` URLs for images in memory (empty if there is none), and None for files; None
+        thumbnails: Thumbnails as ``data:`` URLs for images in memory (empty if there is none), and None for files; None
             instead of a list if all images are files.
         value_ranges: The model's value ranges, used to display images with more than 8 bits.
         max_pixels: Larger files are not displayed; None is the default limit.
@@ -65,12 +65,12 @@ class Predictions(list[Prediction]):
     def __init__(
         self,
         predictions: Iterable[Prediction] = (),
-        drawn: Sequence[str | None] | None = None,
+        thumbnails: Sequence[str | None] | None = None,
         value_ranges: ValueRanges | None = None,
         max_pixels: int | None = None,
     ) -> None:
         super().__init__(predictions)
-        self._drawn = drawn
+        self._thumbnails = thumbnails
         self._value_ranges = value_ranges
         self._max_pixels = max_pixels
 
@@ -81,8 +81,8 @@ class Predictions(list[Prediction]):
     def __getitem__(self, index: SupportsIndex | slice) -> Prediction | Predictions:
         if not isinstance(index, slice):
             return super().__getitem__(index)
-        drawn = None if self._drawn is None else self._drawn[index]
-        return Predictions(super().__getitem__(index), drawn, self._value_ranges, self._max_pixels)
+        thumbnails = None if self._thumbnails is None else self._thumbnails[index]
+        return Predictions(super().__getitem__(index), thumbnails, self._value_ranges, self._max_pixels)
 
     def to_pandas(self) -> pd.DataFrame:
         """Convert to a data frame with one row per image; see `distingo.notebooks.predictions_to_pandas`.
@@ -99,13 +99,13 @@ class Predictions(list[Prediction]):
 
     def _repr_html_(self) -> str:
         first = super().__getitem__(slice(_SHOWN))
-        tiles = [Tile(each.file, self._draw(at), _caption(each)) for at, each in enumerate(first)]
+        tiles = [Tile(each.file, self._thumbnail_at(at), _caption(each)) for at, each in enumerate(first)]
         return show_strip(tiles, len(self) - len(first))
 
-    def _draw(self, at: int) -> str:
-        drawn = self._drawn[at] if self._drawn is not None and at < len(self._drawn) else None
-        if drawn is not None:
-            return drawn
+    def _thumbnail_at(self, at: int) -> str:
+        thumbnails = self._thumbnails[at] if self._thumbnails is not None and at < len(self._thumbnails) else None
+        if thumbnails is not None:
+            return thumbnails
         prediction = super().__getitem__(at)
         return "" if prediction.error else draw_thumbnail(prediction.file, self._value_ranges, self._max_pixels)
 
@@ -128,17 +128,17 @@ def draw_thumbnail(image: ImageLike, value_ranges: ValueRanges | None, max_pixel
         max_pixels: As for `distingo.prediction.images.open_image`.
     """
     try:
-        drawn = open_image(image, 2 * THUMBNAIL, value_ranges, max_pixels)
+        opened = open_image(image, 2 * THUMBNAIL, value_ranges, max_pixels)
     except (DistingoError, OSError, ValueError):
         return ""
-    drawn = drawn.copy()  # do not modify the caller's image
-    drawn.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))  # sharp on high-density screens
+    opened = opened.copy()  # do not modify the caller's image
+    opened.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))  # sharp on high-density screens
     content = io.BytesIO()
-    drawn.save(content, "JPEG", quality=80)
+    opened.save(content, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 
-def draw_given(
+def draw_thumbnails(
     images: Sequence[ImageLike], value_ranges: ValueRanges | None, max_pixels: int | None
 ) -> list[str | None] | None:
     """Create the thumbnails of images in memory for `Predictions`: of the first images, in notebooks only.
@@ -148,15 +148,15 @@ def draw_given(
     if all(map(_is_path, images)):
         return None
     drawing = in_notebook()
-    drawn: list[str | None] = []
+    thumbnails: list[str | None] = []
     for at, image in enumerate(images):
         if _is_path(image):
-            drawn.append(None)
+            thumbnails.append(None)
         elif drawing and at < _SHOWN and not hasattr(image, "read"):
-            drawn.append(draw_thumbnail(image, value_ranges, max_pixels))
+            thumbnails.append(draw_thumbnail(image, value_ranges, max_pixels))
         else:
-            drawn.append("")
-    return drawn
+            thumbnails.append("")
+    return thumbnails
 
 
 def require_files(images: Iterable[ImageLike], on_error: OnError | None) -> None:
@@ -227,28 +227,28 @@ class ImageModel(ABC):
             for files, and no limit for images in memory.
     """
 
-    def __init__(self, description: Described, calibrated: Vouched, max_pixels: int | None) -> None:
+    def __init__(self, description: DescribedModel, calibrated: CalibratedModel, max_pixels: int | None) -> None:
         require_limit(max_pixels)
         self.max_pixels = max_pixels
-        self._described = description
+        self._description = description
         self._calibrated = calibrated
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the model's outputs."""
-        return self._described.classes
+        return self._description.classes
 
     @property
     def task(self) -> Task:
         """``single-label`` or ``multi-label``."""
-        return self._described.task
+        return self._description.task
 
     @property
     def thresholds(self) -> dict[str, float] | None:
         """Decision thresholds by label of a multi-label model; None for a single-label model."""
         if self.task == "single-label":
             return None
-        return dict(zip(self.classes, self._described.require_thresholds().values, strict=True))
+        return dict(zip(self.classes, self._description.require_thresholds().values, strict=True))
 
     @abstractmethod
     def preprocess(self, image: ImageLike) -> np.ndarray:
@@ -315,8 +315,8 @@ class ImageModel(ABC):
         with closing(self._predict_each(images)) as evaluated:
             named = (self._name(name, batch, at, topk, certainty) for name, batch, at in evaluated)
             predictions = [require_readable(prediction, on_error) for prediction in named]
-        ranges = self._described.value_ranges
-        return Predictions(predictions, draw_given(images, ranges, self.max_pixels), ranges, self.max_pixels)
+        ranges = self._description.value_ranges
+        return Predictions(predictions, draw_thumbnails(images, ranges, self.max_pixels), ranges, self.max_pixels)
 
     def __call__(self, images: Iterable[ImageLike] | ImageLike, **options: Any) -> Predictions:
         """Same as `predict`."""
@@ -366,9 +366,9 @@ class ImageModel(ABC):
         for name, number in (("top_k", topk), ("workers", workers)):
             if number is not None and number < 1:
                 raise UsageError(f"{option(name)} {number}: give 1 or more", code="out_of_range", parameter=name)
-        return settle_certainty(self._calibrated, abstain=abstain, coverage=coverage)
+        return certainty_thresholds(self._calibrated, abstain=abstain, coverage=coverage)
 
-    def _look_at_or_explain(self, image: ImageLike) -> np.ndarray | str:
+    def _preprocess_or_explain(self, image: ImageLike) -> np.ndarray | str:
         """The preprocessed row, or the reason why the image can't be read."""
         try:
             return self.preprocess(image)
@@ -381,5 +381,5 @@ class ImageModel(ABC):
         self, name: str, evaluated: ModelOutput | str, at: int, topk: int | None, certainty: Certainty
     ) -> Prediction:
         if isinstance(evaluated, str):
-            return name_failure(self._described, name, evaluated)
-        return name_prediction(self._described, name, evaluated, at, topk=topk, certainty=certainty)
+            return name_failure(self._description, name, evaluated)
+        return name_prediction(self._description, name, evaluated, at, topk=topk, certainty=certainty)

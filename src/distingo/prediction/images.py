@@ -52,10 +52,10 @@ def open_image(
         UndecodableError: The content is not an image, or can't be read.
         UsageError: The argument has an unsupported type, or is an array of an unsupported shape or dtype.
     """
-    return decode_given_image(image, enough, value_range, max_pixels).image
+    return decode_any_image(image, enough, value_range, max_pixels).image
 
 
-def decode_given_image(
+def decode_any_image(
     image: ImageLike,
     enough: int | None = None,
     value_range: ValueRanges | None = None,
@@ -73,23 +73,23 @@ def decode_given_image(
     return decode(_content(image), enough=enough, value_range=value_range, max_pixels=limit)
 
 
-def as_images(given: Any) -> list[ImageLike]:
+def as_images(value: Any) -> list[ImageLike]:
     """Convert one image or several to a list of images.
 
     Args:
-        given: An image, an iterable of images, or an array or tensor with four dimensions.
+        value: An image, an iterable of images, or an array or tensor with four dimensions.
 
     Raises:
         UsageError: The argument or one of its items has an unsupported type.
     """
-    if _is_array(given) and len(given.shape) == 4:
-        images = list(given)
-    elif is_image(given):
-        images = [given]
-    elif isinstance(given, Iterable) and not isinstance(given, Mapping):
-        images = list(given)
+    if _is_array(value) and len(value.shape) == 4:
+        images = list(value)
+    elif is_image(value):
+        images = [value]
+    elif isinstance(value, Iterable) and not isinstance(value, Mapping):
+        images = list(value)
     else:
-        raise UsageError(f"{_describe(given)} is no image; {ACCEPTED}", code="invalid_type")
+        raise UsageError(f"{_describe(value)} is no image; {ACCEPTED}", code="invalid_type")
     for image in images:
         require_image(image)
     return images
@@ -119,10 +119,10 @@ def require_limit(max_pixels: int | None) -> None:
         )
 
 
-def is_image(given: object) -> bool:
+def is_image(value: object) -> bool:
     """Whether an object has one of the types of a single image."""
-    plain = isinstance(given, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
-    return plain or hasattr(given, "read") or _is_array(given)
+    plain = isinstance(value, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
+    return plain or hasattr(value, "read") or _is_array(value)
 
 
 def name_image(image: ImageLike, position: int) -> str:
@@ -130,10 +130,10 @@ def name_image(image: ImageLike, position: int) -> str:
     return os.fspath(image) if isinstance(image, str | os.PathLike) else f"picture {position}"
 
 
-def _is_array(given: object) -> bool:
-    if isinstance(given, Image.Image | memoryview):
+def _is_array(value: object) -> bool:
+    if isinstance(value, Image.Image | memoryview):
         return False
-    return isinstance(given, np.ndarray) or (hasattr(given, "shape") and hasattr(given, "__array__"))
+    return isinstance(value, np.ndarray) or (hasattr(value, "shape") and hasattr(value, "__array__"))
 
 
 def _content(image: Any) -> bytes:
@@ -201,7 +201,7 @@ def _to_numpy(array: Any) -> np.ndarray:
         return np.asarray(tensor.float().numpy())
 
 
-def _describe(given: Any) -> str:
-    if _is_array(given):
-        return f"an array of shape {tuple(given.shape)} and type {given.dtype}"
-    return f"{type(given).__name__}"
+def _describe(value: Any) -> str:
+    if _is_array(value):
+        return f"an array of shape {tuple(value.shape)} and type {value.dtype}"
+    return f"{type(value).__name__}"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from distingo.errors import UsageError, option
 from distingo.metrics.conformal import (
     CoverageRange,
-    GivenLabels,
+    PredictedLabels,
     answer_threshold,
     answers_needed,
     coverage_range,
@@ -34,10 +34,12 @@ from distingo.scores import Prediction, Thresholds
 FALSE_ALARMS = 0.01
 """Rate at which in-distribution images may be flagged as out of distribution."""
 
-_NO_EVIDENCE = "the model keeps nothing to go by (an older distingo trained it, or it looks at no picture); train again"
+_NO_CALIBRATION_SET = (
+    "the model keeps nothing to go by (an older distingo trained it, or it looks at no picture); train again"
+)
 
 
-class Vouched(Protocol):
+class CalibratedModel(Protocol):
     """A model with its calibration set: a saved one or an exported one."""
 
     @property
@@ -54,15 +56,15 @@ class Certainty:
     """Thresholds for one call.
 
     Attributes:
-        answer_from: Lowest probability of an answer; None never abstains.
-        set_from: Lowest probability of a label in the prediction set; None makes no sets.
-        unlike_from: Distance to the feature bank above which an image is out of distribution; None without a bank.
+        answer_probability: Lowest probability of an answer; None never abstains.
+        set_probability: Lowest probability of a label in the prediction set; None makes no sets.
+        ood_distance: Distance to the feature bank above which an image is out of distribution; None without a bank.
         coverage: Range of coverages of the sets over random calibration sets; None makes no sets.
     """
 
-    answer_from: float | None = None
-    set_from: float | None = None
-    unlike_from: float | None = None
+    answer_probability: float | None = None
+    set_probability: float | None = None
+    ood_distance: float | None = None
     coverage: CoverageRange | None = None
 
 
@@ -79,8 +81,8 @@ class Levels:
     coverage_to: float | None
 
 
-def possible_levels(model: Vouched) -> Levels:
-    """The levels that `settle_certainty` accepts.
+def possible_levels(model: CalibratedModel) -> Levels:
+    """The levels that `certainty_thresholds` accepts.
 
     Args:
         model: A model, with or without a calibration set.
@@ -88,10 +90,12 @@ def possible_levels(model: Vouched) -> Levels:
     if model.calibration_set is None:
         return Levels(None, None)
     highest = highest_coverage(model.calibration_set.n)
-    return Levels(lowest_error(given_labels(model.calibration_set)), highest if highest > 0 else None)
+    return Levels(lowest_error(calibration_labels(model.calibration_set)), highest if highest > 0 else None)
 
 
-def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> Certainty:
+def certainty_thresholds(
+    model: CalibratedModel, *, abstain: float | None = None, coverage: float | None = None
+) -> Certainty:
     """Derive the thresholds of a call from the requested levels.
 
     Args:
@@ -111,15 +115,17 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
                 parameter=name,
             )
         if requested is not None and model.calibration_set is None:
-            raise UsageError(f"{option(name)} {requested:g}: {_NO_EVIDENCE}", code="no_calibration", parameter=name)
+            raise UsageError(
+                f"{option(name)} {requested:g}: {_NO_CALIBRATION_SET}", code="no_calibration", parameter=name
+            )
     calibration_set = model.calibration_set
     if calibration_set is None:
         return Certainty()
-    threshold = None if coverage is None else _set_from(calibration_set, coverage)
+    threshold = None if coverage is None else _set_probability(calibration_set, coverage)
     return Certainty(
-        answer_from=None if abstain is None else _answer_from(calibration_set, abstain),
-        set_from=threshold,
-        unlike_from=unlike_threshold(model)[0] if model.bank is not None and len(calibration_set.distances) else None,
+        answer_probability=None if abstain is None else _answer_probability(calibration_set, abstain),
+        set_probability=threshold,
+        ood_distance=ood_threshold(model)[0] if model.bank is not None and len(calibration_set.distances) else None,
         coverage=None if coverage is None or threshold is None else set_coverage(calibration_set, coverage, threshold),
     )
 
@@ -139,13 +145,15 @@ def set_coverage(calibration_set: CalibrationSet, coverage: float, threshold: fl
     return coverage_range(calibration_set.n, coverage, effective=effective)
 
 
-def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> list[str]:
+def describe_guarantees(
+    model: CalibratedModel, *, abstain: float | None = None, coverage: float | None = None
+) -> list[str]:
     """Describe the guarantee of each requested level in one sentence.
 
     Args:
         model: A model, with or without a calibration set.
-        abstain: As for `settle_certainty`.
-        coverage: As for `settle_certainty`.
+        abstain: As for `certainty_thresholds`.
+        coverage: As for `certainty_thresholds`.
     """
     calibration_set, sentences = model.calibration_set, list[str]()
     if calibration_set is None:
@@ -157,7 +165,7 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
             f"{option('abstain')} {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong "
             f"on new pictures like those of training, tested on {source}{reservation}"
         )
-    coverages = settle_certainty(model, coverage=coverage).coverage
+    coverages = certainty_thresholds(model, coverage=coverage).coverage
     if coverage is not None and coverages is not None:
         is_multi_label = bool((calibration_set.weights != 1).any())
         text = (
@@ -181,12 +189,12 @@ def name_calibration(calibration_set: CalibrationSet) -> str:
     )
 
 
-def given_labels(calibration_set: CalibrationSet) -> GivenLabels:
+def calibration_labels(calibration_set: CalibrationSet) -> PredictedLabels:
     """The labels predicted for the images of the calibration set."""
-    return GivenLabels(calibration_set.owners, calibration_set.confidences, calibration_set.right)
+    return PredictedLabels(calibration_set.owners, calibration_set.confidences, calibration_set.right)
 
 
-def unlike_threshold(model: Vouched) -> tuple[float, float]:
+def ood_threshold(model: CalibratedModel) -> tuple[float, float]:
     """The distance above which an image is out of distribution, and the guaranteed rate of false alarms.
 
     Args:
@@ -197,10 +205,10 @@ def unlike_threshold(model: Vouched) -> tuple[float, float]:
     return upper_threshold(model.calibration_set.distances, FALSE_ALARMS)
 
 
-def _answer_from(calibration_set: CalibrationSet, requested: float) -> float:
-    threshold = answer_threshold(given_labels(calibration_set), requested)
+def _answer_probability(calibration_set: CalibrationSet, requested: float) -> float:
+    threshold = answer_threshold(calibration_labels(calibration_set), requested)
     if threshold is None:
-        lowest = lowest_error(given_labels(calibration_set))
+        lowest = lowest_error(calibration_labels(calibration_set))
         instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
             f"{option('abstain')} {requested:g}: the {calibration_set.n:,} calibration pictures can hold {instead} for "
@@ -212,7 +220,7 @@ def _answer_from(calibration_set: CalibrationSet, requested: float) -> float:
     return threshold
 
 
-def _set_from(calibration_set: CalibrationSet, requested: float) -> float:
+def _set_probability(calibration_set: CalibrationSet, requested: float) -> float:
     threshold = set_threshold(calibration_set.truths, calibration_set.weights, calibration_set.n, requested)
     if threshold is None:
         raise UsageError(
@@ -225,7 +233,7 @@ def _set_from(calibration_set: CalibrationSet, requested: float) -> float:
     return threshold
 
 
-class Described(Protocol):
+class DescribedModel(Protocol):
     """The description of a saved or an exported model, as needed for its predictions."""
 
     @property
@@ -250,18 +258,18 @@ class ModelOutput:
 
     Attributes:
         probabilities: Calibrated probabilities, float32 (n, classes).
-        unlike: Bool (n,), whether each image is out of distribution; None if the model has no threshold for it.
+        is_ood: Bool (n,), whether each image is out of distribution; None if the model has no threshold for it.
     """
 
     probabilities: npt.NDArray[np.float32]
-    unlike: npt.NDArray[np.bool_] | None = None
+    is_ood: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
 
 def name_prediction(
-    model: Described, name: str, evaluated: ModelOutput, position: int, *, topk: int | None, certainty: Certainty
+    model: DescribedModel, name: str, evaluated: ModelOutput, position: int, *, topk: int | None, certainty: Certainty
 ) -> Prediction:
     """Create the prediction for one image of a batch.
 
@@ -277,7 +285,7 @@ def name_prediction(
     order = np.argsort(-probabilities, kind="stable")
     predicted_labels = abstained = None
     shown = order[: topk or len(order)]
-    confident = probabilities.astype(np.float64) >= (certainty.answer_from or 0.0)
+    confident = probabilities.astype(np.float64) >= (certainty.answer_probability or 0.0)
     if model.task == "multi-label":
         reached = apply_thresholds(probabilities, model.require_thresholds())
         selected = order[(reached & confident)[order]]
@@ -291,21 +299,21 @@ def name_prediction(
         tuple(model.classes[index] for index in shown),
         tuple(float(probabilities[index]) for index in shown),
         given=predicted_labels,
-        abstained=None if certainty.answer_from is None else bool(abstained),
+        abstained=None if certainty.answer_probability is None else bool(abstained),
         prediction_set=_set_of(model, probabilities, order, certainty),
-        unlike=None if evaluated.unlike is None else bool(evaluated.unlike[position]),
+        unlike=None if evaluated.is_ood is None else bool(evaluated.is_ood[position]),
     )
 
 
-def name_failure(model: Described, name: str, reason: str) -> Prediction:
+def name_failure(model: DescribedModel, name: str, reason: str) -> Prediction:
     """Create the prediction for an image that can't be read, with the reason as its error."""
     return Prediction(name, (), (), reason, None if model.task == "single-label" else ())
 
 
 def _set_of(
-    model: Described, probabilities: np.ndarray, order: np.ndarray, certainty: Certainty
+    model: DescribedModel, probabilities: np.ndarray, order: np.ndarray, certainty: Certainty
 ) -> tuple[str, ...] | None:
-    if certainty.set_from is None:
+    if certainty.set_probability is None:
         return None
-    in_set = prediction_sets(probabilities, certainty.set_from)
+    in_set = prediction_sets(probabilities, certainty.set_probability)
     return tuple(model.classes[index] for index in order[in_set[order]])

@@ -52,8 +52,8 @@ class ArrayRows:
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Gather a batch (n, *row)."""
-        taken: np.ndarray = self.array[indices]
-        return taken
+        batch: np.ndarray = self.array[indices]
+        return batch
 
 
 def to_tensor(batch: np.ndarray, device: torch.device | str = "cpu") -> Tensor:

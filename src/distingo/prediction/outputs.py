@@ -23,7 +23,7 @@ from distingo.errors import ResourceError, UsageError, option
 from distingo.files import atomic_writer, content_hash
 from distingo.journals import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
 from distingo.prediction.networks import chunked
-from distingo.prediction.sort_journal import FORMAT, FORMAT_KEY, SORT_JOURNAL, Placement, Way, read_sort_journal
+from distingo.prediction.sort_journal import FORMAT, FORMAT_KEY, SORT_JOURNAL, Placement, SortAs, read_sort_journal
 from distingo.safe_paths import distinct_names, safe_name
 from distingo.scores import Prediction
 
@@ -44,18 +44,18 @@ class Columns:
 
     Attributes:
         most_labels: Highest number of labels of a prediction.
-        given: Whether the predictions come from a multi-label model.
+        is_multi_label: Whether the predictions come from a multi-label model.
         certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` occur.
     """
 
     most_labels: int = 0
-    given: bool = False
+    is_multi_label: bool = False
     certainty: frozenset[str] = frozenset()
 
-    def take_in(self, prediction: Prediction) -> None:
+    def add(self, prediction: Prediction) -> None:
         """Add the columns of a prediction."""
         self.most_labels = max(self.most_labels, len(prediction.labels))
-        self.given = self.given or prediction.given is not None
+        self.is_multi_label = self.is_multi_label or prediction.given is not None
         self.certainty |= {name for name in _CERTAINTY if getattr(prediction, name) is not None}
 
     @property
@@ -63,7 +63,7 @@ class Columns:
         """Column names in the order of the table."""
         ranked = [name for rank in range(1, self.most_labels + 1) for name in _names(rank)]
         certainty_columns = [name for name in _CERTAINTY if name in self.certainty]
-        return ["file", *(["labels"] if self.given else []), *ranked, *certainty_columns, "error"]
+        return ["file", *(["labels"] if self.is_multi_label else []), *ranked, *certainty_columns, "error"]
 
 
 def check_table(path: Path) -> None:
@@ -89,7 +89,7 @@ def write_table(predictions: Sequence[Prediction], path: Path) -> None:
     """Write one row per image; see `write_rows`."""
     columns = Columns()
     for prediction in predictions:
-        columns.take_in(prediction)
+        columns.add(prediction)
     write_rows(predictions, columns, path)
 
 
@@ -188,12 +188,12 @@ class Sorting:
 
     Attributes:
         folder: Parent of the class folders.
-        way: ``copy``, or ``link`` for symbolic links.
+        sort_as: ``copy``, or ``link`` for symbolic links.
         dry_run: Plan only, without writing anything.
     """
 
     folder: Path
-    way: Way
+    sort_as: SortAs
     dry_run: bool = False
 
 
@@ -226,7 +226,7 @@ class Sorter:
         keys = [f"class {name}" for name in classes] + [UNKNOWN, NO_LABEL]
         self._folders = dict(zip(keys, distinct_names([safe_name(name) for name in folder_keys], keys), strict=True))
         self._waiting: list[Placement] = []
-        self._taken: set[str] = set()
+        self._reserved: set[str] = set()
         self._numbers: Counter[str] = Counter()
         self._stack = ExitStack()
         self._journal: JournalWriter | None = None
@@ -242,7 +242,7 @@ class Sorter:
             if error is None:
                 self.flush()
 
-    def take(self, prediction: Prediction) -> None:
+    def add(self, prediction: Prediction) -> None:
         """Put an image into its class folders, or plan to; images that can't be read are ignored."""
         self.latest = []
         if prediction.error:
@@ -257,7 +257,7 @@ class Sorter:
         waiting, self._waiting = self._waiting, []
         if self._journal is None:
             return
-        self._taken.clear()  # from here on the files themselves reserve their names
+        self._reserved.clear()  # from here on the files themselves reserve their names
         ready: list[Placement] = []
         for planned in waiting:
             try:
@@ -291,18 +291,18 @@ class Sorter:
     def _free_name(self, folder: str, name: str) -> str:
         """``folder/name``, with a number if the name is taken, ignoring case."""
         path = f"{folder}/{name}"
-        while path.casefold() in self._taken or os.path.lexists(self._sorting.folder / path):
+        while path.casefold() in self._reserved or os.path.lexists(self._sorting.folder / path):
             key = f"{folder}/{name}".casefold()
             self._numbers[key] += 1
             path = f"{folder}/{Path(name).stem}-{self._numbers[key] + 1}{Path(name).suffix}"
-        self._taken.add(path.casefold())
+        self._reserved.add(path.casefold())
         return path
 
     def _begin(self, model: str) -> dict[tuple[str, str], Placement]:
         """Open the journal and return the placements of an earlier call, by image and class."""
-        folder, way = self._sorting.folder, self._sorting.way
+        folder, sort_as = self._sorting.folder, self._sorting.sort_as
         journal = read_sort_journal(folder)
-        if journal is not None and (journal.model, journal.way) != (model, way):
+        if journal is not None and (journal.model, journal.sort_as) != (model, sort_as):
             raise UsageError(
                 f"{option('sort_into')} {folder}: holds pictures sorted with another model, other options or the "
                 f"other of {option('sort_as', 'copy')} and {option('sort_as', 'link')}; `distingo predict --undo "
@@ -315,13 +315,13 @@ class Sorter:
             self._journal = self._stack.enter_context(journal_writer(folder / SORT_JOURNAL))
             if journal is None:
                 inodes = [each.lstat().st_ino for each in missing_folders]
-                self._journal.write({FORMAT_KEY: FORMAT, "way": way, "model": model, "made": inodes})
+                self._journal.write({FORMAT_KEY: FORMAT, "way": sort_as, "model": model, "made": inodes})
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
 
     def _announce(self, planned: Placement) -> Placement:
         assert self._journal is not None
         target = self._sorting.folder / planned.path
-        content = content_hash(Path(planned.source).read_bytes()) if self._sorting.way == "copy" else ""
+        content = content_hash(Path(planned.source).read_bytes()) if self._sorting.sort_as == "copy" else ""
         placement = Placement(planned.source, planned.path, planned.label, content)
         if not target.parent.is_dir():
             self._journal.write({"folder": target.parent.name})
@@ -332,7 +332,7 @@ class Sorter:
     def _make(self, placement: Placement) -> None:
         target = self._sorting.folder / placement.path
         try:
-            if self._sorting.way == "link":
+            if self._sorting.sort_as == "link":
                 target.symlink_to(placement.source)
             else:
                 copy_file(Path(placement.source), target, durable=False)

@@ -30,7 +30,7 @@ from distingo.prediction.images import (
     open_image,
     require_image,
 )
-from distingo.prediction.naming import Certainty, ModelOutput, name_prediction, settle_certainty
+from distingo.prediction.naming import Certainty, ModelOutput, certainty_thresholds, name_prediction
 from distingo.prediction.networks import chunked, map_in_order
 from distingo.progress import progress_bar
 from distingo.records import Task
@@ -68,12 +68,12 @@ class Predictor(ImageModel):
         self.model = model
         self.device = choose_device(device)
         self._engine = ModelEngine(model, device=self.device, engine=engine, cache=cache)
-        unlike_from = settle_certainty(model).unlike_from
-        self._strangers: StrangerFinder | None = None
-        if model.bank is not None and unlike_from is not None:
-            self._strangers = StrangerFinder(model.bank, unlike_from)
-        rendition = model.description.rendition
-        self._enough = None if rendition is None else shorter_side_for(rendition)
+        ood_distance = certainty_thresholds(model).ood_distance
+        self._detector: OutOfDistributionDetector | None = None
+        if model.bank is not None and ood_distance is not None:
+            self._detector = OutOfDistributionDetector(model.bank, ood_distance)
+        image_spec = model.description.image_spec
+        self._enough = None if image_spec is None else shorter_side_for(image_spec)
 
     @property
     def engine(self) -> str:
@@ -125,17 +125,17 @@ class Predictor(ImageModel):
     def preprocess(self, image: ImageLike) -> np.ndarray:
         """Decode and preprocess an image; see `ImageModel.preprocess`."""
         opened = open_image(image, self._enough, self.model.description.value_ranges, self.max_pixels)
-        rendition = self.model.description.rendition
-        return describe(opened).astype(np.float32) if rendition is None else render(opened, rendition)
+        image_spec = self.model.description.image_spec
+        return describe(opened).astype(np.float32) if image_spec is None else render(opened, image_spec)
 
     def predict_rows(self, rows: np.ndarray) -> ModelOutput:
         """Compute the probabilities of images; see `ImageModel.predict_rows`. `rows` may be empty."""
         if not len(rows):
-            none = None if self._strangers is None else np.zeros(0, np.bool_)
+            none = None if self._detector is None else np.zeros(0, np.bool_)
             return ModelOutput(np.zeros((0, len(self.classes)), np.float32), none)
         outputs = self._engine.outputs(rows)
-        unlike = None if self._strangers is None else self._strangers.find(outputs.features)
-        return ModelOutput(to_probabilities(self.model, outputs.logits), unlike)
+        is_ood = None if self._detector is None else self._detector.find(outputs.features)
+        return ModelOutput(to_probabilities(self.model, outputs.logits), is_ood)
 
     def describe(
         self, name: str, evaluated: ModelOutput, position: int, *, topk: int | None, certainty: Certainty
@@ -166,7 +166,7 @@ class Predictor(ImageModel):
         rows = []
         for position, image in images:
             require_image(image)
-            rows.append((name_image(image, position), self._look_at_or_explain(image)))
+            rows.append((name_image(image, position), self._preprocess_or_explain(image)))
         return rows
 
     def _predict_all(
@@ -184,17 +184,17 @@ class Predictor(ImageModel):
                     yield name, evaluated, next(positions)
 
 
-class StrangerFinder:
+class OutOfDistributionDetector:
     """Thread-safe detector of out-of-distribution images by their distance to the feature bank.
 
     Args:
         bank: Feature bank of training images.
-        unlike_from: The distance above which an image is out of distribution.
+        ood_distance: The distance above which an image is out of distribution.
     """
 
-    def __init__(self, bank: FeatureBank, unlike_from: float) -> None:
+    def __init__(self, bank: FeatureBank, ood_distance: float) -> None:
         self._bank = bank.widened()
-        self._unlike_from = unlike_from
+        self._ood_distance = ood_distance
         self._libraries = ThreadpoolController()
         self._lock = Lock()
 
@@ -210,7 +210,7 @@ class StrangerFinder:
         # BLAS threads keep spinning on the cores that the network needs, which costs a fifth of the prediction time
         with self._lock, self._libraries.limit(limits=1, user_api="blas"):
             distances = self._bank.distances(features)
-        return np.asarray(distances > self._unlike_from, np.bool_)
+        return np.asarray(distances > self._ood_distance, np.bool_)
 
 
 def load(

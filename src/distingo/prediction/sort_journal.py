@@ -26,7 +26,7 @@ FORMAT, FORMAT_KEY = 2, "distingo sorting"
 
 _HASH = re.compile("[0-9a-f]{32}")
 
-Way = Literal["copy", "link"]
+SortAs = Literal["copy", "link"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,16 @@ class SortJournal:
     """Contents of a journal.
 
     Attributes:
-        way: Whether images were copied or linked.
+        sort_as: Whether images were copied or linked.
         model: Identifies the model and the options that they were sorted with.
-        made: Inodes of the created folders above the class folders: the sorted folder and its missing parents.
+        created_inodes: Inodes of the created folders above the class folders (the sorted folder and missing parents).
         folders: The created class folders.
         placements: The placements in order.
     """
 
-    way: Way
+    sort_as: SortAs
     model: str
-    made: tuple[int, ...]
+    created_inodes: tuple[int, ...]
     folders: list[str] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
 
@@ -95,15 +95,15 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
 
 
 def _start_journal(path: Path, first: Line) -> SortJournal:
-    way: Way | None = next((each for each in get_args(Way) if each == first.get("way")), None)
+    sort_as: SortAs | None = next((each for each in get_args(SortAs) if each == first.get("way")), None)
     model, stored = first.get("model"), first.get("made")
     inodes = stored if isinstance(stored, list) else [0] * bool(stored)  # format 1: the parent folders are kept
-    if way is None or not isinstance(model, str) or any(type(each) is not int for each in inodes):
+    if sort_as is None or not isinstance(model, str) or any(type(each) is not int for each in inodes):
         raise DataError(
             f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(stored)})",
             code="damaged_file",
         )
-    return SortJournal(way, model, tuple(inodes))
+    return SortJournal(sort_as, model, tuple(inodes))
 
 
 def _add_line(folder: Path, journal: SortJournal, line: Line | str) -> str:
@@ -125,8 +125,8 @@ def _add_line(folder: Path, journal: SortJournal, line: Line | str) -> str:
 
 
 def _placement_fault(journal: SortJournal, placement: Placement) -> str:
-    if bool(placement.content) != (journal.way == "copy") or not _HASH.fullmatch(placement.content or "0" * 32):
-        return f"{quote(placement.content)} is no hash of a {journal.way}"
+    if bool(placement.content) != (journal.sort_as == "copy") or not _HASH.fullmatch(placement.content or "0" * 32):
+        return f"{quote(placement.content)} is no hash of a {journal.sort_as}"
     if not Path(placement.source).is_absolute() or "\0" in placement.source:
         return f"{quote(placement.source)} is no absolute path of a picture"
     return ""
@@ -182,7 +182,7 @@ def undo_sorting(folder: Path) -> Unsorting:
     left: list[tuple[str, Note]] = []
     with progress_bar("Taking back", len(journal.placements)) as advance:
         for placement in reversed(journal.placements):
-            outcome = _take_back(folder, placement)
+            outcome = _remove_placement(folder, placement)
             removed += outcome == "removed"
             gone += outcome == "gone"
             if isinstance(outcome, Note):
@@ -192,14 +192,14 @@ def undo_sorting(folder: Path) -> Unsorting:
     return Unsorting(folder, removed, gone, tuple(left))
 
 
-def _take_back(folder: Path, placement: Placement) -> Literal["removed", "gone"] | Note:
+def _remove_placement(folder: Path, placement: Placement) -> Literal["removed", "gone"] | Note:
     """Remove one copy or link; return the reason if it is kept."""
     target = folder / placement.path
     try:
         if not os.path.lexists(target):
             remove_unfinished_copies(target)
             return "gone"
-        if why := _why_it_stays(placement, target):
+        if why := _reason_to_keep(placement, target):
             return why
         target.unlink()
     except OSError as error:
@@ -207,7 +207,7 @@ def _take_back(folder: Path, placement: Placement) -> Literal["removed", "gone"]
     return "removed"
 
 
-def _why_it_stays(placement: Placement, target: Path) -> Note | None:
+def _reason_to_keep(placement: Placement, target: Path) -> Note | None:
     source = Path(placement.source)
     if target.is_symlink():
         return note("another-link-now") if placement.content or target.readlink() != source else None
@@ -228,7 +228,7 @@ def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:
         return
     (folder / SORT_JOURNAL).unlink(missing_ok=True)
     created_folders = (folder.absolute(), *folder.absolute().parents)
-    for number, (created, inode) in enumerate(zip(created_folders, journal.made, strict=False)):
+    for number, (created, inode) in enumerate(zip(created_folders, journal.created_inodes, strict=False)):
         with contextlib.suppress(OSError):
             if number == 0 or created.lstat().st_ino == inode:  # the inode of a parent can't be guessed
                 created.rmdir()

@@ -29,7 +29,7 @@ MOST_SAMPLED_CLASSES = 60
 
 MOST_OF_A_MISTAKE = 60
 
-MOST_OF_A_RIGHT_ANSWER = 24
+MOST_OF_A_CORRECT_CELL = 24
 
 
 def choose_samples(images: Iterable[tuple[str, Sequence[str]]], classes: Sequence[str]) -> dict[str, list[str]]:
@@ -51,7 +51,7 @@ def choose_samples(images: Iterable[tuple[str, Sequence[str]]], classes: Sequenc
     return {name: spread_evenly(sorted(files[name]), per_class) for name in shown if files[name]}
 
 
-def worst_mistakes(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
+def most_confident_errors(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
     """Return the most confident errors, at most `MOST_MISTAKES`, the most confident first."""
     wrong = [row for row in predictions if row.truth != row.predicted]
     return sorted(wrong, key=lambda row: (-row.confidence, row.file))[:MOST_MISTAKES]
@@ -62,7 +62,7 @@ def open_cells(
 ) -> dict[CellKey, list[PredictionRow]]:
     """Limit the images of each confusion matrix cell to what fits on a page."""
     return {
-        cell: grouped[cell][: MOST_OF_A_RIGHT_ANSWER if cell[0] == cell[1] else MOST_OF_A_MISTAKE]
+        cell: grouped[cell][: MOST_OF_A_CORRECT_CELL if cell[0] == cell[1] else MOST_OF_A_MISTAKE]
         for cell in cells
         if cell in grouped
     }
@@ -164,11 +164,11 @@ def status_name(status: ManifestStatus) -> str:
 
 MOST_LABEL_SAMPLES = 24
 
-MOST_SAID = 3
+MOST_PREDICTED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class SaidLabel:
+class PredictedLabel:
     """One of an image's most probable labels.
 
     Attributes:
@@ -193,12 +193,12 @@ class LabelSample:
     Attributes:
         file: The image.
         truth: Its true labels, each with whether it was predicted.
-        said: Its most probable labels, most probable first.
+        predictions: Its most probable labels, most probable first.
     """
 
     file: str
     truth: tuple[tuple[str, bool], ...]
-    said: tuple[SaidLabel, ...]
+    predictions: tuple[PredictedLabel, ...]
 
 
 def show_samples(predictions: Predicted, thresholds: Sequence[float]) -> tuple[LabelSample, ...]:
@@ -216,19 +216,19 @@ def show_samples(predictions: Predicted, thresholds: Sequence[float]) -> tuple[L
 
 
 def _sample(predictions: Predicted, row: int, thresholds: Sequence[float]) -> LabelSample:
-    probabilities, predicted, truth = predictions.probabilities[row], predictions.said[row], predictions.truth[row]
+    probabilities, predicted, truth = predictions.probabilities[row], predictions.predicted[row], predictions.truth[row]
     return LabelSample(
         file=predictions.files[row],
         truth=tuple((predictions.classes[column], bool(predicted[column])) for column in np.flatnonzero(truth)),
-        said=tuple(
-            SaidLabel(
+        predictions=tuple(
+            PredictedLabel(
                 label=predictions.classes[column],
                 probability=float(probabilities[column]),
                 threshold=thresholds[column],
                 given=bool(predicted[column]),
                 right=bool(truth[column]),
             )
-            for column in np.argsort(-probabilities, kind="stable")[:MOST_SAID]
+            for column in np.argsort(-probabilities, kind="stable")[:MOST_PREDICTED]
         ),
     )
 
@@ -256,7 +256,7 @@ class LabelMistake:
     truth: tuple[str, ...]
 
 
-def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMistake, ...]:
+def most_confident_label_errors(predictions: Predicted, *, missed: bool) -> tuple[LabelMistake, ...]:
     """Choose the most confident errors of one kind.
 
     Args:
@@ -266,7 +266,7 @@ def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMista
     Returns:
         At most `MOST_LABEL_MISTAKES`: each image once, each label at most `MOST_OF_A_LABEL` times.
     """
-    truth, predicted = predictions.truth, predictions.said
+    truth, predicted = predictions.truth, predictions.predicted
     rows, columns = np.nonzero(truth & ~predicted if missed else predicted & ~truth)
     probabilities = predictions.probabilities[rows, columns]
     mistakes: list[LabelMistake] = []

@@ -50,7 +50,7 @@ SETTINGS: Final[tuple[str, ...]] = (
     *(marked("model"), marked("height"), marked("width"), marked("channels"), marked("epochs"), marked("batch size")),
     *(marked("lr"), marked("optimizer"), marked("momentum"), marked("weight decay"), marked("schedule")),
     *(marked("warmup epochs"), marked("loss"), marked("label smoothing"), marked("dropout"), marked("class weights")),
-    *(marked("positive weights"), marked("augment"), marked("normalise"), marked("ema decay"), marked("mode")),
+    *(marked("positive weights"), marked("augment"), marked("normalize"), marked("ema decay"), marked("mode")),
     *(marked("weights"), marked("head"), marked("views"), marked("layer decay"), marked("batch norm")),
     *(marked("unfreeze epochs"), marked("monitor"), marked("patience"), marked("threshold aim")),
     *(marked("threshold wanted"), marked("seed"), marked("validation"), marked("test"), marked("precision")),

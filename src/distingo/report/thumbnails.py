@@ -14,7 +14,7 @@ from PIL import Image
 
 from distingo.errors import DistingoError
 from distingo.records import ValueRanges
-from distingo.report.examples import surest_mistakes, take_turns, worst_mistakes
+from distingo.report.examples import most_confident_errors, most_confident_label_errors, take_turns
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
 from distingo.runs.predictions import Box, read_heat_maps, read_predicted
@@ -244,13 +244,13 @@ def list_mistakes(records: RunRecords) -> list[Mistake]:
         records: The records of an evaluation.
     """
     if records.task != "multi-label":
-        return [(row.file, row.predicted) for row in worst_mistakes(records.predictions)]
+        return [(row.file, row.predicted) for row in most_confident_errors(records.predictions)]
     if records.evaluation is None:
         return []
     predictions = read_predicted(records.folder / "predictions.parquet", records.evaluation.classes)
     if predictions is None:
         return []
-    kinds = [surest_mistakes(predictions, missed=missed) for missed in (False, True)]
+    kinds = [most_confident_label_errors(predictions, missed=missed) for missed in (False, True)]
     return list(dict.fromkeys(take_turns([[(each.file, each.label) for each in kind] for kind in kinds])))
 
 

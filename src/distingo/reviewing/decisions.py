@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.curation.findings import IMAGE_KINDS, Finding, FindingKind, is_answered
+from distingo.curation.findings import IMAGE_KINDS, Finding, FindingKind, is_resolved
 from distingo.datasets.corrections import Correction, Corrections, is_corrections, read_corrections, write_corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, open_source, read_bytes, read_header
 from distingo.datasets.walking import split_of_path
 from distingo.errors import DataError, option
-from distingo.files import remove_half_written_beside
+from distingo.files import remove_half_written_file
 from distingo.records import DEFAULT_MAX_PIXELS, Source
 from distingo.report.text.wording import file_size
 
@@ -62,7 +62,7 @@ class Decisions:
                 code="wrong_format",
                 parameter="corrections",
             )
-        remove_half_written_beside(path)
+        remove_half_written_file(path)
         self._refresh()
 
     @property
@@ -153,7 +153,7 @@ _STAYS_FIRST = {"test": 0, "validation": 1, "train": 2, "": 3}
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class QuestionImage:
     """One image of a question.
 
     Attributes:
@@ -181,7 +181,7 @@ class Question:
     """
 
     findings: tuple[Finding, ...]
-    images: tuple[Shown, ...]
+    images: tuple[QuestionImage, ...]
 
     @property
     def counts(self) -> bool:
@@ -189,14 +189,14 @@ class Question:
         return any(finding.counts for finding in self.findings)
 
     @property
-    def asked(self) -> tuple[Finding, ...]:
+    def relevant_findings(self) -> tuple[Finding, ...]:
         """The findings that reach their thresholds, or all findings if none does."""
         return tuple(finding for finding in self.findings if finding.counts) or self.findings
 
     @property
     def kinds(self) -> tuple[FindingKind, ...]:
         """The kinds of the findings that a decision is about."""
-        return tuple(dict.fromkeys(finding.kind for finding in self.asked))
+        return tuple(dict.fromkeys(finding.kind for finding in self.relevant_findings))
 
     def suggested(self, number: int) -> tuple[str, ...]:
         """All suggested class names for the image with this index; empty if there is no suggestion.
@@ -211,9 +211,9 @@ class Question:
         """Whether a finding of the kind reaches its threshold; with `below`, whether there is any of the kind."""
         return any(finding.kind == kind and (finding.counts or below) for finding in self.findings)
 
-    def is_answered(self, corrections: Corrections) -> bool:
-        """Whether there is a decision about all findings in `asked`."""
-        return all(is_answered(finding, corrections) for finding in self.asked)
+    def is_resolved(self, corrections: Corrections) -> bool:
+        """Whether there is a decision about all findings in `relevant_findings`."""
+        return all(is_resolved(finding, corrections) for finding in self.relevant_findings)
 
 
 def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
@@ -234,7 +234,7 @@ def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
         if previous is None or finding.score > previous.score:
             groups[key][finding.kind] = finding
     questions = [_question(tuple(group.values())) for group in groups.values()]
-    return tuple(sorted(questions, key=lambda question: _gravity(question.asked[0])))
+    return tuple(sorted(questions, key=lambda question: _gravity(question.relevant_findings[0])))
 
 
 def _gravity(finding: Finding) -> tuple[bool, int, float, str]:
@@ -244,14 +244,14 @@ def _gravity(finding: Finding) -> tuple[bool, int, float, str]:
 def _question(findings: tuple[Finding, ...]) -> Question:
     ordered = tuple(sorted(findings, key=_gravity))
     first = ordered[0]
-    own = Shown(first.file, first.labels, first.split, first.content)
+    own = QuestionImage(first.file, first.labels, first.split, first.content)
     if not first.other:
         return Question(ordered, (own,))
-    other = Shown(first.other, first.other_labels, first.other_split, first.other_content, first.other_root)
+    other = QuestionImage(first.other, first.other_labels, first.other_split, first.other_content, first.other_root)
     return Question(ordered, tuple(sorted((own, other), key=_rank)))
 
 
-def _rank(image: Shown) -> tuple[bool, int, str]:
+def _rank(image: QuestionImage) -> tuple[bool, int, str]:
     split = image.split or split_of_path(image.file) or ""
     return not image.root, _STAYS_FIRST.get(split, 3), image.file
 

@@ -50,7 +50,7 @@ _FILES = {
 
 _HEADERS = security_headers()
 
-_Answer = tuple[bytes, str]
+_Response = tuple[bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _session(self) -> ReviewSession:
         return cast(ReviewServer, self.server).session
 
-    def _respond(self, routes: dict[str, Callable[[], _Answer]]) -> None:
+    def _respond(self, routes: dict[str, Callable[[], _Response]]) -> None:
         path = urlsplit(self.path).path.removeprefix("/")
         refusal = cast(ReviewServer, self.server).guard.refuse(self.command, path, dict(self.headers.items()))
         if refusal is not None:
@@ -167,34 +167,34 @@ class _Handler(BaseHTTPRequestHandler):
         except DistingoError as error:
             self._send(409, *_json({"error": str(error)}))
 
-    def _state(self) -> _Answer:
+    def _state(self) -> _Response:
         return _json(self._session.describe())
 
-    def _question(self) -> _Answer:
+    def _question(self) -> _Response:
         return _json(self._session.question(self._number("number")))
 
-    def _image(self) -> _Answer:
+    def _image(self) -> _Response:
         encoded = self._session.image(self._number("number"), self._number("place"))
         return encoded.content, encoded.media_type
 
-    def _decide(self) -> _Answer:
+    def _decide(self) -> _Response:
         body = self._body()
         action, labels = body.get("action"), body.get("labels", [])
         if action not in get_args(Action) or not isinstance(labels, list):
             raise UsageError("what was sent is no decision", code="invalid_request")
-        number, image = _whole(body.get("number")), _whole(body.get("picture", 0))
+        number, image = _whole_number(body.get("number")), _whole_number(body.get("picture", 0))
         return _json(self._session.decide(Choice(number, cast(Action, action), image, tuple(map(str, labels)))))
 
-    def _keep_all(self) -> _Answer:
+    def _keep_all(self) -> _Response:
         body = self._body()
         if body.get("kind") not in IMAGE_KINDS:
             raise UsageError("what was sent is no decision", code="invalid_request")
         return _json(self._session.keep_all(cast(FindingKind, body["kind"]), below=body.get("below") is True))
 
-    def _clear(self) -> _Answer:
-        return _json(self._session.clear(_whole(self._body().get("number"))))
+    def _clear(self) -> _Response:
+        return _json(self._session.clear(_whole_number(self._body().get("number"))))
 
-    def _undo(self) -> _Answer:
+    def _undo(self) -> _Response:
         self._body()
         return _json(self._session.undo())
 
@@ -216,7 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _number(self, name: str) -> int:
         values = parse_qs(urlsplit(self.path).query).get(name, [""])
-        return _whole(int(values[0]) if values[0].isdecimal() and len(values[0]) < 10 else None)
+        return _whole_number(int(values[0]) if values[0].isdecimal() and len(values[0]) < 10 else None)
 
     def _send(self, status: int, content: bytes, media_type: str) -> None:
         self.send_response(status)
@@ -234,17 +234,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Log no requests, so that the terminal stays readable."""
 
 
-def _whole(value: object) -> int:
+def _whole_number(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise UsageError("a number is missing", code="invalid_request")
     return value
 
 
-def _json(content: object) -> _Answer:
+def _json(content: object) -> _Response:
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace"), "application/json"
 
 
-def _file(name: str) -> _Answer:
+def _file(name: str) -> _Response:
     if name == "style.css":
         own = (_PAGE / "review.css").read_text(encoding="utf-8")
         return (house_style() + own).encode("utf-8"), "text/css; charset=utf-8"

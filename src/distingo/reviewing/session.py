@@ -22,7 +22,7 @@ from distingo.reviewing.decisions import (
     EncodedImage,
     ImageEncoder,
     Question,
-    Shown,
+    QuestionImage,
     describe_image,
     gather_questions,
     join_decisions,
@@ -160,7 +160,7 @@ class ReviewSession:
         }
         self._encoder = ImageEncoder(max_pixels)
         every = gather_questions(findings)
-        self.questions = tuple(question for question in every if all(map(self._is_there, question.images)))
+        self.questions = tuple(question for question in every if all(map(self._exists, question.images)))
         self.gone = len(every) - len(self.questions)
         if every and not self.questions:
             raise DataError(
@@ -206,7 +206,7 @@ class ReviewSession:
     def answered(self, numbers: Iterable[int]) -> list[int]:
         """Select the numbers of the questions that are answered."""
         corrections = self.decisions.corrections
-        return [number for number in numbers if self.questions[number].is_answered(corrections)]
+        return [number for number in numbers if self.questions[number].is_resolved(corrections)]
 
     def question(self, number: int) -> QuestionAnswer:
         """Describe one question for the page.
@@ -229,14 +229,14 @@ class ReviewSession:
                 for finding in question.findings
             ],
             "pictures": [
-                self._describe_image(question, at, None if shown.root else corrections.get(shown.file))
-                for at, shown in enumerate(question.images)
+                self._describe_image(question, at, None if image.root else corrections.get(image.file))
+                for at, image in enumerate(question.images)
             ],
         }
 
     def _describe_image(self, question: Question, at: int, decided: Correction | None) -> ImageAnswer:
-        shown = question.images[at]
-        facts, trouble = describe_image(self._source(shown))
+        image = question.images[at]
+        facts, trouble = describe_image(self._source(image))
         decision: DecisionAnswer | None = None
         if decided is not None:
             decision = {"action": decided.action, "labels": decided.labels, "kinds": decided.kinds}
@@ -244,12 +244,12 @@ class ReviewSession:
             (str(finding.reason or "") for finding in question.findings if finding.kind == "unreadable"), ""
         )
         return {
-            "file": shown.file,
-            "labels": shown.labels,
+            "file": image.file,
+            "labels": image.labels,
             "suggested": question.suggested(at),
-            "side": shown.split,
-            "elsewhere": shown.root,
-            "version": shown.content[:8],
+            "side": image.split,
+            "elsewhere": image.root,
+            "version": image.content[:8],
             "facts": facts,
             "trouble": trouble or unreadable,
             "decision": decision,
@@ -262,8 +262,8 @@ class ReviewSession:
             UsageError: There is no such question or image.
             DataError: The image can't be read.
         """
-        shown = self._shown(number, at)
-        source = self._source(shown)
+        image = self._find_image(number, at)
+        source = self._source(image)
         try:
             return self._encoder.get(source, str(source.path.stat().st_mtime_ns))
         except OSError as error:
@@ -278,8 +278,8 @@ class ReviewSession:
             ResourceError: The table can't be written.
         """
         question = self._question(choice.question)
-        chosen = question.images if choice.action == "keep" else (self._shown(choice.question, choice.image),)
-        own = [shown for shown in chosen if not shown.root]
+        chosen = question.images if choice.action == "keep" else (self._find_image(choice.question, choice.image),)
+        own = [image for image in chosen if not image.root]
         if not own:
             raise UsageError(
                 "an image of another data set is only shown; decide about the other one", code="invalid_request"
@@ -289,14 +289,14 @@ class ReviewSession:
                 f"{own[0].file} can't be read, whatever its class; keep it or quarantine it", code="invalid_request"
             )
         labels = self._checked_labels(choice)
-        contents = {shown.file: self._current_content(shown) for shown in own}
+        contents = {image.file: self._current_content(image) for image in own}
 
-        def choose(known: Mapping[str, Correction]) -> Changes:
+        def choose(corrections: Mapping[str, Correction]) -> Changes:
             entries = [
                 Correction(file, choice.action, labels, content, question.kinds, utc_now())
                 for file, content in contents.items()
             ]
-            return {entry.file: join_decisions(entry, known.get(entry.file)) for entry in entries}
+            return {entry.file: join_decisions(entry, corrections.get(entry.file)) for entry in entries}
 
         return self._outcome(self.decisions.change(choose))
 
@@ -313,15 +313,15 @@ class ReviewSession:
         closed = set(self.answered(every))
         numbers = [at for at in every if at not in closed and self.questions[at].is_about(kind, below=below)]
         contents, changed = {}, set()
-        for shown in (shown for number in numbers for shown in self._question(number).images if not shown.root):
+        for image in (image for number in numbers for image in self._question(number).images if not image.root):
             try:
-                contents[shown.file] = self._current_content(shown)
+                contents[image.file] = self._current_content(image)
             except DataError:
-                changed.add(shown.file)
+                changed.add(image.file)
 
-        def choose(known: Mapping[str, Correction]) -> Changes:
+        def choose(corrections: Mapping[str, Correction]) -> Changes:
             entries = [Correction(file, "keep", (), content, (kind,), utc_now()) for file, content in contents.items()]
-            return {entry.file: join_decisions(entry, known.get(entry.file)) for entry in entries}
+            return {entry.file: join_decisions(entry, corrections.get(entry.file)) for entry in entries}
 
         outcome = self._outcome(self.decisions.change(choose))
         closed = set(self.answered(numbers))
@@ -329,8 +329,10 @@ class ReviewSession:
 
     def clear(self, number: int) -> Outcome:
         """Remove the decisions about a question's images; raises the same errors as `decide`."""
-        files = [shown.file for shown in self._question(number).images if not shown.root]
-        return self._outcome(self.decisions.change(lambda known: {file: None for file in files if file in known}))
+        files = [image.file for image in self._question(number).images if not image.root]
+        return self._outcome(
+            self.decisions.change(lambda corrections: {file: None for file in files if file in corrections})
+        )
 
     def undo(self) -> Outcome:
         """Undo the latest change of this session; raises the same errors as `decide`."""
@@ -345,7 +347,7 @@ class ReviewSession:
             raise UsageError(f"there is no question {number}", code="not_found")
         return self.questions[number]
 
-    def _shown(self, number: int, at: int) -> Shown:
+    def _find_image(self, number: int, at: int) -> QuestionImage:
         images = self._question(number).images
         if not 0 <= at < len(images):
             raise UsageError(f"question {number} has no image {at}", code="not_found")
@@ -363,33 +365,33 @@ class ReviewSession:
             )
         return labels
 
-    def _current_content(self, shown: Shown) -> str:
+    def _current_content(self, image: QuestionImage) -> str:
         try:
-            content = hash_content(self._source(shown))
+            content = hash_content(self._source(image))
         except UndecodableError:
             content = ""
-        if shown.content and content != shown.content:
+        if image.content and content != image.content:
             raise DataError(
-                f"{shown.file} has changed since the check; check again before you decide about it",
+                f"{image.file} has changed since the check; check again before you decide about it",
                 code="changed_meanwhile",
             )
         return content
 
-    def _is_there(self, shown: Shown) -> bool:
+    def _exists(self, image: QuestionImage) -> bool:
         try:
-            return self._source(shown).path.is_file()
+            return self._source(image).path.is_file()
         except (DataError, OSError, ValueError):
             return False
 
-    def _source(self, shown: Shown) -> Source:
+    def _source(self, image: QuestionImage) -> Source:
         """Find an image in the data set or below its root; other paths in a table of findings are refused."""
-        if not shown.root and shown.file in self._sources:
-            return self._sources[shown.file]
-        parts = PurePosixPath(shown.file)
+        if not image.root and image.file in self._sources:
+            return self._sources[image.file]
+        parts = PurePosixPath(image.file)
         if parts.is_absolute() or ".." in parts.parts:
-            raise DataError(f"{shown.file}: is outside the data set", code="outside_data")
-        root = Path(shown.root) if shown.root else self.layout.root
-        source = source_of(root, shown.file, self._value_ranges)
+            raise DataError(f"{image.file}: is outside the data set", code="outside_data")
+        root = Path(image.root) if image.root else self.layout.root
+        source = source_of(root, image.file, self._value_ranges)
         if not source.path.resolve().is_relative_to(root.resolve()):
-            raise DataError(f"{shown.file}: is outside the data set", code="outside_data")
+            raise DataError(f"{image.file}: is outside the data set", code="outside_data")
         return source

@@ -14,11 +14,12 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from distingo.datasets.corrections import NO_CORRECTIONS, Corrections, find_corrections, write_corrections
-from distingo.datasets.splits.splitting import WantedSplit
+from distingo.datasets.splits.splitting import RequestedSplit
 from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
 from distingo.errors import DataError, RunError, join_faults
 from distingo.files import read_json, write_json
 from distingo.messages.notes import Note, note, text_note
+from distingo.options.fields import name_recipe_fields
 from distingo.records import Task, ValueRanges
 from distingo.runs.fields import (
     MOST_CLASSES,
@@ -52,12 +53,12 @@ class CorrectionsSection:
     fingerprint: str | None = None
 
 
-def settle_corrections(said: str | Path | None) -> str | None:
+def resolve_corrections(said: str | Path | None) -> str | None:
     """Make the path of a requested table absolute, so that it stays valid in another working folder."""
     return None if said is None else NO_CORRECTIONS if str(said) == NO_CORRECTIONS else str(Path(said).resolve())
 
 
-def keep_corrections(folder: RunFolder, corrections: Corrections | None) -> None:
+def copy_corrections(folder: RunFolder, corrections: Corrections | None) -> None:
     """Write the run's copy of the corrections, if these have an effect on the training data.
 
     Raises:
@@ -67,14 +68,14 @@ def keep_corrections(folder: RunFolder, corrections: Corrections | None) -> None
         write_corrections(replace(corrections, path=folder.corrections), recorded=True)
 
 
-def kept_corrections(folder: RunFolder) -> str:
+def copied_corrections(folder: RunFolder) -> str:
     """Return the path of the run's copy, or ``none``, for `distingo.datasets.gathering.read_dataset`."""
     return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
 
 
 def describe_corrections(said: str | Path | None, corrections: Corrections | None) -> CorrectionsSection | None:
     """Create the section ``corrections`` of ``config.json``; None if no corrections were requested or found."""
-    said = settle_corrections(said)
+    said = resolve_corrections(said)
     if corrections is None:
         return None if said is None else CorrectionsSection(said)
     return CorrectionsSection(
@@ -125,7 +126,7 @@ class TableSection(TableOptions):
     def options(self) -> TableOptions | None:
         """The options that `read_dataset` takes; None if no option was set."""
         options = TableOptions(**{each.name: getattr(self, each.name) for each in fields(TableOptions)})
-        return options if options.given else None
+        return options if options.flags else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class RunConfig:
     corrections: CorrectionsSection | None = None
     table: TableSection | None = None
     near_duplicates: Literal["none"] | Number | None = None
-    split: WantedSplit | None = None
+    split: RequestedSplit | None = None
     recipe_file: RecipeSection | None = None
     layout: Note = field(default_factory=lambda: text_note(""))
     task: Task = "single-label"
@@ -236,8 +237,8 @@ def read_config(folder: RunFolder) -> RunConfig:
     if not path.is_dir():
         raise RunError(f"{path}: no such run folder; `distingo train DATA -o {path}` makes one", code="wrong_folder")
     if (path / EXPORT_FILE).is_file():
-        how = f"`python -m distingo.runtime {path} PICTURE` predicts from it"
-        raise RunError(f"{path}: an export, no run; {how}", code="wrong_folder")
+        advice = f"`python -m distingo.runtime {path} PICTURE` predicts from it"
+        raise RunError(f"{path}: an export, no run; {advice}", code="wrong_folder")
     return read_config_file(folder.config)
 
 
@@ -256,6 +257,9 @@ def read_config_file(path: Path, *, required: Collection[str] = ("data", "recipe
     if nulls := [name for name in _NEVER_NULL if name in content and content[name] is None]:
         faults = [f"{path}: damaged ({name}: expected a value, got null)" for name in nulls]
         raise RunError(join_faults(faults, _ADVICE), code="damaged_file")
+    recipe = content.get("recipe")
+    if isinstance(recipe, dict):  # version 0.1 had other names for some fields
+        content = {**content, "recipe": name_recipe_fields(recipe)}
     return convert(content, RunConfig, path, advice=_ADVICE, required=required)
 
 
@@ -318,7 +322,7 @@ class BackboneFacts:
     tag: str = ""
     source: str = ""
     place: str = ""
-    licence: str = ""
+    license: str = ""
     weights_hash: str = ""
 
     @property
@@ -345,7 +349,7 @@ class ModelFacts:
         kind: ``network``, ``pretrained`` or ``classic``.
         mode: ``scratch``, ``frozen`` or ``finetune``.
         head: Type of the head of a pretrained model.
-        rendition: Input of a network; None for a classic model.
+        image_spec: Input of a network; None for a classic model.
         backbone: Backbone of a pretrained model.
         provenance: Origin of the model.
         weights_hash: Hash of ``model.safetensors``.
@@ -355,7 +359,7 @@ class ModelFacts:
     kind: str = ""
     mode: str = ""
     head: str = ""
-    rendition: ModelInput | None = None
+    image_spec: ModelInput | None = None
     backbone: BackboneFacts | None = None
     provenance: ModelProvenance = ModelProvenance()
     weights_hash: str = ""

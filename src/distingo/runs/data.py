@@ -33,7 +33,10 @@ from distingo.records import (
 )
 from distingo.runs.fields import read_record, write_record
 
-_MANIFEST_COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
+_RENAMED = {"side": "split"}
+"""Columns of version 0.1."""
+
+_MANIFEST_COLUMNS = ["file", "status", "reason", "labels", "split", "format", "width", "height", "content", "same_as"]
 
 _LINES, _NOTES = "lines", "notes"  # missing in some manifests of version 0.1
 
@@ -91,10 +94,11 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
     Raises:
         RunError: The file is missing or damaged.
     """
-    return tuple(_manifest_row(path, line, fields) for line, fields in read_table(path, _MANIFEST_COLUMNS))
+    rows = read_table(path, _MANIFEST_COLUMNS, renamed=_RENAMED)
+    return tuple(_manifest_row(path, line, fields) for line, fields in rows)
 
 
-def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
+def summarize_unused_files(dataset: Dataset, where: str) -> tuple[str, ...]:
     """Summarize the files that are not used in one sentence; empty if all files are used.
 
     Args:
@@ -123,7 +127,7 @@ def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
         status=status,
         reason=_reason(path, line, fields),
         labels=split_labels(fields["labels"]),
-        split=read_split_name(fields["side"], path, line) if fields["side"] else None,
+        split=read_split_name(fields["split"], path, line) if fields["split"] else None,
         format=fields["format"],
         width=int(fields["width"]),
         height=int(fields["height"]),
@@ -145,7 +149,7 @@ def _reason(path: Path, line: int, fields: dict[str, str]) -> Note | None:
         raise RunError(why, code="damaged_line") from error
 
 
-_SPLIT_COLUMNS = ("file", "side", "labels")
+_SPLIT_COLUMNS = ("file", "split", "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ class SplitRow:
 
 
 def write_split(split: Split, path: Path) -> None:
-    """Write the splits as a UTF-8 CSV file with the columns ``file``, ``side`` and ``labels``.
+    """Write the splits as a UTF-8 CSV file with the columns ``file``, ``split`` and ``labels``.
 
     Args:
         split: The splits.
@@ -184,8 +188,8 @@ def read_split_rows(path: Path) -> tuple[SplitRow, ...]:
     if not path.exists():
         return ()
     return tuple(
-        SplitRow(row["file"], read_split_name(row["side"], path, line), split_labels(row["labels"]))
-        for line, row in read_table(path, _SPLIT_COLUMNS)
+        SplitRow(row["file"], read_split_name(row["split"], path, line), split_labels(row["labels"]))
+        for line, row in read_table(path, _SPLIT_COLUMNS, renamed=_RENAMED)
     )
 
 
@@ -193,7 +197,7 @@ def read_split(path: Path, dataset: Dataset) -> Split:
     """Read the splits and look up their images in the data set.
 
     Args:
-        path: A CSV file with the columns ``file``, ``side`` and ``labels``.
+        path: A CSV file with the columns ``file``, ``split`` and ``labels``.
         dataset: The data set; images that the file does not list are in no split, and a note gives their number.
 
     Returns:
@@ -206,12 +210,12 @@ def read_split(path: Path, dataset: Dataset) -> Split:
     images_by_file = {image.source.file: image for image in dataset.images}
     splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
     listed_files: set[str] = set()
-    for line, fields in read_table(path, _SPLIT_COLUMNS):
+    for line, fields in read_table(path, _SPLIT_COLUMNS, renamed=_RENAMED):
         file = fields["file"]
         image = images_by_file.get(file)
         if image is None:
             raise RunError(
-                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}",
+                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_describe_status(dataset, file)}",
                 code="split_differs",
             )
         if file in listed_files:
@@ -221,21 +225,21 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         labels = split_labels(fields["labels"])
         if labels != image.labels:
             raise RunError(
-                f"{path}: line {line}: {file} has the class {_named(labels)} here and "
-                f"{_named(image.labels)} in {dataset.root}; make a new split",
+                f"{path}: line {line}: {file} has the class {_describe_labels(labels)} here and "
+                f"{_describe_labels(image.labels)} in {dataset.root}; make a new split",
                 code="split_differs",
             )
         listed_files.add(file)
-        splits[read_split_name(fields["side"], path, line)].append(image)
+        splits[read_split_name(fields["split"], path, line)].append(image)
     unlisted = len(images_by_file) - len(listed_files)
     return order_split(splits, (note("images-on-no-split", count=unlisted, file=path.name),) if unlisted else ())
 
 
-def _named(labels: Sequence[str]) -> str:
+def _describe_labels(labels: Sequence[str]) -> str:
     return ", ".join(labels) or "(none)"
 
 
-def _what_became(dataset: Dataset, file: str) -> str:
+def _describe_status(dataset: Dataset, file: str) -> str:
     for row in dataset.manifest:
         if row.file == file:
             return f" any more ({row.status}: {row.reason}); make a new split"

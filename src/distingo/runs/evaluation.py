@@ -32,12 +32,12 @@ def read_evaluation(path: Path) -> Evaluation:
         RunError: The file is missing, damaged or from a newer version.
     """
     evaluation = read_record(path, Evaluation, advice=_ADVICE)
-    if fault := _find_fault(evaluation):
+    if fault := _fault(evaluation):
         raise RunError(f"{path}: damaged ({fault}); {_ADVICE}", code="damaged_file")
     return evaluation
 
 
-def _find_fault(evaluation: Evaluation) -> str:
+def _fault(evaluation: Evaluation) -> str:
     count = len(evaluation.classes)
     if evaluation.confusion and [len(row) for row in evaluation.confusion] != [count] * count:
         return f"the confusion matrix is not {count} by {count}"
@@ -84,7 +84,7 @@ CONFIDENCE_FILE = "confidence.json"
 
 
 @dataclass(frozen=True, slots=True)
-class AnswersAt:
+class AbstentionResult:
     """Results of abstention at a requested maximum error rate.
 
     Attributes:
@@ -106,7 +106,7 @@ class AnswersAt:
 
 
 @dataclass(frozen=True, slots=True)
-class SetsAt:
+class CoverageResult:
     """Results of prediction sets at a requested coverage.
 
     Attributes:
@@ -134,7 +134,7 @@ class SetsAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Strangers:
+class OutlierCounts:
     """Evaluated images that were flagged as out of distribution.
 
     Attributes:
@@ -172,9 +172,9 @@ class Confidence:
     after: Calibration
     curve: tuple[tuple[float, float], ...]
     area: Score | None
-    answers: tuple[AnswersAt, ...]
-    sets: tuple[SetsAt, ...]
-    strangers: Strangers | None
+    answers: tuple[AbstentionResult, ...]
+    sets: tuple[CoverageResult, ...]
+    strangers: OutlierCounts | None
     folds: int = 0
 
 

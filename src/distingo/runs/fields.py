@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -84,9 +84,9 @@ class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
 
 
-def find_rendition_fault(rendition: Mapping[str, object]) -> str:
+def find_image_spec_fault(image_spec: Mapping[str, object]) -> str:
     """Return the fault of a stored preprocessing; empty if it is valid."""
-    return _find_fault(rendition, ImageSpecFields)
+    return _fault(image_spec, ImageSpecFields)
 
 
 def check_fields(
@@ -127,7 +127,7 @@ def find_faults(
     unknown = () if others else (name for name in content if name not in fields and name != "format")
     faults += [f"unknown field {quote(name)}" for name in unknown]
     for name, kind in fields.items():
-        if name in content and (why := _find_fault(content[name], kind)):
+        if name in content and (why := _fault(content[name], kind)):
             faults.append(f"{name}: {why}")
     return faults
 
@@ -177,7 +177,16 @@ def convert(
         raise _damaged(path, [_plain(error)], advice) from error
 
 
-_OLD_NAMES = {"side": "split", "pictures": "images", "judged": "evaluated"}
+_OLD_NAMES = {
+    "side": "split",
+    "pictures": "images",
+    "judged": "evaluated",
+    "rendition": "image_spec",
+    "normalise": "normalize",
+    "licence": "license",
+    "picture": "image",
+    "validation_pictures": "validation_images",
+}
 """Current names of fields by their names in version 0.1."""
 
 
@@ -196,9 +205,13 @@ def upgraded(content: JsonObject, kind: type) -> JsonObject:
             changed[name] = asdict(text_note(value))
         elif isinstance(value, list) and of is Note:
             changed[name] = [asdict(text_note(each)) if isinstance(each, str) else each for each in value]
-        elif isinstance(value, Mapping) and isinstance(of, type) and of is not Note and is_dataclass(of):
+        elif isinstance(value, Mapping) and _is_record(of):
             changed[name] = upgraded(value, of)
     return {**content, **changed}
+
+
+def _is_record(kind: object) -> TypeGuard[type]:
+    return isinstance(kind, type) and kind is not Note and (is_dataclass(kind) or issubclass(kind, msgspec.Struct))
 
 
 def find_record_faults(
@@ -262,14 +275,14 @@ def check_classes(classes: Sequence[str], lengths: Mapping[str, int], path: Path
 def find_class_faults(classes: Sequence[str], lengths: Mapping[str, int]) -> list[str]:
     """List the faults for which `check_classes` raises an error, one phrase each."""
     count = len(classes)
-    faults = [f"{number:,} {what} for {count:,} classes" for what, number in lengths.items() if number != count]
+    faults = [f"{number:,} {subject} for {count:,} classes" for subject, number in lengths.items() if number != count]
     if len(set(classes)) != count:
         repeated = Counter(classes).most_common(1)[0][0]
         faults.append(f"two classes are called {quote(repeated)}")
     return faults
 
 
-def _find_fault(value: Any, kind: Any) -> str:
+def _fault(value: Any, kind: Any) -> str:
     try:
         msgspec.convert(value, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:

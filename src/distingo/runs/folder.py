@@ -113,7 +113,7 @@ class RunFolder:
         """Exports of the model, with a folder for each format."""
         return self.path / "exports"
 
-    def judged_on(self, data: Path) -> Path:
+    def evaluation_of(self, data: Path) -> Path:
         """Return the folder of an evaluation on other images."""
         return self.path / "evaluations" / data.resolve().name
 
@@ -121,7 +121,7 @@ class RunFolder:
         """Whether training and the evaluation on the test split are complete."""
         return self.evaluation.is_file() and (self.model / "model.json").is_file()
 
-    def how_to_resume(self) -> str:
+    def describe_interruption(self) -> str:
         """Return the message for a user who interrupted the training."""
         if self.last_checkpoint.is_file():
             return f"stopped; `distingo train -o {self.path} --resume` goes on from the last finished epoch"

@@ -40,7 +40,7 @@ class Predicted:
         classes: Class names, in the order of the columns.
         files: The n images, as in ``split.csv``.
         truth: True classes as int64 indices of shape (n,); multi-label: bool of shape (n, n_classes).
-        said: Predicted classes or labels in the same form: the most probable class, or the labels that reach their
+        predicted: Predicted classes or labels in the same form: the most probable class, or the labels that reach their
             thresholds.
         probabilities: float32 of shape (n, n_classes).
     """
@@ -48,7 +48,7 @@ class Predicted:
     classes: tuple[str, ...]
     files: tuple[str, ...]
     truth: npt.NDArray[Any]
-    said: npt.NDArray[Any]
+    predicted: npt.NDArray[Any]
     probabilities: npt.NDArray[np.float32]
 
     def of(self, files: Sequence[str]) -> Predicted:
@@ -59,7 +59,7 @@ class Predicted:
         """
         row_of = {file: row for row, file in enumerate(self.files)}
         rows = np.array([row_of[file] for file in files], dtype=np.int64)
-        return Predicted(self.classes, tuple(files), self.truth[rows], self.said[rows], self.probabilities[rows])
+        return Predicted(self.classes, tuple(files), self.truth[rows], self.predicted[rows], self.probabilities[rows])
 
     def labels_of(self, row: int) -> tuple[str, ...]:
         """Return the true labels of the image in a row (multi-label only)."""
@@ -153,7 +153,7 @@ def read_predicted(path: Path, classes: Sequence[str]) -> Predicted | None:
             classes=tuple(classes),
             files=tuple(table["file"].to_pylist()),
             truth=encode_names(table["truth"].to_pylist(), classes),
-            said=encode_names(table["predicted"].to_pylist(), classes),
+            predicted=encode_names(table["predicted"].to_pylist(), classes),
             probabilities=np.stack(columns, axis=1).astype(np.float32),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, arrow.ArrowException) as error:
@@ -213,7 +213,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class KeptHeatMap:
+class StoredHeatMap:
     """A heat map of the evidence for a class in one image.
 
     Attributes:
@@ -229,7 +229,7 @@ class KeptHeatMap:
     values: np.ndarray
 
 
-def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
+def write_heat_maps(maps: Sequence[StoredHeatMap], path: Path) -> None:
     """Write heat maps, one row each: file, label, covered area, and values as a list of rows rounded to 1/1000."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -248,7 +248,7 @@ def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
     write_bytes(path, buffer.getvalue(), recorded=True)
 
 
-def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
+def read_heat_maps(path: Path) -> dict[tuple[str, str], StoredHeatMap]:
     """Read heat maps by file and label; empty if the file does not exist.
 
     Raises:
@@ -269,9 +269,9 @@ def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
         ) from error
 
 
-def _read_row(row: dict[str, object]) -> KeptHeatMap:
+def _read_row(row: dict[str, object]) -> StoredHeatMap:
     left, top, right, bottom = map(float, row["seen"])  # type: ignore[call-overload]
     values = np.array(row["values"], np.float32)
     if values.ndim != 2 or not values.size:
         raise ValueError(f"a map of shape {values.shape}")
-    return KeptHeatMap(str(row["file"]), str(row["label"]), (left, top, right, bottom), values)
+    return StoredHeatMap(str(row["file"]), str(row["label"]), (left, top, right, bottom), values)

@@ -37,7 +37,7 @@ MODEL_FILES: dict[str, str] = {"onnx": "model.onnx", "openvino": "model.xml", "t
 
 PREPROCESSING_FILE = "preprocessing.json"
 
-INPUT = "pictures"
+INPUT = "images"
 
 OUTPUTS = ("probabilities", "features")
 
@@ -65,7 +65,7 @@ class _Preprocessing:
 
     in_graph: bool
     input: dict[str, object]
-    rendition: ImageSpecFields
+    image_spec: ImageSpecFields
     value_ranges: Ranges | None = None
 
 
@@ -81,7 +81,7 @@ class ExportDescription:
         precision: ``float32``, ``half`` or ``int8``.
         task: Single-label or multi-label.
         classes: Class names, in the order of the probabilities.
-        rendition: Preprocessing: the images that the network takes.
+        image_spec: Preprocessing: the images that the network takes.
         in_graph: Whether the model resizes and crops images itself; otherwise it takes the output of
             `distingo.datasets.decoding.rendering.render`.
         value_ranges: Value ranges that high-bit-depth images are scaled by, before all other preprocessing.
@@ -96,7 +96,7 @@ class ExportDescription:
     precision: Precision
     task: Task
     classes: tuple[str, ...]
-    rendition: ImageSpec
+    image_spec: ImageSpec
     in_graph: bool
     value_ranges: ValueRanges = NO_VALUE_RANGES
     thresholds: Thresholds | None = None
@@ -121,7 +121,7 @@ class ExportDescription:
         """The shape of the model's input."""
         if self.in_graph:
             return ["n", "height", "width", 3]
-        return ["n", self.rendition.height, self.rendition.width, self.rendition.channels]
+        return ["n", self.image_spec.height, self.image_spec.width, self.image_spec.channels]
 
     @property
     def preprocessing(self) -> dict[str, object]:
@@ -130,14 +130,14 @@ class ExportDescription:
             "in_graph": self.in_graph,
             "input": {"name": INPUT, "type": "uint8", "shape": self.input_shape},
             "value_ranges": self.value_ranges.to_json(),
-            "rendition": asdict(self.rendition),
+            "image_spec": asdict(self.image_spec),
         }
 
     @property
     def facts(self) -> dict[str, object]:
         """The content of ``distingo.json``."""
         content = asdict(self)
-        del content["rendition"], content["in_graph"], content["value_ranges"]
+        del content["image_spec"], content["in_graph"], content["value_ranges"]
         return {**content, "file": self.file, "outputs": list(OUTPUTS)}
 
 
@@ -180,7 +180,7 @@ def read_export(folder: str | Path) -> ExportDescription:
         precision=facts.precision,
         task=facts.task,
         classes=tuple(facts.classes),
-        rendition=to_record(preprocessing.rendition, ImageSpec),
+        image_spec=to_record(preprocessing.image_spec, ImageSpec),
         in_graph=preprocessing.in_graph,
         value_ranges=value_ranges,
         thresholds=None if facts.thresholds is None else to_record(facts.thresholds, Thresholds),

@@ -73,8 +73,8 @@ class MlflowClassifier:
         if params:
             raise UsageError(f"{', '.join(params)}: no parameters are known; leave them out", code="unknown_option")
         images = [_read_image(image, number) for number, image in enumerate(_column(model_input), 1)]
-        found = self.predictor.predict(images, topk=len(self.predictor.classes)) if images else []
-        rows = [self._row(prediction) for prediction in found]
+        predictions = self.predictor.predict(images, topk=len(self.predictor.classes)) if images else []
+        rows = [self._row(prediction) for prediction in predictions]
         table = pd.DataFrame(
             rows, columns=list(_COLUMNS), dtype=object
         )  # otherwise pandas converts None to NaN, which is invalid JSON

@@ -16,11 +16,11 @@ from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.errors import ResourceError, RunError, UsageError, first_line
 from distingo.files import read_checksums, require_intact
 from distingo.machine import import_openvino
-from distingo.models.reference_data import CalibrationSet, FeatureBank, load_evidence
+from distingo.models.reference_data import CalibrationSet, FeatureBank, load_calibration_set
 from distingo.prediction.image_model import ImageModel
 from distingo.prediction.images import ImageLike, name_image, open_image
-from distingo.prediction.naming import ModelOutput, settle_certainty
-from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
+from distingo.prediction.naming import ModelOutput, certainty_thresholds
+from distingo.runtime.description import OUTPUTS, ExportDescription, load_exported_bank, read_export
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Function from uint8 images (n, height, width, channels) to float32 probabilities (n, classes) and features
@@ -86,9 +86,11 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
             f"{path}: ONNX Runtime can't load it ({first_line(error)}); export the run again", code="damaged_file"
         ) from error
 
+    name = session.get_inputs()[0].name  # exports of version 0.1 have another one
+
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            probabilities, features = session.run(OUTPUTS, {INPUT: images})
+            probabilities, features = session.run(OUTPUTS, {name: images})
         except Exception as error:
             raise ResourceError(f"{path}: ONNX Runtime failed ({first_line(error)})", code="engine_failed") from error
         return probabilities, features
@@ -114,13 +116,13 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with lock:
-            results = compiled({INPUT: images})
+            results = compiled([images])
             return np.array(results[OUTPUTS[0]]), np.array(results[OUTPUTS[1]])
 
     return run
 
 
-_AHEAD = 16
+_DECODED_AHEAD = 16
 """Number of images that are decoded in advance while the model processes others."""
 
 
@@ -141,10 +143,10 @@ class Runtime(ImageModel):
         self.folder = Path(folder)
         self.description = read_export(self.folder)
         super().__init__(self.description, self, max_pixels)
-        self.calibration_set: CalibrationSet | None = load_evidence(self.folder)
+        self.calibration_set: CalibrationSet | None = load_calibration_set(self.folder)
         bank = load_exported_bank(self.folder)
         self.bank: FeatureBank | None = None if bank is None else bank.widened()
-        self._unlike_from = settle_certainty(self).unlike_from
+        self._ood_distance = certainty_thresholds(self).ood_distance
         self._run = open_engine(self.folder, self.description, threads=threads)
 
     def __repr__(self) -> str:
@@ -161,24 +163,24 @@ class Runtime(ImageModel):
         Raises:
             UndecodableError: The image can't be read.
         """
-        enough = shorter_side_for(self.description.rendition)
+        enough = shorter_side_for(self.description.image_spec)
         opened = open_image(image, enough, self.description.value_ranges, self.max_pixels)
         return prepare_input(opened, self.description)
 
     def predict_rows(self, rows: np.ndarray) -> ModelOutput:
         """Compute the probabilities of at least one image, see `ImageModel.predict_rows`."""
         probabilities, features = self._run(rows)
-        unlike = None
-        if self._unlike_from is not None and self.bank is not None:
-            unlike = self.bank.distances(features) > self._unlike_from
-        return ModelOutput(probabilities, unlike)
+        is_ood = None
+        if self._ood_distance is not None and self.bank is not None:
+            is_ood = self.bank.distances(features) > self._ood_distance
+        return ModelOutput(probabilities, is_ood)
 
     def _predict_each(self, images: Sequence[ImageLike]) -> Generator[tuple[str, ModelOutput | str, int]]:
         """Evaluate one image at a time, while the following ones are decoded in a separate thread."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            for start in range(0, len(images), _AHEAD):
-                part = images[start : start + _AHEAD]
-                for index, row in enumerate(pool.map(self._look_at_or_explain, part), start):
+            for start in range(0, len(images), _DECODED_AHEAD):
+                part = images[start : start + _DECODED_AHEAD]
+                for index, row in enumerate(pool.map(self._preprocess_or_explain, part), start):
                     yield (
                         name_image(images[index], index),
                         row if isinstance(row, str) else self.predict_rows(row[None]),
@@ -198,4 +200,4 @@ def prepare_input(image: Image.Image, description: ExportDescription) -> np.ndar
     """
     if description.in_graph:
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    return render(image, description.rendition)
+    return render(image, description.image_spec)

@@ -35,16 +35,16 @@ class ScoreAnswer(TypedDict):
 
 
 NeighborFields = TypedDict(  # noqa: UP013 - keys of the JSON
-    "NeighborFields", {"label": str, "distance": float, "picture": str | None}
+    "NeighborFields", {"label": str, "distance": float, "image": str | None}
 )
 
 
 class NeighborAnswer(NeighborFields):
-    """A training image close to the uploaded one in feature space; `picture` is a ``data:`` URL."""
+    """A training image close to the uploaded one in feature space; `image` is a ``data:`` URL."""
 
 
 ExplanationFields = TypedDict(
-    "ExplanationFields", {"class": str, "heat_map": str | None, "neighbours": list[NeighborAnswer]}
+    "ExplanationFields", {"class": str, "heat_map": str | None, "neighbors": list[NeighborAnswer]}
 )
 
 
@@ -52,7 +52,7 @@ class Explanation(ExplanationFields):
     """The explanation of a class's probability; `heat_map` is a ``data:`` URL of an overlay for the upload."""
 
 
-NamedImage = TypedDict("NamedImage", {"picture": str})  # noqa: UP013 - a key of the JSON
+NamedImage = TypedDict("NamedImage", {"image": str})  # noqa: UP013 - a key of the JSON
 
 
 class ImagePrediction(NamedImage):
@@ -155,7 +155,7 @@ class ReloadAnswer(TypedDict):
     changed: bool
 
 
-class KeptAnswer(TypedDict):
+class StoredAnswer(TypedDict):
     """The ID of a stored correction."""
 
     id: int

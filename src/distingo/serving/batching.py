@@ -17,7 +17,7 @@ from distingo.serving.http.access import RefusedError, free_frames
 from distingo.serving.images import RequestImage
 from distingo.serving.turns import Job, Share, TurnPool
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 class Watcher(Protocol):
@@ -211,8 +211,8 @@ class Batcher:
                     left = deadline - time.monotonic()
                     if left <= 0 or not self._changed.wait(left):
                         break
-                taken = [state.ready.popleft() for _ in range(min(self._max_batch, len(state.ready)))]
-                batch = [entry for entry in taken if not entry.answer.cancelled()]
+                entries = [state.ready.popleft() for _ in range(min(self._max_batch, len(state.ready)))]
+                batch = [entry for entry in entries if not entry.answer.cancelled()]
                 if batch or (state.is_done and not state.ready):
                     return batch
 
@@ -228,7 +228,7 @@ class Batcher:
             if isinstance(evaluated, Exception):
                 entry.error = evaluated
             else:
-                is_ood = None if evaluated.unlike is None else bool(evaluated.unlike[at])
+                is_ood = None if evaluated.is_ood is None else bool(evaluated.is_ood[at])
                 entry.image = replace(image, row=None, probabilities=evaluated.probabilities[at], is_ood=is_ood)
             del image, _
         waited = sum(began - entry.since for entry in batch)
@@ -236,7 +236,7 @@ class Batcher:
         _resolve(batch)
 
 
-def _outcome(work: Callable[[], _Found]) -> _Found | Exception:
+def _outcome(work: Callable[[], _Result]) -> _Result | Exception:
     """Return the result of `work` or the exception it raises, without the local variables that its frames hold."""
     try:
         return work()

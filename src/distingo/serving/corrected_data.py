@@ -14,16 +14,16 @@ from distingo.csv_files import write_table
 from distingo.datasets.corrections import PROVENANCE_COLUMNS, PROVENANCE_NAME
 from distingo.datasets.decoding.formats import ENDINGS
 from distingo.datasets.walking import is_hidden_folder
-from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest, option
+from distingo.errors import DataError, ResourceError, UsageError, option, suggest_names
 from distingo.files import write_bytes
 from distingo.messages.notes import Note, note
 from distingo.progress import progress_bar
 from distingo.records import Task
 from distingo.safe_paths import safe_name
-from distingo.serving.corrections import CorrectionStore, KeptCorrection
+from distingo.serving.corrections import CorrectionStore, StoredCorrection
 
 LABELS_NAME = "labels.csv"
-_IMAGES_FOLDER = "pictures"
+_IMAGES_FOLDER = "images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _choose_model(store: CorrectionStore, requested: str | None) -> str:
             parameter="model",
         )
     if requested is not None and requested not in models:
-        nearest = name_the_nearest(requested, list(models))
+        nearest = suggest_names(requested, list(models))
         raise UsageError(
             f"{option('model')} {requested}: no correction is for such a model; {nearest}",
             code="unknown_name",
@@ -121,13 +121,13 @@ def _fit_for_folders(labels: set[str]) -> bool:
     )
 
 
-def _file_of(kept: KeptCorrection, *, by_folder: bool) -> str:
-    ending = ENDINGS.get(kept.format, ("",))[0]
-    return f"{kept.labels[0] if by_folder else _IMAGES_FOLDER}/{kept.sha256[:16]}{ending}"
+def _file_of(correction: StoredCorrection, *, by_folder: bool) -> str:
+    ending = ENDINGS.get(correction.format, ("",))[0]
+    return f"{correction.labels[0] if by_folder else _IMAGES_FOLDER}/{correction.sha256[:16]}{ending}"
 
 
 def _write_at_once(
-    store: CorrectionStore, folder: Path, rows: list[tuple[str, KeptCorrection]], task: Task, *, by_folder: bool
+    store: CorrectionStore, folder: Path, rows: list[tuple[str, StoredCorrection]], task: Task, *, by_folder: bool
 ) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -153,14 +153,14 @@ def _write_at_once(
         raise
 
 
-def _labels(rows: list[tuple[str, KeptCorrection]], task: Task) -> list[tuple[str, str]]:
+def _labels(rows: list[tuple[str, StoredCorrection]], task: Task) -> list[tuple[str, str]]:
     """Files and their labels; multiple labels are a JSON list, so that no character of a name acts as a delimiter."""
     if task == "single-label":
         return [(file, correction.labels[0]) for file, correction in rows]
     return [(file, json.dumps(correction.labels, ensure_ascii=False)) for file, correction in rows]
 
 
-def _provenance(row: tuple[str, KeptCorrection]) -> tuple[object, ...]:
+def _provenance(row: tuple[str, StoredCorrection]) -> tuple[object, ...]:
     file, correction = row
     labels, prediction = (json.dumps(value, ensure_ascii=False) for value in (correction.labels, correction.predicted))
     return (

@@ -26,7 +26,7 @@ from fastapi import FastAPI, Request, Response
 
 from distingo.datasets.corrections import utc_now
 from distingo.datasets.decoding.formats import detect_format
-from distingo.errors import DataError, DistingoError, ResourceError, name_the_nearest
+from distingo.errors import DataError, DistingoError, ResourceError, suggest_names
 from distingo.records import Task
 from distingo.serving import documentation
 from distingo.serving.answers import as_answer
@@ -97,7 +97,7 @@ class SentCorrection:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCorrection:
+class StoredCorrection:
     """The latest correction of one image for one model.
 
     Attributes:
@@ -152,7 +152,7 @@ class CorrectionStore:
             connection.execute("BEGIN IMMEDIATE" if create else "BEGIN")
             _require_ours(path, connection, create=create)
 
-    def keep(self, sent: SentCorrection) -> int:
+    def add(self, sent: SentCorrection) -> int:
         """Store a correction next to earlier ones of the same image.
 
         Returns:
@@ -184,7 +184,7 @@ class CorrectionStore:
         with self._connected() as connection:
             return dict(connection.execute(query).fetchall())
 
-    def latest(self, model: str) -> list[KeptCorrection]:
+    def latest(self, model: str) -> list[StoredCorrection]:
         """The latest correction of each image for a model, in the order in which they were sent."""
         query = (
             "SELECT max(id), at, sha256, format, model, version, task, labels, predicted, count(*) "
@@ -193,7 +193,7 @@ class CorrectionStore:
         with self._connected() as connection:
             return [_read(row) for row in connection.execute(query, (model,))]
 
-    def history(self, sha256: str, model: str) -> list[KeptCorrection]:
+    def history(self, sha256: str, model: str) -> list[StoredCorrection]:
         """All corrections of one image for a model, oldest first."""
         query = (
             "SELECT id, at, sha256, format, model, version, task, labels, predicted, "
@@ -275,11 +275,11 @@ def _require_ours(path: Path, connection: sqlite3.Connection, *, create: bool) -
         )
 
 
-def _read(row: tuple[Any, ...]) -> KeptCorrection:
+def _read(row: tuple[Any, ...]) -> StoredCorrection:
     number, at, sha256, file_format, model, version, task, labels, predicted, times = row
     names = tuple(str(label) for label in json.loads(labels))
     prediction = json.loads(predicted)
-    return KeptCorrection(number, at, sha256, file_format, model, version, cast(Task, task), names, prediction, times)
+    return StoredCorrection(number, at, sha256, file_format, model, version, cast(Task, task), names, prediction, times)
 
 
 def _to_json(content: Any) -> str:
@@ -288,7 +288,7 @@ def _to_json(content: Any) -> str:
 
 _MOST_PREDICTED_BYTES = 256 * 1024
 
-_ENOUGH = 64
+_SUFFICIENT_SIDE = 64
 
 _log = logging.getLogger("distingo.serving")
 
@@ -310,7 +310,7 @@ def add_correction_route(app: FastAPI, service: Service, store: CorrectionStore 
         async with service.receive(request, partial(_read_form, content_type)) as parts:
             with service.slots.hold(1):
                 sent = await asyncio.to_thread(_read_parts, service, parts, client_of_request(request))
-                return as_answer({"id": await asyncio.to_thread(_keep, store, sent)}, 201)
+                return as_answer({"id": await asyncio.to_thread(_store, store, sent)}, 201)
 
 
 def _read_form(content_type: str, body: bytes) -> list[Part]:
@@ -323,11 +323,11 @@ def _read_parts(service: Service, parts: Sequence[Part], client: str) -> SentCor
     """Read a correction and check that its image can be decoded, so that everything stored can be trained on."""
     model = service.models.get(_text(_only(parts, "model")))
     labels = _read_labels(model, parts, new_classes=service.settings.new_classes)
-    part = _only(parts, "picture")
+    part = _only(parts, "image") or _only(parts, "picture")  # its name in version 0.1
     if part is None:
-        raise RefusedError(422, "no image in the form; send its file in the field 'picture'")
+        raise RefusedError(422, "no image in the form; send its file in the field 'image'")
     content = bytes(part.content)
-    service.models.check_image(content, enough=_ENOUGH, client=client)
+    service.models.check_image(content, enough=_SUFFICIENT_SIDE, client=client)
     return SentCorrection(
         content,
         detect_format(content),
@@ -346,7 +346,7 @@ def _read_labels(model: ServedModel, parts: Sequence[Part], *, new_classes: bool
         raise RefusedError(422, f"{len(labels)} labels; send exactly one in the field 'labels'")
     unknown = [] if new_classes else [label for label in labels if label not in classes]
     if unknown:
-        nearest = name_the_nearest(unknown[0], list(classes), otherwise="GET /models lists them")
+        nearest = suggest_names(unknown[0], list(classes), otherwise="GET /models lists them")
         raise RefusedError(422, f"{unknown[0]!r} is no class of the model; {nearest}")
     return tuple(labels)
 
@@ -389,9 +389,9 @@ def _read_predicted(part: Part | None) -> object:
     return predicted
 
 
-def _keep(store: CorrectionStore, sent: SentCorrection) -> int:
+def _store(store: CorrectionStore, sent: SentCorrection) -> int:
     try:
-        return store.keep(sent)
+        return store.add(sent)
     except StoreFullError as error:
         _log.warning("%s", error)
         raise RefusedError(403, "the owner of this server stores no more corrections: their file is full") from error

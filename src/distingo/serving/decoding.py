@@ -44,7 +44,7 @@ _MOST_RESULT = 2**30
 _LIBRARIES = 32 * 2**20
 """Additional bytes for libraries that are loaded on demand for one format."""
 
-_MOST_PIXELS_SHOWN = 4_000_000
+_MOST_DISPLAY_PIXELS = 4_000_000
 _log = logging.getLogger("distingo.serving")
 
 
@@ -57,14 +57,14 @@ class DecodeTask:
         max_pixels: As for `distingo.serving.images.decode_upload`.
         enough: As for `distingo.serving.images.decode_upload`.
         value_ranges: As for `distingo.serving.images.decode_upload`.
-        rendition: The preprocessing for a row; None computes descriptors instead.
+        image_spec: The preprocessing for a row; None computes descriptors instead.
     """
 
     result: Literal["row", "image"]
     max_pixels: int
     enough: int | None = None
     value_ranges: ValueRanges | None = None
-    rendition: ImageSpec | None = None
+    image_spec: ImageSpec | None = None
 
 
 class _Result(TypedDict, total=False):
@@ -104,7 +104,7 @@ class DecodingProcesses:
             begin=self._begin,
             of_client=_PROCESSES - 1,
             most=max(1, settings.queue // 2),
-            most_of_client=max(settings.queue // 4, min(settings.max_pictures, settings.queue // 2), 1),
+            most_of_client=max(settings.queue // 4, min(settings.max_images, settings.queue // 2), 1),
         )
 
     def row(self, task: DecodeTask, content: bytes, memory: int, share: Share) -> np.ndarray:
@@ -118,7 +118,7 @@ class DecodingProcesses:
         if "dtype" not in result:
             raise _broken()
         row = np.frombuffer(pixels, np.dtype(result["dtype"])).reshape(result["shape"])
-        spec = task.rendition
+        spec = task.image_spec
         if spec is not None and (row.dtype != np.uint8 or row.shape != (spec.height, spec.width, spec.channels)):
             raise _broken()
         return row
@@ -309,11 +309,11 @@ def _load_libraries() -> None:
 def _do(head: bytes, content: bytes) -> tuple[_Result, bytes]:
     options = json.loads(head)
     task = options["task"]
-    ranges, spec = task["value_ranges"], task["rendition"]
+    ranges, spec = task["value_ranges"], task["image_spec"]
     task["value_ranges"] = ranges and ValueRanges(
         **{kind: each and ValueRange(**each) for kind, each in ranges.items()}
     )
-    task["rendition"] = spec and ImageSpec(**spec)
+    task["image_spec"] = spec and ImageSpec(**spec)
     try:
         with _limited(options["memory"], options["seconds"]):
             return _decode(DecodeTask(**task), content)
@@ -325,10 +325,10 @@ def _do(head: bytes, content: bytes) -> tuple[_Result, bytes]:
 def _decode(task: DecodeTask, content: bytes) -> tuple[_Result, bytes]:
     image = decode_upload(content, max_pixels=task.max_pixels, enough=task.enough, value_ranges=task.value_ranges)
     if task.result == "row":
-        spec = task.rendition
+        spec = task.image_spec
         row = describe(image).astype(np.float32) if spec is None else render(image, spec)
         return {"dtype": str(row.dtype), "shape": list(row.shape)}, row.tobytes()
-    if image.width * image.height > _MOST_PIXELS_SHOWN:
+    if image.width * image.height > _MOST_DISPLAY_PIXELS:
         image.thumbnail((2000, 2000), Image.Resampling.BICUBIC)
     return {"mode": image.mode, "size": list(image.size)}, image.tobytes()
 

@@ -6,7 +6,6 @@ from typing import Any, TypeAlias
 
 from distingo.serving.answers import (
     ErrorAnswer,
-    KeptAnswer,
     LabelScore,
     LiveAnswer,
     ModelList,
@@ -23,6 +22,7 @@ from distingo.serving.answers import (
     ReloadAnswer,
     RepositoryModel,
     ScoredRows,
+    StoredAnswer,
 )
 from distingo.serving.requests import MOST_LABELS
 from distingo.serving.tensors import NUMBERS
@@ -49,8 +49,8 @@ _TAKING = (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)
 
 
 def _responses(model: Any, statuses: tuple[int, ...] = (401, 429), error: Any = ErrorAnswer) -> dict[int, Any]:
-    refused = {status: {"model": error, "description": _MEANINGS[status]} for status in statuses}
-    return {200: {"model": model}, **refused}
+    refusals = {status: {"model": error, "description": _MEANINGS[status]} for status in statuses}
+    return {200: {"model": model}, **refusals}
 
 
 def _route(name: str, summary: str, responses: dict[int, Any], **extra: Any) -> _Schema:
@@ -104,8 +104,8 @@ PREDICT = _route(
     _responses(PredictAnswer, _TAKING),
     parameters=[_parameter(name, schema, description) for name, (schema, description) in _OPTIONS.items()],
     requestBody=_body(
-        form=_object(("pictures",), **{"pictures": _FILES}, **_OPTION_SCHEMAS),
-        json=_object(("pictures",), **{"pictures": _IMAGES}, **_OPTION_SCHEMAS),
+        form=_object(("images",), **{"images": _FILES}, **_OPTION_SCHEMAS),
+        json=_object(("images",), **{"images": _IMAGES}, **_OPTION_SCHEMAS),
         binary=_FILE,
     ),
 )
@@ -156,8 +156,8 @@ PING: _Schema = {
     "responses": {200: {"content": {"application/json": {"schema": {}}}, "description": "It is"}},
 }
 _CORRECTION = _object(
-    ("picture",),
-    **{"picture": _FILE},
+    ("image",),
+    image=_FILE,
     model={**_TEXT, "description": "Needed where several models are served"},
     labels={
         **_array({**_TEXT, "minLength": 1, "maxLength": LONGEST_LABEL}),
@@ -179,7 +179,7 @@ CORRECT: _Schema = {
     "summary": "Store what an image really shows",
     "status_code": 201,
     "responses": {
-        201: {"model": KeptAnswer, "description": "It is stored"},
+        201: {"model": StoredAnswer, "description": "It is stored"},
         **{
             status: {"model": ErrorAnswer, "description": _CORRECTION_MEANINGS.get(status, _MEANINGS[status])}
             for status in _TAKING
@@ -256,10 +256,10 @@ def open_inference(kind: str, *, versioned: bool) -> _Schema:
         kind: ``metadata``, ``ready``, ``config``, ``stats`` or ``infer``.
         versioned: Whether the path contains a version.
     """
-    named = [_NAME, _VERSION] if versioned else [_NAME]
+    identity = [_NAME, _VERSION] if versioned else [_NAME]
     name = f"v2_model_{kind}{'_version' if versioned else ''}"
     if kind in _V2_OF_A_MODEL:
         answer, summary = _V2_OF_A_MODEL[kind]
-        return _route(name, summary, _responses(answer, (401, 404, 429), OpenInferenceError), parameters=named)
-    answers = _responses(OpenInferenceAnswer, _TAKING, OpenInferenceError)
-    return _route(name, "Score a tensor of images", answers, parameters=named, requestBody=_body(json=_INFERENCE))
+        return _route(name, summary, _responses(answer, (401, 404, 429), OpenInferenceError), parameters=identity)
+    responses = _responses(OpenInferenceAnswer, _TAKING, OpenInferenceError)
+    return _route(name, "Score a tensor of images", responses, parameters=identity, requestBody=_body(json=_INFERENCE))

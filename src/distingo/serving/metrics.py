@@ -20,6 +20,7 @@ import numpy.typing as npt
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from distingo.models.reference_data import CalibrationSet
 from distingo.serving.answers import Duration, ModelStatistics
@@ -37,7 +38,7 @@ _PREFIX = "distingo_"
 
 _RECENT = "recent_scores"
 _INFERENCE = _PREFIX + "inference_"
-_NONE: Duration = {"count": 0, "ns": 0}
+_NO_DURATION: Duration = {"count": 0, "ns": 0}
 
 WINDOW = 1000
 """Number of latest predicted labels of each worker that are compared."""
@@ -61,11 +62,11 @@ class Metrics:
         self._registry = CollectorRegistry()
         model, version = ["model"], ["model", "version"]
         self.requests = self._counter("requests", "Requests answered", ["route", "method", "status"])
-        self.refused = self._counter("refused", "Requests refused", ["status"])
+        self.refusals = self._counter("refused", "Requests refused", ["status"])
         self.unread = self._counter("unread_pictures", "Images that could not be scored", ["model", "status"])
         self.predicted = self._counter("predicted", "Labels predicted", [*version, "label"])
         self.unknown = self._counter("unknown", "Images that the model did not answer for", version)
-        self.unlike = self._counter("unlike_training", "Images out of distribution", version)
+        self.ood = self._counter("unlike_training", "Images out of distribution", version)
         self.seconds = self._histogram(
             "request_seconds", "Time from a request's head to its answer", ["route"], _SECONDS
         )
@@ -75,7 +76,7 @@ class Metrics:
         self.inferences = InferenceCounters(self._registry)
         text = "The latest scores of predicted labels, by bin of the validation scores"
         self._recent = self._gauge(_RECENT, text, [*version, "bin"])
-        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._response_counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._windows: dict[tuple[str, str], ScoreWindow] = {}
         self._lock = threading.Lock()
 
@@ -91,14 +92,14 @@ class Metrics:
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a response and the time that it took."""
-        counters = self._answers.get((route, method, status))
+        counters = self._response_counters.get((route, method, status))
         if counters is None:
             counters = (self.requests.labels(route, method, str(status)), self.seconds.labels(route))
-            self._answers[route, method, status] = counters
+            self._response_counters[route, method, status] = counters
         counters[0].inc()
         counters[1].observe(seconds)
         if status >= HTTPStatus.BAD_REQUEST:
-            self.refused.labels(str(status)).inc()
+            self.refusals.labels(str(status)).inc()
 
     def watch_scores(self, model: str, version: str, calibration_set: CalibrationSet | None) -> None:
         """Start comparing the scores of a model with those of its validation images."""
@@ -112,15 +113,15 @@ class Metrics:
         with self._lock:
             window = self._windows.pop((model, version), None)
         if window is not None:
-            for each in range(len(window.bins.expected)):
-                self._recent.labels(model, version, str(each)).set(0)
+            for index in range(len(window.bins.expected)):
+                self._recent.labels(model, version, str(index)).set(0)
 
     def count_score(self, model: str, version: str, score: float) -> None:
         """Count the probability of a predicted label."""
         window = self._windows.get((model, version))
         if window is not None:
-            for each, count in window.add(score).items():
-                self._recent.labels(model, version, str(each)).set(count)
+            for index, count in window.add(score).items():
+                self._recent.labels(model, version, str(index)).set(count)
 
     def collect(self) -> list[Any]:
         """Collect the metrics of all workers as prometheus-client's metric families."""
@@ -132,12 +133,10 @@ class Metrics:
 
     def render(self) -> bytes:
         """Write the metrics of all workers and the drift of each model's scores in Prometheus's text format."""
-        registry = CollectorRegistry()
         families = self.collect()
         with self._lock:
             bins = {key: window.bins for key, window in self._windows.items()}
-        registry.register(_Collected([*families, *_drift(families, bins)]))
-        return generate_latest(registry)
+        return generate_latest(_Families([*families, *_drift(families, bins)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ class ScoreBins:
     edges: npt.NDArray[np.float64]
     expected: npt.NDArray[np.float64]
 
-    def find(self, score: float) -> int:
+    def bin_of(self, score: float) -> int:
         """Index of the bin that contains a score."""
         return int(np.searchsorted(self.edges, score, side="right"))
 
@@ -226,7 +225,7 @@ class ScoreWindow:
         Returns:
             The counts that changed, by bin.
         """
-        number = self.bins.find(score)
+        number = self.bins.bin_of(score)
         with self._lock:
             self._latest.append(number)
             self._counts[number] += 1
@@ -238,12 +237,9 @@ class ScoreWindow:
             return {each: self._counts[each] for each in changed}
 
 
-class _Collected:
-    def __init__(self, families: Iterable[Any]) -> None:
-        self._families = families
-
+class _Families(list[Any], Collector):
     def collect(self) -> Iterable[Any]:
-        return self._families
+        return self
 
 
 def _drift(families: Iterable[Any], bins: dict[tuple[str, str], ScoreBins]) -> Iterator[GaugeMetricFamily]:
@@ -284,21 +280,16 @@ class InferenceCounters:
             for name, text, labels in (
                 ("requests", "Requests that called a model", ["outcome"]),
                 ("request_seconds", "Their time from the body's end to the scores", ["outcome"]),
-                ("batches", "Batches scored, by their images", ["pictures"]),
-                ("batch_seconds", "The time to score them", ["pictures"]),
+                ("batches", "Batches scored, by their images", ["images"]),
+                ("batch_seconds", "The time to score them", ["images"]),
                 ("waiting_pictures", "Decoded images that came into a batch", []),
                 ("waiting_seconds", "The time that they waited for it", []),
                 ("decoded_pictures", "Images decoded", []),
                 ("decoding_seconds", "The time to decode them", []),
             )
         }
-        self._last = Gauge(
-            _INFERENCE + "last_seconds",
-            "When a model was last called",
-            version,
-            registry=registry,
-            multiprocess_mode="max",
-        )
+        text = "When a model was last called"
+        self._last = Gauge(_INFERENCE + "last_seconds", text, version, registry=registry, multiprocess_mode="max")
 
     def of(self, model: str, version: str) -> ModelCounters:
         """The counters of one version of one model."""
@@ -358,11 +349,11 @@ def summarize(families: Iterable[Any], models: Iterable[tuple[str, str]]) -> lis
 
 
 def _kind(labels: dict[str, str]) -> str:
-    return labels.get("outcome") or labels.get("pictures") or ""
+    return labels.get("outcome") or labels.get("images") or ""
 
 
 def _summarize(name: str, version: str, values: dict[tuple[str, str], float]) -> ModelStatistics:
-    batches = {int(kind): int(count) for (what, kind), count in sorted(values.items()) if what == "batches"}
+    batches = {int(kind): int(count) for (counter, kind), count in sorted(values.items()) if counter == "batches"}
     seconds = {size: values.get(("batch_seconds", str(size)), 0.0) for size in batches}
     images = sum(size * count for size, count in batches.items())
     return {
@@ -376,16 +367,16 @@ def _summarize(name: str, version: str, values: dict[tuple[str, str], float]) ->
             "queue": _duration(values, "waiting_pictures", "waiting_seconds"),
             "compute_input": _duration(values, "decoded_pictures", "decoding_seconds"),
             "compute_infer": {"count": images, "ns": _nanoseconds(sum(seconds.values()))},
-            "compute_output": _NONE,
-            "cache_hit": _NONE,
-            "cache_miss": _NONE,
+            "compute_output": _NO_DURATION,
+            "cache_hit": _NO_DURATION,
+            "cache_miss": _NO_DURATION,
         },
         "batch_stats": [
             {
                 "batch_size": size,
-                "compute_input": _NONE,
+                "compute_input": _NO_DURATION,
                 "compute_infer": {"count": batches[size], "ns": _nanoseconds(seconds[size])},
-                "compute_output": _NONE,
+                "compute_output": _NO_DURATION,
             }
             for size in sorted(batches)
         ],

@@ -31,7 +31,14 @@ from distingo.serving.http.access import RefusedError
 from distingo.serving.http.guard import pack_answer
 from distingo.serving.images import RequestImage, check_pixels
 from distingo.serving.metrics import summarize
-from distingo.serving.requests import MOST_LABELS, check_count, decode_base64, read_json_object, read_parameters
+from distingo.serving.requests import (
+    IMAGES_FIELDS,
+    MOST_LABELS,
+    check_count,
+    decode_base64,
+    read_json_object,
+    read_parameters,
+)
 from distingo.serving.served_models import ServedModel
 from distingo.serving.service import Service, count_image
 from distingo.serving.settings import ServeSettings
@@ -50,7 +57,7 @@ from distingo.version import __version__
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
 """Triton's names for the supported extensions."""
 
-INPUT = "pictures"
+INPUT = "images"
 OUTPUTS = {"probabilities": "FP32", "given": "BOOL", "label": "BYTES"}
 """Names and datatypes of the outputs; all but ``label`` have one column for each class."""
 
@@ -101,7 +108,7 @@ def add_open_inference_routes(app: FastAPI, service: Service) -> None:
         length = request.headers.get(LENGTH_HEADER)
         read = partial(_read_request, length, service.settings)
         async with service.receive(request, read, lambda body: divide(body, length)[0]) as parsed:
-            model = _find(service, request)
+            model = _requested_model(service, request)
             answer = answer_inference(model, await _score(service, request, model, parsed.images), parsed)
             return pack_answer(answer, request.headers.get("accept-encoding", ""))
 
@@ -121,7 +128,7 @@ async def _score(
     return scored
 
 
-def _find(service: Service, request: Request) -> ServedModel:
+def _requested_model(service: Service, request: Request) -> ServedModel:
     return service.models.get(request.path_params["name"], request.path_params.get("version"))
 
 
@@ -150,16 +157,16 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         return await report(list(service.models))
 
     async def statistics(request: Request) -> Response:
-        return await report([_find(service, request)])
+        return await report([_requested_model(service, request)])
 
     async def metadata(request: Request) -> Response:
-        return as_answer(describe_model(_find(service, request)))
+        return as_answer(describe_model(_requested_model(service, request)))
 
     async def ready(request: Request) -> Response:
-        return as_answer({"name": _find(service, request).name, "ready": True})
+        return as_answer({"name": _requested_model(service, request).name, "ready": True})
 
     async def config(request: Request) -> Response:
-        return as_answer(configure_model(_find(service, request), service.settings))
+        return as_answer(configure_model(_requested_model(service, request), service.settings))
 
     for path, versioned in ((_MODEL, False), (_VERSION, True)):
         for kind, route in (("metadata", metadata), ("ready", ready), ("config", config), ("stats", statistics)):
@@ -217,7 +224,7 @@ def _read_request(length: str | None, settings: ServeSettings, body: bytes) -> I
     binary = BinaryTail(tail)
     tensor = read_tensor(inputs[0], binary)
     binary.check_end()
-    if tensor.name != INPUT:
+    if tensor.name not in IMAGES_FIELDS:
         raise RefusedError(422, f"an input of another name; this model's one input is {INPUT!r}")
     outputs = _read_outputs(content.get("outputs"), is_binary=_truth(parameters, "binary_data_output", default=False))
     return InferenceRequest(identifier, read_images(tensor, settings), outputs)
@@ -233,7 +240,7 @@ def read_images(tensor: InputTensor, settings: ServeSettings) -> tuple[RequestIm
     Raises:
         RefusedError: The tensor does not have this form (422) or is too large (413).
     """
-    check_count(tensor.shape[0], settings.max_pictures)
+    check_count(tensor.shape[0], settings.max_images)
     shape = list(tensor.shape)
     if tensor.datatype == "BYTES":
         if tensor.shape[1:] not in {(), (1,)}:
@@ -284,23 +291,23 @@ def _truth(parameters: dict[str, object], name: str, *, default: bool) -> bool:
     return default if value is None else value
 
 
-def answer_inference(model: ServedModel, images: Sequence[RequestImage], asked: InferenceRequest) -> Response:
+def answer_inference(model: ServedModel, images: Sequence[RequestImage], parsed: InferenceRequest) -> Response:
     """Build the response to an inference request.
 
     Args:
         model: The model that scored the images.
         images: At least one image, all of them scored.
-        asked: The request.
+        parsed: The request.
     """
     contents = _contents(model, images)
-    named = {} if asked.identifier is None else {"id": asked.identifier}
+    identity = {} if parsed.identifier is None else {"id": parsed.identifier}
     described, tail = [], []
-    for output in asked.outputs:
+    for output in parsed.outputs:
         tensor, content = _write(model, output, contents[output.name])
         described.append(tensor)
         tail.append(content)
-    head = orjson.dumps({"model_name": model.name, "model_version": model.version, **named, "outputs": described})
-    if not any(output.binary for output in asked.outputs):
+    head = orjson.dumps({"model_name": model.name, "model_version": model.version, **identity, "outputs": described})
+    if not any(output.binary for output in parsed.outputs):
         return JsonAnswer(head)
     headers = {LENGTH_HEADER: str(len(head))}
     return Response(b"".join((head, *tail)), headers=headers, media_type="application/octet-stream")
@@ -311,11 +318,11 @@ def _contents(model: ServedModel, images: Sequence[RequestImage]) -> dict[str, n
     probabilities = np.stack([image.probabilities for image in images])
     best = probabilities.argmax(axis=1)
     if model.predictor.task == "single-label":
-        given = np.arange(probabilities.shape[1]) == best[:, None]
+        predicted = np.arange(probabilities.shape[1]) == best[:, None]
     else:
-        given = probabilities >= np.asarray(model.label_thresholds, probabilities.dtype)
+        predicted = probabilities >= np.asarray(model.label_thresholds, probabilities.dtype)
     labels = [model.predictor.classes[index] for index in best.tolist()]
-    return {"probabilities": probabilities, "given": given, "label": labels}
+    return {"probabilities": probabilities, "given": predicted, "label": labels}
 
 
 def _write(
@@ -366,7 +373,7 @@ def configure_model(model: ServedModel, settings: ServeSettings) -> OpenInferenc
         "platform": _platform(model),
         "backend": "distingo",
         "version_policy": {"latest": {"num_versions": 1}},
-        "max_batch_size": settings.max_pictures,
+        "max_batch_size": settings.max_images,
         "input": list(map(_configure_tensor, _describe_inputs())),
         "output": list(map(_configure_tensor, _describe_outputs(model))),
         "dynamic_batching": {"preferred_batch_size": [settings.max_batch]},

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from distingo.files import content_hash
-from distingo.language import LANGUAGES, Language, gettext, language_tag, written_in
+from distingo.language import LANGUAGES, Language, gettext, language_tag, use_language
 from distingo.report.templating import house_style
 from distingo.report.text.wording import percent_sign
 from distingo.serving.http.guard import read_weights
@@ -88,9 +88,9 @@ def _explanations() -> dict[str, str]:
         "opacity": gettext("Opacity"),
         "speaksFor": gettext("What speaks for %(label)s: the brighter, the more.", label="{label}"),
         "nothingSpeaks": gettext("Nothing in the picture can be shown to speak for the answer."),
-        "neighbours": gettext("Most like it in training"),
+        "neighbors": gettext("Most like it in training"),
         "noTrainingPicture": gettext("not kept"),
-        "neighbour": gettext("training picture: %(label)s", label="{label}"),
+        "neighbor": gettext("training picture: %(label)s", label="{label}"),
         "distance": gettext("distance %(number)s", number="{number}"),
     }
 
@@ -154,9 +154,9 @@ def add_page(app: FastAPI, settings: ServeSettings) -> None:
         app: The application to add it to.
         settings: The server's settings; the page shrinks images that exceed their limits before it uploads them.
     """
-    words = _all_words()
+    words = _messages_by_language()
     pages = {
-        (language, requested): _write_page(language, settings, words, asked=requested)
+        (language, requested): _write_page(language, settings, words, requested=requested)
         for language in LANGUAGES
         for requested in (False, True)
     }
@@ -190,24 +190,26 @@ def choose_language(accepted: str) -> Language:
     return max(available, key=lambda pair: pair[0])[1] if available else "en"
 
 
-def _all_words() -> dict[str, dict[str, str]]:
+def _messages_by_language() -> dict[str, dict[str, str]]:
     words: dict[str, dict[str, str]] = {}
     for language in LANGUAGES:
-        with written_in(language):
+        with use_language(language):
             words[language] = page_words()
     return words
 
 
-def _write_page(language: Language, settings: ServeSettings, words: dict[str, dict[str, str]], *, asked: bool) -> bytes:
+def _write_page(
+    language: Language, settings: ServeSettings, words: dict[str, dict[str, str]], *, requested: bool
+) -> bytes:
     """Render the page in a language, with the messages of all languages so that switching needs no request."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined)
-    with written_in(language):
+    with use_language(language):
         tag = language_tag()
     limits = {"bytes": settings.max_upload, "pixels": settings.max_pixels}
     allowed = {"corrections": settings.corrections is not None, "newClasses": settings.new_classes}
-    options = {**allowed, "limits": limits, "language": language, "asked": asked, "words": words}
+    options = {**allowed, "limits": limits, "language": language, "asked": requested, "words": words}
     values: dict[str, object] = {
         "tag": tag,
         "words": words[language],

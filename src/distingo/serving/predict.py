@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -32,15 +32,20 @@ from distingo.serving.http.bodies import media_type
 from distingo.serving.images import RequestImage, check_pixels
 from distingo.serving.metrics import Metrics
 from distingo.serving.requests import (
+    BASE64,
     MOST_LABELS,
     RAW,
     ImageRequest,
     RequestOptions,
     check_count,
+    choose_column,
     decode_base64,
     is_file_type,
     number_name,
+    read_csv,
+    read_data_frame,
     read_form,
+    read_inputs,
     read_json,
     read_json_object,
     read_options,
@@ -60,7 +65,7 @@ def add_predict_routes(app: FastAPI, service: Service) -> Callable[[Request], Aw
     Returns:
         The handler of ``POST /predict``, for `distingo.serving.http.guard.DirectRoute`.
     """
-    most = service.settings.max_pictures
+    most = service.settings.max_images
 
     @app.post(PREDICT_PATH, **documentation.PREDICT)
     async def predict(request: Request) -> Response:
@@ -80,13 +85,13 @@ def add_predict_routes(app: FastAPI, service: Service) -> Callable[[Request], Aw
     return predict
 
 
-async def _predict(service: Service, request: Request, model: ServedModel, asked: ImageRequest) -> PredictAnswer:
-    options = asked.options
-    if options.explain and len(asked.images) > MOST_EXPLAINED:
-        reason = f"explain with {len(asked.images)} images; at most {MOST_EXPLAINED} are explained at once"
+async def _predict(service: Service, request: Request, model: ServedModel, parsed: ImageRequest) -> PredictAnswer:
+    options = parsed.options
+    if options.explain and len(parsed.images) > MOST_EXPLAINED:
+        reason = f"explain with {len(parsed.images)} images; at most {MOST_EXPLAINED} are explained at once"
         raise RefusedError(422, reason)
     entries = []
-    for image in await service.predict(request, model, asked.images, options):
+    for image in await service.predict(request, model, parsed.images, options):
         entry = answer_image(service.metrics, model, image, options)
         if options.explain and entry["label"] is not None:
             entry["explanation"] = await service.explain(model, image, entry["label"])
@@ -104,7 +109,7 @@ def _read_images(request: Request, most: int, body: bytes) -> ImageRequest:
     if kind == "application/json":
         return read_json(body, options, most)
     if is_file_type(content_type):
-        return ImageRequest((RequestImage(request.query_params.get("name", "picture")[:255], body),), options)
+        return ImageRequest((RequestImage(request.query_params.get("name", "image")[:255], body),), options)
     raise RefusedError(
         415, "a body of another type; send multipart/form-data, application/json, image/* or application/octet-stream"
     )
@@ -115,7 +120,7 @@ def _read_inputs(request: Request, body: bytes) -> ImageRequest:
     options = read_options(request.query_params)
     content_type = request.headers.get("content-type", RAW)
     if is_file_type(content_type):
-        return ImageRequest((RequestImage("picture", body),), options)
+        return ImageRequest((RequestImage("image", body),), options)
     if media_type(content_type) != "application/json":
         raise RefusedError(415, "a body of another type; send application/json, image/* or application/octet-stream")
     content = read_json_object(body)
@@ -123,7 +128,7 @@ def _read_inputs(request: Request, body: bytes) -> ImageRequest:
     if parameters.get("function_to_apply") not in (None, "softmax", "sigmoid"):
         raise RefusedError(422, "'function_to_apply' is not known; probabilities are always calibrated ones")
     options = read_options({"top_k": parameters.get("top_k")}, options)
-    return ImageRequest((RequestImage("picture", decode_base64(content.get("inputs"), "'inputs'")),), options)
+    return ImageRequest((RequestImage("image", decode_base64(content.get("inputs"), "'inputs'")),), options)
 
 
 def answer_image(metrics: Metrics, model: ServedModel, image: RequestImage, options: RequestOptions) -> ImagePrediction:
@@ -145,7 +150,7 @@ def answer_image(metrics: Metrics, model: ServedModel, image: RequestImage, opti
     if not entry["known"]:
         metrics.unknown.labels(*version).inc()
     if entry["unlike_training"]:
-        metrics.unlike.labels(*version).inc()
+        metrics.ood.labels(*version).inc()
     return entry
 
 
@@ -176,18 +181,18 @@ def _labels(
 ) -> list[str]:
     """The predicted labels, most probable first, by the request's threshold or else the model's own."""
     if model.predictor.task == "single-label":
-        is_sure = not prediction.abstained and prediction.confidence >= (options.threshold or 0.0)
-        return [prediction.label] if is_sure else []
+        is_confident = not prediction.abstained and prediction.confidence >= (options.threshold or 0.0)
+        return [prediction.label] if is_confident else []
     if options.threshold is None:
         return list(prediction.given or ())
-    lowest = max(options.threshold, model.certainty(options.abstain, options.coverage).answer_from or 0.0)
+    lowest = max(options.threshold, model.certainty(options.abstain, options.coverage).answer_probability or 0.0)
     order = np.argsort(-probabilities, kind="stable").tolist()
     return [model.predictor.classes[index] for index in order if float(probabilities[index]) >= lowest]
 
 
 def _entry(image: RequestImage, error: ErrorDetail | None = None) -> ImagePrediction:
     return {
-        "picture": image.name,
+        "image": image.name,
         "label": None,
         "labels": [],
         "known": False,
@@ -199,10 +204,6 @@ def _entry(image: RequestImage, error: ErrorDetail | None = None) -> ImagePredic
     }
 
 
-_BASE64 = "b64"
-
-_IMAGE_COLUMNS = ("image", "images", "picture", "pictures", "image_bytes", "input", "inputs", "data", "content", "file")
-
 _OBJECT_FORMATS = ("instances", "inputs", "dataframe_split", "dataframe_records")
 
 _DEEPEST = 3
@@ -210,16 +211,6 @@ _DEEPEST = 3
 _ALL_CLASSES = RequestOptions(top_k=MOST_LABELS)
 
 _PIXEL_DIMENSIONS = (2, 3)
-
-_MOST_COLUMNS = 100
-
-_FEW_LINES = 10_000
-
-_SHORT_LINE = 32
-"""A CSV may have `_FEW_LINES` lines plus one for this many bytes; base64 is wrapped at about 76 characters."""
-
-_LONGEST_COLUMN_NAME = 40
-"""A first line of a CSV that is shorter is a column name, since the smallest image has 48 characters in base64."""
 
 
 def add_scoring_routes(app: FastAPI, service: Service) -> None:
@@ -283,16 +274,16 @@ def _read_instances(request: Request, settings: ServeSettings, body: bytes) -> I
 
 def _read_invocation(request: Request, settings: ServeSettings, body: bytes) -> ImageRequest:
     """Read a body of ``/invocations``: JSON as for MLflow's scoring server, CSV, an image's bytes or a form."""
-    content_type, most = request.headers.get("content-type", RAW), settings.max_pictures
+    content_type, most = request.headers.get("content-type", RAW), settings.max_images
     kind, options = media_type(content_type), read_options(request.query_params, _ALL_CLASSES)
     if kind == "application/json":
         return _read_object(read_json_object(body), request.query_params, settings, _OBJECT_FORMATS)
     if kind == "text/csv":
-        return ImageRequest(_read_rows(_read_csv(body, most), settings), options)
+        return ImageRequest(_read_rows(read_csv(body, most), settings), options)
     if kind == "multipart/form-data":
         return read_form(body, content_type, options, most)
     if is_file_type(content_type):
-        return ImageRequest((RequestImage("picture", body),), options)
+        return ImageRequest((RequestImage("image", body),), options)
     reason = "send application/json, text/csv, multipart/form-data, image/* or application/octet-stream"
     raise RefusedError(415, f"a body of another type; {reason}")
 
@@ -300,66 +291,32 @@ def _read_invocation(request: Request, settings: ServeSettings, body: bytes) -> 
 def _read_object(
     content: dict[str, object], query: Mapping[str, str], settings: ServeSettings, formats: tuple[str, ...]
 ) -> ImageRequest:
-    named = [name for name in formats if name in content]
-    if len(named) != 1:
+    keys = [name for name in formats if name in content]
+    if len(keys) != 1:
         raise RefusedError(422, f"send exactly one of {', '.join(formats)} in the JSON")
     options = read_options(query, _ALL_CLASSES)
     for name in ("params", "parameters"):
         options = read_options(read_parameters(content, name), options)
-    rows = content[named[0]]
-    if named[0] == "dataframe_split":
-        rows = _column_of_split(rows)
-    elif named[0] == "inputs":
-        rows = _column_of_inputs(rows)
+    rows = content[keys[0]]
+    if keys[0] == "dataframe_split":
+        rows = read_data_frame(rows)
+    elif keys[0] == "inputs":
+        rows = read_inputs(rows)
     if not isinstance(rows, list):
-        raise RefusedError(422, f"{named[0]!r} is no list")
+        raise RefusedError(422, f"{keys[0]!r} is no list")
     return ImageRequest(_read_rows(rows, settings), options)
 
 
-def _column_of_split(content: object) -> list[object]:
-    """Get the column of images from ``{"columns": [...], "data": [[...], ...]}``."""
-    columns, data = (content.get("columns"), content.get("data")) if isinstance(content, dict) else (None, None)
-    if columns is None and isinstance(data, list):
-        columns = ["image"]
-    if not isinstance(columns, list) or not isinstance(data, list):
-        raise RefusedError(422, "'dataframe_split' is no object with 'columns' and 'data'")
-    at = _choose_column(columns)
-    if not all(isinstance(row, list) and len(row) == len(columns) for row in data):
-        raise RefusedError(422, f"a row of 'data' that has not {len(columns)} values")
-    return [row[at] for row in data]
-
-
-def _column_of_inputs(content: object) -> object:
-    """Get the images from a list, a single image, or an object of columns."""
-    if isinstance(content, str) or (isinstance(content, dict) and _BASE64 in content):
-        return [content]
-    if isinstance(content, dict):
-        column = list(content.values())[_choose_column(list(content))]
-        return column if isinstance(column, list) else [column]
-    return content
-
-
-def _choose_column(names: Sequence[object]) -> int:
-    """Index of the column of images: the only column, or the only one whose name suggests images."""
-    matches = [at for at, name in enumerate(names) if isinstance(name, str) and name.lower() in _IMAGE_COLUMNS]
-    if len(names) == 1:
-        return 0
-    if len(matches) != 1:
-        reason = f"{len(names)} columns of which {len(matches)} are named like an image; send one column 'image'"
-        raise RefusedError(422, reason)
-    return matches[0]
-
-
 def _read_rows(rows: list[object], settings: ServeSettings) -> tuple[RequestImage, ...]:
-    check_count(len(rows), settings.max_pictures)
+    check_count(len(rows), settings.max_images)
     return tuple(_read_row(row, number_name(number), settings) for number, row in enumerate(rows, 1))
 
 
 def _read_row(row: object, name: str, settings: ServeSettings, depth: int = 1) -> RequestImage:
     if isinstance(row, dict) and depth <= _DEEPEST and row:
-        if _BASE64 in row:
-            return RequestImage(name, decode_base64(row[_BASE64], f"{_BASE64!r} of {name}"))
-        return _read_row(list(row.values())[_choose_column(list(row))], name, settings, depth + 1)
+        if BASE64 in row:
+            return RequestImage(name, decode_base64(row[BASE64], f"{BASE64!r} of {name}"))
+        return _read_row(list(row.values())[choose_column(list(row))], name, settings, depth + 1)
     if isinstance(row, list):
         return RequestImage(name, _read_pixels(row, name, settings.max_pixels))
     return RequestImage(name, decode_base64(row, name))
@@ -381,33 +338,3 @@ def _read_pixels(nested: list[object], name: str, max_pixels: int) -> np.ndarray
     except NotNumbersError as error:
         raise no_pixels from error
     return as_pixels(values.reshape(shape[0], shape[1], channels), name)
-
-
-def _read_csv(body: bytes, max_images: int) -> list[object]:
-    """Read the images from a CSV, in which one column contains base64 as for `_choose_column`."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    most_cells, most_lines = _MOST_COLUMNS * (max_images + 1), _FEW_LINES + len(body) // _SHORT_LINE
-    if body.count(b",") > most_cells or body.count(b"\n") + body.count(b"\r") > most_lines:
-        raise RefusedError(413, "a CSV of too many cells or lines; send one column 'image' of files in base64")
-    pool = pa.system_memory_pool()  # it returns its memory to the system after a request
-    try:
-        table = csv.read_csv(
-            pa.BufferReader(body),
-            read_options=csv.ReadOptions(
-                use_threads=False, autogenerate_column_names=True, block_size=max(1, len(body) + 1)
-            ),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            memory_pool=pool,
-        )
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise RefusedError(422, "a damaged CSV; send one column 'image' of files in base64") from error
-    names = [str(column[0].as_py()).strip() for column in table.columns if table.num_rows]
-    has_names = bool(names) and all(len(name) < _LONGEST_COLUMN_NAME for name in names)
-    if not has_names and table.num_columns != 1:
-        raise RefusedError(422, f"a CSV of {table.num_columns} columns without names; send one column 'image'")
-    if table.num_rows > has_names:
-        check_count(table.num_rows - has_names, max_images)
-    rows: list[object] = table.column(_choose_column(names) if has_names else 0).to_pylist()
-    return rows[1:] if has_names else rows

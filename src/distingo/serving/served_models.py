@@ -14,8 +14,8 @@ from PIL import Image
 
 from distingo.datasets.decoding.rendering import shorter_side_for
 from distingo.errors import RunError
-from distingo.machine.process import free_this_thread, give_large_blocks_back, usable_cores
-from distingo.prediction.naming import Certainty, Levels, possible_levels, settle_certainty
+from distingo.machine.process import free_this_thread, release_large_blocks, usable_cores
+from distingo.prediction.naming import Certainty, Levels, certainty_thresholds, possible_levels
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher, Later
 from distingo.serving.decoding import DecodeTask, DecodingProcesses, too_many_waiting
@@ -25,7 +25,7 @@ from distingo.serving.metrics import Metrics
 from distingo.serving.settings import NamedRun, ServeSettings, read_version
 from distingo.serving.turns import Share, TurnPool
 
-_LEVELS_KEPT = 64
+_MOST_LEVELS = 64
 _log = logging.getLogger("distingo.serving")
 
 
@@ -60,11 +60,11 @@ class ServedModel:
             )
         description, thresholds = self.predictor.model.description, self.predictor.thresholds or {}
         self.label_thresholds = tuple(thresholds.get(label, 0.0) for label in self.predictor.classes)
-        spec = description.rendition
+        spec = description.image_spec
         enough = None if spec is None else shorter_side_for(spec)
         self._task = DecodeTask("row", settings.max_pixels, enough, description.value_ranges, spec)
         self._processes = processes
-        self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
+        self._certainties = functools.lru_cache(_MOST_LEVELS)(self._compute_certainty)
         self.counters = metrics.inferences.of(run.name, self.version)
         self._batches = metrics.batches.labels(run.name)
         self._seconds = metrics.evaluating.labels(run.name)
@@ -114,7 +114,7 @@ class ServedModel:
         return _decode_image(self._processes, self._task, image.file, "")
 
     def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
-        """The thresholds for the requested levels, cached; see `distingo.prediction.naming.settle_certainty`."""
+        """The thresholds for the requested levels, cached; see `distingo.prediction.naming.certainty_thresholds`."""
         return self._certainties(abstain, coverage)
 
     def on_batch(self, images: int, seconds: float, waited: float) -> None:
@@ -127,8 +127,8 @@ class ServedModel:
         self.counters.count_decoding(time.perf_counter() - began)
         return row
 
-    def _settle(self, abstain: float | None, coverage: float | None) -> Certainty:
-        return settle_certainty(self.predictor.model, abstain=abstain, coverage=coverage)
+    def _compute_certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
+        return certainty_thresholds(self.predictor.model, abstain=abstain, coverage=coverage)
 
     def _warm_up(self) -> None:
         """Score a gray image, so that lazy initialization happens before the first request."""
@@ -177,7 +177,7 @@ class ServedModels:
             self.processes.close()
             raise
         if not any(model.predictor.engine == "torch" for model in self._models.values()):
-            give_large_blocks_back()  # not with torch, which needs such blocks for every batch
+            release_large_blocks()  # not with torch, which needs such blocks for every batch
         for model in self._models.values():
             metrics.watch_scores(model.name, model.version, model.predictor.model.calibration_set)
 

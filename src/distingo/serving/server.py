@@ -138,7 +138,7 @@ def describe_model(model: ServedModel, *, corrections: bool) -> ModelEntry:
         model: A served model.
         corrections: Whether the server accepts corrections.
     """
-    predictor, spec = model.predictor, model.predictor.model.description.rendition
+    predictor, spec = model.predictor, model.predictor.model.description.image_spec
     size: InputSize = {"channels": 3}
     if spec is not None:
         size = {"height": spec.height, "width": spec.width, "channels": spec.channels}
@@ -194,7 +194,7 @@ def build_server(
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.proxies),
-        forwarded_allow_ips=limits.proxies.written_out(),
+        forwarded_allow_ips=limits.proxies.text_forms(),
     )
     for chatty in ("uvicorn", "python_multipart"):  # errors of clients are answered and counted, not logged
         logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -38,7 +38,7 @@ MOST_EXPLAINED = 8
 """Largest number of explained images in a request, and of explanations in the queue."""
 
 _NEIGHBORS = 6
-_COPIES_KEPT = 4
+_MOST_COPIES = 4
 _Parsed = TypeVar("_Parsed")
 
 
@@ -53,7 +53,7 @@ class Slots:
     def __init__(self, most: int, watch: Callable[[int], object] = int) -> None:
         self._most = most
         self._watch = watch
-        self.taken = 0
+        self.used = 0
 
     def check(self) -> None:
         """Check that a slot is free, before the body of a request is read.
@@ -61,7 +61,7 @@ class Slots:
         Raises:
             RefusedError: All slots are in use (503).
         """
-        if self.taken >= self._most:
+        if self.used >= self._most:
             raise RefusedError(503, "the queue is full; try again soon", closes=True)
 
     @contextmanager
@@ -74,26 +74,26 @@ class Slots:
         Raises:
             RefusedError: Fewer than `count` slots are free (503).
         """
-        if self.taken + count > self._most:
+        if self.used + count > self._most:
             raise RefusedError(503, "the queue has no room for so many images now; try again soon")
-        left = count
+        remaining = count
         self._change(count)
 
-        def give_one(_answer: object) -> None:
-            nonlocal left
-            if left:
-                left -= 1
+        def release_one(_answer: object) -> None:
+            nonlocal remaining
+            if remaining:
+                remaining -= 1
                 self._change(-1)
 
         try:
-            yield give_one
+            yield release_one
         finally:
-            self._change(-left)
-            left = 0
+            self._change(-remaining)
+            remaining = 0
 
     def _change(self, count: int) -> None:
-        self.taken += count
-        self._watch(self.taken)
+        self.used += count
+        self._watch(self.used)
 
 
 class Service:
@@ -150,11 +150,11 @@ class Service:
         """
         share, began, succeeded = Share(client_of_request(request)), time.perf_counter(), False
         try:
-            with self.slots.hold(len(images)) as give_one:
+            with self.slots.hold(len(images)) as release_one:
                 answers = [model.batcher.submit(image, share) for image in images]
                 for answer in answers:
-                    answer.add_done_callback(give_one)
-                with _cancelled_when_gone(request, answers):
+                    answer.add_done_callback(release_one)
+                with _cancelled_on_disconnect(request, answers):
                     scored = [await answer for answer in answers]
             succeeded = not all(image.refusal for image in scored)
             return scored
@@ -232,7 +232,7 @@ def count_image(metrics: Metrics, model: ServedModel, image: RequestImage) -> No
 
 
 @contextlib.contextmanager
-def _cancelled_when_gone(request: Request, answers: Sequence[asyncio.Future[RequestImage]]) -> Iterator[None]:
+def _cancelled_on_disconnect(request: Request, answers: Sequence[asyncio.Future[RequestImage]]) -> Iterator[None]:
     """Cancel the images if the client disconnects, the only event that can follow a complete body."""
 
     def drop(_: object = None) -> None:
@@ -275,14 +275,14 @@ class _Explainer:
 
         if not can_explain(model.predictor):
             return None
-        explanation = explain_image(self._copy(model), image, label, run=model.run, neighbours=_NEIGHBORS)
+        explanation = explain_image(self._copy(model), image, label, run=model.run, neighbors=_NEIGHBORS)
         heat_map = (
             None if explanation.heat.is_empty else heat_address(image.size, explanation.seen, explanation.heat.values)
         )
         return {
             "class": label,
             "heat_map": heat_map,
-            "neighbours": [_describe(each) for each in explanation.neighbours],
+            "neighbors": [_describe(each) for each in explanation.neighbors],
         }
 
     def _copy(self, model: ServedModel) -> Predictor:
@@ -291,7 +291,7 @@ class _Explainer:
             saved = model.predictor.model
             own = replace(saved, network=copy.deepcopy(saved.network))
             self._copies[key] = Predictor(own, str(model.predictor.device), "torch")
-            while len(self._copies) > _COPIES_KEPT:
+            while len(self._copies) > _MOST_COPIES:
                 self._copies.popitem(last=False)
         self._copies.move_to_end(key)
         return self._copies[key]
@@ -303,4 +303,4 @@ def _describe(neighbor: Neighbor) -> NeighborAnswer:
         encoded = io.BytesIO()
         Image.fromarray(neighbor.image).save(encoded, "JPEG", quality=80)
         address = f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"
-    return {"label": ", ".join(neighbor.labels), "distance": neighbor.distance, "picture": address}
+    return {"label": ", ".join(neighbor.labels), "distance": neighbor.distance, "image": address}

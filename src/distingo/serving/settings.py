@@ -50,6 +50,7 @@ class ServeOptions(TypedDict, total=False):
     device: str
     max_upload: int
     max_pixels: int
+    max_images: int
     max_pictures: int
     max_wait: float
     max_batch: int
@@ -112,7 +113,17 @@ class ServeSettings:
     max_pixels: Annotated[
         int, Option(help="width times height of one image at most", low=1, high=2**32, metavar="N")
     ] = 50_000_000
-    max_pictures: Annotated[int, Option(help="images in one request at most", low=1, high=10_000, metavar="N")] = 64
+    max_images: Annotated[
+        int,
+        Option(
+            help="images in one request at most",
+            low=1,
+            high=10_000,
+            metavar="N",
+            flags=("--max-pictures",),
+            alias="max_pictures",
+        ),
+    ] = 64
     max_wait: Annotated[
         float,
         Option(
@@ -187,7 +198,7 @@ class ServeSettings:
             metavar="NAME",
             flag="--allow-host",
             repeats=True,
-            given=str | Sequence[str],
+            accepts=str | Sequence[str],
         ),
     ] = ()
     proxies: Annotated[
@@ -199,7 +210,7 @@ class ServeSettings:
             metavar="ADDRESS",
             flag="--proxy",
             repeats=True,
-            given=str | Sequence[str],
+            accepts=str | Sequence[str],
         ),
     ] = ()
     corrections: Annotated[
@@ -208,7 +219,7 @@ class ServeSettings:
             help="SQLite file that corrections from the page are kept in, with their images",
             default="none are kept",
             metavar="FILE.sqlite",
-            given=str | Path | None,
+            accepts=str | Path | None,
         ),
     ] = None
     new_classes: Annotated[bool, Option(help="let corrections name classes that the model does not know")] = False
@@ -221,12 +232,12 @@ class ServeSettings:
                 would be reachable from other machines without a key.
         """
         check_options(self)
-        if self.max_pictures > self.queue:
+        if self.max_images > self.queue:
             raise UsageError(
-                f"{option('max_pictures')} {self.max_pictures} is more than {option('queue')} {self.queue}: such a "
+                f"{option('max_images')} {self.max_images} is more than {option('queue')} {self.queue}: such a "
                 "request would never fit",
                 code="options_conflict",
-                parameter="max_pictures",
+                parameter="max_images",
             )
         if self.new_classes and self.corrections is None:
             raise UsageError(
@@ -273,7 +284,7 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
     Raises:
         UsageError: There are no runs, two have the same name, or a name can't be part of a URL.
     """
-    named: list[NamedRun] = []
+    named_runs: list[NamedRun] = []
     for run in runs:
         name, equals, folder = str(run).partition("=")
         if isinstance(run, Path) or not equals or "/" in name or Path(str(run)).exists():
@@ -284,16 +295,16 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
                 code="invalid_name",
                 parameter="runs",
             )
-        if name in {other.name for other in named}:
+        if name in {other.name for other in named_runs}:
             raise UsageError(
                 f"{run}: a model named {name} is served already; give one of them as NAME=RUN",
                 code="named_twice",
                 parameter="runs",
             )
-        named.append(NamedRun(name, Path(folder)))
-    if not named:
+        named_runs.append(NamedRun(name, Path(folder)))
+    if not named_runs:
         raise UsageError("no run is named: give at least one run folder", code="missing_argument", parameter="runs")
-    return tuple(named)
+    return tuple(named_runs)
 
 
 def read_size(text: str) -> int:

@@ -145,15 +145,15 @@ class Supervisor:
         worker.process.join()
         worker.reports.close()
         self._forget_metrics(worker)
-        how = f"exit code {worker.process.exitcode}"
+        outcome = f"exit code {worker.process.exitcode}"
         if not self._announced:
             raise ResourceError(
-                f"a worker ended before it served ({how}); its last messages are above", code="worker_failed"
+                f"a worker ended before it served ({outcome}); its last messages are above", code="worker_failed"
             )
         lived = time.monotonic() - worker.began
         quick = not worker.is_ready or lived <= _QUICK_DEATH_SECONDS
         self._pause = min(_LONGEST_PAUSE, max(0.5, 2 * self._pause)) if quick else 0.0
-        _log.warning("a worker ended (%s) and is started again", how)
+        _log.warning("a worker ended (%s) and is started again", outcome)
         wait([self._signals], self._pause)
         return self._start(context)
 

@@ -42,12 +42,12 @@ def shape_of(nested: list[object]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def read_nested(nested: list[object], taken: set[type]) -> np.ndarray:
+def read_nested(nested: list[object], accepted: set[type]) -> np.ndarray:
     """Convert nested lists of numbers to an array.
 
     Args:
         nested: Nested lists, at most four levels deep.
-        taken: The accepted types: any of bool, int and float.
+        accepted: The accepted types: any of bool, int and float.
 
     Returns:
         An array of the lists' shape, of a dtype that can represent all the numbers.
@@ -68,17 +68,17 @@ def read_nested(nested: list[object], taken: set[type]) -> np.ndarray:
         kinds = set(map(type, level))
     if list in kinds:
         raise NestingError
-    if not kinds <= taken:
+    if not kinds <= accepted:
         raise NotNumbersError
     return np.array(level).reshape(shape)
 
 
-def as_pixels(values: np.ndarray, what: str) -> np.ndarray:
+def as_pixels(values: np.ndarray, subject: str) -> np.ndarray:
     """Convert numbers to pixels.
 
     Args:
         values: Integers from 0 to 255, floating-point numbers from 0 to 1, or booleans; not empty.
-        what: Name of the values in error messages.
+        subject: Name of the values in error messages.
 
     Returns:
         uint8 array of the same shape.
@@ -91,7 +91,8 @@ def as_pixels(values: np.ndarray, what: str) -> np.ndarray:
     most = 1 if values.dtype.kind in "fb" else 255
     if not (values.min() >= 0 and values.max() <= most):
         raise RefusedError(
-            422, f"{what} numbers out of range; whole numbers are pixels from 0 to 255, floating-point ones from 0 to 1"
+            422,
+            f"{subject} numbers out of range; whole numbers are pixels from 0 to 255, floating-point ones from 0 to 1",
         )
     return (values if most == 255 else np.rint(values * np.float32(255))).astype(np.uint8)
 
@@ -114,7 +115,7 @@ NUMBERS: dict[str, np.dtype[Any]] = {
 
 _BFLOAT = "BF16"
 
-_TAKEN: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
+_ACCEPTED_TYPES: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
 """The Python types accepted in JSON for each kind of NumPy dtype."""
 
 _LENGTH = struct.Struct("<I")
@@ -196,8 +197,8 @@ class BinaryTail:
                 f"'binary_data_size' {size:,} where {len(self._left):,} bytes are left after the JSON; is the header"
                 " Inference-Header-Content-Length right?",
             )
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken
+        part, self._left = self._left[:size], self._left[size:]
+        return part
 
     def check_end(self) -> None:
         """Check that all bytes have been consumed.
@@ -261,7 +262,7 @@ def _read_shape(shape: object) -> tuple[int, ...]:
 def _from_list(tensor: InputTensor) -> np.ndarray:
     kind = NUMBERS[tensor.datatype].kind
     try:
-        values = read_nested(tensor.data or [], _TAKEN[kind])
+        values = read_nested(tensor.data or [], _ACCEPTED_TYPES[kind])
     except NestingError as error:
         raise RefusedError(422, "'data' is nested unevenly") from error
     except NotNumbersError as error:
@@ -271,15 +272,15 @@ def _from_list(tensor: InputTensor) -> np.ndarray:
 
 def _from_bytes(tensor: InputTensor, content: memoryview) -> np.ndarray:
     if tensor.datatype == _BFLOAT:
-        halves = np.frombuffer(_whole(content, 2), "<u2")
+        halves = np.frombuffer(_require_multiple(content, 2), "<u2")
         return (halves.astype(np.uint32) << 16).view(np.float32)
     dtype = NUMBERS[tensor.datatype]
     if tensor.datatype == "BOOL":
         return np.frombuffer(content, np.uint8).astype(bool)
-    return np.frombuffer(_whole(content, dtype.itemsize), dtype)
+    return np.frombuffer(_require_multiple(content, dtype.itemsize), dtype)
 
 
-def _whole(content: memoryview, size: int) -> memoryview:
+def _require_multiple(content: memoryview, size: int) -> memoryview:
     if len(content) % size:
         raise RefusedError(422, f"{len(content):,} bytes hold no whole number of numbers of {size} bytes")
     return content

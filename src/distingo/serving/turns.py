@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 _log = logging.getLogger("distingo.serving")
-_CLIENTS_KNOWN = 4096
+_MOST_CLIENTS = 4096
 """Number of clients whose last turn is remembered; a client that was forgotten counts as new."""
 
 
@@ -160,7 +160,7 @@ class TurnPool:
         self._turn += 1
         self._last[client] = self._turn
         self._last.move_to_end(client)
-        if len(self._last) > _CLIENTS_KNOWN:
+        if len(self._last) > _MOST_CLIENTS:
             self._last.popitem(last=False)
 
     def _run(self) -> None:

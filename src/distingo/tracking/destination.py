@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 from distingo.runs.contents import RunRecords
 from distingo.scores import Evaluation
 
-Ending = Literal["finished", "failed", "stopped"]
+RunStatus = Literal["finished", "failed", "stopped"]
 Color = tuple[int, int, int]
 
-_SIDE, _MARGIN, _ROW, _LEAST_CELL = 720, 34, 22, 4
+_SIDE, _MARGIN, _ROW, _MIN_CELL = 720, 34, 22, 4
 """Sizes in plots, in pixels."""
 
 _INK, _PAPER, _GRID = (29, 33, 38), (255, 255, 255), (227, 224, 217)
@@ -45,12 +45,12 @@ class Destination(Protocol):
     def where(self) -> str:
         """The tracker's name and address, which identify it in messages and in ``tracking.json``."""
 
-    def begin(self, records: RunRecords, known: str) -> str:
+    def begin(self, records: RunRecords, run_id: str) -> str:
         """Create or continue the tracker's run, and write the parameters.
 
         Args:
             records: The run's records before training.
-            known: The identifier returned to an earlier process of the same run, to continue it; otherwise empty.
+            run_id: The identifier returned to an earlier process of the same run, to continue it; otherwise empty.
 
         Returns:
             The identifier of the tracker's run.
@@ -62,7 +62,7 @@ class Destination(Protocol):
     def send_result(self, records: RunRecords) -> None:
         """Write scores with intervals, plots, the report and the model."""
 
-    def end(self, ending: Ending) -> None:
+    def end(self, status: RunStatus) -> None:
         """Report how the run ended, and close the connection."""
 
 
@@ -108,7 +108,7 @@ def draw_result(records: RunRecords) -> dict[str, Image.Image]:
 def _draw_confusion(evaluation: Evaluation) -> Image.Image:
     """Draw the confusion matrix: rows are true classes, columns predicted ones; shades show the share of the row."""
     count = len(evaluation.classes)
-    cell = max(_LEAST_CELL, (_SIDE - _MARGIN) // max(1, count))
+    cell = max(_MIN_CELL, (_SIDE - _MARGIN) // max(1, count))
     image = Image.new("RGB", (_MARGIN + cell * count + 2, _MARGIN + cell * count + 2), _PAPER)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(9, min(18, cell // 3)))

@@ -17,7 +17,7 @@ from distingo.runs.contents import read_run
 from distingo.runs.fields import read_record, write_record
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
-from distingo.tracking.destination import Destination, Ending, EpochPoint, in_one_line
+from distingo.tracking.destination import Destination, EpochPoint, RunStatus, in_one_line
 
 log = logging.getLogger("distingo")
 
@@ -152,10 +152,10 @@ class Follower:
         if self._try(self._send_result):
             self._try(lambda: self._destination.end("finished"))
 
-    def end(self, ending: Ending) -> None:
+    def end(self, status: RunStatus) -> None:
         """Report that the run failed or was stopped."""
         if self._has_begun and not self._is_away:
-            self._try(lambda: self._destination.end(ending))
+            self._try(lambda: self._destination.end(status))
 
     def _try(self, action: Callable[[], None]) -> bool:
         try:

@@ -23,7 +23,7 @@ from distingo.progress import quiet_loggers
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
 from distingo.runtime.mlflow_model import COLUMN, MlflowClassifier, describe_signature
-from distingo.tracking.destination import Ending, EpochPoint, draw_result, final_scores, in_one_line, parameters
+from distingo.tracking.destination import EpochPoint, RunStatus, draw_result, final_scores, in_one_line, parameters
 from distingo.version import __version__
 
 LOGGED_AS = "classifier"
@@ -34,7 +34,7 @@ _log = logging.getLogger("distingo")
 
 _FILES = ("report.html", "config.json", "evaluation.json", "history.csv", "predictions.parquet")
 
-_STATUS: dict[Ending, str] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+_STATUS: dict[RunStatus, str] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
 _AT_ONCE = 500
 """Number of metrics in one request; the server accepts at most 1,000."""
@@ -70,13 +70,13 @@ class MlflowRun:
         """MLflow and the server's address, without a password."""
         return f"MLflow at {_without_secret(self._where)}"
 
-    def begin(self, records: RunRecords, known: str) -> str:
-        """Create the run, or continue the run with the ID `known`, and write its parameters."""
+    def begin(self, records: RunRecords, run_id: str) -> str:
+        """Create the run, or continue the run with the ID `run_id`, and write its parameters."""
         from mlflow.entities import Param
 
-        if known:
-            self._client.update_run(known, status="RUNNING")
-            self._run = known
+        if run_id:
+            self._client.update_run(run_id, status="RUNNING")
+            self._run = run_id
         else:
             tags = {"distingo.version": __version__, "distingo.run": str(records.folder.resolve())}
             created = self._client.create_run(self._experiment, run_name=self._name, tags=tags)
@@ -99,16 +99,16 @@ class MlflowRun:
         if (records.folder / "model").is_dir():
             self._client.log_artifacts(self._run, str(records.folder / "model"), "model")
         self._send_model(records)
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory() as folder_path:
             for name, image in draw_result(records).items():
-                image.save(Path(place) / f"{name}.png")
-            self._client.log_artifacts(self._run, place, "plots")
+                image.save(Path(folder_path) / f"{name}.png")
+            self._client.log_artifacts(self._run, folder_path, "plots")
 
     def _send_model(self, records: RunRecords) -> None:
         """Log the model in a form that ``mlflow.pyfunc.load_model`` loads."""
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory() as folder_path:
             try:
-                folder = save_pyfunc(records, Path(place))
+                folder = save_pyfunc(records, Path(folder_path))
             except ImportError as error:
                 _log.warning("MLflow gets no model that it can load (%s); `pip install pandas`", in_one_line(error))
                 return
@@ -117,9 +117,9 @@ class MlflowRun:
                 return
             self._client.log_artifacts(self._run, str(folder), LOGGED_AS)
 
-    def end(self, ending: Ending) -> None:
+    def end(self, status: RunStatus) -> None:
         """Set the run's status."""
-        self._client.set_terminated(self._run, status=_STATUS[ending])
+        self._client.set_terminated(self._run, status=_STATUS[status])
 
     def _send(self, values: Sequence[tuple[str, float, int]]) -> None:
         from mlflow.entities import Metric
@@ -181,15 +181,15 @@ def _without_secret(address: str) -> str:
     return scheme + separator + rest.rpartition("@")[2] if separator else address
 
 
-def save_pyfunc(records: RunRecords, place: Path) -> Path:
+def save_pyfunc(records: RunRecords, folder_path: Path) -> Path:
     """Write a run's model in MLflow's format, with a signature and an input example.
 
     Args:
         records: The records of a finished run.
-        place: An empty folder.
+        folder_path: An empty folder.
 
     Returns:
-        The model's folder in `place`.
+        The model's folder in `folder_path`.
 
     Raises:
         ImportError: pandas, which MLflow's format needs, is not installed.
@@ -197,8 +197,8 @@ def save_pyfunc(records: RunRecords, place: Path) -> Path:
     import mlflow.pyfunc
     import pandas as pd
 
-    data, loader, requirement = _data(records, place)
-    folder = place / LOGGED_AS
+    data, loader, requirement = _data(records, folder_path)
+    folder = folder_path / LOGGED_AS
     with quiet_loggers("mlflow"):  # it warns that the model may be loaded in another environment
         mlflow.pyfunc.save_model(
             folder,
@@ -212,12 +212,12 @@ def save_pyfunc(records: RunRecords, place: Path) -> Path:
     return folder
 
 
-def _data(records: RunRecords, place: Path) -> tuple[Path, str, str]:
+def _data(records: RunRecords, folder_path: Path) -> tuple[Path, str, str]:
     """The folder to log, the module that loads it, and the distribution that must be installed for that."""
     from distingo.exporting.run import ExportRequest, export_run
 
     try:
-        exported = export_run(ExportRequest(run=records.folder, exported_as="onnx", output=place / "export"))
+        exported = export_run(ExportRequest(run=records.folder, exported_as="onnx", output=folder_path / "export"))
     except DistingoError as error:
         _log.info("MLflow gets the run's own model, since there is no export of it (%s)", error)
         return records.folder / "model", __name__, f"distingo=={__version__}"

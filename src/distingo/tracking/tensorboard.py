@@ -13,7 +13,7 @@ from distingo.errors import ResourceError, UsageError, option
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
 from distingo.scores import Score
-from distingo.tracking.destination import Ending, EpochPoint, draw_result, final_scores, parameters
+from distingo.tracking.destination import EpochPoint, RunStatus, draw_result, final_scores, parameters
 
 _SPLITS = ("train_", "validation_")
 
@@ -23,29 +23,29 @@ class TensorBoardRun:
 
     Args:
         writer: torch's class ``SummaryWriter``; it is instantiated when the run begins.
-        place: The folder of the event files.
+        events_folder: The folder of the event files.
     """
 
-    def __init__(self, writer: Any, place: Path) -> None:
+    def __init__(self, writer: Any, events_folder: Path) -> None:
         self._make = writer
-        self._place = place
+        self._folder = events_folder
         self._writer: Any = None
         self._parameters: dict[str, str | int | float | bool] = {}
 
     @property
     def where(self) -> str:
         """TensorBoard and the folder of the event files."""
-        return f"TensorBoard in {self._place}"
+        return f"TensorBoard in {self._folder}"
 
-    def begin(self, records: RunRecords, known: str) -> str:
+    def begin(self, records: RunRecords, run_id: str) -> str:
         """Begin a new event file; TensorBoard reads it together with those of earlier processes in the same folder."""
-        self._writer = self._make(log_dir=str(self._place))
+        self._writer = self._make(log_dir=str(self._folder))
         self._parameters = parameters(records)
-        if not known:
+        if not run_id:
             rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in self._parameters.items())
             self._writer.add_text("recipe", f"| field | value |\n| --- | --- |\n{rows}", 0)
         self._writer.flush()
-        return str(self._place)
+        return str(self._folder)
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
         """Write epochs as scalars, grouped by metric: ``loss/train``, ``loss/validation``."""
@@ -71,9 +71,9 @@ class TensorBoardRun:
             self._writer.file_writer.add_summary(summary)
         self._writer.flush()
 
-    def end(self, ending: Ending) -> None:
+    def end(self, status: RunStatus) -> None:
         """Close the file; the ending is ignored, since TensorBoard runs have no status."""
-        del ending
+        del status
         self._writer.close()
 
 
@@ -99,23 +99,23 @@ def open_tensorboard(folder: RunFolder, to: str | None, *, is_known: bool) -> Te
         ) from error
     if to is None:
         return TensorBoardRun(SummaryWriter, folder.path / "tensorboard")
-    place = Path(to) / folder.path.resolve().name
-    if not is_known and any(place.glob("events.out.tfevents.*")):
+    events_folder = Path(to) / folder.path.resolve().name
+    if not is_known and any(events_folder.glob("events.out.tfevents.*")):
         raise UsageError(
-            f"{place}: holds events of another run; choose another {option('track_to')}, or another name for "
+            f"{events_folder}: holds events of another run; choose another {option('track_to')}, or another name for "
             f"{option('output')}",
             code="not_empty",
             parameter="track_to",
         )
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        events_folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(
-            f"{place}: can't be made ({error.strerror}); choose another {option('track_to')}",
+            f"{events_folder}: can't be made ({error.strerror}); choose another {option('track_to')}",
             code="cannot_write",
             parameter="track_to",
         ) from error
-    return TensorBoardRun(SummaryWriter, place)
+    return TensorBoardRun(SummaryWriter, events_folder)
 
 
 def _tag(name: str) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import UsageError, option, suggest_names
 
 _GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 """ITU-R BT.601 luma, as Pillow and torchvision turn color to gray."""
@@ -83,7 +83,7 @@ class Augmentation:
             if getattr(self, name) not in allowed:
                 raise UsageError(
                     f"augmentation: {name} is {getattr(self, name)!r}; "
-                    f"{name_the_nearest(str(getattr(self, name)), allowed)}",
+                    f"{suggest_names(str(getattr(self, name)), allowed)}",
                     code="unknown_name",
                 )
         if self.zoom >= 1:
@@ -126,7 +126,7 @@ def require_preset(name: str) -> None:
     """
     if name not in PRESETS:
         raise UsageError(
-            f"{option('augment')} {name}: no preset is called so; {name_the_nearest(name, list(PRESETS))}",
+            f"{option('augment')} {name}: no preset is called so; {suggest_names(name, list(PRESETS))}",
             code="unknown_name",
             parameter="augment",
         )
@@ -151,7 +151,7 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
     elif _moves_whole_pixels(augmentation):
         images = _move_whole_pixels(images, augmentation, generator)
     if augmentation.brightness or augmentation.contrast or augmentation.saturation:
-        images = _recolour(images, augmentation, generator)
+        images = _change_color(images, augmentation, generator)
     if augmentation.erasing:
         images = _erase(images, augmentation, generator)
     return images.contiguous(memory_format=torch.channels_last)
@@ -286,7 +286,7 @@ def _moved_positions(
     return positions.clamp(0, size - 1)
 
 
-def _recolour(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+def _change_color(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Apply brightness, contrast and saturation as one affine map of each pixel, clamped to [0, 1]."""
     n, channels, height, width = images.shape
     brightness = _uniform(n, 1 - augmentation.brightness, 1 + augmentation.brightness, generator)
@@ -321,14 +321,16 @@ def _erase(images: Tensor, augmentation: Augmentation, generator: torch.Generato
     return erased
 
 
-def _cut_together(images: Tensor, partner: Tensor, kept: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _cut_together(
+    images: Tensor, partner: Tensor, remaining: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Paste a box of each image's partner into it, and return the exact fraction of each image that remains."""
     n, _, height, width = images.shape
-    boxes = _draw_boxes(1 - kept, height, width, generator)
+    boxes = _draw_boxes(1 - remaining, height, width, generator)
     mixed = images.clone(memory_format=torch.preserve_format)
     shares = torch.ones(n)
     for index, (top, bottom, left, right) in enumerate(boxes):
-        if kept[index] < 1:
+        if remaining[index] < 1:
             mixed[index, :, top:bottom, left:right] = images[partner[index], :, top:bottom, left:right]
             shares[index] = 1 - (bottom - top) * (right - left) / (height * width)
     return mixed, shares

@@ -91,7 +91,7 @@ def with_thresholds(
         # use the precision of evaluation and prediction, so that equal images get equal probabilities
         predict_probabilities(model, rows, device=device, precision=choose_precision(device)[0]),
         aim=recipe.threshold_aim,
-        requested=recipe.threshold_wanted,
+        requested=recipe.threshold_target,
         labels=description.classes,
     )
     return replace(model, description=replace(description, thresholds=thresholds))
@@ -115,7 +115,7 @@ def save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
 
 def fit_baseline(name: str, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
     """Fit one of `BASELINES` on a prepared run's train split, calibrated and with its thresholds."""
-    description = replace(prepared.description, name=name, kind="classic", rendition=None, normalise="none")
+    description = replace(prepared.description, name=name, kind="classic", image_spec=None, normalize="none")
     description = replace(description, backbone=None, head="", mode="scratch", dropout=None)
     return calibrated(_fit(prepared, request, description), prepared, request)
 

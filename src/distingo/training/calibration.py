@@ -27,7 +27,7 @@ from distingo.metrics.logits import assign_folds, fit_calibration
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.baselines import DescriptorClassifier, refit_descriptors
 from distingo.models.description import ModelDescription
-from distingo.models.reference_data import Calibration, FeatureBank, build_bank, gather_evidence
+from distingo.models.reference_data import Calibration, FeatureBank, build_bank, build_calibration_set
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import (
     Outputs,
@@ -41,7 +41,7 @@ from distingo.prediction.classifier import (
 )
 from distingo.records import LabeledImage, encode_labels
 from distingo.runs.data import read_counts
-from distingo.training.heads import axes_of_all, refit_head
+from distingo.training.head_selection import axes_of_all, refit_head
 from distingo.training.pretrained import balances_classes, feature_products
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ ENOUGH = 1_000
 """Number of validation images from which they alone are the calibration set. With that many, 90 % prediction sets cover
 88.4 to 91.5 % in 9 of 10 trainings, and the guarantee does not assume that the folds' models are alike."""
 
-MOST_FOLDS = 10
+MAX_FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def cross_fit(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -
     folds = int(assigned.max()) + 1
     if folds < 2:
         return None
-    give = _head_logits if model.network is not None else _descriptor_logits
-    logits = give(model, prepared, request, images, targets, assigned)
+    compute_logits = _head_logits if model.network is not None else _descriptor_logits
+    logits = compute_logits(model, prepared, request, images, targets, assigned)
     scored = np.flatnonzero(assigned >= 0)
     return CrossFitted(tuple(images[positions] for positions in scored.tolist()), logits[scored], folds)
 
@@ -106,7 +106,7 @@ def count_folds(images: int, validation: int) -> int:
     """
     if not 0 < validation < ENOUGH:
         return 0
-    folds = min(MOST_FOLDS, images // validation)
+    folds = min(MAX_FOLDS, images // validation)
     return folds if folds > 1 else 0
 
 
@@ -200,7 +200,7 @@ def cross_fit_head(
     logits = np.zeros((len(targets), classes))
     axes = axes_of_all(description.head, np.concatenate(views), classes=classes, task=description.task)
     for fold in range(int(assigned.max()) + 1):
-        fitted, held = assigned != fold, assigned == fold
+        fitted, held_out = assigned != fold, assigned == fold
         head = refit_head(
             description.head,
             (np.concatenate([view[fitted] for view in views]), np.concatenate([targets[fitted]] * len(views))),
@@ -210,7 +210,7 @@ def cross_fit_head(
             axes=axes,
         )
         with torch.inference_mode():
-            logits[held] = head(torch.from_numpy(views[0][held])).numpy()
+            logits[held_out] = head(torch.from_numpy(views[0][held_out])).numpy()
     return logits
 
 
@@ -227,15 +227,15 @@ def _descriptor_logits(
     features = gather(descriptors_product(request.reading.cache), [image.row_key for image in images])
     logits = np.zeros((len(images), len(description.classes)))
     for fold in range(int(assigned.max()) + 1):
-        fitted, held = assigned != fold, assigned == fold
+        fitted, held_out = assigned != fold, assigned == fold
         refitted = refit_descriptors(
             classifier, features[fitted], targets[fitted], logits.shape[1], seed=prepared.recipe.seed
         )
-        logits[held] = classic_logits(refitted, features[held], description.task)
+        logits[held_out] = classic_logits(refitted, features[held_out], description.task)
     return logits
 
 
-FREQUENCIES = frozenset({"majority", "prevalence"})
+FREQUENCY_MODELS = frozenset({"majority", "prevalence"})
 """Models that predict class frequencies regardless of the image, so there is nothing to calibrate."""
 
 
@@ -264,7 +264,7 @@ def with_calibration(
         The model with the calibration in its description.
     """
     description = model.description
-    if not validation or description.name in FREQUENCIES:
+    if not validation or description.name in FREQUENCY_MODELS:
         return model
     if cross_fitted is not None:
         images, logits = cross_fitted.images, cross_fitted.logits
@@ -280,11 +280,11 @@ def with_calibration(
 LARGEST_BANK = 8_000_000
 """Largest size of a bank's rows in bytes."""
 
-MOST_ROWS = 5_000
+MAX_ROWS = 5_000
 """Largest number of rows in a bank, so that not all of a large train split passes through the network again."""
 
 
-def with_evidence(
+def with_calibration_set(
     model: SavedModel,
     train: Sequence[LabeledImage],
     validation: Sequence[LabeledImage],
@@ -305,7 +305,7 @@ def with_evidence(
         cache: Cache that holds the images' inputs.
         device: Device that a network runs on.
     """
-    if not validation or model.description.name in FREQUENCIES:
+    if not validation or model.description.name in FREQUENCY_MODELS:
         return model
     outputs = _outputs(model, validation, cache, device)
     bank = _build(model, train, outputs.features.shape[1], seed=seed, cache=cache, device=device)
@@ -315,19 +315,21 @@ def with_evidence(
     probabilities = to_probabilities(model, logits)
     targets = encode_labels(images, model.description.classes, model.description.task)
     distances = bank.distances(outputs.features)
-    calibration_set = gather_evidence(probabilities, targets, _given(model, probabilities), distances, folds=folds)
+    calibration_set = build_calibration_set(
+        probabilities, targets, _predicted_labels(model, probabilities), distances, folds=folds
+    )
     return replace(model, bank=bank, calibration_set=calibration_set)
 
 
-def choose_rows(images: Sequence[LabeledImage], most: int, *, seed: int) -> list[int]:
+def choose_rows(images: Sequence[LabeledImage], limit: int, *, seed: int) -> list[int]:
     """Choose images for a bank: all of them, or a random sample that takes one of each class in turn.
 
     Args:
         images: Images of the train split; a multi-label image counts for its alphabetically first label.
-        most: Largest number of images.
+        limit: Largest number of images.
         seed: Random seed for the sample.
     """
-    if len(images) <= most:
+    if len(images) <= limit:
         return list(range(len(images)))
     turns: dict[str, int] = {}
     ranked: list[tuple[int, int, int]] = []
@@ -335,13 +337,13 @@ def choose_rows(images: Sequence[LabeledImage], most: int, *, seed: int) -> list
         first = min(images[position].labels, default="")
         turns[first] = turns.get(first, -1) + 1
         ranked.append((turns[first], order, position))
-    return sorted(position for _, _, position in sorted(ranked)[:most])
+    return sorted(position for _, _, position in sorted(ranked)[:limit])
 
 
 def _build(
     model: SavedModel, train: Sequence[LabeledImage], width: int, *, seed: int, cache: Cache, device: torch.device
 ) -> FeatureBank:
-    limit = max(1, min(MOST_ROWS, LARGEST_BANK // (2 * width)))
+    limit = max(1, min(MAX_ROWS, LARGEST_BANK // (2 * width)))
     chosen = [train[position] for position in choose_rows(train, limit, seed=seed)]
     features = _outputs(model, chosen, cache, device).features
     return build_bank(features, tuple(image.content for image in chosen), unit=model.network is not None)
@@ -352,7 +354,7 @@ def _outputs(model: SavedModel, images: Sequence[LabeledImage], cache: Cache, de
     return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])
 
 
-def _given(model: SavedModel, probabilities: np.ndarray) -> np.ndarray:
+def _predicted_labels(model: SavedModel, probabilities: np.ndarray) -> np.ndarray:
     """Return the labels that the model predicts, bool (n, classes)."""
     if model.description.task == "multi-label":
         return apply_thresholds(probabilities, model.description.require_thresholds())

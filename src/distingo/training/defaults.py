@@ -86,7 +86,7 @@ def _fill_up(
     model_entry = find_model(options["model"])
     if backbone is not None:
         return _pretrained_recipe(facts, options, backbone)
-    _refuse_wishes_for_backbones(model_entry.name, options)
+    _refuse_backbone_options(model_entry.name, options)
     choices = (
         _not_used(model_entry.name, options, _defaults(model_entry.name, facts))
         if model_entry.kind == "classic"
@@ -106,7 +106,7 @@ def _fill_up(
     return recipe_from_dict({**_defaults(model_entry.name, facts), **options}), tuple(choices)
 
 
-def _refuse_wishes_for_backbones(model: str, options: Mapping[str, Any]) -> None:
+def _refuse_backbone_options(model: str, options: Mapping[str, Any]) -> None:
     for name in OF_BACKBONES:
         if options.get(name, _plain_value(name)) != _plain_value(name):
             opt_name = option(name)
@@ -196,13 +196,13 @@ def _pretrained_recipe(
     facts: DataFacts, options: dict[str, Any], backbone: BackboneDescription
 ) -> tuple[Recipe, tuple[Note, ...]]:
     options.pop("image_size", None)
-    rendition = backbone.rendition
-    options |= {"height": rendition.height, "width": rendition.width, "channels": rendition.channels}
-    if options.get("normalise", "none") != "none":
+    image_spec = backbone.image_spec
+    options |= {"height": image_spec.height, "width": image_spec.width, "channels": image_spec.channels}
+    if options.get("normalize", "none") != "none":
         raise UsageError(
-            f"{option('normalise')} {options['normalise']}: {backbone.name} brings its own; leave the option out",
+            f"{option('normalize')} {options['normalize']}: {backbone.name} brings its own; leave the option out",
             code="option_not_applicable",
-            parameter="normalise",
+            parameter="normalize",
         )
     mode = options.setdefault("mode", "frozen" if backbone.source != "none" else "scratch")
     if backbone.source == "none" and mode != "scratch":
@@ -222,8 +222,8 @@ def _pretrained_recipe(
     weights = note(
         "pretrained-weights",
         source=source or "none",
-        licence=backbone.licence or "unknown",
-        size=f"{rendition.height}x{rendition.width}",
+        license=backbone.license or "unknown",
+        size=f"{image_spec.height}x{image_spec.width}",
     )
     defaults = {"monitor": _monitor(facts.task), **_pretrained_defaults(mode, facts)}
     unused = _not_used(None, options, defaults) if mode == "frozen" else []
@@ -234,7 +234,7 @@ def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Plain]:
     if mode == "frozen":
         return {"epochs": 1}
     if mode == "scratch":
-        return {**_small_cnn_defaults(facts), "normalise": "none"}
+        return {**_small_cnn_defaults(facts), "normalize": "none"}
     return {
         "epochs": max(3, min(20, round(15_000 / facts.images))),
         "batch_size": 32,
@@ -263,7 +263,7 @@ def as_size(size: object) -> tuple[int, int]:
     """
     if isinstance(size, int):
         return size, size
-    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(split, int) for split in size):
+    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(length, int) for length in size):
         return size[0], size[1]
     raise UsageError(
         f"{option('image_size')} {size!r}: give one number, or height and width as in 400x300",
@@ -295,7 +295,7 @@ def _small_cnn_defaults(facts: DataFacts) -> dict[str, Plain]:
         "schedule": "one-cycle",
         "label_smoothing": _smoothing(facts),
         "augment": "standard",
-        "normalise": "dataset",
+        "normalize": "dataset",
         "ema_decay": 0.998 if is_large else 0.99,
     }
 

@@ -30,16 +30,16 @@ from distingo.errors import DataError
 from distingo.machine.process import prepare_process
 from distingo.messages.notes import note
 from distingo.models.saved import SavedModel
-from distingo.near_duplicates.keeping import are_large_enough, search_near_duplicates, settle_similarity
+from distingo.near_duplicates.keeping import are_large_enough, resolve_similarity, search_near_duplicates
 from distingo.near_duplicates.search import signature_product
 from distingo.prediction.classifier import descriptors_product
-from distingo.prediction.images import ImageLike, decode_given_image, name_image
+from distingo.prediction.images import ImageLike, decode_any_image, name_image
 from distingo.prediction.networks import map_in_order
 from distingo.records import Dataset, LabeledImage, Source, Split, ValueRanges, row_key
 from distingo.runs.data import write_counts
 from distingo.runs.folder import RunFolder
 from distingo.training.defaults import DataFacts
-from distingo.training.preparing import ChosenRun, settle_recipe
+from distingo.training.preparing import ChosenRun, complete_recipe
 from distingo.training.pretrained import model_products
 from distingo.training.request import TrainRequest
 from distingo.training.run import train_whole_model
@@ -50,12 +50,12 @@ _ROOT = Path("images in memory")
 
 _CHUNK = 8
 
-_LOOKED_AT = 300
+_SAMPLED = 300
 """Number of images that are sampled to choose the recipe's defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImagesToLearn:
+class InMemoryImages:
     """Single-label images and the options of a training on them.
 
     Attributes:
@@ -77,14 +77,14 @@ class ImagesToLearn:
     workers: int | None = None
 
 
-def train_in_memory(given: ImagesToLearn) -> SavedModel:
+def train_in_memory(data: InMemoryImages) -> SavedModel:
     """Train a model, holding out a validation split; no files remain, and torch's random state is preserved.
 
     Near-duplicates and repeated images are put into the same split. There is no test split: the caller evaluates the
     model.
 
     Args:
-        given: The images and options.
+        data: The images and options.
 
     Returns:
         The model as a run folder would store it: calibrated, with its calibration set and its bank of training
@@ -95,40 +95,40 @@ def train_in_memory(given: ImagesToLearn) -> SavedModel:
         DistingoError: The specific subclass for the failure.
     """
     prepare_process()
-    with TemporaryDirectory(prefix="distingo-") as place, torch.random.fork_rng(devices=[]):
-        cache, folder = Cache(Path(place) / "cache"), RunFolder(Path(place) / "run")
-        chosen = _choose(given, cache)
+    with TemporaryDirectory(prefix="distingo-") as temporary, torch.random.fork_rng(devices=[]):
+        cache, folder = Cache(Path(temporary) / "cache"), RunFolder(Path(temporary) / "run")
+        chosen = _choose(data, cache)
         for sentence in chosen.choices:
             log.info(sentence)
-        split = _hold_out(chosen, folder, cache, given.workers)
-        reading = Reading(cache=cache, workers=given.workers)
+        split = _hold_out(chosen, folder, cache, data.workers)
+        reading = Reading(cache=cache, workers=data.workers)
         request = TrainRequest(data=_ROOT, output=folder.path, reading=reading)
         return train_whole_model(chosen.prepare(folder, split), request)
 
 
-def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
+def _choose(data: InMemoryImages, cache: Cache) -> ChosenRun:
     """Choose the recipe and compute its inputs for every image."""
-    data_facts = _survey(given)
-    recipe, backbone, choices = settle_recipe(data_facts, given.requested)
+    data_facts = _survey(data)
+    recipe, backbone, choices = complete_recipe(data_facts, data.requested)
     is_signed = are_large_enough(data_facts.height, data_facts.width)
     products = model_products(recipe, backbone, cache) or [descriptors_product(cache)]
     if is_signed:
         products.append(signature_product(cache))
-    facts = [seen.facts for seen in _decode(given, range(len(given.images)), products, given.value_ranges)]
+    facts = [result.facts for result in _decode(data, range(len(data.images)), products, data.value_ranges)]
     deep = [index for index, each in enumerate(facts) if each.values is not None]
     values = [each.values for each in facts if each.values is not None]
-    ranges = given.value_ranges or decide_ranges(values)
-    if given.value_ranges is None:  # decode images of high bit depth now that the range is derived from all of them
-        _decode(given, deep, products, ranges)
-    notes = describe_ranges(ranges, values, decided=given.value_ranges is None)
+    ranges = data.value_ranges or decide_ranges(values)
+    if data.value_ranges is None:  # decode images of high bit depth now that the range is derived from all of them
+        _decode(data, deep, products, ranges)
+    notes = describe_ranges(ranges, values, decided=data.value_ranges is None)
     dataset = Dataset(
         root=_ROOT,
         layout=note("images-in-memory"),
         task="single-label",
-        classes=given.classes,
+        classes=data.classes,
         images=tuple(
             _image(position, each, label, ranges)
-            for position, (each, label) in enumerate(zip(facts, given.labels, strict=True))
+            for position, (each, label) in enumerate(zip(facts, data.labels, strict=True))
         ),
         manifest=(),
         value_ranges=ranges,
@@ -136,15 +136,15 @@ def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
     return ChosenRun(recipe, dataset, backbone, (*choices, *notes), is_signed)
 
 
-def _survey(given: ImagesToLearn) -> DataFacts:
+def _survey(data: InMemoryImages) -> DataFacts:
     """Return facts about an evenly spaced sample of the images."""
-    count = len(given.images)
-    sample = _decode(given, range(0, count, -(-count // _LOOKED_AT)), (), given.value_ranges)
+    count = len(data.images)
+    sample = _decode(data, range(0, count, -(-count // _SAMPLED)), (), data.value_ranges)
     return DataFacts(
         images=count,
-        height=round(median(seen.facts.height for seen in sample)),
-        width=round(median(seen.facts.width for seen in sample)),
-        gray=all(seen.is_gray for seen in sample),
+        height=round(median(result.facts.height for result in sample)),
+        width=round(median(result.facts.width for result in sample)),
+        gray=all(result.is_gray for result in sample),
     )
 
 
@@ -156,7 +156,7 @@ def _image(position: int, facts: Facts, label: str, ranges: ValueRanges) -> Labe
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Decoded:
     """Result of decoding an image; its rows are dropped once they are in the cache."""
 
     facts: Facts
@@ -165,41 +165,41 @@ class _Seen:
 
 
 def _decode(
-    given: ImagesToLearn, positions: Sequence[int], products: Sequence[Product], ranges: ValueRanges | None
-) -> list[_Seen]:
+    data: InMemoryImages, positions: Sequence[int], products: Sequence[Product], ranges: ValueRanges | None
+) -> list[_Decoded]:
     """Decode images and cache the products' rows; for high-bit-depth images, only if ``ranges`` is set."""
-    results: list[_Seen] = []
+    results: list[_Decoded] = []
     written: set[str] = set()
     stream = map_in_order(
-        _decoder(given, products, ranges),
+        _decoder(data, products, ranges),
         positions,
         chunk=_CHUNK,
         ahead=16 * _CHUNK,
-        workers=given.workers or count_processors(),
+        workers=data.workers or count_processors(),
     )
     with ExitStack() as stack:
-        keepers = [stack.enter_context(row_keeper(product)) for product in products]
+        writers = [stack.enter_context(row_keeper(product)) for product in products]
         for result in stream:
             results.append(replace(result, rows=()))
             values = result.facts.values
             key = row_key(result.facts.pixels, None if values is None else choose_range(ranges, values))
             if result.rows and key not in written:
                 written.add(key)
-                for keeper, row in zip(keepers, result.rows, strict=True):
-                    keeper.add(key, row)
+                for writer, row in zip(writers, result.rows, strict=True):
+                    writer.add(key, row)
     return results
 
 
 def _decoder(
-    given: ImagesToLearn, products: Sequence[Product], ranges: ValueRanges | None
-) -> Callable[[Sequence[int]], list[_Seen]]:
-    def decode(positions: Sequence[int]) -> list[_Seen]:
+    data: InMemoryImages, products: Sequence[Product], ranges: ValueRanges | None
+) -> Callable[[Sequence[int]], list[_Decoded]]:
+    def decode(positions: Sequence[int]) -> list[_Decoded]:
         results = []
         for position in positions:
             try:
-                decoded = decode_given_image(given.images[position], value_range=ranges, max_pixels=given.max_pixels)
+                decoded = decode_any_image(data.images[position], value_range=ranges, max_pixels=data.max_pixels)
             except UndecodableError as error:
-                name = name_image(given.images[position], position)
+                name = name_image(data.images[position], position)
                 raise DataError(
                     f"{name}: {error.reason}; leave it out, or give it again",
                     code=error.code,
@@ -207,7 +207,7 @@ def _decoder(
                 ) from error
             needs_range = decoded.values is not None and ranges is None
             rows = () if needs_range else tuple(product.compute(decoded.image) for product in products)
-            results.append(_Seen(facts_of(decoded), decoded.image.mode == "L", rows))
+            results.append(_Decoded(facts_of(decoded), decoded.image.mode == "L", rows))
         return results
 
     return decode
@@ -218,7 +218,7 @@ def _hold_out(chosen: ChosenRun, folder: RunFolder, cache: Cache, workers: int |
     dataset, recipe = chosen.dataset, chosen.recipe
     near_duplicates = search_near_duplicates(
         dataset,
-        similarity=settle_similarity(None),
+        similarity=resolve_similarity(None),
         large_enough=chosen.is_signed,
         cache=cache,
         workers=workers or count_processors(),

@@ -118,7 +118,7 @@ def precondition(axes: PrincipalAxes | None, *, curvature: float, ridge: float, 
 
 Loss = Literal["softmax", "sigmoid", "squared-hinge"]
 
-REGULARISATIONS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))
+REGULARIZATIONS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))
 """scikit-learn's C from strong to weak regularization, with two values per decade."""
 
 ITERATIONS = 1000
@@ -138,14 +138,14 @@ class Solution:
     """A linear classifier of raw features: ``features @ weight.T + intercept``.
 
     Attributes:
-        regularisation: scikit-learn's C.
+        regularization: scikit-learn's C.
         weight: Float32 (outputs, features).
         intercept: Float32 (outputs,).
         converged: Whether the optimum was reached within the iteration limit.
         iterations: Number of iterations.
     """
 
-    regularisation: float
+    regularization: float
     weight: Floats32
     intercept: Floats32
     converged: bool
@@ -158,7 +158,7 @@ class Solution:
 
 
 @dataclass(frozen=True, slots=True)
-class Standardisation:
+class Standardization:
     """Centering and a common scale for all features, applied before regularization.
 
     Usually each feature is divided by its own standard deviation, but few images estimate it badly. A common scale
@@ -184,11 +184,11 @@ class Standardisation:
         return raw.astype(np.float32), (intercept - raw @ self.mean.astype(np.float64)).astype(np.float32)
 
 
-def fit_standardisation(features: Floats32) -> Standardisation:
+def fit_standardization(features: Floats32) -> Standardization:
     """Compute the mean and common scale of features (n, features), with sums in float64."""
     mean = features.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
-    return Standardisation(mean.astype(np.float32), scale if scale > 0 else 1.0)
+    return Standardization(mean.astype(np.float32), scale if scale > 0 else 1.0)
 
 
 def solve_path(
@@ -197,14 +197,14 @@ def solve_path(
     *,
     loss: Loss,
     weights: Floats32 | None = None,
-    regularisations: tuple[float, ...] = REGULARISATIONS,
+    regularizations: tuple[float, ...] = REGULARIZATIONS,
     iterations: int = ITERATIONS,
     axes: PrincipalAxes | None = None,
 ) -> Iterator[Solution]:
     """Solve for one regularization after another, each starting from the previous solution.
 
     Minimizes scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardized features, without
-    a penalty on the intercept (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows'
+    a penalty on the intercept (`Standardization`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows'
     principal axes,
     scaled so that the objective is well conditioned. Features are float32; the objective and the steps are summed in
     float64.
@@ -215,7 +215,7 @@ def solve_path(
             problem.
         loss: ``softmax`` (multinomial), ``sigmoid`` (binary cross-entropy) or ``squared-hinge`` (linear SVM).
         weights: Sample weights, float32, of the targets' shape; None weights all equally.
-        regularisations: Values of C, ascending.
+        regularizations: Values of C, ascending.
         iterations: Iteration limit for each value of C.
         axes: Axes of a set of rows that includes these (`common_axes`), instead of the axes of these rows.
 
@@ -225,20 +225,20 @@ def solve_path(
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
-    standardisation = fit_standardisation(features)
-    rows = standardisation.apply(features)
+    standardization = fit_standardization(features)
+    rows = standardization.apply(features)
     outputs = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
     measure = _bind_loss(loss, targets, weights)
     with threadpool_limits(1, user_api="blas"):
         axes = axes or axes_where_worthwhile(rows, outputs)
         rows = rows if axes is None else axes.rotate(rows)
     matrix = np.zeros((outputs, rows.shape[1] + 1))
-    for regularisation in regularisations:
+    for regularization in regularizations:
         # numpy and SciPy have separate thread pools, and the idle threads of one busy-wait while the other computes
         with threadpool_limits(1, user_api="blas"):
             curvature = _mean_curvature(loss, _logits(rows, matrix), targets, weights)
-            coordinates = precondition(axes, curvature=curvature, ridge=1 / regularisation, n=len(rows))
-            objective = _Objective(rows, measure, 1 / regularisation, coordinates, outputs)
+            coordinates = precondition(axes, curvature=curvature, ridge=1 / regularization, n=len(rows))
+            objective = _Objective(rows, measure, 1 / regularization, coordinates, outputs)
             start = coordinates.to_point(matrix).ravel()
             objective = replace(objective, unit=max(objective(start)[0], 1e-300))
             iteration_limits = {"maxiter": iterations, "maxfun": 2 * iterations}
@@ -246,9 +246,9 @@ def solve_path(
             result = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
             matrix = coordinates.to_weights(result.x.reshape(outputs, -1))
         weight = matrix[:, :-1] if axes is None else axes.weights(matrix[:, :-1])
-        raw, intercept = standardisation.fold(weight, matrix[:, -1])
+        raw, intercept = standardization.fold(weight, matrix[:, -1])
         converged = bool(result.status != _LIMIT_REACHED and np.isfinite(result.fun))
-        yield Solution(regularisation, raw, intercept, converged, int(result.nit))
+        yield Solution(regularization, raw, intercept, converged, int(result.nit))
 
 
 def common_axes(features: Floats32, outputs: int) -> PrincipalAxes | None:
@@ -259,10 +259,10 @@ def common_axes(features: Floats32, outputs: int) -> PrincipalAxes | None:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
-        return axes_where_worthwhile(fit_standardisation(features).apply(features), outputs)
+        return axes_where_worthwhile(fit_standardization(features).apply(features), outputs)
 
 
-Measured = tuple[float, Floats32]
+LossAndGradient = tuple[float, Floats32]
 """A loss summed over all rows, and its gradient by the logits, float32 (n, outputs)."""
 
 
@@ -271,7 +271,7 @@ class _Objective:
     """The scaled objective divided by C, and its gradient, as functions of the flattened coordinates."""
 
     rows: Floats32
-    measure: Callable[[Floats32], Measured]
+    measure: Callable[[Floats32], LossAndGradient]
     ridge: float
     coordinates: Coordinates
     outputs: int
@@ -310,7 +310,9 @@ def _mean_curvature(loss: Loss, logits: Floats32, targets: npt.NDArray[Any], wei
     return max(float((curvatures * sample_weights).mean()), 1e-4)
 
 
-def _bind_loss(loss: Loss, targets: npt.NDArray[Any], weights: Floats32 | None) -> Callable[[Floats32], Measured]:
+def _bind_loss(
+    loss: Loss, targets: npt.NDArray[Any], weights: Floats32 | None
+) -> Callable[[Floats32], LossAndGradient]:
     sample_weights = np.ones(targets.shape, np.float32) if weights is None else weights.astype(np.float32)
     if loss == "softmax":
         return lambda logits: _softmax_loss(logits, targets, sample_weights)
@@ -320,7 +322,7 @@ def _bind_loss(loss: Loss, targets: npt.NDArray[Any], weights: Floats32 | None) 
     return lambda logits: _squared_hinge(logits, signs, sample_weights)
 
 
-def _softmax_loss(logits: Floats32, targets: npt.NDArray[Any], counts: Floats32) -> Measured:
+def _softmax_loss(logits: Floats32, targets: npt.NDArray[Any], counts: Floats32) -> LossAndGradient:
     rows = np.arange(len(logits))
     shifted = logits - logits.max(axis=1, keepdims=True)
     true_logits = shifted[rows, targets]
@@ -332,7 +334,7 @@ def _softmax_loss(logits: Floats32, targets: npt.NDArray[Any], counts: Floats32)
     return loss, probabilities
 
 
-def _sigmoid_loss(logits: Floats32, signs: Floats32, counts: Floats32) -> Measured:
+def _sigmoid_loss(logits: Floats32, signs: Floats32, counts: Floats32) -> LossAndGradient:
     margins = signs * logits
     small = np.exp(-np.abs(margins))
     losses = np.log1p(small) + np.maximum(-margins, 0)
@@ -340,6 +342,6 @@ def _sigmoid_loss(logits: Floats32, signs: Floats32, counts: Floats32) -> Measur
     return float((losses * counts).sum(dtype=np.float64)), -signs * wrong * counts
 
 
-def _squared_hinge(logits: Floats32, signs: Floats32, counts: Floats32) -> Measured:
+def _squared_hinge(logits: Floats32, signs: Floats32, counts: Floats32) -> LossAndGradient:
     violations = np.maximum(1 - signs * logits, 0)
     return float((violations * violations * counts).sum(dtype=np.float64)), -2 * signs * violations * counts

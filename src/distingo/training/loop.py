@@ -151,7 +151,7 @@ def _run_epoch(
         validation_mean_average_precision=validation.mean_average_precision,
     )
     progress = replace(progress, epoch=epoch + 1, history=(*progress.history, record))
-    return _keep_the_best(session, progress, monitored_score(session.recipe, validation), weights)
+    return _save_if_best(session, progress, monitored_score(session.recipe, validation), weights)
 
 
 def _train_epoch(
@@ -181,7 +181,7 @@ def _train_epoch(
             logits, loss = compute_loss(network, batch, loss_of, device=session.device, precision=session.precision)
             update_weights(network, loss, optimizer, average, step)
             tally.add(_finite(loss.item(), epoch, session), logits, batch.targets)
-            meter.tell(tally)
+            meter.report(tally)
     return tally.scores(len(session.train.rows)), rate
 
 
@@ -194,7 +194,7 @@ class _Meter:
         self.images = 0
         self.started = time.perf_counter()
 
-    def tell(self, tally: Tally) -> None:
+    def report(self, tally: Tally) -> None:
         rate = tally.images / (time.perf_counter() - self.started)
         time_left = datetime.timedelta(seconds=round((self.images_left - tally.images) / rate))
         self.advance(tally.images - self.images, f"{tally.words}  {rate:,.0f} images/s  all epochs in {time_left}")
@@ -268,7 +268,7 @@ def _validate(session: Session, weights: dict[str, Tensor] | None, *, epoch: int
     return scores
 
 
-def _keep_the_best(session: Session, progress: Progress, score: float, weights: dict[str, Tensor]) -> Progress:
+def _save_if_best(session: Session, progress: Progress, score: float, weights: dict[str, Tensor]) -> Progress:
     if progress.best_score is not None and score <= progress.best_score:
         return progress
     save_tensors(session.folder.best_checkpoint, weights, {"epoch": str(progress.epoch)})

@@ -154,13 +154,13 @@ def asymmetric(
         gamma_negative: 0, or at least 1; between 0 and 1, the gradient at the margin is unbounded.
         margin: From 0 to below 1.
     """
-    yes = -_sigmoid_power(-logits, gamma_positive) * F.logsigmoid(logits)
+    positive_loss = -_sigmoid_power(-logits, gamma_positive) * F.logsigmoid(logits)
     if margin == 0:
-        no = -_sigmoid_power(logits, gamma_negative) * F.logsigmoid(-logits)
+        negative_loss = -_sigmoid_power(logits, gamma_negative) * F.logsigmoid(-logits)
     else:
         shifted = (torch.sigmoid(logits) - margin).clamp(min=0)
-        no = -(shifted**gamma_negative) * torch.log1p(-shifted)
-    return _binary_mean(yes, no, targets, positive_weights, label_smoothing)
+        negative_loss = -(shifted**gamma_negative) * torch.log1p(-shifted)
+    return _binary_mean(positive_loss, negative_loss, targets, positive_weights, label_smoothing)
 
 
 def focal(
@@ -184,9 +184,9 @@ def focal(
         gamma: 0 or more; 0 is a weighted binary cross-entropy.
         alpha: Weight of positives; negatives have the weight 1 - alpha.
     """
-    yes = -alpha * _sigmoid_power(-logits, gamma) * F.logsigmoid(logits)
-    no = -(1 - alpha) * _sigmoid_power(logits, gamma) * F.logsigmoid(-logits)
-    return _binary_mean(yes, no, targets, positive_weights, label_smoothing)
+    positive_loss = -alpha * _sigmoid_power(-logits, gamma) * F.logsigmoid(logits)
+    negative_loss = -(1 - alpha) * _sigmoid_power(logits, gamma) * F.logsigmoid(-logits)
+    return _binary_mean(positive_loss, negative_loss, targets, positive_weights, label_smoothing)
 
 
 def balanced_class_weights(targets: np.ndarray, classes: int) -> Tensor:
@@ -224,8 +224,12 @@ def _sigmoid_power(logits: Tensor, power: float) -> Tensor:
 
 
 def _binary_mean(
-    yes: Tensor, no: Tensor, targets: Tensor, positive_weights: Tensor | None, label_smoothing: float
+    positive_loss: Tensor,
+    negative_loss: Tensor,
+    targets: Tensor,
+    positive_weights: Tensor | None,
+    label_smoothing: float,
 ) -> Tensor:
     smooth = targets * (1 - label_smoothing) + label_smoothing / 2
-    weighted = yes if positive_weights is None else yes * positive_weights
-    return (smooth * weighted + (1 - smooth) * no).mean()
+    weighted = positive_loss if positive_weights is None else positive_loss * positive_weights
+    return (smooth * weighted + (1 - smooth) * negative_loss).mean()

@@ -28,13 +28,13 @@ from distingo.training.recipe import Recipe, is_auto
 from distingo.training.step import resolve_precision
 from distingo.training.step_memory import StepMemory, measure_step
 
-_MOST_COPIES = 3.0
+_MAX_COPIES = 3.0
 """Upper bound of an image's memory, per byte of the outputs of all modules including containers."""
 
-_LEAST_WEIGHT_COPIES = 1.0
+_MIN_WEIGHT_COPIES = 1.0
 """Copies of the weights that every optimizer needs at least: the gradients."""
 
-_MOST_WEIGHT_COPIES = 12.0
+_MAX_WEIGHT_COPIES = 12.0
 """Copies at most: gradients, two moments, a moving average, and all of these plus the weights for a checkpoint."""
 
 _OF_TOTAL = 0.7
@@ -94,12 +94,12 @@ def require_memory(network: nn.Module, plan: TrainingPlan) -> None:
         return
     batch_size = plan.recipe.batch_size
     weights = sum(tensor.nbytes for tensor in network.parameters())
-    if _LEAST_WEIGHT_COPIES * weights > free:
+    if _MIN_WEIGHT_COPIES * weights > free:
         raise ResourceError(
-            _advice(batch_size, _LEAST_WEIGHT_COPIES * weights, free, 0), code="out_of_memory", parameter="batch_size"
+            _advice(batch_size, _MIN_WEIGHT_COPIES * weights, free, 0), code="out_of_memory", parameter="batch_size"
         )
-    at_most = _MOST_COPIES * batch_size * activation_bytes(network, plan.shape, plan.device)
-    if _MOST_WEIGHT_COPIES * weights + at_most <= free / 2:
+    at_most = _MAX_COPIES * batch_size * activation_bytes(network, plan.shape, plan.device)
+    if _MAX_WEIGHT_COPIES * weights + at_most <= free / 2:
         return
     memory = _measured(network, plan, free)
     needed = memory.needed(batch_size)
@@ -132,9 +132,9 @@ def memory_budget(device: torch.device) -> int | None:
     return int(min(_OF_TOTAL * total, _OF_FREE * free))
 
 
-def largest_batch(memory: StepMemory, budget: float, most: int) -> int:
+def largest_batch(memory: StepMemory, budget: float, limit: int) -> int:
     """Return the largest power of two up to ``most`` that fits into a budget in bytes, or 0 if 2 do not fit."""
-    size = 1 << (most.bit_length() - 1)
+    size = 1 << (limit.bit_length() - 1)
     while size >= 2 and memory.needed(size) > budget:
         size //= 2
     return size if size >= 2 else 0
@@ -193,11 +193,11 @@ def activation_bytes(network: nn.Module, shape: tuple[int, int, int], device: to
     """
     sizes: list[int] = []
 
-    def note(_layer: nn.Module, _inputs: object, output: object) -> None:
+    def record(_layer: nn.Module, _inputs: object, output: object) -> None:
         if isinstance(output, Tensor):
             sizes.append(output.numel() * output.element_size())
 
-    hooks = [layer.register_forward_hook(note) for layer in network.modules()]
+    hooks = [layer.register_forward_hook(record) for layer in network.modules()]
     was_training = network.training
     try:
         network.eval()(torch.zeros(1, *shape, device=device))
@@ -216,7 +216,7 @@ STEPS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class FoundBatchSize:
+class AutoBatchSize:
     """A recipe with its automatic batch size.
 
     Attributes:
@@ -234,8 +234,8 @@ def without_auto(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def find_batch_size(
-    recipe: Recipe, dataset: Dataset, backbone: LoadedBackbone | None, *, given_lr: bool
-) -> FoundBatchSize:
+    recipe: Recipe, dataset: Dataset, backbone: LoadedBackbone | None, *, keep_lr: bool
+) -> AutoBatchSize:
     """Find the batch size of a recipe by measuring steps of its network.
 
     Twice the batch size goes with 1.41 times the learning rate for Adam and AdamW (Malladi et al., "On the SDEs and
@@ -246,29 +246,29 @@ def find_batch_size(
         recipe: Recipe with the default batch size.
         dataset: Data set, which determines the classes and the number of training images.
         backbone: Backbone with its weights, for a pretrained model.
-        given_lr: Whether the user set the learning rate, which is then kept.
+        keep_lr: Whether the user set the learning rate, which is then kept.
 
     Raises:
         ResourceError: Not even two images fit.
     """
     if recipe.mode == "frozen" or find_model(recipe.model).kind == "classic":
         model = None if recipe.mode == "frozen" else recipe.model
-        return FoundBatchSize(recipe, (describe_unused(["--batch-size"], model),))
+        return AutoBatchSize(recipe, (describe_unused(["--batch-size"], model),))
     device = choose_device(recipe.device)
-    most = most_images(training_images(dataset, recipe), usual=recipe.batch_size)
-    size, reason = _largest_that_fits(recipe, len(dataset.classes), dataset.task, backbone, device, most)
+    limit = batch_size_limit(training_images(dataset, recipe), usual=recipe.batch_size)
+    size, reason = _largest_that_fits(recipe, len(dataset.classes), dataset.task, backbone, device, limit)
     choices = [note("batch-size", size=size, said=reason)]
     scaled_recipe = replace(recipe, batch_size=size)
-    if not given_lr and size != recipe.batch_size:
+    if not keep_lr and size != recipe.batch_size:
         scaled_recipe = replace(scaled_recipe, lr=scaled_lr(recipe, size))
         sizes = {"size": size, "usual_size": recipe.batch_size}
         choices.append(note("learning-rate", found=scaled_recipe.lr, usual=recipe.lr, **sizes))
-    return FoundBatchSize(scaled_recipe, tuple(choices))
+    return AutoBatchSize(scaled_recipe, tuple(choices))
 
 
 def training_images(dataset: Dataset, recipe: Recipe) -> int:
     """Estimate the number of training images; the exact number is available only after the split."""
-    splits = [image.given_split for image in dataset.images]
+    splits = [image.predefined_split for image in dataset.images]
     count = float(sum(split not in {"validation", "test"} for split in splits))
     if "test" not in splits:
         count *= 1 - recipe.test
@@ -277,7 +277,7 @@ def training_images(dataset: Dataset, recipe: Recipe) -> int:
     return int(count)
 
 
-def most_images(count: int, *, usual: int) -> int:
+def batch_size_limit(count: int, *, usual: int) -> int:
     """Return the largest batch size for a number of training images: a power of two, at most `LARGEST`.
 
     Args:
@@ -294,15 +294,15 @@ def scaled_lr(recipe: Recipe, batch_size: int) -> float:
 
 
 def _largest_that_fits(
-    recipe: Recipe, classes: int, task: Task, backbone: LoadedBackbone | None, device: torch.device, most: int
+    recipe: Recipe, classes: int, task: Task, backbone: LoadedBackbone | None, device: torch.device, limit: int
 ) -> tuple[int, Note]:
-    limit_reason = note("batch-size-steps", steps=STEPS) if most < LARGEST else note("batch-size-largest")
+    limit_reason = note("batch-size-steps", steps=STEPS) if limit < LARGEST else note("batch-size-largest")
     budget = memory_budget(device)
     if budget is None:
-        return min(most, recipe.batch_size), note("batch-size-unknown", device=device.type)
+        return min(limit, recipe.batch_size), note("batch-size-unknown", device=device.type)
     plan = TrainingPlan(recipe, classes, task, device, resolve_precision(recipe, device)[0])
     memory = plan.measure(_network(recipe, classes, backbone).to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    size = largest_batch(memory, budget, most)
+    size = largest_batch(memory, budget, limit)
     gib = 2**30
     if not size:
         raise ResourceError(
@@ -311,7 +311,7 @@ def _largest_that_fits(
             code="out_of_memory",
             parameter="batch_size",
         )
-    return size, limit_reason if size == most else note("batch-size-memory", memory=f"{budget / gib:.1f}")
+    return size, limit_reason if size == limit else note("batch-size-memory", memory=f"{budget / gib:.1f}")
 
 
 def _network(recipe: Recipe, classes: int, backbone: LoadedBackbone | None) -> nn.Module:

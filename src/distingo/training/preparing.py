@@ -11,7 +11,7 @@ from typing import Any
 from distingo.datasets.cache.products import Product
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.splits.files import require_same_split
-from distingo.datasets.tables.table import settle_image_folder
+from distingo.datasets.tables.table import resolve_paths
 from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.device import choose_device
@@ -22,8 +22,8 @@ from distingo.models.description import ModelDescription, require_savable
 from distingo.models.saved import assemble_network
 from distingo.near_duplicates.keeping import (
     are_large_enough,
+    resolve_similarity,
     search_near_duplicates,
-    settle_similarity,
 )
 from distingo.near_duplicates.search import signature_product
 from distingo.prediction.classifier import descriptors_product
@@ -31,13 +31,13 @@ from distingo.records import Dataset, Split, ValueRanges
 from distingo.runs.config import (
     RunConfig,
     config_to_json,
+    copied_corrections,
+    copy_corrections,
     describe_change,
-    keep_corrections,
-    kept_corrections,
     read_config,
     write_config,
 )
-from distingo.runs.data import read_split, sum_up_left_out, write_counts, write_manifest, write_split
+from distingo.runs.data import read_split, summarize_unused_files, write_counts, write_manifest, write_split
 from distingo.runs.fields import Plain
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.training.augmentation import require_preset
@@ -46,9 +46,9 @@ from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
-    load_wished_backbone,
+    image_spec_of,
+    load_requested_backbone,
     model_products,
-    rendition_of,
 )
 from distingo.training.recipe import Recipe, is_auto, recipe_from_dict
 from distingo.training.request import PreparedRun, TrainRequest
@@ -68,7 +68,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     """
     folder, original_request = RunFolder(request.output), request
     require_free(folder.path, holds="run" if folder.config.is_file() else "")
-    similarity = settle_similarity(request.near_duplicates)
+    similarity = resolve_similarity(request.near_duplicates)
     chosen, request = choose(request, divides=similarity is not None)
     recipe, dataset = chosen.recipe, chosen.dataset
     near_duplicates = search_near_duplicates(
@@ -86,13 +86,13 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     choices = (*chosen.choices, *split.notes, *changed)
     run_config = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(run_config, folder.path)
-    for message in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
+    for message in (*choices, *summarize_unused_files(dataset, "manifest.csv")):
         log.info(message)
     begin_folder(folder.path, (folder.corrections.name,))
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     write_counts(counts, folder.near_duplicates)
-    keep_corrections(folder, corrections)
+    copy_corrections(folder, corrections)
     write_config(folder.config, replace(run_config, request=identify_training(original_request)))
     end_beginning(folder.path)
     return prepared, request
@@ -146,21 +146,21 @@ def choose(
     Raises:
         DistingoError: The specific subclass for the failure.
     """
-    table = settle_image_folder(request.reading.table, request.data)
+    table = resolve_paths(request.reading.table, request.data)
     request = replace(request, reading=replace(request.reading, table=table))
     facts = request.survey()
-    recipe, backbone, choices = settle_recipe(facts, request.options)
+    recipe, backbone, choices = complete_recipe(facts, request.options)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
         products = (*products, signature_product(request.reading.cache))
     dataset = _read(request, recipe, backbone, products)
     if is_auto(request.options):
-        batch_size_choice = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.options)
+        batch_size_choice = find_batch_size(recipe, dataset, backbone, keep_lr="lr" in request.options)
         recipe, choices = batch_size_choice.recipe, (*choices, *batch_size_choice.choices)
     return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
 
 
-def settle_recipe(
+def complete_recipe(
     facts: DataFacts, requested: Mapping[str, Any]
 ) -> tuple[Recipe, LoadedBackbone | None, tuple[Note, ...]]:
     """Complete a recipe, and load the backbone of a pretrained model.
@@ -176,7 +176,7 @@ def settle_recipe(
         DistingoError: The specific subclass for the failure.
     """
     requested, chosen = _with_model(requested, facts)
-    backbone = load_wished_backbone(requested)
+    backbone = load_requested_backbone(requested)
     recipe, further = choose_recipe(facts, without_auto(requested), backbone.description if backbone else None)
     require_preset(recipe.augment)
     choose_device(recipe.device)
@@ -203,11 +203,11 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     config = read_config(folder)
     remove_half_written(folder.path)
     end_beginning(folder.path)
-    chosen, request = choose_again(request, config)
+    chosen, request = restore_choices(request, config)
     return chosen.prepare(folder, read_split(folder.split, chosen.dataset)), request
 
 
-def choose_again(
+def restore_choices(
     request: TrainRequest, config: RunConfig, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
     """Restore the result of `choose` from a ``config.json``, and read the images again.
@@ -223,8 +223,8 @@ def choose_again(
     recipe = recipe_from_dict(config.recipe)
     _require_same(recipe, request, config.requested or {})
     data, table = Path(config.data), config.table_options
-    if request.reading.table is not None and settle_image_folder(request.reading.table, data) != table:
-        options = ", ".join(request.reading.table.shown)
+    if request.reading.table is not None and resolve_paths(request.reading.table, data) != table:
+        options = ", ".join(request.reading.table.specified)
         raise UsageError(
             f"{option('resume')}: {request.output} was started with other table options than {options}; leave them out",
             code="changed_options",
@@ -268,10 +268,10 @@ def choose_again(
         allow_missing=config.allow_missing or request.reading.allow_missing,
         value_range=value_ranges,
         max_pixels=config.max_pixels,
-        corrections=kept_corrections(RunFolder(request.output)),
+        corrections=copied_corrections(RunFolder(request.output)),
     )
     request = replace(request, data=data, reading=reading)
-    backbone = load_wished_backbone(recipe.as_dict())
+    backbone = load_requested_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
     requested_corrections = None if config.corrections is None else config.corrections.said
     for sentence in describe_change(config.corrections, dataset.root, requested_corrections):
@@ -279,7 +279,7 @@ def choose_again(
     return ChosenRun(recipe, dataset, backbone, config.choices), request
 
 
-def settle_resuming(request: TrainRequest) -> TrainRequest:
+def detect_resuming(request: TrainRequest) -> TrainRequest:
     """Decide whether a request resumes a run that the same command had begun before it was killed.
 
     Args:
@@ -349,13 +349,13 @@ def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: Loa
         kind=find_model(recipe.model).kind,
         task=dataset.task,
         classes=dataset.classes,
-        rendition=rendition_of(recipe, backbone),
+        image_spec=image_spec_of(recipe, backbone),
         backbone=backbone.description if backbone else None,
         head=recipe.head if backbone else "",
         mode=recipe.mode,
         engine=recipe.engine,
         precision=recipe.precision,
-        normalise=recipe.normalise,
+        normalize=recipe.normalize,
         dropout=recipe.dropout,
         provenance=describe_provenance(dataset, split, recipe),
         value_ranges=dataset.value_ranges,

@@ -25,7 +25,7 @@ from distingo.models.saved import SavedModel, feature_extractor, join_backbone
 from distingo.prediction.classifier import Embedder, gather
 from distingo.records import ImageSpec, LabeledImage, Task
 from distingo.training.defaults import DataFacts, as_size
-from distingo.training.heads import FittedHead, fit_head
+from distingo.training.head_selection import FittedHead, fit_head
 from distingo.training.recipe import Recipe
 
 log = logging.getLogger("distingo")
@@ -60,8 +60,8 @@ def choose_model(facts: DataFacts) -> tuple[str, Note]:
     Returns:
         The model's name and the reason.
     """
-    split = min(facts.height, facts.width)
-    if split < SMALLEST_PHOTO:
+    shorter_side = min(facts.height, facts.width)
+    if shorter_side < SMALLEST_PHOTO:
         return "small-cnn", note("images-small", size=f"{facts.width}x{facts.height}")
     try:
         load_backbone(find_backbone(DEFAULT_BACKBONE))
@@ -70,7 +70,7 @@ def choose_model(facts: DataFacts) -> tuple[str, Note]:
     return DEFAULT_BACKBONE, note("images-large")
 
 
-def load_wished_backbone(options: Mapping[str, Any]) -> LoadedBackbone | None:
+def load_requested_backbone(options: Mapping[str, Any]) -> LoadedBackbone | None:
     """Load the backbone that the options name, with its weights, or return None for another kind of model.
 
     Raises:
@@ -84,9 +84,11 @@ def load_wished_backbone(options: Mapping[str, Any]) -> LoadedBackbone | None:
     elif "height" in options:
         size = (options["height"], options["width"])
     weights = options.get("weights", "auto")
-    found_description = find_backbone(options["model"], weights=None if weights == "auto" else weights, image_size=size)
-    require_readable_backbone(json.loads(json.dumps(asdict(found_description))))
-    module, description = load_backbone(found_description)
+    backbone_description = find_backbone(
+        options["model"], weights=None if weights == "auto" else weights, image_size=size
+    )
+    require_readable_backbone(json.loads(json.dumps(asdict(backbone_description))))
+    module, description = load_backbone(backbone_description)
     return LoadedBackbone(description, module)
 
 
@@ -107,14 +109,14 @@ def model_products(recipe: Recipe, backbone: LoadedBackbone | None, cache: Cache
     Returns:
         The products; none for a classic model, which uses descriptors.
     """
-    rendition = rendition_of(recipe, backbone)
+    image_spec = image_spec_of(recipe, backbone)
     products: list[Product] = []
-    if rendition is None:
+    if image_spec is None:
         return products
     if backbone is not None and recipe.mode != "scratch":
         products += feature_products(backbone, recipe, cache, choose_device(recipe.device))
     if recipe.mode != "frozen":
-        products.append(pixels_product(cache, rendition))
+        products.append(pixels_product(cache, image_spec))
     return products
 
 
@@ -123,12 +125,18 @@ def balances_classes(recipe: Recipe) -> bool:
     return "balanced" in {recipe.class_weights, recipe.positive_weights}
 
 
-SplitName = tuple[Sequence[LabeledImage], np.ndarray]
+LabeledImages = tuple[Sequence[LabeledImage], np.ndarray]
 """Images and their targets."""
 
 
 def fit_recipe_head(
-    recipe: Recipe, products: Sequence[Product], train: SplitName, validation: SplitName, *, classes: int, task: Task
+    recipe: Recipe,
+    products: Sequence[Product],
+    train: LabeledImages,
+    validation: LabeledImages,
+    *,
+    classes: int,
+    task: Task,
 ) -> FittedHead:
     """Fit a head on the views of the train split, with the settings that are best on the validation split.
 
@@ -162,7 +170,7 @@ def solve_head(
     backbone: LoadedBackbone,
     recipe: Recipe,
     products: Sequence[Product],
-    splits: tuple[SplitName, SplitName],
+    splits: tuple[LabeledImages, LabeledImages],
 ) -> SavedModel:
     """Fit the head of a pretrained model.
 
@@ -199,10 +207,10 @@ def _in_words(fitted: FittedHead) -> dict[str, object]:
     }
 
 
-def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> ImageSpec | None:
+def image_spec_of(recipe: Recipe, backbone: LoadedBackbone | None) -> ImageSpec | None:
     """Return the image specification of a network's input, or None for a classic model."""
     if backbone is not None:
-        return backbone.description.rendition
+        return backbone.description.image_spec
     if find_model(recipe.model).kind == "classic":
         return None
     return ImageSpec(height=recipe.height, width=recipe.width, channels=recipe.channels)

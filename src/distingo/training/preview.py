@@ -48,10 +48,10 @@ def preview_augmentation(
     facts = survey_images(data, reading)
     options = {} if image_size is None else {"image_size": image_size}
     recipe, _ = choose_recipe(facts, {"model": "small-cnn", **options})
-    rendition = ImageSpec(recipe.height, recipe.width, recipe.channels)
+    image_spec = ImageSpec(recipe.height, recipe.width, recipe.channels)
     images = read_dataset(data, reading).images
     chosen = np.linspace(0, len(images) - 1, min(_IMAGES, len(images))).astype(int)
-    originals = [render(open_source(images[at].source), rendition) for at in chosen]
+    originals = [render(open_source(images[at].source), image_spec) for at in chosen]
     generator = torch.Generator().manual_seed(seed)
     return [[original, *_versions(original, PRESETS[preset], generator)] for original in originals]
 

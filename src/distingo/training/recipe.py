@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
-from distingo.errors import UsageError, name_the_nearest, option, quote
+from distingo.errors import UsageError, option, quote, suggest_names
 from distingo.options.fields import Option, check_options
-from distingo.options.training import read_batch_size, read_image_size
+from distingo.options.training import read_batch_size
 from distingo.runs.fields import Plain
 from distingo.scores import ThresholdAim
 
@@ -30,15 +30,6 @@ PositiveWeights = Literal["none", "balanced"]
 
 CHOSEN = "chosen from model and data"
 """Help text for defaults that `distingo.training.defaults` chooses."""
-
-
-IMAGE_SIZE = Option(
-    help="size of the images that the model gets, in pixels: one number, or height and width, each 1 to 8192",
-    default="the backbone's own, that of small images, else 128",
-    metavar="N|HxW",
-    parse=read_image_size,
-)
-"""Help text of the option that sets `Recipe.height` and `Recipe.width`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +65,7 @@ class Recipe:
             high=1_000_000,
             default="by model and data, 32 to 128",
             metavar="N|auto",
-            given=int | Literal["auto"],
+            accepts=int | Literal["auto"],
             parse=read_batch_size,
         ),
     ] = 32
@@ -162,14 +153,14 @@ class Recipe:
             metavar="PRESET",
         ),
     ] = "none"
-    normalise: Annotated[
+    normalize: Annotated[
         Normalize,
         Option(
             help="dataset centers and scales each channel by the training split's mean and deviation, sample each "
             "image by its own, zca whitens pixels, none leaves 0 to 1",
             default=CHOSEN,
-            flags=("--normalize",),
-            alias="normalize",
+            flags=("--normalise",),
+            alias="normalise",
         ),
     ] = "none"
     ema_decay: Annotated[
@@ -246,7 +237,7 @@ class Recipe:
             "f1, or a precision or recall"
         ),
     ] = "f1"
-    threshold_wanted: Annotated[
+    threshold_target: Annotated[
         float | None,
         Option(
             help="that precision or recall",
@@ -254,6 +245,8 @@ class Recipe:
             high=1,
             default="none, which f1 needs; precision and recall need one",
             metavar="SHARE",
+            flags=("--threshold-wanted",),
+            alias="threshold_wanted",
         ),
     ] = None
     seed: Annotated[
@@ -322,8 +315,8 @@ class RecipeOptions(TypedDict, total=False):
     class_weights: ClassWeights
     positive_weights: PositiveWeights
     augment: str
-    normalise: Normalize
     normalize: Normalize
+    normalise: Normalize
     ema_decay: float
     mode: Mode
     weights: str
@@ -335,6 +328,7 @@ class RecipeOptions(TypedDict, total=False):
     monitor: Monitor
     patience: int
     threshold_aim: ThresholdAim
+    threshold_target: float | None
     threshold_wanted: float | None
     seed: int
     validation: float
@@ -367,7 +361,7 @@ def recipe_from_dict(values: Mapping[str, Plain]) -> Recipe:
     for key in values:
         if key not in field_names:
             raise UsageError(
-                f"recipe: unknown key {quote(key)}; {name_the_nearest(key, field_names)}",
+                f"recipe: unknown key {quote(key)}; {suggest_names(key, field_names)}",
                 code="unknown_option",
                 parameter=key,
             )
@@ -387,12 +381,12 @@ def _check_together(recipe: Recipe) -> None:
             code="out_of_range",
             parameter="validation",
         )
-    if (recipe.threshold_aim == "f1") != (recipe.threshold_wanted is None):
+    if (recipe.threshold_aim == "f1") != (recipe.threshold_target is None):
         raise UsageError(
-            f"{option('threshold_aim')} is {recipe.threshold_aim} and {option('threshold_wanted')} "
-            f"{recipe.threshold_wanted}; f1 wants no number, precision and recall want one, such as 0.8",
+            f"{option('threshold_aim')} is {recipe.threshold_aim} and {option('threshold_target')} "
+            f"{recipe.threshold_target}; f1 wants no number, precision and recall want one, such as 0.8",
             code="options_conflict",
-            parameter="threshold_wanted",
+            parameter="threshold_target",
         )
 
 

@@ -16,8 +16,8 @@ from distingo.checksums import CHECKSUM
 from distingo.datasets.cache.products import Product
 from distingo.datasets.gathering import read_dataset, survey
 from distingo.datasets.options import Reading
-from distingo.datasets.splits.splitting import WantedSplit
-from distingo.errors import DataError, RunError, UsageError, name_the_nearest, quote
+from distingo.datasets.splits.splitting import RequestedSplit
+from distingo.errors import DataError, RunError, UsageError, quote, suggest_names
 from distingo.files import content_hash, parse_json, require_sealed
 from distingo.models.description import ModelDescription
 from distingo.near_duplicates.keeping import Similarity
@@ -114,13 +114,13 @@ def read_recipe_file(path: Path) -> RecipeFile:
     for name in options:
         if name not in field_names:
             raise UsageError(
-                f"{path}: unknown field {quote(name)}; {name_the_nearest(name, field_names)}", code="unknown_option"
+                f"{path}: unknown field {quote(name)}; {suggest_names(name, field_names)}", code="unknown_option"
             )
     return RecipeFile(path, content_hash(content), options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class RequestedOptions:
     """Options of a run that an earlier run can also provide.
 
     Attributes:
@@ -136,25 +136,25 @@ class Wanted:
     options: dict[str, Any] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
     repeats: RunConfig | None = None
-    split: WantedSplit | None = None
+    split: RequestedSplit | None = None
     near_duplicates: Similarity = None
 
 
-def repeat(config: Path, wanted: Wanted) -> Wanted:
+def repeat(config: Path, requested: RequestedOptions) -> RequestedOptions:
     """Complete the requested options with those of an earlier run; requested options take precedence.
 
     Args:
         config: ``config.json`` of the earlier run.
-        wanted: The requested options.
+        requested: The requested options.
 
     Raises:
         RunError: The file is missing, damaged, not a distingo config or from a newer version.
     """
     older = read_config_file(config)
     recipe_fields = dict(older.recipe)
-    if "image_size" in wanted.options:
+    if "image_size" in requested.options:
         recipe_fields = {name: value for name, value in recipe_fields.items() if name not in {"height", "width"}}
-    reading = wanted.reading
+    reading = requested.reading
     corrections = None if older.corrections is None else older.corrections.said
     reading = replace(
         reading,
@@ -164,13 +164,15 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         value_range=older.ranges if reading.value_range is None else reading.value_range,
         max_pixels=older.max_pixels if reading.max_pixels is None else reading.max_pixels,
     )
-    return Wanted(
-        data=wanted.data or Path(older.data),
-        options={**recipe_fields, **wanted.options},
+    return RequestedOptions(
+        data=requested.data or Path(older.data),
+        options={**recipe_fields, **requested.options},
         reading=reading,
         repeats=older,
-        split=wanted.split or older.split,
-        near_duplicates=(older.near_duplicates or "none") if wanted.near_duplicates is None else wanted.near_duplicates,
+        split=requested.split or older.split,
+        near_duplicates=(older.near_duplicates or "none")
+        if requested.near_duplicates is None
+        else requested.near_duplicates,
     )
 
 
@@ -197,7 +199,7 @@ class TrainRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
     repeats: RunConfig | None = None
-    split: WantedSplit | None = None
+    split: RequestedSplit | None = None
     near_duplicates: Similarity = None
     recipe_file: RecipeFile | None = None
     resume: bool = False

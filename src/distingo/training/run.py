@@ -29,11 +29,11 @@ from distingo.runs.evaluation import TrainingCost, write_cost
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
-from distingo.training.calibration import CrossFitted, cross_fit, with_evidence
+from distingo.training.calibration import CrossFitted, cross_fit, with_calibration_set
 from distingo.training.checkpoint import Progress, load_tensors
 from distingo.training.loop import LabeledRows, Session, fit
 from distingo.training.memory import TrainingPlan, memory_errors_explained, require_memory
-from distingo.training.preparing import resume, settle_resuming, start
+from distingo.training.preparing import detect_resuming, resume, start
 from distingo.training.pretrained import feature_products, solve_head
 from distingo.training.request import PreparedRun, TrainRequest
 from distingo.training.step import resolve_precision
@@ -136,7 +136,7 @@ def _whitening(rows: Rows, epsilon: float = 1e-2) -> ZCAWhitening:
     numbers = height * width * channels
     if numbers > _LARGEST_WHITENING:
         raise UsageError(
-            f"{option('normalise', 'zca')}: {height}x{width}x{channels} pictures hold {numbers} numbers, "
+            f"{option('normalize', 'zca')}: {height}x{width}x{channels} pictures hold {numbers} numbers, "
             f"at most {_LARGEST_WHITENING} can be whitened; take a smaller {option('image_size')}",
             code="out_of_range",
             parameter="image_size",
@@ -167,7 +167,7 @@ def train_run(request: TrainRequest) -> RunFolder:
     """
     configure_process()
     prepare_process()
-    request = settle_resuming(request)
+    request = detect_resuming(request)
     clock = TrainingClock(RunFolder(request.output).history, resumed=request.resume)
     prepared, request = resume(request) if request.resume else start(request)
     clock.reading_is_done()
@@ -196,7 +196,7 @@ def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
 
 def train_whole_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
     """Train as `train_model` does, and add the bank and the calibration set."""
-    return _with_evidence(*_train_calibrated(prepared, request), prepared, request)
+    return _with_calibration_set(*_train_calibrated(prepared, request), prepared, request)
 
 
 def _train_calibrated(prepared: PreparedRun, request: TrainRequest) -> tuple[SavedModel, CrossFitted | None]:
@@ -224,14 +224,14 @@ def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.de
 def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
     recipe = prepared.recipe
     torch.manual_seed(recipe.seed)
-    beginning = _start_weights(prepared, request, device)
+    initial_model = _start_weights(prepared, request, device)
     if recipe.mode == "frozen":
-        return beginning
-    description, network = beginning.description, beginning.network
+        return initial_model
+    description, network = initial_model.description, initial_model.network
     assert network is not None
     train = labeled_rows(prepared.split.train, prepared, request.reading.cache)
     if description.backbone is None:
-        network.normalisation = fit_normalization(recipe.normalise, train.rows)
+        network.normalisation = fit_normalization(recipe.normalize, train.rows)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     summary = summarize(network, recipe.height, recipe.width, recipe.channels)
     write_text(prepared.folder.model / "summary.txt", summary + "\n", recorded=True)
@@ -279,17 +279,17 @@ def _with_best_weights(network: nn.Module, folder: RunFolder) -> nn.Module:
 
 def labeled_rows(images: Sequence[LabeledImage], prepared: PreparedRun, cache: Cache) -> LabeledRows:
     """Return the pixels that a run's network is trained on, with their class indices."""
-    rendition = prepared.description.rendition
-    assert rendition is not None
-    product = pixels_product(cache, rendition)
+    image_spec = prepared.description.image_spec
+    assert image_spec is not None
+    product = pixels_product(cache, image_spec)
     rows = product.store.rows([image.row_key for image in images])
     return LabeledRows(rows, prepared.encode(images), len(prepared.dataset.classes))
 
 
-def _with_evidence(
+def _with_calibration_set(
     model: SavedModel, cross_fitted: CrossFitted | None, prepared: PreparedRun, request: TrainRequest
 ) -> SavedModel:
     train, validation = prepared.split.train, prepared.split.validation
     cache, device = request.reading.cache, choose_device(prepared.recipe.device)
     seed = prepared.recipe.seed
-    return with_evidence(model, train, validation, cross_fitted, seed=seed, cache=cache, device=device)
+    return with_calibration_set(model, train, validation, cross_fitted, seed=seed, cache=cache, device=device)

@@ -19,13 +19,13 @@ import torch
 
 from distingo.datasets.corrections import Corrections
 from distingo.datasets.splits.files import apply_split_file, hashed, read_split_file, require_unchanged
-from distingo.datasets.splits.splitting import WantedSplit, split_dataset
+from distingo.datasets.splits.splitting import RequestedSplit, split_dataset
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError, join_faults, option
 from distingo.files import content_hash
 from distingo.machine.device import choose_device
 from distingo.messages.notes import Note, note
-from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together, settle_similarity
+from distingo.near_duplicates.keeping import NearDuplicates, count_straddling, keep_together, resolve_similarity
 from distingo.records import Dataset, Split
 from distingo.runs.config import RunConfig, TableSection, describe_corrections, find_config_faults
 from distingo.runs.data import NearDuplicateCounts
@@ -78,7 +78,7 @@ def describe_run(
     precision, reason = resolve_precision(recipe, device)
     choices = [*choices, note("precision", precision=precision, device=device.type, said=reason)]
     data, root = request.data.resolve(), dataset.root.resolve()
-    similarity = settle_similarity(request.near_duplicates)
+    similarity = resolve_similarity(request.near_duplicates)
     reading = request.reading
     options = reading.table or TableOptions()
     table = TableSection(
@@ -107,19 +107,19 @@ def describe_run(
     )
 
 
-def require_readable(config: RunConfig, place: Path) -> None:
+def require_readable(config: RunConfig, folder: Path) -> None:
     """Raise an error, before anything is written, if ``config.json`` could not be read again.
 
     Args:
         config: Config as returned by `describe_run`.
-        place: Folder to write, for the error message.
+        folder: Folder to write, for the error message.
 
     Raises:
         DataError: A field is invalid, such as a path that contains a line break; the message has one line per field.
     """
     if faults := find_config_faults(config):
         raise DataError(
-            join_faults([f"{place}: can't be written down ({fault})" for fault in faults], "rename it"),
+            join_faults([f"{folder}: can't be written down ({fault})" for fault in faults], "rename it"),
             code="invalid_name",
         )
 
@@ -142,7 +142,7 @@ def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[
 
 
 def divide(
-    dataset: Dataset, recipe: Recipe, split: WantedSplit | None, found: FoundNearDuplicates
+    dataset: Dataset, recipe: Recipe, split: RequestedSplit | None, near_duplicates: NearDuplicates
 ) -> tuple[Split, NearDuplicateCounts]:
     """Divide a run's images into the three splits.
 
@@ -150,7 +150,7 @@ def divide(
         dataset: All images.
         recipe: Recipe with the split fractions and the seed, used without a split file.
         split: The split file, or None.
-        found: The near-duplicates among the images.
+        near_duplicates: The near-duplicates among the images.
 
     Returns:
         The split, and the counts of near-duplicates.
@@ -164,16 +164,16 @@ def divide(
         random_split = split_dataset(
             dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test, few=is_frozen
         )
-        return keep_together(dataset, random_split, found, seed=recipe.seed)
+        return keep_together(dataset, random_split, near_duplicates, seed=recipe.seed)
     require_unchanged(split)
     file_split = apply_split_file(
         read_split_file(split.file), dataset, fold=split.fold, validation=recipe.validation, seed=recipe.seed
     )
     file_split = replace(file_split, notes=(note("split-file", file=str(split.file)), *file_split.notes))
-    return count_straddling(dataset, file_split, found)
+    return count_straddling(dataset, file_split, near_duplicates)
 
 
-def check_wishes(split: WantedSplit | None, options: Collection[str]) -> None:
+def check_split_options(split: RequestedSplit | None, options: Collection[str]) -> None:
     """Raise an error if split fractions are set that a split file already determines.
 
     Args:

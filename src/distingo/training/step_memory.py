@@ -40,17 +40,17 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Args:
         device: Device whose storages are counted.
-        known: Existing tensors, whose storages are not counted.
+        existing: Existing tensors, whose storages are not counted.
     """
 
-    def __init__(self, device: torch.device, known: Iterable[Tensor] = ()) -> None:
+    def __init__(self, device: torch.device, existing: Iterable[Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._device = device.type
         self._storages: dict[int, int] = {}
         self._points: list[int] | None = None
         self.live = 0
         """Bytes that are alive now."""
-        for tensor in known:
+        for tensor in existing:
             self._storages[tensor.untyped_storage()._cdata] = 0
 
     def __torch_dispatch__(
@@ -143,12 +143,12 @@ def measure_step(
         device: Device of the network.
         precision: ``float32`` or ``bfloat16``.
     """
-    with _random_state_kept(device), bind_this_thread(), compiler_on_demand():
+    with _preserve_random_state(device), bind_this_thread(), compiler_on_demand():
         return _Trial(network, recipe, classes, task, device, precision).measure()
 
 
 @contextmanager
-def _random_state_kept(device: torch.device) -> Iterator[None]:
+def _preserve_random_state(device: torch.device) -> Iterator[None]:
     accelerators = [device] if device.type != "cpu" else []
     with torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"):
         yield

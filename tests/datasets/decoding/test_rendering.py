@@ -7,7 +7,7 @@ import pytest
 from drawing import noise
 from PIL import Image
 
-from distingo.datasets.decoding.rendering import VIEW_SETS, look, render, require_views, seen_part
+from distingo.datasets.decoding.rendering import VIEW_SETS, apply_view, render, require_views, visible_part
 from distingo.errors import UsageError
 from distingo.records import ImageSpec
 from raising import raises
@@ -49,15 +49,15 @@ def test_crop_is_torchvisions_evaluation(size: tuple[int, int], crop_fraction: f
     reference = transforms.Compose(
         [transforms.Resize(int(32 / crop_fraction), interpolation=mode), transforms.CenterCrop(32)]
     )
-    rendition = ImageSpec(32, 32, 3, fit="crop", crop_fraction=crop_fraction, interpolation=interpolation)
-    assert np.array_equal(render(image, rendition), np.asarray(reference(image)))
+    image_spec = ImageSpec(32, 32, 3, fit="crop", crop_fraction=crop_fraction, interpolation=interpolation)
+    assert np.array_equal(render(image, image_spec), np.asarray(reference(image)))
 
 
 @pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (3, 2)])
 def test_strips_and_specks_are_rendered_without_an_enormous_image(size: tuple[int, int]) -> None:
-    for rendition in (ImageSpec(64, 64, 3, fit="crop", crop_fraction=0.9), ImageSpec(48, 64, 3, fit="crop")):
-        array = render(noise(6, size), rendition)
-        assert array.shape == (rendition.height, rendition.width, 3)
+    for image_spec in (ImageSpec(64, 64, 3, fit="crop", crop_fraction=0.9), ImageSpec(48, 64, 3, fit="crop")):
+        array = render(noise(6, size), image_spec)
+        assert array.shape == (image_spec.height, image_spec.width, 3)
 
 
 def test_an_oblong_crop_keeps_the_middle() -> None:
@@ -68,22 +68,22 @@ def test_an_oblong_crop_keeps_the_middle() -> None:
 
 @pytest.mark.parametrize("size", [(320, 200), (200, 320), (97, 64), (1000, 20), (20, 1000), (50, 50)])
 @pytest.mark.parametrize(
-    "rendition",
+    "image_spec",
     [
         ImageSpec(64, 64, 3),
         ImageSpec(64, 64, 3, fit="crop", crop_fraction=0.875),
         ImageSpec(48, 80, 3, fit="crop", crop_fraction=0.9),
     ],
 )
-def test_the_seen_part_is_where_the_pixels_come_from(size: tuple[int, int], rendition: ImageSpec) -> None:
+def test_the_seen_part_is_where_the_pixels_come_from(size: tuple[int, int], image_spec: ImageSpec) -> None:
     width, height = size
     across = np.broadcast_to(np.linspace(0, 255, width), (height, width))
     down = np.broadcast_to(np.linspace(0, 255, height)[:, None], (height, width))
     image = Image.fromarray(np.stack([across, down, down], axis=-1).round().astype(np.uint8))
-    pixels = render(image, rendition).astype(float) / 255
-    left, top, right, bottom = seen_part(width, height, rendition)
-    middle_x = left + (np.arange(rendition.width) + 0.5) / rendition.width * (right - left)
-    middle_y = top + (np.arange(rendition.height) + 0.5) / rendition.height * (bottom - top)
+    pixels = render(image, image_spec).astype(float) / 255
+    left, top, right, bottom = visible_part(width, height, image_spec)
+    middle_x = left + (np.arange(image_spec.width) + 0.5) / image_spec.width * (right - left)
+    middle_y = top + (np.arange(image_spec.height) + 0.5) / image_spec.height * (bottom - top)
     # a pixel's middle lies half a pixel in from its edge, where the gradient begins
     expected_x = (middle_x * width - 0.5) / (width - 1)
     expected_y = (middle_y * height - 0.5) / (height - 1)
@@ -99,25 +99,25 @@ def image() -> Image.Image:
 
 def test_the_image_itself_comes_first_in_every_set(image: Image.Image) -> None:
     assert all(views[0] == "whole" for views in VIEW_SETS.values())
-    assert look(image, "whole") is image
+    assert apply_view(image, "whole") is image
 
 
 def test_mirrored_is_left_to_right(image: Image.Image) -> None:
-    assert np.array_equal(np.array(look(image, "mirrored")), np.array(image)[:, ::-1])
+    assert np.array_equal(np.array(apply_view(image, "mirrored")), np.array(image)[:, ::-1])
 
 
 @pytest.mark.parametrize(
     ("view", "first"), [("top-left", 0), ("top-right", 2), ("bottom-left", 20), ("bottom-right", 22)]
 )
 def test_corners_keep_eighty_percent_of_each_side(image: Image.Image, view: str, first: int) -> None:
-    seen = np.array(look(image, view))
+    seen = np.array(apply_view(image, view))
     assert seen.shape == (8, 8)
     assert seen[0, 0] == first
 
 
 def test_a_image_of_one_pixel_has_all_views() -> None:
     dot = Image.new("RGB", (1, 1))
-    assert all(look(dot, view).size == (1, 1) for view in VIEW_SETS["crops"])
+    assert all(apply_view(dot, view).size == (1, 1) for view in VIEW_SETS["crops"])
 
 
 def test_an_unknown_set_is_refused_with_the_nearest() -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from raw_tiff import gray_tags, raw_tiff
 
 from distingo.datasets.decoding.decode import UndecodableError, UnsupportedError, decode, read_header
-from distingo.datasets.decoding.tiff import show
+from distingo.datasets.decoding.tiff import decode_page
 from distingo.datasets.decoding.tiff_support import open_checked, pillow_reads_exactly
 from distingo.datasets.decoding.value_ranges import ValueRange
 from raising import raises
@@ -440,7 +440,7 @@ def test_fax(compression: str, photometric: int) -> None:
     read = tifffile.TiffFile(io.BytesIO(data)).pages[0].asarray()
     assert differences(data, 255.0 * (read if photometric else ~read)) == 0
     page, layout = open_checked(data, 10**6)
-    shown = show(page, layout, 10**6)
+    shown = decode_page(page, layout, 10**6)
     assert np.array_equal(np.asarray(shown.image), np.asarray(decode(data).image))
 
 
@@ -473,7 +473,7 @@ def test_pillow_and_tifffile_give_the_same_pixels_where_pillow_is_used(
     )
     page, layout_ = open_checked(data, 10**6)
     assert pillow_reads_exactly(page, layout_) == (not (tiled and planar))
-    shown = show(page, layout_, 10**6).image
+    shown = decode_page(page, layout_, 10**6).image
     with Image.open(io.BytesIO(data)) as image:
         if not (tiled and planar):
             assert np.array_equal(np.asarray(image), np.asarray(shown))
@@ -498,5 +498,5 @@ def test_bilevel_pages_are_the_same_by_pillow(photometric: int, compression: int
     page, layout = open_checked(data, 10**6)
     assert pillow_reads_exactly(page, layout)
     expected = 255 * (values[..., 0] if photometric else 1 - values[..., 0])
-    assert np.array_equal(np.asarray(show(page, layout, 10**6).image), expected)
+    assert np.array_equal(np.asarray(decode_page(page, layout, 10**6).image), expected)
     assert differences(data, expected) == 0

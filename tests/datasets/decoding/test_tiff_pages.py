@@ -332,12 +332,12 @@ def test_alpha_is_laid_over_white_unless_it_is_zero_everywhere(dtype: str, extra
 
 
 def test_a_profile_is_handed_on() -> None:
-    from distingo.datasets.decoding.tiff import show
+    from distingo.datasets.decoding.tiff import decode_page
     from distingo.datasets.decoding.tiff_support import open_checked
 
     data = raw_tiff((gray_tags(4, 4, 16) | {34675: ("B", b"a profile")}, [bytes(32)]))
     page_, layout = open_checked(data, 100)
-    assert show(page_, layout, 100).image.info["icc_profile"] == b"a profile"
+    assert decode_page(page_, layout, 100).image.info["icc_profile"] == b"a profile"
 
 
 def tiled(width: int, height: int, tile: int, content: bytes, compression: int, **more: Any) -> bytes:

@@ -9,8 +9,8 @@ from distingo.datasets.decoding.value_ranges import (
     choose_range,
     decide_ranges,
     describe_ranges,
+    parse_value_range,
     range_of_one,
-    settle_value_range,
     to_eight_bits,
     warn_of_ranges,
 )
@@ -297,12 +297,12 @@ def test_a_range_that_does_not_fit_is_said() -> None:
 def test_a_person_gives_a_range_for_all_kinds_or_leaves_it_to_the_data() -> None:
     wide = ValueRange(-1024.0, 3071.0)
     expected = ValueRanges(wide, wide, wide)
-    assert settle_value_range("-1024,3071") == settle_value_range((-1024, 3071)) == expected
-    assert settle_value_range("auto") is None and settle_value_range(None) is None
-    assert settle_value_range(expected) is expected
+    assert parse_value_range("-1024,3071") == parse_value_range((-1024, 3071)) == expected
+    assert parse_value_range("auto") is None and parse_value_range(None) is None
+    assert parse_value_range(expected) is expected
 
 
 @pytest.mark.parametrize("text", ["4095", "0,1,2", "5,5", "9,1", "a,b", "0,nan", "-inf,3", ""])
 def test_no_range_is_refused(text: str) -> None:
     with raises(UsageError, code="invalid_value", parameter="value_range"):
-        settle_value_range(text)
+        parse_value_range(text)

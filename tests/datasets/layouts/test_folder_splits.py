@@ -447,7 +447,7 @@ def test_flat_folders_of_splits_are_never_classes_unasked(class_folders: Callabl
     with raises(DataError, code="ambiguous_folders"):
         find_layout(root)
     assert find_layout(root, TableOptions(splits="none")).classes == ("Testing", "Training")
-    layout = find_layout(root, as_it_comes=True)
+    layout = find_layout(root, lenient=True)
     assert (str(layout.name), layout.classes) == ("pictures without classes", ())
     assert Counter(each.split for each in layout.candidates) == {"train": 2, "test": 1}
 

@@ -52,11 +52,11 @@ def test_no_group_is_broken_unless_the_author_broke_it(seed: int, several: bool,
     for group in range(grouping.count):
         members = np.flatnonzero(grouping.numbers == group)
         if len(set(division.numbers[members].tolist())) > 1:
-            splits = {dataset.images[at].given_split for at in members}
+            splits = {dataset.images[at].predefined_split for at in members}
             assert group in division.leaks
             assert {"train", "test"} <= splits
     for at, image in enumerate(dataset.images):
-        if image.given_split == "test":
+        if image.predefined_split == "test":
             assert SPLITS[division.numbers[at]] == "test"
     anew = divide_splits(dataset, grouping, validation=0.2, test=0.2, seed=seed, resplit=True)
     assert anew.leaks == ()
@@ -67,9 +67,9 @@ def test_given_sides_stay_and_missing_ones_are_cut_from_train() -> None:
     dataset = a_dataset([("a",), ("b",)] * 25, given_sides)
     division = divide_splits(dataset, alone(dataset), validation=0.1, test=0.3, seed=0)
     assert division.numbers[40:].tolist() == [2] * 10
-    assert division.shares[0].asked == pytest.approx((0.9, 0.1, 0.0))
+    assert division.shares[0].requested == pytest.approx((0.9, 0.1, 0.0))
     assert division.shares[0].counts == (36, 4, 0)
-    assert division.shares[0].given == (0, 0, 10)
+    assert division.shares[0].predefined == (0, 0, 10)
 
 
 def test_leaks_across_given_sides_are_reported_and_resplit_mends_them() -> None:
@@ -137,4 +137,4 @@ def test_all_sides_given_leave_nothing_to_divide() -> None:
     division = divide_splits(dataset, alone(dataset), validation=0.2, test=0.2, seed=0)
     assert division.shares[0].counts == (0, 0, 0)
     assert division.shares[0].farthest == 0
-    assert replace(division.shares[0], counts=(1, 0, 0)).got == (1.0, 0.0, 0.0)
+    assert replace(division.shares[0], counts=(1, 0, 0)).actual == (1.0, 0.0, 0.0)

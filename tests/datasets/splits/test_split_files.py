@@ -43,7 +43,7 @@ def rename(dataset: Dataset, at: int, name: str) -> Dataset:
 
 def test_what_is_written_is_read(dataset: Dataset, splits: Path) -> None:
     lines = splits.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "file,side,group,why,labels,content"
+    assert lines[0] == "file,split,group,why,labels,content"
     assert lines[5] in {
         f"0004.png,{split_name},5,near-duplicate,a\\|b,c4" for split_name in ("train", "validation", "test")
     }
@@ -104,11 +104,12 @@ def test_other_bytes_are_refused(dataset: Dataset, splits: Path) -> None:
         apply_split_file(read_split_file(splits), replace(dataset, images=images))
 
 
-def test_a_table_of_ones_own_with_files_and_sides_will_do(dataset: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["split", "side"])  # its name in version 0.1
+def test_a_table_of_ones_own_with_files_and_splits_will_do(dataset: Dataset, tmp_path: Path, column: str) -> None:
     path = tmp_path / "own.csv"
     names = ["train", "test", "validation", "train", "test", "validation", "train"]
     lines = [f"{image.source.file},{split_name}" for image, split_name in zip(dataset.images, names, strict=False)]
-    path.write_text("\n".join(["file,side", *lines]), encoding="utf-8")
+    path.write_text("\n".join([f"file,{column}", *lines]), encoding="utf-8")
     split = apply_split_file(read_split_file(path), dataset)
     assert len(split.train) == 3
     assert "53 pictures not in own.csv" in texts(split.notes)[0]
@@ -117,13 +118,13 @@ def test_a_table_of_ones_own_with_files_and_sides_will_do(dataset: Dataset, tmp_
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        ("file,side\n", "wrong_format"),
+        ("file,split\n", "wrong_format"),
         ("file,group\na.png,1\n", "wrong_format"),
-        ("name,side\na.png,train\n", "missing_column"),
-        ("file,side\na.png,traning\n", "damaged_line"),
+        ("name,split\na.png,train\n", "missing_column"),
+        ("file,split\na.png,traning\n", "damaged_line"),
         ("file,fold\na.png,0\n", "damaged_line"),
-        ("file,side\na.png,train\na.png,test\n", "duplicate_entry"),
-        ("file,side\na.png\n", "damaged_line"),
+        ("file,split\na.png,train\na.png,test\n", "duplicate_entry"),
+        ("file,split\na.png\n", "damaged_line"),
     ],
 )
 def test_what_is_no_split_file(tmp_path: Path, content: str, code: ErrorCode) -> None:

@@ -76,8 +76,8 @@ def test_a_given_test_set_stays_and_validation_is_cut_from_train() -> None:
         "validation": {"a": 3, "b": 6},
         "test": {"a": 3, "b": 5},
     }
-    assert all(image.given_split == "test" for image in split.test)
-    assert all(image.given_split == "train" for image in (*split.train, *split.validation))
+    assert all(image.predefined_split == "test" for image in split.test)
+    assert all(image.predefined_split == "train" for image in (*split.train, *split.validation))
 
 
 def test_a_given_validation_set_stays_and_test_is_cut_from_train() -> None:
@@ -88,14 +88,14 @@ def test_a_given_validation_set_stays_and_test_is_cut_from_train() -> None:
         "validation": {"a": 2, "b": 2},
         "test": {"a": 2, "b": 2},
     }
-    assert all(image.given_split == "validation" for image in split.validation)
+    assert all(image.predefined_split == "validation" for image in split.validation)
 
 
 def test_all_three_given_are_kept_as_they_are() -> None:
     splits: tuple[SplitName, ...] = SPLITS
     data = dataset({(label, split_name): 1 for label in "ab" for split_name in splits})
     split = split_dataset(data, seed=0)
-    assert all(image.given_split == split_name for split_name in splits for image in split.split(split_name))
+    assert all(image.predefined_split == split_name for split_name in splits for image in split.split(split_name))
     assert sum(len(split.split(split_name)) for split_name in splits) == 6
 
 
@@ -157,7 +157,7 @@ def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
     split = split_dataset(data, seed=0)
     write_split(split, tmp_path / "split.csv")
     assert read_split(tmp_path / "split.csv", data) == split
-    assert (tmp_path / "split.csv").read_text(encoding="utf-8").splitlines()[0] == "file,side,labels"
+    assert (tmp_path / "split.csv").read_text(encoding="utf-8").splitlines()[0] == "file,split,labels"
 
 
 def test_new_images_are_noted(tmp_path: Path) -> None:
@@ -169,11 +169,11 @@ def test_new_images_are_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        ("file,side,labels\nall/a/999.png,train,a\n", "split_differs"),
-        ("file,side,labels\nall/a/bad.png,train,a\n", "split_differs"),
-        ("file,side,labels\nall/a/000.png,train,a\nall/a/000.png,test,a\n", "duplicate_entry"),
-        ("file,side,labels\nall/a/000.png,train,b\n", "split_differs"),
-        ("file,side,labels\nall/a/000.png,trial,a\n", "damaged_line"),
+        ("file,split,labels\nall/a/999.png,train,a\n", "split_differs"),
+        ("file,split,labels\nall/a/bad.png,train,a\n", "split_differs"),
+        ("file,split,labels\nall/a/000.png,train,a\nall/a/000.png,test,a\n", "duplicate_entry"),
+        ("file,split,labels\nall/a/000.png,train,b\n", "split_differs"),
+        ("file,split,labels\nall/a/000.png,trial,a\n", "damaged_line"),
         ("file,labels\nall/a/000.png,a\n", "missing_column"),
     ],
 )
@@ -243,7 +243,7 @@ def test_given_sides_are_kept_with_several_labels() -> None:
     split = split_dataset(several(test + train), seed=0)
     assert list(split.test) == test
     assert len(split.validation) == round(0.15 * 46)
-    assert {image.given_split for image in (*split.train, *split.validation)} == {"train"}
+    assert {image.predefined_split for image in (*split.train, *split.validation)} == {"train"}
     assert texts(split.notes) == ("label c (6 pictures) has none on the test split",)
 
 

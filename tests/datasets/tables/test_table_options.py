@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.tables.table import TableOptions, settle_image_folder
+from distingo.datasets.tables.table import TableOptions, resolve_paths
 
 
 def test_a_folder_of_the_working_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,19 +14,19 @@ def test_a_folder_of_the_working_folder_becomes_absolute(tmp_path: Path, monkeyp
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "data"
-    inside = settle_image_folder(TableOptions(image_folder="inside"), data)
-    here = settle_image_folder(TableOptions(image_folder="here"), data)
+    inside = resolve_paths(TableOptions(image_folder="inside"), data)
+    here = resolve_paths(TableOptions(image_folder="here"), data)
     assert inside == TableOptions(image_folder="inside")
     assert here == TableOptions(image_folder=str(tmp_path / "here"))
-    assert settle_image_folder(TableOptions(image_folder="inside"), data / "labels.csv") == inside
-    assert settle_image_folder(None, data) is None
+    assert resolve_paths(TableOptions(image_folder="inside"), data / "labels.csv") == inside
+    assert resolve_paths(None, data) is None
 
 
 def test_options_are_named_as_on_the_command_line() -> None:
     options = TableOptions(header=False, class_names="a.txt", merge_labels="all", group_column="site")
-    assert options.given == ("--group-column", "--no-header", "--class-names", "--merge-labels")
+    assert options.flags == ("--group-column", "--no-header", "--class-names", "--merge-labels")
     assert options.about_labels == ("--no-header", "--class-names")
-    assert TableOptions(header=True).given == ("--header",)
+    assert TableOptions(header=True).flags == ("--header",)
 
 
 def test_a_file_of_class_names_in_the_working_folder_becomes_absolute(
@@ -38,4 +38,4 @@ def test_a_file_of_class_names_in_the_working_folder_becomes_absolute(
         (folder / name).write_text("cat", encoding="utf-8")
     monkeypatch.chdir(here)
     for name, settled in (("inside.txt", "inside.txt"), ("none", "none"), ("outside.txt", str(here / "outside.txt"))):
-        assert settle_image_folder(TableOptions(class_names=name), data) == TableOptions(class_names=settled)
+        assert resolve_paths(TableOptions(class_names=name), data) == TableOptions(class_names=settled)

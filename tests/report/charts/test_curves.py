@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_confidence import made_up
 from run_folders import build_run
+from sample_confidence import made_up
 
 from distingo.report.charts.curves import (
     BOTTOM,
@@ -24,7 +24,7 @@ from distingo.report.charts.curves import (
     view_confidence,
 )
 from distingo.report.pages.run import write_report
-from distingo.runs.evaluation import AnswersAt, SetsAt, write_confidence
+from distingo.runs.evaluation import AbstentionResult, CoverageResult, write_confidence
 from distingo.runs.history import EpochRecord
 from distingo.scores import Score
 
@@ -141,8 +141,8 @@ def test_the_page_shows_which_levels_are_held_and_which_cannot_be(tmp_path: Path
 
 def test_what_falls_short_is_said_next_to_the_figure(tmp_path: Path) -> None:
     run, plain = build_run(tmp_path), made_up()
-    sets = SetsAt(0.9, 0.3, Score(0.6, 0.45, 0.75, 50), 0.8, 0.2, low=0.83, high=0.96, short=True, takes=14)
-    answers = AnswersAt(0.05, 0.6, 0.9, Score(0.3, 0.2, 0.4, 45), short=True, takes=59)
+    sets = CoverageResult(0.9, 0.3, Score(0.6, 0.45, 0.75, 50), 0.8, 0.2, low=0.83, high=0.96, short=True, takes=14)
+    answers = AbstentionResult(0.05, 0.6, 0.9, Score(0.3, 0.2, 0.4, 45), short=True, takes=59)
     write_confidence(run, replace(plain, sets=(sets,), answers=(answers,), folds=5, validation=200))
     page = plain_spaces(write_report(run).read_text(encoding="utf-8"))
     assert "<b>less than requested, and than chance explains</b>" in page
@@ -152,7 +152,7 @@ def test_what_falls_short_is_said_next_to_the_figure(tmp_path: Path) -> None:
 
 def test_the_section_of_an_older_run_is_shown_without_what_it_lacks(tmp_path: Path) -> None:
     run, plain = build_run(tmp_path), made_up()
-    write_confidence(run, replace(plain, sets=(SetsAt(0.9, 0.3, Score(0.91, 0.8, 1.0, 50), 1.2, 0.0),)))
+    write_confidence(run, replace(plain, sets=(CoverageResult(0.9, 0.3, Score(0.91, 0.8, 1.0, 50), 1.2, 0.0),)))
     content = json.loads((run / "confidence.json").read_text("utf-8"))
     for entry in (*content["sets"], *content["answers"]):
         for name in ("low", "high", "short", "takes"):

@@ -15,7 +15,7 @@ from run_folders import HOSTILE, build_run
 from visible_text import visible_texts
 
 import distingo
-from distingo.language import LANGUAGES, written_in
+from distingo.language import LANGUAGES, use_language
 from distingo.report.pages.card import write_card
 from distingo.report.text.wording import score_name
 from tiny_datasets import draw_classes, draw_labels
@@ -111,7 +111,7 @@ def test_no_place_on_the_machine_is_told(runs: dict[str, Path]) -> None:
 def test_nothing_of_a_card_is_left_in_english(runs: dict[str, Path], name: str) -> None:
     lines: dict[str, set[str]] = {}
     for language in LANGUAGES:
-        with written_in(language):
+        with use_language(language):
             write_card(runs[name])
         body = ModelCard(card_of(runs[name])).text
         body = re.sub(r"```.*?```|<!--.*?-->|`[^`]*`", "", body, flags=re.DOTALL)
@@ -139,7 +139,7 @@ def test_nothing_of_a_card_is_left_in_english(runs: dict[str, Path], name: str) 
 def test_the_front_matter_is_the_same_in_every_language(runs: dict[str, Path]) -> None:
     found = []
     for language in LANGUAGES:
-        with written_in(language):
+        with use_language(language):
             write_card(runs["one"])
         found.append(ModelCard(card_of(runs["one"])).data.to_dict())
     assert found[0] == found[1] == found[2]
@@ -186,7 +186,7 @@ def pretrain(run: Path, **backbone: Any) -> None:
     """Let a run's model be one with a pretrained backbone."""
     path = run / "model" / "model.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    own = {"architecture": "mobilenetv2_100", "tag": "tf_in1k", "licence": "apache-2.0", "weights_hash": "aa"}
+    own = {"architecture": "mobilenetv2_100", "tag": "tf_in1k", "license": "apache-2.0", "weights_hash": "aa"}
     content |= {"kind": "pretrained", "mode": "frozen", "head": "linear", "backbone": {**own, **backbone}}
     path.write_text(json.dumps(content), encoding="utf-8")
 

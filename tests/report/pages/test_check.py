@@ -6,7 +6,7 @@ from faulty_data import draw_faulty
 
 import distingo
 from distingo.curation.findings import FINDING_KINDS
-from distingo.report.pages.check import WORDS
+from distingo.report.pages.check import KIND_TEXTS
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_kind_has_words():
-    assert set(WORDS) == set(FINDING_KINDS)
+    assert set(KIND_TEXTS) == set(FINDING_KINDS)
 
 
 def test_the_page_names_files_and_shows_pairs(page):

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 from run_folders import HOSTILE, SCRIPTS, build_run
 
-from distingo.evaluation.comparing import compare_runs
+from distingo.evaluation.compare_runs import compare_runs
 from distingo.report.pages.comparison import MOST_SHOWN, draw_rail, write_comparison_page
 from distingo.report.pages.comparison_tables import view_classes
 from tiny_runs import answer, copy_run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
+from distingo.evaluation.comparison_records import ComparedRun, Comparison, Cost
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.metrics.paired import PairedScore, RecipeDifference
 from distingo.report.pages.comparison_summary import is_clear, summarize_comparison

@@ -17,7 +17,7 @@ from distingo.explanation.records import (
     NetworkLayers,
 )
 from distingo.messages.notes import text_note
-from distingo.report.pages.explanation_sheet import WIDTH, chance, describe_answer, describe_class, write_explanation
+from distingo.report.pages.explanation_sheet import WIDTH, chance, describe_class, explanation_title, write_explanation
 from distingo.report.pages.samples import write_layers
 
 
@@ -44,7 +44,7 @@ def explanation(*classes: ClassExplanation, size: tuple[int, int] = (120, 200)) 
         probabilities=(0.93, 0.05, 0.02),
         given=("猫",),
         classes=classes,
-        neighbours=(neighbor, replace(neighbor, labels=("قطط",), image=None)),
+        neighbors=(neighbor, replace(neighbor, labels=("قطط",), image=None)),
         notes=(text_note("a note that is long " * 12),),
     )
 
@@ -78,8 +78,8 @@ def test_probabilities_are_never_rounded_to_certainty() -> None:
 
 def test_the_answer_of_several_labels_lists_those_given() -> None:
     several = replace(explanation(), task="multi-label", given=("猫", "قطط"))
-    assert describe_answer(several) == "small-cnn gives 猫 (93 %), قطط (5.0 %)"
-    assert describe_answer(replace(several, given=())) == "small-cnn gives no label"
+    assert explanation_title(several) == "small-cnn gives 猫 (93 %), قطط (5.0 %)"
+    assert explanation_title(replace(several, given=())) == "small-cnn gives no label"
 
 
 def test_a_sheet_holds_everything_and_is_cut_to_it(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from distingo.report.pages.tuning import (
     RIGHT,
     TOP,
     cautions,
+    describe_choice,
     draw_history,
     draw_slices,
+    format_score,
     name_trials,
-    say_choice,
-    say_gain,
-    say_score,
+    summarize_gain,
     write_tuning_page,
 )
 
@@ -37,7 +37,7 @@ def test_the_page_says_by_how_much_and_what_to_doubt(tmp_path: Path) -> None:
     assert search.best_trial is not None
     assert search.best_trial.number == 10
     assert (
-        say_gain(search)
+        summarize_gain(search)
         == "The best recipe: accuracy 91.0% on validation, 10.0 points better than the default's 81.0%."
     )
     assert "The best recipe reaches <strong>91.0%</strong> accuracy" in page
@@ -84,7 +84,7 @@ def test_no_recipe_is_called_the_best_where_several_tie(tmp_path: Path) -> None:
     search = tie(build_search())
     page = re.sub(r"\s+", " ", read(search, tmp_path))
     assert (
-        say_gain(search)
+        summarize_gain(search)
         == "Trials 6 and 10 tie: accuracy 91.0% on validation, 10.0 points better than the default's 81.0%."
     )
     assert "Trials 6 and 10 tie: they reach <strong>91.0%</strong> accuracy" in page
@@ -99,9 +99,10 @@ def test_no_recipe_is_called_the_best_where_several_tie(tmp_path: Path) -> None:
 def test_the_default_is_chosen_where_others_tie_with_it(tmp_path: Path) -> None:
     search = tie(build_search(), with_default=True)
     assert (
-        say_gain(search) == "No recipe is better than the default: accuracy 91.0% on validation; trial 10 ties with it."
+        summarize_gain(search)
+        == "No recipe is better than the default: accuracy 91.0% on validation; trial 10 ties with it."
     )
-    assert say_choice(search) == "trial 1, of the 2 that tie the default recipe"
+    assert describe_choice(search) == "trial 1, of the 2 that tie the default recipe"
     assert "on validation; others tie with it." in read(search, tmp_path)
 
 
@@ -147,7 +148,7 @@ def test_a_higher_learning_rate_lies_further_right() -> None:
 
 
 def test_a_loss_is_told_as_one() -> None:
-    assert say_score("validation_loss", -0.25) == "0.2500"
+    assert format_score("validation_loss", -0.25) == "0.2500"
 
 
 @pytest.mark.browser

@@ -24,7 +24,7 @@ from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.decoding.value_summaries import ValueSummary
 from distingo.datasets.walking import Candidate
 from distingo.files import content_hash
-from distingo.language import written_in
+from distingo.language import use_language
 from distingo.messages.notes import Note, note, text_note
 from distingo.records import ImageNote, ImageSpec, ManifestStatus
 
@@ -58,29 +58,29 @@ class Product:
         return self.compute(Image.fromarray(gray))
 
 
-def pixels_product(cache: Cache, rendition: ImageSpec) -> Product:
+def pixels_product(cache: Cache, spec: ImageSpec) -> Product:
     """A product for the images themselves at a fixed size.
 
     Args:
         cache: The cache of the rows.
-        rendition: Size, channels and resize mode.
+        spec: Size, channels and resize mode.
 
     Returns:
         A product with uint8 rows of shape (height, width, channels).
     """
-    fitting = rendition.fit if rendition.fit == "stretch" else f"crop-{rendition.crop_fraction!r}"
-    kind = f"pixels-{fitting}-{rendition.interpolation}-pillow-{PIL.__version__}-decoded-{DECODING}"
-    shape = (rendition.height, rendition.width, rendition.channels)
+    fitting = spec.fit if spec.fit == "stretch" else f"crop-{spec.crop_fraction!r}"
+    kind = f"pixels-{fitting}-{spec.interpolation}-pillow-{PIL.__version__}-decoded-{DECODING}"
+    shape = (spec.height, spec.width, spec.channels)
 
     def compute(image: Image.Image) -> np.ndarray:
-        return render(image, rendition)
+        return render(image, spec)
 
     def compute_from_array(gray: np.ndarray) -> np.ndarray:
-        if gray.shape == shape[:2] and rendition.fit == "stretch":
+        if gray.shape == shape[:2] and spec.fit == "stretch":
             return np.broadcast_to(gray[..., None], shape)
         return compute(Image.fromarray(gray))
 
-    return Product(cache.store(kind, shape, "uint8"), compute, compute_from_array, enough=shorter_side_for(rendition))
+    return Product(cache.store(kind, shape, "uint8"), compute, compute_from_array, enough=shorter_side_for(spec))
 
 
 _RECORD = struct.Struct("<BB16s24sII")
@@ -218,7 +218,7 @@ def _pack_reason(reason: Note | None, room: int) -> bytes:
     content = json.dumps(asdict(reason), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     if len(content) <= room:
         return content
-    with written_in("en"):
+    with use_language("en"):
         text = str(reason)
     for length in range(room, 0, -16):
         content = json.dumps(text[:length]).encode()
@@ -243,7 +243,7 @@ def _unpack_values(content: bytes) -> ValueSummary | None:
     return ValueSummary(dtype.rstrip(b"\0").decode(), bits, *ends, tuple(marks[:count]))
 
 
-_KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 3}
+_PRIORITY = {"test": 0, "validation": 1, "train": 2, None: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FileUse:
     """How a file is used.
 
     Attributes:
@@ -276,7 +276,7 @@ class Verdict:
     same_as: str = ""
 
 
-def evaluate(examined: Sequence[Examined]) -> list[Verdict]:
+def resolve_duplicates(examined: Sequence[Examined]) -> list[FileUse]:
     """Decide for every file whether it is used.
 
     Of images with identical bytes or identical pixels, one is used: the one in the test split, otherwise in the
@@ -293,41 +293,41 @@ def evaluate(examined: Sequence[Examined]) -> list[Verdict]:
     groups: dict[str, list[int]] = defaultdict(list)
     for index, entry in enumerate(examined):
         groups[entry.facts.pixels or entry.content].append(index)
-    verdicts = [Verdict("used" if entry.facts.usable else "unusable", entry.facts.reason) for entry in examined]
+    uses = [FileUse("used" if entry.facts.usable else "unusable", entry.facts.reason) for entry in examined]
     for key, indices in groups.items():
         if len(indices) == 1 or not key:
             continue
         members = [examined[index] for index in indices]
-        for index, verdict in zip(indices, _judge_group(members), strict=True):
-            verdicts[index] = verdict
-    return verdicts
+        for index, use in zip(indices, _resolve_group(members), strict=True):
+            uses[index] = use
+    return uses
 
 
-def _judge_group(members: list[Examined]) -> list[Verdict]:
+def _resolve_group(members: list[Examined]) -> list[FileUse]:
     if not members[0].facts.usable:
         first = members[0].candidate.source.file
-        return [Verdict("unusable", member.facts.reason, first if at else "") for at, member in enumerate(members)]
+        return [FileUse("unusable", member.facts.reason, first if at else "") for at, member in enumerate(members)]
     classes = {member.candidate.labels for member in members}
     if len(classes) > 1:
         return [_conflict(member, members) for member in members]
-    used = min(members, key=lambda member: _KEPT_FIRST[member.candidate.split])
-    return [Verdict("used", member.facts.reason) if member is used else _duplicate(member, used) for member in members]
+    used = min(members, key=lambda member: _PRIORITY[member.candidate.split])
+    return [FileUse("used", member.facts.reason) if member is used else _duplicate(member, used) for member in members]
 
 
-def _duplicate(member: Examined, kept: Examined) -> Verdict:
-    return Verdict(
+def _duplicate(member: Examined, used: Examined) -> FileUse:
+    return FileUse(
         "duplicate",
-        note(f"same-{_shared(member, kept)}", file=kept.candidate.source.file),
-        kept.candidate.source.file,
+        note(f"same-{_shared(member, used)}", file=used.candidate.source.file),
+        used.candidate.source.file,
     )
 
 
-def _conflict(member: Examined, members: list[Examined]) -> Verdict:
+def _conflict(member: Examined, members: list[Examined]) -> FileUse:
     other = next(entry for entry in members if entry.candidate.labels != member.candidate.labels)
     names = sorted({", ".join(entry.candidate.labels) or "no label" for entry in members})
     kind = "classes" if all(len(entry.candidate.labels) == 1 for entry in members) else "labels"
     reason = note(f"same-{_shared(member, other)}-other-{kind}", count=len(names), names=tuple(names))
-    return Verdict("conflict", reason, other.candidate.source.file)
+    return FileUse("conflict", reason, other.candidate.source.file)
 
 
 def _shared(one: Examined, other: Examined) -> str:

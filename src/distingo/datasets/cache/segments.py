@@ -92,7 +92,7 @@ def write_footer(file: IO[bytes], keys: Sequence[str], checksums: Sequence[int],
     file.write(_FOOTER.pack(_MAGIC, len(keys), row_bytes, zlib.crc32(index)))
 
 
-def hold_written(file: IO[bytes], path: Path, row_bytes: int) -> Segment:
+def map_unfinished(file: IO[bytes], path: Path, row_bytes: int) -> Segment:
     """Map a segment while it is being finished, so that it can't be evicted before it is read."""
     file.flush()
     duplicate = os.fdopen(os.dup(file.fileno()), "rb")

@@ -22,7 +22,7 @@ from distingo.datasets.cache.segments import Segment, StoredRows
 from distingo.errors import ResourceError, UsageError
 from distingo.files import atomic_writer, content_hash
 
-__all__ = ["ArrayStore", "Cache", "RowWriter", "StoredRows", "keep_bytes", "recall_bytes"]
+__all__ = ["ArrayStore", "Cache", "RowWriter", "StoredRows", "load_bytes", "store_bytes"]
 
 _SEGMENT_BYTES = 256 * 2**20
 _WRITE_BYTES = 4 * 2**20
@@ -49,8 +49,8 @@ class ArrayStore:
         self._folder = folder
         self._row_bytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
         self._segments: list[Segment] = []
-        self._where: dict[str, tuple[int, int]] = {}
-        self._opening = threading.Lock()
+        self._locations: dict[str, tuple[int, int]] = {}
+        self._open_lock = threading.Lock()
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """List the keys that have no row yet.
@@ -64,11 +64,11 @@ class ArrayStore:
         Raises:
             ResourceError: The cache can't be read.
         """
-        candidates = dict.fromkeys(key for key in keys if key not in self._where)
+        candidates = dict.fromkeys(key for key in keys if key not in self._locations)
         if candidates:
-            with self._opening:
-                self._open_segments({key for key in candidates if key not in self._where})
-        return [key for key in candidates if key not in self._where]
+            with self._open_lock:
+                self._open_segments({key for key in candidates if key not in self._locations})
+        return [key for key in candidates if key not in self._locations]
 
     def writer(self) -> RowWriter:
         """Open the store for adding rows; use it in a ``with`` statement."""
@@ -92,7 +92,7 @@ class ArrayStore:
                 "run the same command again",
                 code="changed_meanwhile",
             )
-        locations = np.array([self._where[key] for key in keys], np.int64).reshape(-1, 2)
+        locations = np.array([self._locations[key] for key in keys], np.int64).reshape(-1, 2)
         used, parts = np.unique(locations[:, 0], return_inverse=True)
         arrays = [self._typed(self._segments[number]) for number in used]
         if not arrays:
@@ -102,10 +102,10 @@ class ArrayStore:
     def _typed(self, segment: Segment) -> np.ndarray:
         return segment.values.view(self.dtype).reshape(-1, *self.shape)
 
-    def _open_segments(self, wanted: set[str]) -> None:
+    def _open_segments(self, keys: set[str]) -> None:
         opened = {segment.path for segment in self._segments}
         for path in self._cache.list_segments(self._folder):
-            if not wanted:
+            if not keys:
                 return
             if path in opened:
                 continue
@@ -115,20 +115,20 @@ class ArrayStore:
                 continue
             except OSError as error:
                 raise _unreadable(path, error) from error
-            if segment is not None and wanted.isdisjoint(segment.keys):
+            if segment is not None and keys.isdisjoint(segment.keys):
                 continue
             if segment is None or not segment.is_intact():
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
                 continue
             self._adopt(segment)
-            wanted.difference_update(segment.keys)
+            keys.difference_update(segment.keys)
 
     def _adopt(self, segment: Segment) -> None:
         number = len(self._segments)
         self._segments.append(segment)
         for row, key in enumerate(segment.keys):
-            self._where.setdefault(key, (number, row))
+            self._locations.setdefault(key, (number, row))
         with contextlib.suppress(OSError):
             os.utime(segment.path)  # the time of last use, which determines eviction
 
@@ -145,7 +145,7 @@ class RowWriter:
         self._pending = bytearray()
         self._stack = contextlib.ExitStack()
         self._path = Path()
-        self._begun = 0.0
+        self._started = 0.0
 
     def __enter__(self) -> RowWriter:
         return self
@@ -185,14 +185,14 @@ class RowWriter:
         self._checksums.append(zlib.crc32(content))
         if len(self._pending) >= _WRITE_BYTES:
             self._flush()
-        if len(self._keys) * len(content) >= _SEGMENT_BYTES or time.monotonic() - self._begun > _SEGMENT_SECONDS:
+        if len(self._keys) * len(content) >= _SEGMENT_BYTES or time.monotonic() - self._started > _SEGMENT_SECONDS:
             self._seal()
 
     def _open(self) -> None:
         if self._file is None:
             self._path = self._store._folder / f"{uuid.uuid4().hex}{segments.ENDING}"
             self._file = self._stack.enter_context(atomic_writer(self._path))
-            self._begun = time.monotonic()
+            self._started = time.monotonic()
 
     def _flush(self) -> None:
         """Write in large chunks: each write may switch threads, which costs milliseconds."""
@@ -209,7 +209,7 @@ class RowWriter:
         self._flush()
         try:
             segments.write_footer(self._file, self._keys, self._checksums, self._store._row_bytes)
-            segment = segments.hold_written(self._file, self._path, self._store._row_bytes)
+            segment = segments.map_unfinished(self._file, self._path, self._store._row_bytes)
         except OSError as error:
             self._abandon(error)
         self._reset()
@@ -311,7 +311,7 @@ class Cache:
                     path.unlink(missing_ok=True)
 
 
-def keep_bytes(cache: Cache, kind: str, key: str, content: bytes) -> bool:
+def store_bytes(cache: Cache, kind: str, key: str, content: bytes) -> bool:
     """Store bytes, such as a converted network, under a key; write errors are ignored.
 
     Args:
@@ -335,8 +335,8 @@ def keep_bytes(cache: Cache, kind: str, key: str, content: bytes) -> bool:
     return True
 
 
-def recall_bytes(cache: Cache, kind: str, key: str) -> np.ndarray | None:
-    """Read the bytes that `keep_bytes` stored.
+def load_bytes(cache: Cache, kind: str, key: str) -> np.ndarray | None:
+    """Read the bytes that `store_bytes` stored.
 
     Args:
         cache: The cache.

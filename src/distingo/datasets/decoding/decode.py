@@ -65,9 +65,9 @@ NO_LIMIT = 2**62
 DECODING = 5
 """Version of decoding, incremented whenever a file may yield different pixels; part of cache keys."""
 
-_MOST_COMPONENTS = 4
+_MAX_COMPONENTS = 4
 
-_MOST_REMARKS = 3
+_MAX_REMARKS = 3
 
 _reading = threading.Lock()
 """Guards reading, as callers may pass the same image to two threads."""
@@ -126,11 +126,11 @@ def decode(
             error = raised
     if error is None:
         notes: tuple[ImageNote, ...] = ("decoder-warning",) if complaints else ()
-        return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MOST_REMARKS]))
+        return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MAX_REMARKS]))
     if isinstance(error, TooManyPixelsError):
         raise error
     known_error = str(error.reason.values.get("error", ""))
-    if new_complaints := tuple(line for line in complaints[:_MOST_REMARKS] if line not in known_error):
+    if new_complaints := tuple(line for line in complaints[:_MAX_REMARKS] if line not in known_error):
         reason = note("with-complaints", reason=error.reason, complaints=new_complaints)
         raise type(error)(reason, error.format, code=error.code) from error
     raise error
@@ -149,7 +149,7 @@ def _decode(data: bytes, max_pixels: int, enough: int | None, value_range: Value
             width, height = page.upright_size
             pillow_limit = Image.MAX_IMAGE_PIXELS or NO_LIMIT
             if width * height > pillow_limit or not tiff.read_by_pillow(page, layout):
-                decoded_page = tiff.show(page, layout, max_pixels, value_range)
+                decoded_page = tiff.decode_page(page, layout, max_pixels, value_range)
                 return show_parts(decoded_page.image, decoded_page.alpha, name, page.orientation, decoded_page.values)
         try:
             if name == "JPEG" and is_padded(data):
@@ -249,7 +249,7 @@ def _decode_by_pillow(
         return show_image(image, name, value_range, cicp=facts.cicp)
     if name == "JPEG 2000":
         components, bits, signed = jpeg_2000_bits(data) or (1, 8, 0)
-        if components > _MOST_COMPONENTS:
+        if components > _MAX_COMPONENTS:
             raise UnsupportedError(note("unsupported-jpeg-2000", count=components), name)
         if bits > 8 or signed:
             return show_values(deep_images.read_deep_jpeg2000(data, image, bits), name, value_range)

@@ -46,7 +46,7 @@ class NetpbmHeader:
         width: In pixels.
         height: In pixels.
         channels: Samples per pixel.
-        most: The value of white; for PFM the scale, negative for little-endian.
+        maxval: The value of white; for PFM the scale, negative for little-endian.
         at: Offset of the pixels.
     """
 
@@ -54,20 +54,20 @@ class NetpbmHeader:
     width: int
     height: int
     channels: int
-    most: float
+    maxval: float
     at: int
 
     @property
     def deep(self) -> bool:
         """Whether it has more than the 256 levels that Pillow preserves."""
-        return self.magic in _FLOAT or self.most > 255
+        return self.magic in _FLOAT or self.maxval > 255
 
     @property
     def dtype(self) -> np.dtype:
         """Type of a stored sample."""
         if self.magic in _FLOAT:
-            return np.dtype("<f4" if self.most < 0 else ">f4")
-        return np.dtype(np.uint8 if self.most < 256 else ">u2")
+            return np.dtype("<f4" if self.maxval < 0 else ">f4")
+        return np.dtype(np.uint8 if self.maxval < 256 else ">u2")
 
 
 def read_netpbm_header(data: bytes) -> NetpbmHeader | None:
@@ -149,8 +149,8 @@ def _read_plain(data: bytes, header: NetpbmHeader, count: int) -> np.ndarray:
         separator = _SPACE.search(text, at + _STRETCH)
         end = separator.start() if separator is not None else len(text)
         part = np.array(text[at:end].split()[: count - count_read], dtype=np.uint32)
-        if part.size and part.max() > header.most:
-            raise ValueError(f"a value above {header.most:.0f}")
+        if part.size and part.max() > header.maxval:
+            raise ValueError(f"a value above {header.maxval:.0f}")
         numbers[count_read : count_read + part.size] = part
         count_read, at = count_read + part.size, end
     return numbers
@@ -166,11 +166,11 @@ _JPEG_2000_BYTES = 6.75
 """Maximum memory in bytes per sample of JPEG 2000, as the decoder always works with 32-bit integers."""
 
 
-def require_codecs(what: str, name: str) -> Any:
+def require_codecs(kind: str, name: str) -> Any:
     """Import the package that reads deep images.
 
     Args:
-        what: Kind of file, for the error message.
+        kind: Kind of file, for the error message.
         name: Its format.
 
     Raises:
@@ -179,7 +179,7 @@ def require_codecs(what: str, name: str) -> Any:
     try:
         import imagecodecs
     except ImportError as error:
-        raise UnsupportedError(note("needs-imagecodecs", kind=what), name, code="missing_extra") from error
+        raise UnsupportedError(note("needs-imagecodecs", kind=kind), name, code="missing_extra") from error
     return imagecodecs
 
 
@@ -274,13 +274,13 @@ def read_netpbm(data: bytes, header: NetpbmHeader, max_pixels: int) -> StoredVal
     """
     check_size(header.width, header.height, "PPM", max_pixels)
     values = read_netpbm_values(data, header)
-    if values.dtype == np.uint8 and header.most < 255:
-        values = by_block(lambda block: np.rint(block * (255 / header.most)).astype(np.uint8), values)
-    bits = int(header.most).bit_length() if values.dtype == np.uint16 else None
-    if bits is not None and header.most != 2**bits - 1:
+    if values.dtype == np.uint8 and header.maxval < 255:
+        values = by_block(lambda block: np.rint(block * (255 / header.maxval)).astype(np.uint8), values)
+    bits = int(header.maxval).bit_length() if values.dtype == np.uint16 else None
+    if bits is not None and header.maxval != 2**bits - 1:
         # The white value is not the largest value of any number of bits.
         for block in blocks_of(values):
-            values[block] = np.rint(values[block] * (65535 / header.most))
+            values[block] = np.rint(values[block] * (65535 / header.maxval))
         bits = 16
     return StoredValues(values, bits)
 

@@ -23,11 +23,11 @@ from distingo.messages.notes import Note, note
 
 _LOGGERS = ("PIL", "tifffile", "imagecodecs", "pillow_heif")
 
-_MOST_LETTERS = 160
+_MAX_LENGTH = 160
 
 _lock = threading.Lock()
 
-_heard = threading.local()
+_thread = threading.local()
 
 
 class _State:
@@ -41,7 +41,7 @@ class _State:
 
 class _Listener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        complaints = getattr(_heard, "complaints", None)
+        complaints = getattr(_thread, "complaints", None)
         if complaints is not None:
             with contextlib.suppress(Exception):  # a record with the wrong number of arguments
                 complaints.append(record.getMessage())
@@ -64,18 +64,18 @@ def enable() -> None:
 def complaints_of_decoding() -> Iterator[list[str]]:
     """Collect the warnings of decoders in this thread without duplicates; the list is complete when the block ends."""
     listen()
-    previous = getattr(_heard, "complaints", None)
+    previous = getattr(_thread, "complaints", None)
     complaints: list[str] = []
-    _heard.complaints = complaints
+    _thread.complaints = complaints
     start = _caught_bytes()
     try:
         yield complaints
     finally:
-        _heard.complaints = previous
+        _thread.complaints = previous
         if (end := _caught_bytes()) > start and _State.file is not None:
             text = os.pread(_State.file.fileno(), min(end - start, 10_000), start).decode("utf-8", "replace")
             complaints += (line.removeprefix("tempfile.tif: ") for line in text.splitlines())
-        complaints[:] = dict.fromkeys(" ".join(line.split())[:_MOST_LETTERS] for line in complaints if line.strip())
+        complaints[:] = dict.fromkeys(" ".join(line.split())[:_MAX_LENGTH] for line in complaints if line.strip())
 
 
 def _caught_bytes() -> int:
@@ -127,7 +127,7 @@ def _redirect() -> None:
     ]
     file = restore.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack is its context
 
-    def put_back() -> None:
+    def restore_streams() -> None:
         os.dup2(terminal, number)
         sys.stderr = original
         for handler in handlers:
@@ -140,7 +140,7 @@ def _redirect() -> None:
     for handler in handlers:
         handler.setStream(stream)
     _State.file = file
-    restore.callback(put_back)
+    restore.callback(restore_streams)
 
 
 class UndecodableError(DataError):

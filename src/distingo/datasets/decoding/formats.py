@@ -237,7 +237,7 @@ def describe_non_image(name: str) -> Note | None:
     return note(code) if code else None
 
 
-def why_no_image(name: str) -> str:
+def describe_unusable(name: str) -> str:
     """Explain why any format that is not accepted is not an image, as text."""
     return str(describe_non_image(name) or f"not a picture ({name})")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps
 
-from distingo.errors import UsageError, name_the_nearest, option
+from distingo.errors import UsageError, option, suggest_names
 from distingo.records import ImageSpec
 
 _FILTERS = {
@@ -20,7 +20,7 @@ _FILTERS = {
 _LONGEST_ASPECT = 20
 
 
-def render(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
+def render(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     """Resize an image with anti-aliasing, and convert it to the requested channels.
 
     ``crop`` follows torchvision's ``Resize`` of the shorter side with ``CenterCrop``, which is how timm
@@ -28,72 +28,72 @@ def render(image: Image.Image, rendition: ImageSpec) -> np.ndarray:
 
     Args:
         image: Mode ``RGB`` or ``L``.
-        rendition: Size, channels and resize mode.
+        spec: Size, channels and resize mode.
 
     Returns:
         uint8 of shape (height, width, channels).
     """
-    if rendition.channels == 1 and image.mode != "L":
+    if spec.channels == 1 and image.mode != "L":
         image = image.convert("L")
-    image = _crop(image, rendition) if rendition.fit == "crop" else _stretch(image, rendition)
-    if rendition.channels == 3 and image.mode != "RGB":
+    image = _crop(image, spec) if spec.fit == "crop" else _stretch(image, spec)
+    if spec.channels == 3 and image.mode != "RGB":
         image = image.convert("RGB")
-    return np.array(image).reshape(rendition.height, rendition.width, rendition.channels)
+    return np.array(image).reshape(spec.height, spec.width, spec.channels)
 
 
-def shorter_side_for(rendition: ImageSpec) -> int:
+def shorter_side_for(spec: ImageSpec) -> int:
     """The minimum shorter side of an image in pixels, upright or not, for which rendering never enlarges it."""
-    return math.ceil(max(rendition.height, rendition.width) / rendition.crop_fraction)
+    return math.ceil(max(spec.height, spec.width) / spec.crop_fraction)
 
 
-def seen_part(width: int, height: int, rendition: ImageSpec) -> tuple[float, float, float, float]:
+def visible_part(width: int, height: int, spec: ImageSpec) -> tuple[float, float, float, float]:
     """The part of an image that `render` uses.
 
     Args:
         width: Width of the upright image in pixels.
         height: Height of the upright image in pixels.
-        rendition: As for `render`.
+        spec: As for `render`.
 
     Returns:
         Left, top, right and bottom as shares of the image's sides; (0, 0, 1, 1) if nothing is cropped.
     """
-    if rendition.fit == "stretch":
+    if spec.fit == "stretch":
         return 0.0, 0.0, 1.0, 1.0
     left, top, right, bottom = _middle_of_strip((width, height))
-    (wide, high), x, y = _resized_and_cut((right - left, bottom - top), rendition)
+    (wide, high), x, y = _crop_geometry((right - left, bottom - top), spec)
     across, down = (right - left) / wide / width, (bottom - top) / high / height
     return (
         left / width + x * across,
         top / height + y * down,
-        left / width + (x + rendition.width) * across,
-        top / height + (y + rendition.height) * down,
+        left / width + (x + spec.width) * across,
+        top / height + (y + spec.height) * down,
     )
 
 
-def _stretch(image: Image.Image, rendition: ImageSpec) -> Image.Image:
-    size = (rendition.width, rendition.height)
-    return image if image.size == size else image.resize(size, _FILTERS[rendition.interpolation])
+def _stretch(image: Image.Image, spec: ImageSpec) -> Image.Image:
+    size = (spec.width, spec.height)
+    return image if image.size == size else image.resize(size, _FILTERS[spec.interpolation])
 
 
-def _crop(image: Image.Image, rendition: ImageSpec) -> Image.Image:
+def _crop(image: Image.Image, spec: ImageSpec) -> Image.Image:
     image = _shorten(image)
-    size, left, top = _resized_and_cut(image.size, rendition)
+    size, left, top = _crop_geometry(image.size, spec)
     if image.size != size:
-        image = image.resize(size, _FILTERS[rendition.interpolation])
-    return image.crop((left, top, left + rendition.width, top + rendition.height))
+        image = image.resize(size, _FILTERS[spec.interpolation])
+    return image.crop((left, top, left + spec.width, top + spec.height))
 
 
-def _resized_and_cut(original: tuple[int, int], rendition: ImageSpec) -> tuple[tuple[int, int], int, int]:
+def _crop_geometry(original: tuple[int, int], spec: ImageSpec) -> tuple[tuple[int, int], int, int]:
     """The width and height that an image is resized to, and the left and top of the crop."""
     width, height = original
-    if rendition.height == rendition.width:
-        shorter = math.floor(rendition.height / rendition.crop_fraction)
+    if spec.height == spec.width:
+        shorter = math.floor(spec.height / spec.crop_fraction)
         longer = int(shorter * max(width, height) / min(width, height))
         size = (shorter, longer) if width <= height else (longer, shorter)
     else:
-        scale = max(rendition.width / width, rendition.height / height) / rendition.crop_fraction
-        size = (max(rendition.width, round(width * scale)), max(rendition.height, round(height * scale)))
-    return size, round((size[0] - rendition.width) / 2), round((size[1] - rendition.height) / 2)
+        scale = max(spec.width / width, spec.height / height) / spec.crop_fraction
+        size = (max(spec.width, round(width * scale)), max(spec.height, round(height * scale)))
+    return size, round((size[0] - spec.width) / 2), round((size[1] - spec.height) / 2)
 
 
 def _shorten(image: Image.Image) -> Image.Image:
@@ -147,7 +147,7 @@ def require_views(name: str) -> tuple[str, ...]:
     """
     if name not in VIEW_SETS:
         raise UsageError(
-            f"{option('views')} {name}: no such set of views; {name_the_nearest(name, list(VIEW_SETS))}",
+            f"{option('views')} {name}: no such set of views; {suggest_names(name, list(VIEW_SETS))}",
             code="unknown_name",
             parameter="views",
         )
@@ -159,7 +159,7 @@ def share_of_split(view: str) -> float:
     return _CORNER if view in _CORNERS else 1.0
 
 
-def look(image: Image.Image, view: str) -> Image.Image:
+def apply_view(image: Image.Image, view: str) -> Image.Image:
     """Create a view of an image.
 
     Args:

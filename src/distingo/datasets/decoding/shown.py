@@ -24,7 +24,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_TELLING_KEYS = {"transparency", "icc_profile", "gamma", "chromaticity"}
+_APPEARANCE_KEYS = {"transparency", "icc_profile", "gamma", "chromaticity"}
 """Entries of a Pillow image's info that affect its appearance."""
 
 _PIXELS_AT_ONCE = 2**18
@@ -64,12 +64,12 @@ def show_image(
         The image in mode ``RGB`` or ``L``: values scaled, colors converted to sRGB, composited over white, upright.
     """
     orientation = orientation_of(image)
-    if image.mode in {"RGB", "L"} and cicp is None and not image.info.keys() & _TELLING_KEYS:
-        return Decoded(_turned(image, orientation), name)
+    if image.mode in {"RGB", "L"} and cicp is None and not image.info.keys() & _APPEARANCE_KEYS:
+        return Decoded(_upright(image, orientation), name)
     if image.mode.startswith("I") or image.mode == "F":
         profile = profile_of(image, name, cicp, gray=True)
         return show_values(StoredValues(_with_transparent_value(image), None, profile, orientation), name, value_range)
-    colors, alpha = _split(image)
+    colors, alpha = _split_alpha(image)
     profile = profile_of(image, name, cicp, gray=colors.mode == "L")
     return _finish(Decoded(colors, name), alpha, profile, orientation)
 
@@ -122,7 +122,7 @@ def show_parts(
     return _finish(Decoded(colors, name, values), alpha, profile, orientation)
 
 
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
     if orientation not in _UPRIGHT:
         return image
     upright = image.transpose(_UPRIGHT[orientation])
@@ -146,7 +146,7 @@ def _finish(decoded: Decoded, alpha: Image.Image | None, profile: bytes | None, 
         values = None if values is None else _mixed(values, alpha.tobytes())
     if values is not None and orientation in _UPRIGHT:
         values = replace(values, digest=f"{orientation}{values.digest}"[:32])
-    return replace(decoded, image=_turned(image, orientation), values=values, notes=notes)
+    return replace(decoded, image=_upright(image, orientation), values=values, notes=notes)
 
 
 def _mixed(values: ValueSummary, content: bytes) -> ValueSummary:
@@ -154,7 +154,7 @@ def _mixed(values: ValueSummary, content: bytes) -> ValueSummary:
     return replace(values, digest=hashlib.sha256(values.digest.encode() + content).hexdigest()[:32])
 
 
-def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Split into the colors in mode ``L``, ``RGB`` or ``CMYK``, and the alpha if it is not constant."""
     gray = image.mode in {"1", "L", "LA", "La"}
     if image.mode == "La":
@@ -162,7 +162,7 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         colors = layer.convert("RGB")
-        return colors.getchannel("R") if gray else colors, _telling(layer.getchannel("A"))
+        return colors.getchannel("R") if gray else colors, _used_alpha(layer.getchannel("A"))
     if gray:
         return image.convert("L"), None
     if image.mode == "LAB":
@@ -170,7 +170,7 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return image if image.mode == "CMYK" else image.convert("RGB"), None
 
 
-def _telling(alpha: Image.Image) -> Image.Image | None:
+def _used_alpha(alpha: Image.Image) -> Image.Image | None:
     """The alpha, or None if it is constant: opaque, or an unused channel of zeros."""
     lowest, highest = alpha.getextrema()
     return None if highest == 0 or lowest == 255 else alpha

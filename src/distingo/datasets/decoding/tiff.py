@@ -29,7 +29,7 @@ from distingo.datasets.decoding.value_summaries import (
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DecodedPage:
     """A page as an image, before its color profile, alpha and orientation are applied.
 
     Attributes:
@@ -60,7 +60,9 @@ def read_by_pillow(page: Page, layout: Layout) -> bool:
     return True
 
 
-def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | ValueRanges | None = None) -> Shown:
+def decode_page(
+    page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | ValueRanges | None = None
+) -> DecodedPage:
     """Decode a page into an image.
 
     Args:
@@ -109,7 +111,7 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
     image = _to_image(pixels, mode)
     if profile := page.directory.content(34675):
         image.info["icc_profile"] = profile
-    return Shown(image, alpha, values)
+    return DecodedPage(image, alpha, values)
 
 
 def _scale(

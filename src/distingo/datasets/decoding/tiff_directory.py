@@ -12,13 +12,13 @@ from distingo.datasets.decoding.failures import UndecodableError
 from distingo.messages.notes import note
 
 # Limits for tags and pages, as a file may contain excessive numbers; anything beyond is ignored.
-_MOST_TAGS = 4096
+_MAX_TAGS = 4096
 
-_MOST_PAGES = 1000
+_MAX_PAGES = 1000
 
-_MOST_SUBDIRECTORIES = 64
+_MAX_SUBDIRECTORIES = 64
 
-_MOST_SAMPLES = 65535
+_MAX_SAMPLES = 65535
 
 _TYPES = {
     1: "u1",
@@ -67,10 +67,10 @@ class Directory:
     next: int
     entries: dict[int, tuple[int, int, int]]
 
-    def array(self, tag: int, most: int) -> np.ndarray | None:
-        """The first `most` values of a tag as float64 or an integer type; None if it is missing or broken."""
+    def array(self, tag: int, max_count: int) -> np.ndarray | None:
+        """The first `max_count` values of a tag as float64 or an integer type; None if it is missing or broken."""
         kind, count, position = self.entries.get(tag, (0, 0, 0))
-        count = min(count, most)
+        count = min(count, max_count)
         if kind in _RATIONALS:
             parts = self._read(_RATIONALS[kind], 2 * count, position)
             if parts is None or not parts[1::2].all():
@@ -83,9 +83,9 @@ class Directory:
         values = self.array(tag, 1)
         return default if values is None or not np.isfinite(values[0]) else int(values[0])
 
-    def numbers(self, tag: int, most: int) -> tuple[int, ...]:
+    def numbers(self, tag: int, max_count: int) -> tuple[int, ...]:
         """The values of an integer tag; empty if it is missing or broken."""
-        values = self.array(tag, most)
+        values = self.array(tag, max_count)
         return () if values is None or values.dtype.kind == "f" else tuple(values.tolist())
 
     def content(self, tag: int) -> bytes | None:
@@ -221,7 +221,7 @@ def _read_directory(data: bytes, order: str, big: bool, offset: int) -> Director
     if not offset >= 8 or start > len(data):
         raise EOFError
     count = int(np.frombuffer(data, order + counter, 1, offset)[0])
-    if not 0 < count <= _MOST_TAGS:
+    if not 0 < count <= _MAX_TAGS:
         raise UndecodableError(note("damaged-because", format="TIFF", error="its directory is no directory"), "TIFF")
     end = start + count * entry.itemsize
     if end > len(data):
@@ -242,7 +242,7 @@ def _size(kind: int) -> int:
 def _walk(data: bytes, first: Directory) -> Iterator[Directory]:
     """Yield the directories after the first one, each followed by its subdirectories; a broken one ends its chain."""
     pending, visited = [*_below(first), first.next], {first.offset}
-    while pending and len(visited) < _MOST_PAGES:
+    while pending and len(visited) < _MAX_PAGES:
         offset = pending.pop(0)
         if not offset or offset in visited:
             continue
@@ -256,7 +256,7 @@ def _walk(data: bytes, first: Directory) -> Iterator[Directory]:
 
 
 def _below(directory: Directory) -> tuple[int, ...]:
-    return directory.numbers(330, _MOST_SUBDIRECTORIES)
+    return directory.numbers(330, _MAX_SUBDIRECTORIES)
 
 
 def _mark(directory: Directory) -> int:
@@ -276,7 +276,7 @@ def _read_page(directory: Directory, *, first: bool) -> Page:
     if width < 1 or height < 1:
         raise UndecodableError(note("no-pixels", format="TIFF"), "TIFF")
     samples = number(277, 3 if compression == 6 else 1)
-    if not 1 <= samples <= _MOST_SAMPLES:
+    if not 1 <= samples <= _MAX_SAMPLES:
         raise UndecodableError(note("damaged-because", format="TIFF", error=f"{samples} samples per pixel"), "TIFF")
     tile = (number(322, 0), number(323, 0)) if 322 in directory.entries else None
     if tile is not None and min(tile) < 1:

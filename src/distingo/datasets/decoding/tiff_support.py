@@ -70,7 +70,7 @@ _COMPRESSION_NAMES = {
 _FORMAT_NAMES = {1: "unsigned integer", 2: "signed integer", 3: "float", 4: "undefined", 5: "complex", 6: "complex"}
 
 # The sizes in segments' headers are checked before decoding; this many segments would still take too long.
-_MOST_SEGMENTS = 1_000_000
+_MAX_SEGMENTS = 1_000_000
 
 Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
 
@@ -317,7 +317,7 @@ def _check_cost(page: Page, kept: int, max_pixels: int) -> None:
             note("too-much-memory-of-tiff", **size, counted=counted, limit=max_pixels),  # type: ignore[arg-type]
             "TIFF",
         )
-    if page.segments_across * page.segments_down > _MOST_SEGMENTS:
+    if page.segments_across * page.segments_down > _MAX_SEGMENTS:
         raise unsupported(f"{page.segments_across * page.segments_down:,} strips or tiles")
 
 

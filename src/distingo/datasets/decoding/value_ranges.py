@@ -20,8 +20,8 @@ __all__ = [
     "choose_range",
     "decide_ranges",
     "describe_ranges",
+    "parse_value_range",
     "range_of_one",
-    "settle_value_range",
     "to_eight_bits",
     "warn_of_ranges",
 ]
@@ -212,7 +212,7 @@ def format_number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
 
 
-def settle_value_range(value_range: str | Sequence[float] | ValueRanges | None) -> ValueRanges | None:
+def parse_value_range(value_range: str | Sequence[float] | ValueRanges | None) -> ValueRanges | None:
     """Parse a value range as specified by the user.
 
     Args:

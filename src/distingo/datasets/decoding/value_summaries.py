@@ -61,9 +61,9 @@ _NO_DATA_MAGNITUDE = 1e18
 _FAR = 3.0
 """A single extreme value is no-data if its distance to the others is this many times their spread."""
 
-_FEWEST_OTHERS = 100
+_MIN_OTHERS = 100
 
-_MOST_LOOKED_AT = 2**20
+_MAX_SAMPLE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class _Counted:
 
     def sample(self) -> np.ndarray:
         """At most about a million of the values, evenly spaced, of shape (values,)."""
-        step, at, parts = -(-self.size // _MOST_LOOKED_AT), 0, []
+        step, at, parts = -(-self.size // _MAX_SAMPLE), 0, []
         for block in self._blocks():
             parts.append(block[-at % step :: step].copy())
             at += block.size
@@ -211,7 +211,7 @@ def _marks_no_data(mark: float, others: np.ndarray) -> bool:
     gap, spread = (low - mark if mark < low else mark - high), high - low
     if is_customary_mark(mark):
         return gap > spread / 8
-    return others.size >= _FEWEST_OTHERS and spread > 0.0 and gap > _FAR * spread
+    return others.size >= _MIN_OTHERS and spread > 0.0 and gap > _FAR * spread
 
 
 def _digest(values: np.ndarray) -> str:

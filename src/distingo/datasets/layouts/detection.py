@@ -11,7 +11,7 @@ from distingo.datasets.corrections import mark_own_files, require_finished
 from distingo.datasets.layouts.folder_questions import ask_about_classes
 from distingo.datasets.layouts.folder_splits import find_splits
 from distingo.datasets.layouts.folders import (
-    HOW,
+    CLASS_FOLDERS_HINT,
     check_classes,
     check_no_class_is_empty,
     class_layout,
@@ -45,7 +45,7 @@ from distingo.datasets.walking import (
     is_part_name,
     walk,
 )
-from distingo.errors import DataError, UsageError, name_the_nearest, option
+from distingo.errors import DataError, UsageError, option, suggest_names
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import HOLDS_PROVENANCE, SplitName
 
@@ -55,7 +55,7 @@ def find_layout(
     table: TableOptions | None = None,
     *,
     allow_missing: bool = False,
-    as_it_comes: bool = False,
+    lenient: bool = False,
     known_classes: Collection[str] = (),
 ) -> Layout:
     """Recognize a folder's layout and list its candidates.
@@ -66,7 +66,7 @@ def find_layout(
             table of labels next to images. Or the table itself.
         table: The options about splits and the table; everything else is detected.
         allow_missing: Accept that half or more of the images that the table names are missing.
-        as_it_comes: Accept data that can't be trained on: one class, empty class folders, images without a class.
+        lenient: Accept data that can't be trained on: one class, empty class folders, images without a class.
         known_classes: The classes of a model that is to be evaluated: a single one of them suffices, and `root` may be
             its class folder itself.
 
@@ -79,10 +79,10 @@ def find_layout(
         UsageError: An option does not apply to the table or the folders, or there is no table.
     """
     options = table or TableOptions()
-    fewest = 1 if known_classes else 2
+    min_classes = 1 if known_classes else 2
     if is_table_file(root):
         _refuse_folder_options(root, options, "is a table")
-        return layout_of_file(root, options, allow_missing=allow_missing, fewest_classes=fewest)
+        return layout_of_file(root, options, allow_missing=allow_missing, min_classes=min_classes)
     files = _find_files(root)
     if images := idx_images(files):
         _refuse_folder_options(root, options, "holds IDX files")
@@ -90,8 +90,8 @@ def find_layout(
         check_classes(root, layout, known_classes)
     else:
         folders = _Folders(root, files, options)
-        layout = folders.by_tables(allow_missing=allow_missing, fewest=fewest) or folders.by_names(
-            as_it_comes=as_it_comes, known=known_classes
+        layout = folders.by_tables(allow_missing=allow_missing, min_classes=min_classes) or folders.by_names(
+            lenient=lenient, known_classes=known_classes
         )
     return replace(layout, notes=(*layout.notes, *_describe_unopened(files)))
 
@@ -109,10 +109,10 @@ class _Folders:
             self._splits = find_splits(root, self._tree, options.splits)
         wrapped = not self._splits.folders and not corrected
         self._wrapper = find_wrapper(self._tree, files) if wrapped else None
-        self._found: FoundTable | None = None
+        self._found_table: FoundTable | None = None
         self._notes: tuple[Note, ...] = ()
 
-    def by_tables(self, *, allow_missing: bool, fewest: int) -> Layout | None:
+    def by_tables(self, *, allow_missing: bool, min_classes: int) -> Layout | None:
         """Read the labels from a table, or one for each split; None if the folders' names are the labels."""
         root, files, options = self._root, self._files, self._options
         if options.labels_from == "folders":
@@ -123,35 +123,37 @@ class _Folders:
             )
             if layout is not None:
                 if layout.task == "single-label":
-                    check_classes(root, layout, layout.classes if fewest < 2 else ())
+                    check_classes(root, layout, layout.classes if min_classes < 2 else ())
                 return merge_layout(layout, options.merge_labels)
         # a column of groups alone gives no labels: these still come from the folders
-        self._found = find_table(root, files, options, classes=self._class_names())
-        if self._found is None or self._found.source.labels_from == "folders":
+        self._found_table = find_table(root, files, options, classes=self._class_names())
+        if self._found_table is None or self._found_table.source.labels_from == "folders":
             return None
         layout = layout_in_folder(
-            root, self._found.table, files, options, allow_missing=allow_missing, fewest_classes=fewest
+            root, self._found_table.table, files, options, allow_missing=allow_missing, min_classes=min_classes
         )
-        return self._on_requested_splits(replace(layout, notes=(*self._found.source.notes, *layout.notes)))
+        return self._on_requested_splits(replace(layout, notes=(*self._found_table.source.notes, *layout.notes)))
 
-    def by_names(self, *, as_it_comes: bool, known: Collection[str]) -> Layout:
+    def by_names(self, *, lenient: bool, known_classes: Collection[str]) -> Layout:
         """Read the labels from the names of the class folders."""
         root, files, splits = self._root, self._files, self._splits
         tables = tables_in(files)
-        if splits.question and (splits.folders or not _are_known(self._tree, known)):
-            if not (as_it_comes and splits.folders and not splits.have_classes):
+        if splits.question and (splits.folders or not _are_known(self._tree, known_classes)):
+            if not (lenient and splits.folders and not splits.have_classes):
                 raise DataError(f"{root}: {splits.question}", code="ambiguous_folders")
             return replace(unlabeled_layout(root, files, tables, splits), notes=splits.notes)
-        wrapper = self._wrapper_of_classes(known)
+        wrapper = self._wrapper_of_classes(known_classes)
         wrapper_parts = wrapper.parts if wrapper else ()
         layout = (
-            split_layout(root, files, splits) if splits.folders else class_layout(root, files, known, wrapper_parts)
+            split_layout(root, files, splits)
+            if splits.folders
+            else class_layout(root, files, known_classes, wrapper_parts)
         )
         if wrapper:
-            layout = replace(layout, notes=(note("wrapped-class-folders", folder=wrapper.shown),))
-        if not as_it_comes:
+            layout = replace(layout, notes=(note("wrapped-class-folders", folder=wrapper.display_path),))
+        if not lenient:
             check_no_class_is_empty(root, layout, splits, wrapper_parts)
-            check_classes(root, layout, known, None if wrapper else self._tree)
+            check_classes(root, layout, known_classes, None if wrapper else self._tree)
         elif not layout.candidates:
             return unlabeled_layout(root, files, tables, splits)
         unlabeled = [folder for folder in splits.folders if not folder.has_classes]
@@ -165,15 +167,15 @@ class _Folders:
 
     def _with_metadata(self, layout: Layout, tables: Sequence[FoundFile]) -> Layout:
         """Add the splits of a table next to class folders, and a note that nothing else is read from it."""
-        if self._found is not None:
-            layout = _with_sides(layout, self._files, self._found.table)
-            return replace(layout, notes=(*layout.notes, *self._found.source.notes))
+        if self._found_table is not None:
+            layout = _with_splits(layout, self._files, self._found_table.table)
+            return replace(layout, notes=(*layout.notes, *self._found_table.source.notes))
         if not tables:
             return layout
         names = tuple(file.path.name for file in tables)
         return replace(layout, notes=(*layout.notes, note("tables-not-read", tables=names)))
 
-    def _wrapper_of_classes(self, known: Collection[str]) -> Folder | None:
+    def _wrapper_of_classes(self, known_classes: Collection[str]) -> Folder | None:
         """The folder around the class folders; None if it is a class of the model itself, or has none of its classes.
 
         Raises:
@@ -183,11 +185,13 @@ class _Folders:
         if wrapper is None:
             return None
         outer_names = {class_name(name) for name in (self._root.resolve().name, *wrapper.parts)}
-        if known and (not outer_names.isdisjoint(known) or set(map(class_name, wrapper.folders)).isdisjoint(known)):
+        if known_classes and (
+            not outer_names.isdisjoint(known_classes) or set(map(class_name, wrapper.folders)).isdisjoint(known_classes)
+        ):
             return None
-        may_ask = self._options.splits is None and not _are_known(wrapper, known)
-        if may_ask and (doubt := ask_about_classes(wrapper)):
-            raise DataError(f"{self._root}: {doubt.question}", code="ambiguous_folders")
+        is_open = self._options.splits is None and not _are_known(wrapper, known_classes)
+        if is_open and (ambiguity := ask_about_classes(wrapper)):
+            raise DataError(f"{self._root}: {ambiguity.question}", code="ambiguous_folders")
         return wrapper
 
     def _class_names(self) -> frozenset[str]:
@@ -225,9 +229,9 @@ class _Folders:
         return replace(layout, candidates=candidates, notes=(*layout.notes, *self._splits.notes))
 
 
-def _are_known(tree: Folder, known: Collection[str]) -> bool:
+def _are_known(tree: Folder, known_classes: Collection[str]) -> bool:
     """Whether all folders in a folder are classes of the model."""
-    return bool(known) and {class_name(folder.name) for folder in tree}.issubset(known)
+    return bool(known_classes) and {class_name(folder.name) for folder in tree}.issubset(known_classes)
 
 
 def _find_files(root: Path) -> list[FoundFile]:
@@ -243,7 +247,7 @@ def _find_files(root: Path) -> list[FoundFile]:
         require_finished(root)
         files = mark_own_files(walk(root))
         if not files and not any(root.iterdir()):
-            raise DataError(f"{root}: is empty; {HOW}", code="empty_folder", parameter="data")
+            raise DataError(f"{root}: is empty; {CLASS_FOLDERS_HINT}", code="empty_folder", parameter="data")
     except OSError as error:
         raise DataError(
             f"{root}: can't be opened ({error.strerror}); check the permissions", code="cannot_read", parameter="data"
@@ -251,11 +255,12 @@ def _find_files(root: Path) -> list[FoundFile]:
     return files
 
 
-def _refuse_folder_options(root: Path, options: TableOptions, what: str) -> None:
+def _refuse_folder_options(root: Path, options: TableOptions, problem: str) -> None:
     specified = [option(name) for name in ("splits", "labels_from") if getattr(options, name) is not None]
     if specified:
         raise UsageError(
-            f"{', '.join(specified)}: is about folders, and {root} {what}; leave it out", code="option_not_applicable"
+            f"{', '.join(specified)}: is about folders, and {root} {problem}; leave it out",
+            code="option_not_applicable",
         )
 
 
@@ -266,7 +271,7 @@ def _describe_unopened(files: Sequence[FoundFile]) -> tuple[Note, ...]:
     return (note("unopened-folders", count=len(names), folders=name_first(names, 5)),)
 
 
-def _with_sides(layout: Layout, files: Sequence[FoundFile], table: Table) -> Layout:
+def _with_splits(layout: Layout, files: Sequence[FoundFile], table: Table) -> Layout:
     """Add the splits of a metadata table to class folders, unless split folders define them already.
 
     An image with several splits in the table, or none, gets none.
@@ -340,7 +345,7 @@ def _table_of_groups(layout: Layout, tables: Sequence[Table], column: str) -> Ta
         names_of_columns = [name for table in tables for name in table.columns]
         names = ", ".join(table.path.name for table in tables)
         raise UsageError(
-            f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, names_of_columns)}",
+            f"{layout.root}: no column {column!r} in {names}; {suggest_names(column, names_of_columns)}",
             code="unknown_column",
             parameter="group_column",
         )

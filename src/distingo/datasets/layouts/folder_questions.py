@@ -37,7 +37,7 @@ from distingo.errors import name_some, option
 from distingo.messages.notes import note
 from distingo.records import SPLITS, SplitName
 
-_FEWEST_SHARED = 2
+_MIN_SHARED = 2
 """Number of folders that two top folders must share before these may be the classes."""
 
 _TINY = 2
@@ -95,7 +95,7 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
         return None
     if question := _ask_about_parts(tree):
         return FolderSplits(question=question)
-    if question := _ask_about_shared_in_splits([_look_into(top) for top in tree]):
+    if question := _ask_about_shared_in_splits([_inspect(top) for top in tree]):
         return FolderSplits(in_order(splits), question)
     by_top: dict[str, set[SplitName]] = {top.name: set() for top in tree}
     for each in splits:
@@ -107,7 +107,7 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
         )
         return FolderSplits(in_order(splits), "", (note("split-folders-inside", folders=folder_notes),))
     divided = [top for top in tree if len(by_top[top.name]) > 1]
-    if 2 * len(divided) < len(by_top) or any(_look_into(top).splits for top in divided):
+    if 2 * len(divided) < len(by_top) or any(_inspect(top).splits for top in divided):
         return None
     return FolderSplits(in_order(splits), _ask_about_undivided(tree, divided, splits))
 
@@ -123,7 +123,7 @@ def ask_about_classes(tree: Folder) -> FolderSplits | None:
     """
     if len(tree.folders) < 2:
         return None
-    tops = [_look_into(top) for top in tree]
+    tops = [_inspect(top) for top in tree]
     checks: Sequence[Callable[[], str]] = (
         partial(_ask_about_parts, tree),
         partial(_ask_about_shared_in_splits, tops),
@@ -131,11 +131,11 @@ def ask_about_classes(tree: Folder) -> FolderSplits | None:
         partial(_ask_about_repeated_tops, tops),
         partial(_ask_about_one_set, tops),
     )
-    question = next((text for ask in checks if (text := ask())), "")
+    question = next((text for check in checks if (text := check())), "")
     return FolderSplits(question=question) if question else None
 
 
-def _look_into(top: Folder) -> _Top:
+def _inspect(top: Folder) -> _Top:
     inner = enter(top)
     structured = [each for each in inner if enter(each).folders]
     split_folders = [(each, split) for each in structured if (split := split_of_name(each.name, loose=True))]
@@ -160,9 +160,9 @@ def _ask_about_parts(tree: Folder) -> str:
     if len(parts) < 2 or not (len(parts) == len(tree.folders) or 0 < len(containers) < len(parts)):
         return ""
     return (
-        f"its folders {name_some(sorted(top.shown for top in parts), 3)} look like the parts of one set, not like "
-        f"classes; give the one with the images as {option('data')}, or take them for classes by {option('splits')} "
-        f"{NO_SPLITS}"
+        f"its folders {name_some(sorted(top.display_path for top in parts), 3)} look like the parts of one set, not "
+        f"like classes; give the one with the images as {option('data')}, or take them for classes by "
+        f"{option('splits')} {NO_SPLITS}"
     )
 
 
@@ -175,7 +175,7 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
     strays = sum(not top.splits and _is_stray(top, largest) for top in tops)
     if len(divided) < 2 or 2 * len(divided) <= len(tops) - strays or not shared or len(set(keys)) < 2:
         return ""
-    folders = sorted(top.folder.shown for top in divided)
+    folders = sorted(top.folder.display_path for top in divided)
     examples = name_some(sorted({name for top in divided for name in top.names_of(shared)}), 3)
     splits, at = [split for top in divided for split in top.splits], len(divided[0].folder.parts) - 1
     multiple_splits = len({split.split for split in splits}) > 1
@@ -183,7 +183,7 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
     return (
         f"its folders {name_some(folders, 3)} hold the same folders ({examples}) in their split folders; if those are "
         f"the classes, read all of them together by {option('splits')} "
-        f'"{_as_pattern(splits, at, ANY_FOLDER)}" (or only {divided[0].folder.shown} by {option("splits")} '
+        f'"{_as_pattern(splits, at, ANY_FOLDER)}" (or only {divided[0].folder.display_path} by {option("splits")} '
         f"{as_option(divided[0].splits)}); if {name_some(folders, 2)} are the classes, say so by "
         f"{option('splits')} {classes}"
     )
@@ -198,19 +198,19 @@ def _ask_about_shared(tops: Sequence[_Top]) -> str:
         for key, count in counts.items()
         if count > 1 and not is_part_name(key) and not (divided and is_source_name(key))
     }
-    sharing = [top for top in tops if not top.is_loose and _holds_most(top, shared)]
+    sharing = [top for top in tops if not top.is_loose and _has_most(top, shared)]
     if len(sharing) < len(tops) and not _are_most(sharing, tops, shared):
         return ""
-    names = sorted(top.folder.shown for top in sharing)
-    every_name = sorted(top.folder.shown for top in tops)
-    which = f"its folders {name_some(names, 3)}"
+    names = sorted(top.folder.display_path for top in sharing)
+    every_name = sorted(top.folder.display_path for top in tops)
+    subject = f"its folders {name_some(names, 3)}"
     if len(sharing) < len(tops):
-        which = f"{len(names)} of its {len(tops)} folders ({name_some(names, 3)})"
+        subject = f"{len(names)} of its {len(tops)} folders ({name_some(names, 3)})"
     examples = name_some(sharing[0].names_of(shared), 3)
     return (
-        f"{which} hold the same folders ({examples}); if those are the classes, name the splits by {option('splits')} "
-        f"{_example(sharing, tops)}; if {name_some(every_name, 2)} are the classes, say so by {option('splits')} "
-        f"{NO_SPLITS}"
+        f"{subject} hold the same folders ({examples}); if those are the classes, name the splits by "
+        f"{option('splits')} {_example(sharing, tops)}; if {name_some(every_name, 2)} are the classes, say so by "
+        f"{option('splits')} {NO_SPLITS}"
     )
 
 
@@ -218,20 +218,20 @@ def _example(sharing: Sequence[_Top], tops: Sequence[_Top]) -> str:
     """An option for reading the folders that several top folders share as the classes."""
     if any(top.splits for top in sharing):
         return as_option(split for top in sharing for split in top.splits or (as_split(top.folder, "train"),))
-    names = sorted(top.folder.shown for top in sharing)
+    names = sorted(top.folder.display_path for top in sharing)
     pattern = "/".join((*sharing[0].folder.parts[:-1], ANY_FOLDER))
     example = f"train={names[0]},test={names[1]}" if len(tops) == 2 else f"test={names[-1]},train={pattern}"
     return f"{example} (or read all of them together by {option('splits')} train={pattern})"
 
 
-def _holds_most(top: _Top, shared: set[str]) -> bool:
+def _has_most(top: _Top, shared: set[str]) -> bool:
     common = len(top.keys & shared)
-    return common >= _FEWEST_SHARED and 2 * common >= len(top.keys)
+    return common >= _MIN_SHARED and 2 * common >= len(top.keys)
 
 
 def _are_most(sharing: Sequence[_Top], tops: Sequence[_Top], shared: set[str]) -> bool:
     """Whether the top folders that share folders outweigh those with other folders or loose images."""
-    if len(sharing) < 2 or sum(not is_source_name(key) for key in shared) < _FEWEST_SHARED:
+    if len(sharing) < 2 or sum(not is_source_name(key) for key in shared) < _MIN_SHARED:
         return False
     largest = max(top.folder.total for top in tops)
     names = {top.folder.name for top in sharing}
@@ -253,7 +253,7 @@ def _ask_about_one_set(tops: Sequence[_Top]) -> str:
     is_named_so = bool(only.splits) or is_wrapper_name(only.folder.name)
     if not is_named_so and not all(_is_stray(top, only.folder.total) for top in others):
         return ""
-    name, nearby = only.folder.shown, name_some(sorted(top.folder.shown for top in others), 3)
+    name, nearby = only.folder.display_path, name_some(sorted(top.folder.display_path for top in others), 3)
     names = name_some(only.names_of(only.keys), 3)
     chosen = as_option(only.splits) or f"train={name}"
     return (
@@ -268,12 +268,12 @@ def _ask_about_repeated_tops(tops: Sequence[_Top]) -> str:
     names = {class_name(top.folder.name).casefold() for top in tops}
     for top in tops:
         common = (top.keys & names) - {class_name(top.folder.name).casefold()}
-        if len(common) >= _FEWEST_SHARED and 2 * len(common) >= len(top.keys):
-            shown, inside = top.folder.shown, name_some(top.names_of(common), 3)
-            chosen = as_option(top.splits) or f"train={shown}"
+        if len(common) >= _MIN_SHARED and 2 * len(common) >= len(top.keys):
+            path, inside = top.folder.display_path, name_some(top.names_of(common), 3)
+            chosen = as_option(top.splits) or f"train={path}"
             return (
-                f"its folder {shown} holds folders of the same names as those beside it ({inside}); if it repeats the "
-                f"data set, move it away, or read it alone by {option('splits')} {chosen}; if {shown} is a class, say "
+                f"its folder {path} holds folders of the same names as those beside it ({inside}); if it repeats the "
+                f"data set, move it away, or read it alone by {option('splits')} {chosen}; if {path} is a class, say "
                 f"so by {option('splits')} {NO_SPLITS}"
             )
     return ""
@@ -282,8 +282,8 @@ def _ask_about_repeated_tops(tops: Sequence[_Top]) -> str:
 def _ask_about_undivided(tree: Folder, divided: Sequence[Folder], splits: Sequence[SplitFolder]) -> str:
     """Ask if only some top folders hold split folders: ``cat/train``, ``cat/test``, ``docs/logo.png``."""
     divided_names = {top.name for top in divided}
-    names = name_some(sorted(top.shown for top in divided), 3)
-    others = name_some(sorted(top.shown for top in tree if top.name not in divided_names), 3)
+    names = name_some(sorted(top.display_path for top in divided), 3)
+    others = name_some(sorted(top.display_path for top in tree if top.name not in divided_names), 3)
     divided_splits = [each for each in splits if each.parts[-2] in divided_names]
     inside = name_some(sorted({each.parts[-1] for each in divided_splits}), 3)
     pattern = _as_pattern(divided_splits, len(tree.parts), CLASS_FOLDER)

@@ -22,13 +22,13 @@ from distingo.datasets.layouts.split_folders import (
     in_order,
 )
 from distingo.datasets.walking import is_part_name, is_unlabeled_name, split_of_name
-from distingo.errors import UsageError, name_some, name_the_nearest, option
+from distingo.errors import UsageError, name_some, option, suggest_names
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import SplitName
 
 EVERY_OTHER = "*"
 
-_MOST_SHOWN = 12
+_MAX_SHOWN = 12
 
 _PAIRS = re.compile(r",(?=\s*[a-z]+\s*=)", re.IGNORECASE)
 
@@ -40,7 +40,7 @@ _SPLITS: dict[str, SplitName] = {
     "test": "test",
 }
 
-_HOW = "write none, or train=FOLDER,test=FOLDER (validation=FOLDER too; * is every other folder)"
+_SYNTAX_HINT = "write none, or train=FOLDER,test=FOLDER (validation=FOLDER too; * is every other folder)"
 
 
 def parse_splits(text: str) -> dict[str, SplitName]:
@@ -64,7 +64,7 @@ def parse_splits(text: str) -> dict[str, SplitName]:
         split, folder = _SPLITS.get(name.strip().lower()), folder.strip().strip("/")
         if split is None or not folder:
             raise UsageError(
-                f"{option('splits')} {text!r}: {pair!r} is no split and folder; {_HOW}",
+                f"{option('splits')} {text!r}: {pair!r} is no split and folder; {_SYNTAX_HINT}",
                 code="invalid_value",
                 parameter="splits",
             )
@@ -122,7 +122,7 @@ def _requested(root: Path, tree: Folder, named_splits: dict[str, SplitName]) -> 
             continue
         matches = [_as_matched(*each, split) for each in _matching(tree, name.split("/"))]
         if not matches:
-            suggestion = name_the_nearest(name, [each.shown for each in tree])
+            suggestion = suggest_names(name, [each.display_path for each in tree])
             raise UsageError(
                 f"{option('splits')}: {root} has no folder {name!r} with images in it; {suggestion}",
                 code="unknown_name",
@@ -168,8 +168,8 @@ def _by_name(folder: Folder) -> FolderSplits | None:
     if not structured:
         names = by_strict_name if others else by_loose_name
         unlabeled = not others and len(by_loose_name) < len(folder.folders)
-        is_split = len(set(names.values())) > 1 or (unlabeled and len(by_strict_name) > 0)
-        return _flat(folder, names) if is_split else None
+        are_splits = len(set(names.values())) > 1 or (unlabeled and len(by_strict_name) > 0)
+        return _flat(folder, names) if are_splits else None
     if any(name in by_strict_name for name in structured) and (len(set(by_strict_name.values())) > 1 or not others):
         return _with_classes(folder, by_strict_name if len(set(by_strict_name.values())) > 1 else by_loose_name)
     if len(set(by_loose_name.values())) > 1 and (
@@ -177,7 +177,7 @@ def _by_name(folder: Folder) -> FolderSplits | None:
     ):
         return _with_classes(folder, by_loose_name)
     ambiguous = [name for name in structured if name in by_strict_name]
-    return FolderSplits(question=_ask_about_one(folder.folders[ambiguous[0]], others)) if ambiguous else None
+    return FolderSplits(question=_ask_about_folder(folder.folders[ambiguous[0]], others)) if ambiguous else None
 
 
 def _splits(folder: Folder, named_splits: Mapping[str, SplitName]) -> tuple[SplitFolder, ...]:
@@ -191,16 +191,16 @@ def _with_classes(folder: Folder, named_splits: Mapping[str, SplitName]) -> Fold
     if len(keys) > 1 and all(map(is_part_name, keys)):
         parts = name_some(sorted(keys), 3)
         question = (
-            f"the folders in {splits[0].shown} ({parts}) look like the parts of a detection or segmentation set, not "
-            f"like classes; distingo names whole images: put those of each class in a folder of its own, or take these "
-            f"for classes by {option('splits')} {as_option(splits)}"
+            f"the folders in {splits[0].display_path} ({parts}) look like the parts of a detection or segmentation "
+            f"set, not like classes; distingo names whole images: put those of each class in a folder of its own, or "
+            f"take these for classes by {option('splits')} {as_option(splits)}"
         )
     return FolderSplits(splits, question, (*_described(splits), *_unread(folder, splits)))
 
 
 def _flat(folder: Folder, named_splits: Mapping[str, SplitName]) -> FolderSplits:
     splits = _splits(folder, named_splits)
-    names = name_some([each.shown for each in splits], 3)
+    names = name_some([each.display_path for each in splits], 3)
     question = (
         f"its folders {names} are named like splits and hold neither class folders nor a table of their labels; put "
         f"the images of each class in a folder of its own, give the table of labels as {option('data')}, or take "
@@ -214,21 +214,21 @@ def _share_classes(folders: Sequence[Folder]) -> bool:
     return any(count > 1 for count in counts.values())
 
 
-def _ask_about_one(doubtful: Folder, others: Sequence[Folder]) -> str:
-    subfolders = name_some(sorted(doubtful.folders), 3)
+def _ask_about_folder(folder: Folder, others: Sequence[Folder]) -> str:
+    subfolders = name_some(sorted(folder.folders), 3)
     nearby = name_some(sorted(each.name for each in others), 3)
     return (
-        f"its folder {doubtful.name} may be a split, with the classes {subfolders}, or a class beside {nearby}; say by "
-        f"{option('splits')} train={doubtful.name} that it is a split, or by {option('splits')} {NO_SPLITS} that it "
+        f"its folder {folder.name} may be a split, with the classes {subfolders}, or a class beside {nearby}; say by "
+        f"{option('splits')} train={folder.name} that it is a split, or by {option('splits')} {NO_SPLITS} that it "
         "is a class"
     )
 
 
 def _described(splits: Sequence[SplitFolder]) -> list[Note]:
     """Note which folder is which split, unless the names are the standard ones, and if no folder is a test split."""
-    folder_notes = [note("folder-of-split", folder=each.shown, split=note(each.split)) for each in splits]
+    folder_notes = [note("folder-of-split", folder=each.display_path, split=note(each.split)) for each in splits]
     has_plain_names = all(len(each.parts) == 1 and each.parts[0].lower() in _SPLITS for each in splits)
-    notes = [] if has_plain_names else [note("split-folders-are", folders=name_first(folder_notes, _MOST_SHOWN))]
+    notes = [] if has_plain_names else [note("split-folders-are", folders=name_first(folder_notes, _MAX_SHOWN))]
     if {each.split for each in splits} == {"train", "validation"}:
         notes.append(note("no-test-folder"))
     return notes
@@ -242,5 +242,5 @@ def _unread(folder: Folder, splits: Sequence[SplitFolder]) -> list[Note]:
     if not unread:
         return []
     files = sum(each.total for each in unread)
-    folders = name_first([each.shown for each in unread], 5)
+    folders = name_first([each.display_path for each in unread], 5)
     return [note("not-read-beside-splits", folders=folders, count=files)]

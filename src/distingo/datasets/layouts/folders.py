@@ -24,7 +24,7 @@ from distingo.errors import DataError, name_some
 from distingo.messages.notes import Note, note
 from distingo.records import Source, SplitName
 
-HOW = "put the pictures of each class in a folder of its own"
+CLASS_FOLDERS_HINT = "put the pictures of each class in a folder of its own"
 
 OUTSIDE_SPLITS = note("outside-splits")
 
@@ -32,20 +32,20 @@ NO_CLASS_FOLDER = note("outside-classes")
 
 
 def class_layout(
-    root: Path, files: Sequence[FoundFile], known: Collection[str] = (), wrapper: tuple[str, ...] = ()
+    root: Path, files: Sequence[FoundFile], known_classes: Collection[str] = (), wrapper: tuple[str, ...] = ()
 ) -> Layout:
     """Read the folders at the top of a data set, or in the folder wrapped around them, as its classes.
 
     Args:
         root: The data set's folder.
         files: Every file in it.
-        known: The classes of a model: if the data set's folder is named like one of them, and none of its folders is,
-            it holds this class only.
+        known_classes: The classes of a model: if the data set's folder is named like one of them, and none of its
+            folders is, it holds this class only.
         wrapper: The path of the folder that holds the class folders; empty if that is the root.
     """
     root_class = class_name(root.resolve().name)
     tops = {class_name(file.parts[0]) for file in files if len(file.parts) > 1 and not file.ignored}
-    if not wrapper and root_class in known and tops.isdisjoint(known):
+    if not wrapper and root_class in known_classes and tops.isdisjoint(known_classes):
         reasons = [file.ignored for file in files]
         return _layout("one-class-folder", root, files, reasons, [root_class] * len(files))
     at = len(wrapper)
@@ -57,7 +57,7 @@ def class_layout(
 def split_layout(root: Path, files: Sequence[FoundFile], splits: FolderSplits) -> Layout:
     """Read the folders in split folders as classes; files elsewhere are ignored."""
     folders = [splits.folder_of(file.parts) for file in files]
-    reasons = [file.ignored or why_no_candidate(file, folder) for file, folder in zip(files, folders, strict=True)]
+    reasons = [file.ignored or exclusion_reason(file, folder) for file, folder in zip(files, folders, strict=True)]
     labels = [
         file.parts[folder.class_at] if folder and not reason else ""
         for file, folder, reason in zip(files, folders, reasons, strict=True)
@@ -65,7 +65,7 @@ def split_layout(root: Path, files: Sequence[FoundFile], splits: FolderSplits) -
     return _layout("split-folders", root, files, reasons, labels, folders)
 
 
-def why_no_candidate(file: FoundFile, folder: SplitFolder | None) -> Note | None:
+def exclusion_reason(file: FoundFile, folder: SplitFolder | None) -> Note | None:
     """Explain why a file is not a candidate in its split folder, apart from its own reason; None if it is one."""
     if folder is None:
         return OUTSIDE_SPLITS
@@ -128,7 +128,7 @@ def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits, wr
             )
 
 
-def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree: Folder | None = None) -> None:
+def check_classes(root: Path, layout: Layout, known_classes: Collection[str] = (), tree: Folder | None = None) -> None:
     """Refuse a data set without classes, or with a single one that is not among the known ones.
 
     Raises:
@@ -137,16 +137,18 @@ def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree:
     if not layout.classes:
         file_count = sum(not row.is_own for row in layout.ignored)
         problem = f"its {file_count:,} files lie in no class folder" if file_count else "it holds no file"
-        raise DataError(f"{root}: no class folders with files in them ({problem}); {HOW}", code="no_images")
+        raise DataError(
+            f"{root}: no class folders with files in them ({problem}); {CLASS_FOLDERS_HINT}", code="no_images"
+        )
     _refuse_companions(root, layout, tree)
-    if len(layout.classes) > 1 or layout.classes[0] in known:
+    if len(layout.classes) > 1 or layout.classes[0] in known_classes:
         return
-    hint = "the model does not know it" if known else "a classifier needs at least two"
+    hint = "the model does not know it" if known_classes else "a classifier needs at least two"
     class_folder = root / layout.classes[0]
     subfolders = folders_in(class_folder)
     if len(subfolders) > 1 and not any(is_hidden_folder(path.name) for path in subfolders):
         hint += f"; if the folders inside it are the classes, give {class_folder}"
-    elif known:
+    elif known_classes:
         return  # evaluation reports which classes the model has
     raise DataError(
         f"{root}: one class only ({layout.classes[0]}, {len(layout.candidates)} files); {hint}", code="too_few_classes"
@@ -178,7 +180,7 @@ def describe_unlabeled(tree: Folder, folders: Iterable[SplitFolder]) -> list[Not
     for folder in folders:
         node = tree.find(folder.parts)
         count = node.total if node else 0
-        notes.append(note("unlabelled-folder", count=count, folder=folder.shown))
+        notes.append(note("unlabelled-folder", count=count, folder=folder.display_path))
     return notes
 
 
@@ -233,7 +235,7 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
             code="ambiguous_folders",
         )
     for split, file in used.items():
-        labels = _labels_beside(root, file, files_by_name)
+        labels = _find_label_file(root, file, files_by_name)
         reasons[labels.parts] = note("holds-labels-of", file=file.parts[0])
         candidates += _idx_candidates(file, labels, split)
     used_parts = {file.parts for file in used.values()}
@@ -246,7 +248,7 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
     return Layout(note("idx-files"), tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
-def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:
+def _find_label_file(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:
     label_name = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(".gz")
     for name in (
         label_name,

@@ -9,7 +9,7 @@ from pathlib import Path
 from distingo.datasets.decoding.formats import IMAGE_ENDINGS
 from distingo.datasets.layouts.split_folders import class_name
 from distingo.datasets.tables.columns import CERTAIN, rank_image_columns, recognize_split_column, with_first_row
-from distingo.datasets.tables.headers import is_switch, known_label_column
+from distingo.datasets.tables.headers import find_label_column, is_switch
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
@@ -59,12 +59,12 @@ def choose_label_source(
     rest = [each for each in table.columns if each not in {image_column, options.group_column}]
     split = recognize_split_column(table, rest)
     rest = [each for each in rest if each != split]
-    column = known_label_column(rest)
+    column = find_label_column(rest)
     if column is None:
         if len(switches := [each for each in rest if is_switch(table.column(each))]) > 1:
             raise DataError(
                 f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and it has columns "
-                f"of 0 and 1 ({name_some(switches, 3)}); {_say_which()}",
+                f"of 0 and 1 ({name_some(switches, 3)}); {_option_hint()}",
                 code="ambiguous_labels",
                 parameter="labels_from",
             )
@@ -79,7 +79,7 @@ def choose_label_source(
         return from_table(column, table)
     raise DataError(
         f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and its column {column!r} "
-        f"may hold labels too ({name_some(sorted(values), 3)}); {_say_which()}",
+        f"may hold labels too ({name_some(sorted(values), 3)}); {_option_hint()}",
         code="ambiguous_labels",
         parameter="labels_from",
     )
@@ -101,12 +101,12 @@ def from_table(column: str | None, table: Table) -> LabelSource:
     return LabelSource("table", (reason,))
 
 
-def _say_which() -> str:
+def _option_hint() -> str:
     return f"say by {option('labels_from', 'table')} or {option('labels_from', 'folders')} which are meant"
 
 
 @dataclass(frozen=True, slots=True)
-class _Naming:
+class _ImageTable:
     """A table that names the images in some folders.
 
     Attributes:
@@ -129,7 +129,7 @@ class _Naming:
         }
 
 
-def find_table_beside_folders(
+def find_table_next_to_folders(
     root: Path, files: Sequence[FoundFile], classes: Collection[str], options: TableOptions
 ) -> tuple[Table, LabelSource] | None:
     """Find a table of labels at the top of a folder that could also be read by its folders' names.
@@ -154,18 +154,18 @@ def find_table_beside_folders(
     images = [file for file in files if not file.ignored and file.path.suffix.lower() in IMAGE_ENDINGS]
     finder = ImageFinder(root, images)
     for endings in (FOLDER_ENDINGS, SECOND_ENDINGS):
-        naming = [
+        image_tables = [
             each
             for file in top_files
             if file.path.suffix.lower() in endings and (each := _read(file.path, finder, options))
-            if _counts(each, classes, len(images))
+            if _adds_labels(each, classes, len(images))
         ]
-        if naming:
-            return _choose(root, naming, classes, options)
+        if image_tables:
+            return _choose(root, image_tables, classes, options)
     return None
 
 
-def _read(path: Path, images: ImageFinder, options: TableOptions) -> _Naming | None:
+def _read(path: Path, images: ImageFinder, options: TableOptions) -> _ImageTable | None:
     """Read a table if one of its columns names an image in most of its cells."""
     try:
         table = with_first_row(read_labels_table(path, header=options.header), images)
@@ -179,27 +179,27 @@ def _read(path: Path, images: ImageFinder, options: TableOptions) -> _Naming | N
     files = {at: matched[0] for at, name in enumerate(names) if len(matched := matches.files(name)) == 1}
     if 2 * len(files) < len(names):
         return None
-    return _Naming(table, ranked[0].name, ranked[0].certainty, files)
+    return _ImageTable(table, ranked[0].name, ranked[0].certainty, files)
 
 
-def _counts(each: _Naming, classes: Collection[str], images: int) -> bool:
+def _adds_labels(each: _ImageTable, classes: Collection[str], images: int) -> bool:
     """Whether a table is about the images, and adds to the folders' names."""
-    names_most = 2 * len({file.parts for file in each.files.values()}) > images
-    return (names_most or (each.certainty >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(
+    names_most_images = 2 * len({file.parts for file in each.files.values()}) > images
+    return (names_most_images or (each.certainty >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(
         each, classes
     )
 
 
-def _is_in_no_class(each: _Naming, classes: Collection[str]) -> bool:
+def _is_in_no_class(each: _ImageTable, classes: Collection[str]) -> bool:
     return all(not name or is_container_name(name) for name in each.folders(classes).values())
 
 
-def _repeats(each: _Naming, classes: Collection[str]) -> bool:
+def _repeats(each: _ImageTable, classes: Collection[str]) -> bool:
     """Whether a column repeats the folders' names, or the label column has one label for each folder."""
     folders = each.folders(classes)
     if not all(folders.values()):
         return False
-    label = known_label_column(_others(each))
+    label = find_label_column(_others(each))
     for column in _others(each):
         cells = each.table.column(column)
         pairs = {(text_of(cells[at]).casefold(), name.casefold()) for at, name in folders.items()}
@@ -211,14 +211,14 @@ def _repeats(each: _Naming, classes: Collection[str]) -> bool:
     return False
 
 
-def _others(each: _Naming) -> list[str]:
+def _others(each: _ImageTable) -> list[str]:
     return [name for name in each.table.columns if name != each.image_column]
 
 
 def _choose(
-    root: Path, named: Sequence[_Naming], classes: Collection[str], options: TableOptions
+    root: Path, tables: Sequence[_ImageTable], classes: Collection[str], options: TableOptions
 ) -> tuple[Table, LabelSource] | None:
-    labeled = [each for each in named if known_label_column(_others(each)) or len(_switches(each)) > 1]
+    labeled = [each for each in tables if find_label_column(_others(each)) or len(_switches(each)) > 1]
     if len(labeled) > 1:
         names = ", ".join(each.table.path.name for each in labeled)
         raise DataError(
@@ -230,21 +230,21 @@ def _choose(
         )
     if labeled:
         (each,) = labeled
-        column = known_label_column(_others(each))
+        column = find_label_column(_others(each))
         if _is_in_no_class(each, classes):
             return each.table, from_table(column, each.table)
         return each.table, choose_label_source(each.table, each.image_column, classes, options)
-    for each in named:
+    for each in tables:
         if _is_in_no_class(each, classes):
             first = next(iter(each.files.values()))
             raise DataError(
                 f"{each.table.path}: names images such as {display_name(first.parts)}, which is in no folder that "
-                f"looks like a class ({name_some(sorted(classes), 3)}); {_say_which()}",
+                f"looks like a class ({name_some(sorted(classes), 3)}); {_option_hint()}",
                 code="ambiguous_labels",
                 parameter="labels_from",
             )
     return None
 
 
-def _switches(each: _Naming) -> list[str]:
+def _switches(each: _ImageTable) -> list[str]:
     return [name for name in _others(each) if is_switch(each.table.column(name))]

@@ -52,7 +52,7 @@ class Folder:
         return self.parts[-1] if self.parts else ""
 
     @property
-    def shown(self) -> str:
+    def display_path(self) -> str:
         """Its path relative to the root, for messages."""
         return display_name(self.parts)
 
@@ -152,7 +152,7 @@ class SplitFolder:
     class_at: int
 
     @property
-    def shown(self) -> str:
+    def display_path(self) -> str:
         """Its path relative to the root, for messages."""
         return display_name(self.parts)
 
@@ -211,4 +211,4 @@ def in_order(splits: Iterable[SplitFolder]) -> tuple[SplitFolder, ...]:
 
 def as_option(splits: Iterable[SplitFolder]) -> str:
     """Format split folders as the value of ``--splits``."""
-    return ",".join(f"{each.split}={each.shown}" for each in splits)
+    return ",".join(f"{each.split}={each.display_path}" for each in splits)

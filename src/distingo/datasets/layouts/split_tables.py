@@ -36,16 +36,16 @@ class _Assigned:
         folder: The split folder.
         file: The table.
         table: As read.
-        place: The folder that the names in the table are relative to.
+        base: The folder that the names in the table are relative to.
     """
 
     folder: SplitFolder
     file: FoundFile
     table: Table
-    place: tuple[str, ...]
+    base: tuple[str, ...]
 
     @property
-    def shown(self) -> str:
+    def display_path(self) -> str:
         return display_name(self.file.parts)
 
 
@@ -91,7 +91,7 @@ def layout_of_split_tables(
     used: list[_Assigned] = []
     for each in sorted(assigned, key=lambda one: SPLITS.index(one.folder.split)):
         source = _source_of(tree, each, options)
-        notes += [note("of-folder", folder=each.shown, note=one) for one in source.notes]
+        notes += [note("of-folder", folder=each.display_path, note=one) for one in source.notes]
         if source.labels_from == "table":
             used.append(replace(each, table=with_first_row(each.table, _images(root, files, each))))
     if not used:
@@ -109,9 +109,9 @@ def layout_of_split_tables(
             each.table,
             _part_of(files, each),
             options_by_table[each],
-            below=each.place,
+            below=each.base,
             allow_missing=allow_missing,
-            fewest_classes=1,
+            min_classes=1,
         )
         for each in labeled
     }
@@ -129,16 +129,16 @@ def _rest(
     layouts: Mapping[SplitFolder, Layout],
 ) -> Layout:
     """The layout of what no table describes: the tables themselves, split folders without one, and other files."""
-    prefixes = [each.place for each in used if each.folder in layouts]
+    prefixes = [each.base for each in used if each.folder in layouts]
     rest = [file for file in files if not any(file.parts[: len(prefix)] == prefix for prefix in prefixes)]
     by_file = {each.file.parts: each for each in used}
     described = [by_file[file.parts] for file in files if file.parts in by_file]
     layout = split_layout(root, [file for file in rest if file.parts not in by_file], splits)
-    rows = [ignored_row(each.file, _what_it_holds(each, layouts), each.folder.split) for each in described]
+    rows = [ignored_row(each.file, _ignored_reason(each, layouts), each.folder.split) for each in described]
     return replace(layout, ignored=(*rows, *layout.ignored))
 
 
-def _what_it_holds(each: _Assigned, layouts: Mapping[SplitFolder, Layout]) -> Note:
+def _ignored_reason(each: _Assigned, layouts: Mapping[SplitFolder, Layout]) -> Note:
     return describe_labels_table(each.file.path) if each.folder in layouts else GIVES_NO_LABELS
 
 
@@ -189,12 +189,12 @@ def _read_list(
     files: Sequence[FoundFile],
     folder: SplitFolder,
     file: FoundFile,
-    place: tuple[str, ...],
+    base: tuple[str, ...],
     classes: Collection[str],
 ) -> _Assigned | None:
     """Read the columns of images and of classes; None if there are none, or several."""
     try:
-        each = _Assigned(folder, file, read_labels_table(file.path), place)
+        each = _Assigned(folder, file, read_labels_table(file.path), base)
     except DataError:
         return None  # another kind of text
     finder = _images(root, files, each)
@@ -216,17 +216,17 @@ def _common(folders: Sequence[SplitFolder]) -> int:
     return next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
 
 
-def _is_table_in(file: FoundFile, place: tuple[str, ...]) -> bool:
+def _is_table_in(file: FoundFile, base: tuple[str, ...]) -> bool:
     return (
-        file.parts[:-1] == place
+        file.parts[:-1] == base
         and not file.ignored
         and file.path.suffix.lower() in FOLDER_ENDINGS
         and not is_unlabeled_name(file.path.stem)
     )
 
 
-def _read(folder: SplitFolder, file: FoundFile, place: tuple[str, ...], options: TableOptions) -> _Assigned:
-    return _Assigned(folder, file, read_labels_table(file.path, header=options.header), place)
+def _read(folder: SplitFolder, file: FoundFile, base: tuple[str, ...], options: TableOptions) -> _Assigned:
+    return _Assigned(folder, file, read_labels_table(file.path, header=options.header), base)
 
 
 def _choose_own(
@@ -244,20 +244,20 @@ def _choose(root: Path, files: Sequence[FoundFile], tables: Sequence[_Assigned])
     """The only table, or of several the only one that names images of its folder."""
     if len(tables) < 2:
         return tables[0] if tables else None
-    naming = [each for each in tables if names_images(each.table, _images(root, files, each))]
-    if len(naming) == 1:
-        return naming[0]
-    names = ", ".join(each.shown for each in naming or tables)
-    problem = "several tables name pictures" if naming else "none of its tables names its pictures"
+    with_images = [each for each in tables if names_images(each.table, _images(root, files, each))]
+    if len(with_images) == 1:
+        return with_images[0]
+    names = ", ".join(each.display_path for each in with_images or tables)
+    problem = "several tables name pictures" if with_images else "none of its tables names its pictures"
     raise DataError(f"{root}: {problem} ({names}); move all but the one with the labels away", code="ambiguous_table")
 
 
 def _part_of(files: Sequence[FoundFile], each: _Assigned) -> list[FoundFile]:
-    return [file for file in files if file.parts[: len(each.place)] == each.place and file is not each.file]
+    return [file for file in files if file.parts[: len(each.base)] == each.base and file is not each.file]
 
 
 def _images(root: Path, files: Sequence[FoundFile], each: _Assigned) -> ImageFinder:
-    return ImageFinder(root, _part_of(files, each), below=each.place)
+    return ImageFinder(root, _part_of(files, each), below=each.base)
 
 
 def _source_of(tree: Folder, each: _Assigned, options: TableOptions) -> LabelSource:
@@ -275,14 +275,14 @@ def _combine(
     parts = [*layouts.items()]
     candidates = [replace(one, split=folder.split) for folder, layout in parts for one in layout.candidates]
     candidates = sorted([*candidates, *folders.candidates], key=lambda candidate: candidate.source.file)
-    ignored = [_placed(row, folder) for folder, layout in parts for row in layout.ignored]
+    ignored = [_with_folder(row, folder) for folder, layout in parts for row in layout.ignored]
     layout_notes = [
-        one if len(labeled) == 1 else note("of-folder", folder=each.folder.shown, note=one)
+        one if len(labeled) == 1 else note("of-folder", folder=each.folder.display_path, note=one)
         for each in labeled
         for one in layouts[each.folder].notes
     ]
     return Layout(
-        note("split-folders-with-tables", tables=tuple(dict.fromkeys(each.shown for each in labeled))),
+        note("split-folders-with-tables", tables=tuple(dict.fromkeys(each.display_path for each in labeled))),
         tuple(sorted({label for candidate in candidates for label in candidate.labels})),
         tuple(candidates),
         (*ignored, *folders.ignored),
@@ -293,9 +293,11 @@ def _combine(
     )
 
 
-def _placed(row: ManifestRow, folder: SplitFolder) -> ManifestRow:
+def _with_folder(row: ManifestRow, folder: SplitFolder) -> ManifestRow:
     """Convert a split folder's row to one of the whole data set; missing files of two splits may have the same name."""
     name = (
-        row.file if row.status != "missing" or row.file.startswith(f"{folder.shown}/") else f"{folder.shown}/{row.file}"
+        row.file
+        if row.status != "missing" or row.file.startswith(f"{folder.display_path}/")
+        else f"{folder.display_path}/{row.file}"
     )
     return replace(row, file=name, split=folder.split)

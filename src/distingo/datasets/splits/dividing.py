@@ -14,7 +14,7 @@ _PASSES = 20
 
 _STEP = 500  # groups between two updates of the progress bar
 
-_FEWEST = 0.25
+_MIN_EXPECTED = 0.25
 """Divisor used instead of zero if a split should have no images of a label."""
 
 _MISSING = 1e6
@@ -139,19 +139,19 @@ def _totals(counts: Sequence[_Counts]) -> np.ndarray:
 class _Division:
     """An assignment of groups to splits, with the cost of further changes."""
 
-    def __init__(self, counts: Sequence[_Counts], wanted: np.ndarray, missing: np.ndarray) -> None:
+    def __init__(self, counts: Sequence[_Counts], expected: np.ndarray, missing: np.ndarray) -> None:
         """Start with all groups unassigned.
 
         Args:
             counts: The counts of every group.
-            wanted: Expected number of images of each column in every split, float64 (splits, columns).
+            expected: Expected number of images of each column in every split, float64 (splits, columns).
             missing: Cost if a split has no images of a column, of the same shape.
         """
         self.counts = counts
         self.splits = np.full(len(counts), -1, np.int64)
-        self._goal = wanted
-        self._wanted = np.where(wanted > 0, wanted, _FEWEST)
-        self._have = np.zeros_like(self._wanted)
+        self._goal = expected
+        self._expected = np.where(expected > 0, expected, _MIN_EXPECTED)
+        self._current = np.zeros_like(self._expected)
         self._missing = missing
 
     def fill(self, order: np.ndarray) -> None:
@@ -159,51 +159,51 @@ class _Division:
         with progress_bar("Dividing", len(order)) as advance:
             for done, at in enumerate(order.tolist(), 1):
                 columns, numbers = self.counts[at].columns, self.counts[at].numbers
-                self._put(at, int(self._costs(self._have[:, columns], columns, numbers).argmin()))
+                self._assign(at, int(self._costs(self._current[:, columns], columns, numbers).argmin()))
                 if done % _STEP == 0:
                     advance(_STEP)
 
     def start(self, splits: np.ndarray) -> None:
         """Assign every group to its initial split, or to the largest split if it is too large for its own."""
-        largest = int(self._wanted[:, -1].argmax())
+        largest = int(self._expected[:, -1].argmax())
         for at, (group, split) in enumerate(zip(self.counts, splits.tolist(), strict=True)):
-            fits = (group.numbers <= self._wanted[split, group.columns]).all()
-            self._put(at, split if fits or group.numbers[-1] == 1 else largest)
+            fits = (group.numbers <= self._expected[split, group.columns]).all()
+            self._assign(at, split if fits or group.numbers[-1] == 1 else largest)
 
     def improve(self) -> None:
         """Move single groups, then swap pairs, until nothing improves or the limit of passes is reached."""
         order = np.argsort([group.numbers[-1] for group in self.counts], kind="stable")
         for _ in range(_PASSES):
-            if np.array_equal(self._have, self._goal):
+            if np.array_equal(self._current, self._goal):
                 return
             if not sum([self._move(at) for at in order.tolist()]) and not self._swap_any():
                 return
 
-    def _put(self, at: int, split: int) -> None:
+    def _assign(self, at: int, split: int) -> None:
         group = self.counts[at]
         if self.splits[at] >= 0:
-            self._have[self.splits[at], group.columns] -= group.numbers
-        self._have[split, group.columns] += group.numbers
+            self._current[self.splits[at], group.columns] -= group.numbers
+        self._current[split, group.columns] += group.numbers
         self.splits[at] = split
 
-    def _costs(self, have: np.ndarray, columns: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    def _costs(self, current: np.ndarray, columns: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Cost for each split with these counts to receive so many more (or, if negative, fewer): float64 (splits,)."""
-        expected, new_counts = self._wanted[:, columns], have + numbers
-        chi_square = (numbers * (have + new_counts - 2 * expected) / expected).sum(axis=1)
-        lacking = ((new_counts < 0.5).astype(np.float64) - (have < 0.5)) * self._missing[:, columns]
+        expected, new_counts = self._expected[:, columns], current + numbers
+        chi_square = (numbers * (current + new_counts - 2 * expected) / expected).sum(axis=1)
+        lacking = ((new_counts < 0.5).astype(np.float64) - (current < 0.5)) * self._missing[:, columns]
         costs: np.ndarray = chi_square + lacking.sum(axis=1)
         return costs
 
     def _move(self, at: int) -> bool:
         columns, numbers = self.counts[at].columns, self.counts[at].numbers
-        split, have = self.splits[at], self._have[:, columns]
-        change = self._costs(have, columns, numbers)
-        change += self._costs(have, columns, -numbers)[split]
+        split, current = self.splits[at], self._current[:, columns]
+        change = self._costs(current, columns, numbers)
+        change += self._costs(current, columns, -numbers)[split]
         change[split] = 0.0
         best = int(change.argmin())
         if change[best] >= -1e-9:
             return False
-        self._put(at, best)
+        self._assign(at, best)
         return True
 
     def _swap_any(self) -> bool:
@@ -225,16 +225,16 @@ class _Division:
         if a == b:
             return False
         old_cost = self._cost((a, b))
-        self._put(one, b)
-        self._put(other, a)
+        self._assign(one, b)
+        self._assign(other, a)
         if self._cost((a, b)) < old_cost - 1e-9:
             return True
-        self._put(one, a)
-        self._put(other, b)
+        self._assign(one, a)
+        self._assign(other, b)
         return False
 
     def _cost(self, splits: tuple[int, int]) -> float:
         rows = list(splits)
-        have, expected = self._have[rows], self._wanted[rows]
-        chi_square = np.divide((have - expected) ** 2, expected, out=np.zeros_like(expected), where=expected > 0)
-        return float(chi_square.sum() + (self._missing[rows] * ((have < 0.5) & (expected > 0))).sum())
+        current, expected = self._current[rows], self._expected[rows]
+        chi_square = np.divide((current - expected) ** 2, expected, out=np.zeros_like(expected), where=expected > 0)
+        return float(chi_square.sum() + (self._missing[rows] * ((current < 0.5) & (expected > 0))).sum())

@@ -12,7 +12,7 @@ import numpy as np
 from distingo.csv_files import join_labels, read_split_name, read_table, split_labels, write_table
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.group_splitting import Division
-from distingo.datasets.splits.splitting import WantedSplit, order_split
+from distingo.datasets.splits.splitting import RequestedSplit, order_split
 from distingo.errors import DataError, RunError, UsageError, name_some, option
 from distingo.files import content_hash
 from distingo.messages.notes import Note, name_first, note
@@ -54,7 +54,7 @@ class SplitFile:
 
 
 def write_split_file(dataset: Dataset, division: Division, path: Path, *, recorded: bool = False) -> None:
-    """Write a division as UTF-8 CSV, optionally with a checksum: file, side (or fold), group, why, labels, content.
+    """Write a division as UTF-8 CSV, optionally with a checksum: file, split (or fold), group, why, labels, content.
 
     Groups are counted from 1; ``why`` lists what links a group's images, and is empty for a single image.
 
@@ -73,12 +73,12 @@ def write_split_file(dataset: Dataset, division: Division, path: Path, *, record
         )
         for image, part, group in zip(dataset.images, division.numbers, grouping.numbers, strict=True)
     ]
-    columns = ["file", "fold" if division.folds else "side", "group", "why", "labels", "content"]
+    columns = ["file", "fold" if division.folds else "split", "group", "why", "labels", "content"]
     write_table(path, columns, rows, recorded=recorded)
 
 
 def read_split_file(path: Path) -> SplitFile:
-    """Read a file from `write_split_file`, or any table with the columns file and side (or fold).
+    """Read a file from `write_split_file`, or any table with the columns file and split (or fold).
 
     A run's ``split.csv`` is an example. Without a column ``content``, changed images are not detected, and without
     ``group``, each image is a group of its own.
@@ -93,11 +93,11 @@ def read_split_file(path: Path) -> SplitFile:
             parameter="split",
         )
     try:
-        rows = list(read_table(path, ["file"]))
+        rows = list(read_table(path, ["file"], renamed={"side": "split"}))
         columns = rows[0][1].keys() if rows else set()
-        if not columns & {"side", "fold"}:
+        if not columns & {"split", "fold"}:
             raise RunError(
-                f"{path}: names no picture, or has neither a column 'side' nor 'fold'",
+                f"{path}: names no picture, or has neither a column 'split' nor 'fold'",
                 code="wrong_format",
                 parameter="split",
             )
@@ -113,13 +113,13 @@ def read_split_file(path: Path) -> SplitFile:
             code="duplicate_entry",
             parameter="split",
         )
-    folds = 0 if "side" in columns else max(int(line.part) for line in lines)
+    folds = 0 if "split" in columns else max(int(line.part) for line in lines)
     return SplitFile(path, folds, tuple(lines))
 
 
 def _line(path: Path, number: int, row: dict[str, str]) -> SplitLine:
-    if "side" in row:
-        part: str = read_split_name(row["side"], path, number)
+    if "split" in row:
+        part: str = read_split_name(row["split"], path, number)
     else:
         part = row["fold"]
         if not (part.isascii() and part.isdecimal() and int(part) >= 1):
@@ -310,14 +310,14 @@ def _lacking(dataset: Dataset, splits: dict[SplitName, list[LabeledImage]]) -> l
     return notes
 
 
-def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:
+def name_split(path: str | Path | None, fold: int | None) -> RequestedSplit | None:
     """Combine the options ``--split`` and ``--fold``.
 
     Raises:
         UsageError: There is a fold without a file.
     """
     if path is not None:
-        return WantedSplit(Path(path), fold)
+        return RequestedSplit(Path(path), fold)
     if fold is not None:
         raise UsageError(
             f"{option('fold')} {fold}: is about the folds of a split file; name that by {option('split')}",
@@ -327,7 +327,7 @@ def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:
     return None
 
 
-def require_unchanged(split: WantedSplit) -> None:
+def require_unchanged(split: RequestedSplit) -> None:
     """Refuse a split file that changed since the run that is to be repeated.
 
     Raises:
@@ -341,7 +341,7 @@ def require_unchanged(split: WantedSplit) -> None:
         )
 
 
-def require_same_split(split: WantedSplit, started: WantedSplit | None, output: Path) -> None:
+def require_same_split(split: RequestedSplit, started: RequestedSplit | None, output: Path) -> None:
     """Refuse to resume a run with a different split file or fold.
 
     Raises:
@@ -357,7 +357,7 @@ def require_same_split(split: WantedSplit, started: WantedSplit | None, output: 
         )
 
 
-def hashed(split: WantedSplit) -> WantedSplit:
+def hashed(split: RequestedSplit) -> RequestedSplit:
     """Add the hash of the file's bytes, and make its path absolute.
 
     Raises:

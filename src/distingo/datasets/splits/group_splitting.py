@@ -26,18 +26,18 @@ class ClassShare:
 
     Attributes:
         name: Name of the class; empty for all images.
-        asked: The requested share of the divided images for each part; 0 for parts that images are not divided into.
+        requested: Requested share of the divided images for each part; 0 for parts that images are not divided into.
         counts: Number of divided images in each part.
-        given: Number of images that the dataset's author had assigned to each part.
+        predefined: Number of images that the dataset's author had assigned to each part.
     """
 
     name: str
-    asked: tuple[float, ...]
+    requested: tuple[float, ...]
     counts: tuple[int, ...]
-    given: tuple[int, ...]
+    predefined: tuple[int, ...]
 
     @property
-    def got(self) -> tuple[float, ...]:
+    def actual(self) -> tuple[float, ...]:
         """The share of the divided images in each part; all 0 if there were none."""
         total = sum(self.counts)
         return tuple(count / total if total else 0.0 for count in self.counts)
@@ -47,7 +47,7 @@ class ClassShare:
         """The largest difference between a requested and an actual share."""
         if not sum(self.counts):
             return 0.0
-        return max(abs(got - asked) for got, asked in zip(self.got, self.asked, strict=True))
+        return max(abs(actual - requested) for actual, requested in zip(self.actual, self.requested, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Division:
         return f"Division({'folds' if self.folds else 'splits'}: {counts})"
 
 
-def settle_shares(
+def resolve_shares(
     dataset: Dataset, *, validation: float | None, test: float | None, resplit: bool = False
 ) -> dict[SplitName, float]:
     """Fill in default shares, and check them against predefined splits.
@@ -95,7 +95,7 @@ def settle_shares(
     Raises:
         UsageError: A share is requested for a split that is predefined.
     """
-    predefined = {image.given_split for image in dataset.images}
+    predefined = {image.predefined_split for image in dataset.images}
     requested: dict[SplitName, float | None] = {"validation": validation, "test": test}
     for split, share in requested.items():
         if share is not None and split in predefined and not resplit:
@@ -131,7 +131,7 @@ def divide_splits(
     """
     _check_shares(validation, test, seed)
     fixed = _fixed_splits(dataset, grouping, resplit=resplit)
-    predefined = set() if resplit else {image.given_split for image in dataset.images}
+    predefined = set() if resplit else {image.predefined_split for image in dataset.images}
     requested = {"validation": validation, "test": test}
     open_splits = [split for split in SPLITS if split == "train" or (split not in predefined and requested[split] > 0)]
     divisible = np.flatnonzero(fixed < 0)
@@ -165,7 +165,7 @@ def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int,
     if folds < 2:
         raise UsageError(f"{option('folds')} {folds}: choose 2 or more", code="out_of_range", parameter="folds")
     _check_shares(0.0, 0.0, seed)
-    if not resplit and any(image.given_split for image in dataset.images):
+    if not resplit and any(image.predefined_split for image in dataset.images):
         raise UsageError(
             f"{dataset.root}: has splits of its own; {option('folds')} divides all anew, add "
             f"{option('resplit', value=True)} to allow that",
@@ -208,13 +208,13 @@ def _fixed_splits(dataset: Dataset, grouping: Grouping, *, resplit: bool) -> np.
         return fixed
     group_splits: dict[int, Counter[int]] = defaultdict(Counter)
     for at, image in enumerate(dataset.images):
-        if image.given_split is not None:
-            group_splits[int(grouping.numbers[at])][_SPLIT_NUMBERS[image.given_split]] += 1
-        if image.given_split in {"validation", "test"}:
-            fixed[at] = _SPLIT_NUMBERS[image.given_split]
+        if image.predefined_split is not None:
+            group_splits[int(grouping.numbers[at])][_SPLIT_NUMBERS[image.predefined_split]] += 1
+        if image.predefined_split in {"validation", "test"}:
+            fixed[at] = _SPLIT_NUMBERS[image.predefined_split]
     for at, image in enumerate(dataset.images):
         splits = group_splits.get(int(grouping.numbers[at]))
-        if image.given_split is None and splits:
+        if image.predefined_split is None and splits:
             split = max(splits, key=lambda split: (splits[split], split))
             fixed[at] = split if split != _SPLIT_NUMBERS["train"] else -1
     return fixed
@@ -224,11 +224,11 @@ def _label_table(dataset: Dataset) -> np.ndarray:
     return encode_labels(dataset.images, dataset.classes, "multi-label")
 
 
-def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, parts: int) -> None:
-    groups = len(np.unique(grouping.numbers[loose]))
-    if len(loose) and groups < parts:
-        images = f"{len(loose):,} picture{'s' * (len(loose) != 1)} to divide"
-        form = "forms" if len(loose) == 1 else "form"
+def _require_groups(dataset: Dataset, grouping: Grouping, divisible: np.ndarray, parts: int) -> None:
+    groups = len(np.unique(grouping.numbers[divisible]))
+    if len(divisible) and groups < parts:
+        images = f"{len(divisible):,} picture{'s' * (len(divisible) != 1)} to divide"
+        form = "forms" if len(divisible) == 1 else "form"
         raise DataError(
             f"{dataset.root}: its {images} {form} {groups:,} group{'s' * (groups != 1)}, and "
             f"{parts} are needed to have one in each split; ask for fewer parts or link fewer pictures",
@@ -241,7 +241,7 @@ def _assess(
     grouping: Grouping,
     parts: Sequence[str],
     numbers: np.ndarray,
-    asked: np.ndarray,
+    requested: np.ndarray,
     fixed: np.ndarray,
     *,
     folds: bool,
@@ -253,7 +253,7 @@ def _assess(
         divided, predefined = (
             np.bincount(numbers[has & mask], minlength=len(parts)).tolist() for mask in (~fixed, fixed)
         )
-        shares.append(ClassShare(name, tuple(asked.tolist()), tuple(divided), tuple(predefined)))
+        shares.append(ClassShare(name, tuple(requested.tolist()), tuple(divided), tuple(predefined)))
     pairs = np.unique(np.stack([grouping.numbers, numbers], axis=1), axis=0)
     groups, times = np.unique(pairs[:, 0], return_counts=True)
     leaks = tuple(groups[times > 1].tolist())
@@ -266,10 +266,10 @@ def _missing(
 ) -> list[Note]:
     """Note the classes that are missing in some part."""
     noun = "class" if dataset.task == "single-label" else "label"
-    totals = [divided + predefined for divided, predefined in zip(shares[0].counts, shares[0].given, strict=True)]
+    totals = [divided + predefined for divided, predefined in zip(shares[0].counts, shares[0].predefined, strict=True)]
     notes = []
     for column, share in enumerate(shares[1:]):
-        part_counts = zip(share.counts, share.given, strict=True)
+        part_counts = zip(share.counts, share.predefined, strict=True)
         missing_parts = [
             parts[at] for at, (divided, predefined) in enumerate(part_counts) if totals[at] and not divided + predefined
         ]

@@ -110,10 +110,10 @@ def link_column(dataset: Dataset) -> Links:
         dataset: Read with `TableOptions.group_column`.
     """
     index_by_file = {image.source.file: index for index, image in enumerate(dataset.images)}
-    kept_file = {row.file: row.same_as for row in dataset.manifest if row.status == "duplicate"}
+    used_file = {row.file: row.same_as for row in dataset.manifest if row.status == "duplicate"}
     members: dict[str, list[int]] = defaultdict(list)
     for file, values in dataset.groups.items():
-        index = index_by_file.get(kept_file.get(file, file))
+        index = index_by_file.get(used_file.get(file, file))
         if index is not None:
             for value in values:
                 members[value].append(index)
@@ -127,7 +127,7 @@ def chain_pairs(members: Sequence[int]) -> list[tuple[int, int]]:
 
 _MAKE, _MODEL = 0x010F, 0x0110
 
-_TAKEN, _FRACTION, _SERIAL = 0x9003, 0x9291, 0xA431
+_DATE_TIME, _FRACTION, _SERIAL = 0x9003, 0x9291, 0xA431
 
 _CHUNK = 32
 
@@ -183,7 +183,7 @@ def read_shot(source: Source) -> Shot | None:
     except UndecodableError:
         return None
     make, model, serial = (_text(exif.get(tag)) for tag in (_MAKE, _MODEL, _SERIAL))
-    seconds = _seconds(_text(exif.get(_TAKEN)), _text(exif.get(_FRACTION)))
+    seconds = _seconds(_text(exif.get(_DATE_TIME)), _text(exif.get(_FRACTION)))
     if seconds is None or not (make or model):
         return None
     return Shot((make, model, serial), seconds)
@@ -206,10 +206,10 @@ def _text(value: object) -> str:
     return str(value or "").strip(" \0\t\r\n")
 
 
-def _seconds(taken: str, fraction: str) -> float | None:
+def _seconds(date_time: str, fraction: str) -> float | None:
     """Convert EXIF's time to seconds; None if it is invalid or was never set (0000:00:00)."""
     with contextlib.suppress(ValueError, OverflowError):
-        moment = datetime.datetime.strptime(taken, "%Y:%m:%d %H:%M:%S")
+        moment = datetime.datetime.strptime(date_time, "%Y:%m:%d %H:%M:%S")
         digits = fraction if fraction.isdecimal() and fraction.isascii() else "0"
         return (moment - datetime.datetime(1, 1, 1)).total_seconds() + float(f"0.{digits}")
     return None
@@ -224,12 +224,12 @@ _IMPORTANCE = np.array([100.0, 1.0, 10.0])
 _TOLERANCE = 0.5
 """Share of its size by which a split may grow or shrink to keep groups together."""
 
-_GIVEN = ("validation", "test")
+_FIXED_SPLITS = ("validation", "test")
 """Splits that stay unchanged if they are predefined."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeptGroups:
+class GroupedSplit:
     """A split in which groups were kept together.
 
     Attributes:
@@ -244,7 +244,7 @@ class KeptGroups:
     too_large: tuple[int, ...]
 
 
-def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int) -> KeptGroups:
+def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int) -> GroupedSplit:
     """Put every group into one split, if possible with as many images of each class in every split as before.
 
     Images of a predefined validation or test split stay there, along with images of their groups without a split;
@@ -258,7 +258,7 @@ def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int
         seed: Not negative.
     """
     old_numbers = split_numbers(dataset, split)
-    new_numbers, fixed = _follow_given(dataset, grouping, old_numbers)
+    new_numbers, fixed = _follow_predefined(dataset, grouping, old_numbers)
     files = [image.source.file for image in dataset.images]
     movable = np.array(sorted(np.flatnonzero(~fixed), key=lambda at: files[at]), np.intp)  # independent of their order
     table = encode_labels(dataset.images, dataset.classes, "multi-label")
@@ -269,12 +269,12 @@ def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int
         )
     moved = int((new_numbers != old_numbers).sum())
     if not moved:
-        return KeptGroups(split, 0, too_large)
+        return GroupedSplit(split, 0, too_large)
     by_split: dict[SplitName, list[LabeledImage]] = {split_name: [] for split_name in SPLITS}
     for image, number in zip(dataset.images, new_numbers.tolist(), strict=True):
         by_split[SPLITS[number]].append(image)
     notes = (*split.notes, *_lost(dataset, table, old_numbers, new_numbers))
-    return KeptGroups(order_split(by_split, notes), moved, too_large)
+    return GroupedSplit(order_split(by_split, notes), moved, too_large)
 
 
 def split_numbers(dataset: Dataset, split: Split) -> np.ndarray:
@@ -285,14 +285,14 @@ def split_numbers(dataset: Dataset, split: Split) -> np.ndarray:
     return np.array([number_by_file.get(image.source.file, -1) for image in dataset.images], np.int64)
 
 
-def _follow_given(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _follow_predefined(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Assign images without a split to a predefined split of their group.
 
     Returns:
         The splits, int64 (n,), and which of them are fixed, bool (n,).
     """
-    fixed = np.array([image.given_split in _GIVEN for image in dataset.images], bool)
-    unassigned = np.array([image.given_split is None for image in dataset.images], bool)
+    fixed = np.array([image.predefined_split in _FIXED_SPLITS for image in dataset.images], bool)
+    unassigned = np.array([image.predefined_split is None for image in dataset.images], bool)
     group_counts = np.zeros((grouping.count, len(SPLITS)), np.int64)
     np.add.at(group_counts, (grouping.numbers[fixed], numbers[fixed]), 1)
     group_counts = group_counts[grouping.numbers]

@@ -42,18 +42,20 @@ def stratify(labels: np.ndarray, sizes: Sequence[int], *, seed: int) -> np.ndarr
     rng = np.random.default_rng(seed)
     random_order = rng.permutation(len(has))
     splits = np.full(len(has), -1, np.int64)
-    _deal(has, free, splits, random_order, rng)
+    _distribute(has, free, splits, random_order, rng)
     rest = _shuffled(np.flatnonzero(splits < 0), random_order)
     splits[rest] = np.repeat(np.arange(len(free)), free - np.bincount(splits[splits >= 0], minlength=len(free)))
-    _give_every_split_one(has, splits, random_order)
+    _complete_splits(has, splits, random_order)
     return splits
 
 
-def _deal(has: np.ndarray, sizes: np.ndarray, splits: np.ndarray, chance: np.ndarray, rng: np.random.Generator) -> None:
+def _distribute(
+    has: np.ndarray, sizes: np.ndarray, splits: np.ndarray, chance: np.ndarray, rng: np.random.Generator
+) -> None:
     """Distribute every image that has a label, the rarest label first; fills `splits`."""
     remaining = has.sum(axis=0)
     # Plain lists: for a handful of splits, NumPy's overhead would dominate.
-    needed = _wanted(remaining, sizes).T.tolist()
+    needed = _expected_counts(remaining, sizes).T.tolist()
     room = sizes.tolist()
     while remaining.any():
         label = int(np.where(remaining > 0, remaining, len(has) + 1).argmin())
@@ -67,20 +69,20 @@ def _deal(has: np.ndarray, sizes: np.ndarray, splits: np.ndarray, chance: np.nda
         remaining -= has[indices].sum(axis=0)
 
 
-def _shuffled(places: np.ndarray, chance: np.ndarray) -> np.ndarray:
-    return places[np.argsort(chance[places])]
+def _shuffled(indices: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    return indices[np.argsort(chance[indices])]
 
 
-def _neediest(wanted: Sequence[float], room: Sequence[int], rng: np.random.Generator) -> int:
+def _neediest(needed: Sequence[float], room: Sequence[int], rng: np.random.Generator) -> int:
     open_splits = [split for split, slots in enumerate(room) if slots > 0]
-    highest_need = max(wanted[split] for split in open_splits) - 1e-9  # sums of shares are exact to about 1e-12
-    best = [split for split in open_splits if wanted[split] >= highest_need]
+    highest_need = max(needed[split] for split in open_splits) - 1e-9  # sums of shares are exact to about 1e-12
+    best = [split for split in open_splits if needed[split] >= highest_need]
     most_room = max(room[split] for split in best)
     best = [split for split in best if room[split] == most_room]
     return best[0] if len(best) == 1 else int(rng.choice(best))
 
 
-def _wanted(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def _expected_counts(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Number of images of each label that each split should get: float64 of shape (splits, labels)."""
     expected = np.outer(sizes / max(1, sizes.sum()), counts)
     nonempty = sizes > 0
@@ -91,7 +93,7 @@ def _wanted(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return raised
 
 
-def _give_every_split_one(has: np.ndarray, splits: np.ndarray, chance: np.ndarray) -> None:
+def _complete_splits(has: np.ndarray, splits: np.ndarray, chance: np.ndarray) -> None:
     """Swap images so that every split has the labels it lacks, if possible; changes `splits` in place.
 
     Images are swapped only if no other label loses its only image in a split.
@@ -108,15 +110,15 @@ def _swap_in(
     has: np.ndarray,
     splits: np.ndarray,
     counts: np.ndarray,
-    takers: np.ndarray,
+    numbers: np.ndarray,
     chance: np.ndarray,
     at: int,
     label: int,
 ) -> None:
     present_count = (counts > 0).sum()
-    exchangeable = _shuffled(np.flatnonzero((splits == takers[at]) & ~has[:, label]), chance)
+    exchangeable = _shuffled(np.flatnonzero((splits == numbers[at]) & ~has[:, label]), chance)
     for index in np.flatnonzero(has[:, label]):
-        donor = int(np.searchsorted(takers, splits[index]))
+        donor = int(np.searchsorted(numbers, splits[index]))
         if counts[donor, label] < 2:
             continue
         changes = has[index].astype(np.int64) - has[exchangeable].astype(np.int64)  # (images inside, labels)
@@ -128,11 +130,8 @@ def _swap_in(
             change = has[index].astype(np.int64) - has[other]
             counts[at] += change
             counts[donor] -= change
-            splits[index], splits[other] = takers[at], takers[donor]
+            splits[index], splits[other] = numbers[at], numbers[donor]
             return
-
-
-_COLUMNS = ["file", "side", "labels"]
 
 
 def split_dataset(
@@ -162,7 +161,7 @@ def split_dataset(
         UsageError: The shares or the seed are out of range.
     """
     _check_shares(seed, validation, test)
-    predefined = {image.given_split for image in dataset.images}
+    predefined = {image.predefined_split for image in dataset.images}
     shares: dict[SplitName, float] = {
         "test": 0.0 if "test" in predefined else test,
         "validation": 0.0 if "validation" in predefined else validation,
@@ -174,11 +173,11 @@ def split_dataset(
 
 
 def _split_classes(dataset: Dataset, seed: int, shares: dict[SplitName, float], *, few: bool) -> Split:
-    predefined = {image.given_split for image in dataset.images}
+    predefined = {image.predefined_split for image in dataset.images}
     splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
     notes = []
     for label, images in sorted(_by_class(dataset).items()):
-        divisible = _place_given(images, splits)
+        divisible = _assign_predefined(images, splits)
         class_shares = shares
         if few and len(divisible) == 2 and len(class_shares) == 2:
             class_shares = {"test": shares["test"]}
@@ -188,7 +187,7 @@ def _split_classes(dataset: Dataset, seed: int, shares: dict[SplitName, float], 
         notes += [
             note(f"class-not-in-{split}", name=label)
             for split in ("test", "validation")
-            if split in predefined and all(image.given_split != split for image in images)
+            if split in predefined and all(image.predefined_split != split for image in images)
         ]
         order = np.random.default_rng([seed, zlib.crc32(label.encode())]).permutation(len(divisible))
         at = 0
@@ -201,7 +200,7 @@ def _split_classes(dataset: Dataset, seed: int, shares: dict[SplitName, float], 
 
 def _split_labels(dataset: Dataset, seed: int, shares: dict[SplitName, float]) -> Split:
     splits: dict[SplitName, list[LabeledImage]] = {split: [] for split in SPLITS}
-    divisible = _place_given(sorted(dataset.images, key=_place), splits)
+    divisible = _assign_predefined(sorted(dataset.images, key=_file_order), splits)
     if len(divisible) < 1 + len(shares):
         raise DataError(
             f"{dataset.root}: {len(divisible)} usable pictures to divide, and {1 + len(shares)} are needed to have one "
@@ -232,14 +231,16 @@ def _lacking_labels(dataset: Dataset, splits: dict[SplitName, list[LabeledImage]
     return tuple(notes)
 
 
-def _place_given(images: Sequence[LabeledImage], splits: dict[SplitName, list[LabeledImage]]) -> list[LabeledImage]:
+def _assign_predefined(
+    images: Sequence[LabeledImage], splits: dict[SplitName, list[LabeledImage]]
+) -> list[LabeledImage]:
     """Assign images to their predefined splits; returns the rest, which also includes a predefined train split."""
     divisible = []
     for image in images:
-        if image.given_split in {None, "train"}:
+        if image.predefined_split in {None, "train"}:
             divisible.append(image)
-        elif image.given_split is not None:
-            splits[image.given_split].append(image)
+        elif image.predefined_split is not None:
+            splits[image.predefined_split].append(image)
     return divisible
 
 
@@ -263,12 +264,12 @@ def _check_shares(seed: int, validation: float, test: float) -> None:
 
 def _by_class(dataset: Dataset) -> dict[str, list[LabeledImage]]:
     classes: dict[str, list[LabeledImage]] = defaultdict(list)
-    for image in sorted(dataset.images, key=_place):
+    for image in sorted(dataset.images, key=_file_order):
         classes[image.label].append(image)
     return classes
 
 
-def _place(image: LabeledImage) -> tuple[str, int]:
+def _file_order(image: LabeledImage) -> tuple[str, int]:
     source = image.source
     return (source.file, 0) if source.index is None else (source.file.rpartition("#")[0], source.index)
 
@@ -282,8 +283,8 @@ def _counts(total: int, shares: dict[SplitName, float]) -> dict[SplitName, int]:
     return counts
 
 
-def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[SplitName]) -> DataError:
-    needed = 1 + len(wanted)
+def _too_few(dataset: Dataset, label: str, count: int, splits: Sequence[SplitName]) -> DataError:
+    needed = 1 + len(splits)
     if count == 0:
         return DataError(
             f"{dataset.root}: class {label!r} has no picture to train on; put some on its train split",
@@ -292,19 +293,19 @@ def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[SplitNam
     images = "1 usable picture" if count == 1 else f"{count} usable pictures"
     return DataError(
         f"{dataset.root}: class {label!r} has {images} to divide, and {needed} are needed to have one each "
-        f"for {', '.join(['train', *sorted(wanted, reverse=True)])}; add pictures or move the class away",
+        f"for {', '.join(['train', *sorted(splits, reverse=True)])}; add pictures or move the class away",
         code="too_few_images",
     )
 
 
 def order_split(splits: dict[SplitName, list[LabeledImage]], notes: tuple[Note, ...]) -> Split:
     """Create a split with images sorted by file name."""
-    train, validation, test = (tuple(sorted(splits[split], key=_place)) for split in SPLITS)
+    train, validation, test = (tuple(sorted(splits[split], key=_file_order)) for split in SPLITS)
     return Split(train, validation, test, notes)
 
 
 @dataclass(frozen=True, slots=True)
-class WantedSplit:
+class RequestedSplit:
     """A split file that the user requested.
 
     Attributes:

@@ -18,9 +18,9 @@ from distingo.datasets.tables.headers import (
     MOST_CELLS,
     SPLIT_NAMES,
     column_key,
-    is_known_column,
+    find_label_column,
+    is_common_column,
     is_switch,
-    known_label_column,
     name_rank,
 )
 from distingo.datasets.tables.image_files import ImageFinder, is_web_address
@@ -31,7 +31,7 @@ from distingo.datasets.walking import SPLIT_LABELS
 from distingo.errors import DataError, UsageError, option
 from distingo.records import SplitName
 
-_LOOKED_AT = 500
+_SAMPLE_SIZE = 500
 
 _ENDINGS = tuple(IMAGE_ENDINGS)
 
@@ -56,37 +56,37 @@ class ImageColumn:
             cells are paths; or numbers or a counter in a column with a common name. 1: neither. 0: numbers without a
             name, or a counter. -1: by its name, the column holds labels or splits.
         are_numbers: Whether nearly all cells are whole numbers.
-        end_like_images: Whether nearly all cells end like the names of image files.
+        have_image_endings: Whether nearly all cells end like the names of image files.
         cells: Number of cells that were looked up.
-        found: The file of each cell that names one, by the cell's index.
+        files: The file of each cell that names one, by the cell's index.
     """
 
     name: str
     certainty: int
     are_numbers: bool
-    end_like_images: bool
+    have_image_endings: bool
     cells: int
-    found: Mapping[int, tuple[str, ...]]
+    files: Mapping[int, tuple[str, ...]]
 
     @property
     def different(self) -> int:
         """Number of distinct files that it names."""
-        return len(set(self.found.values()))
+        return len(set(self.files.values()))
 
     @property
     def is_mostly_found(self) -> bool:
         """Whether at least half of its cells name a file."""
-        return bool(self.found) and 2 * len(self.found) >= self.cells
+        return bool(self.files) and 2 * len(self.files) >= self.cells
 
     @property
-    def is_known(self) -> bool:
+    def has_common_name(self) -> bool:
         """Whether it has a common name for an image column."""
         return column_key(self.name) in IMAGE_NAMES
 
     def is_rival_of(self, best: ImageColumn) -> bool:
         """Whether it is an equally likely candidate that leads to different files."""
-        common = self.found.keys() & best.found.keys()
-        agrees = bool(common) and all(self.found[at] == best.found[at] for at in common)
+        common = self.files.keys() & best.files.keys()
+        agrees = bool(common) and all(self.files[at] == best.files[at] for at in common)
         if agrees or not self.is_mostly_found:
             return False
         if best.certainty >= CERTAIN or not best.are_numbers:
@@ -99,11 +99,11 @@ class ImageColumn:
         """Whether its name and cells are more likely ones, though few of its files exist, and `best` holds numbers."""
         if not best.are_numbers or self.is_mostly_found or self.certainty <= best.certainty:
             return False
-        return bool(self.found) or (self.end_like_images and not best.is_known)
+        return bool(self.files) or (self.have_image_endings and not best.has_common_name)
 
     def described(self) -> str:
         """Its name and the number of inspected cells that name a file, for messages."""
-        return f"{self.name!r} ({len(self.found):,} of {self.cells:,} cells name a file)"
+        return f"{self.name!r} ({len(self.files):,} of {self.cells:,} cells name a file)"
 
 
 def recognize_image_column(table: Table, options: TableOptions, images: ImageFinder) -> str:
@@ -121,7 +121,7 @@ def recognize_image_column(table: Table, options: TableOptions, images: ImageFin
         DataError: No column names images, or several do and lead to different files.
     """
     ranked = rank_image_columns(table, options, images)
-    if not ranked or not (ranked[0].found or ranked[0].is_known or ranked[0].end_like_images):
+    if not ranked or not (ranked[0].files or ranked[0].has_common_name or ranked[0].have_image_endings):
         raise DataError(
             f"{table.path}: no column names pictures that are there; it has {describe_columns(table, table.columns)}; "
             f"give {option('image_column')}, or {option('image_folder')} if the pictures are elsewhere",
@@ -154,8 +154,8 @@ def rank_image_columns(table: Table, options: TableOptions, images: ImageFinder)
     examined = [_examine(name, table.column(name), images) for name in unassigned]
 
     def key(column: ImageColumn) -> tuple[bool, bool, bool, int, int, float]:
-        names_any = bool(column.found) or column.end_like_images or column.is_known
-        share = len(column.found) / max(1, column.cells)
+        names_any = bool(column.files) or column.have_image_endings or column.has_common_name
+        share = len(column.files) / max(1, column.cells)
         amount = share if column.certainty >= CERTAIN else float(column.different)
         rank = name_rank(column.name, IMAGE_NAMES)
         return (
@@ -170,10 +170,10 @@ def rank_image_columns(table: Table, options: TableOptions, images: ImageFinder)
     return sorted(examined, key=key)
 
 
-def names_images(table: Table, images: ImageFinder, *, fewest: int = 1) -> bool:
-    """Whether a column names a file in half of a sample's cells or more, and at least `fewest` distinct files."""
+def names_images(table: Table, images: ImageFinder, *, min_files: int = 1) -> bool:
+    """Whether a column names a file in half of a sample's cells or more, and at least `min_files` distinct files."""
     columns = (_examine(name, table.column(name), images) for name in table.columns)
-    return any(column.is_mostly_found and column.different >= fewest for column in columns)
+    return any(column.is_mostly_found and column.different >= min_files for column in columns)
 
 
 def describe_columns(table: Table, names: Sequence[str]) -> str:
@@ -183,16 +183,16 @@ def describe_columns(table: Table, names: Sequence[str]) -> str:
 
 
 def _examine(name: str, cells: Sequence[Cell], images: ImageFinder) -> ImageColumn:
-    sample = [text_of(cell) for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
+    sample = [text_of(cell) for cell in cells[:: max(1, len(cells) // _SAMPLE_SIZE)]]
     filled = [cell for cell in sample if cell]
     matches = match_names(sample, images)
     files_by_index = {at: files[0].parts for at, cell in enumerate(sample) if (files := matches.files(cell))}
     local = [cell for cell in filled if not is_web_address(cell)]
-    end_like_images = _are_most(sum(cell.lower().endswith(_ENDINGS) for cell in local), filled)
+    have_image_endings = _are_most(sum(cell.lower().endswith(_ENDINGS) for cell in local), filled)
     path_count = sum("/" in cell or "\\" in cell or cell.lower().endswith(_ENDINGS) for cell in local)
     are_numbers = _are_most(sum(_NUMBER.fullmatch(cell) is not None for cell in filled), filled)
     evidence = _evidence(name, are_paths=_are_most(path_count, filled), are_numbers=are_numbers, cells=cells)
-    return ImageColumn(name, evidence, are_numbers, end_like_images, len(sample), files_by_index)
+    return ImageColumn(name, evidence, are_numbers, have_image_endings, len(sample), files_by_index)
 
 
 def _are_most(count: int, filled: Sequence[str]) -> bool:
@@ -203,11 +203,11 @@ def _evidence(name: str, *, are_paths: bool, are_numbers: bool, cells: Sequence[
     key = column_key(name)
     if key in LABEL_NAMES or key in SPLIT_NAMES:
         return -1
-    has_known_name = key in IMAGE_NAMES
+    has_common_name = key in IMAGE_NAMES
     if are_paths:
-        return 4 if has_known_name else 2
+        return 4 if has_common_name else 2
     counts = are_numbers and _is_counter(cells)
-    if has_known_name:
+    if has_common_name:
         return 3 - (counts or (are_numbers and key in _WEAK_NAMES)) - (counts and key in _WEAK_NAMES)
     unnamed = _UNNAMED.fullmatch(re.sub(r"[\W_]+", " ", name).strip().lower()) is not None
     return 0 if counts or (are_numbers and unnamed) else 1
@@ -229,7 +229,7 @@ def with_first_row(table: Table, images: ImageFinder) -> Table:
     if not table.header_line:
         return table
     for name, column in zip(table.columns, table.cells, strict=True):
-        if is_known_column(name) or len(images.find(name)) != 1:
+        if is_common_column(name) or len(images.find(name)) != 1:
             continue
         sample = [text_of(cell) for cell in column[:_HEADER_ROWS]]
         matches = match_names(sample, images)
@@ -252,7 +252,7 @@ TABLE_SPLITS: dict[str, SplitName] = SPLIT_LABELS | {
     "testing": "test",
 }
 
-_MOST_LABELS = 1000
+_MAX_LABELS = 1000
 
 _FEW_ROWS = 20
 
@@ -294,7 +294,7 @@ def recognize_shape(table: Table, options: TableOptions, images: ImageFinder) ->
     switches = tuple(name for name in rest if column_key(name) not in LABEL_NAMES and is_switch(table.column(name)))
     if len(switches) >= 2:
         list_column = _twin(table, rest, switches)
-        if list_column or not (label_column := known_label_column(rest)):
+        if list_column or not (label_column := find_label_column(rest)):
             return Shape("0/1 columns", image, switches, list_column, split_column=split)
         return _text_shape(table, image, label_column, split, options, unused=switches)
     return _text_shape(table, image, _recognize_label_column(table, image, rest), split, options)
@@ -325,15 +325,17 @@ def _is_split(table: Table, name: str) -> bool:
 
 
 def _recognize_label_column(table: Table, image: str, rest: Sequence[str]) -> str:
-    if label_column := known_label_column(rest):
+    if label_column := find_label_column(rest):
         return label_column
     listed = [name for name in rest if any(looks_listed(cell) for cell in table.column(name))]
     for names in (rest, listed, _groupings(table, rest)):
         if len(names) == 1:
             return names[0]
-    found = f"beside {image!r} it has {describe_columns(table, rest)}" if rest else f"it has the column {image!r} only"
+    columns = (
+        f"beside {image!r} it has {describe_columns(table, rest)}" if rest else f"it has the column {image!r} only"
+    )
     raise DataError(
-        f"{table.path}: can't tell which column holds the labels; {found}; "
+        f"{table.path}: can't tell which column holds the labels; {columns}; "
         f"give {option('label_column')}, or {option('label_columns')} for columns of 0 and 1",
         code="ambiguous_column",
         parameter="label_column",
@@ -343,7 +345,7 @@ def _recognize_label_column(table: Table, image: str, rest: Sequence[str]) -> st
 def _groupings(table: Table, names: Sequence[str]) -> list[str]:
     """The columns whose values repeat, as labels do."""
     counts = {name: len({text_of(cell) for cell in table.column(name)}) for name in names}
-    return [name for name in names if 2 <= counts[name] <= min(_MOST_LABELS, len(table.lines) / 2)]
+    return [name for name in names if 2 <= counts[name] <= min(_MAX_LABELS, len(table.lines) / 2)]
 
 
 def _twin(table: Table, names: Sequence[str], switches: Sequence[str]) -> str | None:
@@ -352,7 +354,7 @@ def _twin(table: Table, names: Sequence[str], switches: Sequence[str]) -> str | 
     for name in names:
         if name in switches or is_switch(table.column(name)):
             continue
-        labels = {label for labels in text_labels(table.column(name)[:_LOOKED_AT]) for label in labels or ()}
+        labels = {label for labels in text_labels(table.column(name)[:_SAMPLE_SIZE]) for label in labels or ()}
         if labels and 2 * sum(label.casefold() in keys for label in labels) > len(labels):
             return name
     return None
@@ -395,7 +397,7 @@ def _check_no_identifier(
 ) -> None:
     counts = Counter(label for each in labels for label in each)
     nearly_all = 2 * len(counts) > counts.total() >= _FEW_ROWS
-    if not nearly_all and (named or len(counts) <= _MOST_LABELS):
+    if not nearly_all and (named or len(counts) <= _MAX_LABELS):
         return
     others = [name for name in _groupings(table, table.columns) if name not in {column, image}]
     candidates = f"perhaps the labels are in {' or '.join(others[:5])}; " if others else ""

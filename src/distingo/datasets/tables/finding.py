@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distingo.datasets.corrections import is_corrections, mark_own_files
 from distingo.datasets.decoding.formats import IMAGE_ENDINGS
-from distingo.datasets.layouts.label_source import LabelSource, choose_label_source, find_table_beside_folders
+from distingo.datasets.layouts.label_source import LabelSource, choose_label_source, find_table_next_to_folders
 from distingo.datasets.tables.columns import names_images
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.layout import table_layout
@@ -25,7 +25,7 @@ from distingo.datasets.tables.table import (
 from distingo.datasets.walking import FoundFile, Layout, is_unlabeled_name, split_of_name, walk
 from distingo.errors import DataError, UsageError, option
 
-_SHEETS = frozenset({".xls", ".xlsb", ".ods", ".numbers"})
+_SPREADSHEETS = frozenset({".xls", ".xlsb", ".ods", ".numbers"})
 
 
 def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOptions) -> Table | None:
@@ -53,7 +53,7 @@ def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOpti
                 table = read_labels_table(file.path, header=options.header)
             except DataError:
                 continue  # a text or JSON file may hold anything
-            if len(table.columns) > 1 and names_images(table, images, fewest=2):
+            if len(table.columns) > 1 and names_images(table, images, min_files=2):
                 tables.append(table)
     if len(tables) > 1:
         names = ", ".join(table.path.name for table in tables)
@@ -61,7 +61,7 @@ def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOpti
             f"{root}: several tables name images ({names}); give the one with the labels as {option('data')}",
             code="ambiguous_table",
         )
-    sheet = next((file.path for file in top if file.path.suffix.lower() in _SHEETS), None)
+    sheet = next((file.path for file in top if file.path.suffix.lower() in _SPREADSHEETS), None)
     if not tables and sheet is not None:
         raise DataError(f"{sheet}: is {OTHER_PROGRAMS[sheet.suffix.lower()]}", code="wrong_format")
     return tables[0] if tables else None
@@ -108,7 +108,7 @@ def find_table(
     Returns:
         The Hugging Face ``metadata`` file; else, unless class folders suffice, the only table that names images and is
         not a table of predictions to submit; else, next to folders that may be classes, the table of
-        `find_table_beside_folders`; else None.
+        `find_table_next_to_folders`; else None.
 
     Raises:
         DataError: Several tables name images, a table is damaged, or it is ambiguous whether the table or the folders
@@ -124,7 +124,7 @@ def find_table(
             raise UsageError(
                 f"{root}: holds no table for {', '.join(required)}; give the table as {option('data')}", code="no_table"
             )
-        return _beside_folders(root, files, classes, options)
+        return _table_next_to_folders(root, files, classes, options)
     metadata = [
         read_labels_table(file.path, header=options.header)
         for file in table_files
@@ -135,8 +135,8 @@ def find_table(
         return FoundTable(candidates[0], choose_label_source(candidates[0], "file_name", classes, options))
     if not candidates:
         if classes and not required:
-            return _beside_folders(root, files, classes, options)
-        candidates = _naming(root, files, table_files, options)
+            return _table_next_to_folders(root, files, classes, options)
+        candidates = _tables_of_images(root, files, table_files, options)
     if len(candidates) == 1:
         return FoundTable(candidates[0], LabelSource("table"))
     names = ", ".join(table.path.name for table in candidates) or ", ".join(file.path.name for file in table_files)
@@ -146,19 +146,21 @@ def find_table(
     )
 
 
-def _beside_folders(
+def _table_next_to_folders(
     root: Path, files: Sequence[FoundFile], classes: Collection[str], options: TableOptions
 ) -> FoundTable | None:
-    found = find_table_beside_folders(root, files, classes, options) if classes else None
+    found = find_table_next_to_folders(root, files, classes, options) if classes else None
     return FoundTable(*found) if found else None
 
 
-def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], options: TableOptions) -> list[Table]:
+def _tables_of_images(
+    root: Path, files: Sequence[FoundFile], table_files: Sequence[FoundFile], options: TableOptions
+) -> list[Table]:
     """The tables that name images; a train table takes precedence over other splits' tables without its labels."""
-    tables = [read_labels_table(file.path, header=options.header) for file in found]
+    tables = [read_labels_table(file.path, header=options.header) for file in table_files]
     if len(tables) == 1:
         return tables
-    images = ImageFinder(root, [file for file in files if file not in found])
+    images = ImageFinder(root, [file for file in files if file not in table_files])
     tables = [table for table in tables if names_images(table, images)]
     train = [table for table in tables if split_of_name(table.path.stem, loose=True) == "train"]
     if len(train) != 1:
@@ -172,7 +174,7 @@ def _may_hold_labels(table: Table, train: Table) -> bool:
     return split_of_name(table.path.stem, loose=True) is None or set(train.columns) <= set(table.columns)
 
 
-def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fewest_classes: int = 2) -> Layout:
+def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, min_classes: int = 2) -> Layout:
     """Read a table that was named directly; its images are in the image folder, or somewhere below its own folder.
 
     Raises:
@@ -206,7 +208,7 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fe
         options,
         below=image_parts,
         allow_missing=allow_missing,
-        fewest_classes=fewest_classes,
+        min_classes=min_classes,
     )
 
 
@@ -217,7 +219,7 @@ def layout_in_folder(
     options: TableOptions,
     *,
     allow_missing: bool,
-    fewest_classes: int = 2,
+    min_classes: int = 2,
 ) -> Layout:
     """Read a table that is in the folder of its images.
 
@@ -229,10 +231,10 @@ def layout_in_folder(
     if options.image_folder is not None:
         folder = _image_folder(root, options.image_folder)
         if not folder.is_relative_to(root.resolve()):
-            return layout_of_file(table.path, options, allow_missing=allow_missing, fewest_classes=fewest_classes)
+            return layout_of_file(table.path, options, allow_missing=allow_missing, min_classes=min_classes)
         image_parts = folder.relative_to(root.resolve()).parts
     return table_layout(
-        root, table, files, options, below=image_parts, allow_missing=allow_missing, fewest_classes=fewest_classes
+        root, table, files, options, below=image_parts, allow_missing=allow_missing, min_classes=min_classes
     )
 
 

@@ -39,13 +39,13 @@ def named_like_images(columns: Sequence[str]) -> list[str]:
     return sorted(matching, key=lambda name: name_rank(name, IMAGE_NAMES))
 
 
-def is_known_column(name: str) -> bool:
+def is_common_column(name: str) -> bool:
     """Whether a text is a common name of a column of images, labels or splits."""
     key = column_key(name)
     return key in IMAGE_NAMES or key in LABEL_NAMES or key in SPLIT_NAMES
 
 
-def known_label_column(names: Sequence[str]) -> str | None:
+def find_label_column(names: Sequence[str]) -> str | None:
     """The column that is most likely the label's, by its name alone; None if no name is a common one."""
     ranked = sorted(
         (name for name in names if column_key(name) in LABEL_NAMES), key=lambda name: name_rank(name, LABEL_NAMES)
@@ -58,9 +58,9 @@ def column_key(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def name_rank(name: str, known: Sequence[str]) -> int:
+def name_rank(name: str, common: Sequence[str]) -> int:
     """The index of a column's name among common ones; their number if it is none of them."""
-    return known.index(column_key(name)) if column_key(name) in known else len(known)
+    return common.index(column_key(name)) if column_key(name) in common else len(common)
 
 
 _HEADER_ROWS = 1000
@@ -149,7 +149,7 @@ def has_names(rows: Sequence[Sequence[str]]) -> bool:
     stripped = [cell.strip() for cell in first]
     if any(cell.lower().endswith(_ENDING) for cell in stripped):
         return False
-    if any(not cell or is_known_column(cell) for cell in stripped) or not body:
+    if any(not cell or is_common_column(cell) for cell in stripped) or not body:
         return True
     numbers = [_DECIMAL.fullmatch(cell) is not None for cell in stripped]
     if all(numbers):

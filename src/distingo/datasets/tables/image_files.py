@@ -156,7 +156,7 @@ class ImageFinder:
         self.below = below
         self.anywhere = anywhere
         self._files = list(files)
-        self._before = "".join(f"{unicodedata.normalize('NFC', part)}/" for part in below)
+        self._prefix = "".join(f"{unicodedata.normalize('NFC', part)}/" for part in below)
 
     def find(self, name: str) -> list[FoundFile]:
         """The files found by `match`."""
@@ -207,9 +207,9 @@ class ImageFinder:
         return ends.get(_folded(path) if any_case else path, [])
 
     @property
-    def place(self) -> str:
+    def root_path(self) -> str:
         """The root's absolute path, with forward slashes."""
-        return self._places[0]
+        return self._root_paths[0]
 
     def of_number(self, number: int) -> FoundFile | None:
         """The file whose name is this number with leading zeros (``007.jpg``); None if there is none."""
@@ -222,7 +222,7 @@ class ImageFinder:
     def _find(self, path: str, index: _Index, *, outside: str = "") -> list[FoundFile]:
         if leads_outside(path):
             return self._find_outside(outside or path, index)
-        prefix = self._before if index is self._exact else _folded(self._before)
+        prefix = self._prefix if index is self._exact else _folded(self._prefix)
         matches = index.find(prefix + path)
         if not matches and prefix and path.startswith(prefix):
             matches = index.find(path)
@@ -232,31 +232,31 @@ class ImageFinder:
         """Find a file by an absolute path, or one that leads upwards; it need not be among the walked files."""
         starts = ("",) if not path.startswith("../") else ("/".join(("", *self.below)), "") if self.below else ("",)
         for start in starts:
-            target = path if not path.startswith("../") else f"{self._places[0]}{start}/{path}"
+            target = path if not path.startswith("../") else f"{self._root_paths[0]}{start}/{path}"
             if matches := self._at(posixpath.normpath(target), index):
                 return matches
         return []
 
-    def _at(self, place: str, index: _Index) -> list[FoundFile]:
-        if matches := self._within(place, index):
+    def _at(self, path: str, index: _Index) -> list[FoundFile]:
+        if matches := self._within(path, index):
             return matches
         try:
-            if index is self._exact and os.path.isabs(place) and os.path.isfile(place):  # noqa: PTH113, PTH117
-                real = os.path.realpath(place)
-                return self._within(real, index) or [FoundFile((real,), Path(place))]
+            if index is self._exact and os.path.isabs(path) and os.path.isfile(path):  # noqa: PTH113, PTH117
+                real = os.path.realpath(path)
+                return self._within(real, index) or [FoundFile((real,), Path(path))]
         except (OSError, ValueError):
             pass
         return []
 
-    def _within(self, place: str, index: _Index) -> list[FoundFile]:
-        for root in self._places:
-            if place.startswith(f"{root}/"):
-                relative = place[len(root) + 1 :]
+    def _within(self, path: str, index: _Index) -> list[FoundFile]:
+        for root in self._root_paths:
+            if path.startswith(f"{root}/"):
+                relative = path[len(root) + 1 :]
                 return index.find(relative if index is self._exact else _folded(relative))
         return []
 
     @cached_property
-    def _places(self) -> tuple[str, ...]:
+    def _root_paths(self) -> tuple[str, ...]:
         """The absolute path of the root, with and without its links resolved."""
         absolute = os.path.abspath(self.root)  # noqa: PTH100 - links are not resolved
         roots = (root.replace(os.sep, "/").rstrip("/") for root in (absolute, os.path.realpath(absolute)))
@@ -328,8 +328,8 @@ def _without_ending(path: str) -> str:
     return path[:at] if at > path.rfind("/") + 1 and at < len(path) - 1 else path
 
 
-def _images_first(found: list[FoundFile]) -> tuple[FoundFile, ...]:
+def _images_first(files: list[FoundFile]) -> tuple[FoundFile, ...]:
     """Of ``a.jpg`` and ``a.txt``, a name without extension refers to the image."""
-    if len(found) < 2:
-        return tuple(found)
-    return tuple(file for file in found if file.path.suffix.lower() in _ENDINGS) or tuple(found)
+    if len(files) < 2:
+        return tuple(files)
+    return tuple(file for file in files if file.path.suffix.lower() in _ENDINGS) or tuple(files)

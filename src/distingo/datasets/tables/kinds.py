@@ -21,7 +21,7 @@ _ENDINGS = tuple(IMAGE_ENDINGS)
 
 _WRAPPERS = ("data_list", "data", "annotations", "images", "samples", "labels", "items", "records", "rows")
 
-_HOW = (
+_FORMATS_HINT = (
     'write {"a.jpg": "cat", ...} or [{"file_name": "a.jpg", "label": "cat"}, ...], or one such object per line (.jsonl)'
 )
 
@@ -45,10 +45,10 @@ def read_json(path: Path, text: str, encoding: str) -> Table:
     try:
         content = parse_json(text, strict=False)
     except ValueError as error:
-        raise DataError(f"{path}: is no JSON ({error}); {_HOW}", code="damaged_file") from error
+        raise DataError(f"{path}: is no JSON ({error}); {_FORMATS_HINT}", code="damaged_file") from error
     form, records = _records(path, content)
     if not records:
-        raise DataError(f"{path}: holds no entry; {_HOW}", code="empty_file")
+        raise DataError(f"{path}: holds no entry; {_FORMATS_HINT}", code="empty_file")
     columns = tuple(dict.fromkeys(str(name) for record in records for name in record))
     cells = tuple(cells_of(_plain(record.get(name)) for record in records) for name in columns)
     return Table(path, f"{form}, {encoding}", "entry", columns, cells, tuple(range(1, len(records) + 1)))
@@ -67,7 +67,7 @@ def _records(path: Path, content: Any) -> tuple[str, Sequence[Mapping[str, Any]]
             form, records = _records(path, content[wrapper])
             return form, _with_class_names(records, content)
         return _of_map(path, content)
-    raise DataError(f"{path}: is JSON, but no table of labels; {_HOW}", code="wrong_format")
+    raise DataError(f"{path}: is JSON, but no table of labels; {_FORMATS_HINT}", code="wrong_format")
 
 
 def _of_list(path: Path, content: list[Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
@@ -75,7 +75,9 @@ def _of_list(path: Path, content: list[Any]) -> tuple[str, Sequence[Mapping[str,
         return "JSON, a list of records", content
     if all(isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) for entry in content):
         return "JSON, a list of files and labels", [{FILE: name, LABEL: label} for name, label in content]
-    raise DataError(f"{path}: is a JSON list, but neither of records nor of pairs; {_HOW}", code="wrong_format")
+    raise DataError(
+        f"{path}: is a JSON list, but neither of records nor of pairs; {_FORMATS_HINT}", code="wrong_format"
+    )
 
 
 def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
@@ -100,7 +102,7 @@ def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[
         return "JSON, labels by file", [{FILE: name, LABEL: value} for name, value in content.items()]
     if all(not isinstance(value, dict | list) for value in values):
         return "JSON, a label for each file", [{FILE: name, LABEL: value} for name, value in content.items()]
-    raise DataError(f"{path}: is JSON, but no table of labels; {_HOW}", code="wrong_format")
+    raise DataError(f"{path}: is JSON, but no table of labels; {_FORMATS_HINT}", code="wrong_format")
 
 
 def _are_columns(content: dict[str, Any]) -> bool:
@@ -136,7 +138,7 @@ def _of_coco(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
         ids = [image["id"] for image in content["images"]]
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"{path}: is no complete COCO file ({error} is missing or odd); {_HOW}", code="damaged_file"
+            f"{path}: is no complete COCO file ({error} is missing or odd); {_FORMATS_HINT}", code="damaged_file"
         ) from error
     multi_label = any(len(labels_by_image[item]) != 1 for item in ids)
     return [

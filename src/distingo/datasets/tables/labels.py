@@ -129,7 +129,7 @@ _MISSING = frozenset(
 )
 """Spellings of missing values, in lower case."""
 
-_MOST_SPELLINGS = 5
+_MAX_SPELLINGS = 5
 """Maximum number of spellings that a note names."""
 
 
@@ -222,7 +222,7 @@ def merge_layout(layout: Layout, merge: MergeLabels | None) -> Layout:
 
 def _described(each: LabelVariants, merge: MergeLabels | None, unit: str) -> Note:
     spellings = [note("label-count", name=label, count=count) for label, count in each.spellings]
-    labels, units = name_first(spellings, _MOST_SPELLINGS), note(f"of-{unit}")
+    labels, units = name_first(spellings, _MAX_SPELLINGS), note(f"of-{unit}")
     if each.kind == "missing value":
         if merge in {"missing", "all"}:
             return note("missing-values-dropped", labels=labels, unit=units)

@@ -11,7 +11,7 @@ from distingo.datasets.corrections import describe_labels_table
 from distingo.datasets.tables.columns import recognize_shape, with_first_row
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.matching import Matches, folder_name, match_names
-from distingo.datasets.tables.notes import LayoutFacts, describe_layout, why_missing
+from distingo.datasets.tables.notes import LayoutFacts, describe_layout, missing_hint
 from distingo.datasets.tables.rows import (
     LabeledRow,
     find_class_names,
@@ -31,7 +31,7 @@ _SEVERAL_ROWS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _NamedImage:
     """All rows that name one image, and the files that they may refer to (none: the image is missing)."""
 
     name: str
@@ -59,7 +59,7 @@ def table_layout(
     *,
     below: tuple[str, ...] = (),
     allow_missing: bool = False,
-    fewest_classes: int = 2,
+    min_classes: int = 2,
 ) -> Layout:
     """Match a table's rows to files and their labels.
 
@@ -70,7 +70,7 @@ def table_layout(
         options: What the user specified about the table.
         below: The image folder's parts.
         allow_missing: Continue even if half of the table's images are missing.
-        fewest_classes: For single-label data, refuse a table with fewer classes.
+        min_classes: For single-label data, refuse a table with fewer classes.
 
     Returns:
         The layout. An image with contradicting rows is a conflict, unless the table has one row per image and label.
@@ -94,11 +94,11 @@ def table_layout(
     images_by_name = _gather(rows, matches)
     _check_missing(table, shape, images_by_name, matches, allow_missing=allow_missing)
     per_label = shape.kind == "plain" and _is_row_per_label(images_by_name)
-    task: Task = "multi-label" if per_label or _has_several_or_none(images_by_name, shape) else "single-label"
-    candidates, left_out = _sort_out(table, images_by_name, matches, per_label=per_label, task=task)
+    task: Task = "multi-label" if per_label or _is_multi_label(images_by_name, shape) else "single-label"
+    candidates, left_out = _to_candidates(table, images_by_name, matches, per_label=per_label, task=task)
     candidates = _splits_of_folders(candidates, shape)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
-    _check_classes(table, shape, candidates, left_out, fewest_classes if task == "single-label" else 1)
+    _check_classes(table, shape, candidates, left_out, min_classes if task == "single-label" else 1)
     ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, images_by_name, below)]
     facts = LayoutFacts(
         table,
@@ -146,7 +146,7 @@ def _are_in_class_folders(rows: Sequence[LabeledRow], matches: Matches) -> bool:
     )
 
 
-def _gather(rows: Sequence[LabeledRow], matches: Matches) -> list[_Named]:
+def _gather(rows: Sequence[LabeledRow], matches: Matches) -> list[_NamedImage]:
     """Collect the rows of each image, however they spell its name."""
     groups: dict[tuple[str, ...], list[LabeledRow]] = defaultdict(list)
     files_by_key: dict[tuple[str, ...], tuple[FoundFile, ...]] = {}
@@ -156,11 +156,11 @@ def _gather(rows: Sequence[LabeledRow], matches: Matches) -> list[_Named]:
         key = files[0].parts if len(files) == 1 else ("", row.name) if row.name else ("", "", str(row.line))
         groups[key].append(row)
         files_by_key[key] = files
-    return [_Named(members[0].name, files_by_key[key], tuple(members)) for key, members in groups.items()]
+    return [_NamedImage(members[0].name, files_by_key[key], tuple(members)) for key, members in groups.items()]
 
 
 def _check_missing(
-    table: Table, shape: Shape, named: Sequence[_Named], matches: Matches, *, allow_missing: bool
+    table: Table, shape: Shape, named: Sequence[_NamedImage], matches: Matches, *, allow_missing: bool
 ) -> None:
     missing = [each for each in named if not each.files]
     if len(missing) == len(named) or (2 * len(missing) >= len(named) and not allow_missing):
@@ -172,17 +172,17 @@ def _check_missing(
         raise DataError(
             f"{table.path}: {len(missing):,} of {len(named):,} pictures named in column {shape.image_column!r} are "
             f"missing (first: {first.name!r}, {table.place(first.lines[0])}); "
-            f"{why_missing(matches) or check_hint}{allow_hint}",
+            f"{missing_hint(matches) or check_hint}{allow_hint}",
             code="missing_images",
         )
 
 
-def _is_row_per_label(named: Sequence[_Named]) -> bool:
+def _is_row_per_label(named: Sequence[_NamedImage]) -> bool:
     differing = sum(len({row.labels for row in each.rows if row.labels}) > 1 for each in named)
     return differing >= _SEVERAL_ROWS * len(named)
 
 
-def _has_several_or_none(named: Sequence[_Named], shape: Shape) -> bool:
+def _is_multi_label(named: Sequence[_NamedImage], shape: Shape) -> bool:
     """Whether an existing image has several labels, or none in a table where that is meaningful.
 
     An empty cell in a column of single labels means that the image was not labeled, not that no label fits.
@@ -192,12 +192,12 @@ def _has_several_or_none(named: Sequence[_Named], shape: Shape) -> bool:
     return any(len(row.labels) != 1 for each in named if len(each.files) == 1 for row in each.rows if not row.problem)
 
 
-def _sort_out(
-    table: Table, named: Sequence[_Named], matches: Matches, *, per_label: bool, task: Task
+def _to_candidates(
+    table: Table, named: Sequence[_NamedImage], matches: Matches, *, per_label: bool, task: Task
 ) -> tuple[list[Candidate], list[ManifestRow]]:
     candidates, left_out = [], []
     for each in named:
-        status, reason = _why_left_out(table, each, matches, per_label=per_label, task=task)
+        status, reason = _status_and_reason(table, each, matches, per_label=per_label, task=task)
         if status == "used":
             (file,) = each.files
             source = Source(display_name(file.parts), file.path)
@@ -210,10 +210,10 @@ def _sort_out(
     return candidates, left_out
 
 
-def _why_left_out(
-    table: Table, each: _Named, matches: Matches, *, per_label: bool, task: Task
+def _status_and_reason(
+    table: Table, each: _NamedImage, matches: Matches, *, per_label: bool, task: Task
 ) -> tuple[ManifestStatus, Note | None]:
-    if missing := _why_missing(table, each, matches):
+    if missing := _missing_reason(table, each, matches):
         return "missing", missing
     if len(each.files) > 1:
         names = [display_name(file.parts) for file in each.files]
@@ -228,7 +228,7 @@ def _why_left_out(
     return ("ignored", problem) if problem else ("used", None)
 
 
-def _why_missing(table: Table, each: _Named, matches: Matches) -> Note | None:
+def _missing_reason(table: Table, each: _NamedImage, matches: Matches) -> Note | None:
     name = table.path.name
     if not each.rows[0].name:
         return note("names-nothing", said_place=table.place(each.lines[0]), table=name)
@@ -240,21 +240,21 @@ def _why_missing(table: Table, each: _Named, matches: Matches) -> Note | None:
 def _contradiction(table: Table, rows: Sequence[LabeledRow], *, per_label: bool) -> Note | None:
     valid = [row for row in rows if not row.problem]
     if not per_label and (pair := _first_different(valid, [row.labels for row in valid])):
-        return note("contradicting-rows", rows=tuple(_says_of_labels(table, row) for row in pair))
+        return note("contradicting-rows", rows=tuple(_labels_note(table, row) for row in pair))
     with_split = [row for row in valid if row.split]
     if pair := _first_different(with_split, [row.split for row in with_split]):
-        return note("contradicting-rows", rows=tuple(_says_of_side(table, row) for row in pair))
+        return note("contradicting-rows", rows=tuple(_split_note(table, row) for row in pair))
     return None
 
 
-def _says_of_labels(table: Table, row: LabeledRow) -> Note:
+def _labels_note(table: Table, row: LabeledRow) -> Note:
     place = table.place(row.line)
     if not row.labels:
         return note("row-without-label", said_place=place)
     return note("row-with-labels", said_place=place, labels=row.labels)
 
 
-def _says_of_side(table: Table, row: LabeledRow) -> Note:
+def _split_note(table: Table, row: LabeledRow) -> Note:
     return note("row-with-side", said_place=table.place(row.line), said_side=note(row.split or "train"))
 
 
@@ -277,7 +277,7 @@ def _splits_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candid
 
 
 def _check_classes(
-    table: Table, shape: Shape, candidates: Sequence[Candidate], left_out: Sequence[ManifestRow], fewest: int
+    table: Table, shape: Shape, candidates: Sequence[Candidate], left_out: Sequence[ManifestRow], min_classes: int
 ) -> None:
     if not candidates:
         first = left_out[0]
@@ -293,7 +293,7 @@ def _check_classes(
             code="missing_labels",
             parameter="label_column",
         )
-    if len(classes) < fewest:
+    if len(classes) < min_classes:
         raise DataError(
             f"{table.path}: one label only ({classes[0]}, {len(candidates):,} pictures) in {columns}; "
             f"a classifier needs at least two",
@@ -306,7 +306,7 @@ def _unnamed_rows(
     files: Sequence[FoundFile],
     candidates: Sequence[Candidate],
     left_out: Sequence[ManifestRow],
-    named: Sequence[_Named],
+    named: Sequence[_NamedImage],
     below: tuple[str, ...],
 ) -> list[ManifestRow]:
     """Account for the files that are neither candidates nor left out by a row."""
@@ -316,12 +316,12 @@ def _unnamed_rows(
     for file in files:
         if display_name(file.parts) in accounted:
             continue
-        why = file.ignored
-        if not why and _is_same(file.path, table.path):
-            why = describe_labels_table(table.path)
-        if not why and file.parts in ambiguous:
-            why = note("maybe-named", table=table.path.name, name=ambiguous[file.parts])
-        if not why and file.parts[: len(below)] != below:
-            why = note("outside-image-folder", folder="/".join(below))
-        rows.append(ignored_row(file, why or note("not-named", table=table.path.name)))
+        reason = file.ignored
+        if not reason and _is_same(file.path, table.path):
+            reason = describe_labels_table(table.path)
+        if not reason and file.parts in ambiguous:
+            reason = note("maybe-named", table=table.path.name, name=ambiguous[file.parts])
+        if not reason and file.parts[: len(below)] != below:
+            reason = note("outside-image-folder", folder="/".join(below))
+        rows.append(ignored_row(file, reason or note("not-named", table=table.path.name)))
     return rows

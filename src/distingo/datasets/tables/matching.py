@@ -110,12 +110,12 @@ def _may_be_renamed(common: Sequence[str], folder: tuple[str, ...]) -> bool:
 def _rivals(
     best: tuple[str, ...], counts: Counter[tuple[str, ...]], agreed: dict[tuple[str, ...], int], named: int
 ) -> list[tuple[str, ...]]:
-    def rivals_it(folder: tuple[str, ...]) -> bool:
+    def is_rival(folder: tuple[str, ...]) -> bool:
         if agreed[best]:
             return agreed[folder] == agreed[best] or counts[folder] > counts[best]
         return counts[folder] >= _RIVAL * named
 
-    others = [folder for folder in counts if folder != best and rivals_it(folder)]
+    others = [folder for folder in counts if folder != best and is_rival(folder)]
     return sorted(others, key=lambda folder: (-counts[folder], folder))
 
 
@@ -144,7 +144,7 @@ def _above(file: FoundFile, parts: int) -> tuple[str, ...]:
 
 def _agreement(common: Sequence[str], folder: tuple[str, ...], images: ImageFinder) -> int:
     """Number of trailing parts that the common part shares with a folder's absolute path, ignoring case."""
-    folder_parts = [*images.place.split("/"), *folder]
+    folder_parts = [*images.root_path.split("/"), *folder]
     count = 0
     for one, other in zip(reversed(common), reversed(folder_parts), strict=False):
         if not one or one.casefold() != other.casefold():
@@ -153,7 +153,7 @@ def _agreement(common: Sequence[str], folder: tuple[str, ...], images: ImageFind
     return count
 
 
-_MOST_OF_FOUND = 0.9
+_DOMINANT_SHARE = 0.9
 """From this share of the bare names found on, one folder is considered the images' folder."""
 
 
@@ -251,7 +251,7 @@ def match_names(names: Iterable[str], images: ImageFinder) -> Matches:
     paths = {name: path_of(name) for name, match in by_name.items() if not match.files}
     rerooting = None
     for outside in (True, False):
-        members = _not_one_is_there(by_name, paths, outside=outside)
+        members = _all_missing(by_name, paths, outside=outside)
         if members and (rerooting := find_rerooting(list(dict.fromkeys(members.values())), images)):
             if rerooting.certain:
                 by_name |= {name: images.match_inside(rerooting.applied_to(path)) for name, path in members.items()}
@@ -265,7 +265,7 @@ def match_names(names: Iterable[str], images: ImageFinder) -> Matches:
     return Matches(by_name, rerooting, narrowing, strays, lost, sum(map(is_web_address, paths)))
 
 
-def _not_one_is_there(by_name: Mapping[str, Match], missing: Mapping[str, str], *, outside: bool) -> dict[str, str]:
+def _all_missing(by_name: Mapping[str, Match], missing: Mapping[str, str], *, outside: bool) -> dict[str, str]:
     """The missing paths of a kind, if no path of that kind exists; they are then from another machine."""
     members = {name: path for name, path in missing.items() if "/" in path and leads_outside(path) is outside}
     members = {name: path for name, path in members.items() if not is_web_address(name)}
@@ -309,7 +309,7 @@ def _find_strays(by_name: Mapping[str, Match], images: ImageFinder) -> Strays:
     if len(counts) < 2:
         return Strays()
     best, count = counts.most_common(1)[0]
-    if count < _MOST_OF_FOUND * len(bare_matches) or (images.anywhere and best != images.below):
+    if count < _DOMINANT_SHARE * len(bare_matches) or (images.anywhere and best != images.below):
         return Strays()
     # a name that is the path of a file from the root or the image folder is no stray
     files = {name: bare_matches[name][0] for name, each in folders.items() if each.isdisjoint({best, images.below})}

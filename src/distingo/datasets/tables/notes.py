@@ -69,11 +69,11 @@ def plural(unit: str) -> str:
     return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
 
 
-def why_missing(matches: Matches) -> Note | None:
+def missing_hint(matches: Matches) -> Note | None:
     """A hint on why images are missing; None if there is none."""
     rerooting = matches.rerooting
     if rerooting is not None and not rerooting.certain:
-        return _in_doubt(rerooting)
+        return _describe_ambiguity(rerooting)
     if matches.web_addresses:
         return note("web-addresses")
     if matches.lost_zeros:
@@ -82,7 +82,7 @@ def why_missing(matches: Matches) -> Note | None:
     return None
 
 
-def _in_doubt(moved: Rerooting) -> Note:
+def _describe_ambiguity(moved: Rerooting) -> Note:
     paths = note("paths-under", prefix=moved.prefix) if moved.prefix else note("relative-paths")
     folder = folder_name(moved.folder)
     if not moved.rivals:
@@ -107,7 +107,7 @@ def _paths(matches: Matches) -> list[Note]:
         else:
             notes.append(Note("relative-paths-moved", values))
     elif rerooting is not None:
-        notes.append(_in_doubt(rerooting))
+        notes.append(_describe_ambiguity(rerooting))
     if narrowing is not None:
         notes.append(
             note(
@@ -122,8 +122,8 @@ def _paths(matches: Matches) -> list[Note]:
         if names:
             (file,) = matches.files(names[0])
             notes.append(note(code, count=len(names), name=names[0], file=display_name(file.parts)))
-    if matches.lost_zeros and not (rerooting is not None and not rerooting.certain) and (why := why_missing(matches)):
-        notes.append(note("numbers-name-nothing", count=len(matches.lost_zeros), said=why))
+    if matches.lost_zeros and not (rerooting is not None and not rerooting.certain) and (hint := missing_hint(matches)):
+        notes.append(note("numbers-name-nothing", count=len(matches.lost_zeros), said=hint))
     return notes
 
 

@@ -26,7 +26,7 @@ _LINE = re.compile(rf"\s*(?:{_QUOTED}|(?P<plain>\S.*?(?:{_ENDINGS})))[ \t]+(?P<r
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
-_LOOKED_AT = 64
+_SAMPLE_SIZE = 64
 
 
 def is_list(lines: Sequence[str], *, any_name: bool) -> bool:
@@ -36,7 +36,7 @@ def is_list(lines: Sequence[str], *, any_name: bool) -> bool:
         lines: Lines of a text.
         any_name: Also accept names without an image's extension; then each line must hold exactly two words.
     """
-    sample = list(islice((line for line in lines if line.strip()), _LOOKED_AT))
+    sample = list(islice((line for line in lines if line.strip()), _SAMPLE_SIZE))
     if not sample or any("\t" in line.strip() for line in sample):
         return False  # tabs indicate a table
     body = sample[1:] or sample  # the first line may hold names
@@ -174,7 +174,7 @@ def find_column_delimiter(path: Path, text: str) -> str:
     for delimiter in _DELIMITERS:
         reader = csv.reader(io.StringIO(text[:_SAMPLE], newline=""), delimiter=delimiter, skipinitialspace=True)
         try:
-            widths = [len(row) for row in islice(reader, _LOOKED_AT) if row]
+            widths = [len(row) for row in islice(reader, _SAMPLE_SIZE) if row]
         except csv.Error:
             widths = []
         width = widths[0] if widths else 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distingo.datasets.tables.columns import TABLE_SPLITS, recognize_shape, text_labels
-from distingo.datasets.tables.headers import NO, SPARSE_NO, YES, known_label_column
+from distingo.datasets.tables.headers import NO, SPARSE_NO, YES, find_label_column
 from distingo.datasets.tables.image_files import ImageFinder
 from distingo.datasets.tables.labels import find_variants, merged_labels, parse_list, split_labels_of, tidy_labels
 from distingo.datasets.tables.table import (
@@ -260,7 +260,7 @@ def _read_names(path: Path) -> list[str]:
     return [name for line in lines for name in tidy_labels([line])]
 
 
-_ALIKE = 0.5
+_MIN_SHARED = 0.5
 """For a column to count as one of labels, at least this share of its labels must occur in the other table."""
 
 
@@ -306,7 +306,7 @@ def _options_of_its_own(
     first_labels = _labels(first, shape)
     if own_shape is not None:
         labels = _labels(table, own_shape)
-        if labels and len(labels & first_labels) >= _ALIKE * len(labels):
+        if labels and len(labels & first_labels) >= _MIN_SHARED * len(labels):
             columns = own_shape.label_columns
             has_one_column = own_shape.kind != "0/1 columns"
             return replace(
@@ -315,7 +315,7 @@ def _options_of_its_own(
                 label_columns=() if has_one_column else columns,
             )
     image = own_shape.image_column if own_shape else options.image_column
-    column = known_label_column([name for name in table.columns if name != image])
+    column = find_label_column([name for name in table.columns if name != image])
     if column is None or not _are_filled(table, (column,)):
         return None
     names = shape.label_columns

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from distingo.errors import DataError, UsageError, name_the_nearest, option
+from distingo.errors import DataError, UsageError, option, suggest_names
 from distingo.messages.notes import Note, note
 from distingo.options.fields import Option
 
@@ -139,13 +139,13 @@ class TableOptions:
     ] = None
 
     @property
-    def given(self) -> tuple[str, ...]:
+    def flags(self) -> tuple[str, ...]:
         """The names of the specified options, as on the command line."""
         names = [field.name for field in fields(self) if getattr(self, field.name) not in (None, (), [])]
         return tuple("--no-header" if self.header is False and name == "header" else _option(name) for name in names)
 
     @property
-    def shown(self) -> tuple[str, ...]:
+    def specified(self) -> tuple[str, ...]:
         """The names of the specified options, for messages."""
         names = (field.name for field in fields(self) if getattr(self, field.name) not in (None, (), []))
         return tuple(option(name, value=False if name == "header" and not self.header else None) for name in names)
@@ -153,14 +153,14 @@ class TableOptions:
     @property
     def about_labels(self) -> tuple[str, ...]:
         """The specified options that only apply to a table of labels; class folders are then not an alternative."""
-        return tuple(name for name in self.given if name not in _ABOUT_FOLDERS)
+        return tuple(name for name in self.flags if name not in _ABOUT_FOLDERS)
 
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def settle_image_folder(table: TableOptions | None, data: Path) -> TableOptions | None:
+def resolve_paths(table: TableOptions | None, data: Path) -> TableOptions | None:
     """Make an image folder and a file of class names absolute if they are relative to the working folder.
 
     Args:
@@ -206,7 +206,7 @@ class Table:
             UsageError: There is no such column.
         """
         if name not in self.columns:
-            suggestion = name_the_nearest(name, list(self.columns), otherwise="")
+            suggestion = suggest_names(name, list(self.columns), otherwise="")
             columns = ", ".join(self.columns)
             choose = f"{suggestion} It has {columns}" if suggestion else f"choose one of {columns}"
             raise UsageError(f"{self.path}: no column {name!r}; {choose}", code="unknown_column")

@@ -68,7 +68,7 @@ def _bars(name: str, counts: Counter[tuple[str, SplitName]], longest: int) -> tu
     return tuple(bars)
 
 
-SIDE = 330
+SIZE = 330
 
 LEFT, RIGHT, TOP, BOTTOM = 52, 318, 10, 284
 
@@ -138,8 +138,8 @@ def summarize_sizes(images: Sequence[LabeledImage]) -> SizeSummary | None:
         largest=_text(by_area[-1]),
         most_frequent=tuple((_text(size), number) for size, number in sizes.most_common(6)),
         bubbles=_bubbles(sizes, low, high),
-        x_ticks=tuple(Tick(_place(edge, low, high, LEFT, RIGHT), count(edge)) for edge in ticks),
-        y_ticks=tuple(Tick(_place(edge, low, high, BOTTOM, TOP), count(edge)) for edge in ticks),
+        x_ticks=tuple(Tick(_position(edge, low, high, LEFT, RIGHT), count(edge)) for edge in ticks),
+        y_ticks=tuple(Tick(_position(edge, low, high, BOTTOM, TOP), count(edge)) for edge in ticks),
     )
 
 
@@ -147,7 +147,7 @@ def _text(size: tuple[int, int]) -> str:
     return f"{size[0]} × {size[1]}"
 
 
-def _place(edge: float, low: float, high: float, start: float, end: float) -> float:
+def _position(edge: float, low: float, high: float, start: float, end: float) -> float:
     return round(start + (math.log(max(1, edge)) - low) / (high - low) * (end - start), 1)
 
 
@@ -166,8 +166,8 @@ def _bubbles(sizes: Counter[tuple[int, int]], low: float, high: float) -> tuple[
         about = "" if len(members) == 1 else "about "
         bubbles.append(
             Bubble(
-                x=_place(width, low, high, LEFT, RIGHT),
-                y=_place(height, low, high, BOTTOM, TOP),
+                x=_position(width, low, high, LEFT, RIGHT),
+                y=_position(height, low, high, BOTTOM, TOP),
                 radius=round(max(2.5, _LARGEST_RADIUS * math.sqrt(totals[key] / most)), 1),
                 text=f"{about}{_text((width, height))}: {count(totals[key])}",
             )

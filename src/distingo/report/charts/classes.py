@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.language import count, gettext
-from distingo.metrics.multi_label import PrecisionRecallCurve, precision_recall_curve, two_by_two
+from distingo.metrics.multi_label import PrecisionRecallCurve, label_confusions, precision_recall_curve
 from distingo.report.charts.curves import scale_to
 from distingo.report.text.wording import counted
 from distingo.runs.predictions import Predicted, PredictionRow
-from distingo.scores import Evaluation, LabelScores, TwoByTwo
+from distingo.scores import BinaryConfusion, Evaluation, LabelScores
 
 MOST_CLASSES = 24
 """A larger matrix can't be read on a page; the most confused classes are shown instead."""
@@ -94,7 +94,7 @@ def view_confusion(evaluation: Evaluation) -> ConfusionView | None:
     )
 
 
-def often_taken_for(evaluation: Evaluation) -> dict[str, ConfusionCell]:
+def most_frequent_confusions(evaluation: Evaluation) -> dict[str, ConfusionCell]:
     """For each class with mistakes, the class that its images are most often taken for."""
     most_frequent = {}
     for row, numbers in enumerate(evaluation.confusion):
@@ -233,7 +233,7 @@ OUTCOMES: tuple[Outcome, ...] = ("found", "missed", "invented", "rest")
 
 MOST_OF_A_MISTAKE = 24
 
-MOST_OF_A_RIGHT_ANSWER = 12
+MOST_OF_A_CORRECT_CELL = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,15 +271,15 @@ def view_cells(scores: LabelScores, predictions: Predicted | None) -> tuple[Labe
 
 def _rows(predictions: Predicted, label: str, outcome: Outcome) -> tuple[int, ...]:
     column = predictions.classes.index(label)
-    there, given = predictions.truth[:, column], predictions.said[:, column]
-    inside = (there if outcome in ("found", "missed") else ~there) & (
+    actual, given = predictions.truth[:, column], predictions.predicted[:, column]
+    inside = (actual if outcome in ("found", "missed") else ~actual) & (
         given if outcome in ("found", "invented") else ~given
     )
     rows = np.flatnonzero(inside)
     # the surest mistake is the least probable label that is there, and the most probable one that is not
     sign = 1.0 if outcome in ("found", "missed") else -1.0
     ranked = rows[np.argsort(sign * predictions.probabilities[rows, column], kind="stable")]
-    most = MOST_OF_A_MISTAKE if outcome in ("missed", "invented") else MOST_OF_A_RIGHT_ANSWER
+    most = MOST_OF_A_MISTAKE if outcome in ("missed", "invented") else MOST_OF_A_CORRECT_CELL
     return tuple(ranked[:most].tolist())
 
 
@@ -299,7 +299,7 @@ class LabelCard:
         left_out: Whether too few have it to evaluate.
         plain_f1: F1 with a threshold of 0.5; None without predictions.
         curve: Precision over recall; None without predictions, or where no image has the label.
-        cells: The per-label confusion matrix, in the order of `two_by_two.OUTCOMES`; empty beyond `MOST_CARDS`.
+        cells: The per-label confusion matrix, in the order of `label_confusions.OUTCOMES`; empty beyond `MOST_CARDS`.
     """
 
     scores: LabelScores
@@ -347,11 +347,11 @@ def _curve(scores: LabelScores, predictions: Predicted) -> CurveDrawing | None:
 
 def _plain_f1(predictions: Predicted) -> dict[str, float]:
     given = np.asarray(predictions.probabilities >= PLAIN_THRESHOLD)
-    tables = two_by_two(predictions.truth, given)
+    tables = label_confusions(predictions.truth, given)
     return {name: _f1(cells) for name, cells in zip(predictions.classes, tables, strict=True)}
 
 
-def _f1(cells: TwoByTwo) -> float:
+def _f1(cells: BinaryConfusion) -> float:
     both = 2 * cells.true_positives
     either = both + cells.false_positives + cells.false_negatives
     return both / either if either else 0.0

@@ -282,8 +282,8 @@ def show_confidence(folder: Path) -> ConfidenceView | None:
 
 def strange_files(view: ConfidenceView | None) -> list[str]:
     """The images that the section shows."""
-    strangers = view.confidence.strangers if view else None
-    return list(strangers.files) if strangers else []
+    outliers = view.confidence.strangers if view else None
+    return list(outliers.files) if outliers else []
 
 
 def view_confidence(confidence: Confidence) -> ConfidenceView:

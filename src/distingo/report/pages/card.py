@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from distingo.files import write_text
-from distingo.language import count, gettext, written_in
+from distingo.language import count, gettext, use_language
 from distingo.messages.notes import Note
 from distingo.report.charts.class_balance import balance_classes
-from distingo.report.charts.classes import often_taken_for
+from distingo.report.charts.classes import most_frequent_confusions
 from distingo.report.charts.curves import best_epoch
 from distingo.report.examples import group_skipped
-from distingo.report.pages.card_limits import find_limits
+from distingo.report.pages.card_limits import describe_limits
 from distingo.report.templating import fill_text
 from distingo.report.text.summaries import (
     MAIN_SCORE,
@@ -66,16 +66,16 @@ def describe_training(records: RunRecords, model: ModelFacts, best: EpochRecord 
         *_kind(model),
         *_sight(model),
         *_length(records, best),
-        *(str(choice) for choice in records.choices if not _holds_path(choice)),
+        *(str(choice) for choice in records.choices if not _contains_path(choice)),
     )
 
 
-def _holds_path(value: object) -> bool:
+def _contains_path(value: object) -> bool:
     """Whether a note holds a path of this machine, which is nobody else's business."""
     if isinstance(value, Note):
-        return any(map(_holds_path, value.values.values()))
+        return any(map(_contains_path, value.values.values()))
     if isinstance(value, tuple):
-        return any(map(_holds_path, value))
+        return any(map(_contains_path, value))
     return isinstance(value, str) and _PATH.search(value) is not None
 
 
@@ -85,30 +85,30 @@ def _kind(model: ModelFacts) -> tuple[str, ...]:
         return (gettext("A classic model, fitted at once; no neural network."),)
     if backbone is None or model.mode == "scratch":
         return (gettext("A neural network, trained from fresh weights."),)
-    licence = backbone.licence or gettext("unknown")
+    license_name = backbone.license or gettext("unknown")
     if model.mode == "frozen":
         return (
             gettext(
                 "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. License "
-                "of the backbone’s weights: %(licence)s.",
+                "of the backbone’s weights: %(license)s.",
                 head=model.head,
                 name=backbone.name,
-                licence=licence,
+                license=license_name,
             ),
         )
     return (
         gettext(
             "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. License "
-            "of the backbone’s weights: %(licence)s.",
+            "of the backbone’s weights: %(license)s.",
             head=model.head,
             name=backbone.name,
-            licence=licence,
+            license=license_name,
         ),
     )
 
 
 def _sight(model: ModelFacts) -> tuple[str, ...]:
-    shown = model.rendition
+    shown = model.image_spec
     if shown is None:
         descriptors = gettext("It sees descriptors of color and texture, not pixels.")
         return (descriptors,) if model.name == "descriptors" else ()
@@ -179,7 +179,7 @@ def front_matter(records: RunRecords, model: ModelFacts) -> str:
     """
     from huggingface_hub import ModelCardData
 
-    with written_in("en"):  # for programs, whatever language the card is in
+    with use_language("en"):  # for programs, whatever language the card is in
         results = _results(records)
     base = _base_model(model)
     data = ModelCardData(
@@ -303,10 +303,10 @@ def _context(records: RunRecords, model: ModelFacts) -> dict[str, object]:
         "balance": balance_classes(((row.split, row.labels) for row in records.split), records.classes),
         "skipped": group_skipped(records.manifest),
         "used": sum(row.status == "used" for row in records.manifest),
-        "taken_for": often_taken_for(evaluation) if evaluation else {},
+        "taken_for": most_frequent_confusions(evaluation) if evaluation else {},
         "against": intended_against(records),
         "training": describe_training(records, model, best),
-        "limits": find_limits(records),
+        "limits": describe_limits(records),
         "origin": describe_origin(records, model),
     }
 

@@ -17,18 +17,18 @@ WIDE_INTERVAL = 0.1
 """An interval of ten points and more leaves much open."""
 
 
-def find_limits(records: RunRecords) -> tuple[str, ...]:
+def describe_limits(records: RunRecords) -> tuple[str, ...]:
     """Sentences on what to know before relying on a model, the gravest first.
 
     Args:
         records: Of the run.
     """
     return (
-        *_judged(records),
+        *_evaluation_remarks(records),
         *_rough(records),
         *_imbalance(records),
         *_shortcut(records),
-        *_left_out(records),
+        *_unused_files(records),
         *_near_copies(records),
     )
 
@@ -60,7 +60,7 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
     )
 
 
-def _judged(records: RunRecords) -> tuple[str, ...]:
+def _evaluation_remarks(records: RunRecords) -> tuple[str, ...]:
     if records.evaluation is None:
         return (gettext("Not evaluated on test pictures: nothing is known about how well it does."),)
     evaluated = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
@@ -105,23 +105,23 @@ def _imbalance(records: RunRecords) -> tuple[str, ...]:
 
 def _shortcut(records: RunRecords) -> tuple[str, ...]:
     """The shortcut that `distingo check` would find among format and dimensions of the files."""
-    found = find_file_shortcuts(records.manifest, records.task)
-    if not found or found[0].score < DEFAULT_THRESHOLDS["shortcut"]:
+    shortcuts = find_file_shortcuts(records.manifest, records.task)
+    if not shortcuts or shortcuts[0].score < DEFAULT_THRESHOLDS["shortcut"]:
         return ()
     dimensions = gettext(
         "A possible shortcut: the dimensions of the images alone distinguish the classes (%(share)s of the way from "
         "guessing to certainty). The model may have learned what goes with them instead of what is shown.",
-        share=percent(found[0].score, 0),
+        share=percent(shortcuts[0].score, 0),
     )
     formats = gettext(
         "A possible shortcut: the format of the files alone distinguishes the classes (%(share)s of the way from "
         "guessing to certainty). The model may have learned what goes with it instead of what is shown.",
-        share=percent(found[0].score, 0),
+        share=percent(shortcuts[0].score, 0),
     )
-    return (dimensions if found[0].name == "dimensions" else formats,)
+    return (dimensions if shortcuts[0].name == "dimensions" else formats,)
 
 
-def _left_out(records: RunRecords) -> tuple[str, ...]:
+def _unused_files(records: RunRecords) -> tuple[str, ...]:
     copies = sum(row.status == "duplicate" for row in records.manifest)
     conflicts = sum(row.status == "conflict" for row in records.manifest)
     sentences = []

@@ -25,7 +25,7 @@ _MOST_BYTES = 9_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class KindWords:
+class KindText:
     """What a kind of finding is called, what it means and what to do.
 
     Attributes:
@@ -37,34 +37,34 @@ class KindWords:
     meaning: str
 
 
-WORDS: dict[FindingKind, KindWords] = {
-    "unreadable": KindWords("Unreadable files", "They give no picture. Nothing trains on them; get them again."),
-    "wrong-ending": KindWords(
+KIND_TEXTS: dict[FindingKind, KindText] = {
+    "unreadable": KindText("Unreadable files", "They give no picture. Nothing trains on them; get them again."),
+    "wrong-ending": KindText(
         "Wrong endings",
         "Pictures whose name says another format, or none. They are read by their bytes here; not so everywhere.",
     ),
-    "duplicate": KindWords("Exact duplicates", "The same bytes or pixels. One of each is used."),
-    "near-duplicate": KindWords(
+    "duplicate": KindText("Exact duplicates", "The same bytes or pixels. One of each is used."),
+    "near-duplicate": KindText(
         "Near duplicates",
         "The same scene resized, recompressed, cropped, mirrored, brightened, or taken a moment later. The score is"
         " the correlation of their fine structure.",
     ),
-    "leak": KindWords("Leaks", "A picture has a copy on another split, or in the other data set."),
-    "contradiction": KindWords("Contradictions", "Copies of one picture under different classes: one is wrong."),
-    "label": KindWords(
+    "leak": KindText("Leaks", "A picture has a copy on another split, or in the other data set."),
+    "contradiction": KindText("Contradictions", "Copies of one picture under different classes: one is wrong."),
+    "label": KindText(
         "Likely wrong labels",
         "What models that never saw a picture say against its label. At one half a label is more probably wrong than"
         " right. Look at each: a rare view of its class is doubted too.",
     ),
-    "outlier": KindWords("Outliers", "Far from every other picture in what they show: perhaps they don't belong here."),
-    "empty": KindWords("Empty", "One brightness nearly everywhere. The score is the share of such pixels."),
-    "dark": KindWords("Too dark", "The score is 1 minus the brightness that 99 % of the pixels stay below."),
-    "bright": KindWords("Too bright", "The score is the brightness that 95 % of the pixels exceed."),
-    "blurred": KindWords("Blurred", "Without fine structure anywhere. At one half the focus is in doubt."),
-    "odd-size": KindWords("Odd sizes", "Far larger or smaller than most: at 0.8 five times."),
-    "odd-aspect": KindWords("Odd aspects", "Unusually wide or tall: 1 minus the shorter by the longer side."),
-    "imbalance": KindWords("Class imbalance", "Classes far smaller than the largest: 1 minus their share of it."),
-    "shortcut": KindWords(
+    "outlier": KindText("Outliers", "Far from every other picture in what they show: perhaps they don't belong here."),
+    "empty": KindText("Empty", "One brightness nearly everywhere. The score is the share of such pixels."),
+    "dark": KindText("Too dark", "The score is 1 minus the brightness that 99 % of the pixels stay below."),
+    "bright": KindText("Too bright", "The score is the brightness that 95 % of the pixels exceed."),
+    "blurred": KindText("Blurred", "Without fine structure anywhere. At one half the focus is in doubt."),
+    "odd-size": KindText("Odd sizes", "Far larger or smaller than most: at 0.8 five times."),
+    "odd-aspect": KindText("Odd aspects", "Unusually wide or tall: 1 minus the shorter by the longer side."),
+    "imbalance": KindText("Class imbalance", "Classes far smaller than the largest: 1 minus their share of it."),
+    "shortcut": KindText(
         "Shortcuts",
         "How far one thing beside the subject tells the classes apart. A model takes what is easiest; if that is not"
         " the subject, it fails elsewhere. Color may well be the subject: look.",
@@ -87,7 +87,7 @@ class Section:
 
     Attributes:
         kind: As in the table.
-        words: Its name and meaning.
+        text: Its name and meaning.
         threshold: From which score on one counts.
         lowest: To which the threshold can be moved.
         counting: How many count.
@@ -97,7 +97,7 @@ class Section:
     """
 
     kind: FindingKind
-    words: KindWords
+    text: KindText
     threshold: float
     lowest: float
     counting: int
@@ -133,7 +133,7 @@ def write_check_page(check: Check, path: Path) -> Path:
         "sections": sections,
         "of_images": IMAGE_KINDS,
         "total": sum(section.counting for section in sections),
-        "clean": [WORDS[kind].name for kind in FINDING_KINDS if all(section.kind != kind for section in sections)],
+        "clean": [KIND_TEXTS[kind].name for kind in FINDING_KINDS if all(section.kind != kind for section in sections)],
         "album": album,
         "folder": path.parent.name,
     }
@@ -141,18 +141,19 @@ def write_check_page(check: Check, path: Path) -> Path:
 
 
 def _section(findings: Sequence[Finding], kind: FindingKind) -> Section | None:
-    from distingo.curation.findings import KEPT_FROM
+    from distingo.curation.findings import MINIMUM_SCORES
 
     chosen = sorted((finding for finding in findings if finding.kind == kind), key=lambda finding: -finding.score)
     if not chosen:
         return None
-    cards = tuple(Card(finding, finding.file, _beside(finding)) for finding in chosen[:MOST_SHOWN])
+    cards = tuple(Card(finding, finding.file, _other_image(finding)) for finding in chosen[:MOST_SHOWN])
     counting = sum(finding.counts for finding in chosen)
     scores = tuple(round(finding.score, 4) for finding in chosen)
-    return Section(kind, WORDS[kind], chosen[0].threshold, KEPT_FROM[kind], counting, len(chosen), cards, scores)
+    numbers = chosen[0].threshold, MINIMUM_SCORES[kind], counting, len(chosen)
+    return Section(kind, KIND_TEXTS[kind], *numbers, cards, scores)
 
 
-def _beside(finding: Finding) -> str:
+def _other_image(finding: Finding) -> str:
     return f"{finding.other_root}\0{finding.other}" if finding.other_root else finding.other
 
 

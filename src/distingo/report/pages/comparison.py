@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from distingo.evaluation.comparison import COMPARISON_PAGE, ComparedRun, Comparison, path_from
+from distingo.evaluation.comparison_records import COMPARISON_PAGE, ComparedRun, Comparison, path_from
 from distingo.report.charts.curves import (
     BOTTOM,
     CURVE_SCORES,
@@ -82,18 +82,18 @@ def find_disagreements(comparison: Comparison, *, best_is_right: bool) -> Disagr
     others = {run.name: {row.file: row.predicted for row in run.records.predictions} for run in comparison.runs[1:]}
     ranked = []
     for row in comparison.best.records.predictions:
-        unlike = sum((said[row.file] == row.truth) != best_is_right for said in others.values())
-        if (row.predicted == row.truth) == best_is_right and unlike:
-            ranked.append((-unlike, -row.confidence, row.file, row))
+        differing = sum((predictions[row.file] == row.truth) != best_is_right for predictions in others.values())
+        if (row.predicted == row.truth) == best_is_right and differing:
+            ranked.append((-differing, -row.confidence, row.file, row))
     ranked.sort(key=lambda entry: entry[:3])
     shown = (row for *_, row in ranked[:MOST_SHOWN])
-    return Disagreements(tuple(Disagreement(row, _answers(row, others)) for row in shown), len(ranked))
+    return Disagreements(tuple(Disagreement(row, _group_by_answer(row, others)) for row in shown), len(ranked))
 
 
-def _answers(row: PredictionRow, others: dict[str, dict[str, str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _group_by_answer(row: PredictionRow, others: dict[str, dict[str, str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     names = defaultdict(list)
-    for name, said in others.items():
-        names[said[row.file]].append(name)
+    for name, predictions in others.items():
+        names[predictions[row.file]].append(name)
     return tuple((answer, tuple(names[answer])) for answer in sorted(names, key=lambda answer: -len(names[answer])))
 
 
@@ -141,7 +141,7 @@ def find_label_disagreements(comparison: Comparison) -> tuple[LabelDisagreements
     """
     files = [row.file for row in comparison.best.records.split if row.split == "test"]
     runs = [run.records.predicted_on(files) for run in comparison.runs]
-    wrong = np.stack([(run.said != run.truth).sum(axis=1) for run in runs])
+    wrong = np.stack([(run.predicted != run.truth).sum(axis=1) for run in runs])
     behind = wrong[1:] - wrong[0]
     names = [run.name for run in comparison.runs[1:]]
     return (
@@ -158,21 +158,21 @@ def _largest(
     for row in order.tolist():
         answers = defaultdict(list)
         for run, name in zip(runs[1:], names, strict=True):
-            answers[_named(run.said[row], classes)].append(name)
+            answers[_names(run.predicted[row], classes)].append(name)
         others = sorted(answers.items(), key=lambda item: -len(item[1]))
         best = runs[0]
         shown.append(
             LabelDisagreement(
                 file=best.files[row],
-                truth=_named(best.truth[row], classes),
-                best=_named(best.said[row], classes),
+                truth=_names(best.truth[row], classes),
+                best=_names(best.predicted[row], classes),
                 others=tuple((answer, tuple(who)) for answer, who in others),
             )
         )
     return LabelDisagreements(tuple(shown), int((sizes > 0).sum()))
 
 
-def _named(row: npt.NDArray[np.bool_], classes: Labels) -> Labels:
+def _names(row: npt.NDArray[np.bool_], classes: Labels) -> Labels:
     return tuple(classes[place] for place in np.flatnonzero(row))
 
 
@@ -244,7 +244,7 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
 
     def line(place: int, series: dict[int, float]) -> RunLine:
         path = path_through([(x(epoch), y(value)) for epoch, value in series.items()])
-        best = _kept(runs[place])
+        best = _best_epoch(runs[place])
         dot = (x(best.epoch), y(series[best.epoch])) if best and best.epoch in series else None
         return RunLine(place, runs[place].name, path, dot)
 
@@ -268,7 +268,7 @@ def _measured(run: ComparedRun, score: str) -> dict[int, float]:
     return {number: value for number, value in values.items() if value is not None}
 
 
-def _kept(run: ComparedRun) -> EpochRecord | None:
+def _best_epoch(run: ComparedRun) -> EpochRecord | None:
     return best_epoch(run.records.history, str(run.records.recipe.get("monitor", "validation_accuracy")))
 
 
@@ -299,7 +299,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
     Its only links lead to the runs' own reports, by relative paths.
 
     Args:
-        comparison: As `distingo.evaluation.comparing.compare_runs` gives it.
+        comparison: As `distingo.evaluation.compare_runs.compare_runs` gives it.
         folder: Made if missing; gets ``comparison.html``.
 
     Returns:

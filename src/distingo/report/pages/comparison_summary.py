@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distingo.evaluation.comparison import ComparedRun, Comparison
+from distingo.evaluation.comparison_records import ComparedRun, Comparison
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.language import count
 from distingo.report.text.summaries import Summary
 from distingo.report.text.wording import (
     NO_BREAK,
     counted,
-    interval_in_words,
+    interval_phrase,
     isolated,
     p_value,
     points,
@@ -30,7 +30,7 @@ _BY_CHANCE = {"scratch", "finetune"}
 """Modes in which another seed gives other weights."""
 
 
-def tell_luck(comparison: Comparison) -> tuple[str, ...]:
+def describe_seeds(comparison: Comparison) -> tuple[str, ...]:
     """Say what seeds have to do with the differences found.
 
     Args:
@@ -71,11 +71,13 @@ def _spread(comparison: Comparison, names: Sequence[str]) -> str:
 def _recipes(compared: ComparedRecipes) -> str:
     result = compared.result
     best, other = (_recipe(names) for names in (compared.best, compared.other))
-    sure = f"95{NO_BREAK}% sure: {points_range(result.low, result.high)}; {p_value(compared.adjusted_p_value)}"
+    interval = f"95{NO_BREAK}% sure: {points_range(result.low, result.high)}; {p_value(compared.adjusted_p_value)}"
     if compared.is_clear:
-        return f"Luck in training included, {best} is better than {other} by {points(result.difference)} ({sure})."
-    apart = points(result.difference)
-    return f"Luck in training included, no difference can be seen between {best} and {other}: {apart} ({sure})."
+        return f"Luck in training included, {best} is better than {other} by {points(result.difference)} ({interval})."
+    difference = points(result.difference)
+    return (
+        f"Luck in training included, no difference can be seen between {best} and {other}: {difference} ({interval})."
+    )
 
 
 def _recipe(names: Sequence[str]) -> str:
@@ -104,7 +106,7 @@ def summarize_comparison(comparison: Comparison) -> Summary:
     summary = _of_two if len(comparison.runs) == 2 else _of_many
     before, figure, after = summary(comparison)
     return Summary(
-        figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *map(str, comparison.notes))
+        figure, before, after, (*describe_seeds(comparison), *_flattered(comparison), *map(str, comparison.notes))
     )
 
 
@@ -120,13 +122,13 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
     names = isolated(best.name), isolated(other.name)
     value = score_value(comparison.score, versus.score.second)
     if versus.same_recipe:
-        return _of_one_recipe(comparison, names, versus)
+        return _of_same_recipe(comparison, names, versus)
     if versus.is_clear:
         values = f"{value} against {score_value(comparison.score, versus.score.first)}"
         return (
             f"{names[0]} is better than {names[1]} by ",
             points(versus.score.difference),
-            f", {_sure_it_is(versus)}: {_what(comparison)} {values} "
+            f", {_confidence_phrase(versus)}: {_score_phrase(comparison)} {values} "
             f"{_on_images(comparison)} ({p_value(versus.adjusted_p_value)}).",
         )
     start = f"No difference can be seen between {names[0]} and {names[1]}: "
@@ -134,19 +136,19 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
         reach = points(max(abs(versus.score.low), abs(versus.score.high)))
         unseen = _TOO_FEW if versus.score.too_few else f"a difference of up to {reach} could stay unseen"
         after = f" {_on_images(comparison)}, and {unseen}."
-        return f"{start}both are {_what(comparison)} ", value, after
+        return f"{start}both are {_score_phrase(comparison)} ", value, after
     after = (
-        f" ahead on {_images(comparison)} can be chance ({p_value(versus.adjusted_p_value)}; {_sure_it_is(versus)})"
-        f"{_needed(comparison, versus)}."
+        f" ahead on {_images(comparison)} can be chance ({p_value(versus.adjusted_p_value)}; "
+        f"{_confidence_phrase(versus)}){_needed(comparison, versus)}."
     )
     return f"{start}{names[0]}’s ", points(versus.score.difference), after
 
 
-def _sure_it_is(versus: VersusBest) -> str:
+def _confidence_phrase(versus: VersusBest) -> str:
     return _TOO_FEW if versus.score.too_few else f"95{NO_BREAK}% sure it is between {_between(versus)}"
 
 
-def _of_one_recipe(comparison: Comparison, names: tuple[str, str], versus: VersusBest) -> tuple[str, str, str]:
+def _of_same_recipe(comparison: Comparison, names: tuple[str, str], versus: VersusBest) -> tuple[str, str, str]:
     between = f"95{NO_BREAK}% sure that these two models differ by between {_between(versus)}"
     if versus.score.too_few:
         between = _TOO_FEW
@@ -163,10 +165,10 @@ def _of_many(comparison: Comparison) -> tuple[str, str, str]:
     score = best.evaluation.scores[comparison.score]
     clear = [run for run in comparison.runs[1:] if is_clear(run)]
     unclear = [run for run in comparison.runs[1:] if not is_clear(run)]
-    interval = f"(95{NO_BREAK}% interval {interval_in_words(comparison.score, score)})"
-    before = f"{isolated(best.name)} {'comes first' if unclear else 'is best'}: {_what(comparison)} "
+    interval = f"(95{NO_BREAK}% interval {interval_phrase(comparison.score, score)})"
+    before = f"{isolated(best.name)} {'comes first' if unclear else 'is best'}: {_score_phrase(comparison)} "
     if comparison.tied:
-        before = f"{join([isolated(run.name) for run in comparison.tied])} tie: {_what(comparison)} "
+        before = f"{join([isolated(run.name) for run in comparison.tied])} tie: {_score_phrase(comparison)} "
         unclear = [run for run in unclear if run not in comparison.tied]
     parts = []
     if unclear:
@@ -217,7 +219,7 @@ def _rounded(number: int) -> int:
     return -(-number // step) * step
 
 
-def _what(comparison: Comparison) -> str:
+def _score_phrase(comparison: Comparison) -> str:
     if comparison.score == "accuracy":
         return "right on"
     return f"{score_name(comparison.score)[0].lower().replace(',', '')} of"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from distingo.evaluation.comparison import ComparedRun, Cost
+from distingo.evaluation.comparison_records import ComparedRun, Cost
 from distingo.language import count
 from distingo.metrics.paired import LEVEL, PairedScore
 from distingo.metrics.paired_scores import ClassDifference
@@ -108,7 +108,7 @@ def _bytes(value: float) -> str:
     return file_size(round(value))
 
 
-def _whole(value: float) -> str:
+def _whole_number(value: float) -> str:
     return count(round(value))
 
 
@@ -144,7 +144,7 @@ _KINDS: tuple[_Kind, ...] = (
         _nothing,
     ),
     ("Model on disk", "its file of weights", lambda cost: cost.model_bytes, _bytes, _nothing),
-    ("Parameters", "learned numbers of a network", lambda cost: cost.parameters, _whole, _nothing),
+    ("Parameters", "learned numbers of a network", lambda cost: cost.parameters, _whole_number, _nothing),
 )
 
 _LEAST_SCALE = 0.1
@@ -231,7 +231,7 @@ def _row(entry: ClassDifference, scale: float) -> ClassRow:
         low=low,
         high=high,
         too_few=entry.paired.too_few,
-        places=(_place(low, scale), _place(difference, scale), _place(high, scale)),
+        places=(_position(low, scale), _position(difference, scale), _position(high, scale)),
         p_value=p_value,
         is_clear=p_value is not None and p_value < LEVEL,
         f1=None if entry.f1 is None else _turned(entry.f1),
@@ -243,5 +243,5 @@ def _turned(score: PairedScore) -> tuple[float, float, float]:
     return 0.0 - score.difference, 0.0 - score.high, 0.0 - score.low
 
 
-def _place(value: float, scale: float) -> float:
+def _position(value: float, scale: float) -> float:
     return round(50 + value / scale * 50, 2)

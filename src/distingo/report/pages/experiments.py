@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from distingo.language import count
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.near_duplicates.keeping import describe_counts
-from distingo.report.charts.classes import often_taken_for, view_confusion
+from distingo.report.charts.classes import most_frequent_confusions, view_confusion
 from distingo.report.charts.curves import Tick, nice_ticks, path_through, scale_to
-from distingo.report.examples import rank_images, surest_mistakes, worst_mistakes
+from distingo.report.examples import most_confident_errors, most_confident_label_errors, rank_images
 from distingo.report.pages.run import describe_cells, open_confusion
 from distingo.report.templating import write_page
-from distingo.report.text.summaries import FEW_IMAGES, Summary, beside_baselines, other_baselines
+from distingo.report.text.summaries import FEW_IMAGES, Summary, compare_to_baselines, other_baselines
 from distingo.report.text.wording import (
     NO_BREAK,
     counted,
-    interval_in_words,
+    interval_phrase,
     isolated,
     percent,
     points,
@@ -38,53 +38,53 @@ if TYPE_CHECKING:
 _UNEVEN = 0.1
 
 
-def summarize_cross_validation(found: CrossValidation) -> Summary:
+def summarize_cross_validation(result: CrossValidation) -> Summary:
     """Put the mean over folds into one sentence, next to the baselines'.
 
     A baseline counts as surpassed where the corrected interval of the difference, fold by fold, leaves out zero.
 
     Args:
-        found: The scores.
+        result: The scores.
 
     Returns:
         The verdict with remarks on uneven folds, weak classes and what was chosen.
     """
-    key = found.main_score
-    mean = found.means[key]
-    others = {name: means[key] for name, means in found.baseline_means.items() if key in means}
-    folds = f"{counted(found.folds_each, 'fold')}"
-    if found.repeats > 1:
-        folds += f", divided {counted(found.repeats, 'time')},"
-    interval = f"95{NO_BREAK}% interval {interval_in_words(key, mean)}"
-    before = "Right on " if found.task == "single-label" else "Mean average precision "
-    of = f" of the pictures in the mean over {folds}" if found.task == "single-label" else f" in the mean over {folds}"
+    key = result.main_score
+    mean = result.means[key]
+    others = {name: means[key] for name, means in result.baseline_means.items() if key in means}
+    folds = f"{counted(result.folds_each, 'fold')}"
+    if result.repeats > 1:
+        folds += f", divided {counted(result.repeats, 'time')},"
+    interval = f"95{NO_BREAK}% interval {interval_phrase(key, mean)}"
+    before = "Right on " if result.task == "single-label" else "Mean average precision "
+    of = f" of the pictures in the mean over {folds}" if result.task == "single-label" else f" in the mean over {folds}"
     return Summary(
         figure=percent(mean.value),
         before=before,
-        after=f"{of} of {counted(found.n, 'picture')} ({interval}){beside_baselines(mean, others, found.gains)}.",
-        remarks=(*_unevenness(found), *_weakest(found), *map(str, (*found.notes, *found.pooled.notes))),
+        after=f"{of} of {counted(result.n, 'picture')} ({interval}){compare_to_baselines(mean, others, result.gains)}.",
+        remarks=(*_unevenness(result), *_weakest(result), *map(str, (*result.notes, *result.pooled.notes))),
     )
 
 
-def _unevenness(found: CrossValidation) -> tuple[str, ...]:
-    key = found.main_score
-    evaluated = [(fold.scores[key], fold) for fold in found.folds if key in fold.scores]
+def _unevenness(result: CrossValidation) -> tuple[str, ...]:
+    key = result.main_score
+    evaluated = [(fold.scores[key], fold) for fold in result.folds if key in fold.scores]
     (worst, low), (best, _) = min(evaluated, key=lambda pair: pair[0]), max(evaluated, key=lambda pair: pair[0])
     if best - worst < _UNEVEN:
         return ()
-    which = f"fold {low.fold}" + (f" of division {low.repeat}" if found.repeats > 1 else "")
+    which = f"fold {low.fold}" + (f" of division {low.repeat}" if result.repeats > 1 else "")
     return (
         f"The folds are uneven, from {percent(worst)} ({which}) to {percent(best)}: one split into training and test "
         "would have told little.",
     )
 
 
-def _weakest(found: CrossValidation) -> tuple[str, ...]:
-    entries: list[ClassScores | LabelScores] = [*found.pooled.per_class, *found.pooled.per_label]
+def _weakest(result: CrossValidation) -> tuple[str, ...]:
+    entries: list[ClassScores | LabelScores] = [*result.pooled.per_class, *result.pooled.per_label]
     evaluated = [entry for entry in entries if entry.support >= FEW_IMAGES]
     if len(evaluated) < 2:
         return ()
-    if found.task == "single-label":
+    if result.task == "single-label":
         weakest = min(evaluated, key=lambda entry: entry.recall)
         if weakest.recall == 1.0:
             return ()
@@ -104,7 +104,7 @@ CROSSVAL_PAGE = "crossval.html"
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class _FoldRecords:
     """What the run report's sections ask of a run's records."""
 
     model: str
@@ -130,28 +130,28 @@ class FoldRail:
         return round((value - self.low) / (self.high - self.low) * 100, 2)
 
 
-def write_crossval_page(found: CrossValidation, folder: Path) -> Path:
+def write_crossval_page(result: CrossValidation, folder: Path) -> Path:
     """Write the page of a cross-validation: one HTML file with everything inside, readable offline.
 
     Args:
-        found: The scores.
+        result: The scores.
         folder: Where ``predictions.parquet`` lies; gets ``crossval.html``.
 
     Raises:
         ResourceError: It can't be written.
         RunError: The predictions are damaged.
     """
-    fill = _fill_labels if found.task == "multi-label" else _fill_classes
+    fill = _fill_labels if result.task == "multi-label" else _fill_classes
     context = {
-        "found": found,
-        "headline": summarize_cross_validation(found),
-        "data_name": found.data.name or "data",
-        "evaluation": found.pooled,
-        "main_score": found.main_score,
+        "found": result,
+        "headline": summarize_cross_validation(result),
+        "data_name": result.data.name or "data",
+        "evaluation": result.pooled,
+        "main_score": result.main_score,
         "rail_end": 1.0,
         "min_positives": MIN_POSITIVES,
-        "baselines": other_baselines(found.pooled, found.model, found.main_score),
-        "rail": draw_fold_rail(found),
+        "baselines": other_baselines(result.pooled, result.model, result.main_score),
+        "rail": draw_fold_rail(result),
         "invented": (),
         "missed": (),
         "mistakes": (),
@@ -159,49 +159,49 @@ def write_crossval_page(found: CrossValidation, folder: Path) -> Path:
         "confusion": None,
         "taken_for": {},
         "cells": [],
-        "near_duplicates": describe_counts(found.near_duplicates, folds=True) if found.near_duplicates else [],
-        **fill(found, folder / "predictions.parquet"),
+        "near_duplicates": describe_counts(result.near_duplicates, folds=True) if result.near_duplicates else [],
+        **fill(result, folder / "predictions.parquet"),
     }
     return write_page("crossval.html", folder / CROSSVAL_PAGE, context)
 
 
-def draw_fold_rail(found: CrossValidation) -> FoldRail:
+def draw_fold_rail(result: CrossValidation) -> FoldRail:
     """Choose a scale that holds every fold's score and the mean's interval."""
-    key = found.main_score
-    mean = found.means[key]
-    values = [fold.scores[key] for fold in found.folds if key in fold.scores]
+    key = result.main_score
+    mean = result.means[key]
+    values = [fold.scores[key] for fold in result.folds if key in fold.scores]
     ends = nice_ticks(min(*values, mean.low), max(*values, mean.high), 5)
     rail = FoldRail(ends[0], ends[-1], ())
     ticks = tuple(Tick(rail.place(value), f"{round(value * 100, 6):g}{NO_BREAK}%") for value in ends)
     return FoldRail(rail.low, rail.high, ticks)
 
 
-def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, object]:
+def _fill_classes(result: CrossValidation, predictions: Path) -> dict[str, object]:
     rows = read_predictions(predictions)
-    mistakes = worst_mistakes(rows)
-    confusion = view_confusion(found.pooled)
+    mistakes = most_confident_errors(rows)
+    confusion = view_confusion(result.pooled)
     cells = open_confusion(rows, confusion)
-    album = fill_album(found.root, rank_images(mistakes, {}, cells), value_ranges=found.value_ranges)
+    album = fill_album(result.root, rank_images(mistakes, {}, cells), value_ranges=result.value_ranges)
     return {
-        "records": _Judged(found.model, rows),
+        "records": _FoldRecords(result.model, rows),
         "mistakes": mistakes,
         "confusion": confusion,
-        "taken_for": often_taken_for(found.pooled),
+        "taken_for": most_frequent_confusions(result.pooled),
         "cells": describe_cells(cells, confusion, album),
         "album": album,
     }
 
 
-def _fill_labels(found: CrossValidation, predictions: Path) -> dict[str, object]:
-    told = read_predicted(predictions, found.classes)
-    invented = surest_mistakes(told, missed=False) if told else ()
-    missed = surest_mistakes(told, missed=True) if told else ()
+def _fill_labels(result: CrossValidation, predictions: Path) -> dict[str, object]:
+    told = read_predicted(predictions, result.classes)
+    invented = most_confident_label_errors(told, missed=False) if told else ()
+    missed = most_confident_label_errors(told, missed=True) if told else ()
     return {
-        "records": _Judged(found.model, ()),
+        "records": _FoldRecords(result.model, ()),
         "invented": invented,
         "missed": missed,
         "album": fill_album(
-            found.root, [mistake.file for mistake in (*invented, *missed)], value_ranges=found.value_ranges
+            result.root, [mistake.file for mistake in (*invented, *missed)], value_ranges=result.value_ranges
         ),
     }
 
@@ -215,25 +215,25 @@ _WEAK = 3
 _FACTOR_NAMES = {2.0: "twice", 5.0: "five times"}
 
 
-def summarize_learning_curve(found: LearningCurve) -> Summary:
+def summarize_learning_curve(result: LearningCurve) -> Summary:
     """Say what twice and five times the images would be expected to give.
 
     Args:
-        found: Measured and forecast.
+        result: Measured and forecast.
 
     Returns:
         The verdict with remarks on what follows, on weak classes and on what the forecast rests on.
     """
-    twice, most = found.overall.forecasts[0], found.overall.forecasts[-1]
-    name = "accuracy" if found.score == "accuracy" else "mean average precision"
-    now = f"With all {count(found.n)} training pictures the {name} is {percent(found.overall.now.value)}"
+    twice, most = result.overall.forecasts[0], result.overall.forecasts[-1]
+    name = "accuracy" if result.score == "accuracy" else "mean average precision"
+    now = f"With all {count(result.n)} training pictures the {name} is {percent(result.overall.now.value)}"
     return Summary(
         figure=percent(twice.score.value),
         before=f"{_advice(twice)} {now}; {_name(twice)} as many would give about ",
-        after=f" (95{NO_BREAK}% interval {score_range(found.score, twice.score.low, twice.score.high)}), "
+        after=f" (95{NO_BREAK}% interval {score_range(result.score, twice.score.low, twice.score.high)}), "
         f"{_name(most)} as many about {percent(most.score.value)} "
-        f"({score_range(found.score, most.score.low, most.score.high)}).",
-        remarks=(_gain(twice), *_classes(found), _basis(found)),
+        f"({score_range(result.score, most.score.low, most.score.high)}).",
+        remarks=(_gain(twice), *_classes(result), _basis(result)),
     )
 
 
@@ -258,13 +258,13 @@ def _gain(twice: Forecast) -> str:
     )
 
 
-def _classes(found: LearningCurve) -> tuple[str, ...]:
-    evaluated = [curve for curve in found.classes if curve.support >= FEW_IMAGES]
+def _classes(result: LearningCurve) -> tuple[str, ...]:
+    evaluated = [curve for curve in result.classes if curve.support >= FEW_IMAGES]
     if len(evaluated) < 2:
         return ()
     weak = evaluated[:_WEAK]
-    score = "recall" if found.class_score == "recall" else "average precision"
-    told = "; ".join(_told(curve) for curve in weak)
+    score = "recall" if result.class_score == "recall" else "average precision"
+    told = "; ".join(_describe_forecast(curve) for curve in weak)
     best = max(weak, key=lambda curve: curve.forecasts[0].gain.value)
     advice = f" If you can choose what to collect, begin with {isolated(best.name)}."
     return (
@@ -273,16 +273,16 @@ def _classes(found: LearningCurve) -> tuple[str, ...]:
     )
 
 
-def _told(curve: ScoreCurve) -> str:
+def _describe_forecast(curve: ScoreCurve) -> str:
     return f"{isolated(curve.name)} {percent(curve.now.value, 0)} → {percent(curve.forecasts[0].score.value, 0)}"
 
 
-def _basis(found: LearningCurve) -> str:
-    sizes = found.overall.measured
+def _basis(result: LearningCurve) -> str:
+    sizes = result.overall.measured
     return (
-        f"Measured at {len(sizes)} sizes from {count(sizes[0].size)} to {count(found.n)} pictures, {found.draws} draws "
-        f"each, on {count(found.evaluated)} evaluated pictures; carried on by power laws. It holds for more pictures "
-        "of the same kind, not for other places, cameras or times."
+        f"Measured at {len(sizes)} sizes from {count(sizes[0].size)} to {count(result.n)} pictures, {result.draws} "
+        f"draws each, on {count(result.evaluated)} evaluated pictures; carried on by power laws. It holds for more "
+        "pictures of the same kind, not for other places, cameras or times."
     )
 
 
@@ -334,22 +334,22 @@ class ForecastChart:
     band: str
 
 
-def write_learning_curve_page(found: LearningCurve, folder: Path) -> Path:
+def write_learning_curve_page(result: LearningCurve, folder: Path) -> Path:
     """Write the page of a learning curve: one HTML file with everything inside, readable offline.
 
     Args:
-        found: Measured and forecast.
+        result: Measured and forecast.
         folder: Made if missing; gets ``learning-curve.html``.
 
     Raises:
         ResourceError: It can't be written.
     """
     context = {
-        "found": found,
-        "headline": summarize_learning_curve(found),
-        "data_name": found.data.name or "data",
-        "chart": draw_forecast(found.overall, found.score),
-        "class_charts": [(curve, draw_forecast(curve, found.class_score)) for curve in found.classes[:MOST_CLASSES]],
+        "found": result,
+        "headline": summarize_learning_curve(result),
+        "data_name": result.data.name or "data",
+        "chart": draw_forecast(result.overall, result.score),
+        "class_charts": [(curve, draw_forecast(curve, result.class_score)) for curve in result.classes[:MOST_CLASSES]],
         "width": WIDTH,
         "height": HEIGHT,
     }

@@ -32,15 +32,15 @@ def describe_class(explained: ClassExplanation) -> tuple[str, ...]:
     """
     if explained.check is None:
         return (f"Nothing in the picture speaks for {explained.heat.label} against the other classes.",)
-    return (_what_covering_does(explained.check), _whether_it_means_something(explained.check))
+    return (_describe_occlusion(explained.check), _whether_it_means_something(explained.check))
 
 
-def describe_answer(explanation: Explanation) -> str:
+def explanation_title(explanation: Explanation) -> str:
     """What the model says of the image."""
     if explanation.task == "multi-label":
         pairs = dict(zip(explanation.labels, explanation.probabilities, strict=True))
-        said = ", ".join(f"{label} ({chance(pairs[label])})" for label in explanation.given)
-        return f"{explanation.model} gives {said}" if said else f"{explanation.model} gives no label"
+        labels = ", ".join(f"{label} ({chance(pairs[label])})" for label in explanation.given)
+        return f"{explanation.model} gives {labels}" if labels else f"{explanation.model} gives no label"
     return f"{explanation.model} says {explanation.labels[0]} ({chance(explanation.probabilities[0])})"
 
 
@@ -54,7 +54,7 @@ def chance(probability: float) -> str:
     return f"{probability * 100:.{digits}f} %"
 
 
-def _what_covering_does(check: CoverCheck) -> str:
+def _describe_occlusion(check: CoverCheck) -> str:
     part = _SHARES.get(round(check.share, 2), f"{check.share:.0%}")
     low, high = spread(check.random)
     return (
@@ -73,9 +73,9 @@ def _change(before: float, after: float) -> str:
 def _whether_it_means_something(check: CoverCheck) -> str:
     number = len(check.random_falls)
     reached = sum(fall >= check.fall for fall in check.random_falls)
-    if check.means_something:
+    if check.is_meaningful:
         return f"The map means something: none of {number} random covers mattered as much."
-    if check.may_mean_something:
+    if check.may_be_meaningful:
         return f"The map may mean something, or not: {reached} of {number} random covers mattered as much."
     if check.fall <= 0:
         return "Do not trust this map: without its hottest part the model is no less sure."
@@ -139,7 +139,7 @@ def _tallest(explanation: Explanation) -> int:
 
 
 def _draw(sheet: Image.Image, explanation: Explanation) -> int:
-    _TITLE.draw(sheet, (_MARGIN, 30), _TITLE.fit(describe_answer(explanation), WIDTH - 2 * _MARGIN), _INK)
+    _TITLE.draw(sheet, (_MARGIN, 30), _TITLE.fit(explanation_title(explanation), WIDTH - 2 * _MARGIN), _INK)
     name = f"{PurePath(explanation.file).name} · {explanation.size[0]} × {explanation.size[1]} pixels"
     _SMALL.draw(sheet, (_MARGIN, 66), _SMALL.fit(name, WIDTH - 2 * _MARGIN), _QUIET)
     left = _draw_image(sheet, explanation, 104)
@@ -147,7 +147,7 @@ def _draw(sheet: Image.Image, explanation: Explanation) -> int:
     for explained in explanation.classes:
         right = _draw_class(sheet, explanation, explained, right) + _GAP
     bottom = max(left, right - _GAP) + _GAP
-    if explanation.neighbours:
+    if explanation.neighbors:
         bottom = _draw_neighbors(sheet, explanation, bottom)
     for note in explanation.notes:
         for line in _TEXT.wrap(f"Note: {note}.", WIDTH - 2 * _MARGIN):
@@ -176,10 +176,10 @@ def _draw_image(sheet: Image.Image, explanation: Explanation, top: int) -> int:
 
 
 def _draw_bar(sheet: Image.Image, label: str, probability: float, top: int, *, given: bool) -> int:
-    said = chance(probability)
-    across = _TEXT.width(said)
+    text = chance(probability)
+    across = _TEXT.width(text)
     _TEXT.draw(sheet, (_MARGIN, top), _TEXT.fit(label, _IMAGE - across - 16), _INK if given else _QUIET)
-    _TEXT.draw(sheet, (_MARGIN + _IMAGE - across, top), said, _INK if given else _QUIET)
+    _TEXT.draw(sheet, (_MARGIN + _IMAGE - across, top), text, _INK if given else _QUIET)
     pen = ImageDraw.Draw(sheet)
     pen.rectangle((_MARGIN, top + 24, _MARGIN + _IMAGE, top + 30), fill="#eef1f3")
     if probability * _IMAGE >= 1:
@@ -206,7 +206,7 @@ def _draw_class(sheet: Image.Image, explanation: Explanation, explained: ClassEx
     top += 12
     if explained.check is not None:
         top = _draw_check(sheet, explained.check, top)
-    trusted = explained.check is not None and explained.check.may_mean_something
+    trusted = explained.check is not None and explained.check.may_be_meaningful
     for number, sentence in enumerate(describe_class(explained)):
         for line in _TEXT.wrap(sentence, _TEXT_WIDTH):
             _TEXT.draw(sheet, (at, top), line, _INK if number == 0 or trusted else _WRONG)
@@ -246,8 +246,8 @@ def _draw_neighbors(sheet: Image.Image, explanation: Explanation, top: int) -> i
     heading = "The training pictures that the model takes for most like it, with their distances"
     _HEADING.draw(sheet, (_MARGIN, top + 18), heading, _INK)
     top += 56
-    across = (WIDTH - 2 * _MARGIN + 16) // max(8, len(explanation.neighbours))
-    for number, neighbor in enumerate(explanation.neighbours):
+    across = (WIDTH - 2 * _MARGIN + 16) // max(8, len(explanation.neighbors))
+    for number, neighbor in enumerate(explanation.neighbors):
         agrees = bool(set(neighbor.labels) & set(explanation.given))
         _draw_neighbor(sheet, neighbor, _MARGIN + number * across, top, agrees=agrees)
     return top + _TILE + 60

@@ -70,14 +70,14 @@ def draw_file_sizes(sizes: Sequence[int | None]) -> Histogram | None:
     Returns:
         None without any known size.
     """
-    known = np.array([size for size in sizes if size is not None], np.float64)
-    if not len(known):
+    known_sizes = np.array([size for size in sizes if size is not None], np.float64)
+    if not len(known_sizes):
         return None
-    low, high = float(known.min()), float(known.max())
+    low, high = float(known_sizes.min()), float(known_sizes.max())
     between = "" if low == high else f", from {file_size(int(low))} to {file_size(int(high))}"
-    summary = f"Median {file_size(round(float(np.median(known))))}{between}"
+    summary = f"Median {file_size(round(float(np.median(known_sizes))))}{between}"
     steps = [factor * 10.0**power for power in range(1, 10) for factor in (1, 2, 5)]
-    return _draw(known, steps, lambda value: file_size(round(value)), summary)
+    return _draw(known_sizes, steps, lambda value: file_size(round(value)), summary)
 
 
 def draw_aspects(images: Sequence[LabeledImage]) -> Histogram | None:
@@ -130,8 +130,8 @@ def _draw(values: np.ndarray, ticks: Sequence[float], text: Callable[[float], st
     )
     places = [(LEFT + (math.log(tick) - low) / (high - low) * (RIGHT - LEFT), tick) for tick in ticks]
     shown = [(place, tick) for place, tick in places if LEFT - 1 <= place <= RIGHT + 1]
-    apart = max(1, math.ceil(len(shown) / 7))
-    return Histogram(bars, tuple(Tick(round(place, 1), text(tick)) for place, tick in shown[::apart]), most, summary)
+    step = max(1, math.ceil(len(shown) / 7))
+    return Histogram(bars, tuple(Tick(round(place, 1), text(tick)) for place, tick in shown[::step]), most, summary)
 
 
 MOST_ROWS = 60
@@ -216,8 +216,8 @@ def write_inspection(dataset: Dataset, path: Path, exploration: Exploration | No
     Raises:
         ResourceError: The page can't be written.
     """
-    given = any(image.given_split for image in dataset.images)
-    labeled = [(image.given_split or "train", image.labels) for image in dataset.images]
+    given = any(image.predefined_split for image in dataset.images)
+    labeled = [(image.predefined_split or "train", image.labels) for image in dataset.images]
     balance = balance_classes(labeled, dataset.classes)
     samples = choose_samples(
         ((image.source.file, image.labels) for image in dataset.images),

@@ -20,7 +20,7 @@ from distingo.report.charts.classes import (
     cell_note,
     group_by_cell,
     mean_plain_f1,
-    often_taken_for,
+    most_frequent_confusions,
     view_confusion,
     view_labels,
 )
@@ -37,12 +37,12 @@ from distingo.report.examples import (
     LabelSample,
     choose_samples,
     group_skipped,
+    most_confident_errors,
+    most_confident_label_errors,
     open_cells,
     rank_images,
     show_samples,
-    surest_mistakes,
     take_turns,
-    worst_mistakes,
 )
 from distingo.report.pages.card_limits import leaks
 from distingo.report.templating import write_page
@@ -51,7 +51,7 @@ from distingo.report.text.summaries import (
     MAIN_SCORE,
     Summary,
     other_baselines,
-    set_apart,
+    split_at_figure,
     summarize_evaluation,
     summarize_label_evaluation,
 )
@@ -88,7 +88,7 @@ def label_context(records: RunRecords) -> dict[str, object]:
         "rail_end": _rail_end(records),
         "min_positives": MIN_POSITIVES,
         "baselines": other_baselines(evaluation, records.model, MAIN_SCORE),
-        **_judged_images(records),
+        **_evaluated_images(records),
         "curves": [chart for score in CURVE_SCORES if (chart := draw_curves(records.history, score, best=best))],
         "best": best,
         "balance": balance_classes(((row.split, row.labels) for row in records.split), records.classes),
@@ -98,13 +98,13 @@ def label_context(records: RunRecords) -> dict[str, object]:
     }
 
 
-def _judged_images(records: RunRecords) -> dict[str, object]:
+def _evaluated_images(records: RunRecords) -> dict[str, object]:
     """What needs predictions or images; without an evaluation nothing, without predictions only the scores."""
     evaluation, predictions = records.evaluation, _predictions(records)
     thresholds = [scores.threshold for scores in evaluation.per_label] if evaluation else []
     samples = show_samples(predictions, thresholds) if predictions else ()
-    invented = surest_mistakes(predictions, missed=False) if predictions else ()
-    missed = surest_mistakes(predictions, missed=True) if predictions else ()
+    invented = most_confident_label_errors(predictions, missed=False) if predictions else ()
+    missed = most_confident_label_errors(predictions, missed=True) if predictions else ()
     cards = view_labels(evaluation, predictions) if evaluation else ()
     certainty = show_confidence(records.folder) if evaluation else None
     files = [*strange_files(certainty), *_rank_files(samples, (*invented, *missed), cards, predictions)]
@@ -148,7 +148,7 @@ def _unjudged_labels(best: EpochRecord | None) -> Summary:
         figure=FIGURE,
         epoch=best.epoch,
     )
-    return set_apart(percent(best.validation_mean_average_precision), sentence)
+    return split_at_figure(percent(best.validation_mean_average_precision), sentence)
 
 
 def _rail_end(records: RunRecords) -> float:
@@ -244,7 +244,7 @@ def _context(records: RunRecords) -> dict[str, object]:
     split = "train" if any(row.split == "train" for row in records.split) else "test"
     shown = [(row.file, row.labels) for row in records.split if row.split == split]
     samples = choose_samples(shown, [entry.name for entry in balance])
-    mistakes = worst_mistakes(records.predictions)
+    mistakes = most_confident_errors(records.predictions)
     confusion = view_confusion(evaluation) if evaluation else None
     cells = open_confusion(records.predictions, confusion)
     certainty = show_confidence(records.folder) if evaluation else None
@@ -266,7 +266,7 @@ def _context(records: RunRecords) -> dict[str, object]:
         "best": best,
         "certainty": certainty,
         "confusion": confusion,
-        "taken_for": often_taken_for(evaluation) if evaluation else {},
+        "taken_for": most_frequent_confusions(evaluation) if evaluation else {},
         "cells": describe_cells(cells, confusion, album),
         "mistakes": mistakes,
         "heat": heat_layers(records, [(row.file, row.predicted) for row in mistakes], album),
@@ -290,7 +290,7 @@ def _unjudged(best: EpochRecord | None) -> Summary:
         figure=FIGURE,
         epoch=best.epoch,
     )
-    return set_apart(percent(best.validation_accuracy), sentence)
+    return split_at_figure(percent(best.validation_accuracy), sentence)
 
 
 def open_confusion(

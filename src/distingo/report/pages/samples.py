@@ -130,19 +130,19 @@ def _font_for(text: str) -> _Font:
     """The first font on this machine that has the most of a text's characters."""
     letters = {letter for letter in text if letter.isprintable() and not letter.isspace()}
     lacking = next((letter for letter in sorted(letters) if not any(_has(font, letter) for font in _plain_fonts())), "")
-    fonts = (*_asked_for(lacking, text), *_fonts())
+    fonts = (*_fallback_font(lacking, text), *_fonts())
     if not fonts:
         return ImageFont.load_default(_FONT_SIZE)
     return max(fonts, key=lambda font: sum(_has(font, letter) for letter in letters))
 
 
-def _asked_for(letter: str, text: str) -> tuple[ImageFont.FreeTypeFont, ...]:
+def _fallback_font(letter: str, text: str) -> tuple[ImageFont.FreeTypeFont, ...]:
     """The font that fontconfig names for a character that the plain fonts lack, in the form its language writes."""
-    found = fallback_font(letter, writing_of(text)) if letter else None
-    if found is None:
+    fallback = fallback_font(letter, writing_of(text)) if letter else None
+    if fallback is None:
         return ()
     try:
-        return (ImageFont.truetype(found[0], _FONT_SIZE, index=found[1]),)
+        return (ImageFont.truetype(fallback[0], _FONT_SIZE, index=fallback[1]),)
     except (OSError, ImportError):
         return ()
 

@@ -30,12 +30,12 @@ def name_score(monitor: str) -> str:
     return _NAMES[monitor]
 
 
-def say_score(monitor: str, score: float) -> str:
+def format_score(monitor: str, score: float) -> str:
     """Format a score for the user; losses are stored negated, so that higher is better."""
     return f"{-score:.4f}" if monitor == "validation_loss" else f"{score:.1%}"
 
 
-def say_difference(monitor: str, difference: float) -> str:
+def format_difference(monitor: str, difference: float) -> str:
     """Format the difference between two scores."""
     if monitor == "validation_loss":
         return f"{difference:.4f}"
@@ -43,32 +43,33 @@ def say_difference(monitor: str, difference: float) -> str:
     return f"{size} {'point' if size == '1.0' else 'points'}"
 
 
-def say_values(values: Mapping[str, Plain]) -> str:
+def format_values(values: Mapping[str, Plain]) -> str:
     """Format searched fields and their values on one line."""
-    return ", ".join(f"{name} {say_value(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
 
 
-def say_value(value: Plain) -> str:
+def format_value(value: Plain) -> str:
     """Format one value; None, the architecture's own value, becomes ``own``."""
     if value is None:
         return "own"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def say_gain(search: Search) -> str:
+def summarize_gain(search: Search) -> str:
     """Return the result of a search as one sentence."""
     best, default = search.best_trial, search.default_trial
     if best is None or best.score is None:
         return "No trial is complete yet."
-    found = f"{name_score(search.monitor)} {say_score(search.monitor, best.score)} on validation"
+    result = f"{name_score(search.monitor)} {format_score(search.monitor, best.score)} on validation"
     others = [trial for trial in search.tied if not trial.is_default]
     if default is None or default.score is None or search.gain is None:
-        return f"{_those(search)}: {found}."
-    was = say_score(search.monitor, default.score)
+        return f"{_those(search)}: {result}."
+    was = format_score(search.monitor, default.score)
     if search.gain <= 0:
         tied = f"; {name_trials(others)} {'tie' if len(others) > 1 else 'ties'} with it" if others else ""
         return f"No recipe is better than the default: {name_score(search.monitor)} {was} on validation{tied}."
-    return f"{_those(search)}: {found}, {say_difference(search.monitor, search.gain)} better than the default's {was}."
+    gain = format_difference(search.monitor, search.gain)
+    return f"{_those(search)}: {result}, {gain} better than the default's {was}."
 
 
 def _those(search: Search) -> str:
@@ -96,7 +97,7 @@ def name_trials(trials: Sequence[Trial], *, starts: bool = False) -> str:
     return f"{word.capitalize() if starts else word} {joined}"
 
 
-def say_choice(search: Search) -> str:
+def describe_choice(search: Search) -> str:
     """Return which of the tied recipes was chosen and why, as part of a sentence; empty without ties."""
     if search.best_trial is None or search.chosen_by is None or not search.tied:
         return ""
@@ -141,7 +142,7 @@ class Dot:
 
     x: float
     y: float
-    look: str
+    css_class: str
     title: str
 
 
@@ -220,8 +221,8 @@ def _slice(
 ) -> DotChart:
     place, ticks = _along(dimension)
     y, y_ticks = heights
-    told = [trial for trial in scored if dimension.name in trial.values]
-    dots = tuple(_dot(trial, place(trial), y, monitor, best) for trial in told)
+    varied = [trial for trial in scored if dimension.name in trial.values]
+    dots = tuple(_dot(trial, place(trial), y, monitor, best) for trial in varied)
     return DotChart(dimension.name, ticks, y_ticks, dots, importance=importance)
 
 
@@ -240,7 +241,7 @@ def _along(dimension: Dimension) -> tuple[Callable[[Trial], float], tuple[Tick, 
         golden = trial.number * 0.618033988749895 % 1.0  # even, and the same in every drawing
         return round(centers[trial.values[dimension.name]] + (golden - 0.5) * _SPREAD * width, 1)
 
-    return place, tuple(Tick(round(center, 1), say_value(value)) for value, center in centers.items())
+    return place, tuple(Tick(round(center, 1), format_value(value)) for value, center in centers.items())
 
 
 def _scale(scored: Sequence[Trial], monitor: str) -> tuple[Callable[[float], float], tuple[Tick, ...]]:
@@ -253,20 +254,20 @@ def _scale(scored: Sequence[Trial], monitor: str) -> tuple[Callable[[float], flo
     if len(values) < 2:
         values = [values[0] - 0.1, values[0]]
     to_pixels = scale_to(values[0], values[-1], BOTTOM, TOP)
-    ticks = tuple(Tick(to_pixels(value), say_score(monitor, value)) for value in values)
+    ticks = tuple(Tick(to_pixels(value), format_score(monitor, value)) for value in values)
     return (lambda score: min(float(BOTTOM), max(float(TOP), to_pixels(score)))), ticks
 
 
 def _dot(trial: Trial, x: float, y: Callable[[float], float], monitor: str, best: Sequence[Trial]) -> Dot:
     assert trial.score is not None
     is_best = trial.number in [each.number for each in best]
-    look = "best-dot" if is_best else "default-dot" if trial.is_default else trial.state
-    words = f"trial {trial.number}: {say_score(monitor, trial.score)}"
+    css_class = "best-dot" if is_best else "default-dot" if trial.is_default else trial.state
+    words = f"trial {trial.number}: {format_score(monitor, trial.score)}"
     words += ", the default recipe" if trial.is_default else ", given up" if trial.state == "pruned" else ""
-    return Dot(x, y(trial.score), look, words)
+    return Dot(x, y(trial.score), css_class, words)
 
 
-_STAGE_WORDS = {
+_STAGE_TEXTS = {
     "head": ("Heads on frozen features", "Each is solved at once on features that were computed once."),
     "training": ("Training", "Each trains by epochs; those worse than half of the others by then are given up."),
 }
@@ -291,17 +292,17 @@ def write_tuning_page(search: Search, path: Path) -> Path:
         "score_name_plain": name_score(search.monitor),
         "best_score": _score(search, best.score if best else None),
         "default_score": _score(search, search.default_trial.score if search.default_trial else None),
-        "gain": None if search.gain is None else say_difference(search.monitor, search.gain),
+        "gain": None if search.gain is None else format_difference(search.monitor, search.gain),
         "is_better": (search.gain or 0.0) > 0,
         "cautions": cautions(search),
-        "choice": say_choice(search),
+        "choice": describe_choice(search),
         "tied": name_trials(search.tied, starts=True) if search.tied else "",
         "leaders": [trial.number for trial in search.leaders],
         "history": draw_history(search.trials, search.monitor, search.leaders),
         "stages": [_stage(search, stage) for stage in search.stages if stage.trials],
         "changes": _changes(search),
         "rows": [
-            (trial, _score(search, trial.score), say_values(trial.values) or "the default")
+            (trial, _score(search, trial.score), format_values(trial.values) or "the default")
             for trial in sorted(search.trials, key=lambda trial: (trial.score is None, -(trial.score or 0.0)))
         ],
     }
@@ -309,11 +310,11 @@ def write_tuning_page(search: Search, path: Path) -> Path:
 
 
 def _score(search: Search, score: float | None) -> str:
-    return "–" if score is None else say_score(search.monitor, score)
+    return "–" if score is None else format_score(search.monitor, score)
 
 
 def _stage(search: Search, stage: Stage) -> dict[str, object]:
-    name, meaning = _STAGE_WORDS[stage.name]
+    name, meaning = _STAGE_TEXTS[stage.name]
     largest = max(stage.importances.values(), default=1.0) or 1.0
     return {
         "name": name,
@@ -332,7 +333,7 @@ def _changes(search: Search) -> list[tuple[str, str, str]]:
     if search.best is None:
         return []
     return [
-        (name, say_value(search.default.get(name)), say_value(value))
+        (name, format_value(search.default.get(name)), format_value(value))
         for name, value in search.best.items()
         if search.default.get(name) != value
     ]

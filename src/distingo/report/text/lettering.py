@@ -29,13 +29,13 @@ def fallback_font(letter: str, writing: str = "") -> tuple[str, int] | None:
     Returns:
         The file and the number of the font in it; None where no font has the character, or nobody can tell.
     """
-    asked = shutil.which("fc-match")
-    if asked is None:
+    program = shutil.which("fc-match")
+    if program is None:
         return None
     pattern = f":charset={ord(letter):x}" + (f":lang={writing}" if writing else "")
     try:
         answer = subprocess.run(
-            [asked, "-f", "%{file}\n%{index}\n%{charset}", pattern],
+            [program, "-f", "%{file}\n%{index}\n%{charset}", pattern],
             capture_output=True,
             text=True,
             timeout=_SECONDS,
@@ -47,7 +47,7 @@ def fallback_font(letter: str, writing: str = "") -> tuple[str, int] | None:
     index, _, charset = rest.partition("\n")
     # the best match is told even where it lacks the character
     number = int(index or 0) & 0xFFFF  # the upper half names a variation of the font
-    return (file, number) if file and _holds(charset, ord(letter)) else None
+    return (file, number) if file and _contains(charset, ord(letter)) else None
 
 
 def writing_of(text: str) -> str:
@@ -58,7 +58,7 @@ def writing_of(text: str) -> str:
     return "ko" if any(code in _HANGUL for code in codes) else "zh-cn"
 
 
-def _holds(charset: str, code: int) -> bool:
+def _contains(charset: str, code: int) -> bool:
     """Whether fontconfig's list of hexadecimal ranges (``20-7e a0-17f``) has a code."""
     for part in charset.split():
         first, _, last = part.partition("-")
@@ -197,7 +197,7 @@ class Lettering:
         if letter.isspace() and current is not None:
             return current
         known = next((font for font in self._fonts if _has(font, letter)), None)
-        return known or _asked_for(letter, writing, self.size) or self._fonts[0]
+        return known or _open_fallback(letter, writing, self.size) or self._fonts[0]
 
     @cached_property
     def _fonts(self) -> tuple[_Font, ...]:
@@ -222,7 +222,7 @@ def _emoji_font() -> ImageFont.FreeTypeFont | None:
 
 
 @lru_cache(maxsize=1024)
-def _asked_for(letter: str, writing: str, size: int) -> ImageFont.FreeTypeFont | None:
+def _open_fallback(letter: str, writing: str, size: int) -> ImageFont.FreeTypeFont | None:
     """The font that fontconfig names for a character that all the usual ones lack."""
     found = fallback_font(letter, writing)
     return None if found is None else _open(found[0], size, index=found[1])

@@ -10,7 +10,7 @@ from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.report.text.wording import (
     baseline_name,
     counted,
-    interval_in_words,
+    interval_phrase,
     isolated,
     names_listed,
     percent,
@@ -48,7 +48,7 @@ class Summary:
         return f"{self.before}{self.figure}{self.after}"
 
 
-def set_apart(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Summary:
+def split_at_figure(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Summary:
     """A verdict from a whole sentence in which `FIGURE` stands for the figure."""
     before, _, after = sentence.partition(FIGURE)
     return Summary(figure, before, after, remarks)
@@ -82,14 +82,14 @@ def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, .
         "Right on %(figure)s of %(images)s (95\u00a0%% interval %(interval)s)%(beside)s.",
         figure=FIGURE,
         images=split_images(accuracy.n, evaluation.split),
-        interval=interval_in_words("accuracy", accuracy),
-        beside=beside_baselines(accuracy, baselines, evaluation.accuracy_gains),
+        interval=interval_phrase("accuracy", accuracy),
+        beside=compare_to_baselines(accuracy, baselines, evaluation.accuracy_gains),
     )
     remarks = (*leaks, *_weak_class(evaluation), *_small_classes(evaluation), *_lopsided(evaluation), *notes)
-    return set_apart(percent(accuracy.value), sentence, remarks)
+    return split_at_figure(percent(accuracy.value), sentence, remarks)
 
 
-def beside_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
+def compare_to_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
     """Say what a score is above, below and not distinguished from, as the end of a sentence.
 
     Args:
@@ -118,11 +118,11 @@ def beside_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[
 
 
 def _above(own: Score, score: Score, name: str) -> str:
-    return gettext("%(points)s above %(baseline)s", points=_apart(own, score), baseline=baseline_name(name))
+    return gettext("%(points)s above %(baseline)s", points=_points_between(own, score), baseline=baseline_name(name))
 
 
 def _below(own: Score, score: Score, name: str) -> str:
-    return gettext("%(points)s below %(baseline)s", points=_apart(own, score), baseline=baseline_name(name))
+    return gettext("%(points)s below %(baseline)s", points=_points_between(own, score), baseline=baseline_name(name))
 
 
 def _unclear(unclear: Mapping[str, Score], *, paired: bool) -> str:
@@ -143,7 +143,7 @@ def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> di
     return dict(others)
 
 
-def _apart(own: Score, other: Score) -> str:
+def _points_between(own: Score, other: Score) -> str:
     return points(own.value - other.value)
 
 
@@ -241,34 +241,34 @@ def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[
         for name, scores in evaluation.baselines.items()
         if name != model and MAIN_SCORE in scores
     }
-    kept = _kept(evaluation)
+    scored = _scored_labels(evaluation)
     sentence = gettext(
         "Mean average precision %(figure)s over %(labels)s on %(images)s (95\u00a0%% interval %(interval)s)%(beside)s.",
         figure=FIGURE,
-        labels=counted(len(kept), "label", "labels"),
+        labels=counted(len(scored), "label", "labels"),
         images=split_images(own.n, evaluation.split),
-        interval=interval_in_words(MAIN_SCORE, own),
-        beside=beside_baselines(own, baselines),
+        interval=interval_phrase(MAIN_SCORE, own),
+        beside=compare_to_baselines(own, baselines),
     )
     remarks = (
         *leaks,
-        *_meaning(own.value, kept, evaluation.n),
+        *_meaning(own.value, scored, evaluation.n),
         *_hits(evaluation, model),
-        *_best_and_worst(kept, evaluation.n),
+        *_best_and_worst(scored, evaluation.n),
         *_left_out(evaluation),
         *notes,
     )
-    return set_apart(percent(own.value), sentence, remarks)
+    return split_at_figure(percent(own.value), sentence, remarks)
 
 
-def _kept(evaluation: Evaluation) -> list[LabelScores]:
+def _scored_labels(evaluation: Evaluation) -> list[LabelScores]:
     return [scores for scores in evaluation.per_label if scores.name not in evaluation.left_out]
 
 
-def _meaning(value: float, kept: list[LabelScores], n: int) -> tuple[str, ...]:
-    if not kept:
+def _meaning(value: float, scored: list[LabelScores], n: int) -> tuple[str, ...]:
+    if not scored:
         return ()
-    chance = sum(scores.support for scores in kept) / (n * len(kept))
+    chance = sum(scores.support for scores in scored) / (n * len(scored))
     return (
         gettext(
             "What that means: sort the pictures by a label’s probability and stop at each one that really has the "
@@ -299,8 +299,8 @@ def _hits(evaluation: Evaluation, model: str) -> tuple[str, ...]:
     )
 
 
-def _best_and_worst(kept: list[LabelScores], n: int) -> tuple[str, ...]:
-    evaluated = [(scores, scores.average_precision) for scores in kept if scores.support >= FEW_IMAGES]
+def _best_and_worst(scored: list[LabelScores], n: int) -> tuple[str, ...]:
+    evaluated = [(scores, scores.average_precision) for scores in scored if scores.support >= FEW_IMAGES]
     ranked = [(found.value, scores.support / n, scores) for scores, found in evaluated if found is not None]
     if len(ranked) < 2:
         return ()

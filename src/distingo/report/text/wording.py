@@ -12,7 +12,7 @@ from distingo.metrics.paired import PairedScore
 from distingo.scores import Score
 
 
-def known_scores() -> dict[str, tuple[str, str]]:
+def score_descriptions() -> dict[str, tuple[str, str]]:
     """By a score's key its name and what it means, in the language that is being written in."""
     return {**_single_label(), **_several_labels()}
 
@@ -239,7 +239,7 @@ def score_interval(name: str, score: Score) -> str:
     return gettext("too few images") if score.too_few else score_range(name, score.low, score.high)
 
 
-def interval_in_words(name: str, score: Score) -> str:
+def interval_phrase(name: str, score: Score) -> str:
     """The same after the words "95 % interval" in a sentence."""
     if score.too_few:
         return gettext("not given, too few images")
@@ -253,9 +253,9 @@ def points_interval(difference: Score | PairedScore) -> str:
 
 def score_name(score: str) -> tuple[str, str]:
     """A score's name and what it means, in a few words (empty where unknown)."""
-    known = known_scores()
-    if score in known:
-        return known[score]
+    descriptions = score_descriptions()
+    if score in descriptions:
+        return descriptions[score]
     top = re.fullmatch(r"top_(\d+)_accuracy", score)
     if top:
         return (

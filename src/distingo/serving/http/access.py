@@ -115,7 +115,7 @@ class Proxies:
         self._all = _ANY in listed
         self._networks = tuple(_network(name) for name in listed if name != _ANY)
 
-    def holds(self, address: str) -> bool:
+    def contains(self, address: str) -> bool:
         """Whether an address is one of them."""
         if self._all or not self._networks:
             return self._all
@@ -125,7 +125,7 @@ class Proxies:
             return False
         return any(parsed in network for network in self._networks)
 
-    def written_out(self) -> list[str]:
+    def text_forms(self) -> list[str]:
         """All of them for a program that compares addresses as text: IPv4 ones in both ways to write them."""
         if self._all:
             return [_ANY]
@@ -316,17 +316,17 @@ class RateLimit:
         self._most = max(1.0, per_minute)
         self._pace = per_minute / 60
         self._now = now
-        self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def seconds_to_wait(self, client: Hashable) -> int:
         """Count a request; 0 where it is allowed, else whole seconds until the next one is."""
         now = self._now()
-        left, since = self._left.pop(client, (self._most, now))
+        left, since = self._buckets.pop(client, (self._most, now))
         left = min(self._most, left + (now - since) * self._pace)
         wait = 0 if left >= 1 else math.ceil((1 - left) / self._pace)
-        self._left[client] = (left - 1 if wait == 0 else left, now)
-        if len(self._left) > _MOST_REMEMBERED:
-            self._left.popitem(last=False)
+        self._buckets[client] = (left - 1 if wait == 0 else left, now)
+        if len(self._buckets) > _MOST_REMEMBERED:
+            self._buckets.popitem(last=False)
         return wait
 
 

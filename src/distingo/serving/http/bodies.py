@@ -71,7 +71,7 @@ class _Allowance:
 
     client: str
     began: float
-    taken: int = 0
+    reserved: int = 0
     values: int = 0
     body: bytearray = field(default_factory=bytearray)
     limit: asyncio.Timeout | None = None
@@ -89,9 +89,9 @@ class BodyReader:
     def __init__(self, max_upload: int, seconds: float) -> None:
         self._most = max_upload
         self._seconds = seconds
-        self._held = 0
-        self._held_of: Counter[str] = Counter()
-        self._most_held = _SHARE_OF_BODIES * max_upload
+        self._total = 0
+        self._by_client: Counter[str] = Counter()
+        self._most_total = _SHARE_OF_BODIES * max_upload
         self._values = 0
         self._reading: set[_Allowance] = set()
 
@@ -180,17 +180,17 @@ class BodyReader:
             raise TimeoutError
         if len(allowance.body) + count > self._most:
             raise self._too_long()
-        is_small = allowance.taken + count <= _SMALL
-        most = self._most_held + (_RESERVE if is_small else 0)
+        is_small = allowance.reserved + count <= _SMALL
+        most = self._most_total + (_RESERVE if is_small else 0)
         while True:
-            is_greedy = self._held_of[allowance.client] + count > self._most_held // 2
-            if self._held + count <= most and (is_small or not is_greedy):
+            is_greedy = self._by_client[allowance.client] + count > self._most_total // 2
+            if self._total + count <= most and (is_small or not is_greedy):
                 break
             if not self._make_room(allowance, allowance.client if is_greedy else None):
                 raise RefusedError(503, "too many uploads are coming in at once; try again soon", closes=True)
-        self._held += count
-        self._held_of[allowance.client] += count
-        allowance.taken += count
+        self._total += count
+        self._by_client[allowance.client] += count
+        allowance.reserved += count
 
     def _charge_values(self, allowance: _Allowance, body: bytes) -> None:
         """Count what the values of JSON will take besides the body."""
@@ -208,9 +208,9 @@ class BodyReader:
         """End the slowest upload, if one is so slow that it can be called stalled."""
         now = asyncio.get_running_loop().time()
         paces = {
-            each: each.taken / (now - each.began)
+            each: each.reserved / (now - each.began)
             for each in self._reading
-            if each is not needy and each.taken and now - each.began > _YOUNG and client in {None, each.client}
+            if each is not needy and each.reserved and now - each.began > _YOUNG and client in {None, each.client}
         }
         slowest = min(paces, key=paces.__getitem__, default=None)
         if slowest is None or paces[slowest] >= _SLOW:
@@ -224,11 +224,11 @@ class BodyReader:
         return True
 
     def _give_back(self, allowance: _Allowance) -> None:
-        self._held -= allowance.taken
-        self._held_of[allowance.client] -= allowance.taken
-        if not self._held_of[allowance.client]:
-            del self._held_of[allowance.client]
-        allowance.taken = 0
+        self._total -= allowance.reserved
+        self._by_client[allowance.client] -= allowance.reserved
+        if not self._by_client[allowance.client]:
+            del self._by_client[allowance.client]
+        allowance.reserved = 0
 
 
 def find_encoding(header: str) -> str | None:

@@ -18,7 +18,7 @@ _A_ROUND = 4
 """Requests begun between two reads of the network: a client that floods the server holds others up no longer."""
 
 _SECONDS_BETWEEN_CHECKS = 0.25
-_LEAST_TAKEN = 256 * 1024
+_LEAST_PROGRESS = 256 * 1024
 """Bytes of an answer that a client takes at least in each span of `ConnectionLimits.write_timeout` seconds."""
 
 
@@ -101,21 +101,21 @@ class Connection(Protocol):
         loop: The event loop.
         phase: What the client does.
         since: When that began, by the event loop's clock.
-        has_answered: Whether a request was answered on it.
+        has_responded: Whether a request was answered on it.
     """
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
     phase: Phase
     since: float
-    has_answered: bool
+    has_responded: bool
 
     @property
-    def gives_way(self) -> bool:
+    def can_be_closed(self) -> bool:
         """Whether nothing is lost if it ends for the sake of another."""
 
     @property
-    def written_since(self) -> float:
+    def write_stalled_since(self) -> float:
         """Since when the client has taken too little of its answer."""
 
     def is_writing(self, now: float) -> bool:
@@ -160,7 +160,7 @@ class ConnectionWatch:
             self._schedule(connection.loop)
         limits = self.limits
         few = limits.most_of_client
-        if few is not None and self._counts[client] > few and not limits.proxies.holds(address):
+        if few is not None and self._counts[client] > few and not limits.proxies.contains(address):
             if not self._make_room(connection, client):
                 return f"more than {few} connections of one address; close some"
         elif len(self._open) > limits.most and not self._make_room(connection, None):
@@ -189,7 +189,7 @@ class ConnectionWatch:
         idle = [
             (self._counts[owner], -connection.since, connection)
             for connection, owner in self._open.items()
-            if connection is not new and (client is None or owner == client) and connection.gives_way
+            if connection is not new and (client is None or owner == client) and connection.can_be_closed
         ]
         if idle:
             max(idle, key=lambda each: each[:2])[2].transport.abort()
@@ -207,14 +207,14 @@ class ConnectionWatch:
     def _check(self, connection: Connection, now: float) -> None:
         limits = self.limits
         if connection.is_writing(now):
-            if now - connection.written_since > limits.write_timeout:
+            if now - connection.write_stalled_since > limits.write_timeout:
                 connection.transport.abort()
             return
         if connection.transport.is_closing():
             return
         waited = now - connection.since
         if connection.phase is Phase.IDLE and waited > (
-            limits.idle_timeout if connection.has_answered else limits.header_timeout
+            limits.idle_timeout if connection.has_responded else limits.header_timeout
         ):
             connection.transport.close()
         elif connection.phase is Phase.HEAD and waited > limits.header_timeout:
@@ -228,14 +228,14 @@ class WriteMark:
 
     def __init__(self) -> None:
         self.since = 0.0
-        self._left = 0
+        self._unsent = 0
 
-    def update(self, left: int, now: float) -> bool:
+    def update(self, unsent: int, now: float) -> bool:
         """Note how many bytes wait to be taken; whether any do."""
-        if not left:
-            self._left = 0
-        elif not self._left or self._left - left >= _LEAST_TAKEN:
-            self._left, self.since = left, now
-        elif left > self._left:
-            self._left = left
-        return bool(left)
+        if not unsent:
+            self._unsent = 0
+        elif not self._unsent or self._unsent - unsent >= _LEAST_PROGRESS:
+            self._unsent, self.since = unsent, now
+        elif unsent > self._unsent:
+            self._unsent = unsent
+        return bool(unsent)

@@ -103,7 +103,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        answer = _Answer(scope, receive, send, lambda status: self._count(scope, status, time.perf_counter() - began))
+        answer = _ResponseTracker(
+            scope, receive, send, lambda status: self._count(scope, status, time.perf_counter() - began)
+        )
         path, method = scope["path"], scope["method"]
         try:
             refusal = self._find_refusal(path, method, scope)
@@ -115,7 +117,7 @@ class Guard:
         except Exception as error:
             if answer.status:
                 raise
-            await _answer_fault(path, error)(scope, answer.receive, answer.send)
+            await _error_response(path, error)(scope, answer.receive, answer.send)
         finally:
             answer.count()
 
@@ -154,7 +156,7 @@ def _too_many(reason: str, wait: int) -> RefusedError:
     return RefusedError(429, reason, closes=True, retry=wait)
 
 
-class _Answer:
+class _ResponseTracker:
     """Follows one answer: its status, the headers it gets, and whether the whole body was read before it.
 
     Attributes:
@@ -207,17 +209,17 @@ class _Answer:
         Where many send on, each is read slowly: to read what is thrown away must not take the time of others.
         """
         count = 0
-        _Answer.lingering += 1
+        _ResponseTracker.lingering += 1
         try:
             async with asyncio.timeout(_LINGER_SECONDS):
                 while not self._read and count < _LINGER_BYTES:
                     count += len((await self.receive()).get("body", b""))
-                    if _Answer.lingering > _MANY_LINGER:
+                    if _ResponseTracker.lingering > _MANY_LINGER:
                         await asyncio.sleep(_LINGER_PAUSE)
         except TimeoutError:
             return
         finally:
-            _Answer.lingering -= 1
+            _ResponseTracker.lingering -= 1
 
 
 def refuse(path: str, refusal: RefusedError) -> Response:
@@ -233,7 +235,7 @@ def refuse(path: str, refusal: RefusedError) -> Response:
     return Response(error_body(refusal.status, refusal.reason, path), refusal.status, headers, "application/json")
 
 
-def _answer_fault(path: str, error: BaseException) -> Response:
+def _error_response(path: str, error: BaseException) -> Response:
     """The answer to a request that the server failed at: the log has the details, the client none."""
     _log.error("an answer failed", exc_info=error)
     free_frames(error)
@@ -243,7 +245,7 @@ def _answer_fault(path: str, error: BaseException) -> Response:
 def answer_errors(app: FastAPI) -> None:
     """Answer refusals and unknown addresses as JSON."""
 
-    async def refused(request: Request, error: Exception) -> Response:
+    async def respond(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
         return refuse(request.url.path, error)
 
@@ -254,7 +256,7 @@ def answer_errors(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
-    app.add_exception_handler(RefusedError, refused)
+    app.add_exception_handler(RefusedError, respond)
     app.add_exception_handler(HTTPException, unknown)
 
 
@@ -267,13 +269,13 @@ def pack_answer(answer: Response, accepted: str) -> Response:
     """
     answer.headers["Vary"] = "Accept-Encoding"
     weights = {name.removeprefix("x-"): weight for name, weight in read_weights(accepted)}
-    offered = {name: weights.get(name, weights.get("*", 0.0)) for name in ENCODINGS}
-    encoding = max(ENCODINGS, key=offered.__getitem__)
-    if offered[encoding] <= 0:
+    accepted_weights = {name: weights.get(name, weights.get("*", 0.0)) for name in ENCODINGS}
+    encoding = max(ENCODINGS, key=accepted_weights.__getitem__)
+    if accepted_weights[encoding] <= 0:
         return answer
-    whole = bytes(answer.body)
-    packed = gzip.compress(whole, 1, mtime=0) if encoding == "gzip" else zlib.compress(whole, 1)
-    if len(packed) < len(whole):
+    content = bytes(answer.body)
+    packed = gzip.compress(content, 1, mtime=0) if encoding == "gzip" else zlib.compress(content, 1)
+    if len(packed) < len(content):
         answer.body = packed
         answer.headers["Content-Encoding"] = encoding
         answer.headers["Content-Length"] = str(len(packed))

@@ -48,7 +48,7 @@ class LimitedProtocol(HttpToolsProtocol):
         watch: Over all connections of this worker.
         phase: What the client does.
         since: When that began, by the event loop's clock.
-        has_answered: Whether a request was answered on it.
+        has_responded: Whether a request was answered on it.
     """
 
     watch = ConnectionWatch(ConnectionLimits())
@@ -57,21 +57,21 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **settings)
         self.phase = Phase.IDLE
         self.since = self.loop.time()
-        self.has_answered = False
+        self.has_responded = False
         self._mark = WriteMark()
         self._unread = bytearray()
         self._feeding = False
         self._without_body = 0
-        self._answered: RequestResponseCycle | None = None
+        self._responding: RequestResponseCycle | None = None
         self._read_again: bytes | None = None
 
     @property
-    def gives_way(self) -> bool:
+    def can_be_closed(self) -> bool:
         """Whether no request on it is complete, so that nothing is lost if it ends for the sake of another."""
         return self.phase in {Phase.IDLE, Phase.HEAD} and not self._is_answering
 
     @property
-    def written_since(self) -> float:
+    def write_stalled_since(self) -> float:
         """Since when the client has taken too little of its answer."""
         return self._mark.since
 
@@ -99,7 +99,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End the connection, at once where no request on it is complete or being sent."""
-        if self.gives_way:
+        if self.can_be_closed:
             self.transport.close()
         else:
             self.cycle.keep_alive = False
@@ -112,7 +112,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._unread += data
             self._feed_unread()
         elif (read := self._feed(data)) < len(data):
-            self._keep(data[read:])
+            self._set_aside(data[read:])
 
     def _feed_unread(self) -> None:
         """Parse what came too early."""
@@ -120,9 +120,9 @@ class LimitedProtocol(HttpToolsProtocol):
             data = bytes(self._unread)
             self._unread.clear()
             if (read := self._feed(data)) < len(data):
-                self._keep(data[read:])
+                self._set_aside(data[read:])
 
-    def _keep(self, data: bytes) -> None:
+    def _set_aside(self, data: bytes) -> None:
         self._unread[:0] = data
         if len(self._unread) > _MOST_UNREAD and not self.transport.is_closing():
             self.flow.pause_reading()
@@ -207,12 +207,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _fault(self) -> str | None:
         """What makes a head ambiguous."""
-        host, seen = None, set()
+        host, names = None, set()
         for name, value in self.headers:
             if name in _ONLY_ONCE:
-                if name in seen:
+                if name in names:
                     return f"the header {name.decode('ascii')} came more than once; send it once"
-                seen.add(name)
+                names.add(name)
                 host = value if name == b"host" else host
         if host is None:
             return None if self.parser.get_http_version() == "1.0" else "no Host header; send one"
@@ -235,7 +235,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is written: the next request begins."""
-        self.has_answered = True
+        self.has_responded = True
         super().on_response_complete()
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
@@ -270,7 +270,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answered = cycle
+        self._responding = cycle
 
         def begin() -> None:
             if not cycle.disconnected:
@@ -281,7 +281,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _drop_cycles(self) -> None:
         """Mark answers whose client is gone: what is written to them goes nowhere, and is no fault to log."""
         self.pipeline.clear()
-        for cycle in (self._answered, self.cycle):
+        for cycle in (self._responding, self.cycle):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()

@@ -2,7 +2,7 @@
 
 import { drawAnswer } from "./answer.js";
 import { drawCorrecting } from "./correcting.js";
-import { drawHeat, drawHeatControls, drawNeighbours } from "./explanation.js";
+import { drawHeat, drawHeatControls, drawNeighbors } from "./explanation.js";
 import { button, find, isolated, make, moment, word } from "./words.js";
 
 const drawStage = (entry, actions) => {
@@ -35,7 +35,7 @@ const drawSaid = (entry, actions) => {
   const buttons = [why, opener].filter(Boolean);
   return make("div", { class: "said-side" }, drawAnswer(entry),
     entry.trouble && make("p", { class: "trouble-here", role: "alert" }, entry.trouble.words ?? String(entry.trouble)),
-    buttons.length > 0 && make("div", { class: "buttons" }, ...buttons), form, drawNeighbours(entry));
+    buttons.length > 0 && make("div", { class: "buttons" }, ...buttons), form, drawNeighbors(entry));
 };
 
 // Draws an entry in its place; what had the focus in it has it again.

@@ -26,19 +26,19 @@ export const drawHeatControls = (entry, redraw) => {
     make("p", { class: "quiet footnote" }, word("speaksFor", { label: isolated(explanation.class) })));
 };
 
-const drawNeighbour = (neighbour, pictured) => {
-  const alt = word("neighbour", { label: isolated(neighbour.label) });
-  const picture = neighbour.picture
-    ? make("img", { src: neighbour.picture, alt })
+const drawNeighbor = (neighbor, pictured) => {
+  const alt = word("neighbor", { label: isolated(neighbor.label) });
+  const picture = neighbor.image
+    ? make("img", { src: neighbor.image, alt })
     : pictured && make("span", { class: "no-picture" }, word("noTrainingPicture"));
   return make("li", {}, picture,
-    make("bdi", { class: "neighbour-label" }, neighbour.label),
-    make("span", { class: "quiet figure" }, word("distance", { number: neighbour.distance.toFixed(2) })));
+    make("bdi", { class: "neighbor-label" }, neighbor.label),
+    make("span", { class: "quiet figure" }, word("distance", { number: neighbor.distance.toFixed(2) })));
 };
-export const drawNeighbours = (entry) => {
-  const neighbours = entry.explanation?.neighbours ?? [];
-  if (!neighbours.length) return null;
-  const pictured = neighbours.some((neighbour) => neighbour.picture);
-  return make("div", { class: "neighbours" }, make("h4", {}, word("neighbours")),
-    make("ul", { class: pictured ? "pictured" : "named" }, ...neighbours.map((neighbour) => drawNeighbour(neighbour, pictured))));
+export const drawNeighbors = (entry) => {
+  const neighbors = entry.explanation?.neighbors ?? [];
+  if (!neighbors.length) return null;
+  const pictured = neighbors.some((neighbor) => neighbor.image);
+  return make("div", { class: "neighbors" }, make("h4", {}, word("neighbors")),
+    make("ul", { class: pictured ? "pictured" : "named" }, ...neighbors.map((neighbor) => drawNeighbor(neighbor, pictured))));
 };

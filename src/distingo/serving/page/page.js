@@ -75,7 +75,7 @@ const explain = async (entry) => {
     const answer = await inTurn(() => predict(entry.sent, entry.name, { ...entry.wishes, model: entry.model.name, explain: true }));
     if (turn !== entry.turn) return;
     account(entry, answer, entry.wishes);
-    entry.explanation = entry.prediction.explanation ?? { heat_map: null, neighbours: [] };
+    entry.explanation = entry.prediction.explanation ?? { heat_map: null, neighbors: [] };
     entry.heatShown = Boolean(entry.explanation.heat_map);
     say(entry.heatShown ? word("speaksFor", { label: isolated(entry.explanation.class) }) : word("nothingSpeaks"));
   } catch (failure) {

@@ -92,12 +92,12 @@ export const inTurn = (work) => new Promise((resolve, reject) => {
 
 export const predict = (file, name, wishes, onBusy) => {
   const form = new FormData();
-  form.append("pictures", file, name);
+  form.append("images", file, name);
   return ask(`predict?${new URLSearchParams(wishes)}`, form, onBusy);
 };
 export const correct = (file, model, labels, predicted) => {
   const form = new FormData();
-  form.append("picture", file, "picture");
+  form.append("image", file, "image");
   form.append("model", model);
   for (const label of labels) form.append("labels", label);
   form.append("predicted", JSON.stringify(predicted));
