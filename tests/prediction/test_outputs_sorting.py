@@ -218,7 +218,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from distingo.prediction.outputs import Sorter, Sorting
-from distingo.records import Prediction
+from distingo.scores import Prediction
 photos, folder, way = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 print("ready", flush=True)
 with Sorter(Sorting(folder, way), ("red", "blue"), "m") as sorter:
