@@ -67,7 +67,7 @@ def test_names_come_back_from_every_table(tmp_path: Path) -> None:
     assert [(each.file, each.labels) for each in read_corrections(corrections.path).entries] == [
         (name, (name,)) for name in names
     ]
-    findings = tuple(Finding("label", name, -1.5, 0.5, (name,), reason=name) for name in names)
+    findings = tuple(Finding("label", name, -1.5, 0.5, (name,), reason=text_note(name)) for name in names)
     write_findings(findings, tmp_path / "findings.csv")
     assert read_findings(tmp_path / "findings.csv") == findings
     for file in ("manifest.csv", "corrections.csv", "findings.csv"):

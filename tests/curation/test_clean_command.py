@@ -8,9 +8,11 @@ import pytest
 
 import distingo
 from distingo.cli import main
-from distingo.curation.findings import write_findings
+from distingo.curation.findings import read_findings, write_findings
 from distingo.datasets.corrections import Correction, Corrections, write_corrections
 from distingo.errors import UsageError
+from distingo.messages.notes import note, text_note
+from distingo.reviewing.session import ReviewSession
 from raising import raises
 from trees import draw, found, snapshot
 
@@ -19,9 +21,9 @@ from trees import draw, found, snapshot
 def data(tmp_path: Path) -> Path:
     root = draw(tmp_path / "data", "a/1.png", "a/2.png", "a/3.png", "b/1.png", "b/2.png")
     findings = [
-        found(root, "duplicate", "a/1.png", "a/2.png", reason="the same bytes as a/1.png"),
-        found(root, "dark", "b/1.png", reason="mean brightness 0.02"),
-        found(root, "dark", "b/2.png", reason="mean brightness 0.03"),
+        found(root, "duplicate", "a/1.png", "a/2.png", reason=note("same-bytes", file="a/1.png")),
+        found(root, "dark", "b/1.png", reason=note("darker-than", brightness=0.02)),
+        found(root, "dark", "b/2.png", reason=note("darker-than", brightness=0.03)),
         found(root, "outlier", "a/3.png"),
     ]
     write_findings(findings, tmp_path / "check" / "findings.csv")
@@ -37,12 +39,36 @@ def test_nothing_is_moved_without_apply(data: Path, capsys: pytest.CaptureFixtur
     assert run("clean", data, "--findings", data.parent / "check", "--duplicates", "--dark") == 0
     out = capsys.readouterr().out
     assert "duplicate: 1 to move\n  a/2.png: the same bytes as a/1.png; a/1.png stays\n" in out
-    assert "dark: 2 to move\n  b/1.png: mean brightness 0.02\n" in out
+    assert "dark: 2 to move\n  b/1.png: 99 % of it is darker than 2% of white\n" in out
     assert "b would be left empty" in out
     assert "odd-size" not in out
     assert "3 files would be moved to " in out
     assert "nothing is touched without --apply" in out
     assert snapshot(data.parent) == before
+
+
+OLD_COLUMNS = (
+    "counts,kind,file,score,threshold,labels,side,content,other,other_labels,other_root,suggested,reason,other_side,"
+    "other_content\n"
+)
+
+
+def test_findings_of_earlier_versions_keep_their_texts(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = "yes,dark,b/1.png,1.0,0.5,b,train,,,,,,mean brightness 0.02; very dark,,\n"
+    (data.parent / "check" / "findings.csv").write_text(OLD_COLUMNS + row, encoding="utf-8")
+    (finding,) = read_findings(data.parent / "check")
+    assert (finding.reason, finding.split) == (text_note("mean brightness 0.02; very dark"), "train")
+    assert run("clean", data, "--findings", data.parent / "check", "--dark") == 0
+    assert "dark: 1 to move\n  b/1.png: mean brightness 0.02; very dark\n" in capsys.readouterr().out
+    reviewed: list[str] = []
+
+    def look(url: str, session: ReviewSession) -> None:
+        reviewed.extend(each["reason"] for each in session.question(0)["findings"])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distingo.review(data, data.parent / "check", on_start=look)
+    assert reviewed == ["mean brightness 0.02; very dark"]
 
 
 def test_a_kind_that_has_nothing_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,17 +25,21 @@ from distingo.curation.findings import (
 from distingo.datasets.corrections import Correction, Corrections
 from distingo.datasets.measurements import measure
 from distingo.errors import DataError, RunError, UsageError
-from distingo.messages.notes import text_note
+from distingo.messages.notes import note, text_note
 from distingo.records import LabeledImage, ManifestRow, Source
 from raising import raises
 
+LIKE = note("looks-like", best="Birnen", share=0.75, label="Äpfel", share_of_label=0.125)
+
 FINDING = Finding(
-    "label", "Äpfel/a, b.jpg", 0.75, 0.5, ("Äpfel",), "train", "00ff", suggested=("Birnen", "a|b\\"), reason='says "b"'
+    "label", "Äpfel/a, b.jpg", 0.75, 0.5, ("Äpfel",), "train", "00ff", suggested=("Birnen", "a|b\\"), reason=LIKE
 )
 
 
 def test_findings_come_back_as_they_were_written(tmp_path):
-    pair = Finding("leak", "a.png", 1.0, 0.9, ("x", "y"), "test", "01", "b.png", ("z",), "/other", reason="line\nbreak")
+    pair = Finding(
+        "leak", "a.png", 1.0, 0.9, ("x", "y"), "test", "01", "b.png", ("z",), "/other", reason=text_note("line\nbreak")
+    )
     write_findings([FINDING, pair], tmp_path / "findings.csv")
     assert read_findings(tmp_path / "findings.csv") == (FINDING, pair)
 
@@ -55,6 +59,10 @@ def test_another_table_is_refused(tmp_path):
     (tmp_path / "f.csv").write_text(text.replace(",0.75,", ",much,"), encoding="utf-8")
     with raises(RunError, code="damaged_line", naming="line 2"):
         read_findings(tmp_path / "f.csv")
+    for values in ("[[", '[""a""]'):
+        (tmp_path / "f.csv").write_text(text.replace('{""best""', values), encoding="utf-8")
+        with raises(RunError, code="damaged_line", naming="line 2"):
+            read_findings(tmp_path / "f.csv")
     (tmp_path / "f.csv").write_text("file,kind\n", encoding="utf-8")
     with raises(RunError, code="missing_column", naming="'score'"):
         read_findings(tmp_path / "f.csv")
@@ -146,7 +154,7 @@ def test_sizes_are_odd_by_the_median():
     rows = np.stack([measure(noise(0, 256))] * len(images))
     odd = [found for found in quality_findings(images, rows, DEFAULT_THRESHOLDS) if found.kind == "odd-size"]
     assert {found.file: round(found.score, 3) for found in odd} == {"large.png": 0.833, "small.png": 0.9}
-    assert odd[0].reason == "600 x 600 pixels, where the median is 100 squared"
+    assert odd[0].reason == note("size-and-median", width=600, height=600, median=100)
 
 
 def test_files_without_a_image_and_under_wrong_names_are_found():
@@ -168,8 +176,8 @@ def test_files_without_a_image_and_under_wrong_names_are_found():
         "a/y.php": ("wrong-ending", 0.75),
         "a/z": ("wrong-ending", 0.75),
     }
-    assert found["a/x.png"].reason == "a JPEG picture that is named .png; .jpg would be right"
-    assert found["a/z"].reason == "a WebP picture that has no ending; .webp would be right"
+    assert found["a/x.png"].reason == note("ending-of-other-format", format="JPEG", ending=".png", right=".jpg")
+    assert found["a/z"].reason == note("no-ending", format="WebP", right=".webp")
     assert found["a/page.jpg"].split == "test"
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from distingo.curation.labels import label_findings, predict_out_of_fold
+from distingo.messages.notes import Note
 from distingo.records import LabeledImage, Source
 
 NAMES = ("ape", "bee", "cat")
@@ -36,7 +37,8 @@ def test_flipped_labels_are_the_worst(deep):
     assert counting <= set(flipped)
     worst = next(finding for finding in found if finding.file == "003")
     assert worst.suggested == ("ape",)
-    assert worst.reason.startswith("looks like ape (")
+    assert worst.reason is not None
+    assert (worst.reason.code, worst.reason.values["best"]) == ("looks-like", "ape")
 
 
 def test_copies_do_not_confirm_each_other():
@@ -69,7 +71,10 @@ def test_several_labels_are_doubted_one_by_one():
     assert out_of_fold is not None
     found = {finding.file: finding for finding in label_findings(images(labels), out_of_fold, "multi-label", 0.5)}
     assert "ape" in found["005"].suggested
-    assert "with ape (" in found["005"].reason
+    assert found["005"].reason is not None
+    assert ("with-label", "ape") in [
+        (each.code, each.values["label"]) for each in found["005"].reason.values["reasons"] if isinstance(each, Note)
+    ]
 
 
 def test_labels_are_not_evaluated_if_nothing_can_be_learned():

@@ -49,9 +49,11 @@ def test_near_copies_name_first_what_is_to_be_put_away():
     pairs = [CopyPair(0, 1, 0.9, False), CopyPair(1, 2, 0.7, True)]
     leak, contradiction = pair_findings(images, (), "", pairs, DEFAULT_THRESHOLDS)
     assert (leak.kind, leak.file, leak.other) == ("leak", "train/2", "test/1")
-    assert leak.reason == "the same scene as test/1, on the test split"
+    assert leak.reason == note("on-split", said=note("same-scene", file="test/1"), split=note("test"))
     assert (contradiction.kind, contradiction.counts) == ("contradiction", False)
-    assert contradiction.reason == "the same scene as train/2, mirrored, which is in a"
+    assert contradiction.reason is not None
+    assert contradiction.reason.code == "in-classes"
+    assert str(contradiction.reason) == "the same scene as train/2, mirrored, which is in a"
 
 
 def test_the_later_of_two_copies_is_named_where_nothing_else_decides():
@@ -82,7 +84,8 @@ def test_a_image_of_another_kind_is_found():
     assert found[0].file == "17.png"
     assert found[0].score > 0.9
     assert [finding.file for finding in found if finding.counts] == ["17.png"]
-    assert "deviations further from its nearest pictures than is usual" in found[0].reason
+    assert found[0].reason is not None
+    assert found[0].reason.code == "far-from-nearest"
 
 
 def test_few_images_have_no_outliers():

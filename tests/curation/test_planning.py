@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from distingo.curation.planning import CleaningPlan, choose_copies, plan_cleaning
 from distingo.datasets.corrections import Correction, Corrections
+from distingo.messages.notes import Note, note
 from trees import draw, found
 
 
@@ -21,7 +22,7 @@ def moves(plan: CleaningPlan) -> dict[str, str]:
     return {move.file: move.stays for move in plan.moves}
 
 
-def left(plan: CleaningPlan) -> dict[str, str]:
+def left(plan: CleaningPlan) -> dict[str, Note]:
     return {entry.file: entry.reason for entry in plan.unmoved}
 
 
@@ -34,7 +35,7 @@ def test_the_test_sides_copy_stays(tmp_path: Path) -> None:
     ]
     plan = plan_cleaning(root, pairs)
     assert moves(plan) == dict.fromkeys(["train/a/1.png", "train/a/2.png", "val/a/1.png"], "test/a/1.png")
-    assert plan.notes == ("train/a would be left empty", "val/a would be left empty")
+    assert plan.notes == (note("folder-left-empty", folder="train/a"), note("folder-left-empty", folder="val/a"))
     splits = [found(root, "duplicate", "train/a/1.png", "train/a/2.png", split="train", other_split="test")]
     assert moves(plan_cleaning(root, splits)) == {"train/a/1.png": "train/a/2.png"}
 
@@ -81,9 +82,9 @@ def test_what_changed_or_went_is_left_alone(tmp_path: Path) -> None:
     plan = plan_cleaning(root, findings)
     assert not plan.moves
     assert left(plan) == {
-        "a/1.png": "has changed since the check",
-        "a/2.png": "is not there any more",
-        "a/4.png": "its copy a/3.png has changed since the check",
+        "a/1.png": note("changed-since-check"),
+        "a/2.png": note("not-there-any-more"),
+        "a/4.png": note("copy-not-kept", file="a/3.png", said=note("changed-since-check")),
     }
 
 
@@ -96,19 +97,17 @@ def test_files_outside_are_not_moved(tmp_path: Path) -> None:
     plan = plan_cleaning(root, [found(root, "dark", file) for file in files])
     assert not plan.moves
     assert left(plan) == {
-        "a/link.png": "is a link",
-        "b/y.png": "is reached through a link",
-        "../outside/x.png": f"lies outside {root}",
-        str(outside / "x.png"): f"lies outside {root}",
+        "a/link.png": note("is-a-link"),
+        "b/y.png": note("reached-through-link"),
+        "../outside/x.png": note("outside-folder", folder=str(root)),
+        str(outside / "x.png"): note("outside-folder", folder=str(root)),
     }
 
 
 def test_entries_of_idx_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(np.zeros((3, 4, 4)))))
     plan = plan_cleaning(tmp_path, [found(tmp_path, "empty", "train-images-idx3-ubyte.gz#1")])
-    assert left(plan) == {
-        "train-images-idx3-ubyte.gz#1": "is inside a file of many pictures; `distingo review` can set it aside"
-    }
+    assert left(plan) == {"train-images-idx3-ubyte.gz#1": note("inside-file-of-images")}
 
 
 def test_what_a_person_kept_is_left_alone(tmp_path: Path) -> None:
@@ -124,7 +123,7 @@ def test_what_a_person_kept_is_left_alone(tmp_path: Path) -> None:
     )
     plan = plan_cleaning(root, findings, decided)
     assert set(moves(plan)) == {"a/2.png", "a/3.png"}
-    assert left(plan) == {"a/1.png": "decided in corrections.csv (keep, line 2)"}
+    assert left(plan) == {"a/1.png": note("decided", table="corrections.csv", action="keep", line=2)}
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root opens everything")

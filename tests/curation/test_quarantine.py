@@ -21,6 +21,7 @@ from distingo.curation.findings import write_findings
 from distingo.curation.planning import plan_cleaning
 from distingo.curation.quarantine import JOURNAL_NAME, apply_plan, choose_quarantine, read_journal, undo
 from distingo.errors import DataError, ResourceError, UsageError
+from distingo.messages.notes import note
 from raising import raises
 from trees import draw, found, snapshot
 
@@ -111,7 +112,7 @@ def test_a_copy_that_differs_is_not_trusted(root: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(moving.shutil, "copystat", damage)
     place = choose_quarantine(root)
     done = apply_plan(plan_cleaning(root, [found(root, "dark", NAMES[0])]), place)
-    assert [entry.reason for entry in done.unmoved] == ["can't be moved (the copy differs from the file)"]
+    assert [entry.reason for entry in done.unmoved] == [note("cannot-move", error="the copy differs from the file")]
     assert snapshot(root) == before
     assert set(snapshot(place)) == {JOURNAL_NAME}
 
@@ -142,9 +143,7 @@ def test_where_there_are_no_links_files_are_renamed(root: Path, monkeypatch: pyt
     before = snapshot(root)
     place = clean(root, *NAMES)
     (root / NAMES[0]).write_bytes(b"new")
-    assert [entry.reason for entry in undo(place).left] == [
-        "something else is in its place now; it stays in the quarantine"
-    ]
+    assert [entry.reason for entry in undo(place).left] == [note("place-taken")]
     assert {**snapshot(root), NAMES[0]: before[NAMES[0]]} == before
 
 
@@ -156,9 +155,9 @@ def test_what_was_put_in_a_files_place_is_not_overwritten(root: Path) -> None:
     (place / NAMES[1]).unlink()
     restored = undo(place)
     assert {entry.file: entry.reason for entry in restored.left} == {
-        NAMES[0]: "something else is in its place now; it stays in the quarantine",
-        NAMES[1]: "is neither in its place nor in the quarantine",
-        NAMES[2]: "can't be put back (File exists); it stays in the quarantine",
+        NAMES[0]: note("place-taken"),
+        NAMES[1]: note("in-neither-place"),
+        NAMES[2]: note("cannot-put-back", error="File exists"),
     }
     assert restored.returned == (NAMES[3],)
     assert (root / NAMES[0]).read_bytes() == b"new"

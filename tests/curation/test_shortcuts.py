@@ -14,6 +14,7 @@ from distingo.curation.shortcuts import (
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
+from distingo.messages.notes import note, read_sentences
 
 
 def draw(root: Path, *, formats: tuple[str, str], levels: tuple[int, int], each: int = 30) -> Path:
@@ -37,6 +38,7 @@ def found(root: Path) -> dict[str, float]:
 def test_the_format_of_the_file_gives_a_class_away(tmp_path):
     scores = found(draw(tmp_path / "data", formats=("png", "jpg"), levels=(50, 50)))
     assert scores["format"] == scores["metadata"] == 1
+    assert {f"property-{name.replace(' ', '-')}" for name in scores} <= read_sentences().keys()
     assert scores["file size"] == 1
     assert scores["mean color"] < 0.4
 
@@ -57,7 +59,9 @@ def test_a_finding_contains_the_score_of_guessing():
     (finding,) = shortcut_findings([shortcut], "single-label", 0.4)
     assert finding.score == 0.5
     assert finding.counts
-    assert finding.reason == "file size alone reaches a balanced accuracy of 75% where guessing has 50% (n = 1,200)"
+    assert str(finding.reason) == (
+        "file size alone reaches a balanced accuracy of 75% where guessing has 50% (n = 1,200)"
+    )
 
 
 def test_classes_far_smaller_than_the_largest_are_named(tmp_path):
@@ -67,7 +71,7 @@ def test_classes_far_smaller_than_the_largest_are_named(tmp_path):
     (finding,) = imbalance_findings(read_dataset(root, Reading(cache=Cache())), 0.9)
     assert finding.labels == ("b",)
     assert finding.counts
-    assert finding.reason == "b has 2 pictures, a has 30"
+    assert finding.reason == note("class-sizes", name="b", count=2, largest="a", most=30)
 
 
 def test_the_manifest_alone_gives_the_same_figures(tmp_path):

@@ -54,6 +54,17 @@ def test_what_was_noted_outlives_a_kill_and_a_line_that_was_cut_off(tmp_path: Pa
         assert folder.outcome_of(OUTCOME.name) == OUTCOME
 
 
+def test_a_manifest_without_codes_of_reasons_is_read(tmp_path: Path) -> None:
+    outcome = replace(OUTCOME, code="private_address")
+    with open_folder(tmp_path / "out", SOURCE) as folder:
+        folder.record(outcome)
+        manifest = folder.write_manifest()
+    assert list(read_outcomes(manifest)) == [outcome]
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace(",code\n", "\n").replace(",private_address\n", "\n"), encoding="utf-8")
+    assert list(read_outcomes(manifest)) == [OUTCOME]
+
+
 def test_a_manifest_of_another_kind_is_said(tmp_path: Path) -> None:
     with open_folder(tmp_path / "out", SOURCE):
         pass

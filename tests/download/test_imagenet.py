@@ -19,6 +19,7 @@ from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.imagenet import gather_imagenet, read_synsets
 from distingo.errors import DataError, UsageError
+from distingo.messages.notes import Note, note
 from raising import raises
 
 RUGBY, GOLF = "n04118538", "n03445777"
@@ -50,9 +51,15 @@ def reasons(gathered: Gathered) -> dict[str, str]:
     return {outcome.name: outcome.reason for outcome in gathered.outcomes if outcome.status != "fetched"}
 
 
+def counted(rugby: int, golf: int) -> tuple[Note, Note]:
+    return note("images-of-class", name="rugby ball", count=rugby), note(
+        "images-of-class", name="golf ball", count=golf
+    )
+
+
 def test_class_folders_with_every_image_accounted_for(imagenet: LoopbackSite, tmp_path: Path) -> None:
     result = get(imagenet, tmp_path / "out")
-    assert result.notes == ("rugby ball: 5 pictures", "golf ball: 4 pictures")
+    assert result.notes == counted(5, 4)
     assert reasons(result) == {}
     with (tmp_path / "out" / "metadata.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -80,7 +87,7 @@ def test_what_a_person_took_out_stays_out(imagenet: LoopbackSite, tmp_path: Path
     get(imagenet, tmp_path / "out")
     (tmp_path / "out" / "rugby ball" / f"{RUGBY}_0.JPEG").unlink()
     shutil.rmtree(tmp_path / "out" / "golf ball")
-    assert get(imagenet, tmp_path / "out").notes == ("rugby ball: 4 pictures", "golf ball: 0 pictures")
+    assert get(imagenet, tmp_path / "out").notes == counted(4, 0)
     assert not (tmp_path / "out" / "golf ball").exists()
     assert len(imagenet.requests) == 2
 
@@ -104,7 +111,7 @@ def test_a_run_killed_between_fetching_and_unpacking_goes_on(imagenet: LoopbackS
     )
     words = [sys.executable, "-c", program, f"{imagenet.url}/data", str(tmp_path / "out")]
     assert subprocess.run(words, check=False).returncode == 9
-    assert get(imagenet, tmp_path / "out").notes == ("rugby ball: 5 pictures", "golf ball: 4 pictures")
+    assert get(imagenet, tmp_path / "out").notes == counted(5, 4)
     assert len(imagenet.requests) == 2
     assert not list((tmp_path / "out").rglob("half"))
 
@@ -113,7 +120,7 @@ def test_a_page_to_log_in_is_told_from_an_archive(imagenet: LoopbackSite, tmp_pa
     imagenet.redirects[f"/data/{RUGBY}.tar"] = "/login"
     imagenet.pages["/login"] = b"<!DOCTYPE html><html><body>Log in</body></html>"
     result = get(imagenet, tmp_path / "out")
-    assert result.notes == ("rugby ball: 0 pictures", "golf ball: 4 pictures")
+    assert result.notes == counted(0, 4)
     (reason,) = reasons(result).values()
     assert re.search("an HTML page, .*; perhaps one to log in: ask for access at https", reason)
     assert reasons(get(imagenet, tmp_path / "out")) == reasons(result)
@@ -132,7 +139,7 @@ def test_what_is_no_image_is_said_and_not_in_the_table(imagenet: LoopbackSite, t
     page = b"<html>gone</html>"
     imagenet.pages[f"/data/{RUGBY}.tar"] = archive(RUGBY, 2, **{f"{RUGBY}_9.JPEG": page, "empty.JPEG": b""})
     result = get(imagenet, tmp_path / "out")
-    assert result.notes[0] == "rugby ball: 2 pictures"
+    assert result.notes[0] == counted(2, 0)[0]
     assert reasons(result) == {
         "rugby ball/empty.JPEG": "an empty file",
         f"rugby ball/{RUGBY}_9.JPEG": "an HTML page, not a picture",

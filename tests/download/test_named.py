@@ -27,6 +27,8 @@ from distingo.download.folder import Gathered
 from distingo.download.named import gather_set
 from distingo.download.sets import SETS, NamedSet, find_set
 from distingo.errors import DataError, UsageError
+from distingo.messages.notes import note
+from note_texts import texts
 from raising import raises
 
 
@@ -106,11 +108,11 @@ def test_cifars_planes_become_pixels(gather, tmp_path: Path) -> None:
 def test_imagenettes_numbers_become_names(gather, tmp_path: Path, name: str) -> None:
     gathered = gather(name)
     assert counts(tmp_path / "out") == {f"{s}/{n}": 1 for s in ("train", "val") for n in SETS[name].renamed.values()}
-    assert any("1 other files of the archive are left out (noisy_imagenette.csv" in note for note in gathered.notes)
+    assert note("other-files-of-archive", count=1, file="noisy_imagenette.csv") in gathered.notes
 
 
 def test_images_that_no_list_names_are_counted(gather) -> None:
-    assert "1 files among the photos are in neither list of the authors, and left out" in gather("oxford-pets").notes
+    assert note("files-in-neither-list", count=1) in gather("oxford-pets").notes
 
 
 def test_what_was_laid_out_can_be_trained_on(gather, tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_a_second_call_asks_for_nothing(gather, site: LoopbackSite, tmp_path: Pa
     again = gather("mnist")
     assert len(site.requests) == count == 4
     assert again.outcomes == first.outcomes
-    assert again.notes == ("is here already: 30 train, 10 test",)
+    assert texts(again.notes) == ("is here already: 30 train, 10 test",)
     with raises(UsageError, code="not_empty", parameter="output"):
         gather("cifar10")
 

@@ -20,6 +20,7 @@ from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.open_images import OpenImagesRequest, gather_open_images
 from distingo.errors import DataError, UsageError
+from distingo.messages.notes import note
 from raising import raises
 
 LABELS = "/openimages/" + TABLES["train"][0]
@@ -58,11 +59,11 @@ def test_class_folders_with_the_origin_of_every_image(balls: LoopbackSite, tmp_p
     result = get(balls, tmp_path / "out")
     assert kept(tmp_path / "out") == {"Football": 6, "Rugby ball": 4}
     assert result.counts == {"fetched": 10}
-    assert result.notes[:2] == (
-        "Football: 6 of the 6 pictures that the tables name",
-        "Rugby ball: 4 of the 4 pictures that the tables name",
+    assert result.notes[:3] == (
+        note("images-of-class-named", name="Football", count=6, total=6),
+        note("images-of-class-named", name="Rugby ball", count=4, total=4),
+        note("images-not-upright", count=10),
     )
-    assert result.notes[2] == "not upright: 10; metadata.csv says by how many degrees each is to be turned"
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")) == [
         *("Football", "LICENCE-AND-CITATION.txt", "Rugby ball", "manifest.csv", "metadata.csv"),
     ]
@@ -105,7 +106,7 @@ def test_a_name_with_a_comma_stays_one_name(balls: LoopbackSite, tmp_path: Path)
 def test_images_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_path: Path) -> None:
     serve_tables(balls, "train", [(1, FOOTBALL, 1), (2, RUGBY, 1), (3, RUGBY, 1), (3, FOOTBALL, 1)])
     result = get(balls, tmp_path / "out")
-    assert any("all are in images/" in note for note in result.notes)
+    assert note("images-with-several-classes") in result.notes
     assert kept(tmp_path / "out") == {"Football": 2, "Rugby ball": 2}
     assert metadata(tmp_path / "out")[f"images/{name(3)}.jpg"]["labels"] == '["Football", "Rugby ball"]'
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
@@ -116,7 +117,7 @@ def test_images_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_pat
         ("Rugby ball",),
     ]
     single = get(balls, tmp_path / "single", single=True)
-    assert "left out for having several of the classes (single=True): 1" in single.notes
+    assert note("images-dropped", option="single=True", count=1) in single.notes
     assert kept(tmp_path / "single") == {"Football": 1, "Rugby ball": 1}
     assert not (tmp_path / "single" / "images").exists()
 
@@ -134,7 +135,7 @@ def test_sides_come_along(site: LoopbackSite, tmp_path: Path) -> None:
 def test_a_limit_for_each_class(balls: LoopbackSite, tmp_path: Path) -> None:
     first = get(balls, tmp_path / "a", limit=2)
     assert kept(tmp_path / "a") == {"Football": 2, "Rugby ball": 2}
-    assert first.notes[0] == "Football: 2 of the 6 pictures that the tables name"
+    assert first.notes[0] == note("images-of-class-named", name="Football", count=2, total=6)
     get(balls, tmp_path / "b", limit=2)
     assert metadata(tmp_path / "a").keys() == metadata(tmp_path / "b").keys()
     get(balls, tmp_path / "c", limit=2, seed=1)
@@ -236,7 +237,7 @@ def test_what_a_person_took_out_or_changed_stays_so(balls: LoopbackSite, tmp_pat
     result = get(balls, tmp_path / "out", smallest=10)
     assert not removed.exists()
     assert changed.read_bytes() == image(2, (5, 5))
-    assert any("removed" in note for note in result.notes)
+    assert note("removed-since-fetched", count=1, option="try_refused=True") in result.notes
     assert kept(tmp_path / "out") == {"Football": 5, "Rugby ball": 4}
     get(balls, tmp_path / "out", smallest=10, try_refused=True)
     assert removed.read_bytes() == image(1)

@@ -17,6 +17,7 @@ from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table, stem_of_address
 from distingo.errors import DataError, ErrorCode, UsageError
+from distingo.messages.notes import note
 from distingo.runs.data import summarize_unused_files
 from raising import raises
 
@@ -81,7 +82,7 @@ def test_several_labels_give_one_folder_and_a_table_that_distingo_reads(gather: 
 def test_the_same_address_with_several_labels_is_fetched_once(gather: Gather, site: LoopbackSite) -> None:
     gathered = gather("url,label\nSITE/p/0.jpg,a\nSITE/p/0.jpg,b\nSITE/p/1.jpg,a\n")
     assert len(gathered.outcomes) == 2 == len(site.requests)
-    assert "1 rows repeat an address; their labels are taken together" in gathered.notes
+    assert note("rows-with-same-address", count=1) in gathered.notes
 
 
 def test_every_address_is_accounted_for(gather: Gather, site: LoopbackSite, tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_every_address_is_accounted_for(gather: Gather, site: LoopbackSite, tmp_
     assert reasons["4.jpg"] == "line 7 of the table gives no label"
     assert reasons["page.jpg"] == "an HTML page, not a picture"
     assert len(reasons) == 7
-    assert "1 rows without an address" in gathered.notes
+    assert note("rows-without-address", count=1) in gathered.notes
     count = len(site.requests)
     site.always.clear()
     again = gather("url,label\n" + "\n".join([*rows, "ftp://h/x,b", ",b"]))
@@ -108,7 +109,7 @@ def test_images_that_a_person_took_out_stay_out(gather: Gather, tmp_path: Path) 
     gather(ONE_LABEL)
     (tmp_path / "out" / "cat" / "1.jpg").unlink()
     gathered = gather(ONE_LABEL)
-    assert "1 were removed since they were fetched; try_refused=True fetches them again" in gathered.notes
+    assert note("removed-since-fetched", count=1, option="try_refused=True") in gathered.notes
     assert len(listed(tmp_path)) == 8
     gather(ONE_LABEL, try_refused=True)
     assert len(listed(tmp_path)) == 9

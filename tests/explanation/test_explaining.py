@@ -11,6 +11,7 @@ from PIL import Image
 import distingo
 from corner_images import CORNER, MARKED, PLAIN, SIZE, draw, hottest_point, is_in_corner
 from distingo.errors import DataError, ModelError, ResourceError, RunError, UsageError
+from distingo.messages.notes import note
 from distingo.report.thumbnails import draw_heat
 from raising import raises
 from tiny_datasets import draw_classes, draw_labels
@@ -100,7 +101,7 @@ def test_a_training_image_is_its_own_nearest(corner_runs: dict[str, Path]) -> No
     split = (run / "split.csv").read_text(encoding="utf-8").splitlines()
     file = next(line.split(",")[0] for line in split if ",train," in line)
     explanation = distingo.explain(run, run.parent / "pictures" / file, neighbors=1)
-    assert explanation.notes == ("the picture is one of those on the train split of this run",)
+    assert explanation.notes == (note("image-on-split-of-run", split=note("train")),)
     nearest = explanation.neighbors[0]
     assert nearest.file == file
     assert nearest.distance == pytest.approx(0, abs=0.01)
@@ -113,7 +114,7 @@ def test_a_run_without_a_bank_reports_it(corner_runs: dict[str, Path], image: Pa
     (run / "model" / "bank.safetensors").unlink()
     explanation = distingo.explain(run, image)
     assert explanation.neighbors == ()
-    assert any("keeps no features" in note for note in explanation.notes)
+    assert note("no-features-stored") in explanation.notes
 
 
 def test_requested_classes_are_explained_in_order(corner_runs: dict[str, Path], image: Path) -> None:
@@ -134,7 +135,7 @@ def test_several_labels_are_explained_each(tmp_path: Path) -> None:
         assert tuple(explained.heat.label for explained in explanation.classes) == explanation.given
     else:
         assert [explained.heat.label for explained in explanation.classes] == [explanation.labels[0]]
-        assert "no label reaches its threshold" in explanation.notes[-1]
+        assert explanation.notes[-1] == note("no-label-reaches-threshold")
     assert distingo.explain(run, data / "pictures" / "007.png", classes=["round"]).classes[0].heat.label == "round"
 
 

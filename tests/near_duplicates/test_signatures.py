@@ -5,11 +5,12 @@ import pytest
 from PIL import Image, ImageEnhance
 from scenes import brighten, crop, draw_scene, halve, recompress
 
+from distingo.messages.notes import read_sentences
 from distingo.near_duplicates.coarse import describe
 from distingo.near_duplicates.signatures import (
     SIDE,
     SYMMETRIES,
-    SYMMETRY_NAMES,
+    SYMMETRY_CODES,
     compare,
     low_frequencies,
     shrink,
@@ -89,7 +90,8 @@ def test_words_are_the_same_whichever_of_two_images_comes_first():
     for symmetry in SYMMETRIES:
         turned = turn(generator, np.array([symmetry]))
         back = next(way for way in SYMMETRIES if np.array_equal(turn(turned, np.array([way])), generator))
-        assert SYMMETRY_NAMES[back] == SYMMETRY_NAMES[symmetry]
+        assert SYMMETRY_CODES[back] == SYMMETRY_CODES[symmetry]
+    assert set(SYMMETRY_CODES) - {""} <= read_sentences().keys()
 
 
 def similarity(one: Image.Image, other: Image.Image) -> float:

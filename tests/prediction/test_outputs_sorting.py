@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import DataError, UsageError
+from distingo.messages.notes import note
 from distingo.prediction.outputs import Sorter, Sorting
 from distingo.prediction.sort_journal import SORT_JOURNAL, SortAs, undo_sorting
 from distingo.scores import Prediction
@@ -143,9 +144,9 @@ def test_what_was_changed_since_stays(photos: Path, tmp_path: Path) -> None:
     (photos / "b.jpg").unlink()
     (photos / "c.jpg").write_text("another picture now")
     undone = undo_sorting(folder)
-    assert (undone.removed, dict(undone.left)["red/a.jpg"]) == (4, "has changed since it was put there")
-    assert "is the only copy" in dict(undone.left)["T-shirt-top/b.jpg"]
-    assert "is the only copy" in dict(undone.left)["unnamed/c.jpg"]
+    assert (undone.removed, dict(undone.left)["red/a.jpg"]) == (4, note("changed-since-placed"))
+    assert dict(undone.left)["T-shirt-top/b.jpg"].code == "only-copy"
+    assert dict(undone.left)["unnamed/c.jpg"].code == "only-copy"
     assert {name for name, (kind, _) in tree(folder).items() if kind == "file"} == {
         "red/a.jpg",
         "red/note.txt",
@@ -162,7 +163,7 @@ def test_a_link_that_leads_elsewhere_now_stays(photos: Path, tmp_path: Path) -> 
     link = tmp_path / "s" / "red" / "a.jpg"
     link.unlink()
     link.symlink_to(photos / "b.jpg")
-    assert undo_sorting(tmp_path / "s").left == (("red/a.jpg", "is another link now"),)
+    assert undo_sorting(tmp_path / "s").left == (("red/a.jpg", note("another-link-now")),)
     assert link.is_symlink()
 
 
@@ -217,7 +218,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from distingo.prediction.outputs import Sorter, Sorting
-from distingo.records import Prediction
+from distingo.scores import Prediction
 photos, folder, way = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 print("ready", flush=True)
 with Sorter(Sorting(folder, way), ("red", "blue"), "m") as sorter:

@@ -18,6 +18,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
+from distingo.messages.notes import note, text_note
 from note_texts import texts
 from trees import draw, found, snapshot
 
@@ -70,9 +71,9 @@ def findings(root: Path) -> None:
     asks(
         root,
         found(root, "leak", "Äpfel/1.png", "Birnen/1.png", labels=label, other_labels=("Birnen",)),
-        found(root, "label", "Äpfel/0.png", labels=label, suggested=("Birnen",), reason="Birnen, 95 % sure"),
+        found(root, "label", "Äpfel/0.png", labels=label, suggested=("Birnen",), reason=text_note("Birnen, 95 % sure")),
         found(root, "dark", "Birnen/2.png", labels=("Birnen",)),
-        found(root, "outlier", f"{HOSTILE}/20 .png", labels=(HOSTILE,), reason=HOSTILE),
+        found(root, "outlier", f"{HOSTILE}/20 .png", labels=(HOSTILE,), reason=text_note(HOSTILE)),
         Finding("blurred", "Äpfel/3.png", 0.2, 0.5, label),
     )
 
@@ -367,7 +368,7 @@ def test_no_class_is_offered_to_what_gives_no_image(
     root: Path, start: Callable[..., Review], opening: Callable[..., Any]
 ) -> None:
     (root / "Birnen" / "3.png").write_bytes(b"<html>")
-    asks(root, found(root, "unreadable", "Birnen/3.png", labels=("Birnen",), reason="an HTML page, not a picture"))
+    asks(root, found(root, "unreadable", "Birnen/3.png", labels=("Birnen",), reason=note("html")))
     page = opening(start().url)
     assert title(page) == "This file gives no picture."
     assert not page.locator("#classes").is_visible()

@@ -18,6 +18,7 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, ErrorCode, UsageError
+from distingo.messages.notes import note
 from distingo.reviewing.decisions import Decisions
 from distingo.reviewing.session import Choice, ReviewSession
 from raising import raises
@@ -163,9 +164,9 @@ def test_images_are_upright_small_and_bare(root: Path) -> None:
 
 def test_an_unreadable_image_has_a_reason(root: Path) -> None:
     (root / "a/0.png").write_bytes(encode(noise(3, (300, 300)))[:400])
-    finding = found(root, "unreadable", "a/0.png", reason="a truncated PNG file")
+    finding = found(root, "unreadable", "a/0.png", reason=note("truncated", format="PNG"))
     review = session(root, finding)
-    assert review.question(0)["pictures"][0]["trouble"] == "a truncated PNG file"
+    assert review.question(0)["pictures"][0]["trouble"] == str(finding.reason)
     with raises(DistingoError, code="damaged_image"):
         review.image(0, 0)
     review.decide(Choice(0, "quarantine"))
@@ -204,7 +205,7 @@ def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
 
 def test_what_gives_no_image_takes_no_class(root: Path) -> None:
     (root / "a" / "0.png").write_bytes(b"<html>")
-    review = session(root, found(root, "unreadable", "a/0.png", reason="an HTML page, not a picture"))
+    review = session(root, found(root, "unreadable", "a/0.png", reason=note("html")))
     with raises(UsageError, code="invalid_request", naming="a/0.png"):
         review.decide(Choice(0, "relabel", 0, ("b",)))
     assert review.decide(Choice(0, "quarantine"))["answered"] == [0]

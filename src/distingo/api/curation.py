@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from distingo.curation.findings import FINDINGS_FOLDER, IMAGE_KINDS, Finding, FindingKind, read_findings
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError, option, suggest_names
+from distingo.messages.notes import Note, note
 from distingo.options.commands import CheckSettings, ReviewSettings
 from distingo.runs.folder import begin_folder, end_beginning, is_free
 
@@ -242,7 +243,7 @@ def _root_of(data: Path, table: TableOptions | None) -> Path:
     return find_layout(data, table, allow_missing=True, lenient=True).root.resolve()
 
 
-def _note_on_tables(root: Path, data: Path, plan: CleaningPlan) -> tuple[str, ...]:
+def _note_on_tables(root: Path, data: Path, plan: CleaningPlan) -> tuple[Note, ...]:
     from distingo.datasets.corrections import mark_own_files
     from distingo.datasets.tables.finding import is_table_file, tables_in
     from distingo.datasets.walking import FoundFile
@@ -251,10 +252,7 @@ def _note_on_tables(root: Path, data: Path, plan: CleaningPlan) -> tuple[str, ..
     tables = [data.name] if is_table_file(data) else [file.path.name for file in tables_in(top)]
     if not tables or not plan.moves:
         return ()
-    return (
-        f"{', '.join(tables)} is left as it is: pictures that it names would be listed as missing; "
-        "`distingo review` sets pictures aside without moving them",
-    )
+    return (note("tables-left-as-they-are", tables=tuple(tables)),)
 
 
 def review(

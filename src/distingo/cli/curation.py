@@ -81,7 +81,7 @@ def _print(check: Check) -> None:
         print(f"  {describe_search(check.near_duplicates)}")
     for kind, number in check.counts.items():
         finding = check.counting(kind)[0]
-        example = escape_controls(f"{finding.file + ': ' if finding.file else ''}{finding.reason}", keep="")
+        example = escape_controls(f"{finding.file + ': ' if finding.file else ''}{finding.reason or ''}", keep="")
         print(f"{number:>7,}  {KIND_TEXTS[kind].name:<20} {example}")
     if not check.counts:
         print("nothing reaches its threshold")
@@ -273,7 +273,7 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
     unmoved = [_describe_unmoved(entry) for entry in plan.unmoved]
     _print_files(f"left alone: {len(unmoved):,}", unmoved, most)
     for note in plan.notes:
-        print(escape_controls(note))
+        print(escape_controls(str(note)))
     if cleaning.applied and plan.moves:
         print(f"{_files(len(plan.moves))} moved to {cleaning.quarantine}")
         print(f"`{undo_command(plan.root, cleaning.quarantine)}` puts them back")

@@ -171,7 +171,7 @@ def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
 
 def _describe_nothing(gathered: Gathered, options: argparse.Namespace) -> str:
     count = len(gathered.outcomes)
-    private = any("private address" in reason for reason, _ in gathered.reasons(limit=count))
+    private = any(outcome.code == "private_address" for outcome in gathered.outcomes)
     advice = f"{gathered.manifest} says why for each"
     if private and not options.allow_private_addresses:
         advice = "where private addresses are meant, run it again with --allow-private-addresses --try-refused"

@@ -20,6 +20,7 @@ from distingo.datasets.corrections import Action, Correction, Corrections
 from distingo.datasets.decoding.formats import ENDINGS, IMAGE_ENDINGS
 from distingo.datasets.measurements import MEASUREMENTS
 from distingo.errors import DataError, RunError, UsageError, option, suggest_names
+from distingo.messages.notes import Note, note, read_cells, write_values
 from distingo.records import LabeledImage, ManifestRow
 
 FindingKind = Literal[
@@ -76,7 +77,7 @@ class Finding:
         other_labels: Class names of the other image.
         other_root: Base folder of `other` if it is in another data set, otherwise empty.
         suggested: For ``label``, the more probable class names.
-        reason: Explanation for the user.
+        reason: Explanation for the user; None if there is none.
         other_split: Predefined split of the other image.
         other_content: Content hash of the other image.
     """
@@ -92,7 +93,7 @@ class Finding:
     other_labels: tuple[str, ...] = ()
     other_root: str = ""
     suggested: tuple[str, ...] = ()
-    reason: str = ""
+    reason: Note | None = None
     other_split: str = ""
     other_content: str = ""
 
@@ -106,14 +107,19 @@ _SEVERAL = ("labels", "other_labels", "suggested")
 
 _COLUMNS = [field.name for field in fields(Finding)]
 
+_VALUES = "values"
+"""The column of the reason's values; missing in tables of earlier versions, whose reasons are English texts."""
+
+_IN_ALL_VERSIONS = [name for name in _COLUMNS if name not in {"split", "other_split"}]
+
 
 def write_findings(findings: Iterable[Finding], path: Path) -> None:
-    """Write findings as CSV; the first column contains whether a finding counts.
+    """Write findings as CSV; the first column contains whether a finding counts, the last one the reason's values.
 
     Raises:
         ResourceError: The file can't be written.
     """
-    write_table(path, ["counts", *_COLUMNS], (_to_row(finding) for finding in findings))
+    write_table(path, ["counts", *_COLUMNS, _VALUES], (_to_row(finding) for finding in findings))
 
 
 def read_findings(path: Path) -> tuple[Finding, ...]:
@@ -132,13 +138,14 @@ def read_findings(path: Path) -> tuple[Finding, ...]:
             f"{path}: no such file; `distingo check DATA -o FOLDER` writes one, {option('findings')} FOLDER names it",
             code="not_found",
         )
-    return tuple(_from_row(path, line, row) for line, row in read_table(path, _COLUMNS))
+    return tuple(_from_row(path, line, row) for line, row in read_table(path, _IN_ALL_VERSIONS))
 
 
 def _to_row(finding: Finding) -> list[object]:
-    cells = [getattr(finding, name) for name in _COLUMNS]
-    texts = [join_labels(cell) if name in _SEVERAL else cell for name, cell in zip(_COLUMNS, cells, strict=True)]
-    return ["yes" if finding.counts else "no", *texts]
+    cells = {name: getattr(finding, name) for name in _COLUMNS}
+    cells |= {name: join_labels(cells[name]) for name in _SEVERAL}
+    cells["reason"] = finding.reason.code if finding.reason else ""
+    return ["yes" if finding.counts else "no", *cells.values(), write_values(finding.reason)]
 
 
 def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
@@ -154,6 +161,12 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
         raise RunError(
             f"{path}: line {line}: score or threshold is no number ({error})", code="damaged_line"
         ) from error
+    try:
+        reason = read_cells(row["reason"], row.get(_VALUES))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RunError(
+            f"{path}: line {line}: the values of its reason are damaged ({error})", code="damaged_line"
+        ) from error
     return Finding(
         kind=kind,
         file=row["file"],
@@ -166,7 +179,7 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
         other_labels=split_labels(row["other_labels"]),
         other_root=row["other_root"],
         suggested=split_labels(row["suggested"]),
-        reason=row["reason"],
+        reason=reason,
         other_split=row.get("other_split", row.get("other_side", "")),
         other_content=row["other_content"],
     )
@@ -302,14 +315,15 @@ def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> It
             # unsupported formats and images above the pixel limit are not findings
             if row.notes:
                 continue
-            yield _finding("unreadable", file_fields, 1.0, str(row.reason), thresholds)
+            yield _finding("unreadable", file_fields, 1.0, row.reason, thresholds)
         elif row.status in {"used", "duplicate", "conflict"} and row.format != "IDX":
             ending = PurePosixPath(row.file).suffix.lower()
             expected = ENDINGS.get(row.format, (ending,))
             if ending not in expected:
-                fault = f"is named {ending}" if ending else "has no ending"
                 score = 1.0 if ending in IMAGE_ENDINGS else _UNNAMED
-                reason = f"a {row.format} picture that {fault}; {expected[0]} would be right"
+                reason = note("ending-of-other-format", format=row.format, ending=ending, right=expected[0])
+                if not ending:
+                    reason = note("no-ending", format=row.format, right=expected[0])
                 yield _finding("wrong-ending", file_fields, score, reason, thresholds)
 
 
@@ -355,27 +369,27 @@ def quality_findings(
             yield _finding(kind, file_fields, float(column[at]), reason, thresholds)
 
 
-def _explain(kind: FindingKind, image: LabeledImage, values: Mapping[str, float], median: float) -> str:
+def _explain(kind: FindingKind, image: LabeledImage, values: Mapping[str, float], median: float) -> Note:
     match kind:
         case "empty":
-            return f"{values['uniformity']:.0%} of it has one brightness"
+            return note("one-brightness", share=values["uniformity"])
         case "dark":
-            return f"99 % of it is darker than {values['brightness_99']:.0%} of white"
+            return note("darker-than", brightness=values["brightness_99"])
         case "bright":
-            return f"95 % of it is brighter than {values['brightness_5']:.0%} of white"
+            return note("brighter-than", brightness=values["brightness_5"])
         case "blurred":
-            return f"sharpness {values['sharpness']:.2f}; photos in focus have 0.8 and more"
+            return note("sharpness", sharpness=round(values["sharpness"], 2))
         case "odd-size":
-            return f"{image.width} x {image.height} pixels, where the median is {median:.0f} squared"
+            return note("size-and-median", width=image.width, height=image.height, median=round(median))
         case _:
-            return f"{image.width} x {image.height} pixels"
+            return note("size", width=image.width, height=image.height)
 
 
 def _finding(
     kind: FindingKind,
     file_fields: tuple[str, tuple[str, ...], str, str],
     score: float,
-    reason: str,
+    reason: Note | None,
     thresholds: Thresholds,
 ) -> Finding:
     file, labels, split, content = file_fields

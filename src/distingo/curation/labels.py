@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from distingo.curation.check import LabelBasis, estimate_label_basis
 from distingo.curation.findings import MINIMUM_SCORES, Finding
+from distingo.messages.notes import Note, note
 from distingo.metrics.logits import sigmoid, softmax
 from distingo.near_duplicates.search import group_copies
 from distingo.progress import progress_bar
@@ -287,14 +288,15 @@ def _stretch(raw_scores: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.
 
 def _suggest(
     labels: tuple[str, ...], classes: tuple[str, ...], probabilities: npt.NDArray[np.float64], task: Task
-) -> tuple[tuple[str, ...], str]:
-    by_class = dict(zip(classes, probabilities, strict=True))
+) -> tuple[tuple[str, ...], Note]:
+    by_class = dict(zip(classes, probabilities.tolist(), strict=True))
     if task == "single-label":
         best = classes[int(probabilities.argmax())]
-        return (best,), f"looks like {best} ({by_class[best]:.0%}), not {labels[0]} ({by_class[labels[0]]:.0%})"
+        likely, unlikely = by_class[best], by_class[labels[0]]
+        return (best,), note("looks-like", best=best, share=likely, label=labels[0], share_of_label=unlikely)
     doubted = [label for label in labels if label in by_class and by_class[label] < 0.5]
     missing = [label for label in classes if by_class[label] >= 0.5 and label not in labels]
-    changes = [f"without {label} ({by_class[label]:.0%})" for label in doubted]
-    changes += [f"with {label} ({by_class[label]:.0%})" for label in missing]
+    changes = [note("without-label", label=label, share=by_class[label]) for label in doubted]
+    changes += [note("with-label", label=label, share=by_class[label]) for label in missing]
     suggested = tuple(sorted({*labels, *missing} - set(doubted)))
-    return suggested, "; ".join(changes)
+    return suggested, note("several-reasons", reasons=tuple(changes))

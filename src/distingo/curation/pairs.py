@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.curation.findings import MINIMUM_SCORES, Finding, FindingKind
+from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import CopyPair
-from distingo.near_duplicates.signatures import SYMMETRY_NAMES
+from distingo.near_duplicates.signatures import SYMMETRY_CODES
 from distingo.records import LabeledImage, ManifestRow
 
 _REMOVED_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}
@@ -64,7 +65,8 @@ def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) 
         pair = frozenset((row.file, row.same_as))
         if row.status in {"duplicate", "conflict"} and row.same_as in rows and pair not in reported:
             reported.add(pair)
-            yield _relate(PairImage.of(row), PairImage.of(rows[row.same_as]), 1.0, str(row.reason), thresholds)
+            reason = row.reason or note("same-pixels", file=row.same_as)
+            yield _relate(PairImage.of(row), PairImage.of(rows[row.same_as]), 1.0, reason, thresholds)
 
 
 def pair_findings(
@@ -97,7 +99,7 @@ def pair_findings(
             if other.pixels == images[pair.first].pixels:  # reported by `leak_findings`
                 continue
             second = PairImage.of(other, other_root)
-        yield _relate(first, second, pair.similarity, SYMMETRY_NAMES[pair.symmetry], thresholds, near=True)
+        yield _relate(first, second, pair.similarity, None, thresholds, SYMMETRY_CODES[pair.symmetry])
 
 
 def leak_findings(
@@ -119,31 +121,41 @@ def leak_findings(
         other = by_pixels.get(image.pixels)
         if other is not None:
             shared = "bytes" if other.content == image.content else "pixels"
-            reason = f"the same {shared} as {other.source.file}"
+            reason = note(f"same-{shared}", file=other.source.file)
             yield _relate(PairImage.of(image), PairImage.of(other, other_root), 1.0, reason, thresholds)
 
 
 def _relate(
-    first: PairImage, other: PairImage, score: float, reason: str, thresholds: Thresholds, *, near: bool = False
+    first: PairImage,
+    other: PairImage,
+    score: float,
+    reason: Note | None,
+    thresholds: Thresholds,
+    symmetry: str = "",
 ) -> Finding:
-    """Create the finding of a pair; for near-duplicates, `reason` is the rotation or reflection of the second image."""
-    file, partner = first, other
+    """Create the finding of a pair; without a reason, the images are near-duplicates under a rotation or reflection."""
+    file, partner, near = first, other, reason is None
     if near and not other.root:
         file, partner = sorted((other, first), key=lambda image: _REMOVED_FIRST[image.split])
-    if near:
-        reason = f"the same scene as {partner.file}" + (f", {reason}" if reason else "")
+    if reason is None:
+        reason = note("same-scene", file=partner.file)
+        if symmetry:
+            reason = note("same-scene-turned", file=partner.file, turn=note(symmetry))
     kind: FindingKind
     if partner.root:
         kind = "leak"
     elif file.labels != partner.labels:
         kind = "contradiction"
-        reason += f", which is in {', '.join(partner.labels) or 'no class'}" if near else ""
+        if near and partner.labels:
+            reason = note("in-classes", said=reason, labels=partner.labels)
+        elif near:
+            reason = note("in-no-class", said=reason)
     elif file.split != partner.split:
         kind = "leak"
     else:
         kind = "near-duplicate" if near else "duplicate"
     if file.split != partner.split and not partner.root:
-        reason += f", on the {partner.split or 'unnamed'} split"
+        reason = note("on-split", said=reason, split=note(partner.split or "unnamed"))
     return Finding(
         kind,
         file.file,
@@ -230,7 +242,7 @@ def outlier_findings(
     scores = 1 - 2.0 ** -(np.maximum(away / deviation, 0) / _FAR)
     for at in np.flatnonzero(scores >= MINIMUM_SCORES["outlier"]).tolist():
         image = images[at]
-        reason = f"{away[at] / deviation:.1f} deviations further from its nearest pictures than is usual"
+        reason = note("far-from-nearest", deviations=round(float(away[at]) / deviation, 1))
         file_fields = (image.labels, image.predefined_split or "", image.content)
         yield Finding("outlier", image.source.file, float(scores[at]), threshold, *file_fields, reason=reason)
 

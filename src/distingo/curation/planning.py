@@ -14,6 +14,7 @@ from distingo.datasets.decoding.decode import NO_LIMIT, UndecodableError, read_b
 from distingo.datasets.examining import hash_content
 from distingo.datasets.walking import display_name, source_of, split_of_path
 from distingo.errors import DataError
+from distingo.messages.notes import Note, note, text_note
 from distingo.progress import progress_bar
 from distingo.records import SPLITS
 from distingo.safe_paths import find_path_fault
@@ -94,7 +95,7 @@ class Move:
     file: str
     path: Path
     kinds: tuple[FindingKind, ...]
-    reason: str
+    reason: Note
     content: str
     stays: str = ""
 
@@ -105,7 +106,7 @@ class UnmovedFile:
 
     file: str
     kinds: tuple[FindingKind, ...]
-    reason: str
+    reason: Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class CleaningPlan:
     root: Path
     moves: tuple[Move, ...]
     unmoved: tuple[UnmovedFile, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Corrections | None = None) -> CleaningPlan:
@@ -183,8 +184,10 @@ def _sort_out(
             unresolved.append(finding)
             continue
         name = corrections.path.name if corrections else ""
-        decision = f"{correction.action}, line {correction.line}" if correction else f"see {finding.other}"
-        resolved[UnmovedFile(finding.file, (finding.kind,), f"decided in {name} ({decision})")] = None
+        decided = note("decided-with", table=name, file=finding.other)
+        if correction:
+            decided = note("decided", table=name, action=correction.action, line=correction.line)
+        resolved[UnmovedFile(finding.file, (finding.kind,), decided)] = None
     return unresolved, resolved
 
 
@@ -241,58 +244,62 @@ def _decide(
 ) -> Move | UnmovedFile:
     kinds = tuple(dict.fromkeys(finding.kind for finding in findings))
     if find_path_fault(file):
-        return UnmovedFile(file, kinds, f"lies outside {root}")
+        return UnmovedFile(file, kinds, note("outside-folder", folder=str(root)))
     source = source_of(root, file)
     if source.index is not None:
-        return UnmovedFile(file, kinds, "is inside a file of many pictures; `distingo review` can set it aside")
+        return UnmovedFile(file, kinds, note("inside-file-of-images"))
     if why := _why_immovable(root, source.path):
         return UnmovedFile(file, kinds, why)
     content, why = _unchanged(root, file, contents.get(file, ""))
     if not why and stays:
         copy, changed = _unchanged(root, stays, contents.get(stays, ""))
-        why = "" if copy and not changed else f"its copy {stays} {changed or 'is not there'}"
+        if changed or not copy:
+            why = note("copy-not-kept", file=stays, said=changed or note("not-there"))
     if why:
         return UnmovedFile(file, kinds, why)
-    reason = "; ".join(dict.fromkeys(finding.reason or _describe(finding) for finding in findings))
+    reasons = tuple(dict.fromkeys(finding.reason or _describe(finding) for finding in findings))
+    reason = reasons[0] if len(reasons) == 1 else note("several-reasons", reasons=reasons)
     return Move(file, source.path, kinds, reason, content, stays)
 
 
-def _describe(finding: Finding) -> str:
-    return f"{finding.kind} of {finding.other}" if finding.other else finding.kind
+def _describe(finding: Finding) -> Note:
+    if finding.other:
+        return note("finding-of-pair", kind=finding.kind, file=finding.other)
+    return note("finding", kind=finding.kind)
 
 
-def _why_immovable(root: Path, path: Path) -> str:
-    """Describe why a file below the root can't be moved; empty if it can."""
+def _why_immovable(root: Path, path: Path) -> Note | None:
+    """Describe why a file below the root can't be moved; None if it can."""
     for parent in (path, *path.parents):
         if parent == root:
             break
         if parent.is_symlink():
-            return "is reached through a link" if parent != path else "is a link"
+            return note("reached-through-link" if parent != path else "is-a-link")
     if not path.exists():
-        return "is not there any more"
-    return "" if path.is_file() else "is no regular file"
+        return note("not-there-any-more")
+    return None if path.is_file() else note("no-regular-file-now")
 
 
-def _unchanged(root: Path, file: str, expected: str) -> tuple[str, str]:
+def _unchanged(root: Path, file: str, expected: str) -> tuple[str, Note | None]:
     """The content hash of a file, and a description of the fault if it has changed since the check."""
     if find_path_fault(file):
-        return "", f"lies outside {root}"
+        return "", note("outside-folder", folder=str(root))
     try:
         content = hash_content(source_of(root, file))
     except UndecodableError as error:
-        return "", str(error) if expected else ""
+        return "", error.reason if expected else None
     except DataError as error:
-        return "", str(error)
-    return content, "has changed since the check" if expected and content != expected else ""
+        return "", text_note(str(error))
+    return content, note("changed-since-check") if expected and content != expected else None
 
 
-def _emptied(root: Path, moves: Sequence[Move]) -> tuple[str, ...]:
+def _emptied(root: Path, moves: Sequence[Move]) -> tuple[Note, ...]:
     """Notes on the folders that would become empty."""
     going: dict[Path, set[str]] = defaultdict(set)
     for move in moves:
         going[move.path.parent].add(move.path.name)
     return tuple(
-        f"{display_name(folder.relative_to(root).parts)} would be left empty"
+        note("folder-left-empty", folder=display_name(folder.relative_to(root).parts))
         for folder in sorted(going)
         if folder != root and all(path.name in going[folder] for path in folder.iterdir())
     )

@@ -14,14 +14,16 @@ import re
 import shlex
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from distingo.curation.planning import CleaningPlan, Move, UnmovedFile
 from distingo.datasets.walking import display_name
 from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, option, quote
 from distingo.files import content_hash
 from distingo.journals import JournalWriter, journal_writer, move_file, parse_first, parse_line, read_lines
+from distingo.messages.notes import Note, note
 from distingo.progress import progress_bar
 from distingo.safe_paths import find_link_above, find_path_fault
 from distingo.version import __version__
@@ -36,6 +38,10 @@ _HASH = re.compile("[0-9a-f]{32}|")
 
 _EVENTS = ("copied", "moved", "returning", "returned")
 """Journal lines that may be missing after an interruption, and are ignored."""
+
+
+_Outcome = Literal["returned", "in place", "copies"]
+"""A file was restored; it was in its original place already; it has a copy in the quarantine too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +169,18 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
     return replace(plan, moves=tuple(moved), unmoved=tuple(left))
 
 
-def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> str:
-    """Move one file; return an empty string, or the reason why it was not moved."""
+def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> Note | None:
+    """Move one file; return None, or the reason why it was not moved."""
     path = move.path.relative_to(root).as_posix()
     if path == JOURNAL_NAME:
-        return "has the name of the quarantine's journal; rename it"
+        return note("named-as-journal")
     if find_path_fault(path):
-        return "has a name that is read as a drive's; rename it"
+        return note("named-as-drive")
     try:
         if move.content and content_hash(move.path.read_bytes()) != move.content:
-            return "has changed since the check"
-        journal.write(
-            {"moving": path, "content": move.content, "kinds": move.kinds, "reason": move.reason, "stays": move.stays}
-        )
+            return note("changed-since-check")
+        about = {"kinds": move.kinds, "reason": asdict(move.reason), "stays": move.stays}
+        journal.write({"moving": path, "content": move.content, **about})
         move_file(move.path, quarantine / path, before_removal=lambda: journal.write({"copied": path}))
         journal.write({"moved": path}, durable=False)
     except OSError as error:
@@ -184,8 +189,8 @@ def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> s
                 f"{quarantine}: the disk is full; `{undo_command(root, quarantine)}` puts back what was moved",
                 code="disk_full",
             ) from error
-        return f"can't be moved ({error.strerror or type(error).__name__})"
-    return ""
+        return note("cannot-move", error=error.strerror or type(error).__name__)
+    return None
 
 
 def undo(quarantine: Path, root: Path | None = None) -> Restoration:
@@ -215,7 +220,7 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     ]
     if faults:
         raise DataError(join_faults(faults, "nothing was moved"), code="cannot_undo")
-    outcomes: dict[str, list[str]] = {"returned": [], "in place": [], "copies": []}
+    outcomes: dict[_Outcome, list[str]] = {"returned": [], "in place": [], "copies": []}
     left: list[UnmovedFile] = []
     with (
         journal_writer(quarantine / JOURNAL_NAME) as writer,
@@ -224,10 +229,10 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
         for entry in reversed(journal.entries):
             name = display_name(tuple(entry.path.split("/")))
             outcome = _put_back(entry, root, quarantine, writer)
-            if outcome in outcomes:
-                outcomes[outcome].append(name)
-            else:
+            if isinstance(outcome, Note):
                 left.append(UnmovedFile(name, (), outcome))
+            else:
+                outcomes[outcome].append(name)
             advance()
     _remove_empty_folders(quarantine, [entry.path for entry in journal.entries])
     in_place = (*outcomes["in place"], *outcomes["copies"])
@@ -337,14 +342,14 @@ def _find_fault(entry: JournalEntry, root: Path, quarantine: Path) -> str:
     return "" if stat.S_ISREG(mode) else f"{quote(entry.path)} is no regular file in the quarantine"
 
 
-def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: JournalWriter) -> str:
-    """Restore one file; return ``returned``, ``in place``, ``copies``, or the reason why it can't be restored."""
+def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: JournalWriter) -> _Outcome | Note:
+    """Restore one file; return the reason if it can't be restored."""
     original, quarantined = root / entry.path, quarantine / entry.path
     try:
         if not os.path.lexists(quarantined):
-            return "in place" if os.path.lexists(original) else "is neither in its place nor in the quarantine"
+            return "in place" if os.path.lexists(original) else note("in-neither-place")
         if _find_fault(entry, root, quarantine):
-            return "is reached through a link now; it stays in the quarantine"
+            return note("reached-through-link-now")
         if not os.path.lexists(original):
             journal.write({"returning": entry.path})
             move_file(quarantined, original)
@@ -352,17 +357,17 @@ def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: Journa
             return "returned"
         return _compare_with_original(original, quarantined)
     except OSError as error:
-        return f"can't be put back ({error.strerror or type(error).__name__}); it stays in the quarantine"
+        return note("cannot-put-back", error=error.strerror or type(error).__name__)
 
 
-def _compare_with_original(original: Path, quarantined: Path) -> str:
+def _compare_with_original(original: Path, quarantined: Path) -> _Outcome | Note:
     """Compare a file in the quarantine with the one in its original place; return values as for `_put_back`."""
     if _has_both_names(original, quarantined):
         quarantined.unlink()  # interrupted between link and unlink; the file is in its original place
         return "in place"
     if original.is_file() and not original.is_symlink() and original.read_bytes() == quarantined.read_bytes():
         return "copies"
-    return "something else is in its place now; it stays in the quarantine"
+    return note("place-taken")
 
 
 def _has_both_names(original: Path, quarantined: Path) -> bool:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from distingo.curation.findings import MINIMUM_SCORES, Finding
 from distingo.datasets.decoding.decode import read_bytes
 from distingo.datasets.measurements import MEASUREMENTS
+from distingo.messages.notes import note
 from distingo.records import Dataset, ManifestRow, Source
 
 _SAMPLE = 5_000
@@ -108,10 +109,10 @@ def find_file_shortcuts(manifest: Sequence[ManifestRow], task: str, *, seed: int
 
 def shortcut_findings(shortcuts: Sequence[Shortcut], task: str, threshold: float) -> Iterator[Finding]:
     """Create a finding for each shortcut, with its score."""
-    measure = "balanced accuracy" if task == "single-label" else "mean area under the ROC curve"
+    code = "shortcut-accuracy" if task == "single-label" else "shortcut-area"
     for shortcut in shortcuts:
-        than = f"{shortcut.reached:.0%} where guessing has {shortcut.chance:.0%}"
-        reason = f"{shortcut.name} alone reaches a {measure} of {than} (n = {shortcut.n:,})"
+        name = note(f"property-{shortcut.name.replace(' ', '-')}")
+        reason = note(code, name=name, reached=shortcut.reached, chance=shortcut.chance, count=shortcut.n)
         yield Finding("shortcut", "", shortcut.score, threshold, reason=reason)
 
 
@@ -122,7 +123,7 @@ def imbalance_findings(dataset: Dataset, threshold: float) -> Iterator[Finding]:
     for name in dataset.classes:
         score = 1 - counts[name] / max(most, 1)
         if score >= MINIMUM_SCORES["imbalance"]:
-            reason = f"{name} has {counts[name]:,} pictures, {largest} has {most:,}"
+            reason = note("class-sizes", name=name, count=counts[name], largest=largest, most=most)
             yield Finding("imbalance", "", score, threshold, (name,), reason=reason)
 
 

@@ -124,6 +124,7 @@ def _private_address(host: str) -> PermanentError:
     return PermanentError(
         "refused",
         f"{host} is a private address; --allow-private-addresses lets a list's own addresses be so, but no redirects",
+        code="private_address",
     )
 
 

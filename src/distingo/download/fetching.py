@@ -9,13 +9,13 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets.decoding.formats import ENDINGS
 from distingo.download.connections import Connections, parse_address
 from distingo.download.folder import DownloadFolder
 from distingo.download.records import (
-    FetchStatus,
     Limits,
     Outcome,
     PermanentError,
@@ -244,7 +244,7 @@ class _Run:
         try:
             return QueuedFile(remote, parse_address(remote.url).host)
         except PermanentError as error:
-            self._record_failure(remote, error.status, str(error), attempts=0)
+            self._record_failure(remote, error, attempts=0)
             return None
 
     def _work(self, transport: Transport) -> None:
@@ -265,7 +265,7 @@ class _Run:
         try:
             self._store(queued, part, transfer(remote, part, transport))
         except PermanentError as error:
-            self._record_failure(remote, error.status, str(error), attempts=queued.attempts, detected=error.format)
+            self._record_failure(remote, error, attempts=queued.attempts)
         except TemporaryError as error:
             self._retry_or_fail(queued, error)
             return
@@ -284,7 +284,7 @@ class _Run:
         reason = f"{error}, {queued.attempts} times" if queued.attempts > 1 else str(error)
         if (requested_wait or 0.0) > limits.longest_wait:
             reason = f"{error} and asks to wait {requested_wait:,.0f} seconds"
-        self._record_failure(queued.remote, "failed", reason, attempts=queued.attempts)
+        self._record_failure(queued.remote, PermanentError("failed", reason), attempts=queued.attempts)
         self._queue.done(queued)
 
     def _store(self, queued: QueuedFile, part: PartialFile, received: Received) -> None:
@@ -315,8 +315,7 @@ class _Run:
         part.finish(target)
         self._progress.finish(remote.name)
 
-    def _record_failure(
-        self, remote: RemoteFile, status: FetchStatus, reason: str, *, attempts: int, detected: str = ""
-    ) -> None:
-        self._folder.record(Outcome(remote.name, status, reason, "", remote.url, format=detected, attempts=attempts))
+    def _record_failure(self, remote: RemoteFile, error: PermanentError, *, attempts: int) -> None:
+        outcome = Outcome(remote.name, error.status, str(error), "", remote.url, format=error.format, code=error.code)
+        self._folder.record(replace(outcome, attempts=attempts))
         self._progress.finish(remote.name)

@@ -27,6 +27,7 @@ from distingo.datasets.corrections import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFE
 from distingo.download.records import FetchStatus, Outcome
 from distingo.errors import DataError, ResourceError, RunError, UsageError, join_faults, option, quote
 from distingo.files import parse_json, remove_half_written, require_sealed, write_json, write_text
+from distingo.messages.notes import Note
 from distingo.safe_paths import find_link_above, find_path_fault
 
 try:
@@ -259,7 +260,8 @@ def read_outcomes(path: Path) -> Iterable[Outcome]:
 
 
 def _outcome(row: dict[str, str]) -> Outcome:
-    return msgspec.convert({name: restore_cell(row[name]) for name in _COLUMNS}, Outcome, strict=False)
+    cells = {name: restore_cell(row[name]) for name in _COLUMNS if name in row or name != "code"}  # newer than 0.1
+    return msgspec.convert(cells, Outcome, strict=False)
 
 
 def _refuse_outside_paths(source: Path, root: Path, outcomes: Iterable[Outcome]) -> None:
@@ -291,7 +293,7 @@ class Gathered:
 
     folder: Path
     outcomes: tuple[Outcome, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     arrived: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property

@@ -23,6 +23,7 @@ from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.records import IMAGES, CatalogClass, Limits, Outcome, RemoteFile, find_classes, folder_names
 from distingo.errors import DataError, ResourceError, option
 from distingo.files import write_text
+from distingo.messages.notes import note
 
 ARCHIVES = "https://image-net.org/data/winter21_whole"
 """Base URL of the archives, ``<WordNet id>.tar`` (release of winter 2021)."""
@@ -87,7 +88,7 @@ def gather_imagenet(
         folder.finish()
         archives = [outcome for file in archive_files if (outcome := folder.outcome_of(file.name)) is not None]
     counts = Counter(row[1] for row in images)
-    notes = tuple(f"{name}: {counts[_labels(name)]:,} pictures" for name in folders)
+    notes = tuple(note("images-of-class", name=name, count=counts[_labels(name)]) for name in folders)
     return Gathered(output, (*archives, *others), notes, folder.arrived)
 
 
@@ -162,12 +163,10 @@ def _unpack(folder: DownloadFolder, remote: RemoteFile, name: str) -> None:
 
 
 def _missing_reason(outcome: Outcome) -> str:
-    reason = outcome.reason.partition(";")[0]
+    advice = "; this release leaves some synsets out" if outcome.status == "absent" else ""
     if outcome.format == "HTML":
-        return f"{reason}; perhaps one to log in: ask for access at https://www.image-net.org/download.php"
-    if outcome.status == "absent":
-        return f"{reason}; this release leaves some synsets out"
-    return reason
+        advice = "; perhaps one to log in: ask for access at https://www.image-net.org/download.php"
+    return outcome.reason.removesuffix(advice) + advice
 
 
 def _first_reason(folder: DownloadFolder, archives: Sequence[RemoteFile]) -> str:

@@ -24,6 +24,7 @@ from distingo.download.records import Limits, Outcome, RemoteFile
 from distingo.download.sets import NamedSet, SetLayout
 from distingo.errors import DataError, option
 from distingo.files import write_text
+from distingo.messages.notes import Note, note
 from distingo.progress import progress_bar
 from distingo.safe_paths import distinct_names, safe_name
 
@@ -61,8 +62,8 @@ def gather_set(
     command = f"distingo download {named.name}{' --raw' * raw}"
     with open_folder(output, {"command": command}) as folder:
         if not raw and folder.is_finished:
-            note = f"is here already: {_counted(named.images)}"
-            return Gathered(output, _conclude(named, folder), (note,), frozenset())
+            there = note("set-there-already", counts=_counted(named.images))
+            return Gathered(output, _conclude(named, folder), (there,), frozenset())
         address = (mirror or named.address).rstrip("/")
         files = [
             RemoteFile(f"{address}/{file.name}", name, checksum=file.checksum, size=file.size, largest=_LARGEST)
@@ -95,10 +96,10 @@ def _check_complete(named: NamedSet, outcomes: tuple[Outcome, ...]) -> None:
         )
 
 
-def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[str, ...]:
+def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[Note, ...]:
     """Convert the archives to class folders, which get their final place when all of them are complete."""
     files, making, made = folder.root / _ARCHIVES, folder.own / "making", folder.own / "made"
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     if not made.exists():
         for path in (making, *(path for path in files.iterdir() if path.is_dir())):
             shutil.rmtree(path, ignore_errors=True)  # left by an earlier run that was killed
@@ -114,7 +115,7 @@ def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[str, ...]:
     return (_counted(named.images), *notes)
 
 
-def _make_class_folders(named: NamedSet, files: Path, making: Path) -> tuple[str, ...]:
+def _make_class_folders(named: NamedSet, files: Path, making: Path) -> tuple[Note, ...]:
     with progress_bar(f"{named.name}: class folders", sum(named.images.values())) as advance:
         folders = _ClassFolders(making, advance)
         notes = _LAYOUTS[named.layout](named, files, folders)
@@ -139,8 +140,12 @@ def _conclude(named: NamedSet, folder: DownloadFolder) -> tuple[Outcome, ...]:
     return outcomes
 
 
-def _counted(images: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {split or 'pictures'}" for split, count in images.items())
+def _counted(images: Mapping[str, int]) -> Note:
+    counts = [
+        note("images-of-split", split=split, count=count) if split else note("images", count=count)
+        for split, count in images.items()
+    ]
+    return note("set-images", counts=tuple(counts))
 
 
 def _describe(named: NamedSet) -> str:
@@ -197,7 +202,7 @@ def _unpack(named: NamedSet, files: Path, at: int = 0) -> Path:
     return unpacked
 
 
-def _lay_out_idx(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+def _lay_out_idx(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[Note, ...]:
     folders.begin(named.classes)
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images = load_images(files / f"{prefix}-images-idx3-ubyte.gz")
@@ -209,7 +214,7 @@ def _lay_out_idx(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[
     return ()
 
 
-def _lay_out_cifar(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+def _lay_out_cifar(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[Note, ...]:
     """Write every image to the folder of its (fine) class."""
     test_files = sorted(_unpack(named, files).rglob("test*.bin"))
     if not test_files:
@@ -251,7 +256,7 @@ def _draw_cifar(path: Path, split: str, classes: tuple[str, ...], folders: _Clas
         folders.draw(np.ascontiguousarray(image), split, classes[label], number)
 
 
-def _lay_out_folders(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+def _lay_out_folders(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[Note, ...]:
     unpacked = _unpack(named, files)
     class_folders = []
     for split, class_folder in named.class_folders.items():
@@ -267,17 +272,15 @@ def _lay_out_folders(named: NamedSet, files: Path, folders: _ClassFolders) -> tu
         for path in sorted(folder.iterdir()):
             folders.move(path, split, label)
     other_files = [file for file in walk(unpacked) if not file.ignored]
-    return (
-        (f"{len(other_files):,} other files of the archive are left out ({other_files[0].parts[-1]} ...)",)
-        if other_files
-        else ()
-    )
+    if not other_files:
+        return ()
+    return (note("other-files-of-archive", count=len(other_files), file=other_files[0].parts[-1]),)
 
 
 _FLOWERS = {"train": "trnid", "val": "valid", "test": "tstid"}
 
 
-def _lay_out_flowers(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+def _lay_out_flowers(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[Note, ...]:
     """Convert an archive of numbered photos and the MATLAB files with their classes and splits."""
     (labels,) = _read_matlab(files / "imagelabels.mat", ["labels"])
     numbers = _read_matlab(files / "setid.mat", [*_FLOWERS.values()])
@@ -304,7 +307,7 @@ def _read_matlab(path: Path, names: list[str]) -> list[list[int]]:
     return [content[name].ravel().tolist() for name in names]
 
 
-def _lay_out_pets(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+def _lay_out_pets(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[Note, ...]:
     """Convert an archive of photos named by breed and the lists of their splits."""
     lists = _unpack(named, files, 1) / "annotations"
     splits = {split: _read_names(lists / name) for split, name in (("train", "trainval.txt"), ("test", "test.txt"))}
@@ -314,11 +317,7 @@ def _lay_out_pets(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple
         for name in names:
             folders.move(photos / f"{name}.jpg", split, _breed(name))
     other_files = sum(path.is_file() for path in photos.iterdir())
-    return (
-        (f"{other_files:,} files among the photos are in neither list of the authors, and left out",)
-        if other_files
-        else ()
-    )
+    return (note("files-in-neither-list", count=other_files),) if other_files else ()
 
 
 def _read_names(path: Path) -> list[str]:
@@ -333,7 +332,7 @@ def _breed(name: str) -> str:
     return " ".join(part.title() for part in name.rpartition("_")[0].split("_"))
 
 
-_LAYOUTS: dict[SetLayout, Callable[[NamedSet, Path, _ClassFolders], tuple[str, ...]]] = {
+_LAYOUTS: dict[SetLayout, Callable[[NamedSet, Path, _ClassFolders], tuple[Note, ...]]] = {
     "idx": _lay_out_idx,
     "cifar": _lay_out_cifar,
     "folders": _lay_out_folders,

@@ -35,6 +35,7 @@ from distingo.download.table_streaming import TableQuery, TableSource
 from distingo.download.url_lists import removed_since
 from distingo.errors import DataError, UsageError, option
 from distingo.files import content_hash, write_text
+from distingo.messages.notes import Note, note
 
 _SEVERAL = "images"
 """The folder of all images if any of them has several classes."""
@@ -340,13 +341,13 @@ def _box_rows(downloaded: _DownloadedImage, plan: _Plan) -> Iterator[tuple[str, 
         yield (downloaded.outcome.file, plan.names[box.label], *(f"{edge:.6f}" for edge in box.edges), *box.flags)
 
 
-def _notes(plan: _Plan, downloaded: Sequence[_DownloadedImage]) -> Iterator[str]:
+def _notes(plan: _Plan, downloaded: Sequence[_DownloadedImage]) -> Iterator[Note]:
     counts = Counter(index for each in downloaded for index in each.labels)
     for index, (name, total) in enumerate(zip(plan.names, plan.selection.counts, strict=True)):
-        yield f"{name}: {counts[index]:,} of the {total:,} pictures that the tables name"
+        yield note("images-of-class-named", name=name, count=counts[index], total=total)
     if plan.selection.has_several:
-        yield "some pictures have several of the classes: all are in images/, their labels in metadata.csv"
+        yield note("images-with-several-classes")
     if plan.selection.dropped:
-        yield f"left out for having several of the classes ({option('single', value=True)}): {plan.selection.dropped:,}"
+        yield note("images-dropped", option=option("single", value=True), count=plan.selection.dropped)
     if rotated := sum(plan.facts_of(each.image).rotation not in {"", "0", "0.0"} for each in downloaded):
-        yield f"not upright: {rotated:,}; metadata.csv says by how many degrees each is to be turned"
+        yield note("images-not-upright", count=rotated)

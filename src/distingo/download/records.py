@@ -19,6 +19,9 @@ FetchStatus = Literal["fetched", "absent", "refused", "failed"]
 """Downloaded and verified; not available on the server; not accepted (opted out, too large, not an image, a forbidden
 address); failed for a reason that may be temporary."""
 
+ReasonCode = Literal["", "private_address"]
+"""Codes of reasons: all addresses of the host are private; empty for any other reason."""
+
 IMAGES = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WebP", "JPEG 2000", "AVIF", "HEIF", "PPM"})
 """File formats (names of `detect_format`) that are accepted as images."""
 
@@ -121,6 +124,7 @@ class Outcome:
         format: The detected format (name of `detect_format`).
         sha256: SHA-256 of the content, in hexadecimal.
         attempts: Number of attempts in the run that determined the outcome.
+        code: Code of the reason if a program may want to know it; empty for any other reason.
     """
 
     name: str
@@ -133,6 +137,7 @@ class Outcome:
     format: str = ""
     sha256: str = ""
     attempts: int = 1
+    code: ReasonCode = ""
 
 
 class TransferError(Exception):
@@ -157,12 +162,14 @@ class PermanentError(TransferError):
     Attributes:
         status: The file's outcome.
         format: Format of the received file, if it is not an allowed one; else empty.
+        code: See `Outcome.code`.
     """
 
-    def __init__(self, status: FetchStatus, reason: str, detected: str = "") -> None:
+    def __init__(self, status: FetchStatus, reason: str, detected: str = "", *, code: ReasonCode = "") -> None:
         super().__init__(reason)
         self.status = status
         self.format = detected
+        self.code = code
 
 
 class StoppedError(TransferError):

@@ -24,6 +24,7 @@ from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.records import IMAGES, Limits, Outcome, RemoteFile
 from distingo.errors import DataError, UsageError, option
+from distingo.messages.notes import Note, note
 from distingo.options.fields import Option
 from distingo.safe_paths import distinct_names, safe_name
 
@@ -121,14 +122,14 @@ def gather_urls(
     return Gathered(output, tuple(outcomes), (*notes, *removed_since(output, outcomes)), folder.arrived)
 
 
-def removed_since(folder: Path, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+def removed_since(folder: Path, outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
     """Create a note if downloaded images are no longer in the folder."""
     count = sum(outcome.status == "fetched" and not (folder / outcome.file).exists() for outcome in outcomes)
-    flag = option("try_refused", value=True)
-    return (f"{count:,} were removed since they were fetched; {flag} fetches them again",) if count else ()
+    again = option("try_refused", value=True)
+    return (note("removed-since-fetched", count=count, option=again),) if count else ()
 
 
-def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedImage, ...], tuple[str, ...]]:
+def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedImage, ...], tuple[Note, ...]]:
     """Read a table of URLs.
 
     Args:
@@ -163,11 +164,12 @@ def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedImage, 
             code="nothing_matches",
             parameter="url_column",
         )
-    description = f"addresses in column {url!r}, labels in {label!r}" + (f", file names in {name!r}" if name else "")
+    notes = [note("columns-of-addresses", form=table.form, addresses=url, labels=label)]
+    if name:
+        notes = [note("columns-of-addresses-and-names", **notes[0].values, names=name)]
     repeated = len(table.lines) - empty - len(images_by_url)
-    notes = [f"{table.form}: {description}"]
-    notes += [f"{empty:,} rows without an address"] if empty else []
-    notes += [f"{repeated:,} rows repeat an address; their labels are taken together"] if repeated else []
+    notes += [note("rows-without-address", count=empty)] if empty else []
+    notes += [note("rows-with-same-address", count=repeated)] if repeated else []
     return tuple(images_by_url.values()), tuple(notes)
 
 

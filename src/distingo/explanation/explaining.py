@@ -30,6 +30,7 @@ from distingo.explanation.records import (
 from distingo.explanation.relevance import feature_maps, find_heat, first_filters
 from distingo.files import content_hash
 from distingo.machine.process import bind_this_thread
+from distingo.messages.notes import Note, note
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import predict_outputs
 from distingo.prediction.images import ImageLike, name_image, open_image
@@ -45,7 +46,7 @@ THUMBNAIL = 256
 
 def find_neighbors(
     folder: RunFolder, predictor: Predictor, pixels: npt.NDArray[np.uint8], count: int
-) -> tuple[tuple[Neighbor, ...], tuple[str, ...]]:
+) -> tuple[tuple[Neighbor, ...], tuple[Note, ...]]:
     """Find the nearest training images in the feature bank.
 
     Args:
@@ -59,8 +60,7 @@ def find_neighbors(
     """
     bank = predictor.model.bank
     if bank is None or count < 1:
-        why = "this run keeps no features of its training pictures, so the nearest ones are not known; train it again"
-        return (), (why,) if bank is None else ()
+        return (), (note("no-features-stored"),) if bank is None else ()
     rows = ImageProbabilities(predictor).rows(pixels[None])
     outputs = predict_outputs(predictor.model, rows, device=predictor.device, precision="float32")
     positions, distances = bank.nearest(outputs.features, count)
@@ -74,7 +74,7 @@ def find_neighbors(
     return tuple(neighbors), ()
 
 
-def note_training_image(folder: RunFolder, image: Path) -> tuple[str, ...]:
+def note_training_image(folder: RunFolder, image: Path) -> tuple[Note, ...]:
     """Return a note if a file is in the train or validation split of the run.
 
     Args:
@@ -85,7 +85,7 @@ def note_training_image(folder: RunFolder, image: Path) -> tuple[str, ...]:
     content = content_hash(image.read_bytes())
     files = {row.file for row in records.manifest if row.content == content}
     split = next((row.split for row in records.split if row.file in files and row.split != "test"), None)
-    return () if split is None else (f"the picture is one of those on the {split} split of this run",)
+    return () if split is None else (note("image-on-split-of-run", split=note(split)),)
 
 
 def _open(records: RunRecords, file: str) -> npt.NDArray[np.uint8] | None:
@@ -256,13 +256,13 @@ def _column(label: str, classes: tuple[str, ...]) -> int:
     return classes.index(label)
 
 
-def _choose(order: np.ndarray, predicted: np.ndarray) -> tuple[list[int], tuple[str, ...]]:
+def _choose(order: np.ndarray, predicted: np.ndarray) -> tuple[list[int], tuple[Note, ...]]:
     shown = [int(at) for at in order if predicted[at]]
     if not shown:
-        return [int(order[0])], ("no label reaches its threshold; the most probable one is explained",)
+        return [int(order[0])], (note("no-label-reaches-threshold"),)
     if len(shown) > MAX_CLASSES:
         left = len(shown) - MAX_CLASSES
-        return shown[:MAX_CLASSES], (f"{left} more given labels are not shown; {option('classes')} asks for one",)
+        return shown[:MAX_CLASSES], (note("labels-not-explained", count=left, option=option("classes")),)
     return shown, ()
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from distingo.messages.notes import Note
 from distingo.records import Task
 from distingo.runs.predictions import Box
 
@@ -139,7 +140,7 @@ class Explanation:
     given: tuple[str, ...]
     classes: tuple[ClassExplanation, ...]
     neighbors: tuple[Neighbor, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __repr__(self) -> str:
         explained = ", ".join(repr(each.heat.label) for each in self.classes) or "no class"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -65,6 +65,28 @@ def text_note(text: str) -> Note:
 def read_notes(content: Sequence[object]) -> tuple[Note, ...]:
     """Create notes from a list of their JSON forms, see `Note.from_json`."""
     return tuple(map(Note.from_json, content))
+
+
+def write_values(said: Note | None) -> str:
+    """Encode a note's values as JSON for the cell of a table next to its code; empty if there are none."""
+    return json.dumps(asdict(said)["values"], ensure_ascii=False) if said and said.values else ""
+
+
+def read_cells(code: str, values: str | None) -> Note | None:
+    """Create a note from two cells of a table.
+
+    Args:
+        code: The note's code; empty if there is no note.
+        values: As from `write_values`; None if the table has no such column, and `code` is a literal text.
+
+    Raises:
+        TypeError: The values are not those of a note.
+        ValueError: The values are not JSON, or nested too deeply.
+        RecursionError: They are nested far too deeply.
+    """
+    if not code or values is None:
+        return text_note(code) if code else None
+    return Note.from_json({"code": code, "values": json.loads(values) if values else {}})
 
 
 def name_first(names: Sequence[str | Note], most: int) -> tuple[str | Note, ...]:

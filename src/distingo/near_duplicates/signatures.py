@@ -96,18 +96,18 @@ SYMMETRIES = range(8)
 
 _ACROSS, _DOWN, _TRANSPOSED = 1, 2, 4
 
-SYMMETRY_NAMES: tuple[str, ...] = (
+SYMMETRY_CODES: tuple[str, ...] = (
     "",
     "mirrored",
-    "mirrored and turned by 180 degrees",
-    "turned by 180 degrees",
-    "mirrored and turned by 90 degrees",
-    "turned by 90 degrees",
-    "turned by 90 degrees",
-    "mirrored and turned by 90 degrees",
+    "mirrored-and-turned-180",
+    "turned-180",
+    "mirrored-and-turned-90",
+    "turned-90",
+    "turned-90",
+    "mirrored-and-turned-90",
 )
-"""For each symmetry, what was done to one of the images; the direction of a quarter turn is left open, as the two
-images have no order."""
+"""For each symmetry, the code of a note on what was done to one of the images; the direction of a quarter turn is left
+open, as the two images have no order."""
 
 
 def turn(images: npt.NDArray[Any], symmetries: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:

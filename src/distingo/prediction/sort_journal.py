@@ -16,6 +16,7 @@ from typing import Literal, get_args
 from distingo.errors import DataError, join_faults, quote
 from distingo.files import content_hash
 from distingo.journals import Line, parse_first, parse_line, read_lines, remove_unfinished_copies
+from distingo.messages.notes import Note, note
 from distingo.progress import progress_bar
 from distingo.safe_paths import find_link_above, find_path_fault
 
@@ -156,7 +157,7 @@ class Unsorting:
     folder: Path
     removed: int
     gone: int
-    left: tuple[tuple[str, str], ...]
+    left: tuple[tuple[str, Note], ...]
 
 
 def undo_sorting(folder: Path) -> Unsorting:
@@ -178,21 +179,21 @@ def undo_sorting(folder: Path) -> Unsorting:
         )
     journal = journal or SortJournal("link", "", ())
     removed = gone = 0
-    left: list[tuple[str, str]] = []
+    left: list[tuple[str, Note]] = []
     with progress_bar("Taking back", len(journal.placements)) as advance:
         for placement in reversed(journal.placements):
             outcome = _remove_placement(folder, placement)
             removed += outcome == "removed"
             gone += outcome == "gone"
-            if outcome not in {"removed", "gone"}:
+            if isinstance(outcome, Note):
                 left.append((placement.path, outcome))
             advance()
     _clear(folder, journal, keep_journal=bool(left))
     return Unsorting(folder, removed, gone, tuple(left))
 
 
-def _remove_placement(folder: Path, placement: Placement) -> str:
-    """Remove one copy or link; return ``removed``, ``gone``, or the reason for keeping it."""
+def _remove_placement(folder: Path, placement: Placement) -> Literal["removed", "gone"] | Note:
+    """Remove one copy or link; return the reason if it is kept."""
     target = folder / placement.path
     try:
         if not os.path.lexists(target):
@@ -202,21 +203,21 @@ def _remove_placement(folder: Path, placement: Placement) -> str:
             return why
         target.unlink()
     except OSError as error:
-        return f"can't be taken away ({error.strerror or type(error).__name__})"
+        return note("cannot-remove", error=error.strerror or type(error).__name__)
     return "removed"
 
 
-def _reason_to_keep(placement: Placement, target: Path) -> str:
+def _reason_to_keep(placement: Placement, target: Path) -> Note | None:
     source = Path(placement.source)
     if target.is_symlink():
-        return "is another link now" if placement.content or target.readlink() != source else ""
+        return note("another-link-now") if placement.content or target.readlink() != source else None
     if not placement.content or not target.is_file() or content_hash(target.read_bytes()) != placement.content:
-        return "has changed since it was put there"
+        return note("changed-since-placed")
     if source.exists() and source.samefile(target):
-        return f"is the only copy: {placement.source} is the same file"
+        return note("only-copy-same-file", file=placement.source)
     if not source.is_file() or content_hash(source.read_bytes()) != placement.content:
-        return f"is the only copy: {placement.source} has changed or is gone"
-    return ""
+        return note("only-copy", file=placement.source)
+    return None
 
 
 def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:

@@ -221,7 +221,7 @@ class ReviewSession:
             "findings": [
                 {
                     "kind": finding.kind,
-                    "reason": finding.reason,
+                    "reason": str(finding.reason or ""),
                     "score": finding.score,
                     "threshold": finding.threshold,
                     "counts": finding.counts,
@@ -240,7 +240,9 @@ class ReviewSession:
         decision: DecisionAnswer | None = None
         if decided is not None:
             decision = {"action": decided.action, "labels": decided.labels, "kinds": decided.kinds}
-        unreadable = next((finding.reason for finding in question.findings if finding.kind == "unreadable"), "")
+        unreadable = next(
+            (str(finding.reason or "") for finding in question.findings if finding.kind == "unreadable"), ""
+        )
         return {
             "file": image.file,
             "labels": image.labels,

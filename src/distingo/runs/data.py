@@ -7,17 +7,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from distingo.csv_files import join_labels, read_split_name, read_table, split_labels, write_table
 from distingo.datasets.splits.splitting import order_split
 from distingo.errors import RunError
-from distingo.messages.notes import Note, note, text_note
+from distingo.messages.notes import Note, note, read_cells, write_values
 from distingo.records import (
     HOLDS_CORRECTIONS,
     HOLDS_PROVENANCE,
@@ -76,7 +75,7 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
             row.same_as,
             " ".join(map(str, row.lines)),
             " ".join(row.notes),
-            _values_of(row.reason),
+            write_values(row.reason),
         )
         for row in rows
     )
@@ -139,20 +138,12 @@ def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
     )
 
 
-def _values_of(reason: Note | None) -> str:
-    if reason is None or not reason.values:
-        return ""
-    return json.dumps(asdict(reason)["values"], ensure_ascii=False)
-
-
 def _reason(path: Path, line: int, fields: dict[str, str]) -> Note | None:
     reason, values = fields["reason"], fields.get(_VALUES)
-    if not reason:
-        return None
-    if values is None:
-        return Note(_OWN_IN_0_1[reason]) if reason in _OWN_IN_0_1 else text_note(reason)
+    if values is None and reason in _OWN_IN_0_1:
+        return Note(_OWN_IN_0_1[reason])
     try:
-        return Note.from_json({"code": reason, "values": json.loads(values) if values else {}})
+        return read_cells(reason, values)
     except (TypeError, ValueError, RecursionError) as error:
         why = f"{path}: line {line} is damaged (the values of its reason: {error})"
         raise RunError(why, code="damaged_line") from error

@@ -16,6 +16,7 @@ from distingo.datasets.decoding.formats import ENDINGS
 from distingo.datasets.walking import is_hidden_folder
 from distingo.errors import DataError, ResourceError, UsageError, option, suggest_names
 from distingo.files import write_bytes
+from distingo.messages.notes import Note, note
 from distingo.progress import progress_bar
 from distingo.records import Task
 from distingo.safe_paths import safe_name
@@ -47,7 +48,7 @@ class CorrectedData:
     classes: dict[str, int]
     unlabeled: int
     superseded: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def export_store(path: Path, folder: Path, model: str | None = None) -> CorrectedData:
@@ -174,12 +175,12 @@ def _provenance(row: tuple[str, StoredCorrection]) -> tuple[object, ...]:
     )
 
 
-def _describe(classes: Counter[str], task: Task, *, by_folder: bool) -> tuple[str, ...]:
-    notes: list[str] = []
+def _describe(classes: Counter[str], task: Task, *, by_folder: bool) -> tuple[Note, ...]:
+    notes: list[Note] = []
     if len(classes) < 2 and task == "single-label":
-        notes.append("all images are of one class: add them to the data that the model was trained on, and train again")
+        notes.append(note("corrections-of-one-class"))
     if task == "single-label" and not by_folder:
-        notes.append(f"{LABELS_NAME} holds the labels, as not every class's name can be a folder's")
+        notes.append(note("class-names-not-for-folders", file=LABELS_NAME))
     if task == "single-label" and not by_folder and any("|" in name or ";" in name or "\t" in name for name in classes):
-        notes.append("a class's name holds a delimiter: train with --delimiter ''")
+        notes.append(note("delimiter-in-class-name"))
     return tuple(notes)

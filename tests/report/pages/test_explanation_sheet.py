@@ -16,6 +16,7 @@ from distingo.explanation.records import (
     Neighbor,
     NetworkLayers,
 )
+from distingo.messages.notes import text_note
 from distingo.report.pages.explanation_sheet import WIDTH, chance, describe_class, explanation_title, write_explanation
 from distingo.report.pages.samples import write_layers
 
@@ -44,7 +45,7 @@ def explanation(*classes: ClassExplanation, size: tuple[int, int] = (120, 200)) 
         given=("猫",),
         classes=classes,
         neighbors=(neighbor, replace(neighbor, labels=("قطط",), image=None)),
-        notes=("a note that is long " * 12,),
+        notes=(text_note("a note that is long " * 12),),
     )
 
 
