@@ -10,7 +10,7 @@ from distingo.api.keywords import resolve_language
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError
 from distingo.language import Language, use_language
-from distingo.options.fields import as_names, as_paths
+from distingo.options.fields import as_names, as_paths, warn_of_former_names
 from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 
@@ -35,6 +35,7 @@ def explain(
     neighbors: int = 8,
     device: str = "auto",
     max_pixels: int | None = None,
+    neighbours: int | None = None,
 ) -> Explanation:
     """Explain a prediction by heat maps, a check of these maps, and the nearest training images.
 
@@ -48,6 +49,7 @@ def explain(
         device: Where a network computes.
         max_pixels: Maximum number of pixels; a larger image is not read. None takes the run's own limit, else
             178,956,970 (no limit for images in memory).
+        neighbours: The former name of `neighbors`.
 
     Returns:
         Heat maps as arrays with the effect of occluding their hottest parts, probabilities and nearest images.
@@ -63,6 +65,9 @@ def explain(
     from distingo.report.pages.explanation_sheet import write_explanation
     from distingo.report.pages.samples import write_layers
 
+    if neighbours is not None:
+        warn_of_former_names(["neighbours"])
+        neighbors = neighbours
     if not 0 <= neighbors <= _MOST_NEIGHBORS:
         raise UsageError(
             f"neighbors {neighbors}: give 0 to {_MOST_NEIGHBORS}", code="out_of_range", parameter="neighbors"

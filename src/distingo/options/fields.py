@@ -226,6 +226,7 @@ FORMER_NAMES = {
     "threshold_wanted": "threshold_target",
     "max_pictures": "max_images",
     "pictures_mirror": "images_mirror",
+    "neighbours": "neighbors",
 }
 """Current names of options by their names in version 0.1, which are accepted in this version only."""
 
