@@ -153,7 +153,7 @@ def status_name(status: ManifestStatus) -> str:
         case "conflict":
             return gettext("found under two classes")
         case "missing":
-            return gettext("named by the table, but not there")
+            return gettext("named by the table, but missing")
         case "duplicate":
             return gettext("copies of another picture")
         case "ignored":

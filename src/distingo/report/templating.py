@@ -30,14 +30,14 @@ def page_messages() -> dict[str, str]:
         "comma": gettext(", "),
         "notEmbedded": gettext("not embedded"),
         "is": gettext("is %(names)s", names="{names}"),
-        "withoutLabel": gettext("is without label"),
+        "withoutLabel": gettext("has no label"),
         "recognised": gettext("%(name)s recognized", name="{name}"),
-        "takenFor": gettext("%(truth)s taken for %(predicted)s", truth="{truth}", predicted="{predicted}"),
+        "takenFor": gettext("%(truth)s predicted as %(predicted)s", truth="{truth}", predicted="{predicted}"),
         "predicted": gettext("true class %(truth)s, predicted %(predicted)s", truth="{truth}", predicted="{predicted}"),
-        "found": gettext("%(label)s is there and was given", label="{label}"),
-        "missed": gettext("%(label)s is there and was denied", label="{label}"),
-        "invented": gettext("%(label)s is absent and was given", label="{label}"),
-        "rest": gettext("%(label)s is absent and was denied", label="{label}"),
+        "found": gettext("%(label)s is present and predicted", label="{label}"),
+        "missed": gettext("%(label)s is present and not predicted", label="{label}"),
+        "invented": gettext("%(label)s is absent and predicted", label="{label}"),
+        "rest": gettext("%(label)s is absent and not predicted", label="{label}"),
     }
 
 
@@ -53,10 +53,10 @@ SETTINGS: Final[tuple[str, ...]] = (
     *(marked("positive weights"), marked("augment"), marked("normalize"), marked("ema decay"), marked("mode")),
     *(marked("weights"), marked("head"), marked("views"), marked("layer decay"), marked("batch norm")),
     *(marked("unfreeze epochs"), marked("monitor"), marked("patience"), marked("threshold aim")),
-    *(marked("threshold wanted"), marked("seed"), marked("validation"), marked("test"), marked("precision")),
+    *(marked("threshold target"), marked("seed"), marked("validation"), marked("test"), marked("precision")),
     *(marked("engine"), marked("device"), marked("folder"), marked("layout"), marked("task"), marked("classes")),
     *(marked("compared"), marked("too small to compare"), marked("from similarity"), marked("pairs"), marked("groups")),
-    *(marked("largest group"), marked("changed splits for it"), marked("groups taken apart")),
+    *(marked("largest group"), marked("changed splits for it"), marked("divided groups")),
     marked("pairs on two splits"),
     *(marked("system"), marked("processor"), marked("cores"), marked("threads")),
 )

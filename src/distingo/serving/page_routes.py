@@ -30,10 +30,12 @@ def _frame() -> dict[str, str]:
         "percent": percent_sign(),
         "comma": gettext(", "),
         "heading": gettext("What does the picture show?"),
-        "privacy": gettext("Pictures go to this server only, and it keeps none of them."),
-        "privacyWithCorrections": gettext("Pictures go to this server only. It keeps none but those that you correct."),
+        "privacy": gettext("Pictures are sent to this server only, which does not store them."),
+        "privacyWithCorrections": gettext(
+            "Pictures are sent to this server only. It stores only those that you correct."
+        ),
         "drop": gettext("Drop pictures here, or paste them"),
-        "dropNow": gettext("Let go: the pictures are looked at"),
+        "dropNow": gettext("Drop the pictures to classify them"),
         "choose": gettext("Choose pictures"),
         "photograph": gettext("Take a photograph"),
         "skip": gettext("Skip to the results"),
@@ -53,26 +55,27 @@ def _options() -> dict[str, str]:
         "atMostWrong": gettext("only if at most %(share)s are wrong", share="{share}"),
         "sets": gettext("Possible classes"),
         "noSet": gettext("are not listed"),
-        "holding": gettext("with %(share)s certainty", share="{share}"),
+        "holding": gettext("at %(share)s coverage", share="{share}"),
     }
 
 
 def _answers() -> dict[str, str]:
     return {
-        "looking": gettext("Looking at the picture …"),
-        "busy": gettext("The server is busy; it is asked again …"),
+        "looking": gettext("Classifying the picture …"),
+        "busy": gettext("The server is busy; trying again …"),
         "dontKnow": gettext("I don’t know."),
         "notSure": gettext(
-            "The model is not sure enough for what was asked: at most %(share)s wrong answers.", share="{share}"
+            "The model is not confident enough for the requested share of at most %(share)s wrong answers.",
+            share="{share}",
         ),
-        "unlike": gettext("The picture is unlike those the model was trained on. What it says here may mean nothing."),
-        "bestGuess": gettext("If it had to say: %(label)s, %(share)s.", label="{label}", share="{share}"),
+        "unlike": gettext("The picture is unlike those of training, so this prediction may be meaningless."),
+        "bestGuess": gettext("Best guess: %(label)s, %(share)s.", label="{label}", share="{share}"),
         "noLabel": gettext("None of the labels"),
-        "noneReached": gettext("No label reaches the probability from which it is given."),
-        "setOf": gettext("Possible with %(share)s certainty:", share="{share}"),
-        "emptySet": gettext("With %(share)s certainty the set of possible classes is empty.", share="{share}"),
-        "givenFrom": gettext("given from %(share)s on", share="{share}"),
-        "marks": gettext("The marks on the bars: from which probability on a label is given."),
+        "noneReached": gettext("No label reaches its threshold."),
+        "setOf": gettext("Possible at %(share)s coverage:", share="{share}"),
+        "emptySet": gettext("At %(share)s coverage the set of possible classes is empty.", share="{share}"),
+        "givenFrom": gettext("predicted from %(share)s on", share="{share}"),
+        "marks": gettext("The marks on the bars are the thresholds from which a label is predicted."),
         "scaled": gettext(
             "scaled down to %(width)s × %(height)s before it was sent", width="{width}", height="{height}"
         ),
@@ -86,9 +89,9 @@ def _explanations() -> dict[str, str]:
         "why": gettext("Show why"),
         "heat": gettext("Heat map"),
         "opacity": gettext("Opacity"),
-        "speaksFor": gettext("What speaks for %(label)s: the brighter, the more.", label="{label}"),
-        "nothingSpeaks": gettext("Nothing in the picture can be shown to speak for the answer."),
-        "neighbors": gettext("Most like it in training"),
+        "speaksFor": gettext("What supports %(label)s: brighter means more.", label="{label}"),
+        "nothingSpeaks": gettext("No part of the picture can be shown to support the answer."),
+        "neighbors": gettext("Most similar in training"),
         "noTrainingPicture": gettext("not kept"),
         "neighbor": gettext("training picture: %(label)s", label="{label}"),
         "distance": gettext("distance %(number)s", number="{number}"),
@@ -104,10 +107,10 @@ def _corrections() -> dict[str, str]:
         "add": gettext("Add"),
         "send": gettext("Send"),
         "cancel": gettext("Cancel"),
-        "keptBy": gettext("The owner of this server keeps the picture with your answer, and nothing about you."),
+        "keptBy": gettext("The owner of this server stores the picture with your answer, and nothing about you."),
         "unknownClass": gettext("%(label)s is none of the model’s classes.", label="{label}"),
         "chooseOne": gettext("Choose a class first."),
-        "thanks": gettext("Thank you. It is kept as %(labels)s.", labels="{labels}"),
+        "thanks": gettext("Thank you. Stored as %(labels)s.", labels="{labels}"),
         "withoutLabel": gettext("a picture without label"),
         "change": gettext("Change"),
     }
@@ -116,12 +119,12 @@ def _corrections() -> dict[str, str]:
 def _history() -> dict[str, str]:
     return {
         "history": gettext("History"),
-        "historyLead": gettext("It is kept in this browser only."),
+        "historyLead": gettext("Stored in this browser only."),
         "keepHistory": gettext("Keep a history"),
         "clearHistory": gettext("Clear the history"),
         "clearAsk": gettext("Clear the whole history? It can’t be brought back."),
         "clear": gettext("Clear"),
-        "historyEmpty": gettext("Nothing is kept yet."),
+        "historyEmpty": gettext("Nothing is stored yet."),
         "fromHistory": gettext("from the history, %(time)s", time="{time}"),
     }
 
@@ -131,13 +134,13 @@ def _errors() -> dict[str, str]:
         "again": gettext("Try again"),
         "key": gettext("This server asks for a key"),
         "keyLabel": gettext("Key"),
-        "keyText": gettext("It is kept until this tab is closed."),
-        "goOn": gettext("Go on"),
+        "keyText": gettext("Stored until this tab is closed."),
+        "goOn": gettext("Continue"),
         "error400": gettext("The server does not understand the request."),
-        "error401": gettext("The key is not right."),
+        "error401": gettext("The key is wrong."),
         "error403": gettext("The server does not allow this."),
         "error413": gettext("The picture is too large for this server."),
-        "error415": gettext("This is no picture in a format that the server takes."),
+        "error415": gettext("This is not a picture in a format that the server accepts."),
         "error422": gettext("The server can’t answer for this picture."),
         "error429": gettext("Too many requests came; wait a moment."),
         "error503": gettext("The server is too busy; try again in a moment."),

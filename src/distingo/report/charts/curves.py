@@ -316,7 +316,7 @@ def _reliability(name: str, calibration: Calibration) -> ReliabilityChart:
                 y(entry.high),
                 round(2.5 + 2.5 * (entry.count / most) ** 0.5, 1),
                 gettext(
-                    "%(number)s: said %(probability)s, right %(frequency)s",
+                    "%(number)s: mean probability %(probability)s, correct %(frequency)s",
                     number=count(entry.count),
                     probability=percent(entry.probability),
                     frequency=percent(entry.frequency),

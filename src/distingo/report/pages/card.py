@@ -41,21 +41,22 @@ _PATH = re.compile(r"(?:^|[\s('\"])(?:~?/|[A-Za-z]:[\\/])")
 def intended_against(records: RunRecords) -> tuple[str, ...]:
     """Uses that the model is not intended for."""
     if records.task == "multi-label":
-        unknown = gettext("Anything else than these labels: it has no words for it, and says so by giving no label.")
+        unknown = gettext("Anything other than these labels: the model has no label for it and predicts none.")
     else:
         unknown = gettext(
-            "Pictures of anything else: it answers one of its classes even where none fits, often with confidence."
+            "Pictures of anything else: the model predicts one of its classes even if none fits, "
+            "often with high confidence."
         )
     return (
         unknown,
         gettext(
-            "Pictures taken in another way (another camera, light, angle or cut) before it has been evaluated on such "
-            "pictures: `distingo evaluate` does that."
+            "Pictures taken under other conditions (another camera, light, angle or crop) until "
+            "it has been evaluated on such pictures with `distingo evaluate`."
         ),
         gettext("Decisions about people’s health, safety or rights without a person who checks them."),
         gettext(
-            "Counting how often something occurs elsewhere: its probabilities lean on how often it occurred in "
-            "training."
+            "Estimating how often something occurs elsewhere: the probabilities depend on how "
+            "often it occurred in training."
         ),
     )
 
@@ -82,15 +83,15 @@ def _contains_path(value: object) -> bool:
 def _kind(model: ModelFacts) -> tuple[str, ...]:
     backbone = model.backbone
     if model.kind == "classic":
-        return (gettext("A classic model, fitted at once; no neural network."),)
+        return (gettext("A classic model, fitted without epochs; no neural network."),)
     if backbone is None or model.mode == "scratch":
-        return (gettext("A neural network, trained from fresh weights."),)
+        return (gettext("A neural network, trained from random weights."),)
     license_name = backbone.license or gettext("unknown")
     if model.mode == "frozen":
         return (
             gettext(
-                "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. License "
-                "of the backbone’s weights: %(license)s.",
+                "A head (%(head)s) on the pretrained backbone %(name)s, which was not changed. "
+                "License of the backbone’s weights: %(license)s.",
                 head=model.head,
                 name=backbone.name,
                 license=license_name,
@@ -98,8 +99,8 @@ def _kind(model: ModelFacts) -> tuple[str, ...]:
         )
     return (
         gettext(
-            "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. License "
-            "of the backbone’s weights: %(license)s.",
+            "The pretrained backbone %(name)s with a head (%(head)s), fine-tuned as a whole. "
+            "License of the backbone’s weights: %(license)s.",
             head=model.head,
             name=backbone.name,
             license=license_name,
@@ -110,12 +111,12 @@ def _kind(model: ModelFacts) -> tuple[str, ...]:
 def _sight(model: ModelFacts) -> tuple[str, ...]:
     shown = model.image_spec
     if shown is None:
-        descriptors = gettext("It sees descriptors of color and texture, not pixels.")
+        descriptors = gettext("Input: descriptors of color and texture, not pixels.")
         return (descriptors,) if model.name == "descriptors" else ()
     size = f"{shown.width} × {shown.height}"
     if shown.channels == 1:
-        return (gettext("It sees gray pictures of %(size)s pixels (width × height).", size=size),)
-    return (gettext("It sees color pictures of %(size)s pixels (width × height).", size=size),)
+        return (gettext("Input: gray pictures of %(size)s pixels (width × height).", size=size),)
+    return (gettext("Input: color pictures of %(size)s pixels (width × height).", size=size),)
 
 
 def _length(records: RunRecords, best: EpochRecord | None) -> tuple[str, ...]:
@@ -123,7 +124,7 @@ def _length(records: RunRecords, best: EpochRecord | None) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Epochs: %(epochs)s; kept is number %(best)s, the best on the validation pictures.",
+            "Epochs: %(epochs)s; the weights are those of epoch %(best)s, the best on the validation pictures.",
             epochs=count(len(records.history)),
             best=best.epoch,
         ),

@@ -40,7 +40,7 @@ def leaks(records: RunRecords) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Pictures that are almost the same lie on two splits, which flatters the scores: %(pairs)s.",
+            "Pictures that are almost the same are on two splits, so the scores are too high: %(pairs)s.",
             pairs=counted(counts.straddling_pairs, "pair", "pairs"),
         ),
     )
@@ -54,15 +54,15 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Pictures that are almost the same were not looked for on both splits; if there are some, the scores "
-            "flatter (distingo check finds them)."
+            "Pictures that are almost the same were not searched for across splits; if there are "
+            "any, the scores are too high (distingo check finds them)."
         ),
     )
 
 
 def _evaluation_remarks(records: RunRecords) -> tuple[str, ...]:
     if records.evaluation is None:
-        return (gettext("Not evaluated on test pictures: nothing is known about how well it does."),)
+        return (gettext("Not evaluated on test pictures: its performance is unknown."),)
     evaluated = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
     return evaluated(records.evaluation, records.model).remarks
 
@@ -87,7 +87,7 @@ def _imbalance(records: RunRecords) -> tuple[str, ...]:
         return ()
     few = [row for row in rows if row.number < FEW_IMAGES]
     sentence = gettext(
-        "Lopsided training pictures: %(most)s of %(largest)s, %(least)s of %(smallest)s.",
+        "Unbalanced training pictures: %(most)s of %(largest)s, %(least)s of %(smallest)s.",
         most=count(rows[0].number),
         largest=isolated(rows[0].name),
         least=count(rows[-1].number),
@@ -109,13 +109,15 @@ def _shortcut(records: RunRecords) -> tuple[str, ...]:
     if not shortcuts or shortcuts[0].score < DEFAULT_THRESHOLDS["shortcut"]:
         return ()
     dimensions = gettext(
-        "A possible shortcut: the dimensions of the images alone distinguish the classes (%(share)s of the way from "
-        "guessing to certainty). The model may have learned what goes with them instead of what is shown.",
+        "A possible shortcut: the dimensions of the images alone distinguish the classes "
+        "(%(share)s of the way from guessing to perfect). The model may have learned what "
+        "goes with them instead of what is shown.",
         share=percent(shortcuts[0].score, 0),
     )
     formats = gettext(
-        "A possible shortcut: the format of the files alone distinguishes the classes (%(share)s of the way from "
-        "guessing to certainty). The model may have learned what goes with it instead of what is shown.",
+        "A possible shortcut: the format of the files alone distinguishes the classes "
+        "(%(share)s of the way from guessing to perfect). The model may have learned what "
+        "goes with it instead of what is shown.",
         share=percent(shortcuts[0].score, 0),
     )
     return (dimensions if shortcuts[0].name == "dimensions" else formats,)

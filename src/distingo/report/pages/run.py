@@ -143,8 +143,9 @@ def _unjudged_labels(best: EpochRecord | None) -> Summary:
     if best is None or best.validation_mean_average_precision is None:
         return Summary("", gettext("Not evaluated on test pictures yet."), "")
     sentence = gettext(
-        "Not evaluated on test pictures yet; mean average precision %(figure)s on the validation pictures at epoch "
-        "%(epoch)s, which flatters: it chose that epoch.",
+        "Not evaluated on test pictures yet; mean average precision %(figure)s on the "
+        "validation pictures at epoch %(epoch)s, which is optimistic, as it selected that "
+        "epoch.",
         figure=FIGURE,
         epoch=best.epoch,
     )
@@ -287,8 +288,8 @@ def _unjudged(best: EpochRecord | None) -> Summary:
     if best is None or best.validation_accuracy is None:
         return Summary("", gettext("Not evaluated on test pictures yet."), "")
     sentence = gettext(
-        "Not evaluated on test pictures yet; right on %(figure)s of the validation pictures at epoch %(epoch)s, which "
-        "flatters: it chose that epoch.",
+        "Not evaluated on test pictures yet; %(figure)s of the validation pictures correct "
+        "at epoch %(epoch)s, which is optimistic, as they selected that epoch.",
         figure=FIGURE,
         epoch=best.epoch,
     )

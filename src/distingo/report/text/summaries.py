@@ -163,8 +163,8 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
     found = percent(weakest.recall, int(weakest.recall > 0.99))
     return (
         gettext(
-            "Weakest class: %(name)s, found in %(found)s of its %(images)s; most often taken for %(other)s "
-            "(%(times)s).",
+            "Weakest class: %(name)s, found in %(found)s of its %(images)s; most often predicted "
+            "as %(other)s (%(times)s).",
             name=isolated(weakest.name),
             found=found,
             images=counted(weakest.support, "picture", "pictures"),
@@ -205,8 +205,8 @@ def _lopsided(evaluation: Evaluation) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Rare classes do worse than common ones: averaged over classes, %(balanced)s are found (balanced "
-            "accuracy), against %(accuracy)s over pictures.",
+            "Rare classes do worse than frequent ones: averaged over classes, %(balanced)s are "
+            "correct (balanced accuracy), against %(accuracy)s over pictures.",
             balanced=percent(balanced.value),
             accuracy=percent(accuracy.value),
         ),
@@ -270,9 +270,9 @@ def _meaning(value: float, scored: list[LabelScores], n: int) -> tuple[str, ...]
     chance = sum(scores.support for scores in scored) / (n * len(scored))
     return (
         gettext(
-            "What that means: sort the pictures by a label’s probability and stop at each one that really has the "
-            "label; on average %(value)s of the pictures up to there have it. In an order of chance it would be "
-            "%(chance)s.",
+            "What this means: sort the pictures by a label’s probability and stop at each one "
+            "that has the label; on average %(value)s of the pictures up to there have it. In a "
+            "random order it would be %(chance)s.",
             value=percent(value, 0),
             chance=percent(chance, 0),
         ),
@@ -290,8 +290,8 @@ def _hits(evaluation: Evaluation, model: str) -> tuple[str, ...]:
     ]
     return (
         gettext(
-            "For %(share)s of the pictures with labels, at least one of the three most probable labels is "
-            "right%(beside)s.",
+            "For %(share)s of the pictures with labels, at least one of the three most probable "
+            "labels is correct%(beside)s.",
             share=percent(own.value, 0),
             beside=gettext(" (%(others)s)", others=gettext("; ").join(others)) if others else "",
         ),
@@ -306,8 +306,8 @@ def _best_and_worst(scored: list[LabelScores], n: int) -> tuple[str, ...]:
     best, worst = (choose(ranked, key=lambda entry: entry[0] - entry[1]) for choose in (max, min))
     return (
         gettext(
-            "Furthest above chance: %(best)s, %(best_value)s where chance gives %(best_chance)s; least: %(worst)s, "
-            "%(worst_value)s where chance gives %(worst_chance)s.",
+            "Farthest above chance: %(best)s, %(best_value)s (chance: %(best_chance)s); least: "
+            "%(worst)s, %(worst_value)s (chance: %(worst_chance)s).",
             best=isolated(best[2].name),
             best_value=percent(best[0], 0),
             best_chance=percent(best[1], 0),

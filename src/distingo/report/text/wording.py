@@ -20,31 +20,31 @@ def score_descriptions() -> dict[str, tuple[str, str]]:
 def label_meanings() -> dict[str, str]:
     """Return the meanings of scores for multi-label data, where they differ from those for classes."""
     return {
-        "precision_macro": gettext("of the pictures called a label, the share that is; every label counts the same"),
-        "recall_macro": gettext("of a label's pictures, the share found; every label counts the same"),
-        "f1_macro": gettext("harmonic mean of precision and recall; every label counts the same"),
+        "precision_macro": gettext("share of the pictures predicted with a label that have it, averaged over labels"),
+        "recall_macro": gettext("share of a label's pictures that are found, averaged over labels"),
+        "f1_macro": gettext("harmonic mean of precision and recall, averaged over labels"),
     }
 
 
 def _single_label() -> dict[str, tuple[str, str]]:
-    by_images = gettext("classes count by their number of pictures")
+    by_images = gettext("classes weighted by their number of pictures")
     return {
-        "accuracy": (gettext("Accuracy"), gettext("share of pictures given their true class")),
+        "accuracy": (gettext("Accuracy"), gettext("share of pictures whose class is predicted correctly")),
         "balanced_accuracy": (
             gettext("Balanced accuracy"),
             gettext("recall averaged over classes, so that rare ones count as much"),
         ),
         "precision_macro": (
             gettext("Precision, macro"),
-            gettext("of the pictures called a class, the share that is; every class counts the same"),
+            gettext("share of the pictures predicted as a class that belong to it, averaged over classes"),
         ),
         "recall_macro": (
             gettext("Recall, macro"),
-            gettext("of a class's pictures, the share found; every class counts the same"),
+            gettext("share of a class's pictures that are found, averaged over classes"),
         ),
         "f1_macro": (
             gettext("F1, macro"),
-            gettext("harmonic mean of precision and recall; every class counts the same"),
+            gettext("harmonic mean of precision and recall, averaged over classes"),
         ),
         "precision_weighted": (gettext("Precision, weighted"), by_images),
         "recall_weighted": (gettext("Recall, weighted"), by_images),
@@ -59,40 +59,40 @@ def _several_labels() -> dict[str, tuple[str, str]]:
         "mean_average_precision": (gettext("Mean average precision"), ""),
         "mean_average_precision_macro": (
             gettext("Mean average precision, macro"),
-            gettext("how well each label's probabilities rank pictures; every label counts the same"),
+            gettext("how well each label's probabilities rank pictures, averaged over labels"),
         ),
         "mean_average_precision_micro": (
             gettext("Mean average precision, micro"),
-            gettext("the same for all pairs of picture and label ranked together"),
+            gettext("the same over all pairs of picture and label, ranked together"),
         ),
         "f1_macro_at_half": (
             gettext("F1, macro, at 0.5"),
             gettext("with 0.5 as every label's threshold; every label counts the same"),
         ),
-        "f1_micro": (gettext("F1, micro"), gettext("all pairs of picture and label counted together")),
-        "precision_micro": (gettext("Precision, micro"), gettext("of all labels given, the share that is there")),
-        "recall_micro": (gettext("Recall, micro"), gettext("of all labels that are there, the share given")),
-        "f1_samples": (gettext("F1, samples"), gettext("of each picture's labels, averaged over pictures")),
+        "f1_micro": (gettext("F1, micro"), gettext("over all pairs of picture and label")),
+        "precision_micro": (gettext("Precision, micro"), gettext("share of all predicted labels that are present")),
+        "recall_micro": (gettext("Recall, micro"), gettext("share of all present labels that are predicted")),
+        "f1_samples": (gettext("F1, samples"), gettext("computed for each picture's labels, averaged over pictures")),
         "label_ranking_average_precision": (
             gettext("Label-ranking average precision"),
             gettext("how high a picture's own labels rank among all labels"),
         ),
         "coverage_error": (
             gettext("Coverage error"),
-            gettext("how many of the most probable labels it takes to have all that are there; lower is better"),
+            gettext("number of most probable labels needed to include all present ones; lower is better"),
         ),
         "hamming_loss": (
             gettext("Hamming loss"),
             gettext("share of wrong cells in the table of pictures and labels; lower is better"),
         ),
-        "exact_match": (gettext("Exact match"), gettext("share of pictures whose labels are all right")),
+        "exact_match": (gettext("Exact match"), gettext("share of pictures whose labels are all correct")),
         "label_accuracy": (
-            gettext("Right cells"),
-            gettext("of the table of pictures and labels; means little where labels are rare"),
+            gettext("Correct cells"),
+            gettext("over the table of pictures and labels; means little if labels are rare"),
         ),
         "label_accuracy_of_nothing": (
-            gettext("Right cells of no answer"),
-            gettext("what giving no label to any picture is worth"),
+            gettext("Correct cells without any prediction"),
+            gettext("the value if no label is predicted for any picture"),
         ),
     }
 
@@ -242,7 +242,7 @@ def score_interval(name: str, score: Score) -> str:
 def interval_phrase(name: str, score: Score) -> str:
     """Like `score_interval`, for use after "95 % interval" in a sentence."""
     if score.too_few:
-        return gettext("not given, too few images")
+        return gettext("not computed, too few images")
     return score_range(name, score.low, score.high)
 
 
@@ -260,7 +260,7 @@ def score_name(score: str) -> tuple[str, str]:
     if top:
         return (
             gettext("Top-%(number)s accuracy", number=top[1]),
-            gettext("share of pictures whose true class is among the %(number)s likeliest", number=top[1]),
+            gettext("share of pictures whose true class is among the %(number)s most probable", number=top[1]),
         )
     hit = re.fullmatch(r"top_(\d+)_hit", score)
     if hit:
@@ -270,9 +270,9 @@ def score_name(score: str) -> tuple[str, str]:
 
 def _hit_meaning(number: str) -> str:
     if number == "1":
-        return gettext("share of the pictures with labels for which the likeliest label is right")
+        return gettext("share of the pictures with labels for which the most probable label is correct")
     return gettext(
-        "share of the pictures with labels for which at least one of the %(number)s likeliest labels is right",
+        "share of the pictures with labels for which at least one of the %(number)s most probable labels is correct",
         number=number,
     )
 
