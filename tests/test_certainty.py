@@ -124,7 +124,7 @@ def test_the_levels_that_are_reported_to_be_possible_are_granted_and_no_others(r
 
 def test_the_page_states_how_sure_it_may_be(run: Path) -> None:
     page = (run / "report.html").read_text(encoding="utf-8")
-    for words in ("How sure it may be", "Before calibration", "After calibration", "I don’t know", "can’t hold"):
+    for words in ("How confident it may be", "Before calibration", "After calibration", "I don’t know", "can’t hold"):
         assert words in page
 
 
@@ -139,7 +139,7 @@ def test_a_model_of_an_older_version_still_predicts(run: Path, data: Path, tmp_p
     assert load_bank(old / "model") is None
     with raises(UsageError, code="no_calibration", parameter="abstain"):
         distingo.load(old).predict(data / "red" / "000.png", abstain=0.1)
-    assert "How sure it may be" not in distingo.write_report(old).read_text(encoding="utf-8")
+    assert "How confident it may be" not in distingo.write_report(old).read_text(encoding="utf-8")
     distingo.evaluate(old)
     evaluated = read_confidence(old)
     assert evaluated is not None

@@ -142,7 +142,7 @@ def test_every_file_is_in_the_manifest_exactly_once(tmp_path: Path, class_folder
         "b/.DS_Store": ("ignored", "a hidden file", "", ""),
         "b/gone.png": ("ignored", "a link that leads nowhere", "", ""),
         "b/pipe": ("ignored", "not a regular file", "", ""),
-        "note.txt": ("ignored", "lies in no class folder", "", ""),
+        "note.txt": ("ignored", "is in no class folder", "", ""),
     }
     for file, (status, reason, stored_as, same_as) in expected.items():
         row = by_file[file]

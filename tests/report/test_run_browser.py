@@ -58,7 +58,7 @@ def test_a_confusion_cell_opens_its_images(opened: Any) -> None:
     opened.locator(f"button.cell.wrong[data-predicted='{SCRIPTS[1]}']").click()
     dialog = opened.locator("dialog#cell")
     assert dialog.is_visible()
-    assert dialog.locator("h2").inner_text() == f"{HOSTILE} taken for {SCRIPTS[1]}"
+    assert dialog.locator("h2").inner_text() == f"{HOSTILE} predicted as {SCRIPTS[1]}"
     figures = dialog.locator("figure")
     assert figures.count() == 1
     text = figures.first.inner_text()

@@ -83,7 +83,7 @@ def test_a_cell_opens_its_images(opened: Any, run: LabelRun) -> None:
     assert int(button.inner_text()) == int(table.sum()) > 1
     button.click()
     dialog = opened.locator("dialog#cell")
-    assert dialog.locator("h2").inner_text() == f"{HOSTILE} is there and was denied"
+    assert dialog.locator("h2").inner_text() == f"{HOSTILE} is present and not predicted"
     assert "surest first" in dialog.locator("#cell-note").inner_text()
     figures = dialog.locator("figure")
     surest = min((row for row in range(len(table)) if table[row]), key=lambda row: run.probabilities[row, column])

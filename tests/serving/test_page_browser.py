@@ -241,7 +241,7 @@ def test_an_abstention_is_shown(url: str, opening: Callable[..., Any]) -> None:
     told = entry.locator(".answer").inner_text().replace("\u2068", "").replace("\u2069", "")
     assert say("notSure", share="10\u00a0%") in told
     assert say("unlike") in told
-    assert re.search(r"If it had to say: red, \d+\.\d", told)
+    assert re.search(r"Best guess: red, \d+\.\d", told)
     assert entry.locator(".possible").count() == 0  # nothing is promised for such images
     red = page.locator(".entry").nth(1)
     assert red.locator(".headline strong").inner_text() == "red"

@@ -80,7 +80,7 @@ def test_pairs_on_two_given_splits_are_counted(tmp_path: Path) -> None:
     assert (counts.pairs, counts.straddling_pairs, counts.divided_by) == (28, 28, "data")
     assert counts.contradicting_pairs == 0
     page = (run.path / "report.html").read_text(encoding="utf-8")
-    remark = "Pictures that are almost the same lie on two splits, which flatters the scores: 28 pairs."
+    remark = "Pictures that are almost the same are on two splits, so the scores are too high: 28 pairs."
     assert remark in page[: page.index('id="scores"')].replace("\u00a0", " ")
     choices = json.loads((run.path / "config.json").read_text(encoding="utf-8"))["choices"]
     assert {"code": "duplicates-on-splits-of-data", "values": {"count": 28}} in choices

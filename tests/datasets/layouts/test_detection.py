@@ -31,7 +31,7 @@ def test_class_folders_with_nested_folders_and_unicode(class_folders: Callable[.
         ("犬/klein/001.png", ("犬",), None),
     ]
     assert [(row.file, row.status, str(row.reason)) for row in layout.ignored] == [
-        ("readme.txt", "ignored", "lies in no class folder")
+        ("readme.txt", "ignored", "is in no class folder")
     ]
 
 
@@ -61,9 +61,9 @@ def test_what_lies_beside_split_folders_is_ignored(class_folders: Callable[..., 
     layout = find_layout(root)
     assert [entry.source.file for entry in layout.candidates] == ["train/a/000.png", "train/b/000.png"]
     assert {row.file: str(row.reason) for row in layout.ignored} == {
-        "extra/000.png": "lies outside train, validation and test",
-        "test/000.png": "lies in no class folder",
-        "test/001.png": "lies in no class folder",
+        "extra/000.png": "is outside train, validation and test",
+        "test/000.png": "is in no class folder",
+        "test/001.png": "is in no class folder",
     }
 
 

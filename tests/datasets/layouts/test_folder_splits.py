@@ -120,7 +120,7 @@ def test_what_is_not_named_like_a_split_is_asked_about_and_decided(class_folders
         "split folders: rome (test)",
         "not read, because beside the split folders: paris (2 files)",
     )
-    assert {str(row.reason) for row in layout.ignored} == {"lies outside train, validation and test"}
+    assert {str(row.reason) for row in layout.ignored} == {"is outside train, validation and test"}
     with raises(UsageError, code="unknown_name", parameter="splits", naming="'rom'"):
         find_layout(root, TableOptions(splits="test=rom"))
 

@@ -129,7 +129,7 @@ def test_class_folders_are_reported_and_merged(class_folders: Callable[..., Path
     layout = find_layout(root, TableOptions(merge_labels="all"))
     assert layout.classes == ("cat ", "dog")
     assert [(row.file, row.status, str(row.reason)) for row in layout.ignored] == [
-        ("none/000.png", "ignored", "lies in folder none, which means no label")
+        ("none/000.png", "ignored", "is in folder none, which means no label")
     ]
 
 

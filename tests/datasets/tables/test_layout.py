@@ -313,7 +313,7 @@ def test_an_image_folder_narrows_a_folder(folder: Callable[..., Path]) -> None:
         find_layout(root / "train.csv")
     layout = find_layout(root, TableOptions(image_folder="Small"))
     assert [candidate.source.file for candidate in layout.candidates] == ["Small/a.png", "Small/b.png"]
-    assert str(rows_of(layout)["Images/a.png"].reason) == "lies outside the image folder Small"
+    assert str(rows_of(layout)["Images/a.png"].reason) == "is outside the image folder Small"
 
 
 def test_half_of_the_images_missing_stops_unless_told(folder: Callable[..., Path]) -> None:

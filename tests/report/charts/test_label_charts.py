@@ -250,7 +250,7 @@ def test_scores_of_several_labels_have_words() -> None:
     assert score_value("coverage_error", 8.6) == "8.60"
     assert _plain(score_range("coverage_error", 7.841, 9.3)) == "7.84–9.30"
     assert score_value("hamming_loss", 0.1714) == "0.171"
-    assert score_name("top_1_hit")[1].endswith("for which the likeliest label is right")
+    assert score_name("top_1_hit")[1].endswith("for which the most probable label is correct")
     assert score_name("top_3_hit")[0] == "Top-3 hit"
 
 

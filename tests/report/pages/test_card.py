@@ -220,5 +220,5 @@ def test_the_limits_of_the_run_are_listed(tmp_path: Path) -> None:
     limits = card_of(tmp_path / "run").partition("## Limits found")[2]
     assert "A possible shortcut: the dimensions of the images alone distinguish the classes (100\u00a0%" in limits
     assert "have fewer than 20\u00a0test pictures" in limits
-    assert "Pictures that are almost the same were not looked for" in limits
+    assert "Pictures that are almost the same were not searched for" in limits
     assert HOSTILE not in limits

@@ -87,7 +87,7 @@ def test_the_weakest_class_is_named_with_what_it_is_taken_for() -> None:
     per_class = (ClassScores("a", 0.9, 0.75, 0.8, 40), ClassScores("b", 0.6, 0.9, 0.7, 20))
     remarks = summarize_evaluation(_evaluation(GOOD, {}, per_class), "m").remarks
     assert _plain(remarks[0]) == (
-        "Weakest class: a, found in 75 % of its 40 pictures; most often taken for b (10 times)."
+        "Weakest class: a, found in 75 % of its 40 pictures; most often predicted as b (10 times)."
     )
     assert len(remarks) == 1
 
