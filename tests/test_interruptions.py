@@ -84,7 +84,7 @@ def test_two_presses_leave_no_traceback(tmp_path: Path, stage: str, seed: int) -
     assert code in {0, 130} or (code == -signal.SIGINT and "stopped" in said)
     if stage == "training":
         assert code in {130, -signal.SIGINT}
-        assert "--resume` goes on" in said
+        assert "--resume` continues" in said
     half = [path.name for path in run.rglob(".*")] if run.exists() else []
     assert not half
 

@@ -271,7 +271,7 @@ def require_intact(path: Path, content: bytes | None = None) -> None:
     actual = checksum_file(path) if content is None else compute_checksum([content])
     if actual not in expected:
         raise RunError(
-            f"{path}: damaged: its checksum does not fit; restore it or make it anew, or remove its line from "
+            f"{path}: damaged: its checksum does not fit; restore it or create it again, or remove its line from "
             f"{CHECKSUMS_FILE} if you changed it yourself",
             code="checksum_differs",
         )
@@ -290,7 +290,7 @@ def require_intact_tensors(path: Path) -> None:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if not are_tensors_intact(content):
         raise RunError(
-            f"{path}: damaged: its checksum does not fit; restore it or make it anew", code="checksum_differs"
+            f"{path}: damaged: its checksum does not fit; restore it or create it again", code="checksum_differs"
         )
 
 

@@ -203,7 +203,7 @@ def remove_unfinished_copies(target: Path) -> None:
 def _rename(source: Path, target: Path) -> None:
     """Rename without overwriting; the check and the rename are two steps, so this is not atomic."""
     if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, "something is there already", str(target))
+        raise FileExistsError(errno.EEXIST, "something exists there already", str(target))
     source.rename(target)
 
 

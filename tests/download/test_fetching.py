@@ -84,7 +84,10 @@ def test_a_file_of_a_persons_is_left_alone(site: LoopbackSite, get: Get, tmp_pat
     get("/b")
     out(tmp_path, "a").write_text("mine")
     (outcome,) = get("/a")
-    assert (outcome.status, outcome.reason) == ("refused", "a is there already, and not ours; move it away")
+    assert (outcome.status, outcome.reason) == (
+        "refused",
+        "a exists already and is not part of this download; move it away",
+    )
     assert out(tmp_path, "a").read_text() == "mine"
 
 

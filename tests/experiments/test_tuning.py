@@ -255,7 +255,7 @@ def test_ctrl_c_ends_with_what_was_found(tmp_path: Path, data: Path) -> None:
     assert process.wait(60) == 130
     assert process.stderr is not None
     last = process.stderr.read().decode().splitlines()[-1]
-    assert "best-recipe.json; the same command goes on" in last
+    assert "best-recipe.json; the same command continues" in last
     assert "tune.html" in {path.name for path in output.iterdir()}
     assert json.loads((output / "best-recipe.json").read_text())["recipe"]["model"] == "small-cnn"
 

@@ -123,7 +123,7 @@ def test_stopped_by_hand_it_reports_how_to_continue(run: Path, photos: Path, tmp
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130, said
-    assert "the same command goes on from there" in said
+    assert "the same command continues from there" in said
     assert not output.exists()
     assert partial.read_bytes().endswith(b"\n")
 

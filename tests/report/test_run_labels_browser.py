@@ -84,7 +84,7 @@ def test_a_cell_opens_its_images(opened: Any, run: LabelRun) -> None:
     button.click()
     dialog = opened.locator("dialog#cell")
     assert dialog.locator("h2").inner_text() == f"{HOSTILE} is present and not predicted"
-    assert "surest first" in dialog.locator("#cell-note").inner_text()
+    assert "most confident first" in dialog.locator("#cell-note").inner_text()
     figures = dialog.locator("figure")
     surest = min((row for row in range(len(table)) if table[row]), key=lambda row: run.probabilities[row, column])
     text = figures.first.inner_text().replace("\u00a0", " ")

@@ -157,7 +157,7 @@ def test_everything_is_decided_by_keyboard(
     }
     press(page, "u", until="Undone. Very dark.")
     assert "Birnen/2.png" not in written(root)
-    assert "3 of 4 questions answered; the same command goes on" in review.stop()
+    assert "3 of 4 questions answered; the same command continues" in review.stop()
     assert {**snapshot(root)} == {**before, "corrections.csv": snapshot(root)["corrections.csv"]}
     dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
     assert "corrections.csv: 1 picture relabeled, 1 set aside, 1 kept" in texts(dataset.notes)

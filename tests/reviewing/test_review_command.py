@@ -82,7 +82,7 @@ def test_a_killed_server_has_kept_what_it_confirmed(root: Path) -> None:
         assert len(json.load(answer)["answered"]) == len(kept)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=20)
-    assert said == f"\n{len(kept)} of 80 questions answered; the same command goes on\n"
+    assert said == f"\n{len(kept)} of 80 questions answered; the same command continues\n"
     assert process.returncode == 0
 
 

@@ -60,7 +60,7 @@ def test_a_run_is_judged_and_gone_on_with_as_it_was_trained(
     (run / "model" / "model.json").unlink()
     with caplog.at_level(logging.INFO, "distingo"):
         distingo.train(output=run, resume=True)
-    assert "the corrections have changed since the earlier run: 1 then, 9 now; this run goes on with its own" in (
+    assert "the corrections have changed since the earlier run: 1 then, 9 now; this run continues with its own" in (
         caplog.messages
     )
     assert files(run) == before

@@ -81,4 +81,4 @@ def test_ctrl_c_stops_cleanly_and_reports_how_to_continue(tmp_path: Path) -> Non
     assert process.wait(60) == 130
     assert process.stderr is not None
     last = process.stderr.read().decode().splitlines()[-1]
-    assert "--resume` goes on" in last
+    assert "--resume` continues" in last

@@ -248,5 +248,5 @@ def tune(
         best_so_far = (
             f"{which} of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
         )
-        raise InterruptionError(f"stopped; {best_so_far}; the same command goes on", code="interrupted")
+        raise InterruptionError(f"stopped; {best_so_far}; the same command continues", code="interrupted")
     return search

@@ -153,7 +153,7 @@ def run_review(options: argparse.Namespace) -> int:
             raise
         session = reviews[0]
         answered, questions = len(session.answered(session.counting)), len(session.counting)
-        print(f"\n{answered:,} of {questions:,} question{'s' * (questions != 1)} answered; the same command goes on")
+        print(f"\n{answered:,} of {questions:,} question{'s' * (questions != 1)} answered; the same command continues")
     return 0
 
 

@@ -205,7 +205,7 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
                 printer.add(prediction, stream.sorter)
                 advance()
     except KeyboardInterrupt:
-        again = "; the same command goes on from there" if options.output or options.sort_into else ""
+        again = "; the same command continues from there" if options.output or options.sort_into else ""
         raise InterruptionError(f"stopped after {printer.count:,} pictures{again}", code="interrupted") from None
     if options.output is not None:
         earlier = f" ({stream.resumed:,} of them from an earlier time)" if stream.resumed else ""

@@ -103,7 +103,7 @@ def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
         folder = chosen.resolve()
         if folder.is_relative_to(root):
             raise UsageError(
-                f"{option('quarantine')} {chosen}: lies inside {root}, where it would be read as data; choose another",
+                f"{option('quarantine')} {chosen}: is inside {root}, where it would be read as data; choose another",
                 code="overlapping_folders",
                 parameter="quarantine",
             )
@@ -305,7 +305,7 @@ def _find_root(quarantine: Path, journal: Journal, requested: Path | None) -> Pa
         )
     if root.is_relative_to(quarantine) or quarantine.is_relative_to(root):
         raise UsageError(
-            f"{quarantine}: one of it and {root} lies in the other; name where the pictures came from",
+            f"{quarantine}: one of it and {root} is inside the other; name where the pictures came from",
             code="overlapping_folders",
             parameter="data",
         )
@@ -318,7 +318,7 @@ def _require_own_root(quarantine: Path, root: Path) -> None:
     An untrusted archive could contain a link with the data set's name next to its quarantine.
     """
     if quarantine.parent != _default_folder(root):
-        reason = f"its journal names {quote(str(root))}, beside which it does not lie"
+        reason = f"its journal names {quote(str(root))}, but it is not next to that"
     elif root != root.resolve():  # a link, a junction, or `..`
         reason = f"its journal names {quote(str(root))}, which leads elsewhere, to {quote(str(root.resolve()))}"
     else:

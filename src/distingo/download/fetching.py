@@ -298,7 +298,7 @@ class _Run:
             raise PermanentError("refused", f"{file} leads through a link, {link}; make it a folder")
         if target.exists() and not (earlier and earlier.file == file and _digest(target) == earlier.sha256):
             part.discard()
-            raise PermanentError("refused", f"{file} is there already, and not ours; move it away")
+            raise PermanentError("refused", f"{file} exists already and is not part of this download; move it away")
         outcome = Outcome(
             name=remote.name,
             status="fetched",

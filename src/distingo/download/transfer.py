@@ -259,12 +259,12 @@ def _agree_on_start(remote: RemoteFile, part: PartialFile, response: Response) -
     """Return the offset in the partial file at which the response continues."""
     if response.status == 416:
         part.discard()
-        raise TemporaryError("the server has no such part of it; begun anew", 0.0)
+        raise TemporaryError("the server has no such part of it; started again", 0.0)
     if response.status == 206:
         offset = part.size()
         if not _continues(part.read_beginning(), offset, response):
             part.discard()
-            raise TemporaryError("the server sent another part than requested; begun anew", 0.0)
+            raise TemporaryError("the server sent another part than requested; started again", 0.0)
         return offset
     modified = response.headers.get("last-modified", "")
     part.begin(Beginning(remote.url, response.etag, modified, response.length, response.url))

@@ -184,7 +184,7 @@ def _columns(table: Table, columns: UrlColumns) -> tuple[str, str, str | None]:
         candidates = [name for name in rest if column_key(name) not in _NAME_NAMES]
         if len(candidates) != 1:
             raise DataError(
-                f"{table.path}: can't tell which column holds the labels; beside {url!r} it has "
+                f"{table.path}: can't tell which column holds the labels; besides {url!r} it has "
                 f"{', '.join(rest) or 'nothing'}; give {option('label_column')}",
                 code="ambiguous_column",
                 parameter="label_column",

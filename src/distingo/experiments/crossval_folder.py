@@ -105,7 +105,7 @@ class CrossValidationFolder:
     def describe_interruption(self) -> str:
         """Message for a user who interrupted the cross-validation."""
         if self.plan.is_file():
-            return f"stopped; `distingo crossval -o {self.path} --resume` goes on, finished folds are kept"
+            return f"stopped; `distingo crossval -o {self.path} --resume` continues, finished folds are kept"
         return "stopped before the first fold; nothing was trained"
 
 

@@ -192,7 +192,7 @@ class _Searcher:
                 self._run_stage(plan, followed=index + 1 < len(self.plans))
             self.is_finished = True
         except KeyboardInterrupt:
-            log.info("stopped; the trial under way goes on from its last epoch when the same command is given again")
+            log.info("stopped; the current trial continues from its last epoch when the same command is given again")
 
     def summarize(self, *, explain: bool) -> Search:
         search = sum_up(self.search_data, self.plans, is_finished=self.is_finished, explain=explain)

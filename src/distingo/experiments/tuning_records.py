@@ -330,7 +330,7 @@ def _require_same(folder: SearchFolder, content: Mapping[str, object]) -> None:
         if stored.get(name) != content.get(name):
             raise UsageError(
                 f"{folder.path}: was started with {name} {_as_text(stored.get(name))}, not "
-                f"{_as_text(content.get(name))}; give the same command to go on, or choose another {option('output')}",
+                f"{_as_text(content.get(name))}; give the same command to continue, or choose another {option('output')}",
                 code="changed_options",
                 parameter="output",
             )

@@ -246,7 +246,7 @@ def read_model_json(folder: Path) -> tuple[ModelDescription, str]:
     run, path = RunFolder(folder.parent), folder / "model.json"
     if run.model == folder and run.config.is_file() and not path.is_file():
         raise RunError(
-            f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on",
+            f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` continues",
             code="unfinished",
         )
     file = read_model_file(path)

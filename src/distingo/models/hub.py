@@ -316,7 +316,7 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
         advice = suggest_names(
             pattern.partition(".")[0],
             list(dict.fromkeys(name.partition(".")[0] for name in names)),
-            otherwise="a pattern without * is looked for inside names",
+            otherwise="a pattern without * matches anywhere in names",
         )
         raise ModelError(
             f"no pretrained backbone is called {pattern!r}; {advice}", code="unknown_name", parameter="pattern"

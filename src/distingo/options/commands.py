@@ -66,7 +66,7 @@ class SplitSettings:
             help="how many folds of the same size, instead of splits", between="2 or more", default="none", metavar="K"
         ),
     ] = None
-    resplit: Annotated[bool, Option(help="split anew where the data has splits of its own")] = False
+    resplit: Annotated[bool, Option(help="split again where the data has splits of its own")] = False
     seed: Annotated[int, Option(help="seed of the split", low=0, high=2**31 - 1, metavar="N")] = 0
 
 
@@ -82,7 +82,7 @@ class CheckSettings:
         str | None,
         Option(
             help="what images are compared by besides their pixels: a backbone, descriptors or none",
-            default="the backbone fast where its weights can be had and images are large enough, else descriptors",
+            default="the backbone fast if its weights are available and images are large enough, else descriptors",
             metavar="NAME",
         ),
     ] = None
@@ -247,7 +247,7 @@ class PredictSettings:
     output: Annotated[
         str | Path | None,
         Option(
-            help="write a .csv, .jsonl or .parquet file; after a stop the same call goes on; nothing is overwritten",
+            help="write a .csv, .jsonl or .parquet file; after a stop the same call continues; nothing is overwritten",
             default="none",
             metavar="FILE",
             flag="-o",

@@ -177,7 +177,7 @@ class GroupingSettings:
 SplitOption = Annotated[
     str | Path | None,
     Option(
-        help="file of folds, as `distingo split --folds` writes it", default="images are divided anew", metavar="FILE"
+        help="file of folds, as `distingo split --folds` writes it", default="images are divided again", metavar="FILE"
     ),
 ]
 
@@ -189,9 +189,9 @@ class CrossvalSettings:
     folds: Annotated[
         int | None, Option(help="how many folds", low=2, default="5, or as many as the split file has", metavar="K")
     ] = None
-    repeats: Annotated[int, Option(help="how often all images are divided into folds anew", low=1, metavar="R")] = 1
+    repeats: Annotated[int, Option(help="how often all images are divided into folds again", low=1, metavar="R")] = 1
     split: SplitOption = None
-    resplit: Annotated[bool, Option(help="divide anew where the data has splits of its own")] = False
+    resplit: Annotated[bool, Option(help="divide again where the data has splits of its own")] = False
     resume: Annotated[bool, Option(help="go on in the output folder; finished folds are kept")] = False
 
     def __post_init__(self) -> None:

@@ -195,7 +195,7 @@ def _read(line: bytes) -> Prediction | None:
 def _unwritable(output: Path, error: OSError) -> ResourceError:
     reason = error.strerror or type(error).__name__
     return ResourceError(
-        f"{output}: can't be written ({reason}); fix that and run the same command again, which goes on, or choose "
+        f"{output}: can't be written ({reason}); fix that and run the same command again, which continues, or choose "
         f"another {option('output')}",
         code="cannot_write",
         parameter="output",
@@ -351,7 +351,7 @@ def _require_outside(request: BulkRequest) -> None:
     for path in map(Path, request.images.paths):
         if path.is_dir() and target.is_relative_to(path.resolve()):
             raise UsageError(
-                f"{option('sort_into')} {request.sorting.folder}: lies inside {path}, whose pictures are to be "
+                f"{option('sort_into')} {request.sorting.folder}: is inside {path}, whose pictures are to be "
                 "sorted; choose a folder outside it",
                 code="overlapping_folders",
                 parameter="sort_into",

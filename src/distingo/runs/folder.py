@@ -124,7 +124,7 @@ class RunFolder:
     def describe_interruption(self) -> str:
         """Return the message for a user who interrupted the training."""
         if self.last_checkpoint.is_file():
-            return f"stopped; `distingo train -o {self.path} --resume` goes on from the last finished epoch"
+            return f"stopped; `distingo train -o {self.path} --resume` continues from the last finished epoch"
         if self.config.is_file():
             return f"stopped before the first epoch ended; `distingo train -o {self.path} --resume` starts it again"
         return "stopped before training began; nothing was written"

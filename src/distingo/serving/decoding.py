@@ -198,7 +198,7 @@ def too_many_waiting() -> RefusedError:
 
 
 def _broken() -> RefusedError:
-    return RefusedError(422, "its decoder broke down at it; save it anew")
+    return RefusedError(422, "its decoder broke down at it; save it again")
 
 
 class _Process:

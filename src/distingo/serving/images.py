@@ -335,7 +335,7 @@ def _check_scans(data: bytes, max_pixels: int) -> None:
         return
     header = read_header(data, max_pixels=max_pixels)
     if scans * header.width * header.height > _MOST_SCANS * max_pixels:
-        raise RefusedError(413, f"a JPEG of {scans:,} scans is too costly to decode; save it anew")
+        raise RefusedError(413, f"a JPEG of {scans:,} scans is too costly to decode; save it again")
 
 
 def check_pixels(height: int, width: int, max_pixels: int) -> None:

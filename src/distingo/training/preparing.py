@@ -275,7 +275,7 @@ def restore_choices(
     dataset = _read(request, recipe, backbone, products)
     requested_corrections = None if config.corrections is None else config.corrections.said
     for sentence in describe_change(config.corrections, dataset.root, requested_corrections):
-        log.info("%s; this run goes on with its own", sentence)
+        log.info("%s; this run continues with its own", sentence)
     return ChosenRun(recipe, dataset, backbone, config.choices), request
 
 

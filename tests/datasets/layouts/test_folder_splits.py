@@ -118,7 +118,7 @@ def test_what_is_not_named_like_a_split_is_asked_about_and_decided(class_folders
     layout = find_layout(root, TableOptions(splits="test=rome"))
     assert texts(layout.notes) == (
         "split folders: rome (test)",
-        "not read, because beside the split folders: paris (2 files)",
+        "not read, because next to the split folders: paris (2 files)",
     )
     assert {str(row.reason) for row in layout.ignored} == {"is outside train, validation and test"}
     with raises(UsageError, code="unknown_name", parameter="splits", naming="'rom'"):
@@ -276,7 +276,7 @@ ASKED = {
     ),
     "a set of splits beside the images of a text": Asked(
         ["dataset/train/cat", "dataset/train/dog", "dataset/test/cat", "dataset/test/dog", "docs"],
-        "its folder dataset holds folders (cat, dog), and beside it are only loose images (docs); if the folders in "
+        "its folder dataset holds folders (cat, dog), and next to it are only loose images (docs); if the folders in "
         "dataset are the classes, give it as data or say so by splits train=dataset/train,test=dataset/test; if "
         "dataset and docs are the classes, say so by splits none",
         {
@@ -288,7 +288,7 @@ ASKED = {
     ),
     "a set beside the images of a text": Asked(
         ["flowers/rose", "flowers/tulip", "assets/screenshots"],
-        "its folder flowers holds folders (rose, tulip), and beside it are only loose images (assets); if the folders "
+        "its folder flowers holds folders (rose, tulip), and next to it are only loose images (assets); if the folders "
         "in flowers are the classes, give it as data or say so by splits train=flowers; if flowers and assets are "
         "the classes, say so by splits none",
         {
@@ -298,7 +298,7 @@ ASKED = {
     ),
     "a set that is called one beside another folder": Asked(
         ["archive/data/cat", "archive/data/dog", "archive/other"],
-        "its folder archive/data holds folders (cat, dog), and beside it are only loose images (archive/other); if the "
+        "its folder archive/data holds folders (cat, dog), and next to it are only loose images (archive/other); if the "
         "folders in archive/data are the classes, give it as data or say so by splits train=archive/data; if "
         "archive/data and archive/other are the classes, say so by splits none",
         {
@@ -308,7 +308,7 @@ ASKED = {
     ),
     "the class folders once more": Asked(
         ["cat", "dog", "archive/cat", "archive/dog", "__MACOSX/cat"],
-        "its folder archive holds folders of the same names as those beside it (cat, dog); if it repeats the data set, "
+        "its folder archive holds folders of the same names as those next to it (cat, dog); if it repeats the data set, "
         "move it away, or read it alone by splits train=archive; if archive is a class, say so by splits none",
         {
             "train=archive": {("train", ("cat",)): 1, ("train", ("dog",)): 1},

@@ -107,7 +107,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         + [f"chest_xray/chest_xray/{name}" for name in XRAY]
         + ["chest_xray/__MACOSX/train/._1.jpg"],
         {},
-        Right(NP, {"train": 4, "test": 4, "validation": 2}, "not read, because beside the split folders", ignored=11),
+        Right(NP, {"train": 4, "test": 4, "validation": 2}, "not read, because next to the split folders", ignored=11),
     ),
     "PlantVillage": (
         under("PlantVillage", ("Pepper___healthy", "Potato___Late_blight")),
@@ -383,7 +383,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         Right(
             ABC,
             SPLITS_OF_3,
-            "not read, because beside the split folders: docs (1 file)",
+            "not read, because next to the split folders: docs (1 file)",
             options=TableOptions(splits="train=dataset/train,test=dataset/test"),
             ignored=3,
         ),
@@ -394,7 +394,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         Right(
             ABC,
             {"train": 6, "validation": 6},
-            "not read, because beside the split folders: archive (12 files)",
+            "not read, because next to the split folders: archive (12 files)",
             ignored=12,
         ),
     ),

@@ -121,7 +121,7 @@ def remarks(*runs: ComparedRun, **more: object) -> str:
 
 def test_remarks_mention_the_selection_of_the_best() -> None:
     runs = (run("A", 0.9), run("B", 0.8, 0.0, 0.1))
-    assert remarks(*runs) == "The best run was found by these same test pictures, which flatters it a little.\nN"
+    assert remarks(*runs) == "The best run was found by these same test pictures, so its score is slightly too high.\nN"
     runs += (run("C", 0.8, 0.0, 0.1), run("D", 0.8, 0.0, 0.1))
     assert "multiplied by the 6 pairs of runs" in remarks(*runs)
 

@@ -257,7 +257,7 @@ def _ask_about_one_set(tops: Sequence[_Top]) -> str:
     names = name_some(only.names_of(only.keys), 3)
     chosen = as_option(only.splits) or f"train={name}"
     return (
-        f"its folder {name} holds folders ({names}), and beside it are only loose images ({nearby}); if the folders "
+        f"its folder {name} holds folders ({names}), and next to it are only loose images ({nearby}); if the folders "
         f"in {name} are the classes, give it as {option('data')} or say so by {option('splits')} {chosen}; if {name} "
         f"and {nearby} are the classes, say so by {option('splits')} {NO_SPLITS}"
     )
@@ -272,7 +272,7 @@ def _ask_about_repeated_tops(tops: Sequence[_Top]) -> str:
             path, inside = top.folder.display_path, name_some(top.names_of(common), 3)
             chosen = as_option(top.splits) or f"train={path}"
             return (
-                f"its folder {path} holds folders of the same names as those beside it ({inside}); if it repeats the "
+                f"its folder {path} holds folders of the same names as those next to it ({inside}); if it repeats the "
                 f"data set, move it away, or read it alone by {option('splits')} {chosen}; if {path} is a class, say "
                 f"so by {option('splits')} {NO_SPLITS}"
             )

@@ -218,7 +218,7 @@ def _ask_about_folder(folder: Folder, others: Sequence[Folder]) -> str:
     subfolders = name_some(sorted(folder.folders), 3)
     nearby = name_some(sorted(each.name for each in others), 3)
     return (
-        f"its folder {folder.name} may be a split, with the classes {subfolders}, or a class beside {nearby}; say by "
+        f"its folder {folder.name} may be a split, with the classes {subfolders}, or a class next to {nearby}; say by "
         f"{option('splits')} train={folder.name} that it is a split, or by {option('splits')} {NO_SPLITS} that it "
         "is a class"
     )

@@ -259,7 +259,7 @@ def _find_label_file(root: Path, images: FoundFile, present: dict[str, FoundFile
         if name in present:
             return present[name]
     raise DataError(
-        f"{root}: {images.parts[0]} has no labels beside it; put {label_name}.gz in the same folder",
+        f"{root}: {images.parts[0]} has no labels next to it; put {label_name}.gz in the same folder",
         code="missing_labels",
     )
 

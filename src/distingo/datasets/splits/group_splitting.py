@@ -101,7 +101,7 @@ def resolve_shares(
         if share is not None and split in predefined and not resplit:
             raise UsageError(
                 f"{option(split)} {share:g}: {dataset.root} has a {split} split of its own; leave {option(split)} out "
-                f"to keep it, or add {option('resplit', value=True)} to divide all anew",
+                f"to keep it, or add {option('resplit', value=True)} to divide all again",
                 code="own_splits",
                 parameter=split,
             )
@@ -167,7 +167,7 @@ def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int,
     _check_shares(0.0, 0.0, seed)
     if not resplit and any(image.predefined_split for image in dataset.images):
         raise UsageError(
-            f"{dataset.root}: has splits of its own; {option('folds')} divides all anew, add "
+            f"{dataset.root}: has splits of its own; {option('folds')} divides all again, add "
             f"{option('resplit', value=True)} to allow that",
             code="own_splits",
             parameter="folds",

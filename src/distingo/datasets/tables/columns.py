@@ -332,7 +332,7 @@ def _recognize_label_column(table: Table, image: str, rest: Sequence[str]) -> st
         if len(names) == 1:
             return names[0]
     columns = (
-        f"beside {image!r} it has {describe_columns(table, rest)}" if rest else f"it has the column {image!r} only"
+        f"besides {image!r} it has {describe_columns(table, rest)}" if rest else f"it has the column {image!r} only"
     )
     raise DataError(
         f"{table.path}: can't tell which column holds the labels; {columns}; "

@@ -183,7 +183,7 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, mi
     """
     if is_corrections(path):
         raise DataError(
-            f"{path}: holds corrections, no labels; give the folder it lies in, or {option('corrections')} {path}",
+            f"{path}: holds corrections, no labels; give the folder it is in, or {option('corrections')} {path}",
             code="wrong_format",
             parameter="data",
         )

@@ -167,11 +167,13 @@ def cell_note(number: int, shown: int, *, agrees: bool) -> str:
         return gettext("%(images)s.", images=images)
     if shown == number:
         if agrees:
-            return gettext("%(images)s, least sure first.", images=images)
-        return gettext("%(images)s, surest first.", images=images)
+            return gettext("%(images)s, least confident first.", images=images)
+        return gettext("%(images)s, most confident first.", images=images)
     if agrees:
-        return gettext("%(images)s, least sure first; the first %(shown)s are here.", images=images, shown=count(shown))
-    return gettext("%(images)s, surest first; the first %(shown)s are here.", images=images, shown=count(shown))
+        return gettext(
+            "%(images)s, least confident first; the first %(shown)s are here.", images=images, shown=count(shown)
+        )
+    return gettext("%(images)s, most confident first; the first %(shown)s are here.", images=images, shown=count(shown))
 
 
 LEFT, RIGHT, TOP, BOTTOM = 34, 214, 8, 124

@@ -66,8 +66,8 @@ KIND_TEXTS: dict[FindingKind, KindText] = {
     "imbalance": KindText("Class imbalance", "Classes far smaller than the largest: 1 minus their share of it."),
     "shortcut": KindText(
         "Shortcuts",
-        "How far one thing beside the subject tells the classes apart. A model takes what is easiest; if that is not"
-        " the subject, it fails elsewhere. Color may well be the subject: look.",
+        "How well one property other than the subject distinguishes the classes. A model uses what is easiest; if that is not"
+        " the subject, it fails elsewhere. Color may be the subject: check.",
     ),
 }
 

@@ -235,7 +235,7 @@ def _images(comparison: Comparison) -> str:
 def _flattered(comparison: Comparison) -> tuple[str, ...]:
     if comparison.tied:
         return ()
-    caution = "The best run was found by these same test pictures, which flatters it a little"
+    caution = "The best run was found by these same test pictures, so its score is slightly too high"
     pairs = len(comparison.runs) * (len(comparison.runs) - 1) // 2
     if pairs == 1:
         return (f"{caution}.",)

@@ -75,7 +75,7 @@ def _unevenness(result: CrossValidation) -> tuple[str, ...]:
     fold_name = f"fold {low.fold}" + (f" of division {low.repeat}" if result.repeats > 1 else "")
     return (
         f"The folds are uneven, from {percent(worst)} ({fold_name}) to {percent(best)}: one split into training and "
-        "test would have told little.",
+        "test would have been unreliable.",
     )
 
 
