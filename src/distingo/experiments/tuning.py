@@ -168,7 +168,7 @@ def _identity(train: TrainRequest) -> dict[str, object]:
     split, reading, ranges = train.split, train.reading, train.reading.ranges
     identity: dict[str, object] = {
         "data": str(train.data.resolve()),
-        "wishes": train.options,
+        "options": train.options,
         "split": None if split is None else {"file": str(split.file.resolve()), "fold": split.fold},
         "table": None if reading.table is None else list(map(str, reading.table.flags)),
         "corrections": None if reading.corrections is None else str(reading.corrections),

@@ -325,12 +325,14 @@ def _rounded(value: float | None) -> str:
 
 def _require_same(folder: SearchFolder, content: Mapping[str, object]) -> None:
     stored = read_json(folder.search)
+    stored = {"options" if name == "wishes" else name: value for name, value in stored.items()}  # as in version 0.1
     check_format(stored, folder.search)
-    for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates", "max_pixels"):
+    for name in ("data", "options", "split", "table", "corrections", "near_duplicates", "max_pixels"):
         if stored.get(name) != content.get(name):
             raise UsageError(
                 f"{folder.path}: was started with {name} {_as_text(stored.get(name))}, not "
-                f"{_as_text(content.get(name))}; give the same command to continue, or choose another {option('output')}",
+                f"{_as_text(content.get(name))}; give the same command to continue, or choose another "
+                f"{option('output')}",
                 code="changed_options",
                 parameter="output",
             )

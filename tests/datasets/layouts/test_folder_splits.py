@@ -298,8 +298,8 @@ ASKED = {
     ),
     "a set that is called one beside another folder": Asked(
         ["archive/data/cat", "archive/data/dog", "archive/other"],
-        "its folder archive/data holds folders (cat, dog), and next to it are only loose images (archive/other); if the "
-        "folders in archive/data are the classes, give it as data or say so by splits train=archive/data; if "
+        "its folder archive/data holds folders (cat, dog), and next to it are only loose images (archive/other); if "
+        "the folders in archive/data are the classes, give it as data or say so by splits train=archive/data; if "
         "archive/data and archive/other are the classes, say so by splits none",
         {
             "train=archive/data": {("train", ("cat",)): 1, ("train", ("dog",)): 1},
@@ -308,8 +308,8 @@ ASKED = {
     ),
     "the class folders once more": Asked(
         ["cat", "dog", "archive/cat", "archive/dog", "__MACOSX/cat"],
-        "its folder archive holds folders of the same names as those next to it (cat, dog); if it repeats the data set, "
-        "move it away, or read it alone by splits train=archive; if archive is a class, say so by splits none",
+        "its folder archive holds folders of the same names as those next to it (cat, dog); if it repeats the data "
+        "set, move it away, or read it alone by splits train=archive; if archive is a class, say so by splits none",
         {
             "train=archive": {("train", ("cat",)): 1, ("train", ("dog",)): 1},
             "none": {(None, ("cat",)): 1, (None, ("dog",)): 1, (None, ("archive",)): 2},

@@ -66,8 +66,8 @@ KIND_TEXTS: dict[FindingKind, KindText] = {
     "imbalance": KindText("Class imbalance", "Classes far smaller than the largest: 1 minus their share of it."),
     "shortcut": KindText(
         "Shortcuts",
-        "How well one property other than the subject distinguishes the classes. A model uses what is easiest; if that is not"
-        " the subject, it fails elsewhere. Color may be the subject: check.",
+        "How well one property other than the subject distinguishes the classes. A model uses what is easiest;"
+        " if that is not the subject, it fails elsewhere. Color may be the subject: check.",
     ),
 }
 
