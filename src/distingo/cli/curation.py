@@ -33,7 +33,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         "data",
         nargs="?",
         metavar="DATA",
-        help="images as for train; left out: apply thresholds to the check in FOLDER again",
+        help="data set, as for train; omit it to apply thresholds to the check in FOLDER again",
     )
     group = parser.add_argument_group("check")
     group.add_argument(
@@ -45,7 +45,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KIND=VALUE",
-        help="score from which a kind of finding counts, up to 1 (default: by kind, as the page tells)",
+        help="score from which a kind of finding counts, up to 1 (default: by kind, see the page)",
     )
     group.add_argument("--strict", action="store_true", help="exit with 1 if anything reaches its threshold")
     add_reading(parser)
@@ -98,7 +98,7 @@ def add_review(parser: argparse.ArgumentParser) -> None:
         help="table that decisions are written to (default: corrections.csv in the dataset's folder)",
     )
     add_options(parser, ReviewSettings)
-    parser.add_argument("--no-browser", action="store_true", help="print the page's address, open nothing")
+    parser.add_argument("--no-browser", action="store_true", help="print the page's address without opening a browser")
     add_options(parser, Reading, ["max_pixels"], {"max_pixels": {"help": _NOT_SHOWN}})
     add_table(parser)
     show_first(
@@ -195,13 +195,13 @@ def add_clean(parser: argparse.ArgumentParser) -> None:
         "data",
         nargs="?",
         metavar="DATA",
-        help="with --undo only where it was moved since, or --quarantine named a place",
+        help="the data set's folder; with --undo needed only if it was moved since, or if --quarantine was given",
     )
     add_findings(parser)
-    parser.add_argument("--apply", action="store_true", help="move the files; without it they are only named")
+    parser.add_argument("--apply", action="store_true", help="move the files; without this option they are only listed")
     add_options(parser, CleanSettings)
-    parser.add_argument("--undo", metavar="FOLDER", help="put everything back from this quarantine (default: none)")
-    parser.add_argument("--list", action="store_true", help="name every file instead of the first few")
+    parser.add_argument("--undo", metavar="FOLDER", help="restore everything from this quarantine (default: none)")
+    parser.add_argument("--list", action="store_true", help="list every file instead of the first few")
     group = parser.add_argument_group("kinds of findings to act on (of copies one always stays)")
     for kind in IMAGE_KINDS:
         name = _PLURAL.get(kind, kind)

@@ -130,7 +130,7 @@ def add_fetching(parser: argparse.ArgumentParser, *, whole: bool = False) -> Non
         whole: Whether the source is only useful if complete, so that ``--try-refused`` has no meaning.
     """
     parser.add_argument(
-        "-o", "--output", metavar="FOLDER", required=True, help="new folder, or one begun by the same command"
+        "-o", "--output", metavar="FOLDER", required=True, help="new folder, or one that the same command started"
     )
     group = parser.add_argument_group("fetching")
     add_options(group, Limits, _LIMITS)
@@ -185,7 +185,7 @@ def add_sets(sources: Any) -> None:
     for each in SETS.values():
         parser = sources.add_parser(each.name, help=each.title)
         parser.set_defaults(command=run_sets, set=each.name)
-        parser.add_argument("--raw", action="store_true", help="leave the files as they are published")
+        parser.add_argument("--raw", action="store_true", help="keep the files as they were published")
         parser.add_argument("--mirror", metavar="URL", help=f"address to fetch from (default: {each.address})")
         add_fetching(parser, whole=True)
 
@@ -222,7 +222,7 @@ def add_open_images(sources: Any) -> None:
     )
     add_options(parser, OpenImagesSettings, ["limit", "min_size", "single", "seed"])
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--labels", action="store_true", help="images that people say show the class (the default)")
+    kind.add_argument("--labels", action="store_true", help="images whose class was verified by people (the default)")
     add_options(kind, OpenImagesSettings, ["boxes"])
     add_options(parser, OpenImagesAddresses)
     add_fetching(parser)
@@ -307,8 +307,8 @@ def add_video(sources: Any) -> None:
 
     parser = sources.add_parser("video", help="frames of a video file, named by their time")
     parser.set_defaults(command=run_video)
-    parser.add_argument("video", metavar="FILE", help="MP4, MOV, MKV, WebM, AVI and what else FFmpeg reads")
-    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="frames that are there stay")
+    parser.add_argument("video", metavar="FILE", help="MP4, MOV, MKV, WebM, AVI or another format that FFmpeg reads")
+    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="existing frames are kept")
     add_options(parser, FrameChoice, ["every", "start", "end"])
     add_options(parser, VideoSettings)
     similar = options_of(FrameChoice)["similar"]

@@ -158,7 +158,7 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
     way.add_argument("--copy", dest="sort_as", action="store_const", const="copy", help="as a copy")
     way.add_argument("--link", dest="sort_as", action="store_const", const="link", help="as a symbolic link")
     add_options(group, PredictSettings, ["dry_run"])
-    group.add_argument("--undo", metavar="FOLDER", help="take out again what was sorted into FOLDER (default: none)")
+    group.add_argument("--undo", metavar="FOLDER", help="undo the sorting into FOLDER (default: none)")
 
 
 _TOPK = "one; of a model for several labels those that reach their thresholds"
@@ -349,14 +349,14 @@ def add_corrections(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     parser.set_defaults(command=run_corrections)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION", parser_class=type(parser))
-    export = actions.add_parser("export", help="the pictures with their right labels, as a data set to train on")
+    export = actions.add_parser("export", help="export the corrected pictures as a data set for training")
     export.set_defaults(command=run_corrections, parser=export)
-    export.add_argument("file", metavar="FILE.sqlite", help="what `distingo serve --corrections` keeps them in")
+    export.add_argument("file", metavar="FILE.sqlite", help="file of `distingo serve --corrections`")
     export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="new folder for the data set")
     export.add_argument(
         "--model",
         metavar="NAME",
-        help="whose corrections (default: those of the only model; needed where there are several)",
+        help="model whose corrections to export (default: the only model; required if there are several)",
     )
 
 

@@ -49,7 +49,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         help="one folder per class; train/ val/ test/; IDX files; or a table of labels",
     )
     group = parser.add_argument_group("run")
-    group.add_argument("-o", "--output", default="run", metavar="RUN", help="run folder to make (default: run)")
+    group.add_argument("-o", "--output", default="run", metavar="RUN", help="run folder to create (default: run)")
     add_model(group, "; given several times: a run each, and one page that compares them", action="append")
     names = [name for name in options_of(TrainSettings) if name not in {"track", "track_to"}]
     add_options(group, TrainSettings, names)
@@ -182,7 +182,7 @@ def add_crossval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="?", metavar="DATA", help="images as for train")
     group = parser.add_argument_group("folds")
     group.add_argument(
-        "-o", "--output", default="crossval", metavar="FOLDER", help="folder to make (default: crossval)"
+        "-o", "--output", default="crossval", metavar="FOLDER", help="folder to create (default: crossval)"
     )
     add_model(group)
     add_options(group, CrossvalSettings)
@@ -211,7 +211,7 @@ def add_learning_curve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA|RUN", help="images as for train, or a run: its data and recipe")
     group = parser.add_argument_group("learning curve")
     group.add_argument(
-        "-o", "--output", default="learning-curve", metavar="FOLDER", help="folder to make (default: learning-curve)"
+        "-o", "--output", default="learning-curve", metavar="FOLDER", help="folder to create (default: learning-curve)"
     )
     add_model(group, "; here a frozen backbone or descriptors")
     add_options(group, LearningCurveSettings)
@@ -247,7 +247,7 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="images as for train")
     group = parser.add_argument_group("search")
     group.add_argument(
-        "-o", "--output", default="tune", metavar="FOLDER", help="new folder, or one to go on with (default: tune)"
+        "-o", "--output", default="tune", metavar="FOLDER", help="new folder, or one to continue (default: tune)"
     )
     add_model(group)
     add_options(group, TuneSettings)

@@ -53,23 +53,23 @@ class Reading:
     cache: Annotated[
         Cache,
         Option(
-            help="folder that decoded images are kept in",
+            help="folder that decoded images are cached in",
             default="DISTINGO_CACHE, else the user's cache folder",
             metavar="FOLDER",
             accepts=str | Path | None,
         ),
     ] = field(default_factory=Cache)
     table: Annotated[
-        TableOptions | None, Option(help="what is known of the table of labels", default="all of it is detected")
+        TableOptions | None, Option(help="options for the table of labels", default="all of it is detected")
     ] = None
-    allow_missing: Annotated[bool, Option(help="go on though half of the images that the table names are missing")] = (
-        False
-    )
+    allow_missing: Annotated[
+        bool, Option(help="continue even if half of the images that the table names are missing")
+    ] = False
     corrections: Annotated[
         str | Path | None,
         Option(
-            help="table of a person's decisions about single images; none reads none",
-            default="corrections.csv in the dataset's folder, where there is one",
+            help="table of decisions about single images; none uses no table",
+            default="corrections.csv in the dataset's folder, if it exists",
             metavar="FILE|none",
         ),
     ] = None
@@ -78,7 +78,7 @@ class Reading:
         Option(
             help="values shown as black and as white in images of more than 8 bits, signed or float, such as 0,4095; "
             "8-bit images are never scaled",
-            default="auto: all of them decide",
+            default="auto: derived from all images",
             metavar="LOW,HIGH|auto",
             accepts=str | Sequence[float] | None,
         ),

@@ -63,24 +63,22 @@ class Limits:
         longest_wait: Maximum wait in seconds; if a server requests a longer one, the file fails.
     """
 
-    connections: Annotated[int, Option(help="connections at once, in all", low=1, metavar="N")] = 32
-    per_host: Annotated[int, Option(help="connections at once to one host", low=1, metavar="N")] = 4
+    connections: Annotated[int, Option(help="concurrent connections in total", low=1, metavar="N")] = 32
+    per_host: Annotated[int, Option(help="concurrent connections to one host", low=1, metavar="N")] = 4
     connect_timeout: float = 10.0
     stall_timeout: float = 30.0
     minimum_rate: float = 1024.0
     largest: Annotated[
         int | None,
         Option(
-            help="bytes of the largest file that is fetched",
+            help="maximum size of a file in bytes",
             low=1,
-            default="256 MiB, of archives and sets more",
+            default="256 MiB, more for archives and sets",
             metavar="N",
             flag="--max-bytes",
         ),
     ] = None
-    attempts: Annotated[
-        int, Option(help="how often a file is tried before it counts as failed", low=1, metavar="N")
-    ] = 5
+    attempts: Annotated[int, Option(help="attempts per file before it counts as failed", low=1, metavar="N")] = 5
     backoff: float = 1.0
     longest_wait: float = 300.0
 
@@ -101,11 +99,13 @@ class FetchSettings:
     """Limits of a download, and whether to retry refused files and to allow private addresses."""
 
     limits: Annotated[
-        Limits | None, Option(help="how politely, how patiently and how much", default="the defaults of `Limits`")
+        Limits | None, Option(help="limits on connections, attempts and sizes", default="the defaults of `Limits`")
     ] = None
-    try_refused: Annotated[bool, Option(help="ask again for what was absent, refused, or removed since")] = False
+    try_refused: Annotated[bool, Option(help="request files again that were missing, refused, or removed since")] = (
+        False
+    )
     allow_private_addresses: Annotated[
-        bool, Option(help="fetch from this machine or its network; redirects there are never followed")
+        bool, Option(help="allow addresses of this machine and its network; redirects to them are never followed")
     ] = False
 
 

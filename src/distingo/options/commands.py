@@ -21,11 +21,11 @@ WeightsOption = Annotated[
 class InspectSettings:
     """Options of `inspect`, without those for reading images."""
 
-    draw_map: Annotated[bool, Option(help="leave the map of the images out, which is faster", flag="--no-map")] = True
+    draw_map: Annotated[bool, Option(help="omit the map of the images, which is faster", flag="--no-map")] = True
     model: Annotated[
         str | None,
         Option(
-            help="what the map is laid out by: a backbone, descriptors or pixels",
+            help="features that the map is computed from: a backbone, descriptors or pixels",
             default="chosen from the images and the weights on this machine, with the reason printed",
             metavar="NAME",
         ),
@@ -46,7 +46,7 @@ class SplitSettings:
         Option(
             help="share of the validation split; 0: none",
             between="0 to less than 1",
-            default="0.15 where the data has no such split",
+            default="0.15 if the data has no such split",
             metavar="SHARE",
             flags=("--val",),
         ),
@@ -56,17 +56,15 @@ class SplitSettings:
         Option(
             help="share of the test split; 0: none",
             between="0 to less than 1",
-            default="0.2 where the data has no such split",
+            default="0.2 if the data has no such split",
             metavar="SHARE",
         ),
     ] = None
     folds: Annotated[
         int | None,
-        Option(
-            help="how many folds of the same size, instead of splits", between="2 or more", default="none", metavar="K"
-        ),
+        Option(help="number of equal folds, instead of splits", between="2 or more", default="none", metavar="K"),
     ] = None
-    resplit: Annotated[bool, Option(help="split again where the data has splits of its own")] = False
+    resplit: Annotated[bool, Option(help="split again even if the data has predefined splits")] = False
     seed: Annotated[int, Option(help="seed of the split", low=0, high=2**31 - 1, metavar="N")] = 0
 
 
@@ -76,12 +74,12 @@ class CheckSettings:
 
     against: Annotated[
         str | Path | None,
-        Option(help="another data set in which no copy should be", default="none", metavar="DATA"),
+        Option(help="another data set that should contain no copies of these images", default="none", metavar="DATA"),
     ] = None
     model: Annotated[
         str | None,
         Option(
-            help="what images are compared by besides their pixels: a backbone, descriptors or none",
+            help="features that images are compared by, in addition to their pixels: a backbone, descriptors or none",
             default="the backbone fast if its weights are available and images are large enough, else descriptors",
             metavar="NAME",
         ),
@@ -90,7 +88,7 @@ class CheckSettings:
     predictions: Annotated[
         str | Path | None,
         Option(
-            help="folder of a cross-validation of the same images, whose predictions labels are checked by",
+            help="folder of a cross-validation of the same images, whose predictions are used to check labels",
             default="predictions of quick models",
             metavar="FOLDER",
         ),
@@ -108,12 +106,12 @@ class ReviewSettings:
     host: Annotated[
         str,
         Option(
-            help="address to listen on; the default can be reached from this machine only; at any other one, whoever "
-            "can read the page's address can see the images and decide",
+            help="address to listen on; the default is reachable from this machine only; at any other, "
+            "everybody who knows the page's address can see the images and decide",
             metavar="ADDRESS",
         ),
     ] = "127.0.0.1"
-    port: Annotated[int, Option(help="port to listen on; 0 takes one that is free", low=0, high=65535, metavar="N")] = 0
+    port: Annotated[int, Option(help="port to listen on; 0 selects a free one", low=0, high=65535, metavar="N")] = 0
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -127,7 +125,7 @@ class CleanSettings:
         float | None,
         Option(
             help="score from which findings count; for one kind only",
-            between="0 to 1, for many kinds less",
+            between="0 to 1, less for many kinds",
             default="the thresholds of the check",
             metavar="SCORE",
         ),
@@ -145,13 +143,18 @@ FrameFormat = Literal["jpeg", "png"]
 class OpenImagesSettings:
     """Selection of images from Open Images."""
 
-    limit: Annotated[int | None, Option(help="images of each class, at most", low=1, default="all", metavar="N")] = None
+    limit: Annotated[
+        int | None, Option(help="maximum number of images per class", low=1, default="all", metavar="N")
+    ] = None
     boxes: Annotated[bool, Option(help="images with a box of the class; writes boxes.csv too")] = False
     min_size: Annotated[
-        int, Option(help="pixels of an image's shorter side, with --boxes of a box's, at least", low=0, metavar="N")
+        int,
+        Option(
+            help="minimum length of an image's shorter side in pixels; with --boxes, of a box's", low=0, metavar="N"
+        ),
     ] = 0
     single: Annotated[bool, Option(help="leave out images that have several of the classes")] = False
-    seed: Annotated[int, Option(help="seed of the choice under --limit", low=0, high=2**31 - 1, metavar="N")] = 0
+    seed: Annotated[int, Option(help="seed of the selection by --limit", low=0, high=2**31 - 1, metavar="N")] = 0
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -164,7 +167,7 @@ class VideoSettings:
     label: Annotated[
         str | None, Option(help="class folder inside the output folder", default="none", metavar="NAME")
     ] = None
-    limit: Annotated[int | None, Option(help="how many frames at most", low=1, default="all", metavar="N")] = None
+    limit: Annotated[int | None, Option(help="maximum number of frames", low=1, default="all", metavar="N")] = None
     image_format: Annotated[FrameFormat, Option(help="format of the images", flag="--format")] = "jpeg"
 
     def __post_init__(self) -> None:
@@ -217,10 +220,10 @@ class PredictSettings:
     topk: Annotated[
         int | None,
         Option(
-            help="so many labels for each image, the most probable first",
+            help="number of labels per image, the most probable first",
             between="1 or more",
-            default="one on the command line, all in Python; of a model for several labels those that reach their "
-            "thresholds",
+            default="one on the command line, all in Python; for multi-label models the labels that reach "
+            "their thresholds",
             metavar="N",
             flags=("--top-k",),
             alias="top_k",
@@ -229,7 +232,8 @@ class PredictSettings:
     abstain: Annotated[
         float | None,
         Option(
-            help="answer only where at most this share of answers is wrong, for example 0.02; elsewhere: don't know",
+            help="answer only as long as at most this share of answers is wrong, for example 0.02; "
+            "otherwise: don't know",
             between="above 0 and below 1",
             default="always answer",
             metavar="SHARE",
@@ -238,7 +242,7 @@ class PredictSettings:
     coverage: Annotated[
         float | None,
         Option(
-            help="give each image the set of labels that holds this share of the true ones, for example 0.95",
+            help="predict for each image a set of labels that contains this share of the true ones, for example 0.95",
             between="above 0 and below 1",
             default="no sets",
             metavar="SHARE",
@@ -247,7 +251,8 @@ class PredictSettings:
     output: Annotated[
         str | Path | None,
         Option(
-            help="write a .csv, .jsonl or .parquet file; after a stop the same call continues; nothing is overwritten",
+            help="write a .csv, .jsonl or .parquet file; the same call continues an interrupted one; "
+            "nothing is overwritten",
             default="none",
             metavar="FILE",
             flag="-o",
@@ -257,14 +262,14 @@ class PredictSettings:
     sort_into: Annotated[
         str | Path | None,
         Option(
-            help="put each image into FOLDER/<class>, outside the folders that the images are in",
+            help="sort each image into FOLDER/<class>, outside of the images' own folders",
             default="images are not sorted",
             metavar="FOLDER",
         ),
     ] = None
     sort_as: Annotated[
         Literal["copy", "link"] | None,
-        Option(help="put images there as copies or as symbolic links", default="none; sorting needs one"),
+        Option(help="sort images as copies or as symbolic links", default="none; sorting needs one"),
     ] = None
     dry_run: Annotated[bool, Option(help="show what would be sorted where, and write nothing")] = False
     image_column: Annotated[
@@ -282,7 +287,7 @@ class PredictSettings:
     device: DeviceOption = "auto"
     engine: Annotated[
         EngineName,
-        Option(help="what runs a network: auto takes the engine that it was trained with, else the fastest one here"),
+        Option(help="engine of a network: auto selects the one it was trained with, else the fastest one here"),
     ] = "auto"
     workers: Annotated[
         int | None,
@@ -314,7 +319,7 @@ class ExplainSettings:
         str | Sequence[str],
         Option(
             help="class to explain",
-            default="the predicted one, of several labels all that are predicted",
+            default="the predicted one; for multi-label models all predicted labels",
             metavar="NAME",
             flag="--class",
             repeats=True,
@@ -323,7 +328,7 @@ class ExplainSettings:
     output: Annotated[
         str | Path | None,
         Option(
-            help="image file to draw heat maps, their check and the nearest training images on",
+            help="image file for the heat maps, their check and the nearest training images",
             default="none",
             metavar="FILE.png",
             flag="-o",
@@ -332,10 +337,10 @@ class ExplainSettings:
     ] = None
     layers: Annotated[
         str | Path | None,
-        Option(help="image file to draw the first filters and the feature maps on", default="none", metavar="FILE.png"),
+        Option(help="image file for the first filters and the feature maps", default="none", metavar="FILE.png"),
     ] = None
     neighbors: Annotated[
-        int, Option(help="how many of the nearest training images to find", between="0 to 8", metavar="N")
+        int, Option(help="number of nearest training images to find", between="0 to 8", metavar="N")
     ] = 8
     device: DeviceOption = "auto"
     max_pixels: MaxPixelsOption = None

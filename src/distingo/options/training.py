@@ -47,8 +47,8 @@ def read_image_size(text: str) -> int | tuple[int, int]:
 
 
 IMAGE_SIZE = Option(
-    help="size of the images that the model gets, in pixels: one number, or height and width, each 1 to 8192",
-    default="the backbone's own, that of small images, else 128",
+    help="size of the model's input images in pixels: one number, or height and width, each 1 to 8192",
+    default="that of the backbone, or of small images, else 128",
     metavar="N|HxW",
     parse=read_image_size,
 )
@@ -84,13 +84,14 @@ class TrainSettings:
     recipe_file: Annotated[
         str | Path | None,
         Option(
-            help="JSON file of recipe fields, such as best-recipe.json of `tune`; options given besides go first",
+            help="JSON file of recipe fields, such as best-recipe.json of `tune`; options on the command "
+            "line take precedence",
             default="none",
             metavar="FILE",
             flag="--recipe",
         ),
     ] = None
-    resume: Annotated[bool, Option(help="go on with the run in the output folder after an interruption")] = False
+    resume: Annotated[bool, Option(help="resume the interrupted run in the output folder")] = False
     split: Annotated[
         str | Path | None,
         Option(
@@ -101,13 +102,13 @@ class TrainSettings:
     ] = None
     fold: Annotated[
         int | None,
-        Option(help="of a split file with folds: the one to test on", low=1, default="none", metavar="K"),
+        Option(help="fold of the split file to test on", low=1, default="none", metavar="K"),
     ] = None
     near_duplicates: Annotated[
         float | Literal["none"] | None,
         Option(
-            help="images at least so similar, also turned or mirrored, stay on one split where `train` splits, and are "
-            "counted where the data or a split file does; none: they are not searched for",
+            help="minimum similarity of near-duplicates, also turned or mirrored, which `train` keeps in "
+            "one split, or counts if the data or a split file is split already; none: no search",
             low=MIN_SIMILARITY,
             high=1,
             default=f"{SAME_SCENE:g}",
@@ -153,7 +154,7 @@ class GroupingSettings:
     near_duplicates: Annotated[
         float | None,
         Option(
-            help="images at least so similar stay together; none: they are not searched for",
+            help="minimum similarity of near-duplicates, which stay together; none: no search",
             low=MIN_SIMILARITY,
             high=1,
             metavar="SIMILARITY",
@@ -163,7 +164,7 @@ class GroupingSettings:
     burst: Annotated[
         float | None,
         Option(
-            help="images of one camera that follow each other within so many seconds stay together; none: never",
+            help="images of one camera taken within so many seconds of each other stay together; none: never",
             low=0,
             metavar="SECONDS",
             parse=read_limit,
@@ -187,12 +188,14 @@ class CrossvalSettings:
     """Options of `crossval`, without the recipe and those for grouping and for reading images."""
 
     folds: Annotated[
-        int | None, Option(help="how many folds", low=2, default="5, or as many as the split file has", metavar="K")
+        int | None, Option(help="number of folds", low=2, default="5, or those of the split file", metavar="K")
     ] = None
-    repeats: Annotated[int, Option(help="how often all images are divided into folds again", low=1, metavar="R")] = 1
+    repeats: Annotated[
+        int, Option(help="number of times that all images are divided into folds", low=1, metavar="R")
+    ] = 1
     split: SplitOption = None
-    resplit: Annotated[bool, Option(help="divide again where the data has splits of its own")] = False
-    resume: Annotated[bool, Option(help="go on in the output folder; finished folds are kept")] = False
+    resplit: Annotated[bool, Option(help="divide again even if the data has predefined splits")] = False
+    resume: Annotated[bool, Option(help="continue in the output folder; finished folds are kept")] = False
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -202,8 +205,8 @@ class CrossvalSettings:
 class LearningCurveSettings:
     """Options of `learning_curve`, without the recipe and those for grouping and for reading images."""
 
-    sizes: Annotated[int, Option(help="how many sizes of the training split at most", low=4, metavar="N")] = 8
-    draws: Annotated[int, Option(help="how often images are drawn for each size", low=2, metavar="N")] = 5
+    sizes: Annotated[int, Option(help="maximum number of sizes of the training split", low=4, metavar="N")] = 8
+    draws: Annotated[int, Option(help="number of draws per size", low=2, metavar="N")] = 5
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -216,13 +219,13 @@ class TuneSettings:
     trials: Annotated[
         int | None,
         Option(
-            help="how many recipes to try in all, the default one among them", low=2, default="by --budget", metavar="N"
+            help="total number of recipes to try, including the default one", low=2, default="by --budget", metavar="N"
         ),
     ] = None
     budget: Annotated[
         float | None,
         Option(
-            help="how long to try, such as 90s, 30m, 2h or 1h30m (in Python: seconds)",
+            help="time limit, such as 90s, 30m, 2h or 1h30m (in Python: seconds)",
             default="by --trials",
             metavar="TIME",
             parse=read_duration,

@@ -42,7 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", metavar="FOLDER", help="an exported model")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument(
-        "--topk", "--top-k", type=int, help="so many labels per picture (default: all; with several: those given)"
+        "--topk",
+        "--top-k",
+        type=int,
+        help="number of labels per picture (default: all; for multi-label models: those predicted)",
     )
     parser.add_argument("--abstain", type=float, metavar="SHARE", help="of wrong answers, for example 0.02")
     parser.add_argument("--coverage", type=float, metavar="SHARE", help="of true labels in the sets, for example 0.95")

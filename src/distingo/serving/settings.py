@@ -36,7 +36,7 @@ class NamedRun:
 
 
 API_KEY_FILE = Option(
-    help="file with one key a line; only who sends one of them is answered", default="none", metavar="FILE"
+    help="file with one key per line; only requests with one of these keys are answered", default="none", metavar="FILE"
 )
 """The option for the file whose keys become `ServeSettings.key_hashes`."""
 
@@ -91,17 +91,19 @@ class ServeSettings:
     ] = "127.0.0.1"
     port: Annotated[
         int,
-        Option(help="port to listen on; 0 takes one that is free", low=0, high=65535, default="8000", metavar="N"),
+        Option(help="port to listen on; 0 selects a free one", low=0, high=65535, default="8000", metavar="N"),
     ] = 8000
     workers: Annotated[
         int,
-        Option(help="processes that serve on one socket; one that dies is started again", low=1, high=256, metavar="N"),
+        Option(
+            help="processes that serve on one socket; a process that dies is restarted", low=1, high=256, metavar="N"
+        ),
     ] = 1
     device: DeviceOption = "auto"
     max_upload: Annotated[
         int,
         Option(
-            help="size of one request's body at most, such as 20MB",
+            help="maximum size of a request's body, such as 20MB",
             low=1024,
             high=2**31,
             between="1KB to 2GB",
@@ -111,12 +113,12 @@ class ServeSettings:
         ),
     ] = 32 * 2**20
     max_pixels: Annotated[
-        int, Option(help="width times height of one image at most", low=1, high=2**32, metavar="N")
+        int, Option(help="maximum width times height of an image", low=1, high=2**32, metavar="N")
     ] = 50_000_000
     max_images: Annotated[
         int,
         Option(
-            help="images in one request at most",
+            help="maximum number of images in a request",
             low=1,
             high=10_000,
             metavar="N",
@@ -127,8 +129,8 @@ class ServeSettings:
     max_wait: Annotated[
         float,
         Option(
-            help="time that a decoded image waits at most for others that are being decoded, on the command line in "
-            "milliseconds, in Python in seconds",
+            help="maximum time that a decoded image waits for others that are being decoded, in "
+            "milliseconds on the command line, in seconds in Python",
             low=0,
             high=1,
             between="0 to 1 s",
@@ -137,11 +139,13 @@ class ServeSettings:
             parse=lambda text: float(text) / 1000,
         ),
     ] = 0.005
-    max_batch: Annotated[int, Option(help="images predicted together at most", low=1, high=1024, metavar="N")] = 32
+    max_batch: Annotated[
+        int, Option(help="maximum number of images predicted together", low=1, high=1024, metavar="N")
+    ] = 32
     queue: Annotated[
         int,
         Option(
-            help="images of each worker that are taken in and not answered yet, at most; more are answered with 503",
+            help="maximum number of accepted but unanswered images per worker; further ones are answered with 503",
             low=1,
             high=100_000,
             metavar="N",
@@ -155,7 +159,7 @@ class ServeSettings:
     client_connections: Annotated[
         int,
         Option(
-            help="connections of one address to each worker, proxies excepted; 0 sets no limit",
+            help="maximum number of connections per address and worker, except for proxies; 0 sets no limit",
             low=0,
             high=1_000_000,
             metavar="N",
@@ -164,7 +168,7 @@ class ServeSettings:
     decode_timeout: Annotated[
         float,
         Option(
-            help="seconds that decoding one image may take; those of a request together three times that",
+            help="maximum seconds for decoding one image; three times that for all images of a request",
             low=0.1,
             high=3600,
             metavar="S",
@@ -173,7 +177,7 @@ class ServeSettings:
     decode_memory: Annotated[
         int,
         Option(
-            help="memory of each worker for decoding large and unusual images, of which one image takes half at most",
+            help="memory of each worker for decoding large and unusual images; one image takes at most half of it",
             low=128 * 2**20,
             high=2**40,
             between="128MB or more",
@@ -186,14 +190,17 @@ class ServeSettings:
     rate_limit: Annotated[
         int | None,
         Option(
-            help="requests a minute of each key, or of each address without keys", low=1, default="none", metavar="N"
+            help="maximum number of requests per minute per key, or per address without keys",
+            low=1,
+            default="none",
+            metavar="N",
         ),
     ] = None
     key_hashes: tuple[bytes, ...] = ()
     allowed_hosts: Annotated[
         tuple[str, ...],
         Option(
-            help="name besides localhost under which the server may be called, such as a proxy's",
+            help="host name besides localhost that requests may use, such as a proxy's",
             default="none",
             metavar="NAME",
             flag="--allow-host",
@@ -204,8 +211,8 @@ class ServeSettings:
     proxies: Annotated[
         tuple[str, ...],
         Option(
-            help="address of a proxy whose word about the client's address is believed, a network such as 10.0.0.0/8, "
-            "or * for all",
+            help="address of a proxy that is trusted to report the client's address, a network such as "
+            "10.0.0.0/8, or * for all",
             default="none",
             metavar="ADDRESS",
             flag="--proxy",
@@ -216,13 +223,13 @@ class ServeSettings:
     corrections: Annotated[
         Path | None,
         Option(
-            help="SQLite file that corrections from the page are kept in, with their images",
+            help="SQLite file for corrections from the page, with their images",
             default="none are kept",
             metavar="FILE.sqlite",
             accepts=str | Path | None,
         ),
     ] = None
-    new_classes: Annotated[bool, Option(help="let corrections name classes that the model does not know")] = False
+    new_classes: Annotated[bool, Option(help="accept corrections with classes that the model does not have")] = False
 
     def check(self) -> None:
         """Validate the settings before a model is loaded.

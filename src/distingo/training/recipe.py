@@ -47,11 +47,11 @@ class Recipe:
             metavar="NAME",
         ),
     ]
-    height: Annotated[int, Option(help="height of the images that the model gets, in pixels", low=1, high=8192)]
-    width: Annotated[int, Option(help="width of the images that the model gets, in pixels", low=1, high=8192)]
+    height: Annotated[int, Option(help="height of the model's input images in pixels", low=1, high=8192)]
+    width: Annotated[int, Option(help="width of the model's input images in pixels", low=1, high=8192)]
     channels: Annotated[
         Literal[1, 3],
-        Option(help="1 for gray images, 3 for RGB", default="1 where all images are gray, else 3"),
+        Option(help="1 for gray images, 3 for RGB", default="1 if all images are gray, else 3"),
     ] = 3
     epochs: Annotated[
         int, Option(help="passes over the training split", low=1, high=100_000, default=CHOSEN, metavar="N")
@@ -59,8 +59,9 @@ class Recipe:
     batch_size: Annotated[
         int,
         Option(
-            help="images per step; auto: the largest power of two up to 1024 that fits into memory and leaves an epoch "
-            "16 steps (or the default), with a learning rate to suit unless one is given",
+            help="images per step; auto: the largest power of two up to 1024 that fits into memory and "
+            "leaves 16 steps per epoch (or the default); the learning rate is scaled with it unless "
+            "it is given",
             low=1,
             high=1_000_000,
             default="by model and data, 32 to 128",
@@ -101,7 +102,8 @@ class Recipe:
     schedule: Annotated[
         Schedule,
         Option(
-            help="of the learning rate: constant, cosine down to zero, or one-cycle up for 30 % and down to zero",
+            help="schedule of the learning rate: constant, cosine down to zero, or one-cycle up for 30 % "
+            "and down to zero",
             default=CHOSEN,
             flags=("--sched",),
         ),
@@ -118,14 +120,14 @@ class Recipe:
     loss: Annotated[
         LossName,
         Option(
-            help="auto: binary-cross-entropy with several labels per image, else cross-entropy; focal is for both, "
-            "asymmetric for several"
+            help="auto: binary-cross-entropy for multi-label, else cross-entropy; focal is for both, "
+            "asymmetric for multi-label"
         ),
     ] = "auto"
     label_smoothing: Annotated[
         float,
         Option(
-            help="share of the target that is spread evenly over all classes, with several labels over yes and no",
+            help="share of the target that is spread evenly over all classes (multi-label: over yes and no)",
             low=0,
             high=0.9,
             default=CHOSEN,
@@ -138,11 +140,11 @@ class Recipe:
     ] = None
     class_weights: Annotated[
         ClassWeights,
-        Option(help="with one label per image: balanced weighs each class by the inverse of its frequency"),
+        Option(help="for single-label: balanced weights each class by the inverse of its frequency"),
     ] = "none"
     positive_weights: Annotated[
         PositiveWeights,
-        Option(help="with several labels per image: balanced makes yes and no of each label weigh alike"),
+        Option(help="for multi-label: balanced gives yes and no of each label the same weight"),
     ] = "none"
     augment: Annotated[
         str,
@@ -166,7 +168,7 @@ class Recipe:
     ema_decay: Annotated[
         float,
         Option(
-            help="decay of the moving average of the weights that is validated and kept; 0 switches it off",
+            help="decay of the moving average of the weights, which is validated and saved; 0 disables it",
             low=0,
             high=0.99999,
             default=CHOSEN,
@@ -175,33 +177,35 @@ class Recipe:
     mode: Annotated[
         Mode,
         Option(
-            help="frozen solves a head on a pretrained backbone's embeddings, which are computed once; finetune trains "
-            "all its layers; scratch starts from new weights",
+            help="frozen fits a head on a pretrained backbone's embeddings, which are computed once; "
+            "finetune trains all its layers; scratch starts from random weights",
             default="frozen for a pretrained backbone, else scratch",
         ),
     ] = "scratch"
     weights: Annotated[
         str,
         Option(
-            help="of a pretrained backbone: auto takes the published ones, none new ones, else a folder or file",
+            help="weights of a backbone: auto for the published ones, none for random ones, or a folder or file",
             metavar="auto|none|FOLDER|FILE",
         ),
     ] = "auto"
     head: Annotated[
         Head,
-        Option(help="what is solved on the embeddings: linear for logistic regression, linear-svm, prototype or knn"),
+        Option(
+            help="head that is fitted on the embeddings: linear for logistic regression, linear-svm, prototype or knn"
+        ),
     ] = "linear"
     views: Annotated[
         Views,
         Option(
-            help="what a frozen backbone gets of a training image: none but itself, flip also its mirror image, crops "
-            "also four corners"
+            help="views of a training image for a frozen backbone: none for the image only, flip adds its "
+            "mirror image, crops adds four corners"
         ),
     ] = "none"
     layer_decay: Annotated[
         float,
         Option(
-            help="fine-tuning multiplies the learning rate by this for each block further from the head",
+            help="factor of the learning rate for each block further from the head in fine-tuning",
             low=0.01,
             high=1,
             default="0.85 when fine-tuning, else 1",
@@ -214,7 +218,7 @@ class Recipe:
     unfreeze_epochs: Annotated[
         float,
         Option(
-            help="fine-tuning lets the blocks learn one after another, head first, over so many epochs; 0: all at once",
+            help="epochs over which fine-tuning unfreezes the blocks one after another, head first; 0: all at once",
             low=0,
             high=100_000,
         ),
@@ -222,19 +226,23 @@ class Recipe:
     monitor: Annotated[
         Monitor,
         Option(
-            help="validation score that chooses the best epoch and stops early",
-            default="the accuracy, with several labels the mean average precision",
+            help="validation score for choosing the best epoch and for early stopping",
+            default="accuracy; mean average precision for multi-label",
         ),
     ] = "validation_accuracy"
     patience: Annotated[
         int,
-        Option(help="stop after so many epochs without a better score; 0 never stops early", low=0, high=100_000),
+        Option(
+            help="number of epochs without a better score before training stops; 0 never stops early",
+            low=0,
+            high=100_000,
+        ),
     ] = 0
     threshold_aim: Annotated[
         ThresholdAim,
         Option(
-            help="with several labels, what their decision thresholds are chosen for on the validation split: the best "
-            "f1, or a precision or recall"
+            help="for multi-label: what decision thresholds are chosen for on the validation split: the "
+            "best f1, or a precision or recall"
         ),
     ] = "f1"
     threshold_target: Annotated[
@@ -252,7 +260,7 @@ class Recipe:
     seed: Annotated[
         int,
         Option(
-            help="seed of everything random: split, initial weights, order, augmentation, dropout",
+            help="random seed of split, initial weights, order, augmentation and dropout",
             low=0,
             high=2**31 - 1,
         ),
@@ -260,7 +268,7 @@ class Recipe:
     validation: Annotated[
         float,
         Option(
-            help="share cut for the validation split where the data has none",
+            help="share of images for the validation split if the data has none",
             low=0.01,
             high=0.9,
             metavar="SHARE",
@@ -269,15 +277,15 @@ class Recipe:
     ] = 0.15
     test: Annotated[
         float,
-        Option(help="share cut for the test split where the data has none", low=0.01, high=0.9, metavar="SHARE"),
+        Option(help="share of images for the test split if the data has none", low=0.01, high=0.9, metavar="SHARE"),
     ] = 0.2
     precision: Annotated[
         Precision,
-        Option(help="of network computations: auto takes bfloat16 where the processor has it"),
+        Option(help="precision of network computations: auto selects bfloat16 if the processor supports it"),
     ] = "auto"
     engine: Annotated[
         Engine,
-        Option(help="what runs a frozen backbone: auto takes openvino where it is installed, else torch"),
+        Option(help="engine of a frozen backbone: auto selects openvino if it is installed, else torch"),
     ] = "auto"
     device: Annotated[
         str, Option(help="where networks compute: auto, cpu, cuda, cuda:1 ..., mps or xpu", metavar="NAME")

@@ -103,8 +103,8 @@ class TableOptions:
     splits: Annotated[
         str | None,
         Option(
-            help="which folders are the splits train, validation and test, or none if none is (* is every other "
-            "folder; in a path such as */train any folder, and {class} one whose name is the class)",
+            help="folders of the train, validation and test splits, or none (* is every other folder; in "
+            "a path such as */train any folder; {class} is a folder named like its class)",
             default="by their names, such as Training and test_set",
             metavar="train=FOLDER,test=FOLDER|none",
         ),
@@ -113,8 +113,8 @@ class TableOptions:
         LabelsFrom | None,
         Option(
             help="whether labels come from class folders or from a table next to them",
-            default="a table with a label column that names most images and does not repeat the folders' names, else "
-            "the folders",
+            default="a table with a label column that lists most images and does not repeat the folders' "
+            "names, else the folders",
         ),
     ] = None
     header: Annotated[
@@ -124,7 +124,7 @@ class TableOptions:
     class_names: Annotated[
         str | None,
         Option(
-            help="file with the names of numbered classes, one a line; none keeps the numbers",
+            help="file with the names of numbered classes, one per line; none keeps the numbers",
             default="classes.txt or another usual name next to the table",
             metavar="FILE|none",
         ),
@@ -132,8 +132,9 @@ class TableOptions:
     merge_labels: Annotated[
         MergeLabels | None,
         Option(
-            help="spelling: labels (and class folders) that differ only in case, spaces, Unicode form or number format "
-            "become one; missing: NA, nan, None, - and the like become no label; all: both",
+            help="spelling: merge labels (and class folders) that differ only in case, spaces, Unicode "
+            "form or number format; missing: treat NA, nan, None, - and the like as no label; all: "
+            "both",
             default="they are only reported",
         ),
     ] = None
