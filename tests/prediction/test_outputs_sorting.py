@@ -223,7 +223,7 @@ photos, folder, way = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 print("ready", flush=True)
 with Sorter(Sorting(folder, way), ("red", "blue"), "m") as sorter:
     for at, path in enumerate(sorted(photos.iterdir())):
-        sorter.take(Prediction(str(path), (("red", "blue")[at % 2],), (0.9,)))
+        sorter.add(Prediction(str(path), (("red", "blue")[at % 2],), (0.9,)))
 """
 
 
@@ -239,6 +239,7 @@ def test_killed_in_the_middle_it_is_undone_or_gone_on_with(tmp_path: Path, sort_
     assert process.stdout is not None
     process.stdout.readline()
     while not any((tmp_path / "s").glob("*/*")):
+        assert process.poll() is None
         time.sleep(0.001)
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)

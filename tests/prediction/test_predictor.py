@@ -168,7 +168,7 @@ def test_rows_are_evaluated_as_images_are(model: Path, tmp_path: Path) -> None:
     rows = np.stack([predictor.preprocess(path) for path in paths])
     assert (rows.shape, rows.dtype) == ((5, 16, 16, 3), np.uint8)
     evaluated = predictor.predict_rows(rows)
-    assert (evaluated.probabilities.shape, evaluated.probabilities.dtype, evaluated.unlike) == (
+    assert (evaluated.probabilities.shape, evaluated.probabilities.dtype, evaluated.is_ood) == (
         (5, 3),
         np.float32,
         None,
@@ -209,12 +209,12 @@ def test_threads_share_a_predictor(tiny_runs: dict[str, Path]) -> None:
         0, 256, (40, *predictor.preprocess(np.zeros((8, 8, 3), np.uint8)).shape), np.uint8
     )
     alone = predictor.predict_rows(rows)
-    assert alone.unlike is not None
+    assert alone.is_ood is not None
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda at: predictor.predict_rows(rows[at : at + 1]), range(40)))
     for position, one in enumerate(found):
         assert one.probabilities[0] == pytest.approx(alone.probabilities[position], abs=2e-3)
-        assert one.unlike is not None
+        assert one.is_ood is not None
 
 
 def test_another_engine_gives_the_same_answers(model: Path, tmp_path: Path) -> None:

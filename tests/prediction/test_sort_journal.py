@@ -27,7 +27,7 @@ def home(tmp_path: Path) -> Path:
         (tmp_path / "photos" / name).write_bytes(name.encode())
     with Sorter(Sorting(tmp_path / "s", "copy"), ("red", "blue"), "m") as sorter:
         for name, label in (("a.jpg", "red"), ("b.jpg", "blue")):
-            sorter.take(Prediction(str(tmp_path / "photos" / name), (label,), (1.0,)))
+            sorter.add(Prediction(str(tmp_path / "photos" / name), (label,), (1.0,)))
     return tmp_path
 
 

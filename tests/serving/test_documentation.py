@@ -56,7 +56,7 @@ assert [model.name for model in list_models.sync(client=client).models] == ["cnn
 image = lambda: File(payload=open(sys.argv[2], "rb"), file_name="a.jpg", mime_type="image/jpeg")
 answer = predict.sync(client=client, body=Form(images=[image(), image()]), top_k=1)
 first, second = answer.predictions
-assert first.label == second.label and len(first.scores) == 1 and first.picture == "a.jpg"
+assert first.label == second.label and len(first.scores) == 1 and first.image == "a.jpg"
 alone = predict.sync(client=client, body=image())
 assert alone.predictions[0].label == first.label
 assert classify_image.sync("cnn", client=client, body=image())[0].label == first.label

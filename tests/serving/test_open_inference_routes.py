@@ -95,7 +95,7 @@ def test_floats_nested_lists_and_files_give_the_same_as_pixels(server: Server) -
 @pytest.mark.parametrize(
     ("tensor", "status"),
     [
-        ({"name": "images"}, 422),
+        ({"name": "photos"}, 422),
         ({"datatype": "STRING"}, 422),
         ({"datatype": "BF16"}, 422),
         ({"datatype": "INT16", "data": [256] * 12}, 422),

@@ -112,7 +112,7 @@ KILLED = """
 import sys
 import distingo.datasets.cache.store as store
 from distingo.cli import main
-from distingo.prediction import embedding
+from distingo.prediction import classifier as embedding
 store._SEGMENT_SECONDS = 0.0
 embedding._BATCH = 8
 run = embedding.Embedder._run

@@ -77,7 +77,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 _MNIST = NamedSet(
     name="mnist",
-    title="70,000 gray pictures of handwritten digits, 28x28, 10 classes",
+    title="70,000 gray images of handwritten digits, 28x28, 10 classes",
     home="http://yann.lecun.com/exdb/mnist/",
     address="https://ossci-datasets.s3.amazonaws.com/mnist/",
     served_by="Amazon S3; the copy that torchvision fetches first",
@@ -101,7 +101,7 @@ _MNIST = NamedSet(
 
 _FASHION_MNIST = NamedSet(
     name="fashion-mnist",
-    title="70,000 gray pictures of clothing, 28x28, 10 classes",
+    title="70,000 gray images of clothing, 28x28, 10 classes",
     home="https://github.com/zalandoresearch/fashion-mnist",
     address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     served_by="the authors",
@@ -148,7 +148,7 @@ _CIFAR100 = replace(
 
 _EUROSAT = NamedSet(
     name="eurosat",
-    title="27,000 satellite pictures of land use in Europe, RGB, 64x64, 10 classes",
+    title="27,000 satellite images of land use in Europe, RGB, 64x64, 10 classes",
     home="https://github.com/phelber/EuroSAT",
     address="https://huggingface.co/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/",
     served_by="Hugging Face; the copy that torchvision fetches",
