@@ -19,7 +19,7 @@ def test_the_page_says_of_every_set_what_its_record_says(named: NamedSet) -> Non
         assert said in section
     assert re.findall(r"  - `(\S+)` `(\S+)`", section) == [(file.name, file.checksum) for file in named.files]
     for split, count in named.images.items():
-        assert f"{count:,} {split or 'pictures'}" in section
+        assert f"{count:,} {split or 'images'}" in section
 
 
 def test_the_page_names_no_set_that_is_not_there() -> None:

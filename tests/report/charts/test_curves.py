@@ -107,7 +107,7 @@ def test_bins_lie_where_their_numbers_say() -> None:
     assert low.x < high.x
     assert low.radius > high.radius
     assert low.low > low.y > low.high
-    assert "40: said 0.0" in low.text
+    assert "40: mean probability 0.0" in low.text
     (only,) = view_confidence(made_up(before=False)).reliability
     assert only.name == "Probabilities"
 
@@ -129,8 +129,8 @@ def test_the_page_shows_which_levels_are_held_and_which_cannot_be(tmp_path: Path
     section = plain_spaces(section[: section.index("</section>")])
     assert section.count("can’t hold this") == 2
     assert "The calibration set is 40 validation pictures" in section
-    assert "it takes 149<" in section
-    assert "it takes 299 answers even without a wrong one" in section
+    assert "needs 149<" in section
+    assert "needs 299 answers even if none is wrong" in section
     assert "83.0 % to 96.0 %" in section
     assert section.count("and than chance explains") == 0
     assert "class 0/" in section

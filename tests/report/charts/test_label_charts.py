@@ -214,7 +214,7 @@ def test_the_verdict_compares_with_both_baselines() -> None:
         "(23.0 %), as the intervals overlap."
     )
     assert _plain(summary.remarks[0]) == (
-        "For 74 % of the pictures with labels, at least one of the three most probable labels is right (answering "
+        "For 74 % of the pictures with labels, at least one of the three most probable labels is correct (answering "
         "every label's frequency: 60 %; color-and-texture descriptors: 73 %)."
     )
     assert summary.remarks[-1] == "Note."
@@ -232,8 +232,8 @@ def test_the_verdict_names_what_it_left_out_and_what_chance_would_give(evaluatio
         n=120,
     )
     remarks = [_plain(remark) for remark in summarize_label_evaluation(evaluated, "m").remarks]
-    assert "on average 50 % of the pictures up to there have it. In an order of chance it would be 58 %." in remarks[0]
-    assert remarks[1].startswith("Furthest above chance: a, 8")
+    assert "on average 50 % of the pictures up to there have it. In a random order it would be 58 %." in remarks[0]
+    assert remarks[1].startswith("Farthest above chance: a, 8")
     assert "where chance gives 67 %; least: b, " in remarks[1]
     assert remarks[2] == "Left out of the means, as fewer than 5 test pictures have them: c."
 

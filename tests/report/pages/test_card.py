@@ -179,7 +179,7 @@ def test_a_run_without_evaluation_is_noted(runs: dict[str, Path], tmp_path: Path
     card = ModelCard(card_of(run))
     assert card.data.eval_results is None
     assert "**Not evaluated on test pictures yet.**" in card.text
-    assert "nothing is known about how well it does" in card.text
+    assert "its performance is unknown" in card.text
 
 
 def pretrain(run: Path, **backbone: Any) -> None:

@@ -43,7 +43,7 @@ def test_a_page_shows_the_maps_that_there_are(tmp_path: Path) -> None:
     assert len(with_maps(run, most=2)) == 2
     page = write_report(run).read_text(encoding="utf-8")
     assert page.count('<img class="heat" src="data:image/webp;base64,') == 2
-    assert page.count("Show in color what spoke") == 1
+    assert page.count("Show in color what supports") == 1
 
 
 def test_several_labels_have_maps_of_wrongly_given_and_denied_labels(tmp_path: Path) -> None:

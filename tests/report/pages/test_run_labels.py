@@ -76,21 +76,21 @@ def test_the_verdict_is_scikit_learns_mean_average_precision(page: str, run: Lab
         f"Mean average precision {value * 100:.1f} % over 23 labels on 48 test pictures (95 % interval"
     )
     assert "above answering every label" in html.unescape(text)
-    assert f"chance it would be {run.truth[:, kept].mean() * 100:.0f} %" in page
+    assert f"random order it would be {run.truth[:, kept].mean() * 100:.0f} %" in page
 
 
 def test_the_share_of_right_cells_never_stands_alone(page: str, run: LabelRun) -> None:
     scores = _section(page, "scores")
     nothing = 1 - run.truth.mean()
-    assert scores.count("Right cells") == 1
-    assert f"giving no label at all: {nothing * 100:.1f} %" in scores
+    assert scores.count("Correct cells") == 1
+    assert f"predicting no label at all: {nothing * 100:.1f} %" in scores
 
 
 def test_without_its_floor_the_share_of_right_cells_is_not_shown(tmp_path: Path) -> None:
     made = build_label_run(tmp_path, predicted=False)
     scores = {name: score for name, score in made.evaluation.scores.items() if name != "label_accuracy_of_nothing"}
     write_evaluation(made.folder / "evaluation.json", dataclasses.replace(made.evaluation, scores=scores))
-    assert "Right cells" not in _read(write_report(made.folder))
+    assert "Correct cells" not in _read(write_report(made.folder))
 
 
 def test_labels_left_out_of_the_means_are_named_everywhere(page: str) -> None:
