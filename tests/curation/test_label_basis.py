@@ -109,8 +109,8 @@ def test_the_score_has_an_interval_and_a_number_of_images() -> None:
     assert (basis.n, basis.baseline, basis.is_better) == (100, 0.5, True)
     assert (basis.low, basis.high) == pytest.approx((0.8256343, 0.9447709), abs=1e-6)  # Wilson's, of 90 of 100
     assert list(map(str, describe_basis(basis, "single-label"))) == [
-        "no more labels look wrong than chance explains: the models are right on 90.0% of 100 pictures that they never "
-        "saw (95 % interval 82.6% to 94.5%), always predicting the most frequent class on 50.0%"
+        "no more labels look wrong than chance explains: the models are right on 90.0% of 100 pictures that they were "
+        "not trained on (95 % interval 82.6% to 94.5%), always predicting the most frequent class on 50.0%"
     ]
 
 
