@@ -136,7 +136,8 @@ def learn(folder: Path) -> tuple[Population, dict[str, int]]:
     words += ["--model", "descriptors", "--test", str(SHARE), "--seed", "0"]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     run = read_run(folder)
-    predicted = read_predicted(run)
+    predicted = read_predicted(folder / "predictions.parquet", run.classes)
+    assert predicted is not None
     thresholds = load_model(folder / "model").description.require_thresholds()
     population = Population(predicted.truth, predicted.probabilities, np.array(thresholds.values), tuple(run.classes))
     return population, dict(Counter(row.split for row in run.split))
