@@ -377,6 +377,6 @@ def test_inspect_reads_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert ["cat", "1"] in counts
     assert ["dog", "3"] in counts
     assert "missing    4: labels.csv names it, but there is no such file" in printed
-    assert "Named by the table, but not there" in page.read_text(encoding="utf-8")
+    assert "Named by the table, but missing" in page.read_text(encoding="utf-8")
     assert main(["inspect", str(root), "-o", str(tmp_path / "no.html"), "--label-column", "animal"]) == 2
     assert "no column 'animal'; did you mean animals?" in capsys.readouterr().err

@@ -86,7 +86,7 @@ def test_it_moves_and_undoes(data: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert f"`distingo clean {data} --undo {place}` puts them back" in capsys.readouterr().out
     assert set(before) - set(snapshot(data)) == {"a/2.png"}
     assert run("clean", "--undo", place) == 2
-    assert "beside which it does not lie; name where the pictures came from" in capsys.readouterr().err
+    assert "but it is not next to that; name where the pictures came from" in capsys.readouterr().err
     assert run("clean", data, "--undo", place) == 0
     assert f"1 file put back into {data}" in capsys.readouterr().out
     assert snapshot(data) == before

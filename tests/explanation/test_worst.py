@@ -39,7 +39,7 @@ def test_an_evaluation_keeps_maps_of_its_mistakes_and_the_page_shows_them(
     assert len(wrong) == 6
     page = (place / "report.html").read_text(encoding="utf-8")
     assert page.count('<img class="heat"') == 6
-    assert "Show in color what spoke" in page
+    assert "Show in color what supports" in page
 
 
 def test_kept_maps_are_those_of_explain(corner_runs: dict[str, Path], tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_pairs_on_two_given_splits_are_counted(tmp_path: Path) -> None:
     assert remark in page[: page.index('id="scores"')].replace("\u00a0", " ")
     choices = json.loads((run.path / "config.json").read_text(encoding="utf-8"))["choices"]
     assert {"code": "duplicates-on-splits-of-data", "values": {"count": 28}} in choices
-    assert "lie on two splits" in (run.path / "model" / "README.md").read_text(encoding="utf-8")
+    assert "are on two splits" in (run.path / "model" / "README.md").read_text(encoding="utf-8")
 
 
 def test_near_duplicates_under_two_classes_are_reported(tmp_path: Path) -> None:

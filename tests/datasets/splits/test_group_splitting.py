@@ -79,7 +79,7 @@ def test_leaks_across_given_sides_are_reported_and_resplit_mends_them() -> None:
     division = divide_splits(dataset, grouping, validation=0.2, test=0.2, seed=0)
     assert len(division.leaks) == 2
     (note,) = texts(division.notes)
-    assert "2 groups with 4 pictures lie on several splits" in note
+    assert "2 groups with 4 pictures are on several splits" in note
     assert "0000.png (train) and 0025.png (test)" in note
     assert "--resplit" in note
     anew = divide_splits(dataset, grouping, validation=0.2, test=0.2, seed=0, resplit=True)

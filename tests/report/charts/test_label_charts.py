@@ -234,7 +234,7 @@ def test_the_verdict_names_what_it_left_out_and_what_chance_would_give(evaluatio
     remarks = [_plain(remark) for remark in summarize_label_evaluation(evaluated, "m").remarks]
     assert "on average 50 % of the pictures up to there have it. In a random order it would be 58 %." in remarks[0]
     assert remarks[1].startswith("Farthest above chance: a, 8")
-    assert "where chance gives 67 %; least: b, " in remarks[1]
+    assert "(chance: 67 %); least: b, " in remarks[1]
     assert remarks[2] == "Left out of the means, as fewer than 5 test pictures have them: c."
 
 
