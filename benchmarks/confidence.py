@@ -227,14 +227,14 @@ def measure(dataset: Dataset, product: Product, seed: int, others: dict[str, np.
     fitted = fit(dataset, product, seed)
     evaluated: Confidence = evaluate_confidence(fitted.model, fitted.test, fitted.outputs)
     content: dict[str, Any] = asdict(evaluated)
-    for name in ("curve", "strangers"):
+    for name in ("curve", "outliers"):
         del content[name]
     for name in ("before", "after"):
         content[name] = content[name]["error"]
-    assert evaluated.strangers is not None
+    assert evaluated.outliers is not None
     assert fitted.model.bank is not None
     threshold, alarms = ood_threshold(fitted.model)
-    content["unlike"] = {"alarms": alarms, "own test split": evaluated.strangers.flagged / evaluated.n}
+    content["unlike"] = {"alarms": alarms, "own test split": evaluated.outliers.flagged / evaluated.n}
     for name, features in others.items():
         content["unlike"][name] = float((fitted.model.bank.distances(features) > threshold).mean())
     content["slope"] = fitted.model.description.calibration.slope if fitted.model.description.calibration else None

@@ -70,7 +70,7 @@ def test_every_kind_of_model_is_calibrated_and_knows_its_training(tmp_path: Path
     assert (model.calibration_set.n, model.calibration_set.folds) == ((counts["train"] + 30, 5) if folded else (30, 0))
     evaluated = read_confidence(tmp_path / "run")
     assert evaluated is not None
-    assert evaluated.strangers is not None
+    assert evaluated.outliers is not None
     seen = [data / file for file, split_name in splits.items() if split_name == "train"][:8]
     assert not any(prediction.unlike for prediction in distingo.load(tmp_path / "run").predict(seen))
 
@@ -143,7 +143,7 @@ def test_a_model_of_an_older_version_still_predicts(run: Path, data: Path, tmp_p
     distingo.evaluate(old)
     evaluated = read_confidence(old)
     assert evaluated is not None
-    assert (evaluated.validation, evaluated.before, evaluated.answers, evaluated.sets, evaluated.strangers) == (
+    assert (evaluated.validation, evaluated.before, evaluated.answers, evaluated.sets, evaluated.outliers) == (
         0,
         None,
         (),

@@ -72,9 +72,9 @@ def test_promises_are_held_against_what_came_true(model: SavedModel) -> None:
     assert loosest.answered == pytest.approx((chances >= loosest.threshold).mean())
     assert loosest.error is not None
     assert loosest.error.value == pytest.approx(1 - right[chances >= loosest.threshold].mean())
-    assert found.strangers is not None
-    assert found.strangers.alarms == 0.01
-    assert {f"{number}.png" for number in range(5)} <= set(found.strangers.files)
+    assert found.outliers is not None
+    assert found.outliers.alarms == 0.01
+    assert {f"{number}.png" for number in range(5)} <= set(found.outliers.files)
 
 
 def test_it_comes_back_from_the_run(model: SavedModel, tmp_path: Path) -> None:

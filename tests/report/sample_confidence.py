@@ -26,5 +26,5 @@ def made_up(*, before: bool = True) -> Confidence:
             CoverageResult(0.9, 0.3, Score(0.91, 0.8, 1.0, 50), 1.2, 0.0, low=0.83, high=0.96, takes=14),
             CoverageResult(0.99, takes=149),
         ),
-        strangers=OutlierCounts(1, 1 / 41, ("class 0/picture 3.png",)),
+        outliers=OutlierCounts(1, 1 / 41, ("class 0/picture 3.png",)),
     )

@@ -180,7 +180,7 @@ def evaluate_confidence(model: SavedModel, images: Sequence[LabeledImage], outpu
         sets=tuple(_sets_at(calibration_set, probabilities, truth, requested) for requested in COVERAGES)
         if calibration_set
         else (),
-        strangers=_out_of_distribution(model, images, outputs),
+        outliers=_out_of_distribution(model, images, outputs),
         folds=calibration_set.folds if calibration_set else 0,
     )
 

@@ -161,7 +161,7 @@ class Confidence:
         area: Area under the risk-coverage curve (AURC).
         answers: Abstention at several error rates.
         sets: Prediction sets at several coverages.
-        strangers: Out-of-distribution images; None if the model can't detect them.
+        outliers: Out-of-distribution images; None if the model can't detect them.
         folds: 0 if the calibration set is the validation split; else the number of cross-validation models whose
             out-of-fold predictions on training and validation images form the calibration set.
     """
@@ -174,7 +174,7 @@ class Confidence:
     area: Score | None
     answers: tuple[AbstentionResult, ...]
     sets: tuple[CoverageResult, ...]
-    strangers: OutlierCounts | None
+    outliers: OutlierCounts | None
     folds: int = 0
 
 

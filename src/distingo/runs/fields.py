@@ -181,6 +181,7 @@ _OLD_NAMES = {
     "side": "split",
     "pictures": "images",
     "judged": "evaluated",
+    "strangers": "outliers",
     "rendition": "image_spec",
     "normalise": "normalize",
     "licence": "license",

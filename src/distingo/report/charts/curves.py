@@ -282,7 +282,7 @@ def show_confidence(folder: Path) -> ConfidenceView | None:
 
 def strange_files(view: ConfidenceView | None) -> list[str]:
     """Return the images of the section."""
-    outliers = view.confidence.strangers if view else None
+    outliers = view.confidence.outliers if view else None
     return list(outliers.files) if outliers else []
 
 
